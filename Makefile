@@ -1,0 +1,30 @@
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: demo test test-all check clean
+
+demo: .venv/ready        ## base -> SFT -> GRPO -> leaderboard on the embedded task and model
+	HARNESS_HOME=$${HARNESS_HOME:-.harness} $(BIN)/harness demo
+
+test: check              ## all checks and the fast tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: check          ## every test, the slow ones too
+	$(BIN)/python -m pytest
+
+check: .venv/ready       ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/ready: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet -e '.[train,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .harness build dist *.egg-info

@@ -1,0 +1,80 @@
+"""How an answer is judged: one ``Attempt`` (what happened) -> many ``Score``s (what it is worth)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class Reason(StrEnum):
+    """Why an answer got the score it got. A closed set: boards group by it."""
+
+    CORRECT = "correct"
+    WRONG_ROWS = "wrong_rows"
+    WRONG_COLUMNS = "wrong_columns"
+    WRONG_ORDER = "wrong_order"
+    EMPTY_RESULT = "empty_result"
+    EXECUTION_ERROR = "execution_error"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    TOO_MANY_ROWS = "too_many_rows"
+    FORBIDDEN_STATEMENT = "forbidden_statement"
+    MANY_STATEMENTS = "many_statements"
+    SYNTAX_ERROR = "syntax_error"
+    NO_SQL = "no_sql"
+    GOLD_FAILED = "gold_failed"
+    INFRASTRUCTURE = "infrastructure"
+
+
+OURS = frozenset({Reason.GOLD_FAILED, Reason.INFRASTRUCTURE})
+"""Reasons that are our failure, not the model's: the score is None, never 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Everything that one execution of one completion showed. Scorers only read it.
+
+    ``verdicts[mode]`` is 1.0 or 0.0 (``bird_f1``: a fraction), or None where we, not the model, failed.
+    ``clauses[name]`` is the F1 in [0, 1] of one clause of the query against the gold's.
+    """
+
+    sql: str
+    reason: Reason
+    verdicts: Mapping[str, float | None] = field(default_factory=dict)
+    detail: str = ""
+    """The engine's message, or the first differing row."""
+    parses: bool = False
+    executes: bool = False
+    clauses: Mapping[str, float] = field(default_factory=dict)
+    columns: int = 0
+    gold_columns: int = 0
+    rows: int = 0
+    gold_rows: int = 0
+    row_overlap: float = 0.0
+    """Soft agreement of the rows with the gold's in [0, 1]."""
+    seconds: float = 0.0
+    steps: int = 0
+    gold_steps: int = 0
+
+    @property
+    def scored(self) -> bool:
+        return self.reason not in OURS
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A number with its evidence. ``value`` None: not scored, left out of means and never paid."""
+
+    value: float | None
+    reason: Reason
+    sql: str = ""
+    detail: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+class Scorer(Protocol):
+    """A frozen, picklable callable; its ``repr`` is its provenance."""
+
+    def __call__(self, attempt: Attempt) -> Score: ...

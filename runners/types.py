@@ -1,0 +1,59 @@
+"""How a model is asked. A runner owns neither prompts nor scoring: messages in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from tasks.types import Message, Sample
+
+Finish = Literal["stop", "length", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How answers are drawn. ``temperature`` 0 is greedy."""
+
+    temperature: float = 0.0
+    n: int = 1
+    max_new_tokens: int = 256
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question, rendered. ``sample`` is there for runners that replay or cheat (``gold``)."""
+
+    sample: Sample
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One answer. ``finish`` "error" means the runner failed: unscored, never wrong."""
+
+    text: str
+    prompt_tokens: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    finish: Finish = "stop"
+    logprob: float | None = None
+    """Sum of the log-probabilities of the answer's tokens, where the runner knows them."""
+    error: str = ""
+
+
+class Runner(Protocol):
+    """Anything that answers. ``name`` is what the board shows."""
+
+    name: str
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """Yield ``(index into requests, its n completions)`` in any order, as they are done."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,50 @@
+"""Errors a user can mend. The command line prints each as one line and exits with 2.
+
+``HarnessError``
+  ``SpecError``     a task, evaluation or training spec that cannot be read
+  ``DataError``     a dataset or database that is missing, empty or broken
+  ``ModelError``    a model that cannot be found, loaded or asked
+  ``MissingExtra``  an optional dependency that is not installed
+Everything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HarnessError(Exception):
+    """Base of all errors that are the user's to mend; ``str()`` of it is one line."""
+
+
+class SpecError(HarnessError):
+    """A spec has an unknown key, a wrong value or broken YAML."""
+
+
+class DataError(HarnessError):
+    """A dataset or database is missing, empty or broken."""
+
+
+class ModelError(HarnessError):
+    """A model cannot be found, loaded or asked."""
+
+
+class MissingExtra(HarnessError):
+    """An optional dependency is needed and not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed: pip install 'sql-harness[{extra}]'")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The tail of an error line: the nearest known name, else all of them.
+
+    >>> nearest("spidr", ["spider", "bird"])
+    "did you mean 'spider'?"
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known: {', '.join(names)}" if names else "there are none"

@@ -1,0 +1,242 @@
+"""A task spec: one YAML file that says what is asked, of what, how, and what an answer is worth.
+
+Every model is frozen and refuses unknown keys. ``load`` finds a shipped task by name or a file by path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.errors import SpecError, nearest
+from tasks.types import Engine, Limits, Mode
+
+SHIPPED = Path(__file__).parent
+
+
+class Spec(BaseModel):
+    """Base of all spec sections: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FieldNames(Spec):
+    """Which column of the dataset holds what. An empty name: the dataset has none."""
+
+    question: str = "question"
+    gold: str = "query"
+    database: str = "db_id"
+    id: str = ""
+    evidence: str = ""
+    difficulty: str = ""
+    part: str = ""
+    family: str = ""
+    ddl: str = ""
+
+
+class DatasetSpec(Spec):
+    """Where the questions come from.
+
+    ``path`` is a file pattern (``{split}`` becomes the split's entry), a Hugging Face dataset id or
+    a folder that ``datasets`` saved, or ``module:function`` (called with the split's entry, returns rows).
+    """
+
+    source: Literal["file", "huggingface", "python", "text2sql"] = "file"
+    path: str
+    revision: str = ""
+    splits: Mapping[str, str]
+    """Name of a split -> the file, hub split or argument that stands for it."""
+    fields: FieldNames = FieldNames()
+    where: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
+    """Keep only the rows in which each of these columns has this value."""
+    eval_split: str = "dev"
+    train_split: str = "train"
+
+
+class DatabasesSpec(Spec):
+    """Where the databases are. ``{database}`` in a pattern becomes the row's database id."""
+
+    engine: Engine = "sqlite"
+    path: str = ""
+    instances: str = ""
+    """Glob for more instances of the same database: all must agree for TS."""
+    missing: Literal["error", "skip"] = "error"
+    """What a row without its database file is: an error, or left out and counted."""
+
+
+class SchemaSpec(Spec):
+    """How the schema is shown in the prompt."""
+
+    format: Literal["ddl", "compact"] = "compact"
+    keys: bool = True
+    rows: int = Field(0, ge=0, le=20)
+    """Sample rows shown for each table."""
+    values: bool = False
+    """Show the column values that stand in the question."""
+
+
+class PromptSpec(Spec):
+    """How a question becomes chat messages. The schema comes first: questions share it as a prefix."""
+
+    template: str = "plain"
+    """A name in ``tasks/templates`` or a path to a Jinja file."""
+    system: str = ""
+    schema_: SchemaSpec = Field(SchemaSpec(), alias="schema")
+    evidence: bool = True
+    max_tokens: int = Field(0, ge=0)
+    """Budget that ``harness check`` holds prompts to, in tokens; 0: none."""
+
+
+class ScoringSpec(Spec):
+    """What an answer is worth."""
+
+    metric: Mode = Mode.STRICT
+    """The headline number of the board."""
+    modes: tuple[Mode, ...] = (Mode.STRICT,)
+    """All the verdicts to compute from the one execution."""
+    reward: str = "gated"
+    """A preset's name, or ``module:Class``."""
+    weights: Mapping[str, float] = Field(default_factory=dict)
+    """Weights of scorers; where given they make the reward instead of a preset."""
+    instances: int = Field(1, ge=1)
+    """Strict mode asks for agreement on this many instances of the database."""
+    seconds: float = Field(Limits().seconds, gt=0)
+    steps: int = Field(Limits().steps, gt=0)
+    rows: int = Field(Limits().rows, gt=0)
+
+    def limits(self) -> Limits:
+        """The limits of one execution under this spec."""
+        return Limits(seconds=self.seconds, steps=self.steps, rows=self.rows)
+
+
+class AnswerSpec(Spec):
+    """How an answer is drawn from the model, where the command line does not say."""
+
+    max_new_tokens: int = Field(256, gt=0)
+    stop: tuple[str, ...] = ()
+
+
+class TaskSpec(Spec):
+    """All of a task. ``digest`` changes when anything that can change a score changes."""
+
+    name: str
+    version: int = 1
+    description: str = ""
+    dataset: DatasetSpec
+    databases: DatabasesSpec = DatabasesSpec()
+    prompt: PromptSpec = PromptSpec()
+    scoring: ScoringSpec = ScoringSpec()
+    answer: AnswerSpec = AnswerSpec()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the resolved spec, 16 hex digits; places (environment variables) stay unresolved."""
+        text = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+S = TypeVar("S", bound=Spec)
+
+
+def shipped() -> list[str]:
+    """Names of the tasks that come with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def load(task: str, overrides: Sequence[str] = ()) -> TaskSpec:
+    """The spec of a shipped task (by name) or of a YAML file (by path), with ``key.path=value`` overrides.
+
+    Raises SpecError: no such task, broken YAML, unknown key, wrong value.
+    """
+    path = SHIPPED / f"{task}.yaml"
+    if not re.fullmatch(r"[\w-]+", task) or not path.is_file():
+        path = Path(task)
+    if not path.is_file():
+        raise SpecError(f"no task '{task}': not a file, and not a shipped task ({nearest(task, shipped())})")
+    return parse(TaskSpec, read_yaml(path), overrides, where=str(path) if path.parent != SHIPPED else task)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises SpecError where there is none."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise SpecError(f"{path}: a spec is a mapping of keys, this is {type(data).__name__}")
+    return data
+
+
+def parse(kind: type[S], data: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "spec") -> S:
+    """Validate a mapping as a spec of this kind; errors name the key and the nearest right one."""
+    merged = json.loads(json.dumps(data, default=str))
+    for override in overrides:
+        _override(merged, override)
+    try:
+        return kind.model_validate(merged)
+    except ValidationError as error:
+        raise SpecError(f"{where}: {_explain(kind, error)}") from None
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise SpecError(f"--set {override}: write key.path=value")
+    *parents, last = key.split(".")
+    for parent in parents:
+        data = data.setdefault(parent, {})
+        if not isinstance(data, dict):
+            raise SpecError(f"--set {override}: '{parent}' is not a section")
+    data[last] = yaml.safe_load(value)
+
+
+def _explain(kind: type[BaseModel], error: ValidationError) -> str:
+    """The first thing wrong with a spec, in one line."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] != "extra_forbidden":
+        return f"{'.'.join(path)}: {first['msg']} (got {first['input']!r:.80})"
+    section: Any = kind
+    for part in path[:-1]:
+        section = _field(section, part)
+    known = [field.alias or name for name, field in section.model_fields.items()]
+    return f"unknown key '{'.'.join(path)}': {nearest(path[-1], known)}"
+
+
+def _field(section: Any, part: str) -> Any:
+    for name, field in section.model_fields.items():
+        if part in (name, field.alias):
+            return field.annotation
+    return section
+
+
+def expand(pattern: str, **names: str) -> str:
+    """Fill ``{name}`` and ``${VARIABLE}`` in a path pattern. Raises SpecError where a variable is unset.
+
+    HARNESS_HOME has a default (``~/.harness``); no other variable has.
+    """
+    def variable(match: re.Match[str]) -> str:
+        name = match[1]
+        if name == "HARNESS_HOME":
+            return str(home())
+        if name not in os.environ:
+            raise SpecError(f"{pattern}: the environment variable {name} is not set")
+        return os.environ[name]
+
+    filled = re.sub(r"\$\{(\w+)\}", variable, pattern)
+    for name, value in names.items():
+        filled = filled.replace("{" + name + "}", value)
+    return filled
+
+
+def home() -> Path:
+    """Where runs, built databases and caches are kept: HARNESS_HOME, else ``~/.harness``."""
+    return Path(os.environ.get("HARNESS_HOME") or Path.home() / ".harness").expanduser()

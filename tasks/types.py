@@ -1,0 +1,156 @@
+"""The ground of the domain: what is asked, and of which database.
+
+The way of the data, floor by floor (each floor's ``types.py`` is the page to read first)::
+
+    tasks    Sample, Message, Database, Outcome
+    runners  Sampling, Request -> Completion
+    rewards  Attempt -> Score
+    leaderboards  Record, Run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, TypedDict
+
+Engine = Literal["sqlite", "duckdb"]
+Cell = None | int | float | str | bytes
+Row = tuple[Cell, ...]
+
+
+class Message(TypedDict):
+    """One chat message, in the form every chat template and API takes."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question. ``gold`` holds one or more SQL answers, any of which is right."""
+
+    id: str
+    question: str
+    database: str
+    gold: tuple[str, ...]
+    evidence: str = ""
+    difficulty: str = ""
+    part: str = ""
+    """A named slice of the split that the board reports by itself (``seen``, ``unseen``)."""
+    family: str = ""
+    """What kind of question it is, where the dataset says so."""
+    ddl: str = ""
+    """The schema as SQL, for rows that carry their own instead of naming a database file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database and its other instances (same schema, different rows).
+
+    ``instances[0]`` is the one whose rows are shown and whose verdict is EX; agreement on all of
+    them is TS. A database without files is built in memory from ``ddl``.
+    """
+
+    id: str
+    engine: Engine = "sqlite"
+    instances: tuple[Path, ...] = ()
+    ddl: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one query may use. Going over any of them is a verdict, never a truncation."""
+
+    seconds: float = 30.0
+    """Wall-clock deadline; the worker is killed when it passes."""
+    steps: int = 200_000_000
+    """SQLite virtual-machine instructions, so that a verdict does not depend on the machine's load."""
+    rows: int = 100_000
+    cells: int = 1_000_000
+    bytes: int = 64 * 2**20
+    """Bytes of text and blobs in one result."""
+    memory: int = 1024 * 2**20
+    """Bytes of address space one worker may add while it runs a query."""
+
+
+class Status(StrEnum):
+    """How an execution ended. All but ``OK`` and ``INFRASTRUCTURE`` are the query's own doing."""
+
+    OK = "ok"
+    EXECUTION_ERROR = "execution_error"
+    SYNTAX_ERROR = "syntax_error"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    TOO_MANY_ROWS = "too_many_rows"
+    FORBIDDEN_STATEMENT = "forbidden_statement"
+    MANY_STATEMENTS = "many_statements"
+    NO_SQL = "no_sql"
+    INFRASTRUCTURE = "infrastructure"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one execution returned: rows of plain cells, or why there are none."""
+
+    status: Status
+    columns: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    message: str = ""
+    seconds: float = 0.0
+    steps: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return self.status is Status.OK
+
+
+class Mode(StrEnum):
+    """The rules by which a result counts as equal to the gold's.
+
+    ``strict`` is ours and the default. The others reproduce an official evaluator row by row:
+    ``spider`` is EX (one database), ``spider_ts`` TS (all instances), ``bird`` is ``set == set``,
+    ``bird_f1`` the mini-dev soft F1.
+    """
+
+    STRICT = "strict"
+    SPIDER = "spider"
+    SPIDER_TS = "spider_ts"
+    BIRD = "bird"
+    BIRD_F1 = "bird_f1"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """``column`` of the table that holds it points to ``other_table.other_column``."""
+
+    column: str
+    other_table: str
+    other_column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: str
+    primary_key: bool = False
+    not_null: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    name: str
+    columns: tuple[Column, ...]
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    ddl: str = ""
+    rows: tuple[Row, ...] = ()
+    """The first few rows, where the prompt shows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    tables: tuple[Table, ...]
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """``table.column`` -> the values of that column that stand in the question."""
