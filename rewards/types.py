@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from tasks.types import Database
+
 
 class Reason(StrEnum):
     """Why an answer got the score it got. A closed set: boards group by it."""
@@ -30,6 +32,15 @@ class Reason(StrEnum):
 
 OURS = frozenset({Reason.GOLD_FAILED, Reason.INFRASTRUCTURE})
 """Reasons that are our failure, not the model's: the score is None, never 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is to be judged: a completion's text, and the golds of its question on its database."""
+
+    database: Database
+    gold: tuple[str, ...]
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +89,11 @@ class Scorer(Protocol):
     """A frozen, picklable callable; its ``repr`` is its provenance."""
 
     def __call__(self, attempt: Attempt) -> Score: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """All that a completion earned. ``scores`` has one entry for each scorer, and ``reward``, the composite."""
+
+    attempt: Attempt
+    scores: Mapping[str, Score]

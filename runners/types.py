@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from tasks.types import Message, Sample
@@ -57,3 +57,15 @@ class Runner(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """What a trainer pays for one completion: None is not scored, and drops its group from the loss."""
+
+    value: float | None
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+Score = Callable[[Sequence[Sample], Sequence[str]], list[Reward]]
+"""A trainer's view of the scorers: samples and completion texts (same length) -> rewards, in order."""
