@@ -1,0 +1,112 @@
+"""How a question becomes chat messages: the schema as text, and a Jinja template around it.
+
+The schema comes before the question, so that all questions on one database share a token prefix.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import jinja2
+
+from tasks.errors import SpecError, nearest
+from tasks.spec import PromptSpec, SchemaSpec
+from tasks.types import Cell, Message, Sample, Schema, Table
+
+TEMPLATES = Path(__file__).parent / "templates"
+ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
+RESERVED = frozenset(
+    """add all alter analyse analyze and any array as asc asymmetric autoincrement between both by case cast check
+    collate column commit constraint create cross default deferrable delete desc distinct do drop else end escape
+    except exists false fetch for foreign from full grant group having in index initially inner insert intersect into
+    is isnull join lateral leading left like limit natural not notnull null offset on only or order outer pivot
+    placing primary qualify references returning right select set show some symmetric table then to trailing
+    transaction true union unique unpivot update using values variadic when where window with""".split()
+)
+"""Words that SQLite or DuckDB takes as a name only in quotes."""
+
+
+def messages(spec: PromptSpec, engine: str, schema: Schema, sample: Sample) -> tuple[Message, ...]:
+    """The chat messages that ask one question. Raises SpecError: no template, an undefined name in it."""
+    template = _template(spec.template)
+    try:
+        content = template.render(
+            schema=render_schema(spec.schema_, schema),
+            question=sample.question,
+            evidence=sample.evidence if spec.evidence else "",
+            engine=ENGINE_NAMES[engine],
+            database=sample.database,
+        )
+    except jinja2.UndefinedError as error:
+        raise SpecError(f"template '{spec.template}': {error.message}") from None
+    user = Message(role="user", content=content.strip())
+    return (Message(role="system", content=spec.system), user) if spec.system else (user,)
+
+
+@lru_cache(maxsize=64)
+def _template(name: str) -> jinja2.Template:
+    shipped = TEMPLATES / f"{name}.jinja"
+    path = shipped if shipped.is_file() else Path(name)
+    if not path.is_file():
+        known = [file.stem for file in TEMPLATES.glob("*.jinja")]
+        raise SpecError(f"no prompt template '{name}': {nearest(name, known)}")
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    try:
+        return environment.from_string(path.read_text(encoding="utf-8"))
+    except jinja2.TemplateSyntaxError as error:
+        raise SpecError(f"template '{name}', line {error.lineno}: {error.message}") from None
+
+
+def render_schema(spec: SchemaSpec, schema: Schema) -> str:
+    """The schema as the prompt shows it.
+
+    ``compact`` is one line a table: ``member(id integer pk, name text, branch_id integer -> branch.id)``.
+    """
+    blocks = [_render_table(spec, table) for table in schema.tables]
+    if spec.values and schema.values:
+        blocks.append(_render_values(schema))
+    return ("\n\n" if spec.format == "ddl" else "\n").join(blocks)
+
+
+def _render_table(spec: SchemaSpec, table: Table) -> str:
+    lines = [table.ddl.strip() + ";" if spec.format == "ddl" else _compact(table, spec.keys)]
+    if spec.rows and table.rows:
+        names = " | ".join(column.name for column in table.columns)
+        lines.append(f"-- {names}")
+        lines += ["-- " + " | ".join(_cell(cell) for cell in row) for row in table.rows[: spec.rows]]
+    return "\n".join(lines)
+
+
+def _compact(table: Table, keys: bool) -> str:
+    targets = {key.column: key for key in table.foreign_keys} if keys else {}
+    parts = []
+    for column in table.columns:
+        part = f"{quoted(column.name)} {column.type.lower()}".strip()
+        if keys and column.primary_key:
+            part += " pk"
+        if key := targets.get(column.name):
+            part += f" -> {quoted(key.other_table)}.{quoted(key.other_column)}"
+        parts.append(part)
+    return f"{quoted(table.name)}({', '.join(parts)})"
+
+
+def _render_values(schema: Schema) -> str:
+    found = [f"{column}: {', '.join(repr(value) for value in values)}" for column, values in schema.values.items()]
+    return "Values in the question: " + "; ".join(found)
+
+
+def _cell(cell: Cell) -> str:
+    text = "NULL" if cell is None else f"<{len(cell)} bytes>" if isinstance(cell, bytes) else str(cell)
+    text = " ".join(text.split())
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def quoted(name: str) -> str:
+    """A name as SQL needs it: bare where it is a plain lower-case word, else in double quotes."""
+    if re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in RESERVED:
+        return name
+    return '"' + name.replace('"', '""') + '"'

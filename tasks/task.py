@@ -1,0 +1,127 @@
+"""A task in use: its samples, their databases and their prompts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tasks import prompts, sources
+from tasks.databases.schema import describe, find_values
+from tasks.errors import DataError, nearest
+from tasks.spec import TaskSpec, expand, load
+from tasks.types import Database, Message, Sample
+
+
+class Task:
+    """The samples of a spec. ``skipped`` counts, for each split read, the rows left out for want of a database."""
+
+    def __init__(self, spec: TaskSpec) -> None:
+        self.spec = spec
+        self.skipped: dict[str, int] = {}
+        self._databases: dict[str, Database] = {}
+
+    @classmethod
+    def named(cls, task: str, overrides: Sequence[str] = ()) -> Task:
+        """The task of this name or YAML file. Raises SpecError."""
+        return cls(load(task, overrides))
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes when the spec does: results under different digests are never compared."""
+        return self.spec.digest
+
+    def samples(self, split: str = "", limit: int = 0, seed: int | None = None) -> list[Sample]:
+        """The samples of a split (default: the evaluation split), at most ``limit``, shuffled under ``seed``.
+
+        Raises DataError: unknown split, a row without question or gold, a missing database, nothing left.
+        """
+        split = split or self.spec.dataset.eval_split
+        found = [self._sample(row, index) for index, row in enumerate(sources.rows(self.spec.dataset, split))]
+        kept = [sample for sample in found if sample is not None and self._has_database(sample)]
+        self.skipped[split] = sum(sample is not None for sample in found) - len(kept)
+        if not kept:
+            raise DataError(f"{self.name}: the split '{split}' has no sample with a database")
+        if seed is not None:
+            random.Random(seed).shuffle(kept)
+        return kept[:limit] if limit else kept
+
+    def _sample(self, row: Mapping[str, Any], index: int) -> Sample | None:
+        """A row as a Sample, or None where ``dataset.where`` leaves it out."""
+        for column, wanted in self.spec.dataset.where.items():
+            if self._column(row, column, index) != wanted:
+                return None
+        names = self.spec.dataset.fields
+        gold = self._column(row, names.gold, index)
+        golds = tuple(str(one) for one in gold) if isinstance(gold, list | tuple) else (str(gold or ""),)
+        question = str(self._column(row, names.question, index) or "")
+        if not question.strip() or not any(one.strip() for one in golds):
+            lacks = "a question" if not question.strip() else "its gold"
+            raise DataError(f"{self.name}: row {index} lacks {lacks}")
+        optional = {
+            key: str(self._column(row, column, index) or "")
+            for key in ("evidence", "difficulty", "part", "family", "ddl")
+            if (column := getattr(names, key))
+        }
+        return Sample(
+            id=str(self._column(row, names.id, index)) if names.id else str(index),
+            question=question,
+            database=str(self._column(row, names.database, index)) if names.database else self.name,
+            gold=tuple(one for one in golds if one.strip()),
+            **optional,
+        )
+
+    def _column(self, row: Mapping[str, Any], column: str, index: int) -> Any:
+        if column not in row:
+            raise DataError(f"{self.name}: row {index} has no column '{column}': {nearest(column, row)}")
+        return row[column]
+
+    def _has_database(self, sample: Sample) -> bool:
+        if sample.ddl:
+            return True
+        path = self._path(sample.database)
+        if path.is_file():
+            return True
+        if self.spec.databases.missing == "error":
+            raise DataError(f"{self.name}: question {sample.id} needs the database file {path}, which is missing")
+        return False
+
+    def _path(self, database: str) -> Path:
+        return Path(expand(self.spec.databases.path, database=database))
+
+    def database(self, sample: Sample) -> Database:
+        """The database that the sample asks, with all its instances, the one shown first."""
+        if sample.ddl:
+            return Database(sample.database, self.spec.databases.engine, ddl=sample.ddl)
+        if sample.database not in self._databases:
+            self._databases[sample.database] = self._located(sample.database)
+        return self._databases[sample.database]
+
+    def _located(self, database: str) -> Database:
+        base = self._path(database)
+        pattern = self.spec.databases.instances
+        more: list[Path] = []
+        if pattern:
+            where = Path(expand(pattern, database=database))
+            more = sorted(path for path in where.parent.glob(where.name) if not _same(path, base))
+        return Database(database, self.spec.databases.engine, (base, *more))
+
+    def messages(self, sample: Sample) -> tuple[Message, ...]:
+        """The chat messages that ask the sample's question."""
+        database = self.database(sample)
+        shown = self.spec.prompt.schema_
+        schema = describe(database, rows=shown.rows)
+        if shown.values:
+            values = find_values(database, schema, sample.question)
+            schema = type(schema)(schema.tables, values)
+        return prompts.messages(self.spec.prompt, database.engine, schema, sample)
+
+
+def _same(path: Path, other: Path) -> bool:
+    return path == other or (path.exists() and other.exists() and path.samefile(other))
