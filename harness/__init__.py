@@ -1,0 +1,1 @@
+"""The roof: the command line, evaluation and training. Start at `cli.py`."""

@@ -1,0 +1,1 @@
+"""Keep runs and compare them. Start at `types.py`, then `store.py`."""

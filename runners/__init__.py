@@ -1,0 +1,1 @@
+"""Ask models and train them. Start at `types.py`."""

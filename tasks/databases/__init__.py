@@ -1,0 +1,1 @@
+"""Describe databases and execute untrusted SQL on them safely. Start at `sandbox.py`."""
