@@ -1,0 +1,182 @@
+"""What each verb does: options in, exit code out. Results go to stdout, progress to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks import spec as specs
+from tasks.errors import HarnessError
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """``harness eval``: each model by itself; exit 1 where a model left questions unanswered or could not run."""
+    from harness import screens
+    from harness.evaluate import evaluate_model
+    from harness.spec import EvalSpec
+    from leaderboards import board
+
+    runs, failed = [], False
+    for model in options.model:
+        spec = EvalSpec(
+            model=model,
+            task=options.task or _trained_on(model),
+            split=options.split,
+            limit=options.limit,
+            sample_seed=options.sample_seed,
+            samples=options.samples,
+            temperature=options.temperature,
+            seed=options.seed,
+            max_new_tokens=options.max_new_tokens,
+        )
+        try:
+            run = evaluate_model(spec, options.overrides, options.workers, options.fresh)
+        except HarnessError as error:
+            if len(options.model) == 1:
+                raise
+            print(f"harness eval: {model}: {error}", file=sys.stderr)
+            failed = True
+            continue
+        if run.finished:
+            runs.append(run)
+        else:
+            failed = True
+            print(f"{run.model}: some questions were not answered; the same command asks them again", file=sys.stderr)
+        if options.out and run.finished:
+            _copy_run(run.id, Path(options.out))
+    if runs:
+        screens.emit(board.board([run.id for run in runs]), options.json)
+    return int(failed)
+
+
+def _trained_on(model: str) -> str:
+    """The task that a model was trained on, else ``pocket``; says which on stderr."""
+    from harness import lineage
+    from harness.evaluate import model_folder
+
+    task = lineage.read(model_folder(model)).task or "pocket"
+    print(f"no --task given: {model} is asked {task}", file=sys.stderr)
+    return task
+
+
+def _copy_run(run_id: str, out: Path) -> None:
+    from leaderboards import store
+
+    shutil.copytree(store.folder(run_id), out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock", "partial*"))
+
+
+def train(options: argparse.Namespace) -> int:
+    """``harness train``: one stage, evaluated before and after unless told not to."""
+    from harness import screens
+    from harness.spec import TrainSpec
+    from harness.train import train_model
+    from leaderboards import board
+
+    chosen = {"method": options.method, "model": options.model, "task": options.task, "limit": options.limit}
+    chosen |= {"split": options.split, "sample_seed": options.sample_seed, options.method: {"seed": options.seed}}
+    prefix = "train."
+    mine = [f"{options.method}.{one[len(prefix):]}" for one in options.overrides if one.startswith(prefix)]
+    rest = [one for one in options.overrides if not one.startswith(prefix)]
+    spec = specs.parse(TrainSpec, chosen, mine, where="--set train")
+    runs = train_model(spec, rest, Path(options.out), options.workers, evaluated=not options.no_eval)
+    if runs:
+        screens.emit(board.board([run.id for run in runs]), options.json)
+    return 0
+
+
+def score(options: argparse.Namespace) -> int:
+    """``harness score``: an evaluation whose answers are stored ones."""
+    from harness import screens
+    from harness.evaluate import evaluate_model
+    from harness.spec import EvalSpec
+    from leaderboards import board
+
+    spec = EvalSpec(
+        model=f"replay:{options.file}",
+        task=options.task,
+        split=options.split,
+        limit=options.limit,
+        sample_seed=options.sample_seed,
+    )
+    run = evaluate_model(spec, options.overrides, options.workers, fresh=True)
+    screens.emit(board.board([run.id], reasons=True), options.json)
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """``harness check``: exit 1 where a gold fails."""
+    from harness import screens
+    from harness.check import check_task
+
+    report = check_task(options.task, options.overrides, options.split or (), options.tokenizer, options.workers)
+    screens.emit(report, options.json)
+    if options.write_clean:
+        report.write_clean(Path(options.write_clean))
+    return int(report.broken > 0 and not options.allow_broken_gold)
+
+
+def board_(options: argparse.Namespace) -> int:
+    """``harness board``."""
+    from harness import screens
+    from leaderboards import board
+
+    screens.emit(board.board(task=options.task, reasons=options.reasons), options.json)
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """``harness compare``."""
+    from harness import screens
+    from leaderboards import board
+
+    screens.emit(board.compare(options.a, options.b), options.json)
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """``harness show``."""
+    from harness import screens
+    from leaderboards import board
+
+    screens.emit(board.show(options.run, options.sample), False)
+    return 0
+
+
+def tasks(options: argparse.Namespace) -> int:
+    """``harness tasks``: name, splits and description of each shipped task."""
+    shipped: dict[str, Mapping[str, Any]] = {}
+    for name in specs.shipped():
+        spec = specs.load(name)
+        shipped[name] = {"splits": list(spec.dataset.splits), "description": spec.description}
+    if options.json:
+        print(json.dumps(shipped, indent=2))
+        return 0
+    for name, facts in shipped.items():
+        print(f"{name:18}{', '.join(facts['splits']):22}{facts['description']}")
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    """``harness demo``."""
+    from harness.demo import run_demo
+
+    run_demo(options.seed, Path(options.out) if options.out else specs.home() / "demo")
+    return 0
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "eval": evaluate,
+    "train": train,
+    "score": score,
+    "check": check,
+    "board": board_,
+    "compare": compare,
+    "show": show,
+    "tasks": tasks,
+    "demo": demo,
+}

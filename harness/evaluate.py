@@ -1,0 +1,211 @@
+"""Evaluate one model on one task: questions -> prompts -> completions -> grades -> records.
+
+The runner draws while the sandbox judges. What is judged is on disk at once, so that a killed evaluation
+goes on where it stopped: the same spec on the same task and model has the same digest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import lineage
+from harness.progress import bar
+from harness.spec import EvalSpec
+from leaderboards import board, store
+from leaderboards.types import Record, Run
+from rewards.grade import SCORER_VERSION, Grader
+from rewards.types import Answer, Grade
+from runners.types import Completion, Request, Runner, Sampling
+from tasks.task import Task
+from tasks.types import Sample
+
+CHUNK = 128
+"""Answers judged at a time: enough to fill the sandbox, few enough to be kept often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All that an evaluation works with. ``folder`` is the model's, where it has one."""
+
+    spec: EvalSpec
+    task: Task
+    runner: Runner
+    grader: Grader
+    folder: Path | None = None
+
+    @property
+    def sampling(self) -> Sampling:
+        spec = self.spec
+        return Sampling(
+            temperature=spec.temperature,
+            n=spec.samples,
+            max_new_tokens=spec.max_new_tokens or self.task.spec.answer.max_new_tokens,
+            top_p=spec.top_p,
+            seed=spec.seed,
+            stop=self.task.spec.answer.stop,
+        )
+
+
+def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
+    """Run to the end and return the finished run, or the one that already stands there (unless ``fresh``).
+
+    A run with questions that the runner failed to answer stays unfinished: the same call asks them again.
+    """
+    samples = _samples(evaluation)
+    run = _describe(evaluation)
+    if not fresh and (finished := store.finished(run)):
+        return finished
+    with store.open_run(run) as handle:
+        asked = [s for s in samples if not _answered(handle, s, evaluation.spec.samples)]
+        done = len(samples) - len(asked)
+        with bar(evaluation.runner.name, len(samples), done) as report:
+            tally = _Tally(handle.done.values())
+            for records in _judged(evaluation, asked):
+                handle.append(records)
+                report(len({record.sample_id for record in records}), tally.add(records))
+        if any(record.finish == "error" for record in handle.done.values()):
+            return handle.run
+        return handle.finish(board.summary(list(handle.done.values())))
+
+
+def _samples(evaluation: Evaluation) -> list[Sample]:
+    spec = evaluation.spec
+    return evaluation.task.samples(spec.split, spec.limit, spec.sample_seed)
+
+
+def _answered(handle: store.Handle, sample: Sample, count: int) -> bool:
+    found = [handle.done.get((sample.id, index)) for index in range(count)]
+    return all(record is not None and record.finish != "error" for record in found)
+
+
+def _describe(evaluation: Evaluation) -> Run:
+    """The run as it stands in the store before it begins."""
+    spec, task = evaluation.spec, evaluation.task
+    split = spec.split or task.spec.dataset.eval_split
+    known = lineage.read(evaluation.folder)
+    digest = spec.digest(task.digest, lineage.fingerprint(evaluation.folder) + SCORER_VERSION)
+    method: Any = known.method
+    return Run(
+        id=store.new_id(evaluation.runner.name, task.name),
+        kind="eval",
+        model=evaluation.runner.name,
+        task=task.name,
+        task_digest=task.digest,
+        split=split,
+        metric=task.spec.scoring.metric.value,
+        scorer_version=SCORER_VERSION,
+        digest=digest,
+        method=method,
+        parent=known.parent,
+        trained_by=known.run,
+        sampling={"temperature": spec.temperature, "samples": spec.samples, "top_p": spec.top_p},
+        seed=spec.seed,
+        limit=spec.limit,
+        skipped=task.skipped.get(split, 0),
+        spec={"eval": spec.model_dump(), "task": task.spec.model_dump(mode="json", by_alias=True)},
+        training=known.training,
+        versions=lineage.versions(),
+        commit=lineage.commit(),
+    )
+
+
+def _judged(evaluation: Evaluation, samples: Sequence[Sample]) -> Iterator[list[Record]]:
+    """Records in chunks; one thread hands a chunk to the sandbox while the runner draws the next."""
+    requests = [Request(sample, evaluation.task.messages(sample)) for sample in samples]
+    drawn = evaluation.runner.generate(requests, evaluation.sampling)
+    waiting: list[Future[list[Record]]] = []
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        for chunk in _chunks(requests, drawn):
+            waiting.append(thread.submit(_records, evaluation, chunk))
+            while waiting and waiting[0].done():
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+
+
+Drawn = tuple[Request, int, Completion]
+
+
+def _chunks(
+    requests: Sequence[Request], drawn: Iterable[tuple[int, list[Completion]]]
+) -> Iterator[list[Drawn]]:
+    chunk: list[Drawn] = []
+    for index, completions in drawn:
+        chunk += [(requests[index], number, one) for number, one in enumerate(completions)]
+        if len(chunk) >= CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _records(evaluation: Evaluation, chunk: Sequence[Drawn]) -> list[Record]:
+    answers = [
+        Answer(evaluation.task.database(request.sample), request.sample.gold, completion.text)
+        for request, _, completion in chunk
+    ]
+    grades = evaluation.grader.grade(answers)
+    metric = evaluation.task.spec.scoring.metric
+    return [_record(metric, one, grade) for one, grade in zip(chunk, grades, strict=True)]
+
+
+def _record(metric: str, drawn: Drawn, grade: Grade) -> Record:
+    """One record. A completion that the runner failed to draw is unscored, whatever its text."""
+    request, number, completion = drawn
+    sample, attempt = request.sample, grade.attempt
+    failed = completion.finish == "error"
+    verdicts = {} if failed else attempt.verdicts
+    reward = grade.scores["reward"]
+    return Record(
+        sample_id=sample.id,
+        question=sample.question,
+        database=sample.database,
+        completion=completion.text,
+        reason="infrastructure" if failed else attempt.reason.value,
+        sample_index=number,
+        difficulty=sample.difficulty,
+        part=sample.part,
+        family=sample.family,
+        prompt=json.dumps(request.messages, ensure_ascii=False),
+        sql=attempt.sql,
+        gold=sample.gold[0],
+        detail=completion.error if failed else attempt.detail,
+        metric=verdicts.get(metric),
+        strict=verdicts.get("strict"),
+        spider=verdicts.get("spider"),
+        spider_ts=verdicts.get("spider_ts"),
+        bird=verdicts.get("bird"),
+        bird_f1=verdicts.get("bird_f1"),
+        reward=None if failed else reward.value,
+        parts=json.dumps({name: score.value for name, score in grade.scores.items()}),
+        executes=attempt.executes,
+        rows=attempt.rows,
+        gold_rows=attempt.gold_rows,
+        columns=attempt.columns,
+        gold_columns=attempt.gold_columns,
+        prompt_tokens=completion.prompt_tokens,
+        tokens=completion.tokens,
+        seconds=completion.seconds,
+        finish=completion.finish,
+        logprob=completion.logprob,
+    )
+
+
+class _Tally:
+    """The running score, for the progress bar."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.right = 0.0
+        self.scored = 0
+        self.add(list(records))
+
+    def add(self, records: Sequence[Record]) -> str:
+        values = [record.metric for record in records if record.metric is not None]
+        self.right += sum(values)
+        self.scored += len(values)
+        return f"EX {self.right / self.scored:.1%}" if self.scored else ""

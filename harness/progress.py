@@ -1,0 +1,40 @@
+"""Progress on stderr: what is done, how fast, and the running score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Report(Protocol):
+    """Told how many more items are done, and one line on how it goes."""
+
+    def __call__(self, done: int, note: str = "") -> None: ...
+
+
+@contextmanager
+def bar(title: str, total: int, done: int = 0) -> Iterator[Report]:
+    """A progress bar that lives as long as the block."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}"),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=total, completed=done, rate="", note="")
+
+        def report(more: int, note: str = "") -> None:
+            progress.advance(task, more)
+            elapsed = progress.tasks[0].elapsed or 0
+            rate = (progress.tasks[0].completed - done) / elapsed if elapsed else 0
+            progress.update(task, rate=f"{rate:.1f}/s", note=note)
+
+        yield report

@@ -1,0 +1,66 @@
+"""What one evaluation and one training run are asked to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field
+
+from runners.config import GrpoConfig, SftConfig
+from tasks.spec import Spec
+
+
+class EvalSpec(Spec):
+    """One model on one split of one task."""
+
+    model: str
+    task: str
+    split: str = ""
+    limit: int = Field(0, ge=0)
+    sample_seed: int | None = None
+    """Shuffle the split under this seed before ``limit`` cuts it."""
+    samples: int = Field(1, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    seed: int = 0
+    max_new_tokens: int = Field(0, ge=0)
+    """0: what the task says."""
+
+    def digest(self, task_digest: str, model_digest: str) -> str:
+        """Names the run: the same digest goes on where it was stopped, another starts anew."""
+        return _digest(self.model_dump(mode="json"), task_digest, model_digest)
+
+
+
+
+class TrainSpec(Spec):
+    """One stage of training: a model, a method, and what it is shown of a task."""
+
+    task: str
+    method: Literal["sft", "grpo"]
+    model: str
+    split: str = ""
+    """Default: the task's training split."""
+    limit: int = Field(0, ge=0)
+    """Questions it is shown; 0: all of the split."""
+    sample_seed: int | None = None
+    dev_split: str = "dev"
+    dev_limit: int = Field(200, ge=0)
+    """Questions of the dev split that choose the best weights; 0: the last weights are kept."""
+    sft: SftConfig = SftConfig()
+    grpo: GrpoConfig = GrpoConfig()
+
+    @property
+    def config(self) -> SftConfig | GrpoConfig:
+        """The settings of the method that is used."""
+        return self.sft if self.method == "sft" else self.grpo
+
+    def digest(self, task_digest: str, model_digest: str) -> str:
+        """Names the run, as ``EvalSpec.digest`` does."""
+        return _digest(self.model_dump(mode="json"), task_digest, model_digest)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
