@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from dotenv import load_dotenv
 
-from tasks.errors import HarnessError, nearest
+from tasks.errors import HarnessError
 
 EPILOG = """\
 first steps:
@@ -47,8 +47,13 @@ Verbs = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _eval(verbs: Verbs) -> None:
     verb = verbs.add_parser("eval", help="ask a model the questions of a task and judge its answers")
-    verb.add_argument("--model", action="append", required=True, metavar="M",
-                      help="nano, a folder, org/name, replay:FILE, gold or empty; may be repeated")
+    verb.add_argument(
+        "--model",
+        action="append",
+        required=True,
+        metavar="M",
+        help="nano, a folder, org/name, replay:FILE, gold or empty; may be repeated",
+    )
     verb.add_argument("--task", help="a shipped task or a YAML file; default: what the model was trained on")
     verb.add_argument("--samples", type=_positive, default=1, metavar="N", help="answers a question")
     verb.add_argument("--temperature", type=float, default=0.0, help="0 is greedy")
@@ -65,7 +70,9 @@ def _train(verbs: Verbs) -> None:
     verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
     verb.add_argument("--method", required=True, choices=("sft", "grpo"))
     verb.add_argument("--model", required=True, metavar="M", help="nano, a folder or org/name")
-    verb.add_argument("--out", required=True, metavar="DIR", help="checkpoints, and the trained model in DIR/model")
+    verb.add_argument(
+        "--out", required=True, metavar="DIR", help="checkpoints, and the trained model in DIR/model"
+    )
     verb.add_argument("--no-eval", action="store_true", help="do not evaluate the model before and after")
     verb.add_argument("--seed", type=int, default=0)
     _questions(verb)
@@ -84,7 +91,9 @@ def _check(verbs: Verbs) -> None:
     verb = verbs.add_parser("check", help="prove a task without a model: does every gold answer score 1.0?")
     verb.add_argument("task", metavar="TASK")
     verb.add_argument("--split", action="append", help="default: all")
-    verb.add_argument("--tokenizer", metavar="M", help="count prompt tokens with this model's; default: nano's")
+    verb.add_argument(
+        "--tokenizer", metavar="M", help="count prompt tokens with this model's; default: nano's"
+    )
     verb.add_argument("--write-clean", metavar="FILE", help="write the good rows as jsonl")
     verb.add_argument("--allow-broken-gold", action="store_true", help="exit 0 although a gold fails")
     _common(verb)
@@ -128,8 +137,14 @@ def _questions(verb: argparse.ArgumentParser) -> None:
 
 
 def _common(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-                      help="override one key of the task, such as scoring.seconds=10; or train.KEY=VALUE")
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override one key of the task, such as scoring.seconds=10; or train.KEY=VALUE",
+    )
     verb.add_argument("--workers", type=_positive, default=0, help="scoring processes; default: one a core")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
@@ -142,7 +157,7 @@ def _positive(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb. Exit codes: 0 done, 1 done with a failure to look at, 2 a mistake of the user's, 130 Ctrl-C."""
+    """Run one verb. Exit codes: 0 done, 1 something failed, 2 the user erred, 130 Ctrl-C."""
     load_dotenv(".env")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = parser().parse_args(arguments)

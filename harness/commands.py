@@ -15,7 +15,7 @@ from tasks.errors import HarnessError
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """``harness eval``: each model by itself; exit 1 where a model left questions unanswered or could not run."""
+    """``harness eval``: each model by itself; exit 1 where one could not answer everything."""
     from harness import screens
     from harness.evaluate import evaluate_model
     from harness.spec import EvalSpec
@@ -46,7 +46,10 @@ def evaluate(options: argparse.Namespace) -> int:
             runs.append(run)
         else:
             failed = True
-            print(f"{run.model}: some questions were not answered; the same command asks them again", file=sys.stderr)
+            print(
+                f"{run.model}: some questions were not answered; the same command asks them again",
+                file=sys.stderr,
+            )
         if options.out and run.finished:
             _copy_run(run.id, Path(options.out))
     if runs:
@@ -57,9 +60,9 @@ def evaluate(options: argparse.Namespace) -> int:
 def _trained_on(model: str) -> str:
     """The task that a model was trained on, else ``pocket``; says which on stderr."""
     from harness import lineage
-    from harness.evaluate import model_folder
+    from harness.evaluate import model_path
 
-    task = lineage.read(model_folder(model)).task or "pocket"
+    task = lineage.read(model_path(model)).task or "pocket"
     print(f"no --task given: {model} is asked {task}", file=sys.stderr)
     return task
 
@@ -67,7 +70,9 @@ def _trained_on(model: str) -> str:
 def _copy_run(run_id: str, out: Path) -> None:
     from leaderboards import store
 
-    shutil.copytree(store.folder(run_id), out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock", "partial*"))
+    shutil.copytree(
+        store.folder(run_id), out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock", "partial*")
+    )
 
 
 def train(options: argparse.Namespace) -> int:
@@ -78,9 +83,13 @@ def train(options: argparse.Namespace) -> int:
     from leaderboards import board
 
     chosen = {"method": options.method, "model": options.model, "task": options.task, "limit": options.limit}
-    chosen |= {"split": options.split, "sample_seed": options.sample_seed, options.method: {"seed": options.seed}}
+    chosen |= {
+        "split": options.split,
+        "sample_seed": options.sample_seed,
+        options.method: {"seed": options.seed},
+    }
     prefix = "train."
-    mine = [f"{options.method}.{one[len(prefix):]}" for one in options.overrides if one.startswith(prefix)]
+    mine = [f"{options.method}.{one[len(prefix) :]}" for one in options.overrides if one.startswith(prefix)]
     rest = [one for one in options.overrides if not one.startswith(prefix)]
     spec = specs.parse(TrainSpec, chosen, mine, where="--set train")
     runs = train_model(spec, rest, Path(options.out), options.workers, evaluated=not options.no_eval)
@@ -113,7 +122,9 @@ def check(options: argparse.Namespace) -> int:
     from harness import screens
     from harness.check import check_task
 
-    report = check_task(options.task, options.overrides, options.split or (), options.tokenizer, options.workers)
+    report = check_task(
+        options.task, options.overrides, options.split or (), options.tokenizer, options.workers
+    )
     screens.emit(report, options.json)
     if options.write_clean:
         report.write_clean(Path(options.write_clean))

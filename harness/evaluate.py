@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,13 @@ CHUNK = 128
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that an evaluation works with. ``folder`` is the model's, where it has one."""
+    """All that an evaluation works with. ``path`` is the model's, where it is on this machine."""
 
     spec: EvalSpec
     task: Task
     runner: Runner
     grader: Grader
-    folder: Path | None = None
+    path: Path | None = None
 
     @property
     def sampling(self) -> Sampling:
@@ -49,6 +50,23 @@ class Evaluation:
             seed=spec.seed,
             stop=self.task.spec.answer.stop,
         )
+
+
+def evaluate_model(spec: EvalSpec, overrides: Sequence[str], workers: int, fresh: bool = False) -> Run:
+    """Evaluate a model by name; see ``evaluate``. Raises SpecError, DataError, ModelError."""
+    from runners.open import open_runner
+
+    task = Task.named(spec.task, overrides)
+    with closing(open_runner(spec.model)) as runner, Grader(task.spec.scoring, workers) as grader:
+        return evaluate(Evaluation(spec, task, runner, grader, model_path(spec.model)), fresh)
+
+
+def model_path(model: str) -> Path | None:
+    """The folder or file behind a model's name, where it is one on this machine."""
+    from runners.nano import FOLDER
+
+    path = FOLDER if model == "nano" else Path(model.removeprefix("replay:").rpartition("+")[2])
+    return path if path.exists() else None
 
 
 def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
@@ -87,8 +105,8 @@ def _describe(evaluation: Evaluation) -> Run:
     """The run as it stands in the store before it begins."""
     spec, task = evaluation.spec, evaluation.task
     split = spec.split or task.spec.dataset.eval_split
-    known = lineage.read(evaluation.folder)
-    digest = spec.digest(task.digest, lineage.fingerprint(evaluation.folder) + SCORER_VERSION)
+    known = lineage.read(evaluation.path)
+    digest = spec.digest(task.digest, lineage.fingerprint(evaluation.path) + SCORER_VERSION)
     method: Any = known.method
     return Run(
         id=store.new_id(evaluation.runner.name, task.name),

@@ -29,7 +29,7 @@ class Lineage:
 
 def read(folder: Path | None) -> Lineage:
     """The lineage noted in a model folder; an unknown model is a base."""
-    note = folder / NOTE if folder else None
+    note = folder / NOTE if folder and folder.is_dir() else None
     return Lineage(**json.loads(note.read_text(encoding="utf-8"))) if note and note.is_file() else Lineage()
 
 
@@ -66,7 +66,10 @@ def commit() -> str:
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            capture_output=True, text=True, timeout=5, check=True,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -33,8 +33,6 @@ class EvalSpec(Spec):
         return _digest(self.model_dump(mode="json"), task_digest, model_digest)
 
 
-
-
 class TrainSpec(Spec):
     """One stage of training: a model, a method, and what it is shown of a task."""
 

@@ -18,12 +18,15 @@ from tasks.types import Cell, Message, Sample, Schema, Table
 TEMPLATES = Path(__file__).parent / "templates"
 ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
 RESERVED = frozenset(
-    """add all alter analyse analyze and any array as asc asymmetric autoincrement between both by case cast check
-    collate column commit constraint create cross default deferrable delete desc distinct do drop else end escape
-    except exists false fetch for foreign from full grant group having in index initially inner insert intersect into
-    is isnull join lateral leading left like limit natural not notnull null offset on only or order outer pivot
-    placing primary qualify references returning right select set show some symmetric table then to trailing
-    transaction true union unique unpivot update using values variadic when where window with""".split()
+    """
+    add all alter analyse analyze and any array as asc asymmetric autoincrement between both by case
+    cast check collate column commit constraint create cross default deferrable delete desc distinct do
+    drop else end escape except exists false fetch for foreign from full grant group having in index
+    initially inner insert intersect into is isnull join lateral leading left like limit natural not
+    notnull null offset on only or order outer pivot placing primary qualify references returning right
+    select set show some symmetric table then to trailing transaction true union unique unpivot update
+    using values variadic when where window with
+    """.split()  # noqa: SIM905 - a list of a hundred quoted words is harder to read
 )
 """Words that SQLite or DuckDB takes as a name only in quotes."""
 
@@ -95,7 +98,9 @@ def _compact(table: Table, keys: bool) -> str:
 
 
 def _render_values(schema: Schema) -> str:
-    found = [f"{column}: {', '.join(repr(value) for value in values)}" for column, values in schema.values.items()]
+    found = [
+        f"{column}: {', '.join(repr(value) for value in values)}" for column, values in schema.values.items()
+    ]
     return "Values in the question: " + "; ".join(found)
 
 

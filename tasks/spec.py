@@ -223,6 +223,7 @@ def expand(pattern: str, **names: str) -> str:
 
     HARNESS_HOME has a default (``~/.harness``); no other variable has.
     """
+
     def variable(match: re.Match[str]) -> str:
         name = match[1]
         if name == "HARNESS_HOME":

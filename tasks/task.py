@@ -16,7 +16,7 @@ from tasks.types import Database, Message, Sample
 
 
 class Task:
-    """The samples of a spec. ``skipped`` counts, for each split read, the rows left out for want of a database."""
+    """The samples of a spec. ``skipped[split]`` rows of a split that was read lack their database."""
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
@@ -89,7 +89,9 @@ class Task:
         if path.is_file():
             return True
         if self.spec.databases.missing == "error":
-            raise DataError(f"{self.name}: question {sample.id} needs the database file {path}, which is missing")
+            raise DataError(
+                f"{self.name}: question {sample.id} needs the database file {path}, which is missing"
+            )
         return False
 
     def _path(self, database: str) -> Path:

@@ -133,6 +133,8 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """A column; ``type`` as declared."""
+
     name: str
     type: str
     primary_key: bool = False
@@ -141,6 +143,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
+    """A table as the database describes it."""
+
     name: str
     columns: tuple[Column, ...]
     foreign_keys: tuple[ForeignKey, ...] = ()
@@ -151,6 +155,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
+    """What a prompt can show of a database."""
+
     tables: tuple[Table, ...]
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """``table.column`` -> the values of that column that stand in the question."""

@@ -1,0 +1,179 @@
+"""Prove a task without a model: every gold must run and score 1.0 against itself in every mode."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.progress import bar
+from rewards.grade import Grader
+from rewards.types import Answer, Attempt
+from tasks.task import Task
+from tasks.types import Sample
+
+SLOW = 1.0
+"""Seconds after which a gold counts as slow."""
+CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A row whose gold does not score 1.0 against itself."""
+
+    id: str
+    database: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCheck:
+    """What was counted in one split. ``right[mode]`` golds score 1.0; ``rows`` of them have a database."""
+
+    split: str
+    total: int
+    rows: int
+    right: dict[str, int]
+    empty: int
+    single_cell: int
+    slow: int
+    duplicates: int
+    shared_questions: int
+    """Questions that also stand in the training split, on the same database."""
+    shared_pairs: int
+    """Of those, the ones with the same gold."""
+    longest_prompt: int
+    """Tokens."""
+    over_budget: int
+    broken: tuple[Broken, ...]
+
+    @property
+    def ceiling(self) -> float:
+        """The share of the rows with a database that a perfect model can get right."""
+        return (self.rows - len(self.broken)) / self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCheck:
+    """The checks of all splits of a task."""
+
+    task: str
+    digest: str
+    budget: int
+    splits: tuple[SplitCheck, ...]
+    clean: tuple[Sample, ...] = field(repr=False)
+
+    @property
+    def broken(self) -> int:
+        return sum(len(split.broken) for split in self.splits)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for ``--json``."""
+        splits = [asdict(split) | {"ceiling": split.ceiling} for split in self.splits]
+        return {"task": self.task, "digest": self.digest, "prompt_budget": self.budget, "splits": splits}
+
+    def write_clean(self, file: Path) -> None:
+        """Write the rows whose gold is good, one JSON object a line, in the fields of a Sample."""
+        lines = [json.dumps(asdict(sample), ensure_ascii=False) for sample in self.clean]
+        part = file.with_name(file.name + ".part")
+        part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        part.rename(file)
+
+
+def check_task(
+    name: str, overrides: Sequence[str], splits: Sequence[str], tokenizer: str | None, workers: int
+) -> TaskCheck:
+    """Check the splits named (none: all) of a task.
+
+    Raises SpecError, DataError: the task cannot be read at all.
+    """
+    task = Task.named(name, overrides)
+    count = _token_counter(tokenizer)
+    trained = task.spec.dataset.train_split
+    known = {split: task.samples(split) for split in (splits or task.spec.dataset.splits)}
+    train = known.get(trained) or (task.samples(trained) if trained in task.spec.dataset.splits else [])
+    checks, clean = [], []
+    with Grader(task.spec.scoring, workers) as grader:
+        for split, samples in known.items():
+            attempts = _judge_golds(task, grader, split, samples)
+            seen = [] if split == trained else train
+            checks.append(_check_split(task, split, samples, attempts, seen, count))
+            bad = {broken.id for broken in checks[-1].broken}
+            clean += [sample for sample in samples if sample.id not in bad]
+    return TaskCheck(task.name, task.digest, task.spec.prompt.max_tokens, tuple(checks), tuple(clean))
+
+
+def _token_counter(name: str | None) -> Any:
+    """Counts the tokens of messages with a model's tokenizer."""
+    from runners.models import load_tokenizer, resolve
+
+    tokenizer = load_tokenizer(resolve(name or "nano"))
+
+    def count(messages: Sequence[Any]) -> int:
+        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return len(tokenizer(text, add_special_tokens=False).input_ids)
+
+    return count
+
+
+def _judge_golds(task: Task, grader: Grader, split: str, samples: Sequence[Sample]) -> list[list[Attempt]]:
+    """For each sample, the attempt of each of its golds, held against itself alone."""
+    answers = [[Answer(task.database(sample), (gold,), gold) for gold in sample.gold] for sample in samples]
+    flat = [answer for group in answers for answer in group]
+    attempts: list[Attempt] = []
+    with bar(f"{task.name} {split}", len(flat)) as report:
+        for start in range(0, len(flat), CHUNK):
+            grades = grader.grade(flat[start : start + CHUNK])
+            attempts += [grade.attempt for grade in grades]
+            report(len(grades))
+    left = iter(attempts)
+    return [[next(left) for _ in group] for group in answers]
+
+
+def _check_split(
+    task: Task,
+    split: str,
+    samples: Sequence[Sample],
+    attempts: Sequence[Sequence[Attempt]],
+    train: Sequence[Sample],
+    count: Any,
+) -> SplitCheck:
+    first = [group[0] for group in attempts]
+    asked = Counter((sample.database, sample.question.strip().lower()) for sample in samples)
+    trained = {(s.database, s.question.strip().lower()): s.gold for s in train}
+    shared = [sample for sample in samples if (sample.database, sample.question.strip().lower()) in trained]
+    lengths = [count(task.messages(sample)) for sample in samples]
+    budget = task.spec.prompt.max_tokens
+    modes = [mode.value for mode in task.spec.scoring.modes]
+    return SplitCheck(
+        split=split,
+        total=len(samples) + task.skipped[split],
+        rows=len(samples),
+        right={m: sum(all(a.verdicts.get(m) == 1 for a in group) for group in attempts) for m in modes},
+        empty=sum(attempt.scored and attempt.gold_rows == 0 for attempt in first),
+        single_cell=sum(attempt.gold_rows == 1 and attempt.gold_columns == 1 for attempt in first),
+        slow=sum(attempt.seconds > SLOW for attempt in first),
+        duplicates=sum(number - 1 for number in asked.values()),
+        shared_questions=len(shared),
+        shared_pairs=sum(trained[s.database, s.question.strip().lower()] == s.gold for s in shared),
+        longest_prompt=max(lengths),
+        over_budget=sum(length > budget for length in lengths) if budget else 0,
+        broken=tuple(
+            found
+            for sample, group in zip(samples, attempts, strict=True)
+            for found in _broken(sample, group, modes)
+        ),
+    )
+
+
+def _broken(sample: Sample, group: Sequence[Attempt], modes: Sequence[str]) -> list[Broken]:
+    for attempt in group:
+        wrong = [mode for mode in modes if attempt.verdicts.get(mode) != 1]
+        if wrong:
+            detail = attempt.detail or f"does not equal itself in {', '.join(wrong)}"
+            return [Broken(sample.id, sample.database, attempt.reason.value, detail)]
+    return []
