@@ -1,0 +1,76 @@
+"""The SQL that stands in a model's chat text. Read, never guessed."""
+
+from __future__ import annotations
+
+import re
+
+QUERY_VERBS = frozenset({"select", "with", "values"})
+OTHER_VERBS = frozenset(
+    "alter analyze attach begin call checkpoint commit copy create delete describe detach drop end explain export"
+    " import insert install load merge pragma reindex release replace rollback savepoint set show truncate"
+    " update use vacuum".split()
+)
+"""Not queries: they are let through so that the sandbox can say ``forbidden_statement``."""
+
+SQL_TAGS = frozenset({"sql", "sqlite", "sqlite3", "duckdb"})
+
+_THINK = re.compile(r"<(/?)think>", re.IGNORECASE)
+_FENCE = re.compile(r"`{3,}")
+_SPACE = re.compile(r"(?:\s++|--[^\n]*+(?:\n|\Z)|/\*(?s:.*?)(?:\*/|\Z))*+")
+_TAG = re.compile(r"[^\S\n]*+([^\s`]*+)")
+_WORD = re.compile(r"(\(?)[\s(]*+([a-z]*+)", re.IGNORECASE)
+
+
+def extract(text: str) -> str:
+    """The SQL in ``text``, stripped of white space; ``""`` where there is none.
+
+    1. What a reasoning model thought is not its answer: ``<think>...</think>`` is cut out, and so is all that
+       stands before a ``</think>`` whose opening tag was part of the prompt. Thinking that never ends leaves
+       no answer.
+    2. Fences (three or more backticks) open and close in turn; a last one that is never closed reaches to the
+       end of the text. The answer is the last block that is not blank and is tagged sql, sqlite, sqlite3 or
+       duckdb, or has no tag and begins with a statement. Blocks of other languages are no answer.
+    3. Without such a block the text up to its first fence is the answer, if it begins with a statement. (A fence
+       that only closes belongs to one that the prompt opened.)
+
+    A statement begins, after comments and white space, with SELECT, WITH or VALUES (also inside parentheses),
+    or with another SQL verb, which the sandbox then refuses. Time is linear in the length of the text.
+    """
+    answer = _without_thoughts(text)
+    pieces = _FENCE.split(answer)
+    for block in reversed(pieces[1::2]):
+        sql = _block(block)
+        if sql:
+            return sql
+    return pieces[0].strip() if _is_statement(pieces[0]) else ""
+
+
+def _without_thoughts(text: str) -> str:
+    kept: list[str] = []
+    position, thinking = 0, False
+    for tag in _THINK.finditer(text):
+        if tag[1]:
+            if not thinking:
+                kept.clear()
+            position, thinking = tag.end(), False
+        elif not thinking:
+            kept.append(text[position : tag.start()])
+            thinking = True
+    return "" if thinking else "".join([*kept, text[position:]])
+
+
+def _block(block: str) -> str:
+    """The SQL of one fenced block, ``""`` where it holds something else."""
+    tag = _TAG.match(block)
+    if tag and tag[1].lower() in SQL_TAGS:
+        return block[tag.end() :].strip()
+    return block.strip() if _is_statement(block) else ""
+
+
+def _is_statement(text: str) -> bool:
+    space = _SPACE.match(text)
+    word = _WORD.match(text, space.end() if space else 0)
+    if word is None:
+        return False
+    verb = word[2].lower()
+    return verb in QUERY_VERBS or (verb in OTHER_VERBS and not word[1])

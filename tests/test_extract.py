@@ -1,0 +1,95 @@
+"""What counts as the SQL in a chat answer: one fact a row."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rewards.extract import extract
+
+FACTS = [
+    ("a bare statement", "SELECT 1", "SELECT 1"),
+    ("white space around it goes", "\n  SELECT 1 ; \n", "SELECT 1 ;"),
+    ("any case", "select 1", "select 1"),
+    ("WITH", "WITH a AS (SELECT 1) SELECT * FROM a", "WITH a AS (SELECT 1) SELECT * FROM a"),
+    ("VALUES", "VALUES (1)", "VALUES (1)"),
+    ("parentheses first", "((SELECT 1))", "((SELECT 1))"),
+    ("comments first", "-- why\n/* how */ SELECT 1", "-- why\n/* how */ SELECT 1"),
+    ("several lines", "SELECT 1,\n 2\nFROM t", "SELECT 1,\n 2\nFROM t"),
+    ("other verbs are for the sandbox to refuse", "DELETE FROM t", "DELETE FROM t"),
+    ("a pragma too", "PRAGMA table_info(t)", "PRAGMA table_info(t)"),
+    ("two statements stay two", "SELECT 1; DROP TABLE t", "SELECT 1; DROP TABLE t"),
+    ("a fence tagged sql", "Here:\n```sql\nSELECT 1\n```\nDone.", "SELECT 1"),
+    ("tagged sqlite", "```sqlite\nSELECT 1\n```", "SELECT 1"),
+    ("tagged in capitals", "```SQL\nSELECT 1\n```", "SELECT 1"),
+    ("no tag", "```\nSELECT 1\n```", "SELECT 1"),
+    ("on one line, tagged", "It is ```sql SELECT 1```.", "SELECT 1"),
+    ("on one line, no tag", "It is ```SELECT 1```.", "SELECT 1"),
+    ("windows line ends", "```sql\r\nSELECT 1\r\n```", "SELECT 1"),
+    ("four backticks", "````sql\nSELECT 1\n````", "SELECT 1"),
+    ("the last fence wins", "```sql\nSELECT 1\n```\nno:\n```sql\nSELECT 2\n```", "SELECT 2"),
+    ("the last of twenty", "".join(f"```sql\nSELECT {i}\n```\n" for i in range(20)), "SELECT 19"),
+    ("a fence beats a bare statement", "SELECT 1\n```sql\nSELECT 2\n```", "SELECT 2"),
+    ("an unclosed last fence reaches to the end", "so:\n```sql\nSELECT 1\nFROM t", "SELECT 1\nFROM t"),
+    ("a blank block is no block", "```sql\nSELECT 1\n```\n```\n", "SELECT 1"),
+    ("a printed result is no block", "```sql\nSELECT 1\n```\ngives\n```\n42\n```", "SELECT 1"),
+    ("another language is no block", "```sql\nSELECT 1\n```\n```python\nSELECT = 2\n```", "SELECT 1"),
+    ("a tagged block is taken as it is", "```sql\nDROP TABLE t\n```", "DROP TABLE t"),
+    ("the prompt opened the fence", "SELECT 1\n```\nThis counts.", "SELECT 1"),
+    ("backquoted names are no fence", "SELECT `a` FROM `b`", "SELECT `a` FROM `b`"),
+    ("thoughts are cut", "<think>SELECT 0</think>SELECT 1", "SELECT 1"),
+    ("thoughts in capitals", "<THINK>SELECT 0</THINK>\nSELECT 1", "SELECT 1"),
+    ("fences in thoughts do not count", "<think>```sql\nSELECT 0\n```</think>```sql\nSELECT 1\n```", "SELECT 1"),
+    ("a fence left open in thoughts", "<think>```sql\nSELECT 0</think>SELECT 1", "SELECT 1"),
+    ("the prompt opened the thoughts", "hmm SELECT 0\n</think>\nSELECT 1", "SELECT 1"),
+    ("thoughts about the tag", "<think>a <think> b</think>SELECT 1", "SELECT 1"),
+    ("nested thoughts", "<think>a<think>b</think>c</think>SELECT 1", "SELECT 1"),
+    ("thoughts after the answer", "SELECT 1<think>was it?</think>", "SELECT 1"),
+    ("thinking never ends", "<think>SELECT 1", ""),
+    ("thinking begins again and never ends", "<think>a</think>SELECT 1<think>hm", ""),
+    ("nothing", "", ""),
+    ("white space", " \n\t", ""),
+    ("only a comment", "-- SELECT 1", ""),
+    ("only an open comment", "/* SELECT 1", ""),
+    ("prose", "I cannot answer that.", ""),
+    ("prose around SQL is not searched", "The answer is SELECT 1", ""),
+    ("a label is not skipped", "SQL: SELECT 1", ""),
+    ("an empty fence", "```sql\n```", ""),
+    ("a block of another language only", "```json\n{}\n```", ""),
+    ("prose in parentheses", "(note) SELECT 1", ""),
+    ("no verb inside parentheses", "(DELETE FROM t)", ""),
+    ("a word that only begins like a verb", "selected rows", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "sql"), [fact[1:] for fact in FACTS], ids=[fact[0] for fact in FACTS])
+def test_facts(text: str, sql: str) -> None:
+    assert extract(text) == sql
+
+
+HOSTILE = [
+    "`", "``` ", "```sql\n", "<think>", "</think>", "<think></think>", "(", "( ", "/*", "/**/", "--", "-- \n",
+    " ", "\n", "a", "```sql\nSELECT 1```", "SELECT 1,", "\x00", "```<think>```</think>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_linear_on_ten_megabytes(unit: str) -> None:
+    start = time.process_time()
+    extract(unit * (10_000_000 // len(unit)))
+    assert time.process_time() - start < 5
+
+
+@given(st.lists(st.sampled_from([*HOSTILE, "SELECT 1", "x"]), max_size=12).map("".join))
+def test_never_raises_and_never_invents(text: str) -> None:
+    sql = extract(text)
+    assert sql == sql.strip()
+    assert not sql or sql in text.replace("<think>", "").replace("</think>", "") or "think>" in text
+
+
+@given(st.text())
+def test_any_text(text: str) -> None:
+    assert isinstance(extract(text), str)
