@@ -1,0 +1,187 @@
+"""The sandbox: untrusted SQL runs in warm worker processes that can be killed at any moment and lose no verdict.
+
+Covered. A statement that is not one read-only query is refused (see the engine files). A query that goes over its
+limits ends with a status: VM steps and clock inside the worker, then SIGKILL from here when the deadline has passed;
+SQLite heap and address space are limited; results too large are refused, never cut. A worker that dies is
+replaced, its unfinished jobs run again, and a query that ended a worker's life is not tried a third time. Workers
+cannot write files, start with an empty environment, and die with this process, whatever they are doing.
+
+Not covered. Workers run under the same user and see the same files and network as the parent: a query that gains
+control of the process through a bug in SQLite or DuckDB is stopped by resource limits only. Only plain values cross
+back to the parent. Linux only: address-space limits, memfd and signal-driven pipes.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tasks.databases.process import Gone, Worker
+from tasks.types import Database, Limits, Outcome, Status
+
+GRACE = 0.3
+"""Seconds after the deadline that the worker has to stop by itself before it is killed."""
+_POLL = 0.2
+_CHUNK = 256
+_STRIKES = 2
+"""Deaths in the same query after which that query is to blame."""
+_JOB_STRIKES = 4
+"""Deaths in the same job, outside any query, after which the job is given up."""
+_KILLED = "the worker was killed (out of memory?) twice while this ran"
+_CRASHED = "the worker crashed twice while this ran"
+
+
+class Sandbox:
+    """A pool of workers, started on first use. Use as a context manager, or ``close`` it.
+
+    ``workers`` 0: one for each CPU this process may use. Threads may share a sandbox: their calls take turns.
+    """
+
+    def __init__(self, workers: int = 0, limits: Limits | None = None) -> None:
+        self.workers = workers or len(os.sched_getaffinity(0))
+        self.limits = limits or Limits()
+        self._pool: list[Worker] = []
+        self._deadly: dict[bytes, tuple[str, str]] = {}
+        self._strikes: dict[bytes, int] = {}
+        self._turn = threading.Lock()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers. The sandbox starts new ones if it is used again."""
+        while self._pool:
+            self._pool.pop().end()
+
+    def run(self, queries: Sequence[tuple[Database, int, str]]) -> list[Outcome]:
+        """Execute each ``(database, instance, sql)``; the outcomes, in order."""
+        outcomes = [Outcome(Status.INFRASTRUCTURE, message="the worker was lost")] * len(queries)
+        for index, result in self.map("tasks.databases.worker:run_query", queries):
+            if result is not None:
+                status, columns, rows, message, seconds, steps = result
+                outcomes[index] = Outcome(Status(status), columns, rows, message, seconds, steps)
+        return outcomes
+
+    def map(
+        self, work: str, jobs: Sequence[Any], costs: Sequence[float] | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield ``(index, result)`` of every job, in any order, as results arrive.
+
+        ``work`` is ``"module:function"``; the worker calls ``function(executor, job)``. Jobs can be pickled,
+        results are plain builtins. Jobs start in the given order, or the costliest first where ``costs`` are given.
+        A result of None where the function returns none: the worker died again and again outside any query.
+        Raises RuntimeError with the worker's traceback where the function raises.
+        """
+        with self._turn:
+            batch = _Batch(work, jobs, costs, self.workers)
+            try:
+                while batch.left:
+                    yield from self._step(batch)
+            finally:
+                self._dismiss(lambda worker: bool(worker.indices))
+
+    def _step(self, batch: _Batch) -> Iterator[tuple[int, Any]]:
+        """Give every idle worker a chunk, wait a little, yield what has come."""
+        while len(self._pool) < min(self.workers, batch.left):
+            self._pool.append(Worker(self.limits))
+        for worker in self._pool:
+            if not worker.indices and (chunk := batch.take()):
+                worker.give(batch.work, list(self._deadly.items())[worker.told :], chunk)
+                worker.told = len(self._deadly)
+        busy = {worker.channel: worker for worker in self._pool if worker.indices}
+        ready = set(select.select(list(busy), [], [], min(_POLL, self.limits.seconds / 4))[0])
+        for channel, worker in busy.items():
+            if channel in ready:
+                yield from self._read(worker, batch)
+            elif worker.overdue(self.limits.seconds + GRACE):
+                self._bury(worker, batch, overdue=True)
+
+    def _read(self, worker: Worker, batch: _Batch) -> Iterator[tuple[int, Any]]:
+        try:
+            frames = worker.frames()
+        except Gone:
+            yield from self._bury(worker, batch)
+            return
+        for state, text, results in frames:
+            for index, result in results:
+                if index in worker.indices:
+                    del worker.indices[index]
+                    batch.left -= 1
+                    yield index, result
+            if state == "error":
+                raise RuntimeError(f"in a worker: {text}")
+            if state == "tired":
+                worker.end()
+                self._pool.remove(worker)
+
+    def _bury(self, worker: Worker, batch: _Batch, overdue: bool = False) -> list[tuple[int, Any]]:
+        """Find out what a worker died of, put its unfinished jobs back; the job to give up, if any."""
+        died_of = worker.end()
+        started, digest, job = worker.heartbeat.read()
+        self._pool.remove(worker)
+        unfinished = worker.indices
+        lost: list[tuple[int, Any]] = []
+        if started and (overdue or died_of == signal.SIGXCPU):
+            self._deadly[digest] = (Status.TIMEOUT.value, f"over {self.limits.seconds} seconds: killed")
+        elif started:
+            self._strikes[digest] = self._strikes.get(digest, 0) + 1
+            if self._strikes[digest] >= _STRIKES:
+                killed = died_of == signal.SIGKILL
+                status = Status.MEMORY if killed else Status.EXECUTION_ERROR
+                self._deadly[digest] = (status.value, _KILLED if killed else _CRASHED)
+        elif job in unfinished and batch.strike(job) >= _JOB_STRIKES:
+            del unfinished[job]
+            batch.left -= 1
+            lost.append((job, None))
+        batch.put_back(unfinished)
+        return lost
+
+    def _dismiss(self, unwanted: Any) -> None:
+        """End the workers that are still at jobs nobody waits for."""
+        for worker in [worker for worker in self._pool if unwanted(worker)]:
+            self._pool.remove(worker)
+            worker.end()
+
+
+class _Batch:
+    """The jobs of one ``map``: which wait, how many are unfinished."""
+
+    def __init__(self, work: str, jobs: Sequence[Any], costs: Sequence[float] | None, workers: int) -> None:
+        self.work = work
+        self.left = len(jobs)
+        self._jobs = jobs
+        self._workers = workers
+        order = range(len(jobs))
+        self._costs = costs or [1.0] * len(jobs)
+        self._waiting = deque(sorted(order, key=lambda index: -costs[index]) if costs else order)
+        self._cost = float(sum(self._costs))
+        self._strikes: dict[int, int] = {}
+
+    def take(self) -> list[tuple[int, Any]]:
+        """The next chunk: a share of the remaining cost that shrinks, so that workers finish together."""
+        share = self._cost / (2 * self._workers)
+        chunk: list[tuple[int, Any]] = []
+        while self._waiting and len(chunk) < _CHUNK and (not chunk or share > 0):
+            index = self._waiting.popleft()
+            chunk.append((index, self._jobs[index]))
+            share -= self._costs[index]
+            self._cost -= self._costs[index]
+        return chunk
+
+    def put_back(self, indices: dict[int, None]) -> None:
+        """These were not done: they are next."""
+        self._waiting.extendleft(reversed(list(indices)))
+        self._cost += sum(self._costs[index] for index in indices)
+
+    def strike(self, index: int) -> int:
+        """A worker died in this job, outside any query; how often that happened."""
+        self._strikes[index] = self._strikes.get(index, 0) + 1
+        return self._strikes[index]

@@ -1,0 +1,48 @@
+"""Which statements a text holds, as SQLite's tokenizer sees it, without running anything."""
+
+from __future__ import annotations
+
+import re
+
+SPACE = r"[ \t\n\f\r\ufeff]+|--[^\n]*|/\*.*?(?:\*/|\Z)"
+_LEADING = re.compile(f"(?:{SPACE})*", re.DOTALL)
+_TOKEN = re.compile(
+    r"""[^'"`\[;/-]+            # anything that can open none of the below
+      | '[^']*(?:'|\Z) | "[^"]*(?:"|\Z) | `[^`]*(?:`|\Z) | \[[^\]]*(?:\]|\Z)
+      | --[^\n]* | /\*.*?(?:\*/|\Z)
+      | (?P<end>;) | [/-]""",
+    re.DOTALL | re.VERBOSE,
+)
+_WORD = re.compile(r"[A-Za-z_]*")
+
+
+def split(sql: str) -> list[str]:
+    """The statements of ``sql`` in order, each without its ``;``; empty and comment-only ones are left out.
+
+    A doubled quote reads as two strings side by side, which leaves the same semicolons outside.
+    """
+    if ";" not in sql:
+        return [] if is_blank(sql) else [sql]
+    statements, start = [], 0
+    for token in _TOKEN.finditer(sql):
+        if token["end"]:
+            statements.append(sql[start : token.start()])
+            start = token.end()
+    statements.append(sql[start:])
+    return [statement for statement in statements if not is_blank(statement)]
+
+
+def is_blank(sql: str) -> bool:
+    """Whether there is nothing but white space and comments."""
+    return _skip(sql) == len(sql)
+
+
+def first_word(sql: str) -> str:
+    """The first keyword in capitals, or "" where the text begins otherwise."""
+    match = _WORD.match(sql, _skip(sql))
+    return match[0].upper() if match else ""
+
+
+def _skip(sql: str) -> int:
+    match = _LEADING.match(sql)
+    return match.end() if match else 0

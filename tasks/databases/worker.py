@@ -1,0 +1,154 @@
+"""The worker's side of the sandbox: a fresh interpreter that takes chunks of jobs and hands back plain results.
+
+Imports stay light (no pydantic, no DuckDB until a query needs it): a worker starts in well under 100 ms.
+Frames in both directions: 8 bytes of length, then a pickle (parent to worker) or a marshal (worker to parent, so that
+nothing a worker sends can name code for the parent to run).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import marshal
+import os
+import pickle
+import resource
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from tasks.databases.executor import Executor, Heartbeat, load
+from tasks.types import Database, Limits
+
+LENGTH = struct.Struct("!Q")
+FLUSH_SECONDS = 0.05
+"""Results wait at most this long for company (longer only behind one slow job)."""
+CPU_GRACE = 10
+"""CPU seconds beyond the deadline after which the kernel ends a worker that nobody watches."""
+
+Job = tuple[int, Any]
+Work = Callable[[Executor, Any], Any]
+
+
+def main(channel: int, heartbeat: int, lifeline: int) -> None:
+    """Serve until the parent closes the channel. The three are file descriptors that it passed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent(lifeline)
+    os.dup2(2, 1)
+    connection = socket.socket(fileno=channel)
+    limits: Limits = pickle.loads(_receive(connection))
+    executor = Executor(limits, Heartbeat(heartbeat))
+    work, name = None, ""
+    while frame := _receive(connection):
+        wanted, deadly, jobs = pickle.loads(frame)
+        executor.deadly.update(deadly)
+        if wanted != name:
+            work, name = load(wanted), wanted
+            confine(limits)
+        _serve(connection, executor, work, jobs)
+
+
+def _serve(connection: socket.socket, executor: Executor, work: Work, jobs: list[Job]) -> None:
+    """Do a chunk. Each frame sent is ``(state, text, [(index, result), ...])``; state: more, done, tired, error."""
+    results: list[tuple[int, Any]] = []
+    flushed = time.monotonic()
+    for index, job in jobs:
+        executor.heartbeat.job(index)
+        try:
+            results.append((index, work(executor, job)))
+        except MemoryError:
+            os._exit(1)
+        except Exception:
+            _send(connection, ("error", traceback.format_exc(), results))
+            return
+        now = time.monotonic()
+        if now - flushed > FLUSH_SECONDS:
+            _allow_cpu(executor.limits)
+            _send(connection, ("more", "", results))
+            results, flushed = [], now
+    _send(connection, ("tired" if _swollen(executor.limits) else "done", "", results))
+
+
+def run_query(executor: Executor, job: tuple[Database, int, str]) -> tuple[Any, ...]:
+    """The work of ``Sandbox.run``: an Outcome as a plain tuple."""
+    outcome = executor.run(*job)
+    rest = (outcome.columns, outcome.rows, outcome.message, outcome.seconds, outcome.steps)
+    return (outcome.status.value, *rest)
+
+
+def confine(limits: Limits) -> None:
+    """Limit this process: address space (from what it holds now), CPU, no file writes, few handles, no core dump."""
+    sys.dont_write_bytecode = True
+    held = _pages(0) + limits.memory
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (held, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    _allow_cpu(limits)
+    _limit_sqlite(limits.memory // 2)
+
+
+def _limit_sqlite(heap: int) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"PRAGMA hard_heap_limit={heap}").fetchall()
+    connection.close()
+
+
+def _allow_cpu(limits: Limits) -> None:
+    """Renew the CPU backstop, which counts from the start of the process."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + limits.seconds) + CPU_GRACE, hard))
+
+
+def _swollen(limits: Limits) -> bool:
+    """Whether this process holds on to so much memory that a fresh one should take its place."""
+    if _pages(1) < limits.memory // 4:
+        return False
+    gc.collect()
+    return _pages(1) >= limits.memory // 4
+
+
+def _pages(field: int) -> int:
+    """Bytes of address space (0) or resident memory (1) of this process."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[field]) * resource.getpagesize()
+
+
+def _die_with_parent(lifeline: int) -> None:
+    """Have the kernel end this process, whatever it is doing, when the other end of the pipe is gone.
+
+    SIGIO's default action is to terminate. PR_SET_PDEATHSIG would also fire when only the parent's
+    *thread* that started us ends.
+    """
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _send(connection: socket.socket, message: object) -> None:
+    data = marshal.dumps(message)
+    connection.sendall(LENGTH.pack(len(data)) + data)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """One frame; empty at the end of the stream."""
+    header = _read(connection, LENGTH.size)
+    return _read(connection, LENGTH.unpack(header)[0]) if header else b""
+
+
+def _read(connection: socket.socket, size: int) -> bytes:
+    parts = []
+    while size:
+        part = connection.recv(min(size, 2**20))
+        if not part:
+            return b""
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
