@@ -29,6 +29,8 @@ class Request:
 
     sample: Sample
     messages: tuple[Message, ...]
+    weight: float = 1.0
+    """How often a trainer asks it, against the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,64 @@
+"""TRL's ``GRPOTrainer`` with prompts chosen per step, unscored groups left out, and phases timed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.utils import identity
+
+from runners.curriculum import Chooser
+from runners.payment import Rewards
+
+
+class GroupTrainer(GRPOTrainer):
+    """The data loader only counts passes: what a step asks is chosen when its answers are drawn."""
+
+    args: GRPOConfig
+
+    def __init__(
+        self, policy: Any, args: GRPOConfig, tokenizer: Any, rewards: Rewards, chooser: Chooser, adapters: Any
+    ) -> None:
+        from datasets import Dataset
+
+        self.rewards, self.chooser = rewards, chooser
+        super().__init__(
+            model=policy,
+            args=args,
+            reward_funcs=rewards,
+            train_dataset=Dataset.from_dict({"prompt": [""]}),
+            processing_class=tokenizer,
+            peft_config=adapters,
+        )
+
+    def get_train_dataloader(self) -> Any:
+        """One empty item for each forward and backward of the whole run."""
+        passes = self.args.max_steps * self.args.gradient_accumulation_steps
+        return self.accelerator.prepare(DataLoader(TensorDataset(torch.arange(passes)), collate_fn=identity))
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Checkpoints need no card."""
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        chosen = self.chooser.choose(self.state.global_step // self.num_iterations)
+        rows = [
+            {"row": index, "prompt": list(self.rewards.prompts[index].messages)}
+            for index in chosen
+            for _ in range(self.rewards.group)
+        ]
+        output = super()._generate_and_score_completions(rows)
+        for i, unscored in enumerate(self.rewards.unscored):
+            if unscored:
+                output["completion_mask"][i] = 0
+        output["num_items_in_batch"] = self.accelerator.gather(output["completion_mask"].sum()).sum()
+        return output
+
+    def _generate(self, prompts: list[Any]) -> Any:
+        began = time.perf_counter()
+        result = super()._generate(prompts)
+        self.rewards.watch.spend("sampling", time.perf_counter() - began)
+        return result

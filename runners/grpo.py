@@ -1,0 +1,100 @@
+"""Reinforcement learning on TRL's ``GRPOTrainer``: the one reward is the scorer that evaluation uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runners import models, training
+from runners.config import GrpoConfig
+from runners.curriculum import Chooser
+from runners.folder import RunFolder, Trained, rows_digest
+from runners.payment import Rewards
+from runners.training import Hooks, Watch
+from runners.types import Request, Score
+from tasks.errors import ModelError
+
+
+def train_grpo(
+    model: str,
+    prompts: Sequence[Request],
+    score: Score,
+    config: GrpoConfig,
+    out: Path,
+    hooks: Hooks | None = None,
+) -> Trained:
+    """Train ``model`` (a name) on ``prompts``, paid by ``score``; the result is the folder ``out/model``.
+
+    Started again on the same ``out`` with the same arguments it goes on from the last checkpoint, or returns
+    the result that is there. Raises ModelError: too few prompts, sizes that do not divide, a prompt longer
+    than the model's context, an ``out`` of another run.
+    """
+    check(config, len(prompts))
+    settings = {"method": "grpo", "model": model, "rows": rows_digest(prompts), "config": config.model_dump()}
+    folder = RunFolder(out, settings)
+    if result := folder.done():
+        return result
+    watch = Watch(folder, config, hooks or Hooks())
+    source, policy = training.base(model, config, folder)
+    tokenizer = models.load_tokenizer(source)
+    check_lengths(prompts, tokenizer, policy, config.max_new_tokens)
+    rewards = Rewards(prompts, score, config.group_size, watch)
+    chooser = Chooser([prompt.weight for prompt in prompts], config.prompts_per_step, config.seed)
+    trainer = _trainer(policy, tokenizer, rewards, chooser, config)
+    return training.run(trainer, source, folder, watch)
+
+
+def check(config: GrpoConfig, prompts: int) -> None:
+    """Raise ModelError where the sizes of a run do not fit each other."""
+    if prompts < config.prompts_per_step:
+        raise ModelError(f"{prompts} prompts are too few for prompts_per_step {config.prompts_per_step}")
+    if config.prompts_per_step % config.micro_groups:
+        raise ModelError(
+            f"prompts_per_step {config.prompts_per_step} is no multiple of micro_groups {config.micro_groups}"
+        )
+    if config.save_every % config.num_iterations:
+        raise ModelError(
+            f"save_every {config.save_every} is no multiple of num_iterations {config.num_iterations}"
+        )
+
+
+def check_lengths(prompts: Sequence[Request], tokenizer: Any, policy: Any, new_tokens: int) -> None:
+    """Raise ModelError where a prompt and its answer do not fit the model's context."""
+    context = policy.config.max_position_embeddings
+    rendered = [list(prompt.messages) for prompt in prompts]
+    encoded = tokenizer.apply_chat_template(rendered, add_generation_prompt=True, return_dict=True)[
+        "input_ids"
+    ]
+    for prompt, ids in zip(prompts, encoded, strict=True):
+        if len(ids) + new_tokens > context:
+            raise ModelError(
+                f"sample {prompt.sample.id}: {len(ids)} prompt tokens and max_new_tokens {new_tokens} are"
+                f" more than the model's context of {context}: show less schema or lower max_new_tokens"
+            )
+
+
+def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser, config: GrpoConfig) -> Any:
+    from trl.trainer.grpo_config import GRPOConfig
+
+    from runners.groups import GroupTrainer
+
+    steps = config.max_steps or max(1, round(config.epochs * len(rewards.prompts) / config.prompts_per_step))
+    arguments = GRPOConfig(
+        **training.arguments(rewards.watch.folder, config, steps),
+        per_device_train_batch_size=config.micro_groups * config.group_size,
+        gradient_accumulation_steps=config.prompts_per_step // config.micro_groups,
+        num_generations=config.group_size,
+        max_completion_length=config.max_new_tokens,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        beta=config.beta,
+        loss_type=config.loss_type,
+        scale_rewards=config.scale_rewards,
+        importance_sampling_level=config.importance_sampling_level,
+        num_iterations=config.num_iterations,
+        epsilon=config.epsilon,
+        epsilon_high=config.epsilon_high,
+        mask_truncated_completions=config.mask_truncated,
+    )
+    return GroupTrainer(policy, arguments, tokenizer, rewards, chooser, training.adapters(config.lora))

@@ -1,0 +1,170 @@
+"""A model by name: find it, load it, save it.
+
+A name is ``nano`` (the model that ships), a folder, ``org/name`` or ``org/name@revision`` on the Hugging Face
+Hub, or any of these and a LoRA adapter's folder: ``base+adapter``. Only safetensors are read, and no code
+from a model is run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import ModelError, nearest
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model's files are: a folder or Hub id, its revision, and the folder of an adapter on top."""
+
+    path: str
+    revision: str | None = None
+    adapter: str | None = None
+
+
+def resolve(name: str) -> Source:
+    """The source that a model's name stands for. Raises ModelError: no such model, with the nearest one."""
+    base, plus, adapter = name.rpartition("+")
+    if plus and not Path(name).exists():
+        _expect_file(Path(adapter), "adapter_config.json", "is no LoRA adapter")
+        below = resolve(base)
+        if below.adapter:
+            raise ModelError(f"{name}: one adapter at a time; merge {base} first")
+        return Source(below.path, below.revision, adapter)
+    if name == "nano":
+        from runners.nano import FOLDER
+
+        return Source(str(_plain_folder(Path(FOLDER))))
+    if Path(name).is_dir():
+        return Source(str(_plain_folder(Path(name))))
+    if HUB_ID.fullmatch(name) and not name.startswith("."):
+        path, _, revision = name.partition("@")
+        return Source(path, revision or None)
+    raise ModelError(
+        f"no model '{name}': not a folder, and not a shipped model ({nearest(name, _known(name))})"
+    )
+
+
+def _known(name: str) -> list[str]:
+    """Names that were perhaps meant: the shipped model, and the model folders beside the one named."""
+    parent = Path(name).parent
+    beside = [str(path.parent) for path in parent.glob("*/config.json")] if parent.is_dir() else []
+    return ["nano", *beside]
+
+
+def _plain_folder(folder: Path) -> Path:
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        base = json.loads((folder / "adapter_config.json").read_text()).get("base_model_name_or_path", "BASE")
+        raise ModelError(f"{folder} is an adapter, not a model: name it '{base}+{folder}'")
+    _expect_file(folder, "config.json", "is no model folder")
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"{folder} has no *.safetensors: save it with save_pretrained (pickled weights are not read)"
+        )
+    return folder
+
+
+def _expect_file(folder: Path, file: str, complaint: str) -> None:
+    if not (folder / file).is_file():
+        raise ModelError(f"{folder} {complaint}: {file} is missing")
+
+
+def device() -> str:
+    """``cuda`` where there is a GPU, else ``cpu``."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_tokenizer(source: Source) -> Any:
+    """The model's tokenizer, padding on the left. Raises ModelError: missing, or without a chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.path, revision=source.revision, trust_remote_code=False, padding_side="left"
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{source.path}: no tokenizer: {_first_line(error)}") from None
+    if tokenizer.chat_template is None:
+        raise ModelError(
+            f"{source.path}: its tokenizer has no chat template; use the model's instruct version"
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(source: Source, dtype: str = "auto") -> Any:
+    """The model in eval mode on ``device()``, its adapter merged.
+
+    ``dtype`` "auto" is bfloat16 on a GPU and float32 on a CPU; "stored" keeps the file's. Raises ModelError.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    if dtype == "auto":
+        dtype = "bfloat16" if device() == "cuda" else "float32"
+    model: Any
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            source.path,
+            revision=source.revision,
+            dtype="auto" if dtype == "stored" else getattr(torch, dtype),
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{source.path}: cannot be loaded: {_first_line(error)}") from None
+    if source.adapter:
+        model = _merged(model, source.adapter)
+    model.to(device())
+    return model.eval()
+
+
+def load(name: str, dtype: str = "auto") -> tuple[Any, Any]:
+    """The model and tokenizer that a name stands for; see ``load_model``."""
+    source = resolve(name)
+    return load_model(source, dtype), load_tokenizer(source)
+
+
+def _merged(model: Any, adapter: str) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{adapter} does not fit this base model: {_first_line(error)}") from None
+
+
+def merge_and_save(source: Source, out: Path) -> None:
+    """Write the base with its adapter merged as a plain folder in the base's dtype.
+
+    Merged in float32 and rounded once. The adapter stays where it is.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    stored = AutoConfig.from_pretrained(source.path, revision=source.revision).dtype or torch.float32
+    model = load_model(source, "float32").to(stored)
+    save(model, load_tokenizer(source), out)
+
+
+def save(model: Any, tokenizer: Any, out: Path) -> None:
+    """Write a plain model folder (weights, config, tokenizer, chat template), whole or not at all."""
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    shutil.rmtree(out, ignore_errors=True)
+    part.rename(out)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,49 @@
+"""What a trainer pays: the composite score as TRL's reward function, and the figures of it for the curve."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from statistics import fmean, pstdev
+from typing import Any
+
+from runners.training import Watch
+from runners.types import Request, Reward, Score
+
+
+class Rewards:
+    """The reward function in TRL's form: column ``row`` says which prompt each completion answers."""
+
+    __name__ = "score"
+
+    def __init__(self, prompts: Sequence[Request], score: Score, group: int, watch: Watch) -> None:
+        self.prompts, self.score, self.group, self.watch = prompts, score, group, watch
+        self.unscored: list[bool] = []
+        """For each completion of the last call: is its group left out of the loss?"""
+
+    def __call__(self, completions: Any, row: list[int], **columns: Any) -> list[float | None]:
+        began = time.perf_counter()
+        samples = [self.prompts[index].sample for index in row]
+        texts = [messages[-1]["content"] for messages in completions]
+        rewards = self.score(samples, texts)
+        groups = [rewards[i : i + self.group] for i in range(0, len(rewards), self.group)]
+        whole = [all(reward.value is not None for reward in group) for group in groups]
+        self.unscored = [not good for good in whole for _ in range(self.group)]
+        self.watch.row |= _figures(
+            rewards, [group for group, good in zip(groups, whole, strict=True) if good]
+        )
+        self.watch.spend("scoring", time.perf_counter() - began)
+        return [None if left else reward.value for reward, left in zip(rewards, self.unscored, strict=True)]
+
+
+def _figures(rewards: Sequence[Reward], groups: Sequence[Sequence[Reward]]) -> dict[str, float]:
+    """What the curve shows of a step's rewards; ``groups`` are those that were scored in full."""
+    values = [reward.value for reward in rewards if reward.value is not None]
+    figures = {"unscored": 1 - len(values) / len(rewards)}
+    if values:
+        figures |= {"reward": fmean(values), "reward_std": pstdev(values)}
+    if groups:
+        figures["no_spread"] = fmean(len({reward.value for reward in group}) == 1 for group in groups)
+    for part in sorted({part for reward in rewards for part in reward.parts}):
+        figures[f"parts/{part}"] = fmean(reward.parts[part] for reward in rewards if part in reward.parts)
+    return figures

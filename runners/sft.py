@@ -1,0 +1,76 @@
+"""Supervised fine-tuning on TRL's ``SFTTrainer``: chat messages in, the loss is on the answer only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runners import models, training
+from runners.config import SftConfig
+from runners.folder import RunFolder, Trained, rows_digest
+from runners.training import Hooks, Watch
+from tasks.errors import ModelError
+from tasks.types import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One training row: the rendered question and the answer to learn."""
+
+    messages: tuple[Message, ...]
+    answer: str
+
+
+def train_sft(
+    model: str, lessons: Sequence[Lesson], config: SftConfig, out: Path, hooks: Hooks | None = None
+) -> Trained:
+    """Train ``model`` (a name) on ``lessons``; the result is the folder ``out/model``.
+
+    Started again on the same ``out`` with the same arguments it goes on from the last checkpoint, or returns
+    the result that is there. Raises ModelError: no rows, a batch that does not divide, an ``out`` of another
+    run.
+    """
+    if not lessons:
+        raise ModelError("there is nothing to train on: no rows")
+    if config.batch_size % config.micro_batch:
+        raise ModelError(f"batch_size {config.batch_size} is no multiple of micro_batch {config.micro_batch}")
+    settings = {"method": "sft", "model": model, "rows": rows_digest(lessons), "config": config.model_dump()}
+    folder = RunFolder(out, settings)
+    if result := folder.done():
+        return result
+    watch = Watch(folder, config, hooks or Hooks())
+    source, policy = training.base(model, config, folder)
+    return training.run(_trainer(source, policy, lessons, config, watch), source, folder, watch)
+
+
+def _trainer(
+    source: models.Source, policy: Any, lessons: Sequence[Lesson], config: SftConfig, watch: Watch
+) -> Any:
+    from datasets import Dataset
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    steps = config.max_steps or max(1, round(config.epochs * len(lessons) / config.batch_size))
+    context = policy.config.max_position_embeddings
+    arguments = SFTConfig(
+        **training.arguments(watch.folder, config, steps),
+        per_device_train_batch_size=config.micro_batch,
+        gradient_accumulation_steps=config.batch_size // config.micro_batch,
+        max_length=config.max_length or context,
+        packing=config.packing,
+        completion_only_loss=True,
+        train_sampling_strategy="random" if config.packing else "group_by_length",
+    )
+    rows = [
+        {"prompt": list(lesson.messages), "completion": [{"role": "assistant", "content": lesson.answer}]}
+        for lesson in lessons
+    ]
+    return SFTTrainer(
+        model=policy,
+        args=arguments,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=models.load_tokenizer(source),
+        peft_config=training.adapters(config.lora),
+    )

@@ -1,0 +1,231 @@
+"""What every training method shares: arguments, the curve, the best weights, resuming, saving."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hub when it is imported
+
+from transformers import PrinterCallback, TrainerCallback
+from transformers.utils.logging import disable_progress_bar
+
+from runners import models
+from runners.config import LoraSpec, TrainingConfig
+from runners.folder import Row, RunFolder, Trained, write_json
+from runners.models import Source
+from tasks.errors import MissingExtra, ModelError
+
+disable_progress_bar()
+warnings.filterwarnings(
+    "ignore", ".*gradient_checkpointing.*", FutureWarning
+)  # TRL 1.16 beside transformers 5.23
+
+NAMES = {
+    "loss": "loss",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "entropy": "entropy",
+    "kl": "kl",
+    "mean_token_accuracy": "token_accuracy",
+    "completions/mean_length": "length",
+    "completions/clipped_ratio": "clipped",
+    "num_tokens": "tokens",
+}
+"""TRL's name of a figure -> its name in the curve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the caller wants done while a model is trained."""
+
+    evaluate: Callable[[Any], float] | None = None
+    """Called with the live model every ``eval_every`` steps and at the end; the best weights are kept."""
+    on_step: Callable[[Mapping[str, float]], None] | None = None
+    """Called with every new row of the curve."""
+
+
+class Watch(TrainerCallback):
+    """Writes the curve, evaluates, keeps the best weights, marks whole checkpoints, heeds Ctrl-C."""
+
+    def __init__(self, folder: RunFolder, config: TrainingConfig, hooks: Hooks) -> None:
+        self.folder, self.config, self.hooks = folder, config, hooks
+        self.row: Row = {}
+        """Figures of the running step; the trainer adds its own."""
+        self.interrupted = False
+        self._began = 0.0
+
+    def spend(self, phase: str, seconds: float) -> None:
+        """Book wall-clock time of the running step under ``phase``."""
+        self.row[f"{phase}_seconds"] = self.row.get(f"{phase}_seconds", 0.0) + seconds
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.row, self._began = {}, time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        seconds = time.perf_counter() - self._began
+        booked = sum(value for key, value in self.row.items() if key.endswith("_seconds"))
+        self.row |= {"step": state.global_step, "seconds": seconds, "learning_seconds": seconds - booked}
+        due = state.global_step % self.config.eval_every == 0 or state.global_step >= state.max_steps
+        if due and self.hooks.evaluate:
+            self.row["dev"] = self._evaluate(kwargs["model"], state.global_step)
+        if self.interrupted:
+            control.should_save = control.should_training_stop = True
+
+    def _evaluate(self, model: Any, step: int) -> float:
+        assert self.hooks.evaluate is not None
+        value = self.hooks.evaluate(model)
+        note = self.folder.best / "best.json"
+        if not note.is_file() or value > json.loads(note.read_text())["value"]:
+            part = self.folder.out / "best.part"
+            shutil.rmtree(part, ignore_errors=True)
+            model.save_pretrained(part)
+            write_json(part / "best.json", {"step": step, "value": value})
+            shutil.rmtree(self.folder.best, ignore_errors=True)
+            part.rename(self.folder.best)
+        return value
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if "loss" not in logs:  # the summary at the end
+            return
+        self.row |= {ours: logs[theirs] for theirs, ours in NAMES.items() if logs.get(theirs) is not None}
+        row = {key: round(value, 6) if isinstance(value, float) else value for key, value in self.row.items()}
+        if not math.isfinite(self.row["loss"]):
+            raise ModelError(
+                f"the loss is {self.row['loss']} at step {state.global_step}: lower learning_rate"
+            )
+        with (self.folder.out / "curve.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        if self.hooks.on_step:
+            self.hooks.on_step(row)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        (self.folder.checkpoints / f"checkpoint-{state.global_step}" / "complete").touch()
+
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """The first Ctrl-C ends the running step and saves; a second one stops at once."""
+
+        def note(number: int, frame: Any) -> None:
+            self.interrupted = True
+            signal.signal(signal.SIGINT, previous)
+
+        previous = signal.signal(signal.SIGINT, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+
+def arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str, Any]:
+    """The settings that all of TRL's trainers take, by their names."""
+    if config.wandb:
+        if find_spec("wandb") is None:
+            raise MissingExtra("wandb", "track")
+        if not os.environ.get("WANDB_API_KEY"):
+            os.environ.setdefault("WANDB_MODE", "offline")
+    gpu = models.device() == "cuda"
+    return {
+        "output_dir": str(folder.checkpoints),
+        "max_steps": steps,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.scheduler,
+        "warmup_steps": math.ceil(config.warmup * steps),
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "seed": config.seed,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "use_cpu": not gpu,
+        "bf16": gpu,
+        "logging_steps": 1,
+        "save_steps": config.save_every,
+        "save_total_limit": 2,
+        "report_to": ["wandb"] if config.wandb else [],
+        "disable_tqdm": True,
+    }
+
+
+def adapters(lora: LoraSpec | None) -> Any:
+    """The peft configuration of a LoRA setting, or None."""
+    if lora is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets) or "all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def base(name: str, config: TrainingConfig, folder: RunFolder) -> tuple[Source, Any]:
+    """The source and the loaded weights of the model to train; an adapter in its name is merged first.
+
+    Full training holds float32 weights (autocast to bfloat16 on a GPU); LoRA's frozen base is bfloat16 there.
+    """
+    source = models.resolve(name)
+    if source.adapter:
+        merged = folder.out / "base"
+        if not merged.is_dir():
+            models.merge_and_save(source, merged)
+        source = Source(str(merged))
+    return source, models.load_model(source, "auto" if config.lora else "float32")
+
+
+def run(trainer: Any, source: Source, folder: RunFolder, watch: Watch) -> Trained:
+    """Train from the last whole checkpoint, or from the start, to the end, and save the best weights.
+
+    A Ctrl-C leaves a checkpoint and comes back as KeyboardInterrupt.
+    """
+    checkpoint = folder.last_checkpoint()
+    folder.cut_curve(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(watch)
+    with watch.stopping():
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if watch.interrupted:
+        raise KeyboardInterrupt
+    return _finish(trainer, source, folder)
+
+
+def _finish(trainer: Any, source: Source, folder: RunFolder) -> Trained:
+    """Write ``model/`` and ``training.json`` and remove what only a running training needs."""
+    step, value = trainer.state.global_step, None
+    tokenizer = models.load_tokenizer(source)
+    if folder.best.is_dir():
+        note = json.loads((folder.best / "best.json").read_text())
+        step, value = note["step"], note["value"]
+    else:
+        trainer.model.save_pretrained(folder.best)
+    out = folder.out / "model"
+    if lora := (folder.best / "adapter_config.json").is_file():
+        models.merge_and_save(replace(source, adapter=str(folder.best)), out)
+    else:
+        tokenizer.save_pretrained(folder.best)
+    (folder.best / "best.json").unlink(missing_ok=True)
+    shutil.rmtree(folder.out / "adapter" if lora else out, ignore_errors=True)
+    folder.best.rename(folder.out / "adapter" if lora else out)
+    rows = folder.curve()
+    result = Trained(
+        model=str(out),
+        steps=trainer.state.global_step,
+        seconds=round(sum(row["seconds"] for row in rows), 3),
+        tokens=int(rows[-1].get("tokens", 0)),
+        best_step=step,
+        best=value,
+    )
+    write_json(folder.out / "training.json", {"result": asdict(result)})
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    return result
