@@ -195,7 +195,10 @@ def _override(data: dict[str, Any], override: str) -> None:
         data = data.setdefault(parent, {})
         if not isinstance(data, dict):
             raise SpecError(f"--set {override}: '{parent}' is not a section")
-    data[last] = yaml.safe_load(value)
+    try:
+        data[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise SpecError(f"--set {override}: '{value}' is not a YAML value") from None
 
 
 def _explain(kind: type[BaseModel], error: ValidationError) -> str:

@@ -1,0 +1,151 @@
+"""Train a model on a task: a spec becomes samples, prompts and a score, and the trainer gets them.
+
+The trainer is paid what the evaluation would report: both call the same grader. Before and after, the model
+is evaluated by the same path as any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from harness import lineage
+from harness.evaluate import evaluate_model, model_path
+from harness.lineage import Lineage
+from harness.progress import Report, bar
+from harness.spec import EvalSpec, TrainSpec
+from leaderboards import store
+from leaderboards.types import Run
+from rewards.grade import SCORER_VERSION, Grader
+from rewards.types import Answer
+from runners.types import Request, Reward, Sampling, Score
+from tasks.task import Task
+from tasks.types import Sample
+
+
+def train_model(
+    spec: TrainSpec, overrides: Sequence[str], out: Path, workers: int = 0, evaluated: bool = True
+) -> list[Run]:
+    """One stage of training into ``out/model``, with the evaluations before and after it unless not wanted.
+
+    Started again with the same arguments it goes on where it stopped. Raises SpecError, DataError, ModelError.
+    """
+    task = Task.named(spec.task, overrides)
+    samples = task.samples(spec.split or task.spec.dataset.train_split, spec.limit, spec.sample_seed)
+    run = _describe(spec, task, samples, out)
+    before = [_evaluate(spec.model, spec.task, overrides, workers)] if evaluated else []
+    model = out / "model"
+    if not (store.finished(run) and model.is_dir()):
+        with store.open_run(run) as handle, Grader(task.spec.scoring, workers) as grader:
+            trained = _train(spec, task, samples, out, grader, handle)
+            lineage.write(model, _lineage(spec, task, handle.run))
+            handle.finish(trained)
+    return before + ([_evaluate(str(model), spec.task, overrides, workers)] if evaluated else [])
+
+
+def _evaluate(model: str, task: str, overrides: Sequence[str], workers: int) -> Run:
+    return evaluate_model(EvalSpec(model=model, task=task), overrides, workers)
+
+
+def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], out: Path) -> Run:
+    parent = lineage.read(model_path(spec.model))
+    given = {
+        "rows": len(samples),
+        "sees": "questions and gold SQL" if spec.method == "sft" else "questions and gold rows",
+        **spec.config.model_dump(mode="json"),
+    }
+    return Run(
+        id=store.new_id(f"{out.name}-{spec.method}", task.name),
+        kind="train",
+        model=str(out / "model"),
+        task=task.name,
+        task_digest=task.digest,
+        split=spec.split or task.spec.dataset.train_split,
+        metric=task.spec.scoring.metric.value,
+        scorer_version=SCORER_VERSION,
+        digest=spec.digest(task.digest, lineage.fingerprint(model_path(spec.model)) + str(out.resolve())),
+        method=spec.method,
+        parent=spec.model,
+        seed=spec.config.seed,
+        limit=spec.limit,
+        spec={
+            "train": spec.model_dump(mode="json"),
+            "task": task.spec.model_dump(mode="json", by_alias=True),
+        },
+        training={**parent.training, spec.method: given},
+        versions=lineage.versions(),
+        commit=lineage.commit(),
+    )
+
+
+def _lineage(spec: TrainSpec, task: Task, run: Run) -> Lineage:
+    return Lineage(spec.method, spec.model, spec.task, run.id, run.training)
+
+
+def _train(
+    spec: TrainSpec, task: Task, samples: Sequence[Sample], out: Path, grader: Grader, handle: store.Handle
+) -> dict[str, Any]:
+    """Run the trainer of the method to its end; its result as plain data."""
+    from runners.grpo import train_grpo
+    from runners.sft import Lesson, train_sft
+    from runners.training import Hooks
+
+    with bar(f"{spec.method} {out}", 0) as report:
+        hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=_on_step(handle, report))
+        if spec.method == "sft":
+            lessons = [Lesson(task.messages(sample), sample.gold[0]) for sample in samples]
+            return asdict(train_sft(spec.model, lessons, spec.sft, out, hooks))
+        requests = [Request(sample, task.messages(sample)) for sample in samples]
+        return asdict(train_grpo(spec.model, requests, trainer_score(task, grader), spec.grpo, out, hooks))
+
+
+def trainer_score(task: Task, grader: Grader) -> Score:
+    """What a trainer is paid: the ``reward`` score of the very grader that evaluations use."""
+
+    def score(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
+        answers = [
+            Answer(task.database(sample), sample.gold, text)
+            for sample, text in zip(samples, texts, strict=True)
+        ]
+        return [
+            Reward(
+                grade.scores["reward"].value,
+                {name: one.value for name, one in grade.scores.items() if one.value is not None},
+            )
+            for grade in grader.grade(answers)
+        ]
+
+    return score
+
+
+def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], float] | None:
+    """The metric of a live model on the dev questions, greedy; None where there is no dev split."""
+    if not spec.dev_limit or spec.dev_split not in task.spec.dataset.splits:
+        return None
+    samples = task.samples(spec.dev_split, spec.dev_limit, seed=0)
+    requests = [Request(sample, task.messages(sample)) for sample in samples]
+    sampling = Sampling(max_new_tokens=task.spec.answer.max_new_tokens, stop=task.spec.answer.stop)
+
+    def evaluate(model: Any) -> float:
+        from runners.hf import HfRunner
+        from runners.models import load_tokenizer, resolve
+
+        runner = HfRunner(model, load_tokenizer(resolve(spec.model)))
+        drawn = {index: answers[0].text for index, answers in runner.generate(requests, sampling)}
+        answers = [Answer(task.database(s), s.gold, drawn[index]) for index, s in enumerate(samples)]
+        verdicts = [g.attempt.verdicts.get(task.spec.scoring.metric) for g in grader.grade(answers)]
+        return fmean([verdict for verdict in verdicts if verdict is not None] or [0.0])
+
+    return evaluate
+
+
+def _on_step(handle: store.Handle, report: Report) -> Callable[[Mapping[str, float]], None]:
+    def on_step(row: Mapping[str, float]) -> None:
+        handle.append_curve([row])
+        shown = [f"{name} {row[name]:.3f}" for name in ("loss", "reward", "no_spread", "dev") if name in row]
+        report(1, "  ".join(shown))
+
+    return on_step
