@@ -7,13 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.progress import bar
 from rewards.grade import Grader
 from rewards.types import Answer, Attempt
 from tasks.task import Task
 from tasks.types import Sample
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 SLOW = 1.0
 """Seconds after which a gold counts as slow."""
@@ -75,6 +78,11 @@ class TaskCheck:
         """Plain data for ``--json``."""
         splits = [asdict(split) | {"ceiling": split.ceiling} for split in self.splits]
         return {"task": self.task, "digest": self.digest, "prompt_budget": self.budget, "splits": splits}
+
+    def __rich__(self) -> RenderableType:
+        from harness import check_table
+
+        return check_table.table(self)
 
     def write_clean(self, file: Path) -> None:
         """Write the rows whose gold is good, one JSON object a line, in the fields of a Sample."""

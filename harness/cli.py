@@ -117,6 +117,7 @@ def _show(verbs: Verbs) -> None:
     verb = verbs.add_parser("show", help="the evidence for one answer")
     verb.add_argument("run", metavar="RUN")
     verb.add_argument("sample", metavar="QUESTION", help="the question's id")
+    verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _tasks(verbs: Verbs) -> None:

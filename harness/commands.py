@@ -143,18 +143,18 @@ def board_(options: argparse.Namespace) -> int:
 def compare(options: argparse.Namespace) -> int:
     """``harness compare``."""
     from harness import screens
-    from leaderboards import board
+    from leaderboards.compare import compare as paired
 
-    screens.emit(board.compare(options.a, options.b), options.json)
+    screens.emit(paired(options.a, options.b), options.json)
     return 0
 
 
 def show(options: argparse.Namespace) -> int:
     """``harness show``."""
     from harness import screens
-    from leaderboards import board
+    from leaderboards import evidence
 
-    screens.emit(board.show(options.run, options.sample), False)
+    screens.emit(evidence.show(options.run, options.sample), options.json)
     return 0
 
 

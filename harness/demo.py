@@ -23,7 +23,13 @@ TASK = "pocket"
 SFT_ROWS = 3000
 SFT = SftConfig(learning_rate=1e-3, epochs=2, batch_size=32, eval_every=1000, save_every=50)
 GRPO = GrpoConfig(
-    learning_rate=2e-4, max_steps=40, prompts_per_step=64, group_size=8, max_new_tokens=96, eval_every=10, save_every=10
+    learning_rate=2e-4,
+    max_steps=40,
+    prompts_per_step=64,
+    group_size=8,
+    max_new_tokens=96,
+    eval_every=10,
+    save_every=10,
 )
 
 CLOSING = """\
@@ -54,11 +60,20 @@ def stages(seed: int, out: Path, workers: int = 0) -> Story:
     """base -> SFT -> GRPO under one seed, each evaluated on pocket's test questions. Resumable."""
     base = evaluate_model(EvalSpec(model="nano", task=TASK), (), workers)
     sft = TrainSpec(
-        task=TASK, method="sft", model="nano", limit=SFT_ROWS, sample_seed=seed, dev_limit=0,
+        task=TASK,
+        method="sft",
+        model="nano",
+        limit=SFT_ROWS,
+        sample_seed=seed,
+        dev_limit=0,
         sft=SFT.model_copy(update={"seed": seed}),
     )
     grpo = TrainSpec(
-        task=TASK, method="grpo", model=str(out / "sft" / "model"), sample_seed=seed, dev_limit=200,
+        task=TASK,
+        method="grpo",
+        model=str(out / "sft" / "model"),
+        sample_seed=seed,
+        dev_limit=200,
         grpo=GRPO.model_copy(update={"seed": seed}),
     )
     after = [train_model(spec, (), out / spec.method, workers)[-1] for spec in (sft, grpo)]

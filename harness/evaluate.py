@@ -17,7 +17,8 @@ from typing import Any
 from harness import lineage
 from harness.progress import bar
 from harness.spec import EvalSpec
-from leaderboards import board, store
+from leaderboards import store
+from leaderboards.summary import summary
 from leaderboards.types import Record, Run
 from rewards.grade import SCORER_VERSION, Grader
 from rewards.types import Answer, Grade
@@ -88,7 +89,7 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
                 report(len({record.sample_id for record in records}), tally.add(records))
         if any(record.finish == "error" for record in handle.done.values()):
             return handle.run
-        return handle.finish(board.summary(list(handle.done.values())))
+        return handle.finish(summary(list(handle.done.values())))
 
 
 def _samples(evaluation: Evaluation) -> list[Sample]:

@@ -1,0 +1,66 @@
+"""A task's check as a person reads it: one column a split, one row a count, then what is broken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from harness.check import SplitCheck, TaskCheck
+
+SHOWN = 5
+"""Broken golds printed of each split; ``--json`` has all."""
+
+
+def table(check: TaskCheck) -> RenderableType:
+    """The whole report."""
+    counts = Table(
+        title=f"{check.task}  (digest {check.digest})", title_justify="left", box=None, padding=(0, 2)
+    )
+    counts.add_column("")
+    for split in check.splits:
+        counts.add_column(split.split, justify="right")
+    columns = [_cells(split, check.budget) for split in check.splits]
+    for name in columns[0]:
+        counts.add_row(name, *(cells[name] for cells in columns))
+    broken = [_broken(split) for split in check.splits if split.broken]
+    return Group(counts, *broken, _verdict(check))
+
+
+def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
+    def share(number: int) -> str:
+        return f"{number} ({number / split.rows:.1%})"
+
+    modes = {f"gold is right, {mode}": share(count) for mode, count in split.right.items()}
+    return {
+        "rows": str(split.total),
+        "with a database": f"{split.rows} of {split.total}",
+        **modes,
+        "reachable ceiling": f"{split.ceiling:.2%}",
+        "gold returns nothing": share(split.empty),
+        "gold is a single cell": share(split.single_cell),
+        "gold is slow": str(split.slow),
+        "asked twice": str(split.duplicates),
+        "questions shared with train": str(split.shared_questions),
+        "(question, gold) shared with train": str(split.shared_pairs),
+        "longest prompt, tokens": str(split.longest_prompt),
+        f"prompts over {budget} tokens" if budget else "prompts over budget": str(split.over_budget),
+    }
+
+
+def _broken(split: SplitCheck) -> RenderableType:
+    lines = [Text(f"\n{split.split}: {len(split.broken)} golds are broken", style="bold red")]
+    lines += [
+        Text(f"  {one.id} on {one.database}: {one.reason}: {one.detail}"[:200])
+        for one in split.broken[:SHOWN]
+    ]
+    return Group(*lines)
+
+
+def _verdict(check: TaskCheck) -> RenderableType:
+    if check.broken:
+        return Text(f"\n{check.broken} golds fail", style="bold red")
+    return Text("\nevery gold runs and is right in every mode", style="bold green")
