@@ -17,7 +17,7 @@ class Screen(Protocol):
 
 
 def emit(screen: Screen, as_json: bool) -> None:
-    """Print a result. Without a terminal tables are as wide as they need, so that nothing is cut in a file."""
+    """Print a result. Without a terminal tables are 140 columns wide, so that little is cut in a file."""
     if as_json:
         print(json.dumps(screen.as_dict(), indent=2, ensure_ascii=False))
         return

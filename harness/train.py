@@ -29,9 +29,10 @@ from tasks.types import Sample
 def train_model(
     spec: TrainSpec, overrides: Sequence[str], out: Path, workers: int = 0, evaluated: bool = True
 ) -> list[Run]:
-    """One stage of training into ``out/model``, with the evaluations before and after it unless not wanted.
+    """One stage of training into ``out/model``, with evaluations before and after it unless not wanted.
 
-    Started again with the same arguments it goes on where it stopped. Raises SpecError, DataError, ModelError.
+    Started again with the same arguments it goes on where it stopped.
+    Raises SpecError, DataError, ModelError.
     """
     task = Task.named(spec.task, overrides)
     samples = task.samples(spec.split or task.spec.dataset.train_split, spec.limit, spec.sample_seed)
