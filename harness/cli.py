@@ -180,3 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"harness {options.verb}: {error.strerror}: {error.filename}", file=sys.stderr)
         return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""The command line as a user meets it: exit codes, one clear line for every mistake, JSON beside every table."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+def run(*arguments: str) -> int:
+    """The exit code of a command line, also where argparse leaves by SystemExit."""
+    try:
+        return main(arguments)
+    except SystemExit as left:
+        return int(left.code or 0)
+
+
+@pytest.fixture(autouse=True)
+def _at_home(home: Path) -> None:
+    """Every test has a HARNESS_HOME of its own."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A place with things that are not what they should be."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.yaml").write_text("name: [")
+    (tmp_path / "typo.yaml").write_text("name: x\ndataset: {path: x.json, splits: {dev: x}}\nscorng: {}\n")
+    (tmp_path / "none.json").write_text("[]")
+    (tmp_path / "none.yaml").write_text(
+        f"name: x\ndataset: {{path: {tmp_path}/none.json, splits: {{dev: x}}}}\n"
+    )
+    (tmp_path / "nogold.json").write_text('[{"question": "q", "query": "", "db_id": "d"}]')
+    (tmp_path / "nogold.yaml").write_text(
+        f"name: x\ndataset: {{path: {tmp_path}/nogold.json, splits: {{dev: x}}}}\n"
+    )
+    (tmp_path / "d.sqlite").write_bytes(b"this is no database" * 99)
+    (tmp_path / "corrupt.json").write_text('[{"question": "q", "query": "SELECT 1", "db_id": "d"}]')
+    (tmp_path / "corrupt.yaml").write_text(
+        f"name: x\ndataset: {{path: {tmp_path}/corrupt.json, splits: {{dev: x}}}}\n"
+        f"databases: {{path: '{tmp_path}/{{database}}.sqlite'}}\n"
+    )
+    (tmp_path / "short.sql").write_text("SELECT 1\nSELECT 2\n")
+    return tmp_path
+
+
+MISTAKES = [
+    ("eval --model gold --task spidr", "did you mean 'spider'?"),
+    ("eval --model nan --task pocket", "did you mean 'nano'?"),
+    ("eval --model rplay:x --task pocket", "replay"),
+    ("eval --model {}/empty --task pocket", "config.json"),
+    ("eval --model gold --task pocket --split tst", "did you mean 'test'?"),
+    ("eval --model gold --task pocket --set scoring.secnds=1", "did you mean 'seconds'?"),
+    ("eval --model gold --task pocket --set scoring.reward=gatd", "did you mean 'gated'?"),
+    ("eval --model gold --task pocket --set scoring", "key.path=value"),
+    ("eval --model gold --task {}/broken.yaml", "not YAML"),
+    ("eval --model gold --task {}/typo.yaml", "did you mean 'scoring'?"),
+    ("eval --model gold --task {}/none.yaml", "empty"),
+    ("eval --model gold --task {}/nogold.yaml", "row 0 lacks its gold"),
+    ("eval --model gold --task {}/corrupt.yaml", "d.sqlite"),
+    ("eval --model replay:{}/missing.sql --task pocket", "missing.sql"),
+    ("eval --model replay:{}/short.sql --task pocket", "2"),
+    ("eval --model gold --task pocket --limit 0", "not a positive number"),
+    ("eval --model gold --task pocket --limit x", "invalid"),
+    ("eval --task pocket", "--model"),
+    ("train --task pocket --method sft --model nano --out {}/o --set train.lerning_rate=1", "learning_rate"),
+    ("train --task pocket --method ppo --model nano --out {}/o", "ppo"),
+    ("train --task pocket --method grpo --model nano --out {}/o --set train.group_size=1", "group_size"),
+    ("check nosuch", "no task 'nosuch'"),
+    ("compare a b", "no finished evaluation 'a'"),
+    ("show a 1", "no finished evaluation 'a'"),
+    ("boord", "board"),
+    ("eval --model gold --tsk pocket", "--tsk"),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(line: str, says: str, folder: Path, capsys: Capture) -> None:
+    assert run(*line.format(*[folder] * line.count("{}")).split()) == 2
+    captured = capsys.readouterr()
+    last = captured.err.strip().split("\n")[-1]
+    assert says in last
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_tasks_lists_what_is_shipped(capsys: Capture) -> None:
+    assert run("tasks", "--json") == 0
+    assert set(json.loads(capsys.readouterr().out)) == {
+        "bird",
+        "geoquery",
+        "pocket",
+        "spider",
+        "spider_realistic",
+    }
+
+
+def test_gold_scores_one_and_empty_scores_zero(capsys: Capture) -> None:
+    command = ("eval", "--task", "pocket", "--limit", "60", "--json", "--model")
+    assert run(*command, "gold", "--model", "empty") == 0
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    assert {row["model"]: row["ex"] for row in group["rows"]} == {"gold": 1.0, "empty": 0.0}
+
+
+def test_the_evidence_of_an_answer_can_be_read(capsys: Capture) -> None:
+    run("eval", "--task", "pocket", "--limit", "5", "--model", "empty", "--json")
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    run_id = group["rows"][0]["run"]
+    from leaderboards import store
+
+    sample = store.records(run_id)[0].sample_id
+    assert run("show", run_id, sample, "--json") == 0
+    (record,) = json.loads(capsys.readouterr().out)["records"]
+    assert (record["reason"], record["metric"]) == ("no_sql", 0.0)
+    assert run("show", run_id, "nosuch") == 2
+
+
+def test_board_and_compare_read_what_eval_wrote(capsys: Capture) -> None:
+    run("eval", "--task", "pocket", "--limit", "40", "--model", "gold", "--model", "empty")
+    capsys.readouterr()
+    assert run("board", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["groups"][0]["rows"]) == 2
+    assert run("compare", "empty", "gold", "--json") == 0
+    paired = json.loads(capsys.readouterr().out)
+    assert (paired["wins"], paired["losses"], paired["n"]) == (40, 0, 40)
+    assert paired["p"] < 1e-9
+
+
+def test_an_empty_board_says_so(capsys: Capture) -> None:
+    assert run("board") == 0
+    assert "harness eval" in capsys.readouterr().out
+
+
+def test_a_finished_evaluation_is_not_run_again(capsys: Capture) -> None:
+    command = ("eval", "--task", "pocket", "--limit", "20", "--model", "gold", "--json")
+    ids = []
+    for extra in ((), (), ("--fresh",)):
+        run(*command, *extra)
+        (group,) = json.loads(capsys.readouterr().out)["groups"]
+        ids.append(group["rows"][0]["run"])
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_a_killed_evaluation_goes_on_and_ends_the_same(tmp_path: Path, capsys: Capture) -> None:
+    command = [sys.executable, "-m", "harness.cli", "eval", "--task", "pocket", "--model", "gold", "--fresh"]
+    process = subprocess.Popen(command, env=os.environ | {"COLUMNS": "200"}, stderr=subprocess.DEVNULL)
+    partial = _wait_for_partial(tmp_path / "home", process)
+    process.kill()
+    process.wait()
+    kept = partial.read_text().count("\n")
+    assert 0 < kept < 1200
+    assert run("eval", "--task", "pocket", "--model", "gold", "--json") == 0
+    captured = capsys.readouterr()
+    (group,) = json.loads(captured.out)["groups"]
+    assert (group["rows"][0]["ex"], group["rows"][0]["completions"]) == (1.0, 1200)
+    assert partial.parent.name == group["rows"][0]["run"]
+
+
+def _wait_for_partial(home: Path, process: subprocess.Popen[bytes]) -> Path:
+    """The partial records of the one run, once it has some."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        for path in home.glob("runs/*/partial.jsonl"):
+            if path.stat().st_size:
+                return path
+        time.sleep(0.002)
+    raise AssertionError("the evaluation ended before it could be killed")
+
+
+def test_ctrl_c_keeps_what_is_done_and_exits_130(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness.cli", "eval", "--task", "pocket", "--model", "gold"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    partial = _wait_for_partial(tmp_path / "home", process)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "what was finished is kept" in error
+    assert "Traceback" not in error
+    assert partial.stat().st_size
+
+
+def test_help_is_quick_and_light() -> None:
+    heavy = {"torch", "transformers", "trl", "vllm", "datasets", "duckdb", "pandas"}
+    code = (
+        "import sys, time, resource\nimport harness.cli\n"
+        f"print(sorted({heavy!r} & set(sys.modules)))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_utime)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded, seconds = out.strip().split("\n")
+    assert loaded == "[]"
+    assert float(seconds) < 0.3
