@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from leaderboards import files
-from leaderboards.types import Record, Run
+from leaderboards.types import Record, Run, label
 from tasks.errors import DataError
 from tasks.spec import home
 
@@ -39,7 +39,7 @@ def folder(run_id: str) -> Path:
 
 def new_id(model: str, task: str) -> str:
     """A fresh id that a person can type: ``<model>-<task>-<six hex digits>``."""
-    name = re.sub(r"[^a-z0-9.]+", "-", f"{Path(model).name[:40]}-{task}".lower()).strip("-.")
+    name = re.sub(r"[^a-z0-9.]+", "-", f"{label(model)[-40:]}-{task}".lower()).strip("-.")
     return f"{name}-{secrets.token_hex(3)}"
 
 
@@ -135,6 +135,12 @@ def _begin(run: Run) -> Handle:
     return Handle(run, path, lock)
 
 
+def finished(run: Run) -> Run | None:
+    """The latest finished run of this kind and digest."""
+    same = [one for one in runs() if one.finished and (one.kind, one.digest) == (run.kind, run.digest)]
+    return same[-1] if same else None
+
+
 def runs() -> list[Run]:
     """All runs, finished or not, oldest first. A broken one is named on stderr and left out."""
     found = []
@@ -151,8 +157,10 @@ def leave_out(run_id: str, error: Exception) -> None:
     print(f"left out run {run_id}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
 
 
-def query(sql: str, run_ids: Sequence[str]) -> list[dict[str, Any]]:
+def query(sql: str, run_ids: Sequence[str], **values: object) -> list[dict[str, Any]]:
     """Rows of a DuckDB query over ``records``: those of finished runs, with their run's id in ``run``.
+
+    ``values`` fill the query's ``$name``s.
 
     Raises DataError where a records file is missing or broken.
     """
@@ -166,7 +174,7 @@ def query(sql: str, run_ids: Sequence[str]) -> list[dict[str, Any]]:
         try:
             result = connection.execute(
                 f"WITH records AS (SELECT *, parse_path(filename)[-2] AS run FROM {source}) {sql}",
-                {"paths": paths},
+                {"paths": paths, **values},
             )
             names = [column[0] for column in result.description]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

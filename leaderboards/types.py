@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import PurePath
+from typing import Any, Literal, TypedDict
 
 Kind = Literal["eval", "train"]
 Method = Literal["", "base", "sft", "grpo"]
@@ -112,3 +113,59 @@ class Run:
     @property
     def finished(self) -> bool:
         return bool(self.ended)
+
+    @property
+    def label(self) -> str:
+        return label(self.model)
+
+
+def label(model: str) -> str:
+    """What a board calls a model: of a path the last two folders, without a closing ``model``.
+
+    >>> label("/home/me/.harness/demo/grpo/model")
+    'demo/grpo'
+    """
+    kind, colon, name = model.rpartition(":")
+    parts = [part for part in PurePath(name).parts if part != "/"]
+    if parts[-1:] == ["model"] and len(parts) > 1:
+        parts.pop()
+    return kind + colon + "/".join(parts[-2:])
+
+
+class Slice(TypedDict):
+    """The headline of some questions: their mean, its 95 % Wilson interval, and how many were scored."""
+
+    ex: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+class Summary(Slice):
+    """What one evaluation came to; ``scores.json`` holds it.
+
+    With several answers a question, a question counts by the mean of its scored ones. Shares and means leave
+    out what was not scored. Shares are in [0, 1].
+    """
+
+    completions: int
+    unscored: int
+    """Completions that were not scored."""
+    executable: float | None
+    """Share of the scored completions that ran."""
+    reward: float | None
+    tokens: float | None
+    """Mean length of a completion."""
+    prompt_tokens: float | None
+    empty_gold: float | None
+    """Share of the answers that ran whose gold returned no rows."""
+    modes: dict[str, float]
+    """Mode -> mean verdict, for every mode that was asked for."""
+    pass_at: dict[str, float]
+    """k -> pass@k, where several answers were drawn."""
+    parts: dict[str, Slice]
+    difficulty: dict[str, Slice]
+    reasons: dict[str, int]
+    """Reason -> completions, the most frequent first."""
+    alarms: dict[str, float]
+    """See ``leaderboards.alarms``."""

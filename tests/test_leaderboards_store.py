@@ -261,8 +261,10 @@ def test_time_is_summed_over_sessions() -> None:
     ("model", "start"),
     [
         ("nano", "nano-pocket-"),
-        ("/tmp/out/My SFT/", "my-sft-pocket-"),
-        ("Qwen/Qwen3-0.6B@main", "qwen3-0.6b-main-pocket-"),
+        ("/tmp/out/My SFT/", "out-my-sft-pocket-"),
+        ("/tmp/demo/sft/model", "demo-sft-pocket-"),
+        ("Qwen/Qwen3-0.6B@main", "qwen-qwen3-0.6b-main-pocket-"),
+        ("replay:/data/preds/codes.sql", "replay-preds-codes.sql-pocket-"),
         ("../../etc", "etc-pocket-"),
         ("", "pocket-"),
     ],

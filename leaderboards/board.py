@@ -1,0 +1,108 @@
+"""The leaderboard: finished evaluations, ranked where their numbers mean the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from leaderboards import alarms, store
+from leaderboards.find import evaluations
+from leaderboards.types import Run, Summary
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+class Group(NamedTuple):
+    """What two runs must share for their numbers to be ranked in one table."""
+
+    task: str
+    task_digest: str
+    split: str
+    metric: str
+    scorer_version: str
+
+
+def group(run: Run) -> Group:
+    """The group of a run."""
+    return Group(run.task, run.task_digest, run.split, run.metric, run.scorer_version)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One evaluation on the board."""
+
+    run: Run
+    summary: Summary
+
+    @property
+    def warnings(self) -> list[str]:
+        return alarms.warnings(self.summary["alarms"])
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Groups of rows, the best row of a group first. ``hidden`` older runs repeat one that is shown."""
+
+    groups: dict[Group, list[Row]]
+    reasons: bool = False
+    hidden: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``: ``groups``, each with its title fields and ``rows``."""
+        return {
+            "groups": [
+                {**group._asdict(), "rows": [_row(row) for row in rows]}
+                for group, rows in self.groups.items()
+            ],
+            "hidden": self.hidden,
+        }
+
+    def __rich__(self) -> RenderableType:
+        from leaderboards.screen_board import screen
+
+        return screen(self)
+
+
+def board(run_ids: Sequence[str] | None = None, task: str = "", reasons: bool = False) -> Board:
+    """The board of these runs, or of all: the newest of those that repeat each other.
+
+    The most recently added-to group comes last, where a terminal's reader looks. A run whose files are broken
+    is named on stderr and left out.
+    """
+    groups: dict[Group, list[Row]] = {}
+    seen: set[str] = set()
+    hidden = 0
+    for run in evaluations():
+        if (run_ids is not None and run.id not in run_ids) or task not in ("", run.task):
+            continue
+        if run_ids is None and run.digest in seen:
+            hidden += 1
+        elif (found := _summary(run)) is not None:
+            seen.add(run.digest)
+            groups.setdefault(group(run), []).append(Row(run, found))
+    ranked = {key: sorted(rows, key=_rank) for key, rows in reversed(groups.items())}
+    return Board(ranked, reasons, hidden)
+
+
+def _rank(row: Row) -> tuple[bool, float]:
+    ex = row.summary["ex"]
+    return ex is None, -(ex or 0.0)
+
+
+def _summary(run: Run) -> Summary | None:
+    try:
+        scores = store.scores(run.id)
+        missing = Summary.__required_keys__ - scores.keys()
+        if missing:
+            raise ValueError(f"scores.json has no {', '.join(sorted(missing))}")
+        return cast(Summary, scores)
+    except (OSError, ValueError, TypeError) as error:
+        store.leave_out(run.id, error)
+        return None
+
+
+def _row(row: Row) -> dict[str, Any]:
+    run = {name: value for name, value in asdict(row.run).items() if name not in ("id", "spec")}
+    return {"run": row.run.id, **run, **row.summary, "warnings": row.warnings}

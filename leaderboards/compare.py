@@ -1,0 +1,202 @@
+"""Two runs, question by question."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from leaderboards import store
+from leaderboards.board import Group, group
+from leaderboards.find import candidates
+from leaderboards.statistics import Interval, bootstrap, mcnemar
+from leaderboards.summary import level
+from leaderboards.types import Run
+from tasks.errors import DataError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+FLIPS = 3
+"""Questions shown of those that B won, and of those that it lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One question that was scored in both runs; several answers to it count by their mean."""
+
+    sample_id: str
+    difficulty: str
+    database: str
+    part: str
+    a: float
+    b: float
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """A and B on the same questions. ``wins`` are B's. ``p`` is McNemar's, exact and two-sided."""
+
+    n: int
+    wins: int
+    losses: int
+    ties: int
+    ex_a: float | None
+    ex_b: float | None
+    p: float
+
+    @property
+    def difference(self) -> float | None:
+        return None if self.ex_a is None or self.ex_b is None else self.ex_b - self.ex_a
+
+    def as_dict(self) -> dict[str, Any]:
+        names = ("n", "wins", "losses", "ties", "ex_a", "ex_b", "difference", "p")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A question that one of the two got right."""
+
+    sample_id: str
+    question: str
+    gold: str
+    winner: str
+    """``a`` or ``b``."""
+    sql_a: str
+    sql_b: str
+    reason_a: str
+    reason_b: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """B against A. ``interval`` is the 95 % bootstrap interval of the difference of their means."""
+
+    a: Run
+    b: Run
+    all: Paired
+    interval: Interval | None
+    left_out: int
+    """Questions that only one of the runs has, or that were not scored in both."""
+    slices: dict[str, dict[str, Paired]]
+    """``difficulty``, ``database`` and ``part``, each where there are several -> name -> those questions."""
+    flips: list[Flip]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            **group(self.b)._asdict(),
+            "a": {"run": self.a.id, "model": self.a.model},
+            "b": {"run": self.b.id, "model": self.b.model},
+            **self.all.as_dict(),
+            "interval": self.interval,
+            "left_out": self.left_out,
+            **{field: {name: one.as_dict() for name, one in of.items()} for field, of in self.slices.items()},
+            "flips": [{name: getattr(flip, name) for name in Flip.__slots__} for flip in self.flips],
+        }
+
+    def __rich__(self) -> RenderableType:
+        from leaderboards.screen_compare import screen
+
+        return screen(self)
+
+
+def compare(a: str, b: str) -> Comparison:
+    """Compare the newest evaluations of A and B that share task, split, metric and scorer version.
+
+    Raises DataError: no such run, or none that can be compared (the line says what differs).
+    """
+    first, second = _choose(a, b)
+    pairs, left_out = _pairs(first, second)
+    fields = ("difficulty", "database", "part")
+    return Comparison(
+        a=first,
+        b=second,
+        all=_paired(pairs),
+        interval=bootstrap([pair.b - pair.a for pair in pairs]),
+        left_out=left_out,
+        slices={field: found for field in fields if len(found := _slices(pairs, field)) > 1},
+        flips=_flips(first, second, pairs),
+    )
+
+
+def _choose(a: str, b: str) -> tuple[Run, Run]:
+    first, second = candidates(a), candidates(b)
+    for two in second:
+        for one in first:
+            if group(one) == group(two) and one.id != two.id:
+                return one, two
+    one, two = first[0], second[0]
+    if one.id == two.id:
+        raise DataError(f"'{a}' and '{b}' are one and the same run, {one.id}")
+    names = [name for name in Group._fields if getattr(one, name) != getattr(two, name)]
+    differ = [f"{name.replace('_', ' ')} {getattr(one, name)} and {getattr(two, name)}" for name in names]
+    raise DataError(f"{one.id} and {two.id} cannot be compared: they differ in {'; '.join(differ)}")
+
+
+def _pairs(a: Run, b: Run) -> tuple[list[Pair], int]:
+    """The pairs by sample id, and how many questions have none."""
+    rows = store.query(
+        """SELECT sample_id, any_value(difficulty) AS difficulty,
+                  any_value(database) AS database, any_value(part) AS part,
+                  avg(metric) FILTER (run = $a) AS a, avg(metric) FILTER (run = $b) AS b
+           FROM records GROUP BY sample_id ORDER BY sample_id""",
+        [a.id, b.id],
+        a=a.id,
+        b=b.id,
+    )
+    pairs = [Pair(**row) for row in rows if row["a"] is not None and row["b"] is not None]
+    return pairs, len(rows) - len(pairs)
+
+
+def _paired(pairs: Sequence[Pair]) -> Paired:
+    n = len(pairs)
+    wins = sum(pair.b > pair.a for pair in pairs)
+    losses = sum(pair.b < pair.a for pair in pairs)
+    return Paired(
+        n=n,
+        wins=wins,
+        losses=losses,
+        ties=n - wins - losses,
+        ex_a=sum(pair.a for pair in pairs) / n if n else None,
+        ex_b=sum(pair.b for pair in pairs) / n if n else None,
+        p=mcnemar(wins, losses),
+    )
+
+
+def _slices(pairs: Sequence[Pair], field: str) -> dict[str, Paired]:
+    groups: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault(getattr(pair, field), []).append(pair)
+    return {name: _paired(groups[name]) for name in sorted(groups, key=level) if name}
+
+
+def _flips(a: Run, b: Run, pairs: Sequence[Pair]) -> list[Flip]:
+    """Some questions that only B, then some that only A got right; the same ones every time."""
+    chosen: dict[str, str] = {}
+    for winner, won in (("b", [p for p in pairs if p.b > p.a]), ("a", [p for p in pairs if p.a > p.b])):
+        for pair in random.Random(0).sample(won, min(FLIPS, len(won))):
+            chosen[pair.sample_id] = winner
+    rows = store.query(
+        """SELECT run, sample_id, question, gold, sql, reason FROM records
+           WHERE sample_index = 0 AND list_contains($chosen, sample_id)""",
+        [a.id, b.id],
+        chosen=list(chosen),
+    )
+    found = {(row["run"], row["sample_id"]): row for row in rows}
+    return [_flip(winner, found[a.id, sample], found[b.id, sample]) for sample, winner in chosen.items()]
+
+
+def _flip(winner: str, a: dict[str, Any], b: dict[str, Any]) -> Flip:
+    return Flip(
+        sample_id=a["sample_id"],
+        question=a["question"],
+        gold=a["gold"],
+        winner=winner,
+        sql_a=a["sql"],
+        sql_b=b["sql"],
+        reason_a=a["reason"],
+        reason_b=b["reason"],
+    )

@@ -1,0 +1,42 @@
+"""Why one question was scored as it was."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from leaderboards import store
+from leaderboards.find import find
+from leaderboards.types import Record, Run
+from tasks.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All the answers of one run to one question."""
+
+    run: Run
+    records: list[Record]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {"run": self.run.id, "records": [asdict(record) for record in self.records]}
+
+    def __rich__(self) -> RenderableType:
+        from leaderboards.screen_evidence import screen
+
+        return screen(self)
+
+
+def show(run: str, sample_id: str) -> Evidence:
+    """The evidence of one question. Raises DataError: no such run, or no such question in it."""
+    found = find(run)
+    records = store.records(found.id)
+    chosen = [record for record in records if record.sample_id == sample_id]
+    if not chosen:
+        known = nearest(sample_id, {record.sample_id for record in records})
+        raise DataError(f"run {found.id} has no question '{sample_id}': {known[:200]}")
+    return Evidence(found, chosen)

@@ -1,0 +1,51 @@
+"""Find a run by what a person remembers of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leaderboards import store
+from leaderboards.types import Run
+from tasks.errors import DataError, nearest
+
+
+def evaluations() -> list[Run]:
+    """The finished evaluations, newest first."""
+    return [run for run in reversed(store.runs()) if run.kind == "eval" and run.finished]
+
+
+def find(name: str) -> Run:
+    """The newest finished evaluation that this name means. Raises DataError where there is none."""
+    return candidates(name)[0]
+
+
+def candidates(name: str) -> list[Run]:
+    """What a name can mean, newest first: a run's id, a model's name, a model's folder, the start of one id.
+
+    Raises DataError where it means nothing, or several ids begin so.
+    """
+    known = evaluations()
+    for means in (_is_id, _is_model, _is_folder):
+        if found := [run for run in known if means(run, name)]:
+            return found
+    found = [run for run in known if run.id.startswith(name)]
+    if len(found) == 1:
+        return found
+    if found:
+        raise DataError(
+            f"'{name}' is the start of {len(found)} runs: {', '.join(run.id for run in found[:4])}"
+        )
+    names = {word for run in known for word in (run.id, run.model, Path(run.model).name)}
+    raise DataError(f"no finished evaluation '{name}': {nearest(name, names)}")
+
+
+def _is_id(run: Run, name: str) -> bool:
+    return run.id == name
+
+
+def _is_model(run: Run, name: str) -> bool:
+    return run.model == name
+
+
+def _is_folder(run: Run, name: str) -> bool:
+    return name.rstrip("/") == run.label or Path(name).resolve() == Path(run.model).resolve()

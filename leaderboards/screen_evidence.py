@@ -1,0 +1,61 @@
+"""One question in a terminal: what was asked, what was answered, what it was worth and why."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from leaderboards.evidence import Evidence
+from leaderboards.terminal import NONE, duration, number, plain, reason
+from leaderboards.types import Record
+from tasks.types import Mode
+
+
+def screen(what: Evidence) -> RenderableType:
+    """The prompt once, then every answer."""
+    first = what.records[0]
+    facts = [first.database, first.difficulty, first.part, first.family]
+    head = plain(first.sample_id, "bold").append_text(
+        plain("".join(f" · {fact}" for fact in facts if fact), "not bold dim")
+    )
+    prompt = [_block(message["role"], message["content"]) for message in json.loads(first.prompt)]
+    answers = [_answer(record, len(what.records)) for record in what.records]
+    origin = plain(f"{what.run.label} · {what.run.id}", "dim")
+    return Group(head, origin, *prompt, _block("gold", first.gold), *answers)
+
+
+def _block(title: str, text: str) -> RenderableType:
+    return Group(Rule(plain(title, "dim"), align="left", style="dim"), Padding(plain(text), (0, 0, 0, 2)))
+
+
+def _answer(record: Record, count: int) -> RenderableType:
+    title = "answer" if count == 1 else f"answer {record.sample_index + 1} of {count}"
+    blocks = [_block(title, record.completion)]
+    if record.sql.strip() != record.completion.strip():
+        blocks.append(_block("the SQL read out of it", record.sql or "(none)"))
+    return Group(*blocks, Rule(style="dim"), _facts(record), Text())
+
+
+def _facts(record: Record) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_row(
+        Text("why", "dim"), reason(record.reason).append_text(plain(f"  {record.detail}", "default"))
+    )
+    verdicts = [(mode.value, getattr(record, mode)) for mode in Mode]
+    table.add_row(Text("verdicts", "dim"), _values([(name, v) for name, v in verdicts if v is not None]))
+    table.add_row(Text("reward", "dim"), number(record.reward, 3))
+    table.add_row(Text("scores", "dim"), _values(list(json.loads(record.parts).items())))
+    gold = f"gold {record.gold_rows:,} x {record.gold_columns}"
+    table.add_row(Text("rows", "dim"), f"{record.rows:,} x {record.columns}, {gold}")
+    ended = f"{record.tokens:,} tokens, {duration(record.seconds)}, ended by {record.finish}"
+    table.add_row(Text("length", "dim"), f"{ended}, after a prompt of {record.prompt_tokens:,}")
+    return table
+
+
+def _values(named: list[tuple[str, float | None]]) -> Text:
+    return plain("   ".join(f"{name} {number(value, 2)}" for name, value in named) or NONE)

@@ -1,0 +1,83 @@
+"""Many records -> the one summary that ``scores.json`` keeps and the board shows."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from leaderboards import alarms
+from leaderboards.statistics import pass_at_k, wilson
+from leaderboards.types import Record, Slice, Summary
+from tasks.types import Mode
+
+LEVELS = ("easy", "simple", "medium", "moderate", "hard", "challenging", "extra")
+"""Spider's and BIRD's difficulties, from the easiest to the hardest."""
+
+
+def summary(records: Sequence[Record]) -> Summary:
+    """Summarise the records of one run. The interval counts questions: answers to one are not independent."""
+    scored = [record for record in records if record.metric is not None]
+    ran = [record for record in scored if record.executes]
+    modes = {mode.value: mean(getattr(record, mode) for record in records) for mode in Mode}
+    return Summary(
+        **part(scored),
+        completions=len(records),
+        unscored=len(records) - len(scored),
+        executable=mean(float(record.executes) for record in scored),
+        reward=mean(record.reward for record in records),
+        tokens=mean(record.tokens for record in records),
+        prompt_tokens=mean(record.prompt_tokens for record in records),
+        empty_gold=mean(float(record.gold_rows == 0) for record in ran),
+        modes={mode: value for mode, value in modes.items() if value is not None},
+        pass_at=_pass_at(scored),
+        parts=parts(scored, "part"),
+        difficulty=parts(scored, "difficulty"),
+        reasons=dict(Counter(record.reason for record in records).most_common()),
+        alarms=alarms.measure(records),
+    )
+
+
+def part(records: Iterable[Record]) -> Slice:
+    """The headline of some records."""
+    questions = [value for value in map(mean, _by_question(records).values()) if value is not None]
+    interval = wilson(sum(questions), len(questions))
+    low, high = interval or (None, None)
+    return Slice(ex=mean(questions), low=low, high=high, n=len(questions))
+
+
+def parts(records: Iterable[Record], field: str) -> dict[str, Slice]:
+    """The headline for each value of a field, in the order of difficulty or of the alphabet."""
+    groups: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[getattr(record, field)].append(record)
+    return {name: part(groups[name]) for name in sorted(groups, key=level) if name}
+
+
+def level(name: str) -> tuple[int, str]:
+    """A sort key: difficulties from the easiest, then other names by the alphabet."""
+    return (LEVELS.index(name) if name in LEVELS else len(LEVELS), name)
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """The mean of what was scored; None where nothing was."""
+    scored = [value for value in values if value is not None]
+    return sum(scored) / len(scored) if scored else None
+
+
+def _pass_at(records: Iterable[Record]) -> dict[str, float]:
+    """pass@k for k = 1, 2, 4, ... up to the fewest scored answers of any question, where that is over 1."""
+    answers = list(_by_question(records).values())
+    most = min(map(len, answers), default=0)
+    found = {}
+    for k in (2**i for i in range(most.bit_length()) if most > 1):
+        values = (pass_at_k(len(one), sum(value == 1 for value in one), k) for one in answers)
+        found[str(k)] = sum(values) / len(answers)
+    return found
+
+
+def _by_question(records: Iterable[Record]) -> dict[str, list[float]]:
+    questions: defaultdict[str, list[float]] = defaultdict(list)
+    for record in records:
+        if record.metric is not None:
+            questions[record.sample_id].append(record.metric)
+    return questions

@@ -1,0 +1,61 @@
+"""How numbers and other people's text look in a terminal. None is a dash: it is never shown as a zero."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+NONE = "-"
+COLOURS = {"correct": "green", "gold_failed": "yellow", "infrastructure": "yellow"}
+"""Reasons: right, or our own failure; all others are the model's mistake."""
+
+HOSTILE = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"},
+    **dict.fromkeys([*range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD),
+}
+"""Control and direction characters: in a model's answer they could rewrite the screen."""
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Text that a model or dataset wrote: no markup, no escape sequences."""
+    return Text(text.translate(HOSTILE), style=style)
+
+
+def percent(value: float | None) -> str:
+    """A share in [0, 1] as per cent, without the sign: 0.7421 -> 74.2."""
+    return NONE if value is None else f"{100 * value:.1f}"
+
+
+def points(value: float | None) -> Text:
+    """A difference of two shares in percentage points, coloured by its sign."""
+    if value is None:
+        return Text(NONE)
+    colour = "green" if value > 0 else "red" if value < 0 else "dim"
+    return Text(f"{100 * value:+.1f}", style=colour)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Two ends in per cent."""
+    return "" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}"
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """A number with thousands apart."""
+    return NONE if value is None else f"{value:,.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 42s, 3m 05s, 2h 10m."""
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m {rest:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"
+
+
+def p_value(p: float) -> str:
+    """A p-value, never shown as zero."""
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def reason(name: str) -> Text:
+    """A reason code in its colour."""
+    return Text(name, style=COLOURS.get(name, "red"))
