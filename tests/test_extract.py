@@ -42,7 +42,11 @@ FACTS = [
     ("backquoted names are no fence", "SELECT `a` FROM `b`", "SELECT `a` FROM `b`"),
     ("thoughts are cut", "<think>SELECT 0</think>SELECT 1", "SELECT 1"),
     ("thoughts in capitals", "<THINK>SELECT 0</THINK>\nSELECT 1", "SELECT 1"),
-    ("fences in thoughts do not count", "<think>```sql\nSELECT 0\n```</think>```sql\nSELECT 1\n```", "SELECT 1"),
+    (
+        "fences in thoughts do not count",
+        "<think>```sql\nSELECT 0\n```</think>```sql\nSELECT 1\n```",
+        "SELECT 1",
+    ),
     ("a fence left open in thoughts", "<think>```sql\nSELECT 0</think>SELECT 1", "SELECT 1"),
     ("the prompt opened the thoughts", "hmm SELECT 0\n</think>\nSELECT 1", "SELECT 1"),
     ("thoughts about the tag", "<think>a <think> b</think>SELECT 1", "SELECT 1"),

@@ -1,0 +1,45 @@
+"""What crosses to a worker and back: a job (one query against its golds) and the attempt it became."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rewards.types import Attempt, Reason
+from tasks.types import Database, Mode
+
+WORK = "rewards.judge:judge"
+"""The function that workers run on a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a batch is judged."""
+
+    modes: tuple[Mode, ...]
+    metric: Mode
+    """The mode that the attempt's reason speaks of; one of ``modes``."""
+    instances: int = 1
+    """Strict mode asks for agreement on this many instances."""
+    structure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One query to be judged. ``sql`` may be empty: no SQL was found."""
+
+    database: Database
+    gold: tuple[str, ...]
+    sql: str
+    rules: Rules
+
+
+def attempt_of(job: Job, result: Mapping[str, Any] | None) -> Attempt:
+    """The attempt that a worker described in plain builtins; ``None``: the worker was lost."""
+    if result is None:
+        lost = dict.fromkeys(job.rules.modes)
+        return Attempt(job.sql, Reason.INFRASTRUCTURE, lost, "the worker was lost")
+    fields = dict(result)
+    fields["reason"] = Reason(fields["reason"])
+    return Attempt(job.sql, **fields)

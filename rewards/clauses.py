@@ -1,0 +1,249 @@
+"""What each clause of a query holds, as bags of short texts that do not depend on aliases, case or order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+CLAUSES = (
+    "tables", "columns", "joins", "predicates", "grouping", "ordering", "limit", "set_operations", "subqueries",
+    "aggregates",
+)  # fmt: skip
+Features = Mapping[str, Counter[str]]
+
+_COMPARISONS = (
+    exp.EQ,
+    exp.NEQ,
+    exp.GT,
+    exp.GTE,
+    exp.LT,
+    exp.LTE,
+    exp.Like,
+    exp.ILike,
+    exp.In,
+    exp.Between,
+    exp.Is,
+)
+_EITHER_WAY = (exp.EQ, exp.NEQ, exp.Add, exp.Mul)
+_TURNED = {exp.GT: "lt", exp.GTE: "lte"}
+_QUERIES = (exp.Select, exp.SetOperation)
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """What names stand for inside one SELECT."""
+
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """Alias -> table; "" for a derived table or a common table expression."""
+    common: frozenset[str] = frozenset()
+    """Names of common table expressions."""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """Alias of an output column -> what it is."""
+    only: str | None = None
+    """The one table of FROM, where there is just one."""
+
+
+def read(tree: exp.Query) -> Features:
+    """The bag of contents of each clause, over the query and all its subqueries."""
+    reader = _Reader()
+    reader.query(tree, _Scope())
+    return reader.found
+
+
+class _Reader:
+    """One walk over one query."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Counter[str]] = {clause: Counter() for clause in CLAUSES}
+
+    def query(self, node: exp.Expression, outer: _Scope) -> None:
+        """Read a SELECT, a set operation or either in parentheses."""
+        scope = self._common_tables(node, outer)
+        if isinstance(node, exp.Select):
+            scope = self._sources(node, scope)
+            scope = self._projections(node, scope)
+            self._conditions(node, scope)
+            if group := node.args.get("group"):
+                for term in group.expressions:
+                    self.found["grouping"][self._term(term, scope, node)] += 1
+        elif isinstance(node, exp.SetOperation):
+            kind = node.key if node.args.get("distinct", True) else f"{node.key} all"
+            self.found["set_operations"][kind] += 1
+            self.query(node.this, scope)
+            self.query(node.expression, scope)
+        elif isinstance(node, exp.Subquery):
+            self.query(node.this, scope)
+        self._order_and_limit(node, scope)
+
+    def _common_tables(self, node: exp.Expression, outer: _Scope) -> _Scope:
+        with_ = node.args.get("with_")
+        if with_ is None:
+            return outer
+        names = outer.common | {cte.alias.lower() for cte in with_.expressions}
+        scope = _Scope(outer.tables, names)
+        for cte in with_.expressions:
+            self._subquery("from", cte.this, scope)
+        return scope
+
+    def _subquery(self, place: str, node: exp.Expression, scope: _Scope) -> None:
+        self.found["subqueries"][place] += 1
+        self.query(node, _Scope(scope.tables, scope.common))
+
+    def _sources(self, node: exp.Select, outer: _Scope) -> _Scope:
+        """FROM and its joins: tables are counted, their aliases resolved."""
+        from_ = node.args.get("from_")
+        joins = node.args.get("joins") or []
+        sources = ([from_.this] if from_ else []) + [join.this for join in joins]
+        own: dict[str, str] = {}
+        for source in sources:
+            own[source.alias_or_name.lower()] = self._source(source, outer)
+        only = next(iter(own.values())) if len(sources) == 1 else None
+        scope = _Scope({**outer.tables, **own}, outer.common, {}, only)
+        before = next(iter(own.values()), "")
+        for join in joins:
+            self._join(join, before, scope)
+        return scope
+
+    def _source(self, source: exp.Expression, scope: _Scope) -> str:
+        if isinstance(source, exp.Table):
+            name: str = source.name.lower()
+            if name in scope.common:
+                return ""
+            self.found["tables"][name] += 1
+            return name
+        if isinstance(source, exp.Subquery):
+            self._subquery("from", source.this, scope)
+        return ""
+
+    def _join(self, join: exp.Join, before: str, scope: _Scope) -> None:
+        if join.side:
+            self.found["joins"][join.side.lower()] += 1
+        for column in join.args.get("using") or []:
+            name = column.name.lower()
+            here = scope.tables.get(join.this.alias_or_name.lower(), "")
+            self.found["joins"]["=".join(sorted((f"{before}.{name}", f"{here}.{name}")))] += 1
+        if on := join.args.get("on"):
+            self._condition(on, scope, "")
+
+    def _projections(self, node: exp.Select, scope: _Scope) -> _Scope:
+        if node.args.get("distinct"):
+            self.found["columns"]["distinct"] += 1
+        outputs = {}
+        for projection in node.expressions:
+            inner = projection.unalias()
+            text = self._text(inner, scope)
+            self.found["columns"][self._located(inner, text, scope)] += 1
+            if isinstance(projection, exp.Alias):
+                outputs[projection.alias.lower()] = text
+        return _Scope(scope.tables, scope.common, outputs, scope.only)
+
+    def _located(self, node: exp.Expression, text: str, scope: _Scope) -> str:
+        """``table.column`` for a plain column, ``.column`` where its table is not said, else the text."""
+        if not isinstance(node, exp.Column):
+            return text
+        if node.table:
+            return f"{scope.tables.get(node.table.lower(), '')}.{text}"
+        return f"{scope.only or ''}.{text}"
+
+    def _conditions(self, node: exp.Select, scope: _Scope) -> None:
+        if where := node.args.get("where"):
+            self._condition(where.this, scope, "")
+        if having := node.args.get("having"):
+            self._condition(having.this, scope, "having ")
+
+    def _condition(self, node: exp.Expression, scope: _Scope, prefix: str) -> None:
+        """Each comparison by itself; one that ties columns of two tables is a join, wherever it stands."""
+        pending = [node]
+        while pending:
+            part = pending.pop().unnest()
+            if isinstance(part, exp.And | exp.Or):
+                if isinstance(part, exp.Or):
+                    self.found["predicates"]["or"] += 1
+                pending += [part.this, part.expression]
+            elif isinstance(part, exp.EQ) and _joins(part):
+                sides = (
+                    self._located(side, side.name.lower(), scope) for side in (part.this, part.expression)
+                )
+                self.found["joins"]["=".join(sorted(sides))] += 1
+            else:
+                self.found["predicates"][prefix + self._text(part, scope)] += 1
+
+    def _order_and_limit(self, node: exp.Expression, scope: _Scope) -> None:
+        if order := node.args.get("order"):
+            for ordered in order.expressions:
+                direction = "desc" if ordered.args.get("desc") else "asc"
+                self.found["ordering"][f"{self._term(ordered.this, scope, node)} {direction}"] += 1
+        for kind in ("limit", "offset"):
+            if clause := node.args.get(kind):
+                self.found["limit"][f"{kind} {self._text(clause.expression, scope)}"] += 1
+
+    def _term(self, term: exp.Expression, scope: _Scope, node: exp.Expression) -> str:
+        """A term of GROUP BY or ORDER BY, which may name an output column by its number."""
+        if isinstance(term, exp.Literal) and term.is_int and isinstance(node, exp.Query):
+            place = int(term.this) - 1
+            if 0 <= place < len(node.selects):
+                return self._text(node.selects[place].unalias(), scope)
+        return self._text(term, scope)
+
+    def _text(self, node: exp.Expression, scope: _Scope) -> str:
+        """An expression in short, the same for all ways to write it that are treated as one."""
+        if isinstance(node, exp.Column):
+            name: str = node.name
+            if _is_value(node):
+                return f"'{name}'"
+            return scope.outputs.get(name.lower(), name.lower()) if not node.table else name.lower()
+        if isinstance(node, exp.Literal):
+            return f"'{node.this}'" if node.is_string else _number(node.this)
+        if isinstance(node, exp.Paren):
+            return self._text(node.this, scope)
+        if isinstance(node, exp.Identifier):
+            return str(node.this).lower()
+        if isinstance(node, exp.Subquery | exp.Query):
+            self._subquery(node.parent.key if node.parent else "", node.unnest(), scope)
+            return "query"
+        return self._composed(node, scope)
+
+    def _composed(self, node: exp.Expression, scope: _Scope) -> str:
+        parts = []
+        for value in node.args.values():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, exp.Expression):
+                    parts.append(self._text(item, scope))
+                elif item:
+                    parts.append(str(item).lower())
+        name = node.key
+        if type(node) in _TURNED:
+            name, parts = _TURNED[type(node)], parts[::-1]
+        elif isinstance(node, _EITHER_WAY):
+            parts.sort()
+        elif isinstance(node, exp.In):
+            parts[1:] = sorted(parts[1:])
+        text = f"{name}({','.join(parts)})"
+        if isinstance(node, exp.AggFunc):
+            self.found["aggregates"][text] = 1
+        return text
+
+
+def _joins(node: exp.EQ) -> bool:
+    """Whether an equation ties two columns that are said to be of different tables."""
+    left, right = node.this, node.expression
+    return isinstance(left, exp.Column) and isinstance(right, exp.Column) and not _is_value(right)
+
+
+def _is_value(column: exp.Column) -> bool:
+    """Whether ``"this"`` is compared with something: SQLite takes it for text if no column has the name."""
+    identifier = column.this
+    quoted = isinstance(identifier, exp.Identifier) and identifier.quoted and not column.table
+    return quoted and isinstance(column.parent, _COMPARISONS) and column.arg_key != "this"
+
+
+def _number(text: str) -> str:
+    """``1``, ``1.0`` and ``01`` are the same number."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)

@@ -1,0 +1,226 @@
+"""Judge one query against its golds, inside a worker: each is executed once on an instance, then every rule reads it.
+
+The gold runs first and by itself; its results are kept in the worker, by database instance and SQL. Where the
+gold fails or a database is broken, the verdict is None: that says nothing about the answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from rewards import bird, spider
+from rewards.attempt import Job
+from rewards.compare import Groups, difference, first_out_of_order, strict
+from rewards.order import order_of, tie_groups
+from rewards.structure import likeness
+from rewards.types import OURS, Reason
+from tasks.databases.executor import Executor
+from tasks.types import Database, Mode, Outcome, Status
+
+_READABLE = frozenset(
+    {Status.OK, Status.EXECUTION_ERROR, Status.TIMEOUT, Status.MEMORY, Status.TOO_MANY_ROWS}
+)
+"""Endings of a query that is one well-formed SELECT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One mode's verdict and why."""
+
+    value: float | None
+    reason: Reason
+    detail: str = ""
+
+
+RIGHT = Finding(1.0, Reason.CORRECT)
+
+
+class Trial:
+    """One query against one gold: runs both, once on each instance that is asked for."""
+
+    def __init__(self, executor: Executor, database: Database, gold: str, sql: str) -> None:
+        self.database = database
+        self.gold_sql = gold
+        self.sql = sql
+        self._executor = executor
+        self._answers: dict[tuple[int, str], Outcome] = {}
+
+    def gold(self, instance: int, sql: str = "") -> Outcome:
+        """What the gold returns; kept for all queries of this worker."""
+        sql = sql or self.gold_sql
+        key = self._key(instance, sql)
+        outcome: Outcome | None = self._executor.memo.get(key)
+        if outcome is None:
+            outcome = self._executor.run(self.database, instance, sql)
+            self._executor.memo.put(key, outcome, _cost(outcome))
+        return outcome
+
+    def answer(self, instance: int, sql: str) -> Outcome:
+        """What the answer's query returns."""
+        outcome = self._answers.get((instance, sql)) or self._executor.memo.get(self._key(instance, sql))
+        if outcome is None:
+            outcome = self._answers[instance, sql] = self._executor.run(self.database, instance, sql)
+        return outcome
+
+    def ties(self, instance: int) -> Callable[[], Groups] | None:
+        """The tie groups of the gold's rows, worked out when they are needed; None where order is free."""
+        order = order_of(self.gold_sql, self.database.engine)
+        if order is None:
+            return None
+        return lambda: tie_groups(self.gold(instance), order, lambda sql: self.gold(instance, sql))
+
+    def _key(self, instance: int, sql: str) -> object:
+        where = self.database.instances[instance] if self.database.instances else self.database.ddl
+        return self.database.engine, where, sql
+
+
+def judge(executor: Executor, job: Job) -> dict[str, Any]:
+    """The fields of the ``Attempt`` (all but ``sql``) as plain builtins; of several golds, the best match's."""
+    best: dict[str, Any] = {}
+    for gold in job.gold:
+        found = _against(Trial(executor, job.database, gold, job.sql), job)
+        best = _better(best, found, job.rules.metric.value) if best else found
+        if all(value == 1.0 for value in best["verdicts"].values()):
+            break
+    return best
+
+
+def _better(one: dict[str, Any], two: dict[str, Any], metric: str) -> dict[str, Any]:
+    """The better of two findings, with the best verdict of each mode."""
+
+    def rank(found: dict[str, Any]) -> tuple[float, float]:
+        value = found["verdicts"][metric]
+        return (-1.0 if value is None else value), found["clauses"].get("overall", 0.0)
+
+    best = max(one, two, key=rank)
+    pairs = {mode: (value, two["verdicts"][mode]) for mode, value in one["verdicts"].items()}
+    verdicts = {
+        mode: max((value for value in pair if value is not None), default=None)
+        for mode, pair in pairs.items()
+    }
+    return {**best, "verdicts": verdicts}
+
+
+def _against(trial: Trial, job: Job) -> dict[str, Any]:
+    rules = job.rules
+    many = max(1, len(job.database.instances))
+    findings = {mode: _verdict(trial, mode, min(rules.instances, many), many) for mode in rules.modes}
+    metric = findings[rules.metric]
+    gold = trial.gold(0)
+    ours = metric.reason in OURS
+    answer = Outcome(Status.INFRASTRUCTURE) if ours else trial.answer(0, trial.sql)
+    examined = range(min(rules.instances, many)) if metric.value == 1.0 and not gold.rows else range(1)
+    return {
+        "reason": metric.reason.value,
+        "verdicts": {mode.value: finding.value for mode, finding in findings.items()},
+        "detail": metric.detail,
+        "parses": answer.status in _READABLE,
+        "executes": answer.ok,
+        "clauses": likeness(trial.gold_sql, trial.sql, job.database.engine) if rules.structure else {},
+        "columns": len(answer.columns),
+        "gold_columns": len(gold.columns),
+        "rows": len(answer.rows),
+        "gold_rows": max(len(trial.gold(instance).rows) for instance in examined),
+        "row_overlap": overlap(gold, answer) if gold.ok and answer.ok else 0.0,
+        "seconds": answer.seconds,
+        "steps": answer.steps,
+        "gold_steps": gold.steps,
+    }
+
+
+def _verdict(trial: Trial, mode: Mode, instances: int, many: int) -> Finding:
+    if mode is Mode.STRICT:
+        return _all(_strict(trial, instance) for instance in range(instances))
+    if mode is Mode.SPIDER:
+        return _spider(trial, 0)
+    if mode is Mode.SPIDER_TS:
+        return _all(_spider(trial, instance) for instance in range(many))
+    return _bird(trial, mode)
+
+
+def _all(findings: Iterable[Finding]) -> Finding:
+    """The first finding that is not right, with its instance named."""
+    for instance, finding in enumerate(findings):
+        if finding.value != 1.0:
+            where = f"instance {instance + 1}: " if instance else ""
+            return Finding(finding.value, finding.reason, where + finding.detail)
+    return RIGHT
+
+
+def _failed(gold: Outcome, answer: Callable[[], Outcome]) -> Finding | None:
+    """The verdict where one of the two did not run. The answer is not run where the gold fails."""
+    if not gold.ok:
+        lost = gold.status is Status.INFRASTRUCTURE
+        return Finding(
+            None, Reason.INFRASTRUCTURE if lost else Reason.GOLD_FAILED, gold.message or gold.status.value
+        )
+    outcome = answer()
+    if outcome.ok:
+        return None
+    value = None if outcome.status is Status.INFRASTRUCTURE else 0.0
+    return Finding(value, Reason(outcome.status.value), outcome.message)
+
+
+def _strict(trial: Trial, instance: int) -> Finding:
+    gold = trial.gold(instance)
+    if failed := _failed(gold, lambda: trial.answer(instance, trial.sql)):
+        return failed
+    answer = trial.answer(instance, trial.sql)
+    reason = strict(gold, answer, trial.ties(instance))
+    if reason is Reason.CORRECT:
+        return RIGHT
+    detail = first_out_of_order(gold, answer) if reason is Reason.WRONG_ORDER else difference(gold, answer)
+    return Finding(0.0, reason, detail)
+
+
+def _spider(trial: Trial, instance: int) -> Finding:
+    gold_sql, sql = spider.prepared(trial.gold_sql), spider.prepared(trial.sql)
+    gold = trial.gold(instance, gold_sql)
+    if failed := _failed(gold, lambda: trial.answer(instance, sql)):
+        return failed
+    answer = trial.answer(instance, sql)
+    if spider.equal(gold.rows, answer.rows, spider.order_matters(gold_sql)):
+        return RIGHT
+    return _unequal(trial, instance, gold, answer)
+
+
+def _bird(trial: Trial, mode: Mode) -> Finding:
+    gold = trial.gold(0)
+    if failed := _failed(gold, lambda: trial.answer(0, trial.sql)):
+        return failed
+    answer = trial.answer(0, trial.sql)
+    if mode is Mode.BIRD:
+        value = float(bird.equal(gold.rows, answer.rows))
+    else:
+        value = bird.soft_f1(gold.rows, answer.rows)
+    if value == 1.0:
+        return RIGHT
+    found = _unequal(trial, 0, gold, answer)
+    return Finding(value, found.reason, found.detail)
+
+
+def _unequal(trial: Trial, instance: int, gold: Outcome, answer: Outcome) -> Finding:
+    """Why another rule than ``strict`` said no, in strict's words where it says no too."""
+    reason = strict(gold, answer, trial.ties(instance))
+    if reason is Reason.WRONG_ORDER:
+        return Finding(0.0, reason, first_out_of_order(gold, answer))
+    return Finding(0.0, Reason.WRONG_ROWS if reason is Reason.CORRECT else reason, difference(gold, answer))
+
+
+def overlap(gold: Outcome, answer: Outcome) -> float:
+    """F1 in [0, 1] of the bags of all cells: 1 where the same values stand anywhere in both results."""
+    if gold.rows == answer.rows:
+        return 1.0
+    one, two = (Counter(chain.from_iterable(outcome.rows)) for outcome in (gold, answer))
+    total = one.total() + two.total()
+    return 2 * (one & two).total() / total if total else 1.0
+
+
+def _cost(outcome: Outcome) -> int:
+    """What keeping a result costs, in cells; long text counts as several."""
+    text = sum(len(cell) for row in outcome.rows for cell in row if isinstance(cell, str | bytes))
+    return 8 + len(outcome.rows) * len(outcome.columns) + text // 64

@@ -1,0 +1,90 @@
+"""The verdict of Spider's official test-suite evaluator, row by row.
+
+Source: github.com/taoyds/test-suite-sql-eval, ``exec_eval.py`` (``eval_exec_match``, ``result_eq``) and ``parse.py``
+(``remove_distinct``), with its defaults: neither ``--keep_distinct`` nor ``--plug_value``. EX is its verdict on the
+base database alone, TS on every ``.sqlite`` file of the database's folder. Kept with its quirks: DISTINCT is taken
+out of both queries before they run, and of several statements the first is run; two empty results are equal
+whatever their columns; the order of rows matters if ``order by`` stands anywhere in the gold; cells are compared by Python's
+``==``, but each row's cells are first compared sorted by how they print, where 1 and 1.0 differ.
+The official search tries n^n column orders; ours is ``rewards.columns``, with the same verdict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from rewards.columns import bijections
+from tasks.databases.statements import split
+from tasks.types import Cell, Row
+
+_DISTINCT = re.compile(
+    r"""(?P<kept>'(?:''|[^'])*'|"(?:""|[^"])*"|`[^`]*`|--[^\n]*|/\*.*?\*/)|\bdistinct\b""",
+    re.IGNORECASE | re.DOTALL,
+)
+_CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECASE)
+
+
+def prepared(sql: str) -> str:
+    """The query as the official evaluator runs it: split operators joined, no DISTINCT, the current year 2020."""
+    joined = sql.replace("> =", ">=").replace("< =", "<=").replace("! =", "!=")
+    if ";" in joined:
+        joined = next(iter(split(joined)), "")
+    if "distinct" in joined.lower():
+        joined = _DISTINCT.sub(lambda token: token["kept"] or "", joined)
+    return _CURRENT_YEAR.sub("2020", joined)
+
+
+def order_matters(gold_sql: str) -> bool:
+    return "order by" in gold_sql.lower()
+
+
+def equal(gold: Sequence[Row], prediction: Sequence[Row], ordered: bool) -> bool:
+    """The official ``result_eq``."""
+    if not gold and not prediction:
+        return True
+    if len(gold) != len(prediction) or len(gold[0]) != len(prediction[0]):
+        return False
+    gold, prediction = _decoded(gold), _decoded(prediction)
+    if not _may_be_equal(gold, prediction, ordered):
+        return False
+    if _same(gold, prediction, ordered):
+        return True
+    groups = range(len(gold)) if ordered else None
+    for order in bijections(gold, prediction, groups):
+        if _same(gold, [tuple([row[i] for i in order]) for row in prediction], ordered):
+            return True
+    return False
+
+
+def _same(gold: Sequence[Row], prediction: Sequence[Row], ordered: bool) -> bool:
+    return list(gold) == list(prediction) if ordered else Counter(gold) == Counter(prediction)
+
+
+def _may_be_equal(gold: Sequence[Row], prediction: Sequence[Row], ordered: bool) -> bool:
+    """The official ``quick_rej``."""
+    one, two = [_unordered(row) for row in gold], [_unordered(row) for row in prediction]
+    return one == two if ordered else set(one) == set(two)
+
+
+def _unordered(row: Row) -> Row:
+    return tuple(sorted(row, key=lambda cell: str(cell) + str(type(cell))))
+
+
+def _decoded(rows: Sequence[Row]) -> Sequence[Row]:
+    """Text that is not UTF-8 without the bytes that are not (the official ``errors="ignore"``)."""
+    try:
+        for row in rows:
+            for cell in row:
+                if isinstance(cell, str):
+                    cell.encode()
+    except UnicodeEncodeError:
+        return [tuple(_decoded_cell(cell) for cell in row) for row in rows]
+    return rows
+
+
+def _decoded_cell(cell: Cell) -> Cell:
+    if not isinstance(cell, str):
+        return cell
+    return cell.encode("utf-8", "surrogateescape").decode("utf-8", "ignore")

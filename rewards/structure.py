@@ -1,0 +1,69 @@
+"""How alike two queries are as trees, clause by clause: F1 over what each clause holds.
+
+Aliases are resolved, names are compared in lower case, the order of what may stand in any order is dropped
+(``a = b`` is ``b = a``, ``5 < x`` is ``x > 5``). Text in double quotes where a value is compared is text, as
+SQLite reads it. Nothing is executed: likeness earns partial credit, never a right answer's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
+
+from rewards.clauses import CLAUSES, Features, read
+from rewards.tree import parse
+
+
+def likeness(gold: str, prediction: str, dialect: str) -> Mapping[str, float]:
+    """F1 in [0, 1] of each clause, and ``overall``, the F1 over all clauses' contents together.
+
+    A clause that neither query has is 1. All are 0 where the prediction cannot be read. Empty where the gold
+    cannot.
+    """
+    expected = features(gold, dialect)
+    if expected is None:
+        return {}
+    found = features(prediction, dialect)
+    if found is None:
+        return dict.fromkeys((*CLAUSES, "overall"), 0.0)
+    scores, same, size = {}, 0, 0
+    for clause in CLAUSES:
+        one, two = expected[clause], found[clause]
+        total = one.total() + two.total()
+        matches = common(one, two) if total else 0
+        scores[clause] = 2 * matches / total if total else 1.0
+        same, size = same + matches, size + total
+    scores["overall"] = 2 * same / size if size else 1.0
+    return scores
+
+
+@lru_cache(maxsize=4096)
+def features(sql: str, dialect: str) -> Features | None:
+    """What each clause of a query holds; None where the query cannot be read within bounds."""
+    tree = parse(sql, dialect)
+    if tree is None:
+        return None
+    try:
+        return read(tree)
+    except RecursionError:
+        return None
+
+
+def common(one: Counter[str], two: Counter[str]) -> int:
+    """How much two bags share. ``.name``, a column whose table is not said, is any table's ``t.name``."""
+    if one == two:
+        return one.total()
+    shared = one & two
+    left, right = one - shared, two - shared
+    loose = 0
+    for unknown, others in ((left, right), (right, left)):
+        bare = Counter({name: count for name, count in unknown.items() if name.startswith(".")})
+        if bare:
+            names: Counter[str] = Counter()
+            for name, count in others.items():
+                table, dot, column = name.partition(".")
+                if table and dot:
+                    names["." + column] += count
+            loose += (bare & names).total()
+    return shared.total() + loose
