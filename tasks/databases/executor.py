@@ -1,4 +1,4 @@
-"""What runs queries inside a worker: open databases, a cache for callers, and the heartbeat the parent watches."""
+"""What runs queries in a worker: open databases, a cache for callers, a heartbeat for the parent."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Heartbeat:
 class Memo:
     """A bounded cache that lives as long as the worker: the least recently used leaves first.
 
-    ``cost`` is in any unit of the caller's (cells, bytes); what costs more than an eighth of the room is not kept.
+    ``cost`` is in any unit of the caller's (cells, bytes); what costs over an eighth of the room is not kept.
     """
 
     def __init__(self, room: int = 2_000_000) -> None:
@@ -143,11 +143,10 @@ class Executor:
 
     def _session(self, database: Database, instance: int, where: object) -> Session:
         key = (database.engine, where)
-        session = self._sessions.get(key)
-        if session is not None:
+        if key in self._sessions:
             self._sessions.move_to_end(key)
-            return session
-        session = load(SESSIONS[database.engine])(database, instance, self.limits)
+            return self._sessions[key]
+        session: Session = load(SESSIONS[database.engine])(database, instance, self.limits)
         self._sessions[key] = session
         self._weight += session.weight
         while len(self._sessions) > MOST_OPEN or (self._weight > MOST_WEIGHT and len(self._sessions) > 1):

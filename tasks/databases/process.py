@@ -101,7 +101,7 @@ class Worker:
 
 
 def _spawn(*files: int) -> subprocess.Popen[bytes]:
-    """A fresh interpreter: no fork of a parent with threads, isolated, no site, nothing in its environment."""
+    """A fresh interpreter (a fork of a parent with threads may deadlock): isolated, its environment empty."""
     path = [_ROOT, *(entry for entry in sys.path if entry)]
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _BOOT, *map(str, files), *path],

@@ -1,14 +1,15 @@
-"""The sandbox: untrusted SQL runs in warm worker processes that can be killed at any moment and lose no verdict.
+"""The sandbox: untrusted SQL runs in warm workers that can be killed at any moment and lose no verdict.
 
-Covered. A statement that is not one read-only query is refused (see the engine files). A query that goes over its
-limits ends with a status: VM steps and clock inside the worker, then SIGKILL from here when the deadline has passed;
-SQLite heap and address space are limited; results too large are refused, never cut. A worker that dies is
-replaced, its unfinished jobs run again, and a query that ended a worker's life is not tried a third time. Workers
-cannot write files, start with an empty environment, and die with this process, whatever they are doing.
+Covered. A statement that is not one read-only query is refused (see the engine files). A query that goes over
+its limits ends with a status: VM steps and clock inside the worker, then SIGKILL from here when the deadline
+has passed; memory is limited by SQLite's heap, DuckDB's pool and the kernel; results too large are refused,
+never cut. A worker that dies is replaced, its unfinished jobs run again, and a query that ended two workers
+(one, at its deadline) is not tried again. Workers cannot write files, start with an empty environment, and
+die with this process, whatever they are doing.
 
-Not covered. Workers run under the same user and see the same files and network as the parent: a query that gains
-control of the process through a bug in SQLite or DuckDB is stopped by resource limits only. Only plain values cross
-back to the parent. Linux only: address-space limits, memfd and signal-driven pipes.
+Not covered. Workers run under the same user and see the same files and network as this process: a query that
+takes over the process through a bug in SQLite or DuckDB is held by resource limits only. Only plain values
+cross back. Linux only: memfd, memory limits and signal-driven pipes.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Sandbox:
         """Yield ``(index, result)`` of every job, in any order, as results arrive.
 
         ``work`` is ``"module:function"``; the worker calls ``function(executor, job)``. Jobs can be pickled,
-        results are plain builtins. Jobs start in the given order, or the costliest first where ``costs`` are given.
+        results are plain builtins. Jobs start in the given order, with ``costs`` the costliest first.
         A result of None where the function returns none: the worker died again and again outside any query.
         Raises RuntimeError with the worker's traceback where the function raises.
         """
@@ -86,7 +87,7 @@ class Sandbox:
                 while batch.left:
                     yield from self._step(batch)
             finally:
-                self._dismiss(lambda worker: bool(worker.indices))
+                self._dismiss()
 
     def _step(self, batch: _Batch) -> Iterator[tuple[int, Any]]:
         """Give every idle worker a chunk, wait a little, yield what has come."""
@@ -144,9 +145,9 @@ class Sandbox:
         batch.put_back(unfinished)
         return lost
 
-    def _dismiss(self, unwanted: Any) -> None:
+    def _dismiss(self) -> None:
         """End the workers that are still at jobs nobody waits for."""
-        for worker in [worker for worker in self._pool if unwanted(worker)]:
+        for worker in [worker for worker in self._pool if worker.indices]:
             self._pool.remove(worker)
             worker.end()
 

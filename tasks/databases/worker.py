@@ -1,8 +1,8 @@
-"""The worker's side of the sandbox: a fresh interpreter that takes chunks of jobs and hands back plain results.
+"""The worker's side of the sandbox: a fresh interpreter takes chunks of jobs and hands back plain results.
 
 Imports stay light (no pydantic, no DuckDB until a query needs it): a worker starts in well under 100 ms.
-Frames in both directions: 8 bytes of length, then a pickle (parent to worker) or a marshal (worker to parent, so that
-nothing a worker sends can name code for the parent to run).
+Frames in both directions: 8 bytes of length, then a pickle (parent to worker) or a marshal (worker to parent,
+so that nothing a worker sends can name code for the parent to run).
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ def main(channel: int, heartbeat: int, lifeline: int) -> None:
     connection = socket.socket(fileno=channel)
     limits: Limits = pickle.loads(_receive(connection))
     executor = Executor(limits, Heartbeat(heartbeat))
-    work, name = None, ""
+    works: dict[str, Work] = {}
     while frame := _receive(connection):
-        wanted, deadly, jobs = pickle.loads(frame)
+        name, deadly, jobs = pickle.loads(frame)
         executor.deadly.update(deadly)
-        if wanted != name:
-            work, name = load(wanted), wanted
+        if name not in works:
+            works[name] = load(name)
             confine(limits)
-        _serve(connection, executor, work, jobs)
+        _serve(connection, executor, works[name], jobs)
 
 
 def _serve(connection: socket.socket, executor: Executor, work: Work, jobs: list[Job]) -> None:
-    """Do a chunk. Each frame sent is ``(state, text, [(index, result), ...])``; state: more, done, tired, error."""
+    """Do a chunk. A frame is ``(state, text, [(index, result), ...])``; state: more, done, tired, error."""
     results: list[tuple[int, Any]] = []
     flushed = time.monotonic()
     for index, job in jobs:
@@ -82,11 +82,13 @@ def run_query(executor: Executor, job: tuple[Database, int, str]) -> tuple[Any, 
 
 
 def confine(limits: Limits) -> None:
-    """Limit this process: address space (from what it holds now), CPU, no file writes, few handles, no core dump."""
+    """Limit this process: data it may add to what it holds, CPU, few handles; no file writes, no core dump.
+
+    RLIMIT_DATA counts private writable memory; RLIMIT_AS would also count what DuckDB only reserves (700 MB).
+    """
     sys.dont_write_bytecode = True
-    held = _pages(0) + limits.memory
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (held, hard))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (_data() + limits.memory, hard))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
@@ -110,16 +112,13 @@ def _allow_cpu(limits: Limits) -> None:
 
 def _swollen(limits: Limits) -> bool:
     """Whether this process holds on to so much memory that a fresh one should take its place."""
-    if _pages(1) < limits.memory // 4:
-        return False
-    gc.collect()
-    return _pages(1) >= limits.memory // 4
+    return _data() >= limits.memory // 4 and bool(gc.collect() or True) and _data() >= limits.memory // 4
 
 
-def _pages(field: int) -> int:
-    """Bytes of address space (0) or resident memory (1) of this process."""
+def _data() -> int:
+    """Bytes of private writable memory of this process."""
     with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[field]) * resource.getpagesize()
+        return int(file.read().split()[5]) * resource.getpagesize()
 
 
 def _die_with_parent(lifeline: int) -> None:
@@ -132,7 +131,7 @@ def _die_with_parent(lifeline: int) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-def _send(connection: socket.socket, message: object) -> None:
+def _send(connection: socket.socket, message: Any) -> None:
     data = marshal.dumps(message)
     connection.sendall(LENGTH.pack(len(data)) + data)
 

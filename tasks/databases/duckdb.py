@@ -1,0 +1,171 @@
+"""DuckDB, read-only and locked: one open instance of a database, one SELECT at a time.
+
+The file is opened read-only with ``enable_external_access=false`` (no files, no network, no ATTACH, no
+COPY), no extensions, no Python variables, one thread, a memory limit, and the configuration is locked.
+DuckDB's own parser says how many statements there are and of what kind: only SELECT runs. There is no budget
+of steps and no clock in here: the parent kills the worker at the deadline.
+
+Cells become plain: BOOLEAN 0 or 1; DECIMAL an int where whole, else the nearest float; DATE, TIME, TIMESTAMP,
+INTERVAL, UUID their ISO or usual text; LIST, STRUCT, MAP their JSON text. TIMESTAMP WITH TIME ZONE needs
+``pytz``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, cast
+
+import duckdb
+
+from tasks.errors import DataError
+from tasks.types import Cell, Database, Limits, Outcome, Row, Status
+
+SQL_LENGTH = 1_000_000
+_FETCH = 256
+_PLAIN = frozenset({type(None), int, float, str, bytes})
+_OPTIONS = {
+    "enable_external_access": "false",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "python_enable_replacements": "false",
+    "threads": "1",
+}
+
+
+class Session:
+    """One open instance of a DuckDB database. ``weight``: bytes it holds while idle, about."""
+
+    weight = 16 * 2**20
+
+    def __init__(self, database: Database, instance: int, limits: Limits) -> None:
+        """Open the file, or build ``database.ddl`` in memory. Raises DataError: missing, corrupt, bad DDL."""
+        self._limits = limits
+        self._connection = connect(database, instance, limits.memory // 2)
+
+    def run(self, sql: str) -> Outcome:
+        """Execute one statement. Never raises: whatever goes wrong is the outcome's status and message."""
+        if len(sql) > SQL_LENGTH:
+            return Outcome(Status.SYNTAX_ERROR, message=f"{len(sql)} characters of SQL, over {SQL_LENGTH}")
+        if "\0" in sql:
+            return Outcome(Status.SYNTAX_ERROR, message="the SQL holds a NUL character")
+        start = time.perf_counter()
+        columns: tuple[str, ...] = ()
+        rows: list[Row] = []
+        with self._connection.cursor() as cursor:
+            try:
+                status, message = _only_select(cursor, sql)
+                if status is Status.OK:
+                    cursor.execute(sql)
+                    columns = tuple([column[0] for column in cursor.description or ()])
+                    status, message = self._fetch(cursor, len(columns), rows)
+            except (duckdb.Error, MemoryError, RuntimeError, ValueError, OverflowError) as error:
+                status, message = _explain(error)
+        if status is not Status.OK:
+            columns, rows = (), []
+        return Outcome(status, columns, tuple(rows), message, time.perf_counter() - start)
+
+    def close(self) -> None:
+        """Give back the file and its memory."""
+        self._connection.close()
+
+    def _fetch(self, cursor: duckdb.DuckDBPyConnection, width: int, rows: list[Row]) -> tuple[Status, str]:
+        """Collect all rows, as plain cells, or say why they are refused."""
+        most = min(self._limits.rows, self._limits.cells // max(width, 1))
+        size = 0
+        while chunk := cursor.fetchmany(_FETCH):
+            cells = [tuple([plain(cell) for cell in row]) for row in chunk]
+            rows += cells
+            size += sum([len(cell) for row in cells for cell in row if cell.__class__ in (str, bytes)])
+            if len(rows) > most:
+                return Status.TOO_MANY_ROWS, f"over {most} rows of {width} columns"
+            if size > self._limits.bytes:
+                return Status.MEMORY, f"over {self._limits.bytes} bytes of result"
+        return Status.OK, ""
+
+
+def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyConnection:
+    """A locked connection to an instance; ``memory`` in bytes. Raises DataError in one line."""
+    options: dict[str, str | bool | int | float | list[str]] = {
+        **_OPTIONS,
+        "memory_limit": f"{memory // 2**20}MiB",
+    }
+    path = database.instances[instance] if database.instances else None
+    if path is not None and not path.is_file():
+        raise DataError(f"{path}: no such database file")
+    try:
+        connection = duckdb.connect(str(path or ":memory:"), read_only=path is not None, config=options)
+        if path is None:
+            connection.execute(database.ddl)
+        connection.execute("SET lock_configuration = true")
+    except (duckdb.Error, RuntimeError) as error:
+        where = path or f"database {database.id}: its DDL"
+        raise DataError(f"{where}: not a readable DuckDB database: {_line(error)}") from None
+    return connection
+
+
+def _only_select(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[Status, str]:
+    statements = cursor.extract_statements(sql)
+    if not statements:
+        return Status.NO_SQL, ""
+    if len(statements) > 1:
+        return Status.MANY_STATEMENTS, f"{len(statements)} statements"
+    kind = statements[0].type
+    if kind != duckdb.StatementType.SELECT:
+        return Status.FORBIDDEN_STATEMENT, f"{kind.name} is not allowed"
+    return Status.OK, ""
+
+
+def _explain(error: Exception) -> tuple[Status, str]:
+    if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
+        return Status.MEMORY, _line(error)
+    if isinstance(error, (duckdb.ParserException, UnicodeError)):
+        return Status.SYNTAX_ERROR, _line(error)
+    if isinstance(error, duckdb.PermissionException):
+        return Status.FORBIDDEN_STATEMENT, _line(error)
+    if isinstance(error, duckdb.IOException) or "pytz" in str(error):
+        return Status.INFRASTRUCTURE, _line(error)
+    return Status.EXECUTION_ERROR, _line(error)
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def plain(cell: Any) -> Cell:
+    """One cell by the rules at the top."""
+    if cell.__class__ in _PLAIN:
+        return cast(Cell, cell)
+    return _RULES.get(type(cell), str)(cell)
+
+
+def _nested(cell: Any) -> str:
+    return json.dumps(_tree(cell), ensure_ascii=False)
+
+
+def _tree(cell: Any) -> Any:
+    if isinstance(cell, dict):
+        return {str(key): _tree(value) for key, value in cell.items()}
+    if isinstance(cell, (list, tuple)):
+        return [_tree(value) for value in cell]
+    flat = plain(cell)
+    return flat.hex() if isinstance(flat, bytes) else flat
+
+
+def _decimal(cell: Decimal) -> int | float:
+    return int(cell) if cell == cell.to_integral_value() else float(cell)
+
+
+_RULES: dict[type, Callable[[Any], Cell]] = {
+    bool: int,
+    Decimal: _decimal,
+    date: date.isoformat,
+    datetime: lambda cell: cell.isoformat(sep=" "),
+    list: _nested,
+    tuple: _nested,
+    dict: _nested,
+    bytearray: bytes,
+}

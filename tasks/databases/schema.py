@@ -1,0 +1,196 @@
+"""What a database looks like: tables, columns, keys, first rows, and the values that stand in a question.
+
+Reads trusted files in this process. A file that is read once is remembered until its size or time changes.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tasks.databases import sqlite
+from tasks.errors import DataError
+from tasks.types import Column, Database, ForeignKey, Row, Schema, Table
+
+_VALUES = 5_000
+"""Distinct values of a column that are looked at,"""
+_SCANNED = 50_000
+"""in so many of its first rows,"""
+_LONGEST = 60
+"""of at most so many characters."""
+_WORDS = re.compile(r"\w+")
+_COMMON = re.compile(
+    "a|about|all|and|any|are|as|at|be|by|do|does|each|for|from|has|have|how|in|is|it|its|list|many|name|no|not"
+    "|of|on|or|per|show|than|that|the|their|there|they|this|to|was|we|were|what|when|where|which|who|whose|with|yes"
+)
+
+
+def describe(database: Database, rows: int = 0) -> Schema:
+    """The schema of a database's first instance, with the first ``rows`` rows of each table.
+
+    Foreign keys to tables that do not exist are left out. Raises DataError: missing, corrupt, broken DDL.
+    """
+    if database.instances:
+        return _describe(_bare(database), rows, _stamp(database.instances[0]))
+    return _describe(database, rows, (0, 0))
+
+
+def find_values(
+    database: Database, schema: Schema, question: str, per_column: int = 3
+) -> Mapping[str, tuple[str, ...]]:
+    """``table.column`` -> its text values that stand in the question, word for word, longest first.
+
+    Case and punctuation do not matter. Bounded: the first rows and values of each column only.
+    """
+    stamp = _stamp(database.instances[0]) if database.instances else (0, 0)
+    index = _index(_bare(database), tuple(_text_columns(schema)), stamp)
+    found: dict[str, list[str]] = {}
+    for phrase in _phrases(question):
+        for column, value in index.get(phrase, ()):
+            values = found.setdefault(column, [])
+            if len(values) < per_column and value not in values:
+                values.append(value)
+    return {column: tuple(values) for column, values in found.items()}
+
+
+def _bare(database: Database) -> Database:
+    """The first instance only: what the caches are keyed by."""
+    return Database(database.id, database.engine, database.instances[:1], database.ddl)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        raise DataError(f"{path}: no such database file") from None
+    return stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=4096)
+def _describe(database: Database, rows: int, _: tuple[int, int]) -> Schema:
+    if database.engine == "duckdb":
+        from tasks.databases.duckdb_schema import describe_duckdb
+
+        return describe_duckdb(database, rows)
+    connection = sqlite.open_trusted(database)
+    try:
+        return Schema(tuple(_tables(connection, rows)))
+    except sqlite3.Error as error:
+        raise DataError(f"{_where(database)}: not a readable SQLite database: {error}") from None
+    finally:
+        connection.close()
+
+
+def _where(database: Database) -> str:
+    return str(database.instances[0]) if database.instances else f"database {database.id}"
+
+
+def _tables(connection: sqlite3.Connection, rows: int) -> Iterator[Table]:
+    """The tables in the order of their creation."""
+    found = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    ).fetchall()
+    columns = {name.lower(): _columns(connection, name) for name, _ in found}
+    names = {name.lower(): name for name, _ in found}
+    for name, ddl in found:
+        keys = tuple(_foreign_keys(connection, name, names, columns))
+        yield Table(name, columns[name.lower()], keys, ddl or "", _rows(connection, name, rows))
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> tuple[Column, ...]:
+    """Columns in table order; hidden ones of virtual tables are left out."""
+    found = connection.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
+    return tuple(
+        Column(name, kind, bool(key), bool(not_null))
+        for _, name, kind, not_null, _default, key, hidden in found
+        if hidden != 1
+    )
+
+
+def _foreign_keys(
+    connection: sqlite3.Connection,
+    table: str,
+    names: Mapping[str, str],
+    columns: Mapping[str, tuple[Column, ...]],
+) -> Iterator[ForeignKey]:
+    """In the order of their declaration; ``REFERENCES t`` without a column means t's primary key."""
+    found = connection.execute(f"PRAGMA foreign_key_list({quote(table)})").fetchall()
+    for _, place, other, column, other_column, *_ in sorted(found, key=lambda key: (-key[0], key[1])):
+        name = names.get(other.lower())
+        if name is None:
+            continue
+        if other_column is None:
+            keys = [each.name for each in columns[other.lower()] if each.primary_key]
+            other_column = keys[place] if place < len(keys) else None
+        if other_column is not None:
+            yield ForeignKey(column, name, other_column)
+
+
+def _rows(connection: sqlite3.Connection, table: str, rows: int) -> tuple[Row, ...]:
+    if not rows:
+        return ()
+    return tuple(connection.execute(f"SELECT * FROM {quote(table)} LIMIT {rows}").fetchall())
+
+
+def quote(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text_columns(schema: Schema) -> Iterator[tuple[str, str]]:
+    """``(table, column)`` of all columns that may hold text."""
+    for table in schema.tables:
+        for column in table.columns:
+            kind = column.type.upper()
+            if not kind or any(word in kind for word in ("CHAR", "TEXT", "CLOB", "STRING", "ENUM")):
+                yield table.name, column.name
+
+
+@lru_cache(maxsize=64)
+def _index(
+    database: Database, columns: tuple[tuple[str, str], ...], _: tuple[int, int]
+) -> dict[str, list[tuple[str, str]]]:
+    """Words of a value -> where it stands, and how it is written there."""
+    index: dict[str, list[tuple[str, str]]] = {}
+    for (table, column), values in _distinct(database, columns):
+        for value in values:
+            words = _WORDS.findall(value.lower())
+            if words and len(value) <= _LONGEST:
+                index.setdefault(" ".join(words), []).append((f"{table}.{column}", value))
+    return index
+
+
+def _distinct(
+    database: Database, columns: tuple[tuple[str, str], ...]
+) -> Iterator[tuple[tuple[str, str], list[str]]]:
+    """Each column with its first distinct texts."""
+    connection: Any
+    if database.engine == "duckdb":
+        from tasks.databases import duckdb
+
+        connection = duckdb.connect(database, 0, 2**30)
+    else:
+        connection = sqlite.open_trusted(database)
+    try:
+        for table, column in columns:
+            scanned = f"SELECT {quote(column)} AS v FROM {quote(table)} LIMIT {_SCANNED}"
+            found = connection.execute(f"SELECT DISTINCT v FROM ({scanned}) LIMIT {_VALUES}").fetchall()
+            yield (table, column), [value for (value,) in found if isinstance(value, str)]
+    except sqlite3.Error as error:
+        raise DataError(f"{_where(database)}: {error}") from None
+    finally:
+        connection.close()
+
+
+def _phrases(question: str) -> Iterator[str]:
+    """Runs of words in the question, the longest first; single letters and common words are none."""
+    words = _WORDS.findall(question.lower())
+    for length in range(min(len(words), 10), 0, -1):
+        for start in range(len(words) - length + 1):
+            phrase = " ".join(words[start : start + length])
+            if length > 1 or (len(phrase) > 1 and not _COMMON.fullmatch(phrase)):
+                yield phrase
