@@ -1,0 +1,79 @@
+"""``pocket``, the embedded task: 12 small databases and questions on them, built on first use.
+
+Layout under HARNESS_HOME: ``pocket-1/<database>/<database>.sqlite``, beside it the second instance
+``<database>_2.sqlite``, and ``pocket-1/<split>.json`` with the rows of each split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+
+from tasks import spec
+
+VERSION = 1
+STAMP = "sources.sha256"
+
+
+def rows(split: str) -> list[dict[str, str]]:
+    """The rows of ``train``, ``dev`` or ``test``: id, question, query, db_id, difficulty, family, part."""
+    found: list[dict[str, str]] = json.loads((ensure() / f"{split}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def ensure() -> Path:
+    """The built folder; it is built where it is missing or came from other sources than these."""
+    folder = spec.home() / f"pocket-{VERSION}"
+    if _stamp(folder) == _digest():
+        return folder
+    spec.home().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=spec.home(), prefix=f"{folder.name}-") as temporary:
+        fresh = Path(temporary) / "new"
+        build(fresh)
+        _swap(fresh, folder, Path(temporary) / "old")
+    return folder
+
+
+def build(folder: Path) -> None:
+    """Write all databases and rows into a new folder; always the same ones."""
+    from tasks.pocket.domains import DOMAINS
+    from tasks.pocket.fill import INSTANCES, Columns, fill, write
+    from tasks.pocket.sampling import sample
+
+    base: dict[str, Columns] = {}
+    files: dict[str, list[Path]] = {}
+    for domain in DOMAINS:
+        place = folder / domain.name
+        place.mkdir(parents=True)
+        files[domain.name] = [place / f"{domain.name}.sqlite", place / f"{domain.name}_2.sqlite"]
+        for instance, file in zip(INSTANCES, files[domain.name], strict=True):
+            columns = fill(domain, instance)
+            write(domain, columns, file)
+            base.setdefault(domain.name, columns)
+    for split, found in sample(base, files).items():
+        (folder / f"{split}.json").write_text(json.dumps(found, indent=0), encoding="utf-8")
+    (folder / STAMP).write_text(_digest(), encoding="utf-8")
+
+
+def _swap(fresh: Path, folder: Path, old: Path) -> None:
+    """Put the fresh folder in place; where another process was quicker, its folder stays."""
+    if folder.exists() and _stamp(folder) != _digest():
+        folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if _stamp(folder) != _digest():
+            raise
+
+
+def _stamp(folder: Path) -> str:
+    file = folder / STAMP
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def _digest() -> str:
+    """SHA-256 of the sources of this package: an upgrade builds anew."""
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
