@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from leaderboards import board
-from leaderboards.terminal import NONE, duration, interval, number, percent, plain, reason
+from leaderboards.terminal import NONE, columns, duration, interval, number, percent, plain, reason
 from leaderboards.types import Run, Slice, label
 
 LEGEND = (
@@ -19,6 +18,8 @@ LEGEND = (
     "n: questions scored · unscored: our own failures, left out of every mean"
 )
 EMPTY = "Nothing has been measured yet. Try: harness eval --model nano --task pocket"
+ROOM = 2
+"""Parts and modes that fit on 80 columns; with more of them tokens and time are left to ``--json``."""
 ABREAST = 5
 """Runs shown side by side in the table of reasons."""
 
@@ -46,37 +47,37 @@ def _title(key: board.Group) -> Text:
 def _table(key: board.Group, rows: Sequence[board.Row]) -> Table:
     parts = sorted({name for row in rows for name in row.summary["parts"]})
     modes = sorted({name for row in rows for name in row.summary["modes"]} - {key.metric})
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, header_style="", pad_edge=False)
-    table.add_column("model", ratio=1, no_wrap=True, overflow="ellipsis", min_width=12)
-    for name in ("EX", *parts, *modes, "runs", "reward", "n", "unscored", "tokens", "time"):
-        table.add_column(name, justify="right", no_wrap=True, header_style="bold" if name == "EX" else "")
+    table = columns("\nmodel")
+    table.add_column(Text("\nEX", "bold"), justify="right", no_wrap=True)
+    costs = ("tokens", "time") if len(parts) + len(modes) <= ROOM else ()
+    for name in (*parts, *modes, "runs", "reward", "n", "un-\nscored", *costs):
+        table.add_column(name if "\n" in name else f"\n{name}", justify="right", no_wrap=True)
     for row in rows:
         found = row.summary
         table.add_row(
             _model(row.run),
-            _slice(found, "bold"),
-            *(_slice(found["parts"].get(name)) for name in parts),
+            _headline(found),
+            *(percent(found["parts"][name]["ex"]) if name in found["parts"] else NONE for name in parts),
             *(percent(found["modes"].get(name)) for name in modes),
             percent(found["executable"]),
             number(found["reward"], 3),
             number(found["n"]),
             Text(number(found["unscored"]), style="yellow" if found["unscored"] else "dim"),
-            number(found["tokens"]),
-            duration(row.run.seconds),
+            *((number(found["tokens"]), duration(row.run.seconds)) if costs else ()),
         )
     return table
 
 
 def _model(run: Run) -> Text:
-    text = plain(run.label, "bold")
-    origin = f"{run.method or 'base'} of {label(run.parent)}" if run.parent else run.method
-    return text.append("\n").append_text(plain(origin, "not bold dim"))
+    origin = [f"{run.method or 'trained'} of {label(run.parent)}" if run.parent else run.method]
+    if run.limit:
+        origin.append(f"{run.limit:,} asked")
+    origin_text = plain(" · ".join(filter(None, origin)), "not bold dim")
+    return plain(run.label, "bold").append("\n").append_text(origin_text)
 
 
-def _slice(found: Slice | None, style: str = "") -> Text:
-    if found is None:
-        return Text(NONE)
-    return Text.assemble((percent(found["ex"]), style), "\n", (interval(found["low"], found["high"]), "dim"))
+def _headline(found: Slice) -> Text:
+    return Text.assemble((percent(found["ex"]), "bold"), "\n", (interval(found["low"], found["high"]), "dim"))
 
 
 def _notes(rows: Sequence[board.Row]) -> list[RenderableType]:
@@ -88,14 +89,20 @@ def _notes(rows: Sequence[board.Row]) -> list[RenderableType]:
             stages = (f"{stage}: {_given(given)}" for stage, given in row.run.training.items())
             table.add_row(name, plain(" → ".join(stages), "dim"))
         if row.summary["pass_at"]:
-            passes = (f"pass@{k} {percent(value)}" for k, value in row.summary["pass_at"].items())
-            table.add_row(name, Text("   ".join(passes), style="dim"))
+            table.add_row(name, _pass_at(row))
         for warning in row.warnings:
             table.add_row(plain(row.run.label, "yellow"), Text(f"! {warning}", style="yellow"))
     empty = max((row.summary["empty_gold"] or 0.0 for row in rows), default=0.0)
     if empty:
         table.add_row("", Text(f"{percent(empty)} % of the golds return no rows", style="dim"))
     return [Padding(table, (1, 0, 0, 0))] if table.row_count else []
+
+
+def _pass_at(row: board.Row) -> Text:
+    found = [f"pass@{k} {percent(value)}" for k, value in row.summary["pass_at"].items()]
+    if (temperature := row.run.sampling.get("temperature")) is not None:
+        found.append(f"(at temperature {temperature})")
+    return Text("   ".join(found), style="dim")
 
 
 def _given(given: object) -> str:
@@ -111,10 +118,9 @@ def _reasons(rows: Sequence[board.Row]) -> RenderableType:
     for row in rows:
         for name, count in row.summary["reasons"].items():
             totals[name] = totals.get(name, 0) + count
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, header_style="", pad_edge=False)
-    table.add_column("reason")
+    table = columns("reason")
     for row in rows:
-        table.add_column(plain(row.run.label), justify="right", no_wrap=True, overflow="ellipsis")
+        table.add_column(plain(row.run.label), justify="right", overflow="fold", min_width=14)
     for name in sorted(totals, key=lambda name: (name != "correct", -totals[name])):
         table.add_row(reason(name), *(_share(row, name) for row in rows))
     return Padding(table, (1, 0, 0, 0))

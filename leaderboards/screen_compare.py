@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from leaderboards.compare import Comparison, Flip, Paired
-from leaderboards.terminal import number, p_value, percent, plain, points, reason
+from leaderboards.terminal import columns, number, p_value, percent, plain, points, reason
 
-BAR = 20
+BAR = 10
 """Characters on either side of the middle of a bar; they stand for WIDE."""
-WIDE = 0.5
+WIDE = 0.25
 """The difference, as a share, that fills one side of a bar; a longer one is cut."""
 
 
 def screen(what: Comparison) -> RenderableType:
     """The whole comparison."""
+    title = plain(f"{what.b.task} · {what.b.split} · {what.b.metric}", "bold")
     tables: list[RenderableType] = [_slices(what)] if what.slices else []
-    flips = [Padding(_flip(flip), (1, 0, 0, 0)) for flip in what.flips]
-    return Group(_head(what), Text(), _totals(what), *tables, *flips)
+    return Group(title, _head(what), Text(), _totals(what), *tables, *_flips(what))
 
 
 def _head(what: Comparison) -> Table:
-    title = plain(f"{what.b.task} · {what.b.split} · {what.b.metric}", "bold")
     table = Table.grid(padding=(0, 2))
-    table.add_row("", title)
     for name, run, ex in (("A", what.a, what.all.ex_a), ("B", what.b, what.all.ex_b)):
         table.add_row(Text(name, "bold"), plain(run.label, "bold"), f"{percent(ex)} %", Text(run.id, "dim"))
     return table
@@ -51,8 +49,7 @@ def _totals(what: Comparison) -> Table:
 
 
 def _slices(what: Comparison) -> Padding:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, header_style="", pad_edge=False)
-    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1, min_width=12)
+    table = columns("")
     for name in ("n", "A", "B", "B - A", "won", "lost", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", width=2 * BAR + 1, no_wrap=True)
@@ -88,12 +85,25 @@ def _bar(difference: float) -> Text:
     )
 
 
+def _flips(what: Comparison) -> list[RenderableType]:
+    lines: list[RenderableType] = []
+    for winner, loser, count in (("B", "A", what.all.wins), ("A", "B", what.all.losses)):
+        some = [flip for flip in what.flips if flip.winner == winner.lower()]
+        if some:
+            title = f"{winner} better than {loser}: {len(some)} of {count:,}"
+            lines += [Text(), Rule(title, align="left", style="dim")]
+            lines += [Padding(_flip(flip), (0, 0, 1, 0)) for flip in some]
+    return lines
+
+
 def _flip(flip: Flip) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row(
         Text("?", "bold"), plain(flip.question, "bold").append(f"  {flip.sample_id}", "not bold dim")
     )
     table.add_row(Text("gold", "dim"), plain(flip.gold, "dim"))
+    width = max(len(flip.reason_a), len(flip.reason_b)) + 2
     for name, why, sql in (("A", flip.reason_a, flip.sql_a), ("B", flip.reason_b, flip.sql_b)):
-        table.add_row(Text(name, "bold"), reason(why).append("  ").append_text(plain(sql, "default")))
+        verdict = reason(why).append(" " * (width - len(why)))
+        table.add_row(Text(name, "bold"), verdict.append_text(plain(sql, "default")))
     return table

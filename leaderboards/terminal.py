@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich import box
+from rich.table import Table
 from rich.text import Text
 
 NONE = "-"
@@ -44,11 +46,12 @@ def number(value: float | None, digits: int = 0) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42s, 3m 05s, 2h 10m."""
-    if seconds < 60:
+    """Seconds in at most five characters: 0.02s, 42s, 21m, 2.2h."""
+    if seconds < 9.95:
+        return f"{seconds:.2g}s"
+    if seconds < 99.5:
         return f"{seconds:.0f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}m {rest:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"
+    return f"{seconds / 60:.0f}m" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f}h"
 
 
 def p_value(p: float) -> str:
@@ -59,3 +62,10 @@ def p_value(p: float) -> str:
 def reason(name: str) -> Text:
     """A reason code in its colour."""
     return Text(name, style=COLOURS.get(name, "red"))
+
+
+def columns(first: str) -> Table:
+    """An empty table with two spaces between its columns; only the first, of names, gives way."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="", pad_edge=False)
+    table.add_column(first, overflow="fold", min_width=11, max_width=32)
+    return table
