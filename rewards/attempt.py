@@ -38,7 +38,7 @@ class Job:
 def attempt_of(job: Job, result: Mapping[str, Any] | None) -> Attempt:
     """The attempt that a worker described in plain builtins; ``None``: the worker was lost."""
     if result is None:
-        lost = dict.fromkeys(job.rules.modes)
+        lost: dict[str, float | None] = dict.fromkeys(job.rules.modes)
         return Attempt(job.sql, Reason.INFRASTRUCTURE, lost, "the worker was lost")
     fields = dict(result)
     fields["reason"] = Reason(fields["reason"])

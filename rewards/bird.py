@@ -13,6 +13,7 @@ from tasks.types import Row
 
 
 def equal(gold: Sequence[Row], prediction: Sequence[Row]) -> bool:
+    """The official ``calculate_ex``."""
     return set(prediction) == set(gold)
 
 

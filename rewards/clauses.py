@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 CLAUSES = (
-    "tables", "columns", "joins", "predicates", "grouping", "ordering", "limit", "set_operations", "subqueries",
-    "aggregates",
+    "tables", "columns", "joins", "predicates", "grouping", "ordering", "limit", "set_operations",
+    "subqueries", "aggregates",
 )  # fmt: skip
 Features = Mapping[str, Counter[str]]
 
@@ -28,7 +28,7 @@ _COMPARISONS = (
     exp.Is,
 )
 _EITHER_WAY = (exp.EQ, exp.NEQ, exp.Add, exp.Mul)
-_TURNED = {exp.GT: "lt", exp.GTE: "lte"}
+_TURNED: Mapping[type[exp.Expr], str] = {exp.GT: "lt", exp.GTE: "lte"}
 _QUERIES = (exp.Select, exp.SetOperation)
 
 
@@ -59,7 +59,7 @@ class _Reader:
     def __init__(self) -> None:
         self.found: dict[str, Counter[str]] = {clause: Counter() for clause in CLAUSES}
 
-    def query(self, node: exp.Expression, outer: _Scope) -> None:
+    def query(self, node: exp.Expr, outer: _Scope) -> None:
         """Read a SELECT, a set operation or either in parentheses."""
         scope = self._common_tables(node, outer)
         if isinstance(node, exp.Select):
@@ -78,7 +78,7 @@ class _Reader:
             self.query(node.this, scope)
         self._order_and_limit(node, scope)
 
-    def _common_tables(self, node: exp.Expression, outer: _Scope) -> _Scope:
+    def _common_tables(self, node: exp.Expr, outer: _Scope) -> _Scope:
         with_ = node.args.get("with_")
         if with_ is None:
             return outer
@@ -88,7 +88,7 @@ class _Reader:
             self._subquery("from", cte.this, scope)
         return scope
 
-    def _subquery(self, place: str, node: exp.Expression, scope: _Scope) -> None:
+    def _subquery(self, place: str, node: exp.Expr, scope: _Scope) -> None:
         self.found["subqueries"][place] += 1
         self.query(node, _Scope(scope.tables, scope.common))
 
@@ -107,7 +107,7 @@ class _Reader:
             self._join(join, before, scope)
         return scope
 
-    def _source(self, source: exp.Expression, scope: _Scope) -> str:
+    def _source(self, source: exp.Expr, scope: _Scope) -> str:
         if isinstance(source, exp.Table):
             name: str = source.name.lower()
             if name in scope.common:
@@ -140,7 +140,7 @@ class _Reader:
                 outputs[projection.alias.lower()] = text
         return _Scope(scope.tables, scope.common, outputs, scope.only)
 
-    def _located(self, node: exp.Expression, text: str, scope: _Scope) -> str:
+    def _located(self, node: exp.Expr, text: str, scope: _Scope) -> str:
         """``table.column`` for a plain column, ``.column`` where its table is not said, else the text."""
         if not isinstance(node, exp.Column):
             return text
@@ -154,7 +154,7 @@ class _Reader:
         if having := node.args.get("having"):
             self._condition(having.this, scope, "having ")
 
-    def _condition(self, node: exp.Expression, scope: _Scope, prefix: str) -> None:
+    def _condition(self, node: exp.Expr, scope: _Scope, prefix: str) -> None:
         """Each comparison by itself; one that ties columns of two tables is a join, wherever it stands."""
         pending = [node]
         while pending:
@@ -171,7 +171,7 @@ class _Reader:
             else:
                 self.found["predicates"][prefix + self._text(part, scope)] += 1
 
-    def _order_and_limit(self, node: exp.Expression, scope: _Scope) -> None:
+    def _order_and_limit(self, node: exp.Expr, scope: _Scope) -> None:
         if order := node.args.get("order"):
             for ordered in order.expressions:
                 direction = "desc" if ordered.args.get("desc") else "asc"
@@ -180,7 +180,7 @@ class _Reader:
             if clause := node.args.get(kind):
                 self.found["limit"][f"{kind} {self._text(clause.expression, scope)}"] += 1
 
-    def _term(self, term: exp.Expression, scope: _Scope, node: exp.Expression) -> str:
+    def _term(self, term: exp.Expr, scope: _Scope, node: exp.Expr) -> str:
         """A term of GROUP BY or ORDER BY, which may name an output column by its number."""
         if isinstance(term, exp.Literal) and term.is_int and isinstance(node, exp.Query):
             place = int(term.this) - 1
@@ -188,7 +188,7 @@ class _Reader:
                 return self._text(node.selects[place].unalias(), scope)
         return self._text(term, scope)
 
-    def _text(self, node: exp.Expression, scope: _Scope) -> str:
+    def _text(self, node: exp.Expr, scope: _Scope) -> str:
         """An expression in short, the same for all ways to write it that are treated as one."""
         if isinstance(node, exp.Column):
             name: str = node.name
@@ -206,11 +206,11 @@ class _Reader:
             return "query"
         return self._composed(node, scope)
 
-    def _composed(self, node: exp.Expression, scope: _Scope) -> str:
+    def _composed(self, node: exp.Expr, scope: _Scope) -> str:
         parts = []
         for value in node.args.values():
             for item in value if isinstance(value, list) else [value]:
-                if isinstance(item, exp.Expression):
+                if isinstance(item, exp.Expr):
                     parts.append(self._text(item, scope))
                 elif item:
                     parts.append(str(item).lower())

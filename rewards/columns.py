@@ -1,10 +1,10 @@
 """Which column of one result is which column of the other, when only the rows tell.
 
-Two tables that are equal up to the order of their rows and columns are isomorphic graphs, for which no polynomial
-algorithm is known; the official evaluators try all n! or n^n orders. Here columns and rows refine each other
-(Weisfeiler and Leman's colour refinement): columns with different bags of cells differ, rows that hold different
-cells in columns already told apart differ, and so on until nothing changes. Real results are settled by that;
-what is left is a search with a budget.
+Two tables that are equal up to the order of their rows and columns are isomorphic graphs, for which no
+polynomial algorithm is known; the official evaluators try all n! or n^n orders. Here columns and rows refine
+each other (Weisfeiler and Leman's colour refinement): columns with different bags of cells differ, rows that
+hold different cells in columns already told apart differ, and so on until nothing changes. Real results are
+settled by that; what is left is a search with a budget.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def bijections(
 ) -> Iterator[tuple[int, ...]]:
     """Column orders of ``other`` that may make it the same bag of rows as ``gold``, likely ones first.
 
-    Both have the same number of rows (one at least) and of columns. ``groups[i]`` is the group that row i of
-    both must belong to. Cells are equal if Python says so. Yields ``order`` with ``order[i]`` the column of ``other``
-    that is column i of ``gold``; ends when there is no other candidate or when the budget is spent. Candidates
-    rest on hashes: the caller checks them.
+    Both have the same number of rows (one at least) and of columns. ``groups[i]`` is the group that row i
+    of both must belong to. Cells are equal if Python says so. Yields ``order``: ``order[i]`` is the column of
+    ``other`` that is column i of ``gold``; ends when there is no other candidate or when the budget is spent.
+    Candidates rest on hashes: the caller checks them.
     """
     classes = list(groups) if groups is not None else [0] * len(gold)
     left, right = _side(gold, classes), _side(other, classes)
@@ -110,7 +110,7 @@ def _replace(colours: tuple[int, ...], index: int, colour: int) -> tuple[int, ..
 
 
 def _refine(left: _Side, right: _Side, state: _State, budget: _Budget) -> _State | None:
-    """Let columns and rows tell each other apart until nothing changes; None where the tables cannot match."""
+    """Let columns and rows tell each other apart until nothing changes; None where they cannot match."""
     cells = 2 * (len(left.columns) + len(right.columns)) * len(left.classes)
     while budget.spend(cells):
         gold = _signatures(left.columns, state.gold, state.rows[0])
@@ -152,7 +152,7 @@ def _row_classes(
 
 
 def _by_colour(columns: list[Column], colours: tuple[int, ...]) -> list[list[int]]:
-    """For each colour, in order, one hash a row: of its cell, or of its bag of cells where columns share the colour."""
+    """For each colour, in order, one hash a row: of its cell, or its bag of cells where columns share it."""
     shared: dict[int, list[Column]] = defaultdict(list)
     for column, colour in zip(columns, colours, strict=True):
         shared[colour].append(column)

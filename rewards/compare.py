@@ -1,8 +1,8 @@
 """``strict``: the rule by which a result is right. Read together with ``tests/fixtures/compare``.
 
 - A result is a bag of rows: how often a row stands in it matters, DISTINCT is never stripped.
-- The order of rows matters only where the gold's *outermost* query has an ORDER BY, and rows that tie under it
-  may come in any order (``rewards.order``).
+- The order of rows matters only where the gold's *outermost* query has an ORDER BY, and rows that tie under
+  it may come in any order (``rewards.order``).
 - Both have the same number of columns. Names and order of columns are free: some one-to-one mapping of
   columns must make the rows equal, the same mapping for all rows (``rewards.columns``).
 - NULL equals NULL only. Text equals the same text only, never a number or a blob, byte for byte, case and
@@ -27,6 +27,8 @@ from tasks.types import Cell, Outcome, Row
 TOLERANCE = 1e-6
 Groups = Sequence[int]
 """For each row of the gold the number of its tie group, in order: 0, 0, 1, 2, 2, ..."""
+
+_Buckets = dict[tuple[int, Row], list[Row]]
 
 
 def strict(gold: Outcome, prediction: Outcome, ties: Callable[[], Groups] | None) -> Reason:
@@ -84,24 +86,26 @@ def _same_cells(gold: Sequence[Row], other: Sequence[Row], classes: Groups) -> b
     if _bag(gold, classes) == _bag(other, classes):
         return True
     left, right = harmonised(gold, other)
-    gold_rows, other_rows = defaultdict(list), defaultdict(list)
-    for rows, keys, raw in ((gold_rows, left, gold), (other_rows, right, other)):
-        for group, key, row in zip(classes, keys, raw, strict=True):
-            rows[group, key].append(row)
-    if gold_rows.keys() != other_rows.keys():
+    expected, found = _buckets(left, gold, classes), _buckets(right, other, classes)
+    if expected.keys() != found.keys():
         return False
-    for key, rows in gold_rows.items():
-        if len(rows) != len(other_rows[key]):
-            return False
-        for row, partner in zip(_sorted(rows), _sorted(other_rows[key]), strict=True):
-            if not all(map(same_cell, row, partner)):
-                return False
-    return True
+    return all(_pairwise(rows, found[key]) for key, rows in expected.items())
 
 
-def _sorted(rows: list[Row]) -> list[Row]:
-    """Rows that agree in all but their numbers, by their numbers."""
-    return sorted(rows, key=lambda row: [cell for cell in row if isinstance(cell, int | float)])
+def _buckets(keys: Sequence[Row], rows: Sequence[Row], classes: Groups) -> _Buckets:
+    """The rows of each class that are alike up to nearness, sorted by their numbers."""
+    buckets: _Buckets = defaultdict(list)
+    for group, key, row in zip(classes, keys, rows, strict=True):
+        buckets[group, key].append(row)
+    for bucket in buckets.values():
+        bucket.sort(key=lambda row: [cell for cell in row if isinstance(cell, int | float)])
+    return buckets
+
+
+def _pairwise(rows: Sequence[Row], others: Sequence[Row]) -> bool:
+    if len(rows) != len(others):
+        return False
+    return all(all(map(same_cell, row, other)) for row, other in zip(rows, others, strict=True))
 
 
 def same_cell(one: Cell, other: Cell) -> bool:

@@ -1,7 +1,7 @@
 """Composites: one number from all that an attempt showed. It is what a trainer is paid.
 
-All hold two rules. *Correct strictly dominates*: no wrong answer's value reaches a right one's. *An empty gold
-proves little*: a right answer to a gold that returns no rows is not paid (value None, the group is dropped),
+All hold two rules. *Correct strictly dominates*: no wrong answer's value reaches a right one's. *An empty
+gold proves little*: a right answer to a gold that returns no rows is not paid (None: its group is dropped),
 since every query that returns nothing would be. Evaluation still counts it: its metric is another score.
 """
 
@@ -37,8 +37,8 @@ class Binary:
 class Gated:
     """1 for a right answer; a wrong one earns credit in [0, 0.3] for how near it came.
 
-    Credit is 0.3 x tables x (0.1 parses + 0.2 runs + 0.2 columns + 0.3 structure + 0.2 row overlap), with tables,
-    columns and structure as F1 against the gold's: nothing for a query that ignores the question's tables.
+    Credit is 0.3 x tables x (0.1 parses + 0.2 runs + 0.2 columns + 0.3 structure + 0.2 row overlap), with
+    tables, columns and structure as F1 against the gold's: nothing for a query that ignores its tables.
     """
 
     metric: Mode = Mode.STRICT
@@ -74,8 +74,8 @@ CLASSIC_OUTCOMES: Mapping[Reason, float] = {
 class Classic:
     """0.2 syntax + 0.6 execution + 0.2 structure on the scale -1 to 1, with named outcomes for wrong answers.
 
-    The weighted sum is what a *right* answer earns: 0.8 plus 0.2 x structure F1, so that a perfect one (right, and
-    built like the gold) is worth exactly 1. A wrong answer is worth its outcome, whatever its parts: it
+    The weighted sum is what a *right* answer earns: 0.8 plus 0.2 x structure F1; so a perfect one (right,
+    and built like the gold) is worth exactly 1. A wrong answer is worth its outcome, whatever its parts: it
     runs 0.3, execution error and timeout -0.8, syntax error -0.5. A query that runs without touching any of
     the gold's tables has not attempted the question: -0.5, as no SQL.
     """
@@ -98,8 +98,8 @@ class Classic:
 class Weighted:
     """The weighted mean of named scorers, in [0, 1].
 
-    Raises SpecError: unknown scorer, a negative weight, or weights under which a wrong answer could reach a right
-    one (``execution`` must outweigh ``structure``).
+    Raises SpecError: unknown scorer, a negative weight, or weights under which a wrong answer could reach a
+    right one (``execution`` must outweigh ``structure``).
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 QUERY_VERBS = frozenset({"select", "with", "values"})
-OTHER_VERBS = frozenset(
-    "alter analyze attach begin call checkpoint commit copy create delete describe detach drop end explain export"
-    " import insert install load merge pragma reindex release replace rollback savepoint set show truncate"
-    " update use vacuum".split()
-)
+OTHER_VERBS = frozenset({
+    "alter", "analyze", "attach", "begin", "call", "checkpoint", "commit", "copy", "create", "delete",
+    "describe", "detach", "drop", "end", "explain", "export", "import", "insert", "install", "load", "merge",
+    "pragma", "reindex", "release", "replace", "rollback", "savepoint", "set", "show", "truncate", "update",
+    "use", "vacuum",
+})  # fmt: skip
 """Not queries: they are let through so that the sandbox can say ``forbidden_statement``."""
 
 SQL_TAGS = frozenset({"sql", "sqlite", "sqlite3", "duckdb"})
@@ -30,8 +31,8 @@ def extract(text: str) -> str:
     2. Fences (three or more backticks) open and close in turn; a last one that is never closed reaches to the
        end of the text. The answer is the last block that is not blank and is tagged sql, sqlite, sqlite3 or
        duckdb, or has no tag and begins with a statement. Blocks of other languages are no answer.
-    3. Without such a block the text up to its first fence is the answer, if it begins with a statement. (A fence
-       that only closes belongs to one that the prompt opened.)
+    3. Without such a block the text up to its first fence is the answer, if it begins with a statement. (A
+       fence that only closes belongs to one that the prompt opened.)
 
     A statement begins, after comments and white space, with SELECT, WITH or VALUES (also inside parentheses),
     or with another SQL verb, which the sandbox then refuses. Time is linear in the length of the text.

@@ -12,7 +12,6 @@ from rewards.scorers import SCORERS
 from rewards.types import Answer, Attempt, Grade
 from tasks.databases.sandbox import Sandbox
 from tasks.spec import ScoringSpec
-from tasks.types import Mode
 
 SCORER_VERSION = "1"
 """Changes when any score of any answer can change: runs of different versions are never ranked together."""
@@ -21,8 +20,8 @@ SCORER_VERSION = "1"
 class Grader:
     """Grades answers by one scoring spec. Workers start on first use; use as a context manager, or ``close``.
 
-    ``workers`` 0: one for each CPU. ``structure`` False leaves out the comparison of syntax trees, for callers that
-    only want verdicts. Raises SpecError where the spec's reward cannot be made.
+    ``workers`` 0: one for each CPU. ``structure`` False leaves out the comparison of syntax trees, for
+    callers that only want verdicts. Raises SpecError where the spec's reward cannot be made.
     """
 
     def __init__(self, scoring: ScoringSpec, workers: int = 0, structure: bool = True) -> None:
@@ -64,8 +63,3 @@ class Grader:
             question = (job.database.id, job.gold)
             self._seconds[question] = max(self._seconds.get(question, 0.001), attempt.seconds)
         return attempts
-
-
-def modes_of(scoring: ScoringSpec) -> tuple[Mode, ...]:
-    """All the modes that a grader of this spec computes."""
-    return tuple(dict.fromkeys((*scoring.modes, scoring.metric)))

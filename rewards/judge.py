@@ -1,4 +1,4 @@
-"""Judge one query against its golds, inside a worker: each is executed once on an instance, then every rule reads it.
+"""Judge one query against its golds, in a worker: each runs once on an instance, then every rule reads it.
 
 The gold runs first and by itself; its results are kept in the worker, by database instance and SQL. Where the
 gold fails or a database is broken, the verdict is None: that says nothing about the answer.
@@ -79,7 +79,7 @@ class Trial:
 
 
 def judge(executor: Executor, job: Job) -> dict[str, Any]:
-    """The fields of the ``Attempt`` (all but ``sql``) as plain builtins; of several golds, the best match's."""
+    """The fields of the ``Attempt`` (all but ``sql``) as plain builtins; of several golds, the best's."""
     best: dict[str, Any] = {}
     for gold in job.gold:
         found = _against(Trial(executor, job.database, gold, job.sql), job)

@@ -16,9 +16,9 @@ from tasks.types import Cell, Outcome, Row
 class Order:
     """How a query orders its rows.
 
-    ``sql`` is the query with its order keys as further columns, and ``keys`` say where they stand in its rows:
-    counted from the left where they are columns of the result anyway, from the right (negative) where added.
-    Without ``keys`` it is not known by what the rows are ordered.
+    ``sql`` is the query with its order keys as further columns, and ``keys`` say where they stand in its
+    rows: counted from the left where they are columns of the result anyway, from the right (negative) where
+    added. Without ``keys`` it is not known by what the rows are ordered.
     """
 
     sql: str
@@ -35,10 +35,10 @@ def order_of(sql: str, dialect: str) -> Order | None:
     if order is None:
         return None
     terms = [term.this if isinstance(term, exp.Ordered) else term for term in order.expressions]
-    names = [_unquoted(projection.alias_or_name) for projection in tree.selects]
+    names = [projection.alias_or_name.lower() for projection in tree.selects]
     starred = any(projection.is_star for projection in tree.selects)
     keys: list[int] = []
-    added: list[exp.Expression] = []
+    added: list[exp.Expr] = []
     for term in terms:
         place = _place(term, tree.selects, names, starred)
         keys.append(len(added) if place is None else place)
@@ -53,13 +53,7 @@ def order_of(sql: str, dialect: str) -> Order | None:
     return Order(with_keys.sql(dialect=dialect), tuple(keys))
 
 
-def _unquoted(name: str) -> str:
-    return name.lower()
-
-
-def _place(
-    term: exp.Expression, selects: Sequence[exp.Expression], names: list[str], starred: bool
-) -> int | None:
+def _place(term: exp.Expr, selects: Sequence[exp.Expr], names: list[str], starred: bool) -> int | None:
     """The column of the result that this order term is, None where it is not known to be one."""
     if isinstance(term, exp.Literal) and term.is_int:
         return int(term.this) - 1

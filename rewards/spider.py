@@ -1,11 +1,12 @@
 """The verdict of Spider's official test-suite evaluator, row by row.
 
-Source: github.com/taoyds/test-suite-sql-eval, ``exec_eval.py`` (``eval_exec_match``, ``result_eq``) and ``parse.py``
-(``remove_distinct``), with its defaults: neither ``--keep_distinct`` nor ``--plug_value``. EX is its verdict on the
-base database alone, TS on every ``.sqlite`` file of the database's folder. Kept with its quirks: DISTINCT is taken
-out of both queries before they run, and of several statements the first is run; two empty results are equal
-whatever their columns; the order of rows matters if ``order by`` stands anywhere in the gold; cells are compared by Python's
-``==``, but each row's cells are first compared sorted by how they print, where 1 and 1.0 differ.
+Source: github.com/taoyds/test-suite-sql-eval, ``exec_eval.py`` (``eval_exec_match``, ``result_eq``) and
+``parse.py`` (``remove_distinct``), with its defaults: neither ``--keep_distinct`` nor ``--plug_value``. EX is
+its verdict on the base database alone, TS on every ``.sqlite`` file of the database's folder. Kept with its
+quirks: DISTINCT is taken out of both queries before they run, and of several statements the first is run; two
+empty results are equal whatever their columns; the order of rows matters if ``order by`` stands anywhere in
+the gold; cells are compared by Python's ``==``, but each row's cells are first compared sorted by how they
+print, where 1 and 1.0 differ.
 The official search tries n^n column orders; ours is ``rewards.columns``, with the same verdict.
 """
 
@@ -27,7 +28,7 @@ _CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECA
 
 
 def prepared(sql: str) -> str:
-    """The query as the official evaluator runs it: split operators joined, no DISTINCT, the current year 2020."""
+    """The query as the official evaluator runs it: operators joined, no DISTINCT, the current year 2020."""
     joined = sql.replace("> =", ">=").replace("< =", "<=").replace("! =", "!=")
     if ";" in joined:
         joined = next(iter(split(joined)), "")
@@ -37,6 +38,7 @@ def prepared(sql: str) -> str:
 
 
 def order_matters(gold_sql: str) -> bool:
+    """Whether the official evaluator compares lists of rows instead of bags."""
     return "order by" in gold_sql.lower()
 
 

@@ -93,7 +93,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """All that a completion earned. ``scores`` has one entry for each scorer, and ``reward``, the composite."""
+    """All that a completion earned. ``scores``: one for each scorer, and ``reward``, the composite."""
 
     attempt: Attempt
     scores: Mapping[str, Score]
