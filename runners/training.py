@@ -26,10 +26,8 @@ from runners.folder import Row, RunFolder, Trained, write_json
 from runners.models import Source
 from tasks.errors import MissingExtra, ModelError
 
-disable_progress_bar()
-warnings.filterwarnings(
-    "ignore", ".*gradient_checkpointing.*", FutureWarning
-)  # TRL 1.16 beside transformers 5.23
+disable_progress_bar()  # type: ignore[no-untyped-call]
+warnings.filterwarnings("ignore", ".*gradient_checkpointing.*", FutureWarning)  # TRL's, not ours to mend
 
 NAMES = {
     "loss": "loss",

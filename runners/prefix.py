@@ -1,0 +1,179 @@
+"""Draw answers while every shared prompt prefix is computed once.
+
+A batch is a *forest*. Each row has a trunk, seen by all of the row's branches, and branches that do not see
+each other: a branch is one answer in the making, after its own end of the prompt. Rows whose trunks begin
+alike are prefilled together (their *stem*) and then copied. So G answers to one prompt cost one prefill,
+and questions on one database share its schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Cache
+from transformers.cache_utils import DynamicLayer
+
+Tokens = tuple[int, ...]
+
+TRUNK, HIDDEN = 0, -1
+"""Owners of a cache slot that are no branch: seen by the row, seen by nobody. Answer i owns as i + 1."""
+
+BRANCHES = 16
+"""Most branches in a row: each one's keys are read, masked, by the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """One row: the trunk's tokens and, for each branch, which answer it makes and the tokens before it."""
+
+    trunk: Tokens
+    branches: tuple[tuple[int, Tokens], ...]
+
+
+def common(sequences: Sequence[Tokens]) -> int:
+    """Length of the prefix that all sequences share."""
+    low, high = min(sequences), max(sequences)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False)))
+
+
+def kin(sequences: Sequence[Tokens], most: int) -> list[list[int]]:
+    """Group indices of sequences that share at least half of their tokens, ``most`` to a group."""
+    groups: list[list[int]] = []
+    first: Tokens = ()
+    for index in sorted(range(len(sequences)), key=sequences.__getitem__):
+        tokens = sequences[index]
+        if groups and len(groups[-1]) < most and 2 * common([first, tokens]) >= len(tokens):
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+            first = tokens
+    return groups
+
+
+def plant(prompts: Sequence[Tokens], n: int) -> list[Tree]:
+    """Rows for ``n`` answers to each prompt; answer ``i * n + k`` is the k-th of prompt i.
+
+    The last token of a prompt belongs to the branch: feeding it is the first step.
+    """
+    if n > 1:
+        chunks = [range(start, min(start + BRANCHES, n)) for start in range(0, n, BRANCHES)]
+        return [
+            Tree(prompt[:-1], tuple((i * n + k, prompt[-1:]) for k in chunk))
+            for i, prompt in enumerate(prompts)
+            for chunk in chunks
+        ]
+    trees = []
+    for group in kin(prompts, BRANCHES // 2):
+        shared = min(common([prompts[i] for i in group]), min(len(prompts[i]) for i in group) - 1)
+        trees.append(Tree(prompts[group[0]][:shared], tuple((i, prompts[i][shared:]) for i in group)))
+    return trees
+
+
+class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
+    """A cache layer with room to grow, so that a step writes its own keys and copies no others."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.length = 0
+        self.room: list[Tensor] = []
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        start, self.length = self.length, self.length + key_states.shape[-2]
+        if not self.room:
+            self.room = [key_states[:, :, :0], value_states[:, :, :0]]
+        if self.length > self.room[0].shape[-2]:
+            self.room = [_grown(old, start, 2 * self.length) for old in self.room]
+        for room, new in zip(self.room, (key_states, value_states), strict=True):
+            room[:, :, start : self.length] = new
+        keys, values = (room[:, :, : self.length] for room in self.room)
+        return keys, values
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def take(self, rows: Tensor) -> None:
+        """Make these rows the batch."""
+        self.room = [room[rows, :, : self.length] for room in self.room]
+
+
+def _grown(old: Tensor, used: int, room: int) -> Tensor:
+    new = old.new_empty(*old.shape[:2], room, old.shape[3])
+    new[:, :, :used] = old[:, :, :used]
+    return new
+
+
+class Forest:
+    """The keys and values of a batch of rows, and for each slot its owner and its position in the text."""
+
+    def __init__(self, model: Any, rows: int) -> None:
+        self.model = model
+        self.layers = [_Layer() for _ in range(model.config.num_hidden_layers)]
+        self.cache = Cache(layers=list(self.layers))
+        self.owner = torch.empty((rows, 0), dtype=torch.long, device=model.device)
+        self.place = self.owner.clone()
+
+    def feed(self, tokens: Tensor, place: Tensor, owner: Tensor, keep: int) -> Tensor:
+        """Run tokens (rows, width) through the model; the logits of the last ``keep`` of them.
+
+        A token sees the trunk and its own branch up to its place, and itself.
+        """
+        self.owner = torch.cat([self.owner, owner], 1)
+        self.place = torch.cat([self.place, place], 1)
+        slot, mine = self.owner[:, None, :], owner.clamp(min=TRUNK)[:, :, None]
+        seen = ((slot == TRUNK) | (slot == mine)) & (self.place[:, None, :] <= place[:, :, None])
+        width = tokens.shape[1]
+        seen[:, :, -width:] |= torch.eye(width, dtype=torch.bool, device=tokens.device)
+        output = self.model(
+            input_ids=tokens,
+            position_ids=place,
+            attention_mask=seen[:, None],
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=keep,
+        )
+        logits: Tensor = output.logits
+        return logits
+
+    def take(self, rows: Tensor) -> None:
+        """Make these rows the batch."""
+        for layer in self.layers:
+            layer.take(rows)
+        self.owner, self.place = self.owner[rows], self.place[rows]
+
+
+def prefill(model: Any, trees: Sequence[Tree]) -> Forest:
+    """The forest of these rows, with all but the last token of each branch computed."""
+    trunks = [tree.trunk for tree in trees]
+    groups = kin(trunks, len(trunks))
+    stems = [trunks[group[0]][: common([trunks[i] for i in group])] for group in groups]
+    forest = Forest(model, len(stems))
+    _feed_padded(forest, [[(TRUNK, 0, stem)] for stem in stems])
+    stem_of = {i: number for number, group in enumerate(groups) for i in group}
+    forest.take(torch.tensor([stem_of[i] for i in range(len(trees))], device=model.device))
+    rests = []
+    for i, tree in enumerate(trees):
+        done = len(stems[stem_of[i]])
+        own = [(answer + 1, len(tree.trunk), end[:-1]) for answer, end in tree.branches]
+        rests.append([(TRUNK, done, tree.trunk[done:]), *own])
+    _feed_padded(forest, rests)
+    return forest
+
+
+def _feed_padded(forest: Forest, rows: Sequence[Sequence[tuple[int, int, Tokens]]]) -> None:
+    """Feed each row its pieces (owner, place of the first token, tokens), hidden padding behind them."""
+    width = max(sum(len(tokens) for _, _, tokens in row) for row in rows)
+    if not width:
+        return
+    slots = []
+    for row in rows:
+        filled = [(t, start + i, owner) for owner, start, tokens in row for i, t in enumerate(tokens)]
+        slots.append(filled + [(0, 0, HIDDEN)] * (width - len(filled)))
+    tokens, place, owner = torch.tensor(slots, device=forest.owner.device).unbind(-1)
+    forest.feed(tokens, place, owner, keep=1)

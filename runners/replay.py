@@ -1,0 +1,104 @@
+"""Answers read from a file, so that published predictions are judged like any model.
+
+Three forms: ``.jsonl`` with an object a line (``id``, and the answer as ``completion``, ``text`` or
+``sql``; an id that comes back is another answer to the same question), ``.json`` with a mapping of id to
+answer (BIRD's form), and one SQL a line in dataset order (Spider's form), where line i (from 0) answers the
+sample with id i. In the last two, text after a tab is the database, and dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from runners.types import Completion, Request, Sampling
+from tasks.errors import ModelError
+
+TEXT_KEYS = ("completion", "text", "sql")
+
+
+class ReplayRunner:
+    """The answers of a file."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file. Raises ModelError: missing, unreadable, an object without its keys."""
+        if not path.is_file():
+            raise ModelError(f"replay:{path}: no such file")
+        self.name = path.stem
+        self.path = path
+        self.numbered = path.suffix not in (".jsonl", ".json")
+        try:
+            self.answers = _READERS.get(path.suffix, _lines)(path)
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ModelError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """Yield each request's stored answers; one that the file lacks is an error, never wrong.
+
+        Raises ModelError where a file of lines is shorter than the dataset.
+        """
+        if self.numbered:
+            self._expect_lines(requests)
+        for index, request in enumerate(requests):
+            stored = self.answers.get(request.sample.id, [])[: sampling.n]
+            lacking = sampling.n - len(stored)
+            why = (
+                f"{self.path.name} has {len(stored)} of {sampling.n} answers to question {request.sample.id}"
+            )
+            missing = Completion("", finish="error", error=why)
+            yield index, [Completion(text) for text in stored] + [missing] * lacking
+
+    def _expect_lines(self, requests: Sequence[Request]) -> None:
+        for request in requests:
+            if not request.sample.id.isdecimal():
+                raise ModelError(
+                    f"{self.path} has a line a question, but this dataset names its questions"
+                    f' (such as \'{request.sample.id}\'): give a .jsonl of {{"id", "completion"}} lines'
+                )
+        needed = 1 + max((int(request.sample.id) for request in requests), default=-1)
+        if needed > len(self.answers):
+            raise ModelError(
+                f"{self.path} has {len(self.answers)} lines, the dataset has at least {needed} rows:"
+                " a line for each row, in order, empty where there is no answer"
+            )
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def _lines(path: Path) -> dict[str, list[str]]:
+    text = path.read_text(encoding="utf-8")
+    lines = text.removesuffix("\n").split("\n") if text else []
+    return {str(number): [line.partition("\t")[0].strip()] for number, line in enumerate(lines)}
+
+
+def _mapping(path: Path) -> dict[str, list[str]]:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(data, dict):
+        raise ModelError(f"{path}: expected a mapping of id to answer, found a {type(data).__name__}")
+    return {str(key): [str(answer).partition("\t")[0].strip()] for key, answer in data.items()}
+
+
+def _objects(path: Path) -> dict[str, list[str]]:
+    answers: dict[str, list[str]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip():
+            key, text = _object(json.loads(line), f"{path}, line {number}")
+            answers.setdefault(key, []).append(text)
+    return answers
+
+
+def _object(row: Any, where: str) -> tuple[str, str]:
+    if not isinstance(row, dict) or "id" not in row:
+        raise ModelError(f'{where}: expected an object with "id"')
+    for key in TEXT_KEYS:
+        if key in row:
+            return str(row["id"]), str(row[key] if row[key] is not None else "")
+    raise ModelError(f"{where}: expected one of the keys {', '.join(TEXT_KEYS)}")
+
+
+_READERS = {".jsonl": _objects, ".json": _mapping}
