@@ -17,8 +17,21 @@ def data() -> Path:
     return Path(place)
 
 
+@pytest.fixture(scope="session")
+def pocket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded task, built once."""
+    from tasks import pocket as task
+
+    place = tmp_path_factory.mktemp("pocket") / "pocket-1"
+    task.build(place)
+    return place
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty HARNESS_HOME."""
-    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+def home(tmp_path: Path, pocket: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A HARNESS_HOME of its own with nothing in it but the embedded task."""
+    place = tmp_path / "home"
+    place.mkdir()
+    (place / pocket.name).symlink_to(pocket)
+    monkeypatch.setenv("HARNESS_HOME", str(place))
+    return place

@@ -69,7 +69,7 @@ MISTAKES = [
     ("eval --model gold --task {}/nogold.yaml", "row 0 lacks its gold"),
     ("eval --model gold --task {}/corrupt.yaml", "d.sqlite"),
     ("eval --model replay:{}/missing.sql --task pocket", "missing.sql"),
-    ("eval --model replay:{}/short.sql --task pocket", "2"),
+    ("eval --model replay:{}/short.sql --task pocket", "give a .jsonl"),
     ("eval --model gold --task pocket --limit 0", "not a positive number"),
     ("eval --model gold --task pocket --limit x", "invalid"),
     ("eval --task pocket", "--model"),
