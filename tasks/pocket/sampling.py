@@ -60,7 +60,7 @@ class Sampler:
     def __init__(self, base: dict[str, Columns], files: dict[str, list[Path]]) -> None:
         self._cells = {name: _sorted(columns) for name, columns in base.items()}
         self._instances = {
-            name: [sqlite3.connect(f"file:{path}?mode=ro", uri=True) for path in paths]
+            name: [sqlite3.connect(f"file:{path}?immutable=1", uri=True) for path in paths]
             for name, paths in files.items()
         }
         self._asked: set[str] = set()
@@ -79,9 +79,10 @@ class Sampler:
 
     def _draw(self, combo: Combo, split: Split, part: str, random: Random) -> Row | None:
         family, domain = combo
+        phrasings = family.phrasings(split)
         for _ in range(TRIES):
             try:
-                question, sql = Draw(domain, self._cells[domain.name], random).write(family, split)
+                question, sql = Draw(domain, self._cells[domain.name], random).write(family, phrasings)
             except NoFit:
                 continue
             if question not in self._asked and all(
@@ -101,22 +102,22 @@ class Sampler:
 
 
 def proves(sql: str, instance: sqlite3.Connection) -> bool:
-    """Whether the result is neither empty nor huge nor a bare 0 or NULL, and its LIMIT cuts no tie."""
+    """Whether the result is neither empty nor huge nor a bare 0 or NULL, and its LIMIT cuts well."""
     rows = instance.execute(sql).fetchmany(LARGEST + 1)
     if not 0 < len(rows) <= LARGEST or rows in ([(0,)], [(None,)]):
         return False
-    return " LIMIT " not in sql or not _cuts_tie(sql, instance)
+    return " LIMIT " not in sql or _cuts_well(sql, instance)
 
 
-def _cuts_tie(sql: str, instance: sqlite3.Connection) -> bool:
-    """Whether the first row beyond the LIMIT ties with the last one within it."""
+def _cuts_well(sql: str, instance: sqlite3.Connection) -> bool:
+    """Whether there is a row beyond the LIMIT, and it does not tie with the last one within."""
     body, _, order = sql.partition(" ORDER BY ")
     sort, _, limit = order.partition(" LIMIT ")
     tail = body[body.index(" FROM ") :]
     keys = instance.execute(
         f"SELECT {sort.removesuffix(' DESC')}{tail} ORDER BY {sort} LIMIT {int(limit) + 1}"
     ).fetchall()
-    return len(keys) <= int(limit) or keys[-1] == keys[-2]
+    return len(keys) > int(limit) and keys[-1] != keys[-2]
 
 
 def _combos(split: Split, part: str) -> list[Combo]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from tasks.pocket.families.family import Family, Split
+from tasks.pocket.families.family import Family
 from tasks.pocket.fill import Columns
 from tasks.pocket.schema import Domain, Entity, Field
 from tasks.types import Cell
@@ -88,8 +88,8 @@ class Draw:
         self._random = random
         self._slots: dict[str, Slot] = {}
 
-    def write(self, family: Family, split: Split) -> tuple[str, str]:
-        """The question, in a phrasing that this split may use, and its SQL."""
+    def write(self, family: Family, phrasings: Sequence[str]) -> tuple[str, str]:
+        """The question, in one of the phrasings, and its SQL."""
         for part in family.tables.split():
             self._table(*part.split(">"))
         for part in family.slots.split():
@@ -99,7 +99,7 @@ class Draw:
             self._slots[name] = fill(source, kind)
         words = {name: slot.words for name, slot in self._slots.items()}
         words |= {f"{name}s": slot.entity.plural for name, slot in self._slots.items() if slot.field is None}
-        question = self._random.choice(family.phrasings(split)).format(**words)
+        question = self._random.choice(phrasings).format(**words)
         sql = family.sql.format(**{name: slot.sql for name, slot in self._slots.items()})
         return question[0].upper() + question[1:], sql
 

@@ -48,7 +48,7 @@ BREWERY = Domain(
             "review",
             "review",
             "reviews",
-            900,
+            500,
             (
                 key("review_id"),
                 link("beer_id", "beer"),

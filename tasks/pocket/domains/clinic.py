@@ -49,7 +49,7 @@ CLINIC = Domain(
             "visit",
             "visit",
             "visits",
-            1100,
+            600,
             (
                 key("visit_id"),
                 link("doctor_id", "doctor"),

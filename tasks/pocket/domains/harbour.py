@@ -48,7 +48,7 @@ HARBOUR = Domain(
             "voyage",
             "voyage",
             "voyages",
-            800,
+            500,
             (
                 key("voyage_id"),
                 link("ship_id", "ship"),

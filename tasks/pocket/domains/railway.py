@@ -43,7 +43,7 @@ RAILWAY = Domain(
                     "TrainName", ("Arrow", "Bolt", "Comet", "Dart", "Eagle", "Flash"), PLACES, phrase="name"
                 ),
                 category("Engine", "Diesel", "Electric", "Hybrid"),
-                integer("Seats", 80, 600),
+                integer("Seats", 80, 600, "number of seats"),
                 integer("TopSpeed", 90, 320, "top speed", nulls=0.15),
             ),
         ),
@@ -51,12 +51,12 @@ RAILWAY = Domain(
             "departure",
             "departure",
             "departures",
-            1000,
+            600,
             (
                 key("departure_id"),
                 link("station_id", "station"),
                 link("TrainId", "Train"),
-                date("day", 2019, 2024),
+                date("day", 2019, 2024, "travel day"),
                 integer("delay", 0, 45, nulls=0.1),
                 category("weather", "Clear", "Rain", "Snow", "Fog"),
             ),

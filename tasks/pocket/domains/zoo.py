@@ -56,7 +56,7 @@ ZOO = Domain(
             "feeding",
             "feeding",
             "feedings",
-            1200,
+            600,
             (
                 key("feeding_id"),
                 link("animal_id", "animal"),

@@ -44,14 +44,14 @@ HOPS = (
         "x=p.label",
         "SELECT {p}.{x}, COUNT(*) FROM " + PATH + " GROUP BY {p}.{x}",
         """
-        How many {gs} do the {cs} of each {p} have? Show the {p} {x} and the count.
-        Show the {x} of each {p} and the number of {gs} of its {cs}.
-        For each {p}, show the {x} and how many {gs} its {cs} have.
-        List every {p} {x} with the number of {gs} of its {cs}.
-        Count the {gs} of {cs} by {p} {x}.
-        Give the {x} of each {p} together with the number of {gs} of its {cs}.
-        For each {p} {x}, show the number of {gs} of its {cs}.
-        List the {x} of every {p} and how many {gs} its {cs} have.
+        How many {gs} do the {cs} of each {p} have, if any? Show the {p} {x} and the count.
+        Show the {x} of each {p} and the number of {gs} of its {cs}, if any.
+        For each {p}, show the {x} and how many {gs} its {cs} have, if any.
+        List every {p} {x} with the number of {gs} of its {cs}, if any.
+        Count the {gs} of all {cs} of each {p}, if any, and show the {p} {x} too.
+        Give the {x} of each {p} together with the number of {gs} of its {cs}, if any.
+        For each {p} {x}, show the number of {gs} of its {cs}, if any.
+        List the {x} of every {p} and how many {gs} its {cs} have, if any.
         """,
     ),
     Family(
@@ -78,14 +78,14 @@ HOPS = (
         "x=p.label",
         "SELECT {p}.{x}, COUNT(DISTINCT {c}.{c_q}) FROM " + HOP + " GROUP BY {p}.{x}",
         """
-        For each {p}, show the {x} and how many different {qs} its {cs} have.
-        How many distinct {qs} do the {cs} of each {p} have? Show the {p} {x} too.
-        Show the {x} of each {p} and the number of different {qs} in its {cs}.
-        List every {p} {x} with the number of distinct {qs} of its {cs}.
-        Give the {x} of each {p} with how many distinct {qs} it shares {cs} with.
-        Count the distinct {qs} of {cs} for each {p} {x}.
-        For each {p} {x}, show the number of distinct {qs} of its {cs}.
-        List the {x} of every {p} and how many different {qs} its {cs} have.
+        For each {p} with {cs}, show the {x} and how many different {qs} its {cs} have.
+        How many distinct {qs} do the {cs} of each {p} with {cs} have? Show the {p} {x} too.
+        Show the {x} of each {p} that has {cs}, and the number of different {qs} in its {cs}.
+        List the {x} of every {p} with {cs}, and the number of distinct {qs} of its {cs}.
+        Give the {x} of each {p} having {cs} with how many distinct {qs} these have.
+        Count the distinct {qs} of {cs} for each {p} that has {cs}, and show its {x}.
+        For each {p} that has {cs}, show the {x} and the number of distinct {qs} of its {cs}.
+        List the {x} of every {p} having {cs} and how many different {qs} these have.
         """,
     ),
     Family(

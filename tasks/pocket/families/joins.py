@@ -112,14 +112,14 @@ JOINS = (
         "x=p.label",
         "SELECT {p}.{x}, COUNT(*) FROM " + HOP + " GROUP BY {p}.{x}",
         """
-        How many {cs} does each {p} have? Show the {p} {x} and the count.
-        Show the {x} of each {p} and its number of {cs}.
+        How many {cs} does each {p} with {cs} have? Show the {p} {x} and the count.
+        Show the {x} of each {p} that has {cs}, and its number of {cs}.
         For each {p} with {cs}, show the {x} and how many {cs} it has.
-        List every {p} {x} with the number of {cs}.
-        Count the {cs} by {p} {x}.
-        Give the {x} of each {p} together with its number of {cs}.
-        For each {p} {x}, show the number of {cs}.
-        List the {x} of every {p} and how many {cs} it has.
+        List the {x} of every {p} having {cs}, with the number of {cs}.
+        Count the {cs} for each {p} that has {cs}, and show the {p} {x} too.
+        Give the {x} of each {p} having {cs} together with its number of {cs}.
+        For each {p} that has {cs}, show the {x} and the number of {cs}.
+        List the {x} of every {p} with {cs} and how many {cs} it has.
         """,
     ),
     Family(

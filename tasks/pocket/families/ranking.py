@@ -90,7 +90,7 @@ RANKING = (
     ),
     Family(
         "highest",
-        "hard",
+        "extra",
         "t",
         "n=t.number x=t.show y=t.show",
         "SELECT {x}, {y} FROM {t} WHERE {n} = (SELECT MAX({n}) FROM {t})",
@@ -107,7 +107,7 @@ RANKING = (
     ),
     Family(
         "lowest",
-        "hard",
+        "extra",
         "t",
         "n=t.number x=t.show y=t.show",
         "SELECT {x}, {y} FROM {t} WHERE {n} = (SELECT MIN({n}) FROM {t})",

@@ -1,0 +1,91 @@
+"""The families of pocket's questions: phrasings, difficulty, and which golds are kept."""
+
+from __future__ import annotations
+
+import sqlite3
+from random import Random
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from tasks.pocket.domains import SEEN
+from tasks.pocket.families import FAMILIES, Family
+from tasks.pocket.fill import fill
+from tasks.pocket.sampling import proves
+from tasks.pocket.slots import Draw, NoFit
+
+
+def test_each_family_has_phrasings_that_only_one_split_uses() -> None:
+    for family in FAMILIES:
+        train, dev, test = (family.phrasings(split) for split in ("train", "dev", "test"))
+        assert len(set(train)) >= 5 and len(dev) == 1 and len(set(test)) == 2
+        assert len({*train, *dev, *test}) == len(train) + 3, family.name
+
+
+KEPT = [
+    ("SELECT name FROM t ORDER BY n LIMIT 2", True),
+    ("SELECT name FROM t ORDER BY n LIMIT 1", False),
+    ("SELECT name FROM t ORDER BY n LIMIT 3", False),
+    ("SELECT name FROM t ORDER BY n DESC LIMIT 1", True),
+    ("SELECT n FROM t GROUP BY n ORDER BY COUNT(*) DESC LIMIT 1", True),
+    ("SELECT name FROM t GROUP BY name ORDER BY COUNT(*) DESC LIMIT 1", False),
+    ("SELECT name FROM t WHERE n = 2", True),
+    ("SELECT name FROM t WHERE n = 3", False),
+    ("SELECT COUNT(*) FROM t WHERE n = 3", False),
+    ("SELECT MAX(n) FROM t WHERE n = 3", False),
+    ("SELECT a.n FROM t AS a, t AS b, t AS c, t AS d, t AS e, t AS f", False),
+]
+
+
+@pytest.mark.parametrize(("sql", "kept"), KEPT)
+def test_a_gold_is_kept_where_it_proves_something(sql: str, kept: bool) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE t (name text, n integer)")
+    connection.executemany("INSERT INTO t VALUES (?, ?)", [("a", 1), ("b", 1), ("c", 2)])
+    assert proves(sql, connection) is kept
+
+
+def spider_difficulty(sql: str) -> str:
+    """What Spider's ``evaluation.py`` (``eval_hardness``) says of a query."""
+    tree = sqlglot.parse_one(sql, dialect="sqlite")
+    nested = len(list(tree.find_all(exp.Select))) - 1
+    while isinstance(tree, exp.SetOperation):
+        tree = tree.this
+    where, group, order = (tree.args.get(name) for name in ("where", "group", "order"))
+    conditions = list(where.find_all(exp.And, exp.Or, exp.Like)) if where else []
+    conditions = [part for part in conditions if part.find_ancestor(exp.Select) is tree]
+    first = sum(map(bool, (where, group, order, tree.args.get("limit")))) + len(tree.args.get("joins") or [])
+    first += sum(isinstance(part, exp.Or | exp.Like) for part in conditions)
+    aggregating = [part for part in (*tree.expressions, tree.args.get("having"), order) if part]
+    aggregates = sum(len(list(part.find_all(exp.AggFunc))) for part in aggregating)
+    others = (aggregates > 1) + (len(tree.expressions) > 1) + bool(group and len(group.expressions) > 1)
+    others += any(isinstance(part, exp.And | exp.Or) for part in conditions)
+    if nested == 0 and first <= 1 and others == 0:
+        return "easy"
+    if nested == 0 and ((others <= 2 and first <= 1) or (others < 2 and first <= 2)):
+        return "medium"
+    if nested == 0 and ((others > 2 and first <= 2) or (others <= 2 and first == 3)):
+        return "hard"
+    return "hard" if nested == 1 and first <= 1 and others == 0 else "extra"
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_difficulty_is_spiders(family: Family) -> None:
+    assert spider_difficulty(drawn(family)) == family.difficulty
+
+
+def drawn(family: Family) -> str:
+    """The SQL of the first filling of a family that some domain allows."""
+    columns = {domain.name: fill(domain, 1) for domain in SEEN[:3]}
+    for seed in range(100):
+        for domain in SEEN[:3]:
+            cells = {
+                name: [cell for cell in cells if cell is not None]
+                for name, cells in columns[domain.name].items()
+            }
+            try:
+                return Draw(domain, cells, Random(seed)).write(family, family.phrasings("train"))[1]
+            except NoFit:
+                continue
+    raise AssertionError(f"{family.name} fits no domain")
