@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,11 +27,15 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One answer: its tokens with the end token where one was drawn, and their log-probability."""
+    """One answer: its tokens, with the end token where one was drawn.
+
+    ``seconds`` is its share of its batch's wall-clock time.
+    """
 
     tokens: list[int]
     logprob: float
     finish: Finish
+    seconds: float = 0.0
 
 
 def draw(
@@ -45,9 +50,12 @@ def draw(
     model.eval()
     try:
         for batch in _batches(plant(prompts, n), how.max_new_tokens, batch_tokens):
-            for answer, drawn in _draw_batch(model, batch, seeds, n, how):
+            began = time.perf_counter()
+            found = _draw_batch(model, batch, seeds, n, how)
+            seconds = (time.perf_counter() - began) / len(found)
+            for answer, drawn in found:
                 answers = open_answers.setdefault(answer // n, {})
-                answers[answer % n] = drawn
+                answers[answer % n] = replace(drawn, seconds=seconds)
                 if len(answers) == n:
                     yield answer // n, [answers[k] for k in range(n)]
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -40,13 +39,11 @@ class HfRunner:
         seeds = [zlib.crc32(f"{sampling.seed} {requests[i].sample.id}".encode()) for i in asked]
         how = drawing(self.model, self.tokenizer, sampling)
         drawn = draw(self.model, [prompts[i] for i in asked], seeds, sampling.n, how, self.batch_tokens)
-        began = time.perf_counter()
         for number, answers in drawn:
-            seconds, began = time.perf_counter() - began, time.perf_counter()
             index = asked[number]
-            yield index, [self._completion(len(prompts[index]), one, seconds, sampling) for one in answers]
+            yield index, [self._completion(len(prompts[index]), one, sampling) for one in answers]
 
-    def _completion(self, prompt_tokens: int, drawn: Drawn, seconds: float, sampling: Sampling) -> Completion:
+    def _completion(self, prompt_tokens: int, drawn: Drawn, sampling: Sampling) -> Completion:
         text = self.tokenizer.decode(drawn.tokens, skip_special_tokens=True)
         for stop in sampling.stop:
             text = text.partition(stop)[0]
@@ -54,7 +51,7 @@ class HfRunner:
             text=text,
             prompt_tokens=prompt_tokens,
             tokens=len(drawn.tokens),
-            seconds=seconds / sampling.n,
+            seconds=drawn.seconds,
             finish=drawn.finish,
             logprob=drawn.logprob,
         )

@@ -108,7 +108,9 @@ def load_model(source: Source, dtype: str = "auto") -> Any:
     """
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     if dtype == "auto":
         dtype = "bfloat16" if device() == "cuda" else "float32"
     model: Any

@@ -18,7 +18,6 @@ from typing import Any
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hub when it is imported
 
 from transformers import PrinterCallback, TrainerCallback
-from transformers.utils.logging import disable_progress_bar
 
 from runners import models
 from runners.config import LoraSpec, TrainingConfig
@@ -26,7 +25,6 @@ from runners.folder import Row, RunFolder, Trained, write_json
 from runners.models import Source
 from tasks.errors import MissingExtra, ModelError
 
-disable_progress_bar()  # type: ignore[no-untyped-call]
 warnings.filterwarnings("ignore", ".*gradient_checkpointing.*", FutureWarning)  # TRL's, not ours to mend
 
 NAMES = {

@@ -1,0 +1,133 @@
+"""Sharing a prompt's prefix changes the cost of an answer and nothing else."""
+
+import random
+
+import pytest
+import tiny_models
+import torch
+
+from runners.decode import Drawing, draw, pick
+from runners.prefix import Tree, common, kin, plant
+
+GREEDY = Drawing(0.0, 1.0, 12, (1,))
+SAMPLED = Drawing(1.0, 1.0, 8, (1,))
+
+
+def ragged_prompts(count: int = 12, vocabulary: int = 400) -> list[tuple[int, ...]]:
+    """Prompts on three schemas, with questions of different length, one of a single token, two alike."""
+    dice = random.Random(0)
+    schemas = [tuple(dice.randrange(5, vocabulary) for _ in range(n)) for n in (5, 30, 47)]
+    prompts = [
+        schemas[i % 3] + tuple(dice.randrange(5, vocabulary) for _ in range(1 + i % 7)) for i in range(count)
+    ]
+    return [*prompts, (7,), prompts[0]]
+
+
+def by_generate(model: torch.nn.Module, prompt: tuple[int, ...], how: Drawing) -> list[int]:
+    """What transformers answers to one prompt alone, greedily."""
+    ids = torch.tensor([prompt])
+    output = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=how.max_new_tokens,
+        do_sample=False,
+        eos_token_id=list(how.end_tokens),
+        pad_token_id=0,
+    )
+    return output[0, len(prompt) :].tolist()
+
+
+@pytest.mark.parametrize("shape", tiny_models.SHAPES)
+@pytest.mark.parametrize("batch_tokens", [10**9, 300])
+def test_greedy_answers_are_those_of_generate(shape: str, batch_tokens: int) -> None:
+    model = tiny_models.model(shape)
+    prompts = ragged_prompts()
+    ends = Drawing(0.0, 1.0, 12, (1, by_generate(model, prompts[1], GREEDY)[5]))  # some answers end early
+    drawn = dict(draw(model, prompts, [0] * len(prompts), 1, ends, batch_tokens))
+    for index, prompt in enumerate(prompts):
+        assert drawn[index][0].tokens == by_generate(model, prompt, ends)
+        assert drawn[index][0].finish == (
+            "stop" if drawn[index][0].tokens[-1] in ends.end_tokens else "length"
+        )
+
+
+def test_the_log_probability_of_an_answer_is_that_of_one_forward_pass() -> None:
+    model = tiny_models.model()
+    prompts = ragged_prompts()
+    for index, answers in draw(model, prompts, range(len(prompts)), 3, SAMPLED, 10**9):
+        for answer in answers:
+            ids = torch.tensor([[*prompts[index], *answer.tokens]])
+            logprobs = model(ids).logits[0, len(prompts[index]) - 1 : -1].log_softmax(-1)
+            expected = logprobs.gather(-1, torch.tensor(answer.tokens)[:, None]).sum()
+            assert answer.logprob == pytest.approx(expected.item(), abs=1e-4)
+
+
+def test_a_sampled_answer_depends_on_its_seed_and_number_not_on_its_company() -> None:
+    model = tiny_models.model()
+    prompts = ragged_prompts()
+    together = dict(draw(model, prompts, range(len(prompts)), 4, SAMPLED, 10**9))
+    in_small_batches = dict(draw(model, prompts, range(len(prompts)), 4, SAMPLED, 400))
+    alone = dict(draw(model, [prompts[3]], [3], 4, SAMPLED, 10**9))
+    assert [a.tokens for a in together[3]] == [a.tokens for a in alone[0]]
+    assert {i: [a.tokens for a in found] for i, found in together.items()} == {
+        i: [a.tokens for a in found] for i, found in in_small_batches.items()
+    }
+    assert len({tuple(a.tokens) for a in together[3]}) == 4
+    assert together[0] != together[len(prompts) - 1]  # the same prompt under another seed
+
+
+def test_many_answers_to_one_prompt_fill_several_rows() -> None:
+    model = tiny_models.model()
+    prompts = ragged_prompts(2)
+    drawn = dict(draw(model, prompts, [0] * len(prompts), 37, SAMPLED, 10**9))
+    assert all(len(answers) == 37 for answers in drawn.values())
+    assert len(drawn) == len(prompts)
+
+
+def test_tokens_are_drawn_in_proportion_to_their_probability() -> None:
+    logits = torch.tensor([0.5, 0.3, 0.2, 0.0]).log().expand(10_000, 4)
+    chance = torch.rand(10_000, generator=torch.Generator().manual_seed(0))
+    tokens, logprobs = pick(logits, chance, SAMPLED)
+    shares = torch.bincount(tokens, minlength=4) / 10_000
+    assert shares.tolist() == pytest.approx([0.5, 0.3, 0.2, 0.0], abs=0.02)
+    assert logprobs[tokens == 0][0].exp() == pytest.approx(0.5)
+
+
+def test_the_nucleus_holds_the_likeliest_tokens_that_reach_top_p() -> None:
+    logits = torch.tensor([0.2, 0.5, 0.3]).log().expand(1000, 3)
+    chance = torch.rand(1000, generator=torch.Generator().manual_seed(0))
+    drawn = {p: set(pick(logits, chance, Drawing(1.0, p, 1, ()))[0].tolist()) for p in (0.4, 0.7, 0.9)}
+    assert drawn == {0.4: {1}, 0.7: {1, 2}, 0.9: {0, 1, 2}}
+
+
+def test_a_cold_draw_is_greedy() -> None:
+    logits = torch.randn(50, 30, generator=torch.Generator().manual_seed(0))
+    chance = torch.rand(50, generator=torch.Generator().manual_seed(1))
+    cold = pick(logits, chance, Drawing(1e-3, 1.0, 1, ()))[0]
+    assert cold.tolist() == logits.argmax(-1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("sequences", "length"),
+    [([(1, 2, 3), (1, 2, 4)], 2), ([(1, 2), (1, 2, 3)], 2), ([(1,)], 1), ([(1,), (2,)], 0), ([(), (1,)], 0)],
+)
+def test_common_prefix(sequences: list[tuple[int, ...]], length: int) -> None:
+    assert common(sequences) == length
+
+
+def test_kin_share_half_of_their_tokens() -> None:
+    assert kin([(1, 1, 1, 9), (2, 2), (1, 1, 1, 8)], most=4) == [[2, 0], [1]]
+    assert kin([(1, 1, 9, 9, 9), (1, 1, 8, 8, 8)], most=4) == [[1], [0]]
+    assert kin([(1, 2)] * 5, most=2) == [[0, 1], [2, 3], [4]]
+
+
+def test_a_row_holds_one_prompt_s_answers_or_one_schema_s_questions() -> None:
+    assert plant([(1, 2, 3)], 2) == [Tree((1, 2), ((0, (3,)), (1, (3,))))]
+    assert plant([(1, 2, 3), (1, 2, 4, 5)], 1) == [Tree((1, 2), ((0, (3,)), (1, (4, 5))))]
+    assert plant([(1, 2), (1, 2)], 1) == [Tree((1,), ((0, (2,)), (1, (2,))))]
+
+
+def test_the_model_is_left_in_the_mode_it_was_in() -> None:
+    model = tiny_models.model().train()
+    list(draw(model, [(7, 8)], [0], 1, GREEDY, 100))
+    assert model.training
