@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from leaderboards import store
@@ -37,6 +38,6 @@ def show(run: str, sample_id: str) -> Evidence:
     records = store.records(found.id)
     chosen = [record for record in records if record.sample_id == sample_id]
     if not chosen:
-        known = nearest(sample_id, {record.sample_id for record in records})
-        raise DataError(f"run {found.id} has no question '{sample_id}': {known[:200]}")
+        known = shorten(nearest(sample_id, {record.sample_id for record in records}), 100, placeholder=" ...")
+        raise DataError(f"run {found.id} has no question '{sample_id}': {known}")
     return Evidence(found, chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 
 from leaderboards import store
 from leaderboards.types import Run
@@ -36,7 +37,8 @@ def candidates(name: str) -> list[Run]:
             f"'{name}' is the start of {len(found)} runs: {', '.join(run.id for run in found[:4])}"
         )
     names = {word for run in known for word in (run.id, run.model, Path(run.model).name)}
-    raise DataError(f"no finished evaluation '{name}': {nearest(name, names)}")
+    known_names = shorten(nearest(name, names), 200, placeholder=" ...")
+    raise DataError(f"no finished evaluation '{name}': {known_names}")
 
 
 def _is_id(run: Run, name: str) -> bool:

@@ -18,8 +18,6 @@ LEGEND = (
     "n: questions scored · unscored: our own failures, left out of every mean"
 )
 EMPTY = "Nothing has been measured yet. Try: harness eval --model nano --task pocket"
-ROOM = 2
-"""Parts and modes that fit on 80 columns; with more of them tokens and time are left to ``--json``."""
 ABREAST = 5
 """Runs shown side by side in the table of reasons."""
 
@@ -45,12 +43,12 @@ def _title(key: board.Group) -> Text:
 
 
 def _table(key: board.Group, rows: Sequence[board.Row]) -> Table:
+    """The ranked runs. Other modes stand where a task without parts leaves the room."""
     parts = sorted({name for row in rows for name in row.summary["parts"]})
-    modes = sorted({name for row in rows for name in row.summary["modes"]} - {key.metric})
+    rules = ("by other\nrules",) if not parts and any(_modes(key, row) for row in rows) else ()
     table = columns("\nmodel")
     table.add_column(Text("\nEX", "bold"), justify="right", no_wrap=True)
-    costs = ("tokens", "time") if len(parts) + len(modes) <= ROOM else ()
-    for name in (*parts, *modes, "runs", "reward", "n", "un-\nscored", *costs):
+    for name in (*parts, *rules, "runs", "reward", "n", "un-\nscored", "tokens", "time"):
         table.add_column(name if "\n" in name else f"\n{name}", justify="right", no_wrap=True)
     for row in rows:
         found = row.summary
@@ -58,14 +56,20 @@ def _table(key: board.Group, rows: Sequence[board.Row]) -> Table:
             _model(row.run),
             _headline(found),
             *(percent(found["parts"][name]["ex"]) if name in found["parts"] else NONE for name in parts),
-            *(percent(found["modes"].get(name)) for name in modes),
+            *(_modes(key, row) for _ in rules),
             percent(found["executable"]),
             number(found["reward"], 3),
             number(found["n"]),
             Text(number(found["unscored"]), style="yellow" if found["unscored"] else "dim"),
-            *((number(found["tokens"]), duration(row.run.seconds)) if costs else ()),
+            number(found["tokens"]),
+            duration(row.run.seconds),
         )
     return table
+
+
+def _modes(key: board.Group, row: board.Row) -> Text:
+    others = {mode: value for mode, value in row.summary["modes"].items() if mode != key.metric}
+    return Text("\n".join(f"{mode} {percent(value)}" for mode, value in others.items()), "dim")
 
 
 def _model(run: Run) -> Text:

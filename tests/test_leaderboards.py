@@ -235,6 +235,18 @@ def test_the_board_shows_every_number_at_any_width(evaluate: Evaluate, width: in
     assert max(map(len, text.splitlines())) <= width
 
 
+@pytest.mark.parametrize("width", [80, 100])
+def test_other_modes_stand_beside_the_headline_of_a_task_without_parts(
+    evaluate: Evaluate, width: int
+) -> None:
+    metrics = {"spider": 1.0, "spider_ts": 0.0, "bird": 1.0, "bird_f1": 0.5}
+    evaluate("replay:codes-7b.sql", [record(0, 0.0, part="", **metrics)], task="spider")
+    text = printed(board(), width)
+    words = ["replay:", "spider 100.0", "spider_ts 0.0", "bird 100.0", "bird_f1 50.0", "tokens", "time"]
+    assert [word for word in words if word not in text] == []
+    assert max(map(len, text.splitlines())) <= width
+
+
 def test_an_empty_board_says_what_to_type() -> None:
     assert "harness eval --model nano" in printed(board())
 
@@ -442,6 +454,8 @@ def test_show_of_a_question_that_is_not_there(evaluate: Evaluate) -> None:
     run = evaluate("a", [1.0, 1.0])
     with pytest.raises(DataError, match=f"run {run.id} has no question 'q01': did you mean 'q001'"):
         show("a", "q01")
+    with pytest.raises(DataError, match="has no question 'x': known: q000, q001"):
+        show("a", "x")
 
 
 @pytest.mark.parametrize(
