@@ -10,7 +10,7 @@ settled by that; what is left is a search with a budget.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tasks.types import Cell, Row
@@ -62,6 +62,9 @@ def bijections(
     left, right = _side(gold, classes), _side(other, classes)
     if len(left.columns) != len(right.columns):
         return
+    if classes[-1] == len(gold) - 1:
+        yield from _aligned(left, right)
+        return
     budget = _Budget(Cells + 8 * 2 * len(gold) * len(gold[0]))
     start = _State(
         tuple(len(places) for places in left.places),
@@ -69,12 +72,23 @@ def bijections(
         (left.classes, right.classes),
     )
     for state in _solve(left, right, start, budget):
-        order = [0] * len(gold[0])
         where = dict(zip(state.other, right.places, strict=True))
-        for colour, places in zip(state.gold, left.places, strict=True):
-            for here, there in zip(places, where[colour], strict=True):
-                order[here] = there
-        yield tuple(order)
+        yield _order(left.places, [where[colour] for colour in state.gold])
+
+
+def _order(places: list[list[int]], partners: list[list[int]]) -> tuple[int, ...]:
+    pairs = (
+        pair for here, there in zip(places, partners, strict=True) for pair in zip(here, there, strict=True)
+    )
+    return tuple([there for _, there in sorted(pairs)])
+
+
+def _aligned(left: _Side, right: _Side) -> Iterator[tuple[int, ...]]:
+    """The one order where every row has its partner already: columns are equal or not."""
+    where = dict(zip(right.columns, right.places, strict=True))
+    partners = [where.get(column, []) for column in left.columns]
+    if [len(there) for there in partners] == [len(here) for here in left.places]:
+        yield _order(left.places, partners)
 
 
 def _side(rows: Sequence[Row], classes: Classes) -> _Side:
@@ -113,28 +127,42 @@ def _refine(left: _Side, right: _Side, state: _State, budget: _Budget) -> _State
     """Let columns and rows tell each other apart until nothing changes; None where they cannot match."""
     cells = 2 * (len(left.columns) + len(right.columns)) * len(left.classes)
     while budget.spend(cells):
-        gold = _signatures(left.columns, state.gold, state.rows[0])
-        other = _signatures(right.columns, state.other, state.rows[1])
+        gold, other = _signatures(left, right, state, sum)
+        if len(set(gold)) < len(gold):
+            gold, other = _signatures(left, right, state, _mixed)
         if Counter(gold) != Counter(other):
             return None
         numbers = {signature: number for number, signature in enumerate(dict.fromkeys(gold))}
         colours = tuple(numbers[s] for s in gold), tuple(numbers[s] for s in other)
+        if len(numbers) == len(gold):
+            return _State(*colours, state.rows)
         rows = _row_classes(left, right, colours, state.rows)
         if rows is None:
             return None
-        settled = len(numbers) == len(gold) or (
-            len(numbers) == len(set(state.gold)) and max(rows[0]) == max(state.rows[0])
-        )
+        settled = len(numbers) == len(set(state.gold)) and max(rows[0]) == max(state.rows[0])
         state = _State(*colours, rows)
         if settled:
             return state
     return None
 
 
-def _signatures(columns: list[Column], colours: tuple[int, ...], classes: Classes) -> list[tuple[int, int]]:
+_Signatures = list[tuple[int, int]]
+
+
+def _signatures(
+    left: _Side, right: _Side, state: _State, total: Callable[[Iterable[int]], int]
+) -> tuple[_Signatures, _Signatures]:
     """For each column its colour and an order-free hash of its (row class, cell) pairs."""
-    pairs = zip(columns, colours, strict=True)
-    return [(colour, sum(map(hash, zip(classes, column, strict=True)))) for column, colour in pairs]
+    sides = []
+    for side, colours, classes in ((left, state.gold, state.rows[0]), (right, state.other, state.rows[1])):
+        hashes = [total(map(hash, zip(classes, column, strict=True))) for column in side.columns]
+        sides.append(list(zip(colours, hashes, strict=True)))
+    return sides[0], sides[1]
+
+
+def _mixed(hashes: Iterable[int]) -> int:
+    """An order-free hash of hashes. Squares: Python's hashes of small tuples are all but linear."""
+    return sum([number * number for number in hashes])
 
 
 def _row_classes(
@@ -159,5 +187,5 @@ def _by_colour(columns: list[Column], colours: tuple[int, ...]) -> list[list[int
     hashes = []
     for colour in sorted(shared):
         cells = [[hash((cell,)) for cell in column] for column in shared[colour]]
-        hashes.append(cells[0] if len(cells) == 1 else [sum(row) for row in zip(*cells, strict=True)])
+        hashes.append(cells[0] if len(cells) == 1 else list(map(_mixed, zip(*cells, strict=True))))
     return hashes

@@ -15,16 +15,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from itertools import chain
+from functools import cached_property
+from operator import itemgetter
 
+from rewards.cells import harmonised, same_cell
 from rewards.columns import bijections
 from rewards.types import Reason
-from tasks.types import Cell, Outcome, Row
+from tasks.types import Outcome, Row
 
-TOLERANCE = 1e-6
 Groups = Sequence[int]
 """For each row of the gold the number of its tie group, in order: 0, 0, 1, 2, 2, ..."""
 
@@ -39,57 +39,53 @@ def strict(gold: Outcome, prediction: Outcome, ties: Callable[[], Groups] | None
         return Reason.CORRECT
     if len(gold.rows) != len(prediction.rows):
         return Reason.WRONG_ROWS if prediction.rows else Reason.EMPTY_RESULT
-    if not same_rows(gold.rows, prediction.rows):
+    tables = _Tables(gold.rows, prediction.rows)
+    if not tables.same(None):
         return Reason.WRONG_ROWS
-    if ties is not None and not same_rows(gold.rows, prediction.rows, ties()):
+    if ties is not None and not tables.same(ties()):
         return Reason.WRONG_ORDER
     return Reason.CORRECT
 
 
-def same_rows(gold: Sequence[Row], other: Sequence[Row], groups: Groups | None = None) -> bool:
-    """Whether two tables of the same size hold the same rows, group by group, under some order of columns."""
-    classes = groups if groups is not None else [0] * len(gold)
-    if _bag(gold, classes) == _bag(other, classes):
-        return True
-    left, right = harmonised(gold, other)
-    for order in bijections(left, right, groups):
-        if _same_cells(gold, [tuple([row[i] for i in order]) for row in other], classes):
+class _Tables:
+    """Two tables of the same size, and whether they hold the same rows."""
+
+    def __init__(self, gold: Sequence[Row], other: Sequence[Row]) -> None:
+        self._gold = gold
+        self._other = other
+
+    @cached_property
+    def _near(self) -> tuple[Sequence[Row], Sequence[Row]]:
+        return harmonised(self._gold, self._other)
+
+    def same(self, groups: Groups | None) -> bool:
+        """Whether the rows are the same, group by group, under some order of columns."""
+        classes = groups if groups is not None else [0] * len(self._gold)
+        if _bag(self._gold, classes) == _bag(self._other, classes):
             return True
-    return False
+        for order in bijections(self._gold, self._other, groups):
+            if _bag(self._gold, classes) == _bag(permuted(self._other, order), classes):
+                return True
+        gold, other = self._near
+        if gold is self._gold:
+            return False
+        expected = _buckets(gold, self._gold, classes)
+        for order in bijections(gold, other, groups):
+            found = _buckets(permuted(other, order), permuted(self._other, order), classes)
+            if expected.keys() == found.keys() and all(_pairwise(expected[key], found[key]) for key in found):
+                return True
+        return False
+
+
+def permuted(rows: Sequence[Row], order: Sequence[int]) -> Sequence[Row]:
+    """The rows with their columns in this order."""
+    if len(order) == 1:
+        return rows
+    return list(map(itemgetter(*order), rows))
 
 
 def _bag(rows: Sequence[Row], classes: Groups) -> Counter[tuple[int, Row]]:
     return Counter(zip(classes, rows, strict=True))
-
-
-def harmonised(gold: Sequence[Row], other: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
-    """Both tables with numbers that are near each other made the same, and NaN one object.
-
-    Nearness is not transitive, so this only finds candidates: a chain of near numbers becomes one.
-    """
-    if float not in set(map(type, chain(chain.from_iterable(gold), chain.from_iterable(other)))):
-        return gold, other
-    cells = chain(chain.from_iterable(gold), chain.from_iterable(other))
-    numbers = {cell for cell in cells if isinstance(cell, int | float)}
-    stand_in: dict[Cell, Cell] = {number: math.nan for number in numbers if number != number}
-    last: float | None = None
-    for number in sorted(number for number in numbers if number == number):
-        near = last is not None and math.isclose(last, number, rel_tol=TOLERANCE)
-        stand_in[number] = stand_in[last] if near else number
-        last = number
-    get = stand_in.get
-    return [tuple(map(get, row, row)) for row in gold], [tuple(map(get, row, row)) for row in other]
-
-
-def _same_cells(gold: Sequence[Row], other: Sequence[Row], classes: Groups) -> bool:
-    """Whether rows can be paired within their classes so that every pair is equal cell by cell."""
-    if _bag(gold, classes) == _bag(other, classes):
-        return True
-    left, right = harmonised(gold, other)
-    expected, found = _buckets(left, gold, classes), _buckets(right, other, classes)
-    if expected.keys() != found.keys():
-        return False
-    return all(_pairwise(rows, found[key]) for key, rows in expected.items())
 
 
 def _buckets(keys: Sequence[Row], rows: Sequence[Row], classes: Groups) -> _Buckets:
@@ -98,7 +94,8 @@ def _buckets(keys: Sequence[Row], rows: Sequence[Row], classes: Groups) -> _Buck
     for group, key, row in zip(classes, keys, rows, strict=True):
         buckets[group, key].append(row)
     for bucket in buckets.values():
-        bucket.sort(key=lambda row: [cell for cell in row if isinstance(cell, int | float)])
+        if len(bucket) > 1:
+            bucket.sort(key=lambda row: [cell for cell in row if isinstance(cell, int | float)])
     return buckets
 
 
@@ -106,15 +103,6 @@ def _pairwise(rows: Sequence[Row], others: Sequence[Row]) -> bool:
     if len(rows) != len(others):
         return False
     return all(all(map(same_cell, row, other)) for row, other in zip(rows, others, strict=True))
-
-
-def same_cell(one: Cell, other: Cell) -> bool:
-    """Whether two cells are equal by the rule at the top of this file."""
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        if isinstance(one, int) and isinstance(other, int):
-            return one == other
-        return math.isclose(one, other, rel_tol=TOLERANCE) or (one != one and other != other)
-    return type(one) is type(other) and one == other
 
 
 def difference(gold: Outcome, prediction: Outcome) -> str:
