@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from sqlglot import exp
 
 from tasks import pocket
 from tasks.databases.schema import describe
+from tasks.errors import DataError
 from tasks.pocket.domains import DOMAINS, SEEN, UNSEEN
 from tasks.pocket.families import FAMILIES
 from tasks.pocket.sampling import SIZES, held_out, proves
@@ -26,7 +28,7 @@ from tasks.task import Task
 
 Row = dict[str, str]
 Splits = dict[str, list[Row]]
-SPLITS = ("train", "dev", "test")
+SPLITS = pocket.SPLITS
 KEYS = {"id", "question", "query", "db_id", "difficulty", "family", "part"}
 
 
@@ -48,7 +50,7 @@ def files(folder: Path, name: str) -> list[Path]:
 
 
 def contents(file: Path) -> list[str]:
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection:
         return list(connection.iterdump())
 
 
@@ -125,15 +127,23 @@ def test_a_question_names_every_literal_of_its_gold(splits: Splits) -> None:
 
 def test_every_gold_runs_and_proves_something_on_both_instances(splits: Splits) -> None:
     folder = pocket.ensure()
-    open_files = {
-        domain.name: [sqlite3.connect(file) for file in files(folder, domain.name)] for domain in DOMAINS
-    }
+    with ExitStack() as stack:
+        opened = {
+            domain.name: [
+                stack.enter_context(closing(sqlite3.connect(file))) for file in files(folder, domain.name)
+            ]
+            for domain in DOMAINS
+        }
+        _check_golds(splits, opened)
+
+
+def _check_golds(splits: Splits, opened: dict[str, list[sqlite3.Connection]]) -> None:
     for found in splits.values():
         rows, single = found[:2000], 0
         for row in rows:
-            for connection in open_files[row["db_id"]]:
+            for connection in opened[row["db_id"]]:
                 assert proves(row["query"], connection), row
-            result = open_files[row["db_id"]][0].execute(row["query"]).fetchmany(2)
+            result = opened[row["db_id"]][0].execute(row["query"]).fetchmany(2)
             single += len(result) == 1 and len(result[0]) == 1
         assert 0.15 <= single / len(rows) <= 0.25
 
@@ -143,7 +153,7 @@ def test_no_gold_is_slow(splits: Splits) -> None:
     slowest = 0.0
     for family in FAMILIES:
         row = next(row for row in splits["train"] if row["family"] == family.name)
-        with sqlite3.connect(files(folder, row["db_id"])[0]) as connection:
+        with closing(sqlite3.connect(files(folder, row["db_id"])[0])) as connection:
             spans = []
             for _ in range(3):
                 start = time.perf_counter()
@@ -159,7 +169,7 @@ def test_databases_keep_to_their_counts_and_keys(domain: Domain) -> None:
     first, second = files(pocket.ensure(), domain.name)
     assert contents(first) != contents(second)
     for file in (first, second):
-        with sqlite3.connect(file) as connection:
+        with closing(sqlite3.connect(file)) as connection:
             assert not connection.execute("PRAGMA foreign_key_check").fetchall()
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             for entity in domain.entities:
@@ -176,13 +186,6 @@ def _check_column(connection: sqlite3.Connection, table: str, column: str, kind:
     if kind in ("key", "label"):
         assert distinct == rows, f"{table}.{column} has doubles"
     assert nulls == 0 or kind not in ("key", "link", "label")
-
-
-def test_columns_of_a_table_have_words_of_their_own() -> None:
-    for domain in DOMAINS:
-        for entity in domain.entities:
-            phrases = [field.phrase for field in entity.fields]
-            assert len(set(phrases)) == len(phrases), entity.name
 
 
 def test_there_are_awkward_names_nulls_and_dates() -> None:
@@ -216,6 +219,18 @@ def test_two_processes_may_build_at_once_and_build_the_same(splits: Splits, tmp_
     built = tmp_path / "new" / f"pocket-{pocket.VERSION}"
     assert list((tmp_path / "new").iterdir()) == [built]
     assert {split: json.loads((built / f"{split}.json").read_text()) for split in SPLITS} == splits
+
+
+def test_an_unknown_split_is_one_clear_line() -> None:
+    with pytest.raises(DataError, match="no split 'tset': did you mean 'test'"):
+        pocket.rows("tset")
+
+
+def test_a_home_that_is_no_folder_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(DataError, match="cannot be built in HARNESS_HOME"):
+        pocket.rows("test")
 
 
 def test_a_second_start_is_quick(splits: Splits) -> None:

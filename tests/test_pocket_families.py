@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from random import Random
 
 import pytest
 import sqlglot
 from sqlglot import exp
 
-from tasks.pocket.domains import SEEN
+from tasks.pocket.domains import DOMAINS, SEEN
 from tasks.pocket.families import FAMILIES, Family
 from tasks.pocket.fill import fill
 from tasks.pocket.sampling import proves
@@ -21,6 +22,13 @@ def test_each_family_has_phrasings_that_only_one_split_uses() -> None:
         train, dev, test = (family.phrasings(split) for split in ("train", "dev", "test"))
         assert len(set(train)) >= 5 and len(dev) == 1 and len(set(test)) == 2
         assert len({*train, *dev, *test}) == len(train) + 3, family.name
+
+
+def test_columns_of_a_table_have_words_of_their_own() -> None:
+    for domain in DOMAINS:
+        for entity in domain.entities:
+            phrases = [field.phrase for field in entity.fields]
+            assert len(set(phrases)) == len(phrases), entity.name
 
 
 KEPT = [
@@ -40,10 +48,10 @@ KEPT = [
 
 @pytest.mark.parametrize(("sql", "kept"), KEPT)
 def test_a_gold_is_kept_where_it_proves_something(sql: str, kept: bool) -> None:
-    connection = sqlite3.connect(":memory:")
-    connection.execute("CREATE TABLE t (name text, n integer)")
-    connection.executemany("INSERT INTO t VALUES (?, ?)", [("a", 1), ("b", 1), ("c", 2)])
-    assert proves(sql, connection) is kept
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE t (name text, n integer)")
+        connection.executemany("INSERT INTO t VALUES (?, ?)", [("a", 1), ("b", 1), ("c", 2)])
+        assert proves(sql, connection) is kept
 
 
 def spider_difficulty(sql: str) -> str:

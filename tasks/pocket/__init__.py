@@ -8,31 +8,45 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 import tempfile
 from pathlib import Path
 
 from tasks import spec
+from tasks.errors import DataError, nearest
 
 VERSION = 1
+SPLITS = ("train", "dev", "test")
 STAMP = "sources.sha256"
 
 
 def rows(split: str) -> list[dict[str, str]]:
-    """The rows of ``train``, ``dev`` or ``test``: id, question, query, db_id, difficulty, family, part."""
+    """The rows of ``train``, ``dev`` or ``test``: id, question, query, db_id, difficulty, family, part.
+
+    Raises DataError: no such split, or no place to build in.
+    """
+    if split not in SPLITS:
+        raise DataError(f"pocket has no split '{split}': {nearest(split, SPLITS)}")
     found: list[dict[str, str]] = json.loads((ensure() / f"{split}.json").read_text(encoding="utf-8"))
     return found
 
 
 def ensure() -> Path:
-    """The built folder; it is built where it is missing or came from other sources than these."""
+    """The built folder; it is built where it is missing or came from other sources than these.
+
+    Raises DataError where HARNESS_HOME cannot be written.
+    """
     folder = spec.home() / f"pocket-{VERSION}"
     if _stamp(folder) == _digest():
         return folder
-    spec.home().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=spec.home(), prefix=f"{folder.name}-") as temporary:
-        fresh = Path(temporary) / "new"
-        build(fresh)
-        _swap(fresh, folder, Path(temporary) / "old")
+    try:
+        spec.home().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=spec.home(), prefix=f"{folder.name}-") as temporary:
+            fresh = Path(temporary) / "new"
+            build(fresh)
+            _swap(fresh, folder, Path(temporary) / "old")
+    except (OSError, sqlite3.OperationalError) as error:
+        raise DataError(f"pocket cannot be built in HARNESS_HOME ({spec.home()}): {error}") from error
     return folder
 
 

@@ -7,6 +7,8 @@ databases; every dev and test question on a seen database is of a held-out combi
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -27,7 +29,7 @@ SIZES: dict[tuple[Split, str], int] = {
     ("dev", "unseen"): 125,
     ("train", "seen"): 12_000,
 }
-TRIES = 25
+TRIES = 100
 """Draws for one more question of a combination, before it counts as used up."""
 LARGEST = 400
 """Rows of the largest result worth asking for."""
@@ -43,10 +45,10 @@ def held_out(family: Family) -> list[str]:
 
 def sample(base: dict[str, Columns], files: dict[str, list[Path]]) -> dict[Split, list[Row]]:
     """The rows of every split. ``base`` has the cells, ``files`` the built instances, of each domain."""
-    sampler = Sampler(base, files)
     splits: dict[Split, list[Row]] = {"train": [], "dev": [], "test": []}
-    for (split, part), size in SIZES.items():
-        splits[split] += sampler.collect(split, part, size)
+    with closing(Sampler(base, files)) as sampler:
+        for (split, part), size in SIZES.items():
+            splits[split] += sampler.collect(split, part, size)
     for split, rows in splits.items():
         Random(f"{SEED} {split}").shuffle(rows)
         for number, row in enumerate(rows, 1):
@@ -64,6 +66,11 @@ class Sampler:
             for name, paths in files.items()
         }
         self._asked: set[str] = set()
+
+    def close(self) -> None:
+        """Close all instances."""
+        for instance in chain.from_iterable(self._instances.values()):
+            instance.close()
 
     def collect(self, split: Split, part: str, size: int) -> list[Row]:
         """So many rows, taking turns between the combinations that this part of the split may use."""
