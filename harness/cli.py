@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from dotenv import load_dotenv
 
@@ -28,6 +29,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
+Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all verbs; ``tests/test_docs.py`` reads the README's commands with it."""
     top = Parser(
@@ -40,9 +44,6 @@ def parser() -> argparse.ArgumentParser:
     for add in (_eval, _train, _score, _check, _board, _compare, _show, _tasks, _demo):
         add(verbs)
     return top
-
-
-Verbs = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _eval(verbs: Verbs) -> None:

@@ -8,53 +8,57 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks import spec as specs
 from tasks.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.spec import EvalSpec
+    from leaderboards.types import Run
 
 
 def evaluate(options: argparse.Namespace) -> int:
     """``harness eval``: each model by itself; exit 1 where one could not answer everything."""
     from harness import screens
     from harness.evaluate import evaluate_model
-    from harness.spec import EvalSpec
     from leaderboards import board
 
-    runs, failed = [], False
+    runs: list[Run] = []
     for model in options.model:
-        spec = EvalSpec(
-            model=model,
-            task=options.task or _trained_on(model),
-            split=options.split,
-            limit=options.limit,
-            sample_seed=options.sample_seed,
-            samples=options.samples,
-            temperature=options.temperature,
-            seed=options.seed,
-            max_new_tokens=options.max_new_tokens,
-        )
+        spec = _eval_spec(options, model)
         try:
             run = evaluate_model(spec, options.overrides, options.workers, options.fresh)
         except HarnessError as error:
             if len(options.model) == 1:
                 raise
             print(f"harness eval: {model}: {error}", file=sys.stderr)
-            failed = True
             continue
         if run.finished:
             runs.append(run)
         else:
-            failed = True
-            print(
-                f"{run.model}: some questions were not answered; the same command asks them again",
-                file=sys.stderr,
-            )
-        if options.out and run.finished:
-            _copy_run(run.id, Path(options.out))
+            print(f"{model}: questions are left unanswered; run the same command again", file=sys.stderr)
+    for run in runs if options.out else []:
+        _copy_run(run.id, Path(options.out) / (run.id if len(runs) > 1 else ""))
     if runs:
         screens.emit(board.board([run.id for run in runs]), options.json)
-    return int(failed)
+    return int(len(runs) < len(options.model))
+
+
+def _eval_spec(options: argparse.Namespace, model: str) -> EvalSpec:
+    from harness.spec import EvalSpec
+
+    return EvalSpec(
+        model=model,
+        task=options.task or _trained_on(model),
+        split=options.split,
+        limit=options.limit,
+        sample_seed=options.sample_seed,
+        samples=options.samples,
+        temperature=options.temperature,
+        seed=options.seed,
+        max_new_tokens=options.max_new_tokens,
+    )
 
 
 def _trained_on(model: str) -> str:

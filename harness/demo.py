@@ -15,7 +15,8 @@ from harness import screens
 from harness.evaluate import evaluate_model
 from harness.spec import EvalSpec, TrainSpec
 from harness.train import train_model
-from leaderboards import board
+from leaderboards import board, store
+from leaderboards.compare import compare
 from leaderboards.types import Run
 from runners.config import GrpoConfig, SftConfig
 
@@ -34,9 +35,9 @@ GRPO = GrpoConfig(
 
 CLOSING = """\
 What happened
-  [b]nano[/b] ({base:.0%}) was pretrained on other schemas and other phrasings.
-  [b]SFT[/b] ({sft:.0%}) saw {sft_rows} questions with their gold SQL.
-  [b]GRPO[/b] ({grpo:.0%}) saw {grpo_rows} questions and only whether its own answers returned the right rows:
+  [b]nano[/b] ({base}) was pretrained on other schemas and other phrasings.
+  [b]SFT[/b] ({sft}) saw {sft_rows} questions with their gold SQL.
+  [b]GRPO[/b] ({grpo}) saw {grpo_rows} questions and only whether its own answers returned the right rows:
   the reward is the score in the table above. {minutes:.1f} minutes in all.
 
 What to type next
@@ -84,8 +85,19 @@ def run_demo(seed: int, out: Path) -> None:
     """Tell the story and show the board. Raises what its parts raise."""
     began = time.monotonic()
     story = stages(seed, out)
-    table = board.board([story.base.id, story.sft.id, story.grpo.id])
-    screens.emit(table, False)
-    screens.emit(board.compare(story.sft.id, story.grpo.id), False)
-    ex = {run.method: row.metric.mean for run, row in zip(vars(story), table.rows, strict=True)}
-    Console().print(CLOSING.format(**ex, minutes=(time.monotonic() - began) / 60))
+    runs = (story.base, story.sft, story.grpo)
+    screens.emit(board.board([run.id for run in runs]), False)
+    screens.emit(compare(story.sft.id, story.grpo.id), False)
+    base, sft, grpo = (f"{store.scores(run.id)['ex']:.1%}" for run in runs)
+    Console().print(
+        CLOSING.format(
+            base=base,
+            sft=sft,
+            grpo=grpo,
+            sft_rows=story.grpo.training["sft"]["rows"],
+            grpo_rows=story.grpo.training["grpo"]["rows"],
+            minutes=(time.monotonic() - began) / 60,
+            sft_run=story.sft.id,
+            grpo_run=story.grpo.id,
+        )
+    )

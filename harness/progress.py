@@ -17,8 +17,8 @@ class Report(Protocol):
 
 
 @contextmanager
-def bar(title: str, total: int, done: int = 0) -> Iterator[Report]:
-    """A progress bar that lives as long as the block."""
+def bar(title: str, total: int, before: int = 0) -> Iterator[Report]:
+    """A progress bar that lives as long as the block; ``before`` items were done earlier."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -29,12 +29,12 @@ def bar(title: str, total: int, done: int = 0) -> Iterator[Report]:
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=total, completed=done, rate="", note="")
+        task = progress.add_task(title, total=total, completed=before, rate="", note="")
 
-        def report(more: int, note: str = "") -> None:
-            progress.advance(task, more)
+        def report(done: int, note: str = "") -> None:
+            progress.advance(task, done)
             elapsed = progress.tasks[0].elapsed or 0
-            rate = (progress.tasks[0].completed - done) / elapsed if elapsed else 0
+            rate = (progress.tasks[0].completed - before) / elapsed if elapsed else 0
             progress.update(task, rate=f"{rate:.1f}/s", note=note)
 
         yield report
