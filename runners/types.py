@@ -45,6 +45,8 @@ class Completion:
     logprob: float | None = None
     """Sum of the log-probabilities of the answer's tokens, where the runner knows them."""
     error: str = ""
+    cost: float = 0.0
+    """US dollars, where the prices of an endpoint are given."""
 
 
 class Runner(Protocol):

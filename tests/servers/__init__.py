@@ -1,0 +1,1 @@
+"""Local servers that tests ask over real sockets."""

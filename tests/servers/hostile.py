@@ -1,0 +1,188 @@
+"""A chat endpoint that misbehaves by plan: each question gets the misdeeds that stand in it, then an answer.
+
+A question's text holds a line ``plan: 429 half ok``; its n-th asking gets the n-th word (the last one stays).
+``ok`` answers with the text after ``answer: ``; see ``DEEDS`` for the others.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Hostile(ThreadingHTTPServer):
+    """Remembers all requests, and how many were under way at once."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.lock = threading.Lock()
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.times: list[float] = []
+        self.asked: Counter[str] = Counter()
+        self.running = self.most = 0
+        self.healthy = False
+        """Answer every question, whatever its plan."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that give up are no news."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Hostile
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silence."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = body["messages"][-1]["content"]
+        with self.server.lock:
+            self.server.bodies.append(body)
+            self.server.headers.append(dict(self.headers))
+            self.server.times.append(time.monotonic())
+            number = self.server.asked[text]
+            self.server.asked[text] += 1
+            self.server.running += 1
+            self.server.most = max(self.server.most, self.server.running)
+        try:
+            plan = _line(text, "plan: ").split() or ["ok"]
+            deed = "ok" if self.server.healthy else plan[min(number, len(plan) - 1)]
+            DEEDS[deed](self, body)
+        finally:
+            with self.server.lock:
+                self.server.running -= 1
+
+    def reply(self, status: int, data: bytes, length: int | None = None, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data) if length is None else length))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(2)
+
+
+def completion(body: dict[str, Any], count: int = 0, **changes: Any) -> bytes:
+    text = _line(body["messages"][-1]["content"], "answer: ") or "SELECT 1"
+    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"} | changes
+    if body.get("logprobs"):
+        choice["logprobs"] = {"content": [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -0.25}]}
+    choices = [{"index": index, **choice} for index in range(count or body.get("n", 1))]
+    usage = {"prompt_tokens": 100, "completion_tokens": 10 * len(choices), "total_tokens": 0}
+    return json.dumps({"object": "chat.completion", "choices": choices, "usage": usage}).encode()
+
+
+def _line(text: str, start: str) -> str:
+    return next((line.removeprefix(start) for line in text.split("\n") if line.startswith(start)), "")
+
+
+def _ok(one: Handler, body: dict[str, Any]) -> None:
+    one.reply(200, completion(body))
+
+
+def _slow(one: Handler, body: dict[str, Any]) -> None:
+    time.sleep(0.05)
+    _ok(one, body)
+
+
+def _status(status: int, **headers: str) -> Callable[[Handler, dict[str, Any]], None]:
+    def deed(one: Handler, body: dict[str, Any]) -> None:
+        message = f"no, says {status}; you sent {one.headers['Authorization']}"
+        one.reply(status, json.dumps({"error": {"message": message}}).encode(), **headers)
+
+    return deed
+
+
+def _half(one: Handler, body: dict[str, Any]) -> None:
+    whole = completion(body)
+    one.reply(200, whole[: len(whole) // 2], length=len(whole))
+    one.hang_up()
+
+
+def _silent(one: Handler, body: dict[str, Any]) -> None:
+    time.sleep(3)
+    one.hang_up()
+
+
+def _drip(one: Handler, body: dict[str, Any]) -> None:
+    one.reply(200, b"", length=1000)
+    for _ in range(30):
+        one.wfile.write(b" ")
+        time.sleep(0.1)
+
+
+def _endless(one: Handler, body: dict[str, Any]) -> None:
+    one.reply(200, b"", length=2**40)
+    while True:
+        one.wfile.write(b" " * 2**20)
+
+
+def _text(data: bytes) -> Callable[[Handler, dict[str, Any]], None]:
+    return lambda one, body: one.reply(200, data)
+
+
+def _echo(one: Handler, body: dict[str, Any]) -> None:
+    said = f"SELECT '{one.headers['Authorization']}'"
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in said)
+    one.reply(200, b'{"choices": [{"message": {"content": "%s"}}]}' % escaped.encode())
+
+
+DEEDS: dict[str, Callable[[Handler, dict[str, Any]], None]] = {
+    "ok": _ok,
+    "slow": _slow,
+    "one": lambda one, body: one.reply(200, completion(body, count=1)),
+    "refusal": lambda one, body: one.reply(200, completion(body, message={"content": None})),
+    "cut": lambda one, body: one.reply(200, completion(body, finish_reason="length")),
+    "half": _half,
+    "silent": _silent,
+    "drip": _drip,
+    "endless": _endless,
+    "close": lambda one, body: one.hang_up(),
+    "echo": _echo,
+    "garbage": _text(b"<html>502 Bad Gateway</html>"),
+    "halfjson": _text(b'{"choices": [{"message": {"content": "SELECT'),
+    "nesting": _text(b"[" * 100_000),
+    "list": _text(b"[]"),
+    "nochoices": _text(b'{"choices": []}'),
+    "nomessage": _text(b'{"choices": [{}]}'),
+    "number": _text(b'{"choices": [{"message": {"content": 1}}]}'),
+    "inside": _text(b'{"error": {"message": "overloaded", "code": 529}}'),
+    "binary": _text(b"\xff\xfe\x00"),
+    "gzip": lambda one, body: one.reply(200, b"no gzip", Content_Encoding="gzip"),
+    "wait": _status(429, Retry_After="1"),
+    "waitlong": _status(429, Retry_After="3600"),
+    **{
+        str(status): _status(status)
+        for status in (400, 401, 403, 404, 408, 413, 422, 429, 500, 502, 503, 529)
+    },
+}
+
+
+@contextmanager
+def hostile() -> Iterator[Hostile]:
+    """A running server."""
+    server = Hostile()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
