@@ -149,8 +149,7 @@ def _check_golds(splits: Splits, opened: dict[str, list[sqlite3.Connection]]) ->
 
 
 def test_no_gold_is_slow(splits: Splits) -> None:
-    folder = pocket.ensure()
-    slowest = 0.0
+    folder, slowest = pocket.ensure(), 0.0
     for family in FAMILIES:
         row = next(row for row in splits["train"] if row["family"] == family.name)
         with closing(sqlite3.connect(files(folder, row["db_id"])[0])) as connection:
