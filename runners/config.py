@@ -88,3 +88,8 @@ class GrpoConfig(TrainingConfig):
     """Leave answers that hit ``max_new_tokens`` out of the loss."""
     shared_prefix: bool = True
     """Compute a group's prompt once; false: TRL's own sampling and loss."""
+
+    @property
+    def passes(self) -> int:
+        """Forwards and backwards in a step."""
+        return self.prompts_per_step // self.micro_groups

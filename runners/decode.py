@@ -13,6 +13,9 @@ from torch import Tensor
 from runners.prefix import HIDDEN, Forest, Tokens, Tree, plant, prefill
 from runners.types import Finish
 
+BATCH_TOKENS = {"cpu": 48_000, "cuda": 400_000}
+"""Tokens of prompts and answers in one batch where the caller does not say, by device."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
@@ -39,9 +42,9 @@ class Drawn:
 
 
 def draw(
-    model: Any, prompts: Sequence[Tokens], seeds: Sequence[int], n: int, how: Drawing, batch_tokens: int
+    model: Any, prompts: Sequence[Tokens], seeds: Sequence[int], n: int, how: Drawing, batch_tokens: int = 0
 ) -> Iterator[tuple[int, list[Drawn]]]:
-    """Yield ``(prompt's index, its n answers)`` as batches of about ``batch_tokens`` tokens are done.
+    """Yield ``(prompt's index, its n answers)`` as batches of at most ``batch_tokens`` tokens are done.
 
     An answer depends on its prompt's seed and its number only, not on what is drawn beside it.
     """
@@ -49,7 +52,9 @@ def draw(
     was_training = model.training
     model.eval()
     try:
-        for batch in _batches(plant(prompts, n), how.max_new_tokens, batch_tokens):
+        for batch in _batches(
+            plant(prompts, n), how.max_new_tokens, batch_tokens or BATCH_TOKENS[model.device.type]
+        ):
             began = time.perf_counter()
             found = _draw_batch(model, batch, seeds, n, how)
             seconds = (time.perf_counter() - began) / len(found)

@@ -19,6 +19,7 @@ class GroupTrainer(GRPOTrainer):
     """The data loader only counts passes: what a step asks is chosen when its answers are drawn."""
 
     args: GRPOConfig
+    _buffered_inputs: Any
 
     def __init__(
         self, policy: Any, args: GRPOConfig, tokenizer: Any, rewards: Rewards, chooser: Chooser, adapters: Any
@@ -48,7 +49,7 @@ class GroupTrainer(GRPOTrainer):
         rows = [
             {"row": index, "prompt": list(self.rewards.prompts[index].messages)}
             for index in chosen
-            for _ in range(self.rewards.group)
+            for _ in range(self.rewards.config.group_size)
         ]
         output = super()._generate_and_score_completions(rows)
         for i, unscored in enumerate(self.rewards.unscored):

@@ -39,9 +39,9 @@ def train_grpo(
     source, policy = training.base(model, config, folder)
     tokenizer = models.load_tokenizer(source)
     check_lengths(prompts, tokenizer, policy, config.max_new_tokens)
-    rewards = Rewards(prompts, score, config.group_size, watch)
+    rewards = Rewards(prompts, score, config, watch)
     chooser = Chooser([prompt.weight for prompt in prompts], config.prompts_per_step, config.seed)
-    trainer = _trainer(policy, tokenizer, rewards, chooser, config)
+    trainer = _trainer(policy, tokenizer, rewards, chooser)
     return training.run(trainer, source, folder, watch)
 
 
@@ -74,16 +74,18 @@ def check_lengths(prompts: Sequence[Request], tokenizer: Any, policy: Any, new_t
             )
 
 
-def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser, config: GrpoConfig) -> Any:
+def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) -> Any:
     from trl.trainer.grpo_config import GRPOConfig
 
     from runners.groups import GroupTrainer
+    from runners.shared import SharedPrefixTrainer
 
+    config = rewards.config
     steps = config.max_steps or max(1, round(config.epochs * len(rewards.prompts) / config.prompts_per_step))
     arguments = GRPOConfig(
         **training.arguments(rewards.watch.folder, config, steps),
         per_device_train_batch_size=config.micro_groups * config.group_size,
-        gradient_accumulation_steps=config.prompts_per_step // config.micro_groups,
+        gradient_accumulation_steps=config.passes,
         num_generations=config.group_size,
         max_completion_length=config.max_new_tokens,
         temperature=config.temperature,
@@ -97,4 +99,5 @@ def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser, co
         epsilon_high=config.epsilon_high,
         mask_truncated_completions=config.mask_truncated,
     )
-    return GroupTrainer(policy, arguments, tokenizer, rewards, chooser, training.adapters(config.lora))
+    kind = SharedPrefixTrainer if config.shared_prefix else GroupTrainer
+    return kind(policy, arguments, tokenizer, rewards, chooser, training.adapters(config.lora))

@@ -9,9 +9,6 @@ from typing import Any
 from runners.decode import Drawing, Drawn, draw
 from runners.types import Completion, Request, Sampling
 
-BATCH_TOKENS = {"cpu": 48_000, "cuda": 400_000}
-"""Tokens of prompts and answers in one batch, by device; a batch is yielded as a whole."""
-
 
 class HfRunner:
     """A loaded model and its tokenizer. Greedy answers are those of ``model.generate`` without penalties."""
@@ -19,7 +16,7 @@ class HfRunner:
     def __init__(self, model: Any, tokenizer: Any, name: str = "", batch_tokens: int = 0) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.name = name or model.config._name_or_path
-        self.batch_tokens = batch_tokens or BATCH_TOKENS[model.device.type]
+        self.batch_tokens = batch_tokens
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean, pstdev
 from typing import Any
 
+from runners.config import GrpoConfig
 from runners.training import Watch
 from runners.types import Request, Reward, Score
 
@@ -16,8 +17,8 @@ class Rewards:
 
     __name__ = "score"
 
-    def __init__(self, prompts: Sequence[Request], score: Score, group: int, watch: Watch) -> None:
-        self.prompts, self.score, self.group, self.watch = prompts, score, group, watch
+    def __init__(self, prompts: Sequence[Request], score: Score, config: GrpoConfig, watch: Watch) -> None:
+        self.prompts, self.score, self.config, self.watch = prompts, score, config, watch
         self.unscored: list[bool] = []
         """For each completion of the last call: is its group left out of the loss?"""
 
@@ -26,9 +27,10 @@ class Rewards:
         samples = [self.prompts[index].sample for index in row]
         texts = [messages[-1]["content"] for messages in completions]
         rewards = self.score(samples, texts)
-        groups = [rewards[i : i + self.group] for i in range(0, len(rewards), self.group)]
+        size = self.config.group_size
+        groups = [rewards[i : i + size] for i in range(0, len(rewards), size)]
         whole = [all(reward.value is not None for reward in group) for group in groups]
-        self.unscored = [not good for good in whole for _ in range(self.group)]
+        self.unscored = [not good for good in whole for _ in range(size)]
         self.watch.row |= _figures(
             rewards, [group for group, good in zip(groups, whole, strict=True) if good]
         )

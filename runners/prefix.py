@@ -74,6 +74,19 @@ def plant(prompts: Sequence[Tokens], n: int) -> list[Tree]:
     return trees
 
 
+def visible(slot_owner: Tensor, slot_place: Tensor, owner: Tensor, place: Tensor) -> Tensor:
+    """Which slots (rows, slots) the newest tokens (rows, width) see: a mask (rows, 1, width, slots).
+
+    A token sees the trunk and its own branch up to its place; hidden padding sees the trunk. All see
+    themselves, so that no row of the mask is empty, which would make NaN.
+    """
+    slot, mine = slot_owner[:, None, :], owner.clamp(min=TRUNK)[:, :, None]
+    seen = ((slot == TRUNK) | (slot == mine)) & (slot_place[:, None, :] <= place[:, :, None])
+    width = owner.shape[1]
+    seen[:, :, -width:] |= torch.eye(width, dtype=torch.bool, device=owner.device)
+    return seen[:, None]
+
+
 class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
     """A cache layer with room to grow, so that a step writes its own keys and copies no others."""
 
@@ -120,20 +133,14 @@ class Forest:
         self.place = self.owner.clone()
 
     def feed(self, tokens: Tensor, place: Tensor, owner: Tensor, keep: int) -> Tensor:
-        """Run tokens (rows, width) through the model; the logits of the last ``keep`` of them.
-
-        A token sees the trunk and its own branch up to its place, and itself.
-        """
+        """Run tokens (rows, width) through the model; the logits of the last ``keep`` of them."""
         self.owner = torch.cat([self.owner, owner], 1)
         self.place = torch.cat([self.place, place], 1)
-        slot, mine = self.owner[:, None, :], owner.clamp(min=TRUNK)[:, :, None]
-        seen = ((slot == TRUNK) | (slot == mine)) & (self.place[:, None, :] <= place[:, :, None])
-        width = tokens.shape[1]
-        seen[:, :, -width:] |= torch.eye(width, dtype=torch.bool, device=tokens.device)
+        seen = visible(self.owner, self.place, owner, place)
         output = self.model(
             input_ids=tokens,
             position_ids=place,
-            attention_mask=seen[:, None],
+            attention_mask=seen,
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=keep,
