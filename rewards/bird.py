@@ -14,12 +14,12 @@ from tasks.types import Row
 
 def equal(gold: Sequence[Row], prediction: Sequence[Row]) -> bool:
     """The official ``calculate_ex``."""
-    return set(prediction) == set(gold)
+    return gold == prediction or set(prediction) == set(gold)
 
 
 def soft_f1(gold: Sequence[Row], prediction: Sequence[Row]) -> float:
     """Mean agreement in [0, 1]. Rows beyond the shorter result count as wrong."""
-    if not gold and not prediction:
+    if gold == prediction:
         return 1.0
     golds, predictions = list(dict.fromkeys(gold)), list(dict.fromkeys(prediction))
     paired = [_row_match(row, expected) for row, expected in zip(predictions, golds, strict=False)]

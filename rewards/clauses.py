@@ -12,7 +12,8 @@ CLAUSES = (
     "tables", "columns", "joins", "predicates", "grouping", "ordering", "limit", "set_operations",
     "subqueries", "aggregates",
 )  # fmt: skip
-Features = Mapping[str, Counter[str]]
+Bag = Mapping[str, int]
+Features = Mapping[str, Bag]
 
 _COMPARISONS = (
     exp.EQ,
@@ -50,7 +51,7 @@ def read(tree: exp.Query) -> Features:
     """The bag of contents of each clause, over the query and all its subqueries."""
     reader = _Reader()
     reader.query(tree, _Scope())
-    return reader.found
+    return {clause: dict(bag) for clause, bag in reader.found.items()}
 
 
 class _Reader:

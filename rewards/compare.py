@@ -31,8 +31,8 @@ Groups = Sequence[int]
 _Buckets = dict[tuple[int, Row], list[Row]]
 
 
-def strict(gold: Outcome, prediction: Outcome, ties: Callable[[], Groups] | None) -> Reason:
-    """CORRECT, or what is wrong with the prediction. ``ties`` is None where the order of rows is free."""
+def strict(gold: Outcome, prediction: Outcome, ties: Callable[[], Groups | None]) -> Reason:
+    """CORRECT, or what is wrong with the prediction. ``ties()`` is None where the order of rows is free."""
     if len(gold.columns) != len(prediction.columns):
         return Reason.WRONG_COLUMNS
     if gold.rows == prediction.rows:
@@ -42,7 +42,8 @@ def strict(gold: Outcome, prediction: Outcome, ties: Callable[[], Groups] | None
     tables = _Tables(gold.rows, prediction.rows)
     if not tables.same(None):
         return Reason.WRONG_ROWS
-    if ties is not None and not tables.same(ties()):
+    groups = ties()
+    if groups is not None and not tables.same(groups):
         return Reason.WRONG_ORDER
     return Reason.CORRECT
 

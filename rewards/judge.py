@@ -7,7 +7,7 @@ gold fails or a database is broken, the verdict is None: that says nothing about
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -49,9 +49,8 @@ class Trial:
         self._executor = executor
         self._answers: dict[tuple[int, str], Outcome] = {}
 
-    def gold(self, instance: int, sql: str = "") -> Outcome:
-        """What the gold returns; kept for all queries of this worker."""
-        sql = sql or self.gold_sql
+    def gold(self, instance: int, sql: str) -> Outcome:
+        """What the gold, or a query made of it, returns; kept for all queries of this worker."""
         key = self._key(instance, sql)
         outcome: Outcome | None = self._executor.memo.get(key)
         if outcome is None:
@@ -66,12 +65,15 @@ class Trial:
             outcome = self._answers[instance, sql] = self._executor.run(self.database, instance, sql)
         return outcome
 
-    def ties(self, instance: int) -> Callable[[], Groups] | None:
-        """The tie groups of the gold's rows, worked out when they are needed; None where order is free."""
-        order = order_of(self.gold_sql, self.database.engine)
-        if order is None:
-            return None
-        return lambda: tie_groups(self.gold(instance), order, lambda sql: self.gold(instance, sql))
+    def strictly(self, instance: int, gold_sql: str, sql: str) -> Reason:
+        """What ``strict`` says of two queries that ran."""
+        gold, answer = self.gold(instance, gold_sql), self.answer(instance, sql)
+
+        def ties() -> Groups | None:
+            order = order_of(gold_sql, self.database.engine)
+            return tie_groups(gold, order, lambda keyed: self.gold(instance, keyed)) if order else None
+
+        return strict(gold, answer, ties)
 
     def _key(self, instance: int, sql: str) -> object:
         where = self.database.instances[instance] if self.database.instances else self.database.ddl
@@ -110,7 +112,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
     many = max(1, len(job.database.instances))
     findings = {mode: _verdict(trial, mode, min(rules.instances, many), many) for mode in rules.modes}
     metric = findings[rules.metric]
-    gold = trial.gold(0)
+    gold = trial.gold(0, trial.gold_sql)
     ours = metric.reason in OURS
     answer = Outcome(Status.INFRASTRUCTURE) if ours else trial.answer(0, trial.sql)
     examined = range(min(rules.instances, many)) if metric.value == 1.0 and not gold.rows else range(1)
@@ -124,7 +126,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "columns": len(answer.columns),
         "gold_columns": len(gold.columns),
         "rows": len(answer.rows),
-        "gold_rows": max(len(trial.gold(instance).rows) for instance in examined),
+        "gold_rows": max(len(trial.gold(instance, trial.gold_sql).rows) for instance in examined),
         "row_overlap": overlap(gold, answer) if gold.ok and answer.ok else 0.0,
         "seconds": answer.seconds,
         "steps": answer.steps,
@@ -151,64 +153,59 @@ def _all(findings: Iterable[Finding]) -> Finding:
     return RIGHT
 
 
-def _failed(gold: Outcome, answer: Callable[[], Outcome]) -> Finding | None:
-    """The verdict where one of the two did not run. The answer is not run where the gold fails."""
-    if not gold.ok:
-        lost = gold.status is Status.INFRASTRUCTURE
-        return Finding(
-            None, Reason.INFRASTRUCTURE if lost else Reason.GOLD_FAILED, gold.message or gold.status.value
-        )
-    outcome = answer()
-    if outcome.ok:
-        return None
-    value = None if outcome.status is Status.INFRASTRUCTURE else 0.0
-    return Finding(value, Reason(outcome.status.value), outcome.message)
-
-
 def _strict(trial: Trial, instance: int) -> Finding:
-    gold = trial.gold(instance)
-    if failed := _failed(gold, lambda: trial.answer(instance, trial.sql)):
-        return failed
-    answer = trial.answer(instance, trial.sql)
-    reason = strict(gold, answer, trial.ties(instance))
-    if reason is Reason.CORRECT:
-        return RIGHT
-    detail = first_out_of_order(gold, answer) if reason is Reason.WRONG_ORDER else difference(gold, answer)
-    return Finding(0.0, reason, detail)
+    return _ran(trial, instance, trial.gold_sql, trial.sql) or _found(
+        trial, instance, trial.gold_sql, trial.sql
+    )
 
 
 def _spider(trial: Trial, instance: int) -> Finding:
     gold_sql, sql = spider.prepared(trial.gold_sql), spider.prepared(trial.sql)
-    gold = trial.gold(instance, gold_sql)
-    if failed := _failed(gold, lambda: trial.answer(instance, sql)):
+    if failed := _ran(trial, instance, gold_sql, sql):
         return failed
-    answer = trial.answer(instance, sql)
+    gold, answer = trial.gold(instance, gold_sql), trial.answer(instance, sql)
     if spider.equal(gold.rows, answer.rows, spider.order_matters(gold_sql)):
         return RIGHT
-    return _unequal(trial, instance, gold, answer)
+    return _wrong(_found(trial, instance, gold_sql, sql), 0.0)
 
 
 def _bird(trial: Trial, mode: Mode) -> Finding:
-    gold = trial.gold(0)
-    if failed := _failed(gold, lambda: trial.answer(0, trial.sql)):
+    if failed := _ran(trial, 0, trial.gold_sql, trial.sql):
         return failed
-    answer = trial.answer(0, trial.sql)
-    if mode is Mode.BIRD:
-        value = float(bird.equal(gold.rows, answer.rows))
-    else:
-        value = bird.soft_f1(gold.rows, answer.rows)
-    if value == 1.0:
+    gold, answer = trial.gold(0, trial.gold_sql).rows, trial.answer(0, trial.sql).rows
+    value = float(bird.equal(gold, answer)) if mode is Mode.BIRD else bird.soft_f1(gold, answer)
+    return RIGHT if value == 1.0 else _wrong(_found(trial, 0, trial.gold_sql, trial.sql), value)
+
+
+def _ran(trial: Trial, instance: int, gold_sql: str, sql: str) -> Finding | None:
+    """The verdict where one of the two did not run, else None. Where the gold fails the answer is not run."""
+    gold = trial.gold(instance, gold_sql)
+    if not gold.ok:
+        lost = gold.status is Status.INFRASTRUCTURE
+        reason = Reason.INFRASTRUCTURE if lost else Reason.GOLD_FAILED
+        return Finding(None, reason, gold.message or gold.status.value)
+    answer = trial.answer(instance, sql)
+    if answer.ok:
+        return None
+    lost = answer.status is Status.INFRASTRUCTURE
+    return Finding(None if lost else 0.0, Reason(answer.status.value), answer.message)
+
+
+def _found(trial: Trial, instance: int, gold_sql: str, sql: str) -> Finding:
+    """What ``strict`` says of two queries that ran, with the difference it saw."""
+    reason = trial.strictly(instance, gold_sql, sql)
+    if reason is Reason.CORRECT:
         return RIGHT
-    found = _unequal(trial, 0, gold, answer)
-    return Finding(value, found.reason, found.detail)
+    gold, answer = trial.gold(instance, gold_sql), trial.answer(instance, sql)
+    detail = first_out_of_order(gold, answer) if reason is Reason.WRONG_ORDER else difference(gold, answer)
+    return Finding(0.0, reason, detail)
 
 
-def _unequal(trial: Trial, instance: int, gold: Outcome, answer: Outcome) -> Finding:
-    """Why another rule than ``strict`` said no, in strict's words where it says no too."""
-    reason = strict(gold, answer, trial.ties(instance))
-    if reason is Reason.WRONG_ORDER:
-        return Finding(0.0, reason, first_out_of_order(gold, answer))
-    return Finding(0.0, Reason.WRONG_ROWS if reason is Reason.CORRECT else reason, difference(gold, answer))
+def _wrong(seen: Finding, value: float) -> Finding:
+    """What another rule rejects, in strict's words where strict rejects it too."""
+    if seen.reason is Reason.CORRECT:
+        return Finding(value, Reason.WRONG_ROWS, "right by the strict rule")
+    return Finding(value, seen.reason, seen.detail)
 
 
 def overlap(gold: Outcome, answer: Outcome) -> float:

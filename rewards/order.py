@@ -9,20 +9,20 @@ from functools import lru_cache
 from sqlglot import exp
 
 from rewards.tree import parse
-from tasks.types import Cell, Outcome, Row
+from tasks.types import Cell, Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """How a query orders its rows.
 
-    ``sql`` is the query with its order keys as further columns, and ``keys`` say where they stand in its
-    rows: counted from the left where they are columns of the result anyway, from the right (negative) where
-    added. Without ``keys`` it is not known by what the rows are ordered.
+    ``keyed`` are ways to write the query with its order keys as further columns, and ``keys`` say where they
+    stand in its rows: counted from the left where they are columns of the result anyway, from the right
+    (negative) where added. Without ``keys`` it is not known by what the rows are ordered.
     """
 
-    sql: str
     keys: tuple[int, ...] = ()
+    keyed: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=4096)
@@ -30,7 +30,7 @@ def order_of(sql: str, dialect: str) -> Order | None:
     """The order that the outermost query asks for; None where it asks for none."""
     tree = parse(sql, dialect)
     if tree is None:
-        return Order(sql) if "order by" in " ".join(sql.lower().split()) else None
+        return Order() if "order by" in " ".join(sql.lower().split()) else None
     order = tree.args.get("order")
     if order is None:
         return None
@@ -46,11 +46,25 @@ def order_of(sql: str, dialect: str) -> Order | None:
             added.append(term)
             keys[-1] = -len(added)
     if not added:
-        return Order(sql, tuple(keys))
+        return Order(tuple(keys))
     if not isinstance(tree, exp.Select):
-        return Order(sql)
-    with_keys = tree.copy().select(*[term.copy() for term in reversed(added)], copy=False)
-    return Order(with_keys.sql(dialect=dialect), tuple(keys))
+        return Order()
+    added.reverse()
+    spelt_out = [_without_aliases(term, tree) for term in added]
+    keyed = [tree.copy().select(*terms, copy=True).sql(dialect=dialect) for terms in (added, spelt_out)]
+    return Order(tuple(keys), tuple(dict.fromkeys(keyed)))
+
+
+def _without_aliases(term: exp.Expr, tree: exp.Select) -> exp.Expr:
+    """The term with the names of output columns replaced by what they stand for."""
+    aliases = {one.alias.lower(): one.this for one in tree.selects if isinstance(one, exp.Alias)}
+
+    def spell(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Column) and not node.table and node.name.lower() in aliases:
+            return exp.paren(aliases[node.name.lower()].copy())
+        return node
+
+    return term.copy().transform(spell)
 
 
 def _place(term: exp.Expr, selects: Sequence[exp.Expr], names: list[str], starred: bool) -> int | None:
@@ -70,8 +84,8 @@ def _place(term: exp.Expr, selects: Sequence[exp.Expr], names: list[str], starre
 def tie_groups(gold: Outcome, order: Order, run: Callable[[str], Outcome]) -> list[int]:
     """For each row of the gold the number of its tie group: 0, 0, 1, 2, 2, ...
 
-    The keys are read from ``run(order.sql)``, which must return the gold's own rows, with the keys beside
-    them. Where it does not, or the keys are not known, no row ties with another.
+    The keys are read from what ``run`` returns for one of ``order.keyed``: it must be the gold's own rows,
+    with the keys beside them. Where none is, or the keys are not known, no row ties with another.
     """
     keys = _keys(gold, order, run)
     if keys is None:
@@ -84,15 +98,12 @@ def tie_groups(gold: Outcome, order: Order, run: Callable[[str], Outcome]) -> li
 
 def _keys(gold: Outcome, order: Order, run: Callable[[str], Outcome]) -> list[tuple[Cell, ...]] | None:
     width = len(gold.columns)
-    rows: Sequence[Row] = gold.rows
-    added = max((-key for key in order.keys), default=0)
     if not order.keys or max(order.keys) >= width:
         return None
-    if added > 0:
-        outcome = run(order.sql)
-        if not outcome.ok or len(outcome.columns) != width + added:
-            return None
-        rows = outcome.rows
-        if tuple([row[:width] for row in rows]) != gold.rows:
-            return None
-    return [tuple([row[key] for key in order.keys]) for row in rows]
+    if not order.keyed:
+        return [tuple([row[key] for key in order.keys]) for row in gold.rows]
+    for sql in order.keyed:
+        rows = run(sql).rows
+        if tuple([row[:width] for row in rows]) == gold.rows:
+            return [tuple([row[key] for key in order.keys]) for row in rows]
+    return None

@@ -46,12 +46,13 @@ def order_matters(gold_sql: str) -> bool:
 
 def equal(gold: Sequence[Row], prediction: Sequence[Row], ordered: bool) -> bool:
     """The official ``result_eq``."""
-    if not gold and not prediction:
+    floats = _has_floats(gold, prediction)
+    if gold == prediction and not floats:
         return True
-    if len(gold) != len(prediction) or len(gold[0]) != len(prediction[0]):
+    if not gold or not prediction or len(gold) != len(prediction) or len(gold[0]) != len(prediction[0]):
         return False
     gold, prediction = _decoded(gold), _decoded(prediction)
-    if _has_floats(gold, prediction) and not _may_be_equal(gold, prediction, ordered):
+    if floats and not _may_be_equal(gold, prediction, ordered):
         return False
     if _same(gold, prediction, ordered):
         return True

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
-from rewards.clauses import CLAUSES, Features, read
+from rewards.clauses import CLAUSES, Bag, Features, read
 from rewards.tree import parse
 
 
@@ -27,13 +27,15 @@ def likeness(gold: str, prediction: str, dialect: str) -> Mapping[str, float]:
     found = features(prediction, dialect)
     if found is None:
         return dict.fromkeys((*CLAUSES, "overall"), 0.0)
-    scores, same, size = {}, 0, 0
+    scores = dict.fromkeys((*CLAUSES, "overall"), 1.0)
+    same = size = 0
     for clause in CLAUSES:
         one, two = expected[clause], found[clause]
-        total = one.total() + two.total()
-        matches = common(one, two) if total else 0
-        scores[clause] = 2 * matches / total if total else 1.0
-        same, size = same + matches, size + total
+        if one or two:
+            total = sum(one.values()) + sum(two.values())
+            matches = common(one, two)
+            scores[clause] = 2 * matches / total
+            same, size = same + matches, size + total
     scores["overall"] = 2 * same / size if size else 1.0
     return scores
 
@@ -50,12 +52,12 @@ def features(sql: str, dialect: str) -> Features | None:
         return None
 
 
-def common(one: Counter[str], two: Counter[str]) -> int:
+def common(one: Bag, two: Bag) -> int:
     """How much two bags share. ``.name``, a column whose table is not said, is any table's ``t.name``."""
     if one == two:
-        return one.total()
-    shared = one & two
-    left, right = one - shared, two - shared
+        return sum(one.values())
+    shared = Counter(one) & Counter(two)
+    left, right = Counter(one) - shared, Counter(two) - shared
     loose = 0
     for unknown, others in ((left, right), (right, left)):
         bare = Counter({name: count for name, count in unknown.items() if name.startswith(".")})
