@@ -85,7 +85,7 @@ def _headline(found: Slice) -> Text:
 
 
 def _notes(rows: Sequence[board.Row]) -> list[RenderableType]:
-    """What each model was given, pass@k, and warnings."""
+    """What each model was given, what several answers come to, cost, and warnings."""
     table = Table.grid(padding=(0, 2))
     for row in rows:
         name = plain(row.run.label, "dim")
@@ -93,7 +93,9 @@ def _notes(rows: Sequence[board.Row]) -> list[RenderableType]:
             stages = (f"{stage}: {_given(given)}" for stage, given in row.run.training.items())
             table.add_row(name, plain(" → ".join(stages), "dim"))
         if row.summary["pass_at"]:
-            table.add_row(name, _pass_at(row))
+            table.add_row(name, _sampled(row))
+        if row.summary["cost"]:
+            table.add_row(name, Text(f"cost {row.summary['cost']:.2f} US dollars", style="dim"))
         for warning in row.warnings:
             table.add_row(plain(row.run.label, "yellow"), Text(f"! {warning}", style="yellow"))
     empty = max((row.summary["empty_gold"] or 0.0 for row in rows), default=0.0)
@@ -102,11 +104,15 @@ def _notes(rows: Sequence[board.Row]) -> list[RenderableType]:
     return [Padding(table, (1, 0, 0, 0))] if table.row_count else []
 
 
-def _pass_at(row: board.Row) -> Text:
-    found = [f"pass@{k} {percent(value)}" for k, value in row.summary["pass_at"].items()]
+def _sampled(row: board.Row) -> Text:
+    found = row.summary
+    named = (("pass@", found["pass_at"]), ("best of ", found["best_of"]), ("majority of ", found["majority"]))
+    lines = [
+        "   ".join(f"{name}{k} {percent(value)}" for k, value in values.items()) for name, values in named
+    ]
     if (temperature := row.run.sampling.get("temperature")) is not None:
-        found.append(f"(at temperature {temperature})")
-    return Text("   ".join(found), style="dim")
+        lines[0] += f"   (at temperature {temperature})"
+    return Text("\n".join(lines), style="dim")
 
 
 def _given(given: object) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from leaderboards import alarms
-from leaderboards.statistics import pass_at_k, wilson
+from leaderboards import alarms, samples
+from leaderboards.statistics import wilson
 from leaderboards.types import Record, Slice, Summary
 from tasks.types import Mode
 
@@ -18,6 +18,7 @@ def summary(records: Sequence[Record]) -> Summary:
     """Summarise the records of one run. The interval counts questions: answers to one are not independent."""
     scored = [record for record in records if record.metric is not None]
     ran = [record for record in scored if record.executes]
+    sampled = samples.measure(records)
     modes = {mode.value: mean(getattr(record, mode) for record in records) for mode in Mode}
     return Summary(
         **part(scored),
@@ -27,9 +28,12 @@ def summary(records: Sequence[Record]) -> Summary:
         reward=mean(record.reward for record in records),
         tokens=mean(record.tokens for record in records),
         prompt_tokens=mean(record.prompt_tokens for record in records),
+        cost=sum(record.cost for record in records),
         empty_gold=mean(float(record.gold_rows == 0) for record in ran),
         modes={mode: value for mode, value in modes.items() if value is not None},
-        pass_at=_pass_at(scored),
+        pass_at=sampled["pass"],
+        best_of=sampled["best"],
+        majority=sampled["majority"],
         parts=parts(scored, "part"),
         difficulty=parts(scored, "difficulty"),
         reasons=dict(Counter(record.reason for record in records).most_common()),
@@ -62,17 +66,6 @@ def mean(values: Iterable[float | None]) -> float | None:
     """The mean of what was scored; None where nothing was."""
     scored = [value for value in values if value is not None]
     return sum(scored) / len(scored) if scored else None
-
-
-def _pass_at(records: Iterable[Record]) -> dict[str, float]:
-    """pass@k for k = 1, 2, 4, ... up to the fewest scored answers of any question, where that is over 1."""
-    answers = list(_by_question(records).values())
-    most = min(map(len, answers), default=0)
-    found = {}
-    for k in (2**i for i in range(most.bit_length()) if most > 1):
-        values = (pass_at_k(len(one), sum(value == 1 for value in one), k) for one in answers)
-        found[str(k)] = sum(values) / len(answers)
-    return found
 
 
 def _by_question(records: Iterable[Record]) -> dict[str, list[float]]:

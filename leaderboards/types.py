@@ -61,6 +61,12 @@ class Record:
     """Why the answer ended: ``stop``, ``length`` or ``error``."""
     logprob: float | None = None
     """Sum of the log-probabilities of the answer's tokens, where the runner knows them."""
+    cost: float = 0.0
+    """US dollars, where the prices of an endpoint are given."""
+    result: str = ""
+    """Digest of the rows that the answer returned, where several answers were drawn: what they vote for."""
+    examples: str = "[]"
+    """Ids of the training samples that the prompt showed, as JSON text."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -161,8 +167,14 @@ class Summary(Slice):
     """Share of the answers that ran whose gold returned no rows."""
     modes: dict[str, float]
     """Mode -> mean verdict, for every mode that was asked for."""
+    cost: float
+    """US dollars that all of it cost; 0 where nothing has a price."""
     pass_at: dict[str, float]
     """k -> pass@k, where several answers were drawn."""
+    best_of: dict[str, float]
+    """k -> the headline of the best-rewarded of k answers."""
+    majority: dict[str, float]
+    """k -> the headline of a vote of all k answers, by result."""
     parts: dict[str, Slice]
     difficulty: dict[str, Slice]
     reasons: dict[str, int]
