@@ -53,8 +53,9 @@ def _eval(verbs: Verbs) -> None:
         action="append",
         required=True,
         metavar="M",
-        help="nano, a folder, org/name, replay:FILE, gold or empty; may be repeated",
+        help="nano, a folder, org/name, openai:MODEL, replay:FILE, gold or empty; may be repeated",
     )
+    verb.add_argument("--base-url", metavar="URL", default="", help="of the server that openai: asks")
     verb.add_argument("--task", help="a shipped task or a YAML file; default: what the model was trained on")
     verb.add_argument("--samples", type=_positive, default=1, metavar="N", help="answers a question")
     verb.add_argument("--temperature", type=float, default=0.0, help="0 is greedy")
@@ -145,7 +146,7 @@ def _common(verb: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="override one key of the task, such as scoring.seconds=10; or train.KEY=VALUE",
+        help="override one key of the task, such as scoring.seconds=10; or train.KEY=VALUE, runner.KEY=VALUE",
     )
     verb.add_argument("--workers", type=_positive, default=0, help="scoring processes; default: one a core")
     verb.add_argument("--json", action="store_true", help="print JSON")

@@ -6,7 +6,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,11 @@ def evaluate(options: argparse.Namespace) -> int:
     from leaderboards import board
 
     runs: list[Run] = []
+    settings, overrides = _divided(options.overrides, "runner.")
     for model in options.model:
-        spec = _eval_spec(options, model)
+        spec = _eval_spec(options, model, settings)
         try:
-            run = evaluate_model(spec, options.overrides, options.workers, options.fresh)
+            run = evaluate_model(spec, overrides, options.workers, options.fresh)
         except HarnessError as error:
             if len(options.model) == 1:
                 raise
@@ -45,10 +46,13 @@ def evaluate(options: argparse.Namespace) -> int:
     return int(len(runs) < len(options.model))
 
 
-def _eval_spec(options: argparse.Namespace, model: str) -> EvalSpec:
+def _eval_spec(options: argparse.Namespace, model: str, settings: Sequence[str]) -> EvalSpec:
     from harness.spec import EvalSpec
+    from runners.settings import RunnerConfig
 
+    chosen = {"endpoint": {"base_url": options.base_url}}
     return EvalSpec(
+        runner=specs.parse(RunnerConfig, chosen, settings, where="--set runner"),
         model=model,
         task=options.task or _trained_on(model),
         split=options.split,
@@ -59,6 +63,12 @@ def _eval_spec(options: argparse.Namespace, model: str) -> EvalSpec:
         seed=options.seed,
         max_new_tokens=options.max_new_tokens,
     )
+
+
+def _divided(overrides: Sequence[str], prefix: str) -> tuple[list[str], list[str]]:
+    """The overrides that begin with ``prefix``, without it, and the others."""
+    mine = [one.removeprefix(prefix) for one in overrides if one.startswith(prefix)]
+    return mine, [one for one in overrides if not one.startswith(prefix)]
 
 
 def _trained_on(model: str) -> str:
@@ -92,9 +102,8 @@ def train(options: argparse.Namespace) -> int:
         "sample_seed": options.sample_seed,
         options.method: {"seed": options.seed},
     }
-    prefix = "train."
-    mine = [f"{options.method}.{one[len(prefix) :]}" for one in options.overrides if one.startswith(prefix)]
-    rest = [one for one in options.overrides if not one.startswith(prefix)]
+    settings, rest = _divided(options.overrides, "train.")
+    mine = [f"{options.method}.{one}" for one in settings]
     spec = specs.parse(TrainSpec, chosen, mine, where="--set train")
     runs = train_model(spec, rest, Path(options.out), options.workers, evaluated=not options.no_eval)
     if runs:

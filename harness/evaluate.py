@@ -7,6 +7,8 @@ goes on where it stopped: the same spec on the same task and model has the same 
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -28,6 +30,8 @@ from tasks.types import Sample
 
 CHUNK = 128
 """Answers judged at a time: enough to fill the sandbox, few enough to be kept often."""
+CHUNK_SECONDS = 5.0
+"""A slow runner's answers are judged and kept at least as often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ def evaluate_model(spec: EvalSpec, overrides: Sequence[str], workers: int, fresh
     from runners.open import open_runner
 
     task = Task.named(spec.task, overrides)
-    with closing(open_runner(spec.model)) as runner, Grader(task.spec.scoring, workers) as grader:
+    runner = open_runner(spec.model, spec.runner)
+    with closing(runner), Grader(task.spec.scoring, workers) as grader:
         return evaluate(Evaluation(spec, task, runner, grader, model_path(spec.model)), fresh)
 
 
@@ -87,7 +92,10 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
             for records in _judged(evaluation, asked):
                 handle.append(records)
                 report(len({record.sample_id for record in records}), tally.add(records))
-        if any(record.finish == "error" for record in handle.done.values()):
+        failed = [record for record in handle.done.values() if record.finish == "error"]
+        if failed:
+            one = failed[0]
+            print(f"{len(failed)} answers failed; question {one.sample_id}: {one.detail}", file=sys.stderr)
             return handle.run
         return handle.finish(summary(list(handle.done.values())))
 
@@ -134,17 +142,26 @@ def _describe(evaluation: Evaluation) -> Run:
 
 
 def _judged(evaluation: Evaluation, samples: Sequence[Sample]) -> Iterator[list[Record]]:
-    """Records in chunks; one thread hands a chunk to the sandbox while the runner draws the next."""
+    """Records in chunks; one thread hands a chunk to the sandbox while the runner draws the next.
+
+    Where the runner fails or Ctrl-C comes, what was drawn before is still judged.
+    """
     requests = [Request(sample, evaluation.task.messages(sample)) for sample in samples]
     drawn = evaluation.runner.generate(requests, evaluation.sampling)
     waiting: list[Future[list[Record]]] = []
+    stopped: BaseException | None = None
     with ThreadPoolExecutor(max_workers=1) as thread:
-        for chunk in _chunks(requests, drawn):
-            waiting.append(thread.submit(_records, evaluation, chunk))
-            while waiting and waiting[0].done():
-                yield waiting.pop(0).result()
+        try:
+            for chunk in _chunks(requests, drawn):
+                waiting.append(thread.submit(_records, evaluation, chunk))
+                while waiting and waiting[0].done():
+                    yield waiting.pop(0).result()
+        except (Exception, KeyboardInterrupt) as error:
+            stopped = error
         for future in waiting:
             yield future.result()
+    if stopped:
+        raise stopped
 
 
 Drawn = tuple[Request, int, Completion]
@@ -154,13 +171,20 @@ def _chunks(
     requests: Sequence[Request], drawn: Iterable[tuple[int, list[Completion]]]
 ) -> Iterator[list[Drawn]]:
     chunk: list[Drawn] = []
-    for index, completions in drawn:
-        chunk += [(requests[index], number, one) for number, one in enumerate(completions)]
-        if len(chunk) >= CHUNK:
-            yield chunk
-            chunk = []
+    began = time.monotonic()
+    stopped: BaseException | None = None
+    try:
+        for index, completions in drawn:
+            chunk += [(requests[index], number, one) for number, one in enumerate(completions)]
+            if len(chunk) >= CHUNK or time.monotonic() - began > CHUNK_SECONDS:
+                yield chunk
+                chunk, began = [], time.monotonic()
+    except (Exception, KeyboardInterrupt) as error:
+        stopped = error
     if chunk:
         yield chunk
+    if stopped:
+        raise stopped
 
 
 def _records(evaluation: Evaluation, chunk: Sequence[Drawn]) -> list[Record]:
@@ -212,6 +236,7 @@ def _record(metric: str, drawn: Drawn, grade: Grade) -> Record:
         seconds=completion.seconds,
         finish=completion.finish,
         logprob=completion.logprob,
+        cost=completion.cost,
     )
 
 

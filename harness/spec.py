@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from runners.config import GrpoConfig, SftConfig
+from runners.settings import RunnerConfig
 from tasks.spec import Spec
 
 
@@ -27,10 +28,12 @@ class EvalSpec(Spec):
     seed: int = 0
     max_new_tokens: int = Field(0, ge=0)
     """0: what the task says."""
+    runner: RunnerConfig = RunnerConfig()
 
     def digest(self, task_digest: str, model_digest: str) -> str:
         """Names the run: the same digest goes on where it was stopped, another starts anew."""
-        return _digest(self.model_dump(mode="json"), task_digest, model_digest)
+        asked = self.model_dump(mode="json", exclude={"runner"})
+        return _digest(asked, self.runner.identity(), task_digest, model_digest)
 
 
 class TrainSpec(Spec):
