@@ -63,7 +63,7 @@ def evaluate_model(spec: EvalSpec, overrides: Sequence[str], workers: int, fresh
 
     task = Task.named(spec.task, overrides)
     runner = open_runner(spec.model, spec.runner)
-    with closing(runner), Grader(task.spec.scoring, workers) as grader:
+    with closing(runner), Grader(task.spec.scoring, workers, digests=spec.samples > 1) as grader:
         return evaluate(Evaluation(spec, task, runner, grader, model_path(spec.model)), fresh)
 
 
@@ -237,6 +237,7 @@ def _record(metric: str, drawn: Drawn, grade: Grade) -> Record:
         finish=completion.finish,
         logprob=completion.logprob,
         cost=completion.cost,
+        result=attempt.result,
     )
 
 

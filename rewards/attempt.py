@@ -23,6 +23,8 @@ class Rules:
     instances: int = 1
     """Strict mode asks for agreement on this many instances."""
     structure: bool = True
+    digests: bool = False
+    """Note a digest of what the query returned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,15 @@ class Grader:
     """Grades answers by one scoring spec. Workers start on first use; use as a context manager, or ``close``.
 
     ``workers`` 0: one for each CPU. ``structure`` False leaves out the comparison of syntax trees, for
-    callers that only want verdicts. Raises SpecError where the spec's reward cannot be made.
+    callers that only want verdicts. ``digests`` notes in each attempt what was returned, for votes. Raises
+    SpecError where the spec's reward cannot be made.
     """
 
-    def __init__(self, scoring: ScoringSpec, workers: int = 0, structure: bool = True) -> None:
+    def __init__(
+        self, scoring: ScoringSpec, workers: int = 0, structure: bool = True, digests: bool = False
+    ) -> None:
         modes = tuple(dict.fromkeys((*scoring.modes, scoring.metric)))
-        self._rules = Rules(modes, scoring.metric, scoring.instances, structure)
+        self._rules = Rules(modes, scoring.metric, scoring.instances, structure, digests)
         self._scorers = {name: make(scoring.metric) for name, make in SCORERS.items()}
         self._scorers["reward"] = reward(scoring)
         self._sandbox = Sandbox(workers, scoring.limits())

@@ -14,6 +14,7 @@ from typing import Any
 
 from rewards import bird, spider
 from rewards.attempt import Job
+from rewards.ballot import result_digest
 from rewards.compare import Groups, difference, first_out_of_order, strict
 from rewards.order import order_of, tie_groups
 from rewards.structure import likeness
@@ -131,6 +132,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "seconds": answer.seconds,
         "steps": answer.steps,
         "gold_steps": gold.steps,
+        "result": result_digest(answer.rows) if rules.digests and answer.ok else "",
     }
 
 

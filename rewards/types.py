@@ -68,6 +68,8 @@ class Attempt:
     seconds: float = 0.0
     steps: int = 0
     gold_steps: int = 0
+    result: str = ""
+    """Digest of the rows that the answer returned, where the grader was asked for it."""
 
     @property
     def scored(self) -> bool:

@@ -13,6 +13,7 @@ from leaderboards.samples import by_question, majority, measure
 from leaderboards.statistics import best_of_k
 from leaderboards.summary import summary
 from leaderboards.types import Record
+from rewards.ballot import result_digest
 
 NOTHING: dict[str, dict[str, float]] = {"pass": {}, "best": {}, "majority": {}}
 
@@ -113,3 +114,36 @@ def test_best_of_k_is_the_mean_over_all_subsets(answers: list[tuple[int, float]]
 def test_best_of_k_refuses_what_has_no_meaning(k: int) -> None:
     with pytest.raises(ValueError, match=f"the best of {k} of 1"):
         best_of_k([(1.0, 1.0)], k)
+
+
+SAME = [
+    ("row order", [(1, "a"), (2, "b")], [(2, "b"), (1, "a")]),
+    ("column order", [(1, "a"), (2, "b")], [("a", 1), ("b", 2)]),
+    ("whole floats", [(1,)], [(1.0,)]),
+    ("noise", [(0.1 + 0.2,)], [(0.3,)]),
+    ("large numbers", [(10**15,)], [(1e15,)]),
+]
+DIFFERENT = [
+    ("a row twice", [(1,)], [(1,), (1,)]),
+    ("no rows", [(1,)], []),
+    ("NULL and empty text", [(None,)], [("",)]),
+    ("text and number", [("1",)], [(1,)]),
+    ("text and blob", [("a",)], [(b"a",)]),
+    ("rows mixed", [(1, 2), (3, 4)], [(1, 4), (3, 2)]),
+    ("numbers", [(0.3,)], [(0.31,)]),
+    ("NaN", [(float("nan"),)], [(None,)]),
+]
+
+
+@pytest.mark.parametrize(("what", "one", "two"), SAME, ids=[what for what, _, _ in SAME])
+def test_results_that_are_one_vote(what: str, one: Any, two: Any) -> None:
+    assert result_digest(one) == result_digest(two)
+
+
+@pytest.mark.parametrize(("what", "one", "two"), DIFFERENT, ids=[what for what, _, _ in DIFFERENT])
+def test_results_that_are_two_votes(what: str, one: Any, two: Any) -> None:
+    assert result_digest(one) != result_digest(two)
+
+
+def test_results_of_surrogates_and_infinities_have_a_digest() -> None:
+    assert len(result_digest([("\ud800", float("inf"), b"\xff")])) == 16
