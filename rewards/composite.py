@@ -45,16 +45,18 @@ class Gated:
     most: float = 0.3
 
     def __call__(self, attempt: Attempt) -> Score:
+        if is_correct(attempt, self.metric):
+            return paid(attempt, self.metric, 1.0, {"correct": 1.0})
         clauses = attempt.clauses
+        share = self.most * clauses.get("tables", 0.0)
         parts = {
-            "parses": 0.1 * attempt.parses,
-            "executes": 0.2 * attempt.executes,
-            "columns": 0.2 * clauses.get("columns", 0.0),
-            "structure": 0.3 * clauses.get("overall", 0.0),
-            "rows": 0.2 * attempt.row_overlap,
+            "parses": share * 0.1 * attempt.parses,
+            "executes": share * 0.2 * attempt.executes,
+            "columns": share * 0.2 * clauses.get("columns", 0.0),
+            "structure": share * 0.3 * clauses.get("overall", 0.0),
+            "rows": share * 0.2 * attempt.row_overlap,
         }
-        credit = self.most * clauses.get("tables", 0.0) * sum(parts.values())
-        return paid(attempt, self.metric, 1.0 if is_correct(attempt, self.metric) else credit, parts)
+        return paid(attempt, self.metric, sum(parts.values()), parts)
 
 
 CLASSIC_OUTCOMES: Mapping[Reason, float] = {

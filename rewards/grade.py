@@ -20,9 +20,9 @@ SCORER_VERSION = "1"
 class Grader:
     """Grades answers by one scoring spec. Workers start on first use; use as a context manager, or ``close``.
 
-    ``workers`` 0: one for each CPU. ``structure`` False leaves out the comparison of syntax trees, for
-    callers that only want verdicts. ``digests`` notes in each attempt what was returned, for votes. Raises
-    SpecError where the spec's reward cannot be made.
+    ``workers`` 0: one for each CPU. ``structure`` False leaves out the comparison of syntax trees, and with
+    it the scores ``structure`` and ``reward``, for callers that only want verdicts. ``digests`` notes in each
+    attempt what was returned, for votes. Raises SpecError where the spec's reward cannot be made.
     """
 
     def __init__(
@@ -32,6 +32,8 @@ class Grader:
         self._rules = Rules(modes, scoring.metric, scoring.instances, structure, digests)
         self._scorers = {name: make(scoring.metric) for name, make in SCORERS.items()}
         self._scorers["reward"] = reward(scoring)
+        if not structure:
+            del self._scorers["structure"], self._scorers["reward"]
         self._sandbox = Sandbox(workers, scoring.limits())
         self._seconds: dict[tuple[str, tuple[str, ...]], float] = {}
         """Longest execution seen for a question: slow questions start first."""
