@@ -58,7 +58,9 @@ def _eval(verbs: Verbs) -> None:
     verb.add_argument("--base-url", metavar="URL", default="", help="of the server that openai: asks")
     verb.add_argument("--task", help="a shipped task or a YAML file; default: what the model was trained on")
     verb.add_argument("--samples", type=_positive, default=1, metavar="N", help="answers a question")
-    verb.add_argument("--temperature", type=float, default=0.0, help="0 is greedy")
+    verb.add_argument(
+        "--temperature", type=_numbers, default=[0.0], metavar="T[,T]", help="0 is greedy; each is a run"
+    )
     verb.add_argument("--seed", type=int, default=0, help="of sampling")
     verb.add_argument("--max-new-tokens", type=_positive, default=0, help="default: what the task says")
     verb.add_argument("--out", metavar="DIR", help="also write records.parquet and scores.json there")
@@ -157,6 +159,13 @@ def _positive(text: str) -> int:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
+
+
+def _numbers(text: str) -> list[float]:
+    values = [float(part) for part in text.split(",")]
+    if not all(0 <= value < float("inf") for value in values):
+        raise argparse.ArgumentTypeError(f"{text} is not a list of numbers from 0 on")
+    return values
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,13 @@ def evaluate(options: argparse.Namespace) -> int:
 
     runs: list[Run] = []
     settings, overrides = _divided(options.overrides, "runner.")
-    for model in options.model:
-        spec = _eval_spec(options, model, settings)
+    asked = list(product(options.model, options.temperature))
+    for model, temperature in asked:
+        spec = _eval_spec(options, model, temperature, settings)
         try:
             run = evaluate_model(spec, overrides, options.workers, options.fresh)
         except HarnessError as error:
-            if len(options.model) == 1:
+            if len(asked) == 1:
                 raise
             print(f"harness eval: {model}: {error}", file=sys.stderr)
             continue
@@ -43,10 +45,12 @@ def evaluate(options: argparse.Namespace) -> int:
         _copy_run(run.id, Path(options.out) / (run.id if len(runs) > 1 else ""))
     if runs:
         screens.emit(board.board([run.id for run in runs]), options.json)
-    return int(len(runs) < len(options.model))
+    return int(len(runs) < len(asked))
 
 
-def _eval_spec(options: argparse.Namespace, model: str, settings: Sequence[str]) -> EvalSpec:
+def _eval_spec(
+    options: argparse.Namespace, model: str, temperature: float, settings: Sequence[str]
+) -> EvalSpec:
     from harness.spec import EvalSpec
     from runners.settings import RunnerConfig
 
@@ -59,7 +63,7 @@ def _eval_spec(options: argparse.Namespace, model: str, settings: Sequence[str])
         limit=options.limit,
         sample_seed=options.sample_seed,
         samples=options.samples,
-        temperature=options.temperature,
+        temperature=temperature,
         seed=options.seed,
         max_new_tokens=options.max_new_tokens,
     )
