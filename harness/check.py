@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,12 @@ from harness.progress import bar
 from rewards.grade import Grader
 from rewards.types import Answer, Attempt
 from tasks.task import Task
-from tasks.types import Sample
+from tasks.types import Message, Sample
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+TokenCounter = Callable[[Sequence[Message]], int]
 SLOW = 1.0
 """Seconds after which a gold counts as slow."""
 CHUNK = 256
@@ -50,7 +52,7 @@ class SplitCheck:
     shared_pairs: int
     """Of those, the ones with the same gold."""
     longest_prompt: int
-    """Tokens."""
+    """Tokens; 0: not counted."""
     over_budget: int
     broken: tuple[Broken, ...]
 
@@ -115,13 +117,15 @@ def check_task(
     return TaskCheck(task.name, task.digest, task.spec.prompt.max_tokens, tuple(checks), tuple(clean))
 
 
-def _token_counter(name: str | None) -> Any:
-    """Counts the tokens of messages with a model's tokenizer."""
+def _token_counter(name: str | None) -> TokenCounter | None:
+    """Counts tokens with a model's tokenizer; None where none was named and none can be loaded."""
+    if name is None and find_spec("transformers") is None:
+        return None
     from runners.models import load_tokenizer, resolve
 
     tokenizer = load_tokenizer(resolve(name or "nano"))
 
-    def count(messages: Sequence[Any]) -> int:
+    def count(messages: Sequence[Message]) -> int:
         text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
         return len(tokenizer(text, add_special_tokens=False).input_ids)
 
@@ -148,13 +152,13 @@ def _check_split(
     samples: Sequence[Sample],
     attempts: Sequence[Sequence[Attempt]],
     train: Sequence[Sample],
-    count: Any,
+    count: TokenCounter | None,
 ) -> SplitCheck:
     first = [group[0] for group in attempts]
     asked = Counter((sample.database, sample.question.strip().lower()) for sample in samples)
     trained = {(s.database, s.question.strip().lower()): s.gold for s in train}
     shared = [sample for sample in samples if (sample.database, sample.question.strip().lower()) in trained]
-    lengths = [count(task.messages(sample)) for sample in samples]
+    lengths = [count(task.messages(sample)) for sample in samples] if count else []
     budget = task.spec.prompt.max_tokens
     modes = [mode.value for mode in task.spec.scoring.modes]
     return SplitCheck(
@@ -168,7 +172,7 @@ def _check_split(
         duplicates=sum(number - 1 for number in asked.values()),
         shared_questions=len(shared),
         shared_pairs=sum(trained[s.database, s.question.strip().lower()] == s.gold for s in shared),
-        longest_prompt=max(lengths),
+        longest_prompt=max(lengths, default=0),
         over_budget=sum(length > budget for length in lengths) if budget else 0,
         broken=tuple(
             found

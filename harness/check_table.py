@@ -46,7 +46,7 @@ def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
         "asked twice": str(split.duplicates),
         "questions shared with train": str(split.shared_questions),
         "(question, gold) shared with train": str(split.shared_pairs),
-        "longest prompt, tokens": str(split.longest_prompt),
+        "longest prompt, tokens": str(split.longest_prompt or "not counted"),
         f"prompts over {budget} tokens" if budget else "prompts over budget": str(split.over_budget),
     }
 
