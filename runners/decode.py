@@ -36,7 +36,7 @@ class Drawn:
     """
 
     tokens: list[int]
-    logprob: float
+    logprob: float | None
     finish: Finish
     seconds: float = 0.0
 

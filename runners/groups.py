@@ -19,6 +19,7 @@ class GroupTrainer(GRPOTrainer):
     """The data loader only counts passes: what a step asks is chosen when its answers are drawn."""
 
     args: GRPOConfig
+    model: Any
     _buffered_inputs: Any
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) ->
     from trl.trainer.grpo_config import GRPOConfig
 
     from runners.groups import GroupTrainer
+    from runners.probe import refusal
     from runners.shared import SharedPrefixTrainer
 
     config = rewards.config
@@ -99,5 +101,8 @@ def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) ->
         epsilon_high=config.epsilon_high,
         mask_truncated_completions=config.mask_truncated,
     )
-    kind = SharedPrefixTrainer if config.shared_prefix else GroupTrainer
+    why_not = refusal(policy) if config.shared_prefix else ""
+    if why_not:
+        warnings.warn(f"every copy of a prompt is computed: {why_not}", stacklevel=2)
+    kind = SharedPrefixTrainer if config.shared_prefix and not why_not else GroupTrainer
     return kind(policy, arguments, tokenizer, rewards, chooser, training.adapters(config.lora))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from runners.decode import Drawing, Drawn, draw
+from runners.probe import refusal
+from runners.separate import draw_separately
 from runners.types import Completion, Request, Sampling
 
 
@@ -17,6 +20,10 @@ class HfRunner:
         self.model, self.tokenizer = model, tokenizer
         self.name = name or model.config._name_or_path
         self.batch_tokens = batch_tokens
+        why_not = refusal(model)
+        self._draw = draw_separately if why_not else draw
+        if why_not:
+            warnings.warn(f"{self.name}: prompts are computed one by one: {why_not}", stacklevel=2)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
@@ -35,8 +42,8 @@ class HfRunner:
             yield index, [Completion("", len(prompt), finish="error", error=why)] * sampling.n
         seeds = [zlib.crc32(f"{sampling.seed} {requests[i].sample.id}".encode()) for i in asked]
         how = drawing(self.model, self.tokenizer, sampling)
-        drawn = draw(self.model, [prompts[i] for i in asked], seeds, sampling.n, how, self.batch_tokens)
-        for number, answers in drawn:
+        asking = [prompts[i] for i in asked]
+        for number, answers in self._draw(self.model, asking, seeds, sampling.n, how, self.batch_tokens):
             index = asked[number]
             yield index, [self._completion(len(prompts[index]), one, sampling) for one in answers]
 

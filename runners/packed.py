@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from trl.kernels import ChunkedLogProbFunction
 
-from runners.prefix import HIDDEN, TRUNK, visible
+from runners.prefix import HIDDEN, TRUNK, additive, visible
 
 NO_LABEL = -100
 VOCABULARY_TILE = 32_768
@@ -33,13 +33,13 @@ class Packed:
     owner: Tensor
     labels: Tensor
 
-    def inputs(self) -> dict[str, Tensor]:
-        """What the model's forward takes, with the packed head added."""
+    def inputs(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """What the forward of a model of this dtype takes, with the packed head added."""
         seen = visible(self.owner, self.place, self.owner, self.place)
         return {
             "input_ids": self.tokens,
             "position_ids": self.place,
-            "attention_mask": seen,
+            "attention_mask": additive(seen, dtype),
             "packed_labels": self.labels,
         }
 

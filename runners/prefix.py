@@ -87,6 +87,13 @@ def visible(slot_owner: Tensor, slot_place: Tensor, owner: Tensor, place: Tensor
     return seen[:, None]
 
 
+def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """The mask as attention adds it: made once here, a boolean one is converted in every layer."""
+    if torch.is_autocast_enabled(seen.device.type):
+        dtype = torch.get_autocast_dtype(seen.device.type)
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, -torch.inf)
+
+
 class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
     """A cache layer with room to grow, so that a step writes its own keys and copies no others."""
 
@@ -140,7 +147,7 @@ class Forest:
         output = self.model(
             input_ids=tokens,
             position_ids=place,
-            attention_mask=seen,
+            attention_mask=additive(seen, self.model.dtype),
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=keep,

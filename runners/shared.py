@@ -38,7 +38,8 @@ class SharedPrefixTrainer(GroupTrainer):
         place = f"{self.args.seed} {self.state.global_step} {self.accelerator.process_index}"
         seeds = [zlib.crc32(f"{place} {index}".encode()) for index in range(len(prompts))]
         model = self.accelerator.unwrap_model(self.model)
-        drawn = dict(draw(model, prompts, seeds, group, how))
+        with self.accelerator.autocast():
+            drawn = dict(draw(model, prompts, seeds, group, how))
         return [answer.tokens for index in range(len(prompts)) for answer in drawn[index]], None
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
@@ -78,7 +79,7 @@ class SharedPrefixTrainer(GroupTrainer):
                 parts.append(nothing.expand(2, len(ids), logits_to_keep))
                 continue
             with self.accelerator.autocast():
-                logprobs, entropies = model(**packed.inputs())
+                logprobs, entropies = model(**packed.inputs(self.model.dtype))
             labelled = mask[:, -logits_to_keep:].bool()
             empty = logprobs.new_zeros(labelled.shape)
             parts.append(torch.stack([empty.masked_scatter(labelled, one) for one in (logprobs, entropies)]))
