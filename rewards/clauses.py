@@ -178,7 +178,10 @@ class _Reader:
                 direction = "desc" if ordered.args.get("desc") else "asc"
                 self.found["ordering"][f"{self._term(ordered.this, scope, node)} {direction}"] += 1
         for kind in ("limit", "offset"):
-            if clause := node.args.get(kind):
+            clause = node.args.get(kind)
+            if isinstance(clause, exp.Fetch):
+                self.found["limit"][f"{kind} {self._composed(clause, scope)}"] += 1
+            elif clause:
                 self.found["limit"][f"{kind} {self._text(clause.expression, scope)}"] += 1
 
     def _term(self, term: exp.Expr, scope: _Scope, node: exp.Expr) -> str:

@@ -23,7 +23,7 @@ from tasks.databases.statements import split
 from tasks.types import Cell, Row
 
 _DISTINCT = re.compile(
-    r"""(?P<kept>'(?:''|[^'])*'|"(?:""|[^"])*"|`[^`]*`|--[^\n]*|/\*.*?\*/)|\bdistinct\b""",
+    r"""(?P<kept>'(?:''|[^'])*'|"(?:""|[^"])*"|`[^`]*`|--[^\n]*|/\*.*?(?:\*/|\Z))|\bdistinct\b""",
     re.IGNORECASE | re.DOTALL,
 )
 _CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECASE)
