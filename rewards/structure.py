@@ -48,7 +48,7 @@ def features(sql: str, dialect: str) -> Features | None:
         return None
     try:
         return read(tree)
-    except RecursionError:
+    except Exception:  # no text of a model's may stop a run; what cannot be read earns nothing
         return None
 
 

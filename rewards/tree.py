@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 LENGTH = 10_000
 """Longest SQL that is parsed, in characters."""
@@ -27,7 +26,7 @@ def parse(sql: str, dialect: str) -> exp.Query | None:
         return None
     try:
         tree = sqlglot.parse_one(sql, read=dialect)
-    except (SqlglotError, RecursionError, ValueError):
+    except Exception:  # sqlglot's own errors, and its bugs on text that is no SQL
         return None
     return tree if isinstance(tree, exp.Query) else None
 
