@@ -21,11 +21,11 @@ from typing import Any, cast
 
 import duckdb
 
+from tasks.databases.statements import unreadable
 from tasks.errors import DataError
 from tasks.types import Cell, Database, Limits, Outcome, Row, Status
 
-SQL_LENGTH = 1_000_000
-_FETCH = 256
+_FETCH = 64
 _PLAIN = frozenset({type(None), int, float, str, bytes})
 _OPTIONS = {
     "enable_external_access": "false",
@@ -48,10 +48,8 @@ class Session:
 
     def run(self, sql: str) -> Outcome:
         """Execute one statement. Never raises: whatever goes wrong is the outcome's status and message."""
-        if len(sql) > SQL_LENGTH:
-            return Outcome(Status.SYNTAX_ERROR, message=f"{len(sql)} characters of SQL, over {SQL_LENGTH}")
-        if "\0" in sql:
-            return Outcome(Status.SYNTAX_ERROR, message="the SQL holds a NUL character")
+        if why := unreadable(sql):
+            return Outcome(Status.SYNTAX_ERROR, message=why)
         start = time.perf_counter()
         columns: tuple[str, ...] = ()
         rows: list[Row] = []
@@ -132,7 +130,7 @@ def _explain(error: Exception) -> tuple[Status, str]:
 
 
 def _line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (str(error) or type(error).__name__).splitlines()[0][:500]
 
 
 def plain(cell: Any) -> Cell:

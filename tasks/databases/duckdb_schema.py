@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from tasks.databases.duckdb import connect, plain
+from tasks.databases.statements import quote
 from tasks.errors import DataError
 from tasks.types import Column, Database, ForeignKey, Schema, Table
 
@@ -42,8 +43,7 @@ def _table(connection: duckdb.DuckDBPyConnection, name: str, ddl: str, rows: int
         if kind == "FOREIGN KEY"
         for column, other_column in zip(names, others, strict=True)
     )
-    quoted = '"' + name.replace('"', '""') + '"'
-    first = connection.execute(f"SELECT * FROM {quoted} LIMIT {rows}").fetchall()
+    first = connection.execute(f"SELECT * FROM {quote(name)} LIMIT {rows}").fetchall()
     return Table(
         name,
         tuple(Column(column, kind, column in primary, strict) for column, kind, strict in columns),

@@ -15,6 +15,7 @@ from tasks.types import Database, Limits, Outcome, Status
 
 SESSIONS = {"sqlite": "tasks.databases.sqlite:Session", "duckdb": "tasks.databases.duckdb:Session"}
 """Engine -> the class that opens it."""
+NO_JOB = -1
 MOST_OPEN = 64
 MOST_WEIGHT = 64 * 2**20
 """Open sessions in one worker, and the bytes they may hold together."""
@@ -48,6 +49,7 @@ class Heartbeat:
 
     def __init__(self, file: int = -1) -> None:
         self._memory = mmap.mmap(file, mmap.PAGESIZE)
+        self.job(NO_JOB)
 
     def job(self, index: int) -> None:
         """A new job begins."""

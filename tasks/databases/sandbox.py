@@ -33,6 +33,8 @@ _STRIKES = 2
 """Deaths in the same query after which that query is to blame."""
 _JOB_STRIKES = 4
 """Deaths in the same job, outside any query, after which the job is given up."""
+_STILLBORN = 100
+"""Deaths in a row, each before a first job, after which there must be something wrong with this machine."""
 _KILLED = "the worker was killed (out of memory?) twice while this ran"
 _CRASHED = "the worker crashed twice while this ran"
 
@@ -49,6 +51,7 @@ class Sandbox:
         self._pool: list[Worker] = []
         self._deadly: dict[bytes, tuple[str, str]] = {}
         self._strikes: dict[bytes, int] = {}
+        self._stillborn = 0
         self._turn = threading.Lock()
 
     def __enter__(self) -> Sandbox:
@@ -111,6 +114,7 @@ class Sandbox:
         except Gone:
             yield from self._bury(worker, batch)
             return
+        self._stillborn = 0
         for state, text, results in frames:
             for index, result in results:
                 if index in worker.indices:
@@ -138,7 +142,11 @@ class Sandbox:
                 killed = died_of == signal.SIGKILL
                 status = Status.MEMORY if killed else Status.EXECUTION_ERROR
                 self._deadly[digest] = (status.value, _KILLED if killed else _CRASHED)
-        elif job in unfinished and batch.strike(job) >= _JOB_STRIKES:
+        elif job not in unfinished:
+            self._stillborn += 1
+            if self._stillborn >= _STILLBORN:
+                raise RuntimeError(f"workers die before their first job (the last by signal {died_of})")
+        elif batch.strike(job) >= _JOB_STRIKES:
             del unfinished[job]
             batch.left -= 1
             lost.append((job, None))

@@ -12,7 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tasks.databases import sqlite
+from tasks.databases.sqlite_open import open_trusted
+from tasks.databases.statements import quote
 from tasks.errors import DataError
 from tasks.types import Column, Database, ForeignKey, Row, Schema, Table
 
@@ -76,7 +77,7 @@ def _describe(database: Database, rows: int, _: tuple[int, int]) -> Schema:
         from tasks.databases.duckdb_schema import describe_duckdb
 
         return describe_duckdb(database, rows)
-    connection = sqlite.open_trusted(database)
+    connection = open_trusted(database)
     try:
         return Schema(tuple(_tables(connection, rows)))
     except sqlite3.Error as error:
@@ -97,7 +98,7 @@ def _tables(connection: sqlite3.Connection, rows: int) -> Iterator[Table]:
     columns = {name.lower(): _columns(connection, name) for name, _ in found}
     names = {name.lower(): name for name, _ in found}
     for name, ddl in found:
-        keys = tuple(_foreign_keys(connection, name, names, columns))
+        keys = tuple(_foreign_keys(connection, name, names))
         yield Table(name, columns[name.lower()], keys, ddl or "", _rows(connection, name, rows))
 
 
@@ -112,10 +113,7 @@ def _columns(connection: sqlite3.Connection, table: str) -> tuple[Column, ...]:
 
 
 def _foreign_keys(
-    connection: sqlite3.Connection,
-    table: str,
-    names: Mapping[str, str],
-    columns: Mapping[str, tuple[Column, ...]],
+    connection: sqlite3.Connection, table: str, names: Mapping[str, str]
 ) -> Iterator[ForeignKey]:
     """In the order of their declaration; ``REFERENCES t`` without a column means t's primary key."""
     found = connection.execute(f"PRAGMA foreign_key_list({quote(table)})").fetchall()
@@ -123,22 +121,21 @@ def _foreign_keys(
         name = names.get(other.lower())
         if name is None:
             continue
-        if other_column is None:
-            keys = [each.name for each in columns[other.lower()] if each.primary_key]
-            other_column = keys[place] if place < len(keys) else None
-        if other_column is not None:
-            yield ForeignKey(column, name, other_column)
+        target = other_column or _primary_key(connection, name).get(place + 1)
+        if target is not None:
+            yield ForeignKey(column, name, target)
+
+
+def _primary_key(connection: sqlite3.Connection, table: str) -> dict[int, str]:
+    """Place in the primary key, from 1 -> column."""
+    found = connection.execute(f"PRAGMA table_info({quote(table)})").fetchall()
+    return {place: name for _, name, _, _, _, place in found if place}
 
 
 def _rows(connection: sqlite3.Connection, table: str, rows: int) -> tuple[Row, ...]:
     if not rows:
         return ()
     return tuple(connection.execute(f"SELECT * FROM {quote(table)} LIMIT {rows}").fetchall())
-
-
-def quote(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _text_columns(schema: Schema) -> Iterator[tuple[str, str]]:
@@ -174,7 +171,7 @@ def _distinct(
 
         connection = duckdb.connect(database, 0, 2**30)
     else:
-        connection = sqlite.open_trusted(database)
+        connection = open_trusted(database)
     try:
         for table, column in columns:
             scanned = f"SELECT {quote(column)} AS v FROM {quote(table)} LIMIT {_SCANNED}"

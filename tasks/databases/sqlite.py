@@ -18,34 +18,15 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from pathlib import Path
 
-from tasks.databases.statements import first_word, split
+from tasks.databases.sqlite_open import DANGEROUS, harden, open_instance, readable
+from tasks.databases.statements import first_word, split, unreadable
 from tasks.errors import DataError
 from tasks.types import Database, Limits, Outcome, Row, Status
 
 TICK = 1000
 """Virtual-machine instructions between two looks at the budget: the unit of ``Outcome.steps``."""
-SQL_LENGTH = 1_000_000
-_FETCH = 256
-_BOUNDS = {
-    sqlite3.SQLITE_LIMIT_SQL_LENGTH: SQL_LENGTH * 4,
-    sqlite3.SQLITE_LIMIT_COLUMN: 2000,
-    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 1000,
-    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 500,
-    sqlite3.SQLITE_LIMIT_VDBE_OP: 5_000_000,
-    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 127,
-    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
-    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
-    sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 100,
-    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
-    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
-}
-_CATALOGUE = frozenset({"sqlite_master", "sqlite_schema", "sqlite_sequence", "json_each", "json_tree"})
-_DANGEROUS = re.compile(
-    "load_extension|fts3_tokenizer|fts5|optimize|rtreecheck|sqlite_log|readfile|writefile|edit|eval",
-    re.IGNORECASE,
-)
+_FETCH = 64
 _READERS = frozenset({"SELECT", "WITH", "VALUES"})
 _COMMANDS = re.compile(
     "ALTER|ANALYZE|ATTACH|BEGIN|COMMIT|CREATE|DELETE|DETACH|DROP|END|EXPLAIN|INSERT|PRAGMA|REINDEX|RELEASE"
@@ -68,6 +49,14 @@ _OURS = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
+_ACTIONS = {
+    sqlite3.SQLITE_READ: "reading",
+    sqlite3.SQLITE_FUNCTION: "function",
+    sqlite3.SQLITE_PRAGMA: "PRAGMA",
+    sqlite3.SQLITE_INSERT: "INSERT",
+    sqlite3.SQLITE_UPDATE: "UPDATE",
+    sqlite3.SQLITE_DELETE: "DELETE",
+}
 
 
 class Session:
@@ -79,20 +68,23 @@ class Session:
         self._denied = ""
         self._ticks = 0
         self._deadline = 0.0
-        if database.instances:
-            path = database.instances[instance]
-            self._connection = open_file(path)
-            self.weight = min(path.stat().st_size, 2 * 2**20)
-        else:
-            self._connection = _build(database)
-            self.weight = 2**20
-        self._tables = _names(self._connection, database)
-        self._harden()
+        self._connection = open_instance(database, instance)
+        try:
+            pages, size = [
+                self._connection.execute(f"PRAGMA page_{what}").fetchone()[0] for what in ("count", "size")
+            ]
+            self.weight = min(pages * size, 2 * 2**20)
+            self._tables = readable(self._connection)
+            harden(self._connection, limits)
+        except sqlite3.Error as error:
+            raise DataError(f"database {database.id}: {error}") from None
+        self._connection.set_progress_handler(self._tick, TICK)
+        self._connection.set_authorizer(self._authorize)
 
     def run(self, sql: str) -> Outcome:
         """Execute one statement. Never raises: whatever goes wrong is the outcome's status and message."""
-        if len(sql) > SQL_LENGTH:
-            return Outcome(Status.SYNTAX_ERROR, message=f"{len(sql)} characters of SQL, over {SQL_LENGTH}")
+        if why := unreadable(sql):
+            return Outcome(Status.SYNTAX_ERROR, message=why)
         statements = split(sql)
         if not statements:
             return Outcome(Status.NO_SQL)
@@ -129,7 +121,7 @@ class Session:
         finally:
             cursor.close()
         seconds = time.perf_counter() - start
-        return Outcome(status, columns, tuple(rows), message, seconds, self._ticks * TICK)
+        return Outcome(status, columns, tuple(rows), message[:500], seconds, self._ticks * TICK)
 
     def _fetch(self, cursor: sqlite3.Cursor) -> tuple[Status, tuple[str, ...], list[Row], str]:
         """All rows, or why they are refused."""
@@ -177,102 +169,24 @@ class Session:
         self._ticks += 1
         return self._over_budget() or time.perf_counter() > self._deadline
 
-    def _harden(self) -> None:
-        connection = self._connection
-        for pragma in ("trusted_schema=OFF", "query_only=ON", "temp_store=MEMORY", "mmap_size=0"):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-        for what, most in _BOUNDS.items():
-            connection.setlimit(what, most)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._limits.bytes)
-        connection.set_progress_handler(self._tick, TICK)
-        connection.set_authorizer(self._authorize)
-
     def _authorize(self, action: int, first: str | None, second: str | None, *_: object) -> int:
         """The allow-list. A refusal is remembered, since SQLite's message does not always say so."""
         if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE):
             return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_READ and (first or "").lower() in self._tables:
-            return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_FUNCTION and not _DANGEROUS.fullmatch(second or ""):
+        if action == sqlite3.SQLITE_READ and (not second or (first or "").lower() in self._tables):
+            return sqlite3.SQLITE_OK  # a read of no column is ``count(*)``, of a table or a CTE
+        if action == sqlite3.SQLITE_FUNCTION and not DANGEROUS.fullmatch(second or ""):
             return sqlite3.SQLITE_OK
         self._denied = _describe(action, first, second)
         return sqlite3.SQLITE_DENY
-
-
-def open_file(path: Path) -> sqlite3.Connection:
-    """A read-only connection to a file that is known to hold a database. Raises DataError in one line.
-
-    The statement cache is off: a statement used again would begin in the middle of a tick, and its verdict
-    at the edge of the budget would depend on what ran before.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such database file")
-    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    connection = sqlite3.connect(
-        uri, uri=True, isolation_level=None, cached_statements=0, check_same_thread=False
-    )
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        connection.close()
-        raise DataError(f"{path}: not a readable SQLite database: {error}") from None
-    return connection
-
-
-def open_trusted(database: Database) -> sqlite3.Connection:
-    """The first instance, or the DDL built, for our own reading; broken text shows as U+FFFD."""
-    connection = open_file(database.instances[0]) if database.instances else _build(database)
-    connection.set_authorizer(None)
-    connection.text_factory = lambda text: text.decode(errors="replace")
-    return connection
-
-
-def _build(database: Database) -> sqlite3.Connection:
-    """The database that ``ddl`` makes, in memory. PRAGMAs are skipped, ATTACH and extensions refused."""
-    connection = sqlite3.connect(
-        ":memory:", isolation_level=None, cached_statements=0, check_same_thread=False
-    )
-
-    def authorize(action: int, _first: str | None, second: str | None, *_: object) -> int:
-        if action == sqlite3.SQLITE_PRAGMA:
-            return sqlite3.SQLITE_IGNORE
-        refused = action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH) or bool(
-            _DANGEROUS.fullmatch(second or "")
-        )
-        return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
-
-    connection.set_authorizer(authorize)
-    try:
-        connection.executescript(database.ddl)
-    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-        connection.close()
-        raise DataError(f"database {database.id}: its DDL does not run: {error}") from None
-    return connection
-
-
-def _names(connection: sqlite3.Connection, database: Database) -> frozenset[str]:
-    """Lower-case names that a query may read from: the schema's tables and views, and the catalogue."""
-    try:
-        rows = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
-    except sqlite3.Error as error:
-        raise DataError(f"database {database.id}: {error}") from None
-    return _CATALOGUE | {name.lower() for (name,) in rows if isinstance(name, str)}
 
 
 def _lossless(text: bytes) -> str:
     return text.decode(errors="surrogateescape")
 
 
-def _describe(action: int, *names: str | None) -> str:
-    """What was refused: ``PRAGMA hard_heap_limit``."""
-    return " ".join(name for name in (_ACTIONS.get(action, "this statement"), *names) if name)
-
-
-_ACTIONS = {
-    sqlite3.SQLITE_READ: "reading",
-    sqlite3.SQLITE_FUNCTION: "function",
-    sqlite3.SQLITE_PRAGMA: "PRAGMA",
-    sqlite3.SQLITE_INSERT: "INSERT",
-    sqlite3.SQLITE_UPDATE: "UPDATE",
-    sqlite3.SQLITE_DELETE: "DELETE",
-}
+def _describe(action: int, first: str | None, second: str | None) -> str:
+    """What was refused: ``DELETE t``. A virtual table shows as a change of the catalogue."""
+    if first == "sqlite_master":
+        return "a virtual table"
+    return " ".join(name for name in (_ACTIONS.get(action, "this statement"), first, second) if name)

@@ -1,11 +1,12 @@
-"""Which statements a text holds, as SQLite's tokenizer sees it, without running anything."""
+"""What a text of SQL holds, as SQLite's tokenizer sees it, without running anything."""
 
 from __future__ import annotations
 
 import re
 
-SPACE = r"[ \t\n\f\r\ufeff]+|--[^\n]*|/\*.*?(?:\*/|\Z)"
-_LEADING = re.compile(f"(?:{SPACE})*", re.DOTALL)
+MOST_CHARACTERS = 1_000_000
+_SPACE = r"[ \t\n\f\r\ufeff]+|--[^\n]*|/\*.*?(?:\*/|\Z)"
+_LEADING = re.compile(f"(?:{_SPACE})*", re.DOTALL)
 _TOKEN = re.compile(
     r"""[^'"`\[;/-]+            # anything that can open none of the below
       | '[^']*(?:'|\Z) | "[^"]*(?:"|\Z) | `[^`]*(?:`|\Z) | \[[^\]]*(?:\]|\Z)
@@ -14,6 +15,19 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _WORD = re.compile(r"[A-Za-z_]*")
+
+
+def unreadable(sql: str) -> str:
+    """Why no engine should be shown this text; empty where one may."""
+    if len(sql) > MOST_CHARACTERS:
+        return f"{len(sql)} characters of SQL, over {MOST_CHARACTERS}"
+    if "\0" in sql:
+        return "the SQL holds a NUL character"
+    try:
+        sql.encode()
+    except UnicodeEncodeError:
+        return "the SQL holds a lone surrogate, which no encoding has"
+    return ""
 
 
 def split(sql: str) -> list[str]:
@@ -41,6 +55,11 @@ def first_word(sql: str) -> str:
     """The first keyword in capitals, or "" where the text begins otherwise."""
     match = _WORD.match(sql, _skip(sql))
     return match[0].upper() if match else ""
+
+
+def quote(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _skip(sql: str) -> int:

@@ -22,14 +22,14 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from tasks.databases.executor import Executor, Heartbeat, load
+from tasks.databases.executor import NO_JOB, Executor, Heartbeat, load
 from tasks.types import Database, Limits
 
 LENGTH = struct.Struct("!Q")
 FLUSH_SECONDS = 0.05
 """Results wait at most this long for company (longer only behind one slow job)."""
 CPU_GRACE = 10
-"""CPU seconds beyond the deadline after which the kernel ends a worker that nobody watches."""
+"""CPU seconds beyond the deadline after which the kernel ends a worker whose parent looks away."""
 
 Job = tuple[int, Any]
 Work = Callable[[Executor, Any], Any]
@@ -42,35 +42,37 @@ def main(channel: int, heartbeat: int, lifeline: int) -> None:
     os.dup2(2, 1)
     connection = socket.socket(fileno=channel)
     limits: Limits = pickle.loads(_receive(connection))
-    executor = Executor(limits, Heartbeat(heartbeat))
+    executor = Executor(limits, _Pulse(heartbeat, limits.seconds))
     works: dict[str, Work] = {}
     while frame := _receive(connection):
-        name, deadly, jobs = pickle.loads(frame)
-        executor.deadly.update(deadly)
-        if name not in works:
-            works[name] = load(name)
-            confine(limits)
-        _serve(connection, executor, works[name], jobs)
+        try:
+            name, deadly, jobs = pickle.loads(frame)
+            executor.deadly.update(deadly)
+            if name not in works:
+                works[name] = load(name)
+                confine(limits)
+            _serve(connection, executor, works[name], jobs)
+        except MemoryError:
+            os._exit(1)
+        except Exception:
+            _send(connection, ("error", traceback.format_exc(), []))
 
 
 def _serve(connection: socket.socket, executor: Executor, work: Work, jobs: list[Job]) -> None:
-    """Do a chunk. A frame is ``(state, text, [(index, result), ...])``; state: more, done, tired, error."""
+    """Do a chunk. A frame is ``(state, text, [(index, result), ...])``; state: more, done, tired, error.
+
+    The last result comes with the state that ends the chunk: no frame is left over for the next one.
+    """
     results: list[tuple[int, Any]] = []
     flushed = time.monotonic()
     for index, job in jobs:
         executor.heartbeat.job(index)
-        try:
-            results.append((index, work(executor, job)))
-        except MemoryError:
-            os._exit(1)
-        except Exception:
-            _send(connection, ("error", traceback.format_exc(), results))
-            return
+        results.append((index, work(executor, job)))
         now = time.monotonic()
-        if now - flushed > FLUSH_SECONDS:
-            _allow_cpu(executor.limits)
+        if now - flushed > FLUSH_SECONDS and index != jobs[-1][0]:
             _send(connection, ("more", "", results))
             results, flushed = [], now
+    executor.heartbeat.job(NO_JOB)
     _send(connection, ("tired" if _swollen(executor.limits) else "done", "", results))
 
 
@@ -92,7 +94,6 @@ def confine(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-    _allow_cpu(limits)
     _limit_sqlite(limits.memory // 2)
 
 
@@ -104,15 +105,29 @@ def _limit_sqlite(heap: int) -> None:
     connection.close()
 
 
-def _allow_cpu(limits: Limits) -> None:
-    """Renew the CPU backstop, which counts from the start of the process."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + limits.seconds) + CPU_GRACE, hard))
+class _Pulse(Heartbeat):
+    """A heartbeat that also renews, once a second, the CPU time after which the kernel ends this process."""
+
+    def __init__(self, file: int, seconds: float) -> None:
+        super().__init__(file)
+        self._allowance = seconds + CPU_GRACE
+        self._renewed = 0.0
+
+    def begin(self, digest: bytes) -> None:
+        now = time.monotonic()
+        if now - self._renewed > 1:
+            _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+            resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + self._allowance), hard))
+            self._renewed = now
+        super().begin(digest)
 
 
 def _swollen(limits: Limits) -> bool:
     """Whether this process holds on to so much memory that a fresh one should take its place."""
-    return _data() >= limits.memory // 4 and bool(gc.collect() or True) and _data() >= limits.memory // 4
+    if _data() < limits.memory // 4:
+        return False
+    gc.collect()
+    return _data() >= limits.memory // 4
 
 
 def _data() -> int:

@@ -1,0 +1,95 @@
+"""Opening SQLite databases: files, never to be written; and schemas that exist as DDL only."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+from tasks.errors import DataError
+from tasks.types import Database, Limits
+
+DANGEROUS = re.compile(
+    "load_extension|fts3_tokenizer|fts5|optimize|rtreecheck|sqlite_log|readfile|writefile|edit|eval",
+    re.IGNORECASE,
+)
+"""Functions that reach outside the query; some exist only in builds other than this one."""
+_BOUNDS = {
+    sqlite3.SQLITE_LIMIT_COLUMN: 2000,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 1000,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 500,
+    sqlite3.SQLITE_LIMIT_VDBE_OP: 5_000_000,
+    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 127,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
+    sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 100,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+
+
+def open_instance(database: Database, instance: int) -> sqlite3.Connection:
+    """A connection to an instance's file, or to what ``ddl`` builds. Raises DataError in one line."""
+    return open_file(database.instances[instance]) if database.instances else build(database)
+
+
+def open_trusted(database: Database) -> sqlite3.Connection:
+    """The first instance, for our own reading: text that is not UTF-8 shows U+FFFD. Raises DataError."""
+    connection = open_instance(database, 0)
+    connection.text_factory = lambda text: text.decode(errors="replace")
+    return connection
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """A read-only connection to a file that is known to hold a database. Raises DataError in one line.
+
+    The statement cache is off: a statement used again would begin in the middle of a tick, and its verdict
+    at the edge of the budget would depend on what ran before.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such database file")
+    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=0)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    except sqlite3.Error as error:
+        connection.close()
+        raise DataError(f"{path}: not a readable SQLite database: {error}") from None
+    return connection
+
+
+def build(database: Database) -> sqlite3.Connection:
+    """The database that ``ddl`` makes, in memory. PRAGMAs are skipped, ATTACH and extensions refused."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
+
+    def authorize(action: int, _first: str | None, second: str | None, *_: object) -> int:
+        if action == sqlite3.SQLITE_PRAGMA:
+            return sqlite3.SQLITE_IGNORE
+        refused = action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH) or DANGEROUS.fullmatch(
+            second or ""
+        )
+        return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+    connection.set_authorizer(authorize)
+    try:
+        connection.executescript(database.ddl)
+    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        connection.close()
+        raise DataError(f"database {database.id}: its DDL does not run: {error}") from None
+    connection.set_authorizer(None)
+    return connection
+
+
+def harden(connection: sqlite3.Connection, limits: Limits) -> None:
+    """Settings that hold for all later statements. One value may take an eighth of ``limits.bytes``."""
+    for pragma in ("trusted_schema=OFF", "query_only=ON", "temp_store=MEMORY", "mmap_size=0"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    for what, most in _BOUNDS.items():
+        connection.setlimit(what, most)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.bytes // 8)
+
+
+def readable(connection: sqlite3.Connection) -> frozenset[str]:
+    """Lower-case names that a query may read from: the schema's tables and views, and the catalogue."""
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
+    return frozenset({"sqlite_master", "sqlite_schema"} | {name.lower() for (name,) in rows})

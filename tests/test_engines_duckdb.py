@@ -1,0 +1,148 @@
+"""DuckDB in the sandbox: what each hostile or odd statement ends as, and how its values become plain."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tasks.databases.executor import Executor
+from tasks.databases.sandbox import Sandbox
+from tasks.types import Database, Limits, Status
+
+LIMITS = Limits(seconds=3, rows=1000, cells=5000, bytes=8 * 2**20, memory=768 * 2**20)
+
+STATEMENTS: list[tuple[str, Status]] = [
+    ("SELECT 1; -- one", Status.OK),
+    ("FROM t LIMIT 1", Status.OK),
+    (
+        "WITH RECURSIVE x(a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM x WHERE a < 9) SELECT * FROM x",
+        Status.OK,
+    ),
+    ("SELECT 'a;b', $$x;y$$", Status.OK),
+    ("", Status.NO_SQL),
+    ("-- comment", Status.NO_SQL),
+    ("SELECT 1; SELECT 2", Status.MANY_STATEMENTS),
+    ("DELETE FROM t", Status.FORBIDDEN_STATEMENT),
+    ("INSERT INTO t VALUES (1)", Status.FORBIDDEN_STATEMENT),
+    ("CREATE TEMP TABLE t(a INT)", Status.FORBIDDEN_STATEMENT),
+    ("CREATE TEMP VIEW t AS SELECT 1", Status.FORBIDDEN_STATEMENT),
+    ("CREATE TEMP MACRO abs(x) AS 1", Status.FORBIDDEN_STATEMENT),
+    ("DROP TABLE t", Status.FORBIDDEN_STATEMENT),
+    ("SET threads = 4", Status.FORBIDDEN_STATEMENT),
+    ("PRAGMA memory_limit = '9GB'", Status.FORBIDDEN_STATEMENT),
+    ("ATTACH '/tmp/x.duckdb'", Status.FORBIDDEN_STATEMENT),
+    ("COPY t TO '/tmp/harness_copy.csv'", Status.FORBIDDEN_STATEMENT),
+    ("EXPORT DATABASE '/tmp/harness_export'", Status.FORBIDDEN_STATEMENT),
+    ("INSTALL httpfs", Status.FORBIDDEN_STATEMENT),
+    ("LOAD httpfs", Status.FORBIDDEN_STATEMENT),
+    ("EXPLAIN SELECT 1", Status.FORBIDDEN_STATEMENT),
+    ("BEGIN", Status.FORBIDDEN_STATEMENT),
+    ("CHECKPOINT", Status.FORBIDDEN_STATEMENT),
+    ("PREPARE p AS SELECT 1", Status.FORBIDDEN_STATEMENT),
+    ("SELECT * FROM read_csv('/etc/passwd')", Status.FORBIDDEN_STATEMENT),
+    ("SELECT * FROM read_text('/etc/passwd')", Status.FORBIDDEN_STATEMENT),
+    ("SELECT * FROM glob('/etc/*')", Status.FORBIDDEN_STATEMENT),
+    ("SELECT * FROM '/etc/passwd'", Status.EXECUTION_ERROR),
+    ("SELECT * FROM database", Status.EXECUTION_ERROR),
+    ("SELECT nope FROM t", Status.EXECUTION_ERROR),
+    ("SELECT getenv('HOME')", Status.EXECUTION_ERROR),
+    ("SELECT CAST('x' AS INT)", Status.EXECUTION_ERROR),
+    ("SELECT ?", Status.EXECUTION_ERROR),
+    ("SELEC 1", Status.SYNTAX_ERROR),
+    ("SELECT 'never closed", Status.SYNTAX_ERROR),
+    ("SELECT 'a\0b'", Status.SYNTAX_ERROR),
+    ("SELECT '\udc80'", Status.SYNTAX_ERROR),
+    ("SELECT '" + "x" * 10_000_000 + "'", Status.SYNTAX_ERROR),
+    ("SELECT i FROM range(1000000000) r(i)", Status.TOO_MANY_ROWS),
+    ("SELECT repeat('x', 100000) FROM range(500)", Status.MEMORY),
+    ("SELECT repeat('x', 4000000000)", Status.MEMORY),
+    ("SELECT list(i) FROM range(1000000000) r(i)", Status.MEMORY),
+    ("SELECT range(50000000)", Status.MEMORY),
+    (
+        "SELECT count(*) FROM range(100000) a, range(100000) b, range(1000) c WHERE a.range * b.range = 7",
+        Status.TIMEOUT,
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    path = tmp_path_factory.mktemp("hostile") / "hostile.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE t AS SELECT range AS a, 'b' || range AS b FROM range(800)")
+    return Database("hostile", "duckdb", (path,))
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(1, LIMITS) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize(("sql", "status"), STATEMENTS, ids=[sql[:50] for sql, _ in STATEMENTS])
+def test_every_statement_ends_as_it_should_and_poisons_nothing(
+    sandbox: Sandbox, database: Database, sql: str, status: Status
+) -> None:
+    path = database.instances[0]
+    before = hashlib.sha256(path.read_bytes()).hexdigest(), sorted(path.parent.iterdir())
+    honest = "SELECT count(*), max(b), abs(-1), current_setting('threads') FROM t"
+    hostile, after = sandbox.run([(database, 0, sql), (database, 0, honest)])
+    assert hostile.status is status, hostile.message
+    assert hostile.ok == bool(hostile.rows)
+    assert after.rows == ((800, "b99", 1, 1),)
+    assert (hashlib.sha256(path.read_bytes()).hexdigest(), sorted(path.parent.iterdir())) == before
+
+
+def test_deep_nesting_is_refused_and_the_worker_survives_or_is_replaced(
+    sandbox: Sandbox, database: Database
+) -> None:
+    deep = "SELECT " + "(" * 100_000 + "1" + ")" * 100_000
+    hostile, after = sandbox.run([(database, 0, deep), (database, 0, "SELECT 1")])
+    assert hostile.status in (Status.SYNTAX_ERROR, Status.MEMORY)
+    assert after.rows == ((1,),)
+
+
+VALUES = [
+    ("true", 1),
+    ("NULL", None),
+    ("170141183460469231731687303715884105727::HUGEINT", 170141183460469231731687303715884105727),
+    ("1.50::DECIMAL(10, 2)", 1.5),
+    ("2.00::DECIMAL(10, 2)", 2),
+    ("DATE '2020-01-02'", "2020-01-02"),
+    ("TIMESTAMP '2020-01-02 03:04:05'", "2020-01-02 03:04:05"),
+    ("TIME '03:04:05'", "03:04:05"),
+    ("INTERVAL 3 DAY", "3 days, 0:00:00"),
+    ("'00000000-0000-0000-0000-000000000001'::UUID", "00000000-0000-0000-0000-000000000001"),
+    ("'\\xAA'::BLOB", b"\xaa"),
+    ("[1, NULL, 3]", "[1, null, 3]"),
+    ("{'a': 1, 'b': [DATE '2020-01-02']}", '{"a": 1, "b": ["2020-01-02"]}'),
+    ("MAP {'k': 1.5::DECIMAL(3, 1)}", '{"k": 1.5}'),
+    ("'x'::ENUM('x', 'y')", "x"),
+    ("'inf'::DOUBLE", float("inf")),
+]
+
+
+@pytest.mark.parametrize(("sql", "value"), VALUES, ids=[sql for sql, _ in VALUES])
+def test_values_become_plain(database: Database, sql: str, value: object) -> None:
+    outcome = Executor(LIMITS).run(database, 0, f"SELECT {sql}")
+    assert outcome.rows == ((value,),)
+    assert type(outcome.rows[0][0]) is type(value)
+
+
+def test_a_database_that_is_missing_or_corrupt_is_our_failure(tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.duckdb"
+    garbage.write_bytes(b"not a database" * 1000)
+    executor = Executor(LIMITS)
+    for path in (tmp_path / "none.duckdb", garbage):
+        outcome = executor.run(Database("x", "duckdb", (path,)), 0, "SELECT 1")
+        assert outcome.status is Status.INFRASTRUCTURE
+        assert "\n" not in outcome.message
+
+
+def test_a_database_can_be_built_from_ddl() -> None:
+    database = Database("d", "duckdb", ddl="CREATE TABLE t(a INT); INSERT INTO t VALUES (1), (2);")
+    assert Executor(LIMITS).run(database, 0, "SELECT sum(a) FROM t").rows == ((3,),)

@@ -1,0 +1,193 @@
+"""SQLite in the sandbox: what each hostile or odd statement ends as, and that none leaves a trace."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.databases.executor import Executor
+from tasks.databases.sandbox import Sandbox
+from tasks.types import Database, Limits, Status
+
+LIMITS = Limits(seconds=2, steps=20_000_000, rows=1000, cells=5000, bytes=8 * 2**20, memory=512 * 2**20)
+
+ENDLESS = "WITH RECURSIVE x(a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM x)"
+STATEMENTS: list[tuple[str, Status]] = [
+    ("SELECT 1", Status.OK),
+    ("SELECT 1;", Status.OK),
+    ("SELECT 1; ; -- nothing", Status.OK),
+    ("-- first\nSELECT 1 /* ; */ ; /* ; */", Status.OK),
+    ("SELECT 'a;b', \"a\" FROM t -- ; DROP TABLE t", Status.OK),
+    ("VALUES (1), (2)", Status.OK),
+    ("WITH x AS (SELECT 1 AS a) SELECT count(*) FROM x", Status.OK),
+    ("SELECT count(*) FROM (SELECT a FROM t)", Status.OK),
+    ("SELECT * FROM v", Status.OK),
+    ("SELECT count(*) FROM sqlite_master", Status.OK),
+    ("SELECT * FROM broken", Status.OK),
+    ("SELECT random()", Status.OK),
+    ("", Status.NO_SQL),
+    (" ;\n; ", Status.NO_SQL),
+    ("-- comment", Status.NO_SQL),
+    ("/* never closed", Status.NO_SQL),
+    ("SELECT 1; SELECT 2", Status.MANY_STATEMENTS),
+    ("SELECT 1; DROP TABLE t", Status.MANY_STATEMENTS),
+    ("SELECT 1 ORDER BY 1; DELETE FROM t;", Status.MANY_STATEMENTS),
+    ("DELETE FROM t", Status.FORBIDDEN_STATEMENT),
+    ("WITH x AS (SELECT 1) DELETE FROM t", Status.FORBIDDEN_STATEMENT),
+    ("UPDATE t SET b = 'x'", Status.FORBIDDEN_STATEMENT),
+    ("INSERT INTO t VALUES (1, 'x', 1) RETURNING a", Status.FORBIDDEN_STATEMENT),
+    ("REPLACE INTO t VALUES (1, 'x', 1)", Status.FORBIDDEN_STATEMENT),
+    ("DROP TABLE t", Status.FORBIDDEN_STATEMENT),
+    ("CREATE TABLE z(a)", Status.FORBIDDEN_STATEMENT),
+    ("CREATE TEMP VIEW t AS SELECT 1 AS a", Status.FORBIDDEN_STATEMENT),
+    ("CREATE TEMP TABLE t AS SELECT 1 AS a", Status.FORBIDDEN_STATEMENT),
+    ("ATTACH '/tmp/x.db' AS x", Status.FORBIDDEN_STATEMENT),
+    ("ATTACH ':memory:' AS x", Status.FORBIDDEN_STATEMENT),
+    ("VACUUM", Status.FORBIDDEN_STATEMENT),
+    ("VACUUM INTO '/tmp/harness_vacuum.db'", Status.FORBIDDEN_STATEMENT),
+    ("BEGIN", Status.FORBIDDEN_STATEMENT),
+    ("COMMIT", Status.FORBIDDEN_STATEMENT),
+    ("SAVEPOINT s", Status.FORBIDDEN_STATEMENT),
+    ("ANALYZE", Status.FORBIDDEN_STATEMENT),
+    ("REINDEX", Status.FORBIDDEN_STATEMENT),
+    ("EXPLAIN SELECT 1", Status.FORBIDDEN_STATEMENT),
+    ("EXPLAIN QUERY PLAN SELECT * FROM t", Status.FORBIDDEN_STATEMENT),
+    ("PRAGMA table_info(t)", Status.FORBIDDEN_STATEMENT),
+    ("PRAGMA hard_heap_limit = 1", Status.FORBIDDEN_STATEMENT),
+    ("PRAGMA writable_schema = ON", Status.FORBIDDEN_STATEMENT),
+    ("SELECT * FROM pragma_hard_heap_limit(1)", Status.FORBIDDEN_STATEMENT),
+    ("SELECT * FROM pragma_table_info('t')", Status.FORBIDDEN_STATEMENT),
+    ("SELECT sql FROM sqlite_stmt", Status.FORBIDDEN_STATEMENT),
+    ("SELECT * FROM dbstat", Status.FORBIDDEN_STATEMENT),
+    ("SELECT * FROM sqlite_temp_master", Status.FORBIDDEN_STATEMENT),
+    ("SELECT load_extension('x.so')", Status.FORBIDDEN_STATEMENT),
+    ("SELECT fts3_tokenizer('simple')", Status.FORBIDDEN_STATEMENT),
+    ("SELECT nope FROM t", Status.EXECUTION_ERROR),
+    ("SELECT * FROM nope", Status.EXECUTION_ERROR),
+    ("SELECT nope(1)", Status.EXECUTION_ERROR),
+    ("SELECT ?", Status.EXECUTION_ERROR),
+    ("SELECT abs(-9223372036854775808)", Status.EXECUTION_ERROR),
+    ("SELECT sum(9223372036854775807) FROM t", Status.EXECUTION_ERROR),
+    ("SELECT " + ",".join(["1"] * 3000), Status.EXECUTION_ERROR),
+    ("SELECT 1 UNION ALL " * 600 + "SELECT 1", Status.EXECUTION_ERROR),
+    ('SELECT [near "x": syntax error] FROM t', Status.EXECUTION_ERROR),
+    ("SELEC 1", Status.SYNTAX_ERROR),
+    ("SELECT", Status.SYNTAX_ERROR),
+    ("SELECT 'never closed", Status.SYNTAX_ERROR),
+    ("SELECT * FROM t WHERE", Status.SYNTAX_ERROR),
+    ("Here is the query you asked for: SELECT 1", Status.SYNTAX_ERROR),
+    ("```sql\nSELECT 1\n```", Status.SYNTAX_ERROR),
+    ("SELECT 'a\0b'", Status.SYNTAX_ERROR),
+    ("\0", Status.SYNTAX_ERROR),
+    ("SELECT '\udc80'", Status.SYNTAX_ERROR),
+    ("SELECT " + "(" * 100_000 + "1" + ")" * 100_000, Status.SYNTAX_ERROR),
+    ("SELECT " + "+".join(["1"] * 100_000), Status.SYNTAX_ERROR),
+    ("SELECT '" + "x" * 10_000_000 + "'", Status.SYNTAX_ERROR),
+    (f"{ENDLESS} SELECT count(*) FROM x", Status.TIMEOUT),
+    ("SELECT count(*) FROM t a, t b, t c, t d", Status.TIMEOUT),
+    ("SELECT instr(zeroblob(1000000), zeroblob(500000) || x'01')", Status.TIMEOUT),
+    (f"{ENDLESS} SELECT a FROM x", Status.TOO_MANY_ROWS),
+    ("SELECT * FROM t a, t b", Status.TOO_MANY_ROWS),
+    ("SELECT a.*, b.*, c.* FROM t a, t b, t c LIMIT 900", Status.TOO_MANY_ROWS),
+    ("SELECT zeroblob(2000000000)", Status.MEMORY),
+    ("SELECT randomblob(1000000) FROM t", Status.MEMORY),
+    ("SELECT hex(zeroblob(100000000))", Status.MEMORY),
+    ("SELECT replace(hex(zeroblob(9000)), '0', hex(zeroblob(9000)))", Status.MEMORY),
+    ("SELECT group_concat(hex(zeroblob(100000))) FROM t", Status.MEMORY),
+    (f"{ENDLESS} SELECT max(b) FROM (SELECT randomblob(900000) AS b FROM x ORDER BY b)", Status.MEMORY),
+]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    path = tmp_path_factory.mktemp("hostile") / "hostile #1?.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL);"
+        "CREATE VIEW v AS SELECT a, b FROM t WHERE a < 9;"
+        "CREATE TABLE broken(b); INSERT INTO broken VALUES (CAST(x'ff41fe' AS TEXT));"
+    )
+    connection.executemany("INSERT INTO t VALUES (?, ?, ?)", [(i, f"b{i}", i / 3) for i in range(800)])
+    connection.commit()
+    connection.close()
+    return Database("hostile", instances=(path,))
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(1, LIMITS) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize(("sql", "status"), STATEMENTS, ids=[sql[:50] for sql, _ in STATEMENTS])
+def test_every_statement_ends_as_it_should_and_poisons_nothing(
+    sandbox: Sandbox, database: Database, sql: str, status: Status
+) -> None:
+    path = database.instances[0]
+    before = hashlib.sha256(path.read_bytes()).hexdigest(), sorted(path.parent.iterdir())
+    honest = "SELECT count(*), max(b), (SELECT count(*) FROM sqlite_master) FROM t"
+    hostile, after = sandbox.run([(database, 0, sql), (database, 0, honest)])
+    assert hostile.status is status, hostile.message
+    assert hostile.ok == bool(hostile.rows)
+    assert hostile.seconds < LIMITS.seconds + 1
+    assert after.rows == ((800, "b99", 3),)
+    assert (hashlib.sha256(path.read_bytes()).hexdigest(), sorted(path.parent.iterdir())) == before
+
+
+def test_cells_are_plain_and_text_that_is_not_utf8_is_lossless(database: Database) -> None:
+    executor = Executor(LIMITS)
+    outcome = executor.run(database, 0, "SELECT 9007199254740993, -0.0, 1e999, NULL, x'00ff', 'é' AS é")
+    assert outcome.rows == ((9007199254740993, -0.0, float("inf"), None, b"\x00\xff", "é"),)
+    assert outcome.columns[-1] == "é"
+    (broken,) = executor.run(database, 0, "SELECT b, 'A', b FROM broken").rows
+    assert broken[0].encode(errors="surrogateescape") == b"\xffA\xfe"
+    assert broken[0].encode(errors="ignore").decode() == b"\xffA\xfe".decode(errors="ignore") == "A"
+    assert executor.run(database, 0, "SELECT b FROM t LIMIT 1").rows == (("b0",),)
+
+
+def test_steps_are_the_same_every_time(database: Database) -> None:
+    executor = Executor(LIMITS)
+    sql = "SELECT count(*) FROM t a JOIN t b ON a.b < b.b"
+    first = executor.run(database, 0, sql)
+    executor.run(database, 0, "SELECT * FROM t")
+    assert first.steps > 100_000
+    assert {executor.run(database, 0, sql).steps for _ in range(5)} == {first.steps}
+
+
+def test_limits_refuse_and_never_cut(database: Database) -> None:
+    executor = Executor(Limits(rows=800, cells=2400))
+    assert len(executor.run(database, 0, "SELECT * FROM t").rows) == 800
+    refused = executor.run(database, 0, "SELECT * FROM t UNION ALL SELECT 1, 2, 3")
+    assert refused.status is Status.TOO_MANY_ROWS
+    assert refused.rows == ()
+
+
+def test_a_database_that_is_missing_or_corrupt_is_our_failure(tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.sqlite"
+    garbage.write_bytes(b"not a database" * 100)
+    cut = tmp_path / "cut.sqlite"
+    connection = sqlite3.connect(cut)
+    connection.execute(
+        "CREATE TABLE t AS WITH x(a) AS (VALUES(1) UNION ALL SELECT a+1 FROM x LIMIT 9999) SELECT * FROM x"
+    )
+    connection.commit()
+    connection.close()
+    cut.write_bytes(cut.read_bytes()[:9000])
+    executor = Executor(LIMITS)
+    for path in (tmp_path / "none.sqlite", garbage, cut):
+        outcome = executor.run(Database("x", instances=(path,)), 0, "SELECT count(*) FROM t")
+        assert outcome.status is Status.INFRASTRUCTURE, path
+        assert outcome.message and "\n" not in outcome.message
+    assert not (tmp_path / "none.sqlite").exists()
+
+
+def test_a_database_can_be_built_from_ddl() -> None:
+    ddl = "PRAGMA foreign_keys = ON; CREATE TABLE t(a); INSERT INTO t VALUES (1), (2);"
+    executor = Executor(LIMITS)
+    assert executor.run(Database("d", ddl=ddl), 0, "SELECT sum(a) FROM t").rows == ((3,),)
+    refused = executor.run(Database("d", ddl="ATTACH '/tmp/x.db' AS x"), 0, "SELECT 1")
+    assert refused.status is Status.INFRASTRUCTURE

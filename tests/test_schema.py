@@ -1,0 +1,140 @@
+"""What a database is described as, and which of its values are found in a question."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tasks.databases.digest import digest
+from tasks.databases.schema import describe, find_values
+from tasks.errors import DataError
+from tasks.types import Database, ForeignKey
+
+DDL = """
+PRAGMA foreign_keys = ON;
+CREATE TABLE branch("branch id" INTEGER PRIMARY KEY, city TEXT NOT NULL);
+CREATE TABLE member(
+  id INTEGER, no INTEGER, name VARCHAR(20), home INTEGER REFERENCES BRANCH,
+  PRIMARY KEY (no, id));
+CREATE TABLE visit(
+  member_id INTEGER, member_no INTEGER, branch INTEGER, score AS (member_id * 2),
+  FOREIGN KEY (member_no, member_id) REFERENCES member,
+  FOREIGN KEY (branch) REFERENCES branch("branch id"),
+  FOREIGN KEY (branch) REFERENCES gone(id));
+CREATE VIEW v AS SELECT 1;
+INSERT INTO branch VALUES (1, 'New York'), (2, 'York'), (3, 'St. Mary''s'), (4, CAST(x'ff41' AS TEXT));
+INSERT INTO member VALUES (1, 1, 'Ann', 1), (1, 2, 'the', 2), (2, 1, 'X', 3);
+"""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    path = tmp_path / "club.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(DDL)
+    connection.close()
+    return Database("club", instances=(path,))
+
+
+def test_tables_columns_and_keys(database: Database) -> None:
+    branch, member, visit = describe(database).tables
+    assert [branch.name, member.name, visit.name] == ["branch", "member", "visit"]
+    assert [(c.name, c.type, c.primary_key, c.not_null) for c in branch.columns] == [
+        ("branch id", "INTEGER", True, False),
+        ("city", "TEXT", False, True),
+    ]
+    assert [c.primary_key for c in member.columns] == [True, True, False, False]
+    assert member.foreign_keys == (ForeignKey("home", "branch", "branch id"),)
+    assert visit.foreign_keys == (
+        ForeignKey("member_no", "member", "no"),
+        ForeignKey("member_id", "member", "id"),
+        ForeignKey("branch", "branch", "branch id"),
+    )
+    assert [c.name for c in visit.columns] == ["member_id", "member_no", "branch", "score"]
+    assert branch.ddl.startswith('CREATE TABLE branch("branch id"')
+
+
+def test_rows_are_shown_only_when_asked_for(database: Database) -> None:
+    assert describe(database).tables[0].rows == ()
+    assert describe(database, rows=2).tables[0].rows == ((1, "New York"), (2, "York"))
+    assert describe(database, rows=9).tables[0].rows[3] == (4, "\ufffdA")
+
+
+def test_the_same_from_ddl_alone() -> None:
+    assert describe(Database("d", ddl=DDL)).tables[1].foreign_keys == (
+        ForeignKey("home", "branch", "branch id"),
+    )
+
+
+def test_values_that_stand_in_the_question(database: Database) -> None:
+    schema = describe(database)
+    question = "How many members named ann from NEW YORK visited St Mary's, and the X?"
+    assert find_values(database, schema, question) == {
+        "branch.city": ("St. Mary's", "New York", "York"),
+        "member.name": ("Ann",),
+    }
+    assert find_values(database, schema, question, per_column=1)["branch.city"] == ("St. Mary's",)
+    assert find_values(database, schema, "") == {}
+
+
+def test_a_changed_file_is_read_again(database: Database) -> None:
+    path = database.instances[0]
+    assert len(describe(database).tables) == 3
+    before = digest(database)
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE more(a TEXT)")
+        connection.execute("INSERT INTO more VALUES ('zebra')")
+    connection.close()
+    os.utime(path, ns=(1, 1))
+    assert len(describe(database).tables) == 4
+    assert digest(database) != before
+    assert find_values(database, describe(database), "a zebra") == {"more.a": ("zebra",)}
+
+
+def test_broken_databases_are_named_in_one_line(tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.sqlite"
+    garbage.write_bytes(b"garbage" * 1000)
+    empty = tmp_path / "empty.sqlite"
+    empty.touch()
+    missing = tmp_path / "missing.sqlite"
+    for path, engine in [(garbage, "sqlite"), (missing, "sqlite"), (garbage, "duckdb"), (missing, "duckdb")]:
+        with pytest.raises(DataError) as caught:
+            describe(Database("x", engine, (path,)))  # type: ignore[arg-type]
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="database d: its DDL does not run"):
+        describe(Database("d", ddl="CREATE TABEL t(a)"))
+    with pytest.raises(DataError, match=r"missing\.sqlite"):
+        digest(Database("x", instances=(missing,)))
+    assert describe(Database("x", instances=(empty,))).tables == ()
+
+
+def test_duckdb(tmp_path: Path) -> None:
+    path = tmp_path / "club.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE branch(id INTEGER PRIMARY KEY, city TEXT NOT NULL, since DATE)")
+        connection.execute("CREATE TABLE member(name TEXT, home INTEGER REFERENCES branch(id))")
+        connection.execute("INSERT INTO branch VALUES (1, 'New York', DATE '2020-01-02')")
+    database = Database("club", "duckdb", (path,))
+    branch, member = describe(database, rows=1).tables
+    assert [(c.name, c.type, c.primary_key, c.not_null) for c in branch.columns] == [
+        ("id", "INTEGER", True, True),
+        ("city", "VARCHAR", False, True),
+        ("since", "DATE", False, False),
+    ]
+    assert member.foreign_keys == (ForeignKey("home", "branch", "id"),)
+    assert branch.rows == ((1, "New York", "2020-01-02"),)
+    assert find_values(database, describe(database), "in new york") == {"branch.city": ("New York",)}
+
+
+def test_every_spider_database_can_be_described() -> None:
+    if "HARNESS_DATA" not in os.environ:
+        pytest.skip("HARNESS_DATA is not set: no Spider databases")
+    paths = sorted(Path(os.environ["HARNESS_DATA"], "spider/database").glob("*/*.sqlite"))
+    schemas = [describe(Database(path.stem, instances=(path,)), rows=2) for path in paths]
+    assert len(schemas) == 163
+    assert all(schema.tables for schema in schemas)
