@@ -49,6 +49,7 @@ class Trial:
         self.sql = sql
         self._executor = executor
         self._answers: dict[tuple[int, str], Outcome] = {}
+        self._endless: Outcome | None = None
 
     def gold(self, instance: int, sql: str) -> Outcome:
         """What the gold, or a query made of it, returns; kept for all queries of this worker."""
@@ -60,10 +61,13 @@ class Trial:
         return outcome
 
     def answer(self, instance: int, sql: str) -> Outcome:
-        """What the answer's query returns."""
+        """What the answer's query returns. Once over the deadline, it is not tried again in another form."""
         outcome = self._answers.get((instance, sql)) or self._executor.memo.get(self._key(instance, sql))
+        outcome = outcome or self._endless
         if outcome is None:
             outcome = self._answers[instance, sql] = self._executor.run(self.database, instance, sql)
+            if outcome.status is Status.TIMEOUT:
+                self._endless = outcome
         return outcome
 
     def strictly(self, instance: int, gold_sql: str, sql: str) -> Reason:
