@@ -17,8 +17,10 @@ from tasks.types import Cell, Row
 
 Column = tuple[Cell, ...]
 Classes = list[int]
-Cells = 2 * 10**6
+SEARCH = 2 * 10**6
 """Cells that a search may look at, beside a few passes over the whole of both tables."""
+PASS = 2000
+"""What one pass costs beside its cells, in cells."""
 
 
 @dataclass
@@ -65,7 +67,7 @@ def bijections(
     if classes[-1] == len(gold) - 1:
         yield from _aligned(left, right)
         return
-    budget = _Budget(Cells + 8 * 2 * len(gold) * len(gold[0]))
+    budget = _Budget(SEARCH + 8 * 2 * len(gold) * len(gold[0]))
     start = _State(
         tuple(len(places) for places in left.places),
         tuple(len(places) for places in right.places),
@@ -125,7 +127,7 @@ def _replace(colours: tuple[int, ...], index: int, colour: int) -> tuple[int, ..
 
 def _refine(left: _Side, right: _Side, state: _State, budget: _Budget) -> _State | None:
     """Let columns and rows tell each other apart until nothing changes; None where they cannot match."""
-    cells = 2 * (len(left.columns) + len(right.columns)) * len(left.classes)
+    cells = PASS + 2 * (len(left.columns) + len(right.columns)) * len(left.classes)
     while budget.spend(cells):
         gold, other = _signatures(left, right, state, sum)
         if len(set(gold)) < len(gold):

@@ -1,0 +1,157 @@
+"""Likeness of queries, clause by clause: what counts as the same, what as half the same, and hostile text."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rewards.clauses import CLAUSES
+from rewards.structure import likeness
+from rewards.tree import DEPTH, LENGTH
+
+SELECT = "SELECT T1.name, COUNT(*) FROM singer AS T1 JOIN song AS T2 ON T1.id = T2.singer_id"
+WHERE = "WHERE T1.age > 20 AND T2.title = 'A'"
+BASE = f"{SELECT} {WHERE} GROUP BY T1.name HAVING COUNT(*) > 1 ORDER BY COUNT(*) DESC LIMIT 3"
+
+
+def changed(*pairs: str) -> str:
+    """BASE with each even argument replaced by the odd one after it."""
+    sql = BASE
+    for old, new in zip(pairs[::2], pairs[1::2], strict=True):
+        assert old in sql
+        sql = sql.replace(old, new)
+    return sql
+
+
+SAME = [
+    ("another alias", BASE, changed("T1", "a", "T2", "b")),
+    ("no alias", BASE, changed(" AS T1", "", " AS T2", "", "T1", "singer", "T2", "song")),
+    ("case of names and keywords", BASE, BASE.lower().replace("'a'", "'A'")),
+    ("white space", BASE, changed(" ", "\n  ")),
+    ("the equation turned", BASE, changed("T1.id = T2.singer_id", "T2.singer_id = T1.id")),
+    ("the comparison turned", BASE, changed("T1.age > 20", "20 < T1.age")),
+    ("conditions in another order", BASE, changed(WHERE, "WHERE T2.title = 'A' AND T1.age > 20")),
+    ("text in double quotes", BASE, changed("'A'", '"A"')),
+    ("parentheses", BASE, changed("T1.age > 20", "(T1.age > (20))")),
+    ("columns in another order", "SELECT a, b FROM t", "SELECT b, a FROM t"),
+    ("a named output", "SELECT a AS x FROM t ORDER BY x", "SELECT a FROM t ORDER BY a"),
+    ("an output by number", "SELECT a, COUNT(*) FROM t GROUP BY 1", "SELECT a, COUNT(*) FROM t GROUP BY a"),
+    ("a table said or not", "SELECT t.a FROM t", "SELECT a FROM t"),
+    ("a table not said in a join", "SELECT t.a FROM t JOIN u USING (i)", "SELECT a FROM t JOIN u USING (i)"),
+    ("a join in WHERE", "SELECT a FROM t JOIN u ON t.i = u.i", "SELECT a FROM t, u WHERE t.i = u.i"),
+    ("a list in another order", "SELECT a FROM t WHERE b IN (1, 2)", "SELECT a FROM t WHERE b IN (2, 1)"),
+    ("a number in another form", "SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = 1.0"),
+    ("ascending said or not", "SELECT a FROM t ORDER BY a", "SELECT a FROM t ORDER BY a ASC"),
+    ("a common table", "WITH q AS (SELECT a FROM t) SELECT a FROM q", "SELECT a FROM (SELECT a FROM t)"),
+]
+
+
+@pytest.mark.parametrize(("gold", "other"), [row[1:] for row in SAME], ids=[row[0] for row in SAME])
+def test_the_same(gold: str, other: str) -> None:
+    assert likeness(gold, other, "sqlite") == dict.fromkeys((*CLAUSES, "overall"), 1.0)
+    assert likeness(other, gold, "sqlite")["overall"] == 1.0
+
+
+DIFFERENT = [
+    ("tables", "SELECT a FROM t", "SELECT a FROM u", 0.0),
+    ("tables", "SELECT t.a FROM t JOIN u ON t.i = u.i", "SELECT a FROM t", 2 / 3),
+    ("tables", "SELECT a FROM t", "WITH t AS (SELECT 1 AS a) SELECT a FROM t", 0.0),
+    ("tables", "SELECT a FROM t", "SELECT 1 -- FROM t", 0.0),
+    ("columns", "SELECT a, b FROM t", "SELECT a FROM t", 2 / 3),
+    ("columns", "SELECT t.a FROM t, u", "SELECT u.a FROM t, u", 0.0),
+    ("columns", "SELECT DISTINCT a FROM t", "SELECT a FROM t", 2 / 3),
+    ("joins", "SELECT 1 FROM t JOIN u ON t.i = u.i", "SELECT 1 FROM t JOIN u ON t.i = u.j", 0.0),
+    ("joins", "SELECT 1 FROM t LEFT JOIN u ON t.i = u.i", "SELECT 1 FROM t JOIN u ON t.i = u.i", 2 / 3),
+    ("predicates", "SELECT a FROM t WHERE b = 1 AND c = 2", "SELECT a FROM t WHERE b = 1", 2 / 3),
+    ("predicates", "SELECT a FROM t WHERE b = 1 AND c = 2", "SELECT a FROM t WHERE b = 1 OR c = 2", 0.8),
+    ("predicates", "SELECT a FROM t WHERE b = 'x'", "SELECT a FROM t WHERE b = 'X'", 0.0),
+    ("predicates", "SELECT a FROM t WHERE b > 1", "SELECT a FROM t WHERE b < 1", 0.0),
+    ("predicates", "SELECT a FROM t GROUP BY a HAVING MAX(b) > 1", "SELECT a FROM t GROUP BY a", 0.0),
+    ("grouping", "SELECT a FROM t GROUP BY a, b", "SELECT a FROM t GROUP BY a", 2 / 3),
+    ("ordering", "SELECT a FROM t ORDER BY a", "SELECT a FROM t ORDER BY a DESC", 0.0),
+    ("limit", "SELECT a FROM t LIMIT 1", "SELECT a FROM t LIMIT 2", 0.0),
+    ("limit", "SELECT a FROM t LIMIT 1", "SELECT a FROM t LIMIT 1 OFFSET 1", 2 / 3),
+    (
+        "set_operations",
+        "SELECT a FROM t UNION SELECT a FROM u",
+        "SELECT a FROM t EXCEPT SELECT a FROM u",
+        0.0,
+    ),
+    (
+        "set_operations",
+        "SELECT a FROM t UNION SELECT a FROM u",
+        "SELECT a FROM t UNION ALL SELECT a FROM u",
+        0.0,
+    ),
+    ("subqueries", "SELECT a FROM t WHERE b IN (SELECT b FROM u)", "SELECT a FROM t", 0.0),
+    ("aggregates", "SELECT MAX(a), MIN(b) FROM t", "SELECT MAX(a), MAX(b) FROM t", 0.5),
+    ("aggregates", "SELECT COUNT(a) FROM t", "SELECT COUNT(DISTINCT a) FROM t", 0.0),
+]
+
+
+@pytest.mark.parametrize(("clause", "gold", "other", "score"), DIFFERENT)
+def test_clauses(clause: str, gold: str, other: str, score: float) -> None:
+    one, two = likeness(gold, other, "sqlite"), likeness(other, gold, "sqlite")
+    assert one[clause] == pytest.approx(score)
+    assert one == two, "symmetric"
+    assert 0 <= one["overall"] < 1
+
+
+def test_unreadable() -> None:
+    assert set(likeness("SELECT a FROM t", "SELECT FROM WHERE", "sqlite").values()) == {0.0}
+    assert likeness("SELECT FROM WHERE", "SELECT a FROM t", "sqlite") == {}
+
+
+HOSTILE = {
+    "empty": "",
+    "no SQL": "DROP TABLE t",
+    "two statements": "SELECT 1; SELECT 2",
+    "too long": "SELECT " + "a, " * LENGTH + "a",
+    "parentheses": "SELECT " + "(" * 100_000 + "1" + ")" * 100_000,
+    "parentheses within bounds": "SELECT " + "(" * DEPTH + "1" + ")" * DEPTH,
+    "subqueries within bounds": "SELECT * FROM " + "(SELECT * FROM " * DEPTH + "t" + ")" * DEPTH,
+    "NOT": "SELECT " + "NOT " * 2400 + "1",
+    "CASE": "SELECT " + "CASE WHEN 1 THEN " * 400 + "1" + " END" * 400,
+    "OR": "SELECT a FROM t WHERE a = 1" + " OR a = 1" * 1000,
+    "unions": "SELECT 1" + " UNION SELECT 1" * 600,
+    "joins": "SELECT 1 FROM t" + " JOIN t" * 1000,
+    "common tables": "WITH " + ",".join(f"a{i} AS (SELECT 1)" for i in range(400)) + " SELECT 1",
+    "dots": "SELECT a" + ".a" * 4000,
+    "quotes": "SELECT " + "'" * 9001,
+    "NUL": "SELECT \x00 FROM \x00",
+    "garbage": "SELECT " + "[](){}<>!@#$%^&*" * 500,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_is_bounded(name: str) -> None:
+    start = time.process_time()
+    scores = likeness("SELECT name FROM singer WHERE age = 1", HOSTILE[name], "sqlite")
+    assert time.process_time() - start < 2
+    assert 0 <= scores["overall"] < 0.5
+
+
+WORDS = [
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "AND",
+    "IN",
+    "ORDER BY",
+    "LIMIT",
+    "JOIN",
+    *"=,(*)",
+    "1",
+    "'x'",
+    "a",
+    "t",
+    "u",
+]
+
+
+@given(st.lists(st.sampled_from(WORDS)).map(" ".join))
+def test_any_text_scores_within_range(text: str) -> None:
+    assert all(0 <= score <= 1 for score in likeness(BASE, text, "sqlite").values())
