@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import spec as specs
 from tasks.errors import HarnessError
+from tasks.parse import parse
 
 if TYPE_CHECKING:
     from harness.spec import EvalSpec
@@ -56,7 +57,7 @@ def _eval_spec(
 
     chosen = {"endpoint": {"base_url": options.base_url}}
     return EvalSpec(
-        runner=specs.parse(RunnerConfig, chosen, settings, where="--set runner"),
+        runner=parse(RunnerConfig, chosen, settings, where="--set runner"),
         model=model,
         task=options.task or _trained_on(model),
         split=options.split,
@@ -108,7 +109,7 @@ def train(options: argparse.Namespace) -> int:
     }
     settings, rest = _divided(options.overrides, "train.")
     mine = [f"{options.method}.{one}" for one in settings]
-    spec = specs.parse(TrainSpec, chosen, mine, where="--set train")
+    spec = parse(TrainSpec, chosen, mine, where="--set train")
     runs = train_model(spec, rest, Path(options.out), options.workers, evaluated=not options.no_eval)
     if runs:
         screens.emit(board.board([run.id for run in runs]), options.json)

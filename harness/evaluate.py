@@ -193,11 +193,10 @@ def _records(evaluation: Evaluation, chunk: Sequence[Drawn]) -> list[Record]:
         for request, _, completion in chunk
     ]
     grades = evaluation.grader.grade(answers)
-    metric = evaluation.task.spec.scoring.metric
-    return [_record(metric, one, grade) for one, grade in zip(chunk, grades, strict=True)]
+    return [_record(evaluation.task, one, grade) for one, grade in zip(chunk, grades, strict=True)]
 
 
-def _record(metric: str, drawn: Drawn, grade: Grade) -> Record:
+def _record(task: Task, drawn: Drawn, grade: Grade) -> Record:
     """One record. A completion that the runner failed to draw is unscored, whatever its text."""
     request, number, completion = drawn
     sample, attempt = request.sample, grade.attempt
@@ -218,7 +217,7 @@ def _record(metric: str, drawn: Drawn, grade: Grade) -> Record:
         sql=attempt.sql,
         gold=sample.gold[0],
         detail=completion.error if failed else attempt.detail,
-        metric=verdicts.get(metric),
+        metric=verdicts.get(task.spec.scoring.metric),
         strict=verdicts.get("strict"),
         spider=verdicts.get("spider"),
         spider_ts=verdicts.get("spider_ts"),
@@ -238,6 +237,7 @@ def _record(metric: str, drawn: Drawn, grade: Grade) -> Record:
         logprob=completion.logprob,
         cost=completion.cost,
         result=attempt.result,
+        examples=json.dumps([example.id for example in task.examples(sample)]),
     )
 
 

@@ -1,15 +1,17 @@
 """How a question becomes chat messages: the schema as text, and a Jinja template around it.
 
-The schema comes before the question, so that all questions on one database share a token prefix.
+The schema comes before examples and question, so that all questions on one database share a token prefix.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import jinja2
+from jinja2.meta import find_undeclared_variables
 
 from tasks.errors import SpecError, nearest
 from tasks.spec import PromptSpec, SchemaSpec
@@ -31,12 +33,17 @@ RESERVED = frozenset(
 """Words that SQLite or DuckDB takes as a name only in quotes."""
 
 
-def messages(spec: PromptSpec, engine: str, schema: Schema, sample: Sample) -> tuple[Message, ...]:
+def messages(
+    spec: PromptSpec, engine: str, schema: Schema, sample: Sample, examples: Sequence[Sample] = ()
+) -> tuple[Message, ...]:
     """The chat messages that ask one question. Raises SpecError: no template, an undefined name in it."""
-    template = _template(spec.template)
+    template, names = _template(spec.template)
+    if examples and "examples" not in names:
+        raise SpecError(f"template '{spec.template}' shows no examples: loop over 'examples' in it")
     try:
         content = template.render(
             schema=render_schema(spec.schema_, schema),
+            examples=examples,
             question=sample.question,
             evidence=sample.evidence if spec.evidence else "",
             engine=ENGINE_NAMES[engine],
@@ -49,7 +56,8 @@ def messages(spec: PromptSpec, engine: str, schema: Schema, sample: Sample) -> t
 
 
 @lru_cache(maxsize=64)
-def _template(name: str) -> jinja2.Template:
+def _template(name: str) -> tuple[jinja2.Template, frozenset[str]]:
+    """A template and the names it uses."""
     shipped = TEMPLATES / f"{name}.jinja"
     path = shipped if shipped.is_file() else Path(name)
     if not path.is_file():
@@ -58,8 +66,9 @@ def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
+    text = path.read_text(encoding="utf-8")
     try:
-        return environment.from_string(path.read_text(encoding="utf-8"))
+        return environment.from_string(text), frozenset(find_undeclared_variables(environment.parse(text)))
     except jinja2.TemplateSyntaxError as error:
         raise SpecError(f"template '{name}', line {error.lineno}: {error.message}") from None
 

@@ -11,12 +11,12 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.errors import SpecError, nearest
+from tasks.parse import parse, read_yaml
 from tasks.types import Engine, Limits, Mode
 
 SHIPPED = Path(__file__).parent
@@ -83,6 +83,16 @@ class SchemaSpec(Spec):
     """Show the column values that stand in the question."""
 
 
+class ExamplesSpec(Spec):
+    """Solved questions that a prompt shows (few-shot), from the training split only."""
+
+    count: int = Field(0, ge=0, le=64)
+    pick: Literal["fixed", "nearest"] = "fixed"
+    """The same for every question, or those whose words are nearest to the question's."""
+    seed: int = 0
+    """Of the fixed pick."""
+
+
 class PromptSpec(Spec):
     """How a question becomes chat messages. The schema comes first: questions share it as a prefix."""
 
@@ -90,6 +100,7 @@ class PromptSpec(Spec):
     """A name in ``tasks/templates`` or a path to a Jinja file."""
     system: str = ""
     schema_: SchemaSpec = Field(SchemaSpec(), alias="schema")
+    examples: ExamplesSpec = ExamplesSpec()
     evidence: bool = True
     max_tokens: int = Field(0, ge=0)
     """Budget that ``harness check`` holds prompts to, in tokens; 0: none."""
@@ -143,9 +154,6 @@ class TaskSpec(Spec):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-S = TypeVar("S", bound=Spec)
-
-
 def shipped() -> list[str]:
     """Names of the tasks that come with the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
@@ -162,63 +170,6 @@ def load(task: str, overrides: Sequence[str] = ()) -> TaskSpec:
     if not path.is_file():
         raise SpecError(f"no task '{task}': not a file, and not a shipped task ({nearest(task, shipped())})")
     return parse(TaskSpec, read_yaml(path), overrides, where=str(path) if path.parent != SHIPPED else task)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises SpecError where there is none."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict):
-        raise SpecError(f"{path}: a spec is a mapping of keys, this is {type(data).__name__}")
-    return data
-
-
-def parse(kind: type[S], data: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "spec") -> S:
-    """Validate a mapping as a spec of this kind; errors name the key and the nearest right one."""
-    merged = json.loads(json.dumps(data, default=str))
-    for override in overrides:
-        _override(merged, override)
-    try:
-        return kind.model_validate(merged)
-    except ValidationError as error:
-        raise SpecError(f"{where}: {_explain(kind, error)}") from None
-
-
-def _override(data: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise SpecError(f"--set {override}: write key.path=value")
-    *parents, last = key.split(".")
-    for parent in parents:
-        data = data.setdefault(parent, {})
-        if not isinstance(data, dict):
-            raise SpecError(f"--set {override}: '{parent}' is not a section")
-    try:
-        data[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise SpecError(f"--set {override}: '{value}' is not a YAML value") from None
-
-
-def _explain(kind: type[BaseModel], error: ValidationError) -> str:
-    """The first thing wrong with a spec, in one line."""
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    if first["type"] != "extra_forbidden":
-        return f"{'.'.join(path)}: {first['msg']} (got {first['input']!r:.80})"
-    section: Any = kind
-    for part in path[:-1]:
-        section = _field(section, part)
-    known = [field.alias or name for name, field in section.model_fields.items()]
-    return f"unknown key '{'.'.join(path)}': {nearest(path[-1], known)}"
-
-
-def _field(section: Any, part: str) -> Any:
-    for name, field in section.model_fields.items():
-        if part in (name, field.alias):
-            return field.annotation
-    return section
 
 
 def expand(pattern: str, **names: str) -> str:

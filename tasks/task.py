@@ -11,6 +11,7 @@ from typing import Any
 from tasks import prompts, sources
 from tasks.databases.schema import describe, find_values
 from tasks.errors import DataError, nearest
+from tasks.examples import Examples
 from tasks.spec import TaskSpec, expand, load
 from tasks.types import Database, Message, Sample
 
@@ -22,6 +23,7 @@ class Task:
         self.spec = spec
         self.skipped: dict[str, int] = {}
         self._databases: dict[str, Database] = {}
+        self._picked: dict[Sample, tuple[Sample, ...]] = {}
 
     @classmethod
     def named(cls, task: str, overrides: Sequence[str] = ()) -> Task:
@@ -122,7 +124,20 @@ class Task:
         if shown.values:
             values = find_values(database, schema, sample.question)
             schema = type(schema)(schema.tables, values)
-        return prompts.messages(self.spec.prompt, database.engine, schema, sample)
+        return prompts.messages(self.spec.prompt, database.engine, schema, sample, self.examples(sample))
+
+    def examples(self, sample: Sample) -> tuple[Sample, ...]:
+        """The solved training questions that the sample's prompt shows.
+
+        Raises DataError where the dataset has no training split.
+        """
+        if self.spec.prompt.examples.count and sample not in self._picked:
+            self._picked[sample] = self._examples.pick(sample)
+        return self._picked.get(sample, ())
+
+    @cached_property
+    def _examples(self) -> Examples:
+        return Examples(self.spec.prompt.examples, self.samples(self.spec.dataset.train_split))
 
 
 def _same(path: Path, other: Path) -> bool:

@@ -1,4 +1,4 @@
-"""`harness eval` against endpoints: no question lost, none scored wrong for a server's failure, no key anywhere."""
+"""Endpoints from the command line: no question lost, none wrong for a server's failure, no key anywhere."""
 
 from __future__ import annotations
 

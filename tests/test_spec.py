@@ -8,6 +8,7 @@ import pytest
 
 from tasks import spec as specs
 from tasks.errors import SpecError
+from tasks.parse import parse
 from tasks.spec import TaskSpec
 
 MINIMAL = {"name": "x", "dataset": {"path": "rows.json", "splits": {"dev": "dev"}}}
@@ -38,7 +39,7 @@ def test_five_tasks_are_shipped() -> None:
 )
 def test_a_wrong_key_or_value_is_named(change: dict[str, object], message: str) -> None:
     with pytest.raises(SpecError) as caught:
-        specs.parse(TaskSpec, MINIMAL | change)
+        parse(TaskSpec, MINIMAL | change)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -54,7 +55,7 @@ def test_a_wrong_key_or_value_is_named(change: dict[str, object], message: str) 
     ],
 )
 def test_overrides_reach_their_key(override: str, path: tuple[str, ...], value: object) -> None:
-    found: object = specs.parse(TaskSpec, MINIMAL, [override])
+    found: object = parse(TaskSpec, MINIMAL, [override])
     for name in path:
         found = getattr(found, name)
     assert found == value
@@ -63,13 +64,13 @@ def test_overrides_reach_their_key(override: str, path: tuple[str, ...], value: 
 @pytest.mark.parametrize("override", ["scoring", "=1", "name.x=1", "scoring.second=1", "scoring.seconds=[:"])
 def test_a_wrong_override_is_a_spec_error(override: str) -> None:
     with pytest.raises(SpecError):
-        specs.parse(TaskSpec, MINIMAL, [override])
+        parse(TaskSpec, MINIMAL, [override])
 
 
 def test_the_digest_follows_what_can_change_a_score() -> None:
-    base = specs.parse(TaskSpec, MINIMAL)
-    assert base.digest == specs.parse(TaskSpec, MINIMAL).digest
-    assert base.digest != specs.parse(TaskSpec, MINIMAL, ["scoring.seconds=2"]).digest
+    base = parse(TaskSpec, MINIMAL)
+    assert base.digest == parse(TaskSpec, MINIMAL).digest
+    assert base.digest != parse(TaskSpec, MINIMAL, ["scoring.seconds=2"]).digest
 
 
 def test_an_unknown_task_names_the_nearest() -> None:
@@ -96,4 +97,4 @@ def test_an_unset_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_specs_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        specs.parse(TaskSpec, MINIMAL).name = "y"  # type: ignore[misc]
+        parse(TaskSpec, MINIMAL).name = "y"  # type: ignore[misc]

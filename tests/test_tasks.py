@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tasks import spec as specs
 from tasks.errors import DataError, HarnessError, SpecError
+from tasks.parse import parse
 from tasks.prompts import quoted
 from tasks.spec import TaskSpec
 from tasks.task import Task
@@ -45,7 +45,7 @@ def make(tmp_path: Path) -> Callable[..., Task]:
             "dataset": {"path": f"{tmp_path}/{{split}}", "splits": {"dev": file}},
             "databases": {"path": f"{tmp_path}/{{database}}.sqlite", "missing": "skip"},
         }
-        return Task(specs.parse(TaskSpec, data, overrides))
+        return Task(parse(TaskSpec, data, overrides))
 
     return build
 
