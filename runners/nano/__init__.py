@@ -1,0 +1,6 @@
+"""The model that ships: a Qwen3 of a million parameters, pretrained by ``python -m runners.nano.build``."""
+
+from pathlib import Path
+
+FOLDER: Path = Path(__file__).parent / "model"
+"""The Hugging Face folder of the model."""
