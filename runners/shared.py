@@ -75,7 +75,7 @@ class SharedPrefixTrainer(GroupTrainer):
             ids, mask = input_ids[start : start + size], attention_mask[start : start + size]
             packed = pack(ids, mask, logits_to_keep, self.rewards.config.group_size)
             if packed is None:
-                nothing = next(model.parameters()).new_zeros(())
+                nothing = 0.0 * next(p for p in model.parameters() if p.requires_grad).sum()
                 parts.append(nothing.expand(2, len(ids), logits_to_keep))
                 continue
             with self.accelerator.autocast():

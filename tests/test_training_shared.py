@@ -1,0 +1,196 @@
+"""A shared prompt computed once gives TRL's numbers, and TRL is still the TRL this was written for."""
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+import torch
+from peft import LoraConfig, get_peft_model
+from test_training import GRPO, curve, letters, requests, weights
+from transformers import MistralConfig, MistralForCausalLM
+from trl.kernels import ChunkedLogProbFunction
+from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.utils import add_fused_lm_head, split_tensor_dict
+
+import runners.shared
+from runners.config import GrpoConfig
+from runners.groups import GroupTrainer
+from runners.grpo import train_grpo
+from runners.packed import add_packed_head, pack
+from runners.probe import refusal
+from runners.shared import SharedPrefixTrainer, deal
+from runners.types import Reward
+from tasks.types import Sample
+
+GROUP, PROMPTS, LONGEST, ANSWER = 4, 3, 21, 9
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Ragged prompts (padded left, one of a single token) and answers (padded right, some left out)."""
+    dice = torch.Generator().manual_seed(0)
+    prompts = torch.randint(5, 400, (PROMPTS, LONGEST), generator=dice).repeat_interleave(GROUP, 0)
+    starts = torch.tensor([0, 7, LONGEST - 1]).repeat_interleave(GROUP)
+    prompt_mask = torch.arange(LONGEST) >= starts[:, None]
+    answers = torch.randint(5, 400, (PROMPTS * GROUP, ANSWER), generator=dice)
+    lengths = torch.tensor([9, 1, 4, 0, 3, 9, 2, 5, 8, 0, 0, 7])
+    answer_mask = torch.arange(ANSWER) < lengths[:, None]
+    mask = torch.cat([prompt_mask, answer_mask], 1).long()
+    return torch.cat([prompts, answers], 1) * mask, mask
+
+
+def both_ways(model: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Log-probabilities, entropies and all gradients: TRL's, and ours."""
+    ids, mask = batch()
+    bare = model.get_base_model() if hasattr(model, "get_base_model") else model
+    add_fused_lm_head(bare, 0.7, outputs=("log_probs", "entropy"))
+    add_packed_head(bare, 0.7)
+    labels = ids.masked_fill(mask == 0, -100)
+    labels[:, :-ANSWER] = -100
+    stock = model(input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True)
+    labelled = mask[:, -ANSWER:].bool()
+    theirs = [stock.log_probs[:, -ANSWER:][labelled], stock.entropy[:, -ANSWER:][labelled]]
+    packed = pack(ids, mask, ANSWER, GROUP)
+    assert packed is not None
+    ours = list(model(**packed.inputs(torch.float32)))
+    slope = torch.randn(len(ours[0]), generator=torch.Generator().manual_seed(1))
+    for values in (theirs, ours):
+        model.zero_grad()
+        ((values[0] + 0.1 * values[1]) * slope).sum().backward()
+        values += [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    return theirs, ours
+
+
+@pytest.mark.parametrize("shape", tiny_models.SHAPES)
+@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_log_probabilities_and_gradients_are_those_of_separate_sequences(
+    shape: str, lora: bool, checkpointing: bool
+) -> None:
+    model: Any = tiny_models.model(shape)
+    if lora:
+        torch.manual_seed(0)
+        model = get_peft_model(
+            model, LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+        )
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.train()
+    theirs, ours = both_ways(model)
+    assert len(theirs) == len(ours) > 6
+    for expected, found in zip(theirs[:2], ours[:2], strict=True):
+        assert torch.allclose(expected, found, atol=1e-5)
+    for expected, found in zip(theirs[2:], ours[2:], strict=True):
+        assert (expected - found).norm() <= 1e-5 * expected.norm()
+
+
+class StockLoss(SharedPrefixTrainer):
+    """Samples as ours does, so that completions are equal; splits and learns as TRL does."""
+
+    _prepare_inputs = GRPOTrainer._prepare_inputs
+    _get_per_token_logps_and_entropies = GRPOTrainer._get_per_token_logps_and_entropies
+
+
+def middling(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
+    """Rewards with spread in most groups, and none in some."""
+    paid = letters(samples, texts)
+    return [one if int(sample.id) % 3 else Reward(0.5) for sample, one in zip(samples, paid, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss_type": "dapo"},
+        {"loss_type": "grpo", "beta": 0.1},
+        {"loss_type": "dr_grpo", "num_iterations": 2, "save_every": 4},
+        {"loss_type": "bnpo", "temperature": 0.7},
+        {"loss_type": "cispo", "importance_sampling_level": "token"},
+        {"loss_type": "grpo", "importance_sampling_level": "sequence", "scale_rewards": "batch"},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
+def test_training_gives_the_weights_of_stock_trl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    folder = tiny_models.save(tmp_path / "tiny")
+    settings = {"max_steps": 4, "learning_rate": 1e-3, "scheduler": "constant", "micro_groups": 4, **changes}
+    config = GrpoConfig.model_validate(GRPO.model_dump() | settings)
+    ours = train_grpo(folder, requests(), middling, config, tmp_path / "ours")
+    monkeypatch.setattr(runners.shared, "SharedPrefixTrainer", StockLoss)
+    stock = train_grpo(folder, requests(), middling, config, tmp_path / "stock")
+    before, mine, theirs = weights(folder), weights(ours.model), weights(stock.model)
+    moved = max((theirs[key] - before[key]).abs().max() for key in before)
+    assert moved > 1e-4
+    for key in mine:
+        assert torch.allclose(mine[key], theirs[key], atol=float(0.02 * moved))
+    for one, other in zip(curve(tmp_path / "ours"), curve(tmp_path / "stock"), strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=1e-4)
+        assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)
+
+
+def test_every_pass_gets_whole_groups_and_about_as_many_tokens() -> None:
+    lengths = torch.tensor([1, 9, 3, 7, 5, 5, 2, 8])
+    mask = (torch.arange(9) < lengths.repeat_interleave(2)[:, None]).long()
+    order = deal(mask, group=2, passes=4)
+    assert sorted(order.tolist()) == list(range(16))
+    assert (order.view(-1, 2) // 2).diff(dim=1).abs().sum() == 0
+    assert max(mask[order].view(4, -1).sum(1)) - min(mask[order].view(4, -1).sum(1)) <= 12
+
+
+def test_groups_of_different_prompts_are_refused() -> None:
+    ids, mask = batch()
+    ids[1, 3] += 1
+    with pytest.raises(ValueError, match="different prompts"):
+        pack(ids, mask, ANSWER, GROUP)
+
+
+def test_a_batch_without_answers_packs_to_nothing() -> None:
+    ids, mask = batch()
+    mask[:, -ANSWER:] = 0
+    assert pack(ids, mask, ANSWER, GROUP) is None
+
+
+def test_models_whose_attention_takes_no_mask_are_refused_with_the_reason() -> None:
+    assert [refusal(tiny_models.model(shape)) for shape in tiny_models.SHAPES] == ["", "", ""]
+    assert refusal(tiny_models.model(use_sliding_window=True, sliding_window=8, max_window_layers=1)) != ""
+    eager = tiny_models.model()
+    eager.set_attn_implementation("eager")
+    assert refusal(eager) == "its attention is eager, not sdpa"
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "vocab_size": 400}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 8}
+    assert "sliding" in refusal(MistralForCausalLM(MistralConfig(**sizes, **heads)))
+    deaf = tiny_models.model()
+    forward = deaf.forward
+    deaf.forward = lambda attention_mask=None, **inputs: forward(**inputs)
+    assert refusal(deaf) == "its attention does not follow the mask"
+
+
+OVERRIDDEN = {
+    GRPOTrainer._prepare_inputs: "f824e7fb0714",
+    GRPOTrainer._generate_single_turn: "e0f02e4fc094",
+    GRPOTrainer._get_per_token_logps_and_entropies: "ea73c3909275",
+    GRPOTrainer._generate_and_score_completions: "1fa48922792d",
+    GRPOTrainer._compute_loss: "80295546bbdb",
+    GRPOTrainer.get_train_dataloader: "2bffe5a57c53",
+    ChunkedLogProbFunction.forward: "1d8220b44273",
+    split_tensor_dict: "b61a5760a03e",
+}
+"""What ``groups`` and ``shared`` replace, call or rely on in TRL, and the digest of its source."""
+
+
+@pytest.mark.parametrize("function", OVERRIDDEN, ids=lambda function: function.__qualname__)
+def test_trl_is_still_what_the_shared_prefix_was_written_for(function: Any) -> None:
+    digest = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
+    assert digest == OVERRIDDEN[function], (
+        f"TRL's {function.__qualname__} has changed: read it beside runners/groups.py and runners/shared.py, "
+        "then put the new digest here"
+    )
+
+
+def test_nothing_is_overridden_that_trl_does_not_have() -> None:
+    for kind in (GroupTrainer, SharedPrefixTrainer):
+        own = {name for name, value in vars(kind).items() if inspect.isfunction(value)}
+        assert own <= set(dir(GRPOTrainer)), f"{own - set(dir(GRPOTrainer))} would never be called by TRL"
