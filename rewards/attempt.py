@@ -25,6 +25,8 @@ class Rules:
     structure: bool = True
     digests: bool = False
     """Note a digest of what the query returned."""
+    golds: str = ""
+    """Folder of slow golds' results; "": none are read or kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,6 @@ def attempt_of(job: Job, result: Mapping[str, Any] | None) -> Attempt:
     if result is None:
         lost: dict[str, float | None] = dict.fromkeys(job.rules.modes)
         return Attempt(job.sql, Reason.INFRASTRUCTURE, lost, "the worker was lost")
-    fields = dict(result)
-    fields["reason"] = Reason(fields["reason"])
+    fields = {**result, "reason": Reason(result["reason"])}
+    del fields["kept"]
     return Attempt(job.sql, **fields)

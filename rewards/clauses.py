@@ -165,9 +165,7 @@ class _Reader:
                     self.found["predicates"]["or"] += 1
                 pending += [part.this, part.expression]
             elif isinstance(part, exp.EQ) and _joins(part):
-                sides = (
-                    self._located(side, side.name.lower(), scope) for side in (part.this, part.expression)
-                )
+                sides = [self._located(side, side.name.lower(), scope) for side in part.iter_expressions()]
                 self.found["joins"]["=".join(sorted(sides))] += 1
             else:
                 self.found["predicates"][prefix + self._text(part, scope)] += 1
@@ -178,11 +176,8 @@ class _Reader:
                 direction = "desc" if ordered.args.get("desc") else "asc"
                 self.found["ordering"][f"{self._term(ordered.this, scope, node)} {direction}"] += 1
         for kind in ("limit", "offset"):
-            clause = node.args.get(kind)
-            if isinstance(clause, exp.Fetch):
-                self.found["limit"][f"{kind} {self._composed(clause, scope)}"] += 1
-            elif clause:
-                self.found["limit"][f"{kind} {self._text(clause.expression, scope)}"] += 1
+            if clause := node.args.get(kind):
+                self.found["limit"][self._composed(clause, scope)] += 1
 
     def _term(self, term: exp.Expr, scope: _Scope, node: exp.Expr) -> str:
         """A term of GROUP BY or ORDER BY, which may name an output column by its number."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+from rewards import golds
 from rewards.attempt import WORK, Job, Rules, attempt_of
 from rewards.extract import extract
 from rewards.presets import reward
 from rewards.scorers import SCORERS
 from rewards.types import Answer, Attempt, Grade
 from tasks.databases.sandbox import Sandbox
-from tasks.spec import ScoringSpec
+from tasks.spec import ScoringSpec, home
 
 SCORER_VERSION = "1"
 """Changes when any score of any answer can change: runs of different versions are never ranked together."""
@@ -29,7 +30,9 @@ class Grader:
         self, scoring: ScoringSpec, workers: int = 0, structure: bool = True, digests: bool = False
     ) -> None:
         modes = tuple(dict.fromkeys((*scoring.modes, scoring.metric)))
-        self._rules = Rules(modes, scoring.metric, scoring.instances, structure, digests)
+        self._rules = Rules(
+            modes, scoring.metric, scoring.instances, structure, digests, golds=str(home() / "gold")
+        )
         self._scorers = {name: make(scoring.metric) for name, make in SCORERS.items()}
         self._scorers["reward"] = reward(scoring)
         if not structure:
@@ -64,6 +67,8 @@ class Grader:
         attempts = {}
         for index, result in self._sandbox.map(WORK, jobs, costs):
             job = jobs[index]
+            if result is not None:
+                golds.write(job.rules.golds, result["kept"])
             attempts[job] = attempt = attempt_of(job, result)
             question = (job.database.id, job.gold)
             self._seconds[question] = max(self._seconds.get(question, 0.001), attempt.seconds)

@@ -15,12 +15,12 @@ from typing import Any
 from rewards import bird, spider
 from rewards.attempt import Job
 from rewards.ballot import result_digest
-from rewards.compare import Groups, difference, first_out_of_order, strict
-from rewards.order import order_of, tie_groups
+from rewards.compare import difference, first_out_of_order
 from rewards.structure import likeness
+from rewards.trial import Trial
 from rewards.types import OURS, Reason
 from tasks.databases.executor import Executor
-from tasks.types import Database, Mode, Outcome, Status
+from tasks.types import Mode, Outcome, Status
 
 _READABLE = frozenset(
     {Status.OK, Status.EXECUTION_ERROR, Status.TIMEOUT, Status.MEMORY, Status.TOO_MANY_ROWS}
@@ -40,56 +40,14 @@ class Finding:
 RIGHT = Finding(1.0, Reason.CORRECT)
 
 
-class Trial:
-    """One query against one gold: runs both, once on each instance that is asked for."""
-
-    def __init__(self, executor: Executor, database: Database, gold: str, sql: str) -> None:
-        self.database = database
-        self.gold_sql = gold
-        self.sql = sql
-        self._executor = executor
-        self._answers: dict[tuple[int, str], Outcome] = {}
-        self._endless: Outcome | None = None
-
-    def gold(self, instance: int, sql: str) -> Outcome:
-        """What the gold, or a query made of it, returns; kept for all queries of this worker."""
-        key = self._key(instance, sql)
-        outcome: Outcome | None = self._executor.memo.get(key)
-        if outcome is None:
-            outcome = self._executor.run(self.database, instance, sql)
-            self._executor.memo.put(key, outcome, _cost(outcome))
-        return outcome
-
-    def answer(self, instance: int, sql: str) -> Outcome:
-        """What the answer's query returns. Once over the deadline, it is not tried again in another form."""
-        outcome = self._answers.get((instance, sql)) or self._executor.memo.get(self._key(instance, sql))
-        outcome = outcome or self._endless
-        if outcome is None:
-            outcome = self._answers[instance, sql] = self._executor.run(self.database, instance, sql)
-            if outcome.status is Status.TIMEOUT:
-                self._endless = outcome
-        return outcome
-
-    def strictly(self, instance: int, gold_sql: str, sql: str) -> Reason:
-        """What ``strict`` says of two queries that ran."""
-        gold, answer = self.gold(instance, gold_sql), self.answer(instance, sql)
-
-        def ties() -> Groups | None:
-            order = order_of(gold_sql, self.database.engine)
-            return tie_groups(gold, order, lambda keyed: self.gold(instance, keyed)) if order else None
-
-        return strict(gold, answer, ties)
-
-    def _key(self, instance: int, sql: str) -> object:
-        where = self.database.instances[instance] if self.database.instances else self.database.ddl
-        return self.database.engine, where, sql
-
-
 def judge(executor: Executor, job: Job) -> dict[str, Any]:
-    """The fields of the ``Attempt`` (all but ``sql``) as plain builtins; of several golds, the best's."""
+    """The fields of the ``Attempt`` as plain builtins, without ``sql``; of several golds, the best's.
+
+    And ``kept``: files of golds for the parent to write (``rewards.golds``).
+    """
     best: dict[str, Any] = {}
     for gold in job.gold:
-        found = _against(Trial(executor, job.database, gold, job.sql), job)
+        found = _against(Trial(executor, job, gold), job)
         best = _better(best, found, job.rules.metric.value) if best else found
         if all(value == 1.0 for value in best["verdicts"].values()):
             break
@@ -109,7 +67,7 @@ def _better(one: dict[str, Any], two: dict[str, Any], metric: str) -> dict[str, 
         mode: max((value for value in pair if value is not None), default=None)
         for mode, pair in pairs.items()
     }
-    return {**best, "verdicts": verdicts}
+    return {**best, "verdicts": verdicts, "kept": one["kept"] + two["kept"]}
 
 
 def _against(trial: Trial, job: Job) -> dict[str, Any]:
@@ -137,6 +95,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "steps": answer.steps,
         "gold_steps": gold.steps,
         "result": result_digest(answer.rows) if rules.digests and answer.ok else "",
+        "kept": trial.kept,
     }
 
 
@@ -221,9 +180,3 @@ def overlap(gold: Outcome, answer: Outcome) -> float:
     one, two = (Counter(chain.from_iterable(outcome.rows)) for outcome in (gold, answer))
     total = one.total() + two.total()
     return 2 * (one & two).total() / total if total else 1.0
-
-
-def _cost(outcome: Outcome) -> int:
-    """What keeping a result costs, in cells; long text counts as several."""
-    text = sum(len(cell) for row in outcome.rows for cell in row if isinstance(cell, str | bytes))
-    return 8 + len(outcome.rows) * len(outcome.columns) + text // 64

@@ -1,0 +1,74 @@
+"""One query against one gold: what each returns on each instance of the database."""
+
+from __future__ import annotations
+
+from rewards import golds
+from rewards.attempt import Job
+from rewards.compare import Groups, strict
+from rewards.order import order_of, tie_groups
+from rewards.types import Reason
+from tasks.databases.executor import Executor
+from tasks.types import Outcome, Status
+
+
+class Trial:
+    """One query against one gold: runs both, once on each instance that is asked for."""
+
+    def __init__(self, executor: Executor, job: Job, gold: str) -> None:
+        self.database = job.database
+        self.gold_sql = gold
+        self.sql = job.sql
+        self.kept: list[golds.Kept] = []
+        """Golds' results that are worth keeping on disk."""
+        self._folder = job.rules.golds
+        self._executor = executor
+        self._answers: dict[tuple[int, str], Outcome] = {}
+        self._endless: Outcome | None = None
+
+    def gold(self, instance: int, sql: str) -> Outcome:
+        """What the gold, or a query made of it, returns; remembered for all queries of this worker."""
+        key = self._key(instance, sql)
+        outcome: Outcome | None = self._executor.memo.get(key)
+        if outcome is None:
+            outcome = self._from_disk(instance, sql)
+            self._executor.memo.put(key, outcome, _cost(outcome))
+        return outcome
+
+    def _from_disk(self, instance: int, sql: str) -> Outcome:
+        """What the gold returned in an earlier run, else what it returns now."""
+        name = golds.name_of(self.database, instance, sql, self._executor.limits) if self._folder else ""
+        if name and (outcome := golds.read(self._folder, name)):
+            return outcome
+        outcome = self._executor.run(self.database, instance, sql)
+        self.kept += golds.worth_keeping(name, outcome)
+        return outcome
+
+    def answer(self, instance: int, sql: str) -> Outcome:
+        """What the answer's query returns. Once over the deadline, it is not tried again in another form."""
+        outcome = self._answers.get((instance, sql)) or self._executor.memo.get(self._key(instance, sql))
+        outcome = outcome or self._endless
+        if outcome is None:
+            outcome = self._answers[instance, sql] = self._executor.run(self.database, instance, sql)
+            if outcome.status is Status.TIMEOUT:
+                self._endless = outcome
+        return outcome
+
+    def strictly(self, instance: int, gold_sql: str, sql: str) -> Reason:
+        """What ``strict`` says of two queries that ran."""
+        gold, answer = self.gold(instance, gold_sql), self.answer(instance, sql)
+
+        def ties() -> Groups | None:
+            order = order_of(gold_sql, self.database.engine)
+            return tie_groups(gold, order, lambda keyed: self.gold(instance, keyed)) if order else None
+
+        return strict(gold, answer, ties)
+
+    def _key(self, instance: int, sql: str) -> object:
+        where = self.database.instances[instance] if self.database.instances else self.database.ddl
+        return self.database.engine, where, sql
+
+
+def _cost(outcome: Outcome) -> int:
+    """What keeping a result costs, in cells; long text counts as several."""
+    text = sum(len(cell) for row in outcome.rows for cell in row if isinstance(cell, str | bytes))
+    return 8 + len(outcome.rows) * len(outcome.columns) + text // 64
