@@ -75,9 +75,11 @@ def crash_while_querying(executor: Executor, job: tuple[str, str]) -> str:
 
 def _with_session(executor: Executor, database: Database, act: Any) -> str:
     executor.run(database, 0, "SELECT 1")
-    session = next(iter(executor._sessions.values()))
-    session.run = lambda sql: act()  # type: ignore[method-assign]
-    return executor.run(database, 0, "poison").status.value
+    session: Any = next(iter(executor._sessions.values()))
+    session.run = lambda sql: act()
+    status = executor.run(database, 0, "poison").status.value
+    del session.run
+    return status
 
 
 def big(executor: Executor, job: int) -> str:

@@ -102,7 +102,7 @@ def test_workers_cannot_write_files(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def test_a_bug_in_the_work_is_raised_here_with_its_traceback_and_the_pool_lives_on(sandbox: Sandbox) -> None:
-    with pytest.raises(RuntimeError, match="bad job 0"):
+    with pytest.raises(RuntimeError, match="bad job"):
         dict(sandbox.map("sandbox_jobs:fail", range(3)))
     with pytest.raises(RuntimeError, match="nowhere"):
         dict(sandbox.map("sandbox_jobs:nowhere", range(3)))
@@ -132,13 +132,13 @@ def test_an_endless_opcode_is_killed_at_the_deadline_and_the_batch_goes_on(
 
 def test_kill_nine_of_random_workers_in_mid_batch_loses_nothing(database: Database) -> None:
     random, results = Random(0), {}
-    queries = [(database, 0, f"SELECT {i}, count(*) FROM t a, t b") for i in range(2000)]
+    queries = [(database, 0, f"SELECT {i}, count(*) FROM t a, t b") for i in range(1000)]
     with Sandbox(2, LIMITS) as sandbox:
         for index, result in sandbox.map("tasks.databases.worker:run_query", queries):
             results[index] = result[2]
-            if len(results) % 200 == 1:
+            if len(results) % 100 == 1:
                 os.kill(random.choice(sandbox._pool).pid, signal.SIGKILL)
-    assert results == {i: ((i, 250_000),) for i in range(2000)}
+    assert results == {i: ((i, 250_000),) for i in range(1000)}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_job_that_always_ends_its_worker_is_given_up_and_the_rest_is_done(sand
 
 
 def test_breaking_off_leaves_a_working_sandbox(sandbox: Sandbox, database: Database) -> None:
-    for _ in sandbox.map("sandbox_jobs:sleep", [0.0, *[60.0] * 50]):
+    for _ in sandbox.map("sandbox_jobs:sleep", [0.1, *[60.0] * 50]):
         break
     start = time.monotonic()
     assert sandbox.run([(database, 0, "SELECT 7")])[0].rows == ((7,),)

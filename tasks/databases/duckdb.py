@@ -32,6 +32,7 @@ _OPTIONS = {
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
     "python_enable_replacements": "false",
+    "temp_directory": "",
     "threads": "1",
 }
 
@@ -124,7 +125,7 @@ def _explain(error: Exception) -> tuple[Status, str]:
         return Status.SYNTAX_ERROR, _line(error)
     if isinstance(error, duckdb.PermissionException):
         return Status.FORBIDDEN_STATEMENT, _line(error)
-    if isinstance(error, duckdb.IOException) or "pytz" in str(error):
+    if isinstance(error, duckdb.IOException):
         return Status.INFRASTRUCTURE, _line(error)
     return Status.EXECUTION_ERROR, _line(error)
 

@@ -69,10 +69,6 @@ class Heartbeat:
         started, digest, job = self.LAYOUT.unpack_from(self._memory)
         return started, digest, job
 
-    def close(self) -> None:
-        """Unmap."""
-        self._memory.close()
-
 
 class Memo:
     """A bounded cache that lives as long as the worker: the least recently used leaves first.

@@ -45,7 +45,8 @@ class Worker:
         memory = os.memfd_create("heartbeat")
         os.ftruncate(memory, mmap.PAGESIZE)
         self.heartbeat = Heartbeat(memory)
-        lifeline, self._lifeline = os.pipe()
+        lifeline, ours = os.pipe()
+        self._lifeline = os.fdopen(ours, "wb")
         self._process = _spawn(theirs.fileno(), memory, lifeline)
         theirs.close()
         os.close(memory)
@@ -80,17 +81,17 @@ class Worker:
         return frames
 
     def overdue(self, seconds: float) -> bool:
-        """Whether it has been at one query for longer than this."""
+        """Whether it has been (or, when it is dead, was) at one query for longer than this."""
         started = self.heartbeat.read()[0]
         return started > 0 and time.monotonic() - started > seconds
 
     def end(self) -> int:
-        """Kill it if it still lives and release everything; the signal that ended it, or 0."""
+        """Kill it if it still lives and release everything (twice does no harm); the signal that ended it."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
         code = self._process.wait()
         self.channel.close()
-        os.close(self._lifeline)
+        self._lifeline.close()
         return -code if code < 0 else 0
 
     def _send(self, data: bytes) -> None:

@@ -94,19 +94,22 @@ class Sandbox:
 
     def _step(self, batch: _Batch) -> Iterator[tuple[int, Any]]:
         """Give every idle worker a chunk, wait a little, yield what has come."""
-        while len(self._pool) < min(self.workers, batch.left):
+        busy = sum(bool(worker.indices) for worker in self._pool)
+        while len(self._pool) < min(self.workers, busy + batch.waiting):
             self._pool.append(Worker(self.limits))
         for worker in self._pool:
             if not worker.indices and (chunk := batch.take()):
                 worker.give(batch.work, list(self._deadly.items())[worker.told :], chunk)
                 worker.told = len(self._deadly)
-        busy = {worker.channel: worker for worker in self._pool if worker.indices}
-        ready = set(select.select(list(busy), [], [], min(_POLL, self.limits.seconds / 4))[0])
-        for channel, worker in busy.items():
-            if channel in ready:
+        poll, asked = select.poll(), [worker for worker in self._pool if worker.indices]
+        for worker in asked:
+            poll.register(worker.channel, select.POLLIN)
+        ready = {file for file, _ in poll.poll(_POLL * 1000)}
+        for worker in asked:
+            if worker.channel.fileno() in ready:
                 yield from self._read(worker, batch)
             elif worker.overdue(self.limits.seconds + GRACE):
-                self._bury(worker, batch, overdue=True)
+                self._kill(worker, batch)
 
     def _read(self, worker: Worker, batch: _Batch) -> Iterator[tuple[int, Any]]:
         try:
@@ -127,15 +130,24 @@ class Sandbox:
                 worker.end()
                 self._pool.remove(worker)
 
-    def _bury(self, worker: Worker, batch: _Batch, overdue: bool = False) -> list[tuple[int, Any]]:
+    def _kill(self, worker: Worker, batch: _Batch) -> None:
+        """End a worker whose query is over its deadline. It may have come to the next query just before."""
+        worker.end()
+        if worker.overdue(self.limits.seconds):
+            digest = worker.heartbeat.read()[1]
+            self._deadly[digest] = (Status.TIMEOUT.value, f"over {self.limits.seconds} seconds: killed")
+        self._pool.remove(worker)
+        batch.put_back(worker.indices)
+
+    def _bury(self, worker: Worker, batch: _Batch) -> list[tuple[int, Any]]:
         """Find out what a worker died of, put its unfinished jobs back; the job to give up, if any."""
         died_of = worker.end()
         started, digest, job = worker.heartbeat.read()
         self._pool.remove(worker)
         unfinished = worker.indices
         lost: list[tuple[int, Any]] = []
-        if started and (overdue or died_of == signal.SIGXCPU):
-            self._deadly[digest] = (Status.TIMEOUT.value, f"over {self.limits.seconds} seconds: killed")
+        if started and died_of == signal.SIGXCPU:
+            self._deadly[digest] = (Status.TIMEOUT.value, f"over {self.limits.seconds} seconds of CPU")
         elif started:
             self._strikes[digest] = self._strikes.get(digest, 0) + 1
             if self._strikes[digest] >= _STRIKES:
@@ -173,6 +185,11 @@ class _Batch:
         self._waiting = deque(sorted(order, key=lambda index: -costs[index]) if costs else order)
         self._cost = float(sum(self._costs))
         self._strikes: dict[int, int] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs no worker has."""
+        return len(self._waiting)
 
     def take(self) -> list[tuple[int, Any]]:
         """The next chunk: a share of the remaining cost that shrinks, so that workers finish together."""

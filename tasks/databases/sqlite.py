@@ -15,6 +15,7 @@ the query an error).
 
 from __future__ import annotations
 
+import marshal
 import re
 import sqlite3
 import time
@@ -131,7 +132,7 @@ class Session:
         size = 0
         while chunk := cursor.fetchmany(_FETCH):
             rows += chunk
-            size += sum([len(cell) for row in chunk for cell in row if cell.__class__ in (str, bytes)])
+            size += len(marshal.dumps(chunk, 2))
             if len(rows) > most:
                 return Status.TOO_MANY_ROWS, (), [], f"over {most} rows of {len(columns)} columns"
             if size > self._limits.bytes:

@@ -106,20 +106,30 @@ def _limit_sqlite(heap: int) -> None:
 
 
 class _Pulse(Heartbeat):
-    """A heartbeat that also renews, once a second, the CPU time after which the kernel ends this process."""
+    """A heartbeat that also renews, once a second, the CPU time after which the kernel ends this process.
+
+    So a job that computes without end, outside any query, does not hang the pool either.
+    """
 
     def __init__(self, file: int, seconds: float) -> None:
-        super().__init__(file)
         self._allowance = seconds + CPU_GRACE
         self._renewed = 0.0
+        super().__init__(file)
+
+    def job(self, index: int) -> None:
+        self._renew()
+        super().job(index)
 
     def begin(self, digest: bytes) -> None:
+        self._renew()
+        super().begin(digest)
+
+    def _renew(self) -> None:
         now = time.monotonic()
         if now - self._renewed > 1:
             _, hard = resource.getrlimit(resource.RLIMIT_CPU)
             resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + self._allowance), hard))
             self._renewed = now
-        super().begin(digest)
 
 
 def _swollen(limits: Limits) -> bool:
