@@ -1,13 +1,14 @@
 """DuckDB, read-only and locked: one open instance of a database, one SELECT at a time.
 
 The file is opened read-only with ``enable_external_access=false`` (no files, no network, no ATTACH, no
-COPY), no extensions, no Python variables, one thread, a memory limit, and the configuration is locked.
+COPY), no temporary files, no extensions, no Python variables, one thread, a memory limit, and the configuration
+is locked.
 DuckDB's own parser says how many statements there are and of what kind: only SELECT runs. There is no budget
 of steps and no clock in here: the parent kills the worker at the deadline.
 
 Cells become plain: BOOLEAN 0 or 1; DECIMAL an int where whole, else the nearest float; DATE, TIME, TIMESTAMP,
 INTERVAL, UUID their ISO or usual text; LIST, STRUCT, MAP their JSON text. TIMESTAMP WITH TIME ZONE needs
-``pytz``.
+``pytz``: without it, to return one is an execution error.
 """
 
 from __future__ import annotations
