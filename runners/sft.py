@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from runners.folder import RunFolder, Trained, rows_digest
 from runners.training import Hooks, Watch
 from tasks.errors import ModelError
 from tasks.types import Message
+
+POOL = 32
+"""Batches whose rows are sorted by length together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +65,37 @@ def _trainer(
         max_length=config.max_length or context,
         packing=config.packing,
         completion_only_loss=True,
-        train_sampling_strategy="random" if config.packing else "group_by_length",
+        train_sampling_strategy="sequential",
     )
     rows = [
         {"prompt": list(lesson.messages), "completion": [{"role": "assistant", "content": lesson.answer}]}
         for lesson in lessons
     ]
-    return SFTTrainer(
+    trainer: Any = SFTTrainer(
         model=policy,
         args=arguments,
         train_dataset=Dataset.from_list(rows),
         processing_class=models.load_tokenizer(source),
         peft_config=training.adapters(config.lora),
     )
+    lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
+    trainer.train_dataset = trainer.train_dataset.select(order(lengths, steps, config))
+    return trainer
+
+
+def order(lengths: Sequence[int], steps: int, config: SftConfig) -> list[int]:
+    """The rows of all steps: shuffled anew each epoch, rows of like length beside each other in a step.
+
+    Fixed before training starts, so that a resumed run reads what the undisturbed one would have read.
+    """
+    dice = random.Random(config.seed)
+    needed = steps * config.batch_size
+    rows: list[int] = []
+    while len(rows) < needed:
+        rows += dice.sample(range(len(lengths)), len(lengths))
+    batches = []
+    for start in range(0, needed, POOL * config.batch_size):
+        pool = sorted(rows[start : min(start + POOL * config.batch_size, needed)], key=lengths.__getitem__)
+        cut = [pool[i : i + config.batch_size] for i in range(0, len(pool), config.batch_size)]
+        batches += dice.sample(cut, len(cut))
+    return [row for batch in batches for row in batch]

@@ -90,6 +90,7 @@ class SharedPrefixTrainer(GroupTrainer):
 def deal(mask: Tensor, group: int, passes: int) -> Tensor:
     """An order of the rows in which ``passes`` equal parts have about as many tokens each, groups whole."""
     tokens = mask.view(-1, group * mask.shape[1]).sum(1)
-    ranked = tokens.argsort(descending=True)
-    groups = torch.cat([ranked[start::passes] for start in range(passes)])
+    rounds = tokens.argsort(descending=True).view(-1, passes).clone()
+    rounds[1::2] = rounds[1::2].flip(1)  # who got the most in one round gets the least in the next
+    groups = rounds.t().flatten()
     return (groups[:, None] * group + torch.arange(group, device=mask.device)).flatten()

@@ -60,10 +60,16 @@ class Watch(TrainerCallback):
         """Figures of the running step; the trainer adds its own."""
         self.interrupted = False
         self._began = 0.0
+        self._tokens_before = 0.0
 
     def spend(self, phase: str, seconds: float) -> None:
         """Book wall-clock time of the running step under ``phase``."""
         self.row[f"{phase}_seconds"] = self.row.get(f"{phase}_seconds", 0.0) + seconds
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """After a resume GRPO's token count goes on from the checkpoint, SFT's begins again at 0."""
+        rows = self.folder.curve()
+        self._tokens_before = rows[-1]["tokens"] - state.num_input_tokens_seen if rows else 0.0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.row, self._began = {}, time.perf_counter()
@@ -95,6 +101,7 @@ class Watch(TrainerCallback):
         if "loss" not in logs:  # the summary at the end
             return
         self.row |= {ours: logs[theirs] for theirs, ours in NAMES.items() if logs.get(theirs) is not None}
+        self.row["tokens"] += self._tokens_before
         row = {key: round(value, 6) if isinstance(value, float) else value for key, value in self.row.items()}
         if not math.isfinite(self.row["loss"]):
             raise ModelError(
