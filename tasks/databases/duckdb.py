@@ -1,8 +1,8 @@
 """DuckDB, read-only and locked: one open instance of a database, one SELECT at a time.
 
 The file is opened read-only with ``enable_external_access=false`` (no files, no network, no ATTACH, no
-COPY), no temporary files, no extensions, no Python variables, one thread, a memory limit, and the configuration
-is locked.
+COPY), no temporary files, no extensions, no Python variables, one thread, a memory limit, and the
+configuration is locked.
 DuckDB's own parser says how many statements there are and of what kind: only SELECT runs. There is no budget
 of steps and no clock in here: the parent kills the worker at the deadline.
 
