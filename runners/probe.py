@@ -39,7 +39,8 @@ def _agrees(model: Any) -> bool:
     model.eval()
     try:
         shared = Forest(model, 1).feed(tokens, places, owners, keep=len(row))[0, 3:].view(2, 2, -1)
-        alone = model(torch.tensor([trunk + end for end in ends], device=model.device)).logits[:, 3:]
+        ids = torch.tensor([trunk + end for end in ends], device=model.device)
+        alone = model(input_ids=ids).logits[:, 3:]
     finally:
         model.train(was_training)
     bound = 100 * torch.finfo(shared.dtype).eps * alone.abs().max()

@@ -36,7 +36,6 @@ NAMES = {
     "mean_token_accuracy": "token_accuracy",
     "completions/mean_length": "length",
     "completions/clipped_ratio": "clipped",
-    "num_tokens": "tokens",
 }
 """TRL's name of a figure -> its name in the curve."""
 
@@ -60,7 +59,7 @@ class Watch(TrainerCallback):
         """Figures of the running step; the trainer adds its own."""
         self.interrupted = False
         self._began = 0.0
-        self._tokens_before = 0.0
+        self._tokens = self._tokens_before = 0.0
 
     def spend(self, phase: str, seconds: float) -> None:
         """Book wall-clock time of the running step under ``phase``."""
@@ -101,7 +100,8 @@ class Watch(TrainerCallback):
         if "loss" not in logs:  # the summary at the end
             return
         self.row |= {ours: logs[theirs] for theirs, ours in NAMES.items() if logs.get(theirs) is not None}
-        self.row["tokens"] += self._tokens_before
+        self._tokens = logs.get("num_tokens", self._tokens)  # absent where answers are used again
+        self.row["tokens"] = self._tokens_before + self._tokens
         row = {key: round(value, 6) if isinstance(value, float) else value for key, value in self.row.items()}
         if not math.isfinite(self.row["loss"]):
             raise ModelError(
