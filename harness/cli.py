@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
-    for add in (_eval, _train, _score, _check, _board, _compare, _show, _tasks, _demo):
+    for add in (_eval, _train, _score, _check, _export, _board, _compare, _show, _tasks, _demo):
         add(verbs)
     return top
 
@@ -101,6 +101,15 @@ def _check(verbs: Verbs) -> None:
     verb.add_argument("--write-clean", metavar="FILE", help="write the good rows as jsonl")
     verb.add_argument("--allow-broken-gold", action="store_true", help="exit 0 although a gold fails")
     _common(verb)
+
+
+def _export(verbs: Verbs) -> None:
+    verb = verbs.add_parser("export", help="a task for another program")
+    verb.add_argument("form", choices=("lm-eval",))
+    verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
+    verb.add_argument("--split", default="", help="default: the task's own")
+    verb.add_argument("--out", required=True, metavar="DIR", help="lm-eval: the folder for --include_path")
+    verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
 
 
 def _board(verbs: Verbs) -> None:

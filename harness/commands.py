@@ -149,6 +149,19 @@ def check(options: argparse.Namespace) -> int:
     return int(report.broken > 0 and not options.allow_broken_gold)
 
 
+def export(options: argparse.Namespace) -> int:
+    """``harness export``: prints the command that uses what it wrote."""
+    from harness.export import LmEvalTask
+    from tasks.task import Task
+
+    exported = LmEvalTask(Task.named(options.task, options.overrides), options.split)
+    exported.write(Path(options.out))
+    print(
+        f"lm_eval run --include_path {options.out} --tasks {exported.name} --apply_chat_template --model ..."
+    )
+    return 0
+
+
 def board_(options: argparse.Namespace) -> int:
     """``harness board``."""
     from harness import screens
@@ -203,6 +216,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": train,
     "score": score,
     "check": check,
+    "export": export,
     "board": board_,
     "compare": compare,
     "show": show,

@@ -6,7 +6,6 @@ goes on where it stopped: the same spec on the same task and model has the same 
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,12 +17,13 @@ from typing import Any
 
 from harness import lineage
 from harness.progress import bar
+from harness.record import record_of
 from harness.spec import EvalSpec
 from leaderboards import store
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
 from rewards.grade import SCORER_VERSION, Grader
-from rewards.types import Answer, Grade
+from rewards.types import Answer
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.task import Task
 from tasks.types import Sample
@@ -193,52 +193,7 @@ def _records(evaluation: Evaluation, chunk: Sequence[Drawn]) -> list[Record]:
         for request, _, completion in chunk
     ]
     grades = evaluation.grader.grade(answers)
-    return [_record(evaluation.task, one, grade) for one, grade in zip(chunk, grades, strict=True)]
-
-
-def _record(task: Task, drawn: Drawn, grade: Grade) -> Record:
-    """One record. A completion that the runner failed to draw is unscored, whatever its text."""
-    request, number, completion = drawn
-    sample, attempt = request.sample, grade.attempt
-    failed = completion.finish == "error"
-    verdicts = {} if failed else attempt.verdicts
-    reward = grade.scores["reward"]
-    return Record(
-        sample_id=sample.id,
-        question=sample.question,
-        database=sample.database,
-        completion=completion.text,
-        reason="infrastructure" if failed else attempt.reason.value,
-        sample_index=number,
-        difficulty=sample.difficulty,
-        part=sample.part,
-        family=sample.family,
-        prompt=json.dumps(request.messages, ensure_ascii=False),
-        sql=attempt.sql,
-        gold=sample.gold[0],
-        detail=completion.error if failed else attempt.detail,
-        metric=verdicts.get(task.spec.scoring.metric),
-        strict=verdicts.get("strict"),
-        spider=verdicts.get("spider"),
-        spider_ts=verdicts.get("spider_ts"),
-        bird=verdicts.get("bird"),
-        bird_f1=verdicts.get("bird_f1"),
-        reward=None if failed else reward.value,
-        parts=json.dumps({name: score.value for name, score in grade.scores.items()}),
-        executes=attempt.executes,
-        rows=attempt.rows,
-        gold_rows=attempt.gold_rows,
-        columns=attempt.columns,
-        gold_columns=attempt.gold_columns,
-        prompt_tokens=completion.prompt_tokens,
-        tokens=completion.tokens,
-        seconds=completion.seconds,
-        finish=completion.finish,
-        logprob=completion.logprob,
-        cost=completion.cost,
-        result=attempt.result,
-        examples=json.dumps([example.id for example in task.examples(sample)]),
-    )
+    return [record_of(evaluation.task, *one, grade) for one, grade in zip(chunk, grades, strict=True)]
 
 
 class _Tally:

@@ -1,4 +1,4 @@
-"""A runner by name: ``gold``, ``empty``, ``replay:FILE``, ``openai:MODEL``, or one of ``models.resolve``."""
+"""A runner by name: a baseline, what a prefix such as ``openai:`` stands for, or a model."""
 
 from __future__ import annotations
 
@@ -24,6 +24,18 @@ def _openai(model: str, config: RunnerConfig) -> Runner:
     return OpenAIRunner(model, config.endpoint)
 
 
+def _lm_eval(rest: str, config: RunnerConfig) -> Runner:
+    if find_spec("lm_eval") is None:
+        raise MissingExtra("lm-eval", "eval")
+    from runners.lm_eval import open_lm_eval
+
+    return open_lm_eval(rest)
+
+
+def _anthropic(model: str, config: RunnerConfig) -> Runner:
+    return _lm_eval(f"anthropic-chat:model={model}", config)
+
+
 def _hf(name: str, config: RunnerConfig) -> Runner:
     if find_spec("torch") is None:
         raise MissingExtra("torch", "train")
@@ -37,6 +49,8 @@ PREFIXES: dict[str, Callable[[str, RunnerConfig], Runner]] = {
     "replay": _replay,
     "hf": _hf,
     "openai": _openai,
+    "lm-eval": _lm_eval,
+    "anthropic": _anthropic,
 }
 """What stands before a colon -> the runner of what stands after it."""
 

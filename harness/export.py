@@ -1,0 +1,132 @@
+"""A task for other programs: a folder (or an object in memory) for lm-evaluation-harness.
+
+The folder holds the resolved spec, and lm-eval reads samples and verdicts through this module: its
+``execution_accuracy`` is ours, answer by answer. Answers that were not scored are left out of its means too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rewards.grade import Grader
+from rewards.types import Answer
+from tasks.spec import TaskSpec
+from tasks.task import Task
+
+MODULE = '''"""The task {name} for lm-evaluation-harness; written by `harness export lm-eval`."""
+
+from pathlib import Path
+
+from harness.export import LmEvalTask
+
+TASK = LmEvalTask.read(Path(__file__).with_suffix(".json"))
+
+
+def documents(**metadata):
+    return TASK.documents()
+
+
+def judge(document, answers):
+    return TASK.judge(document, answers)
+'''
+
+
+class LmEvalTask:
+    """One split of a task in lm-eval's terms. The sandbox starts with the first answer."""
+
+    def __init__(self, task: Task, split: str = "") -> None:
+        self.task = task
+        self.split = split or task.spec.dataset.eval_split
+        self.name = f"harness_{task.name}"
+        self._samples = task.samples(self.split)
+        self._grader = Grader(task.spec.scoring, workers=1)
+
+    @classmethod
+    def read(cls, file: Path) -> LmEvalTask:
+        """The task that ``write`` described in this JSON file."""
+        described = json.loads(file.read_text(encoding="utf-8"))
+        return cls(Task(TaskSpec.model_validate(described["task"])), described["split"])
+
+    def write(self, out: Path) -> Path:
+        """Write the folder for ``lm_eval --include_path``; the YAML file in it."""
+        out.mkdir(parents=True, exist_ok=True)
+        described = {"task": self.task.spec.model_dump(mode="json", by_alias=True), "split": self.split}
+        (out / f"{self.name}.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        (out / f"{self.name}.py").write_text(MODULE.format(name=self.task.name), encoding="utf-8")
+        settings = yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True)
+        functions = (
+            f"custom_dataset: !function {self.name}.documents\nprocess_results: !function {self.name}.judge\n"
+        )
+        file = out / f"{self.name}.yaml"
+        file.write_text(settings + functions, encoding="utf-8")
+        return file
+
+    def in_memory(self) -> Any:
+        """The same as an object for ``lm_eval.evaluate(lm=..., task_dict={name: object})``."""
+        from lm_eval.api.task import ConfigurableTask
+
+        def documents(**metadata: Any) -> dict[str, Any]:
+            return self.documents()
+
+        functions = {"custom_dataset": documents, "process_results": lambda *given: self.judge(*given)}
+        return ConfigurableTask(config=self.settings() | functions)
+
+    def settings(self) -> dict[str, Any]:
+        """lm-eval's task configuration, all but its functions; prompts are columns of the documents."""
+        spec = self.task.spec
+        return {
+            "task": self.name,
+            "test_split": self.split,
+            "output_type": "generate_until",
+            "description": "system",
+            "doc_to_text": "prompt",
+            "doc_to_target": "gold",
+            "generation_kwargs": {
+                "until": list(spec.answer.stop),
+                "max_gen_toks": spec.answer.max_new_tokens,
+                "do_sample": False,
+                "temperature": 0.0,
+            },
+            "num_fewshot": 0,
+            "metric_list": [
+                {"metric": name, "aggregation": "mean", "higher_is_better": True} for name in self.metrics()
+            ],
+            "metadata": {"version": spec.version, "digest": spec.digest},
+        }
+
+    def metrics(self) -> list[str]:
+        """What ``judge`` reports of an answer."""
+        modes = [mode.value for mode in self.task.spec.scoring.modes]
+        return ["execution_accuracy", *dict.fromkeys(modes), "reward"]
+
+    def documents(self) -> dict[str, Any]:
+        """The split as a dataset; ``number`` is the sample's place in it."""
+        from datasets import Dataset
+
+        rows = [
+            {
+                "number": number,
+                "id": sample.id,
+                "question": sample.question,
+                "database": sample.database,
+                "gold": sample.gold[0],
+                "system": self.task.spec.prompt.system,
+                "prompt": self.task.messages(sample)[-1]["content"],
+            }
+            for number, sample in enumerate(self._samples)
+        ]
+        return {self.split: Dataset.from_list(rows)}
+
+    def judge(self, document: dict[str, Any], answers: Sequence[str]) -> dict[str, float]:
+        """The metrics of one answer; without those that are not scored."""
+        sample = self._samples[document["number"]]
+        (grade,) = self._grader.grade([Answer(self.task.database(sample), sample.gold, answers[0])])
+        verdicts = grade.attempt.verdicts
+        found = {"execution_accuracy": verdicts.get(self.task.spec.scoring.metric), **verdicts}
+        found["reward"] = grade.scores["reward"].value
+        return {name: value for name in self.metrics() if (value := found.get(name)) is not None}

@@ -1,0 +1,54 @@
+"""One judged completion as the leaderboard keeps it."""
+
+from __future__ import annotations
+
+import json
+
+from leaderboards.types import Record
+from rewards.types import Grade
+from runners.types import Completion, Request
+from tasks.task import Task
+
+
+def record_of(task: Task, request: Request, number: int, completion: Completion, grade: Grade) -> Record:
+    """The record of a request's ``number``-th completion; one that the runner failed to draw is unscored."""
+    sample, attempt = request.sample, grade.attempt
+    failed = completion.finish == "error"
+    verdicts = {} if failed else attempt.verdicts
+    reward = grade.scores["reward"]
+    return Record(
+        sample_id=sample.id,
+        question=sample.question,
+        database=sample.database,
+        completion=completion.text,
+        reason="infrastructure" if failed else attempt.reason.value,
+        sample_index=number,
+        difficulty=sample.difficulty,
+        part=sample.part,
+        family=sample.family,
+        prompt=json.dumps(request.messages, ensure_ascii=False),
+        sql=attempt.sql,
+        gold=sample.gold[0],
+        detail=completion.error if failed else attempt.detail,
+        metric=verdicts.get(task.spec.scoring.metric),
+        strict=verdicts.get("strict"),
+        spider=verdicts.get("spider"),
+        spider_ts=verdicts.get("spider_ts"),
+        bird=verdicts.get("bird"),
+        bird_f1=verdicts.get("bird_f1"),
+        reward=None if failed else reward.value,
+        parts=json.dumps({name: score.value for name, score in grade.scores.items()}),
+        executes=attempt.executes,
+        rows=attempt.rows,
+        gold_rows=attempt.gold_rows,
+        columns=attempt.columns,
+        gold_columns=attempt.gold_columns,
+        prompt_tokens=completion.prompt_tokens,
+        tokens=completion.tokens,
+        seconds=completion.seconds,
+        finish=completion.finish,
+        logprob=completion.logprob,
+        cost=completion.cost,
+        result=attempt.result,
+        examples=json.dumps([example.id for example in task.examples(sample)]),
+    )

@@ -1,0 +1,208 @@
+"""lm-evaluation-harness both ways: any of its models as a runner, and our Hugging Face runner as one of its.
+
+``python -m runners.lm_eval --model harness --model_args model=nano --apply_chat_template ...`` is lm-eval's
+own command line, which then knows the model ``harness``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import lm_eval.models  # noqa: F401 - registers the backends
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM
+from lm_eval.api.registry import get_model, register_model
+
+from runners.models import device
+from runners.types import Completion, Request, Runner, Sampling
+from tasks.errors import ModelError
+from tasks.types import Message, Sample
+
+CHUNK = 256
+"""Prompts handed to lm-eval at a time: it returns them all at once, or raises."""
+LOCAL = ("hf", "hf-auto", "huggingface")
+"""Backends that would look for a GPU where no device is named."""
+GIVE_UP = 32
+"""Questions in a row without any answer after which the rest is not asked."""
+
+
+def open_lm_eval(rest: str) -> LmEvalRunner:
+    """The runner of ``backend:key=value,...``. Raises ModelError: no such backend, or what it raises."""
+    backend, _, arguments = rest.partition(":")
+    if any(name in arguments for name in ("api_key=", "auth_token=")):
+        raise ModelError(f"lm-eval:{backend}: keys belong in the environment, not in its arguments")
+    if backend in LOCAL and "device=" not in arguments:
+        arguments = ",".join(filter(None, [arguments, f"device={device()}"]))
+    try:
+        lm = get_model(backend).create_from_arg_string(arguments)
+    except Exception as error:  # backends raise whatever their libraries do, and the name is the user's
+        raise ModelError(f"lm-eval:{backend}: {_line(error)}") from error
+    return LmEvalRunner(lm, f"lm-eval:{rest}")
+
+
+class LmEvalRunner:
+    """A loaded lm-eval model. A prompt that it would cut is an error; so is a question on which it raises."""
+
+    def __init__(self, lm: Any, name: str) -> None:
+        self.lm, self.name = lm, name
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """Yield ``(index, n completions)``, some hundred prompts at a time.
+
+        Raises ModelError where it fails on every question.
+        """
+        if hasattr(self.lm, "_seed"):  # backends that call an API send it
+            self.lm._seed = sampling.seed
+        if torch := sys.modules.get("torch"):
+            torch.manual_seed(sampling.seed)
+        each = max(1, CHUNK // sampling.n)
+        lost = 0
+        for start in range(0, len(requests), each):
+            for number, answers in enumerate(self._answers(requests[start : start + each], sampling)):
+                yield start + number, answers
+                lost = lost + 1 if answers[0].finish == "error" else 0
+                if lost >= GIVE_UP:
+                    raise ModelError(f"{self.name}: {lost} questions in a row failed: {answers[0].error}")
+
+    def _answers(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[list[Completion]]:
+        """The answers to each request; where lm-eval raises, those to each half, down to the one at fault."""
+        contexts = [self.lm.apply_chat_template(list(request.messages)) for request in requests]
+        began = time.perf_counter()
+        try:
+            for context in contexts:
+                self._expect_room(context, sampling.max_new_tokens)
+            asked = [Instance("generate_until", {}, (c, _arguments(sampling)), 0) for c in contexts]
+            texts = self.lm.generate_until(
+                [one for one in asked for _ in range(sampling.n)], disable_tqdm=True
+            )
+            if len(texts) != len(requests) * sampling.n:
+                raise ModelError(f"{len(texts)} answers to {len(requests)} questions")
+        except Exception as error:  # whatever it is, it says nothing about the model's answer
+            if len(requests) == 1:
+                yield [Completion("", finish="error", error=_line(error))] * sampling.n
+                return
+            half = len(requests) // 2
+            yield from self._answers(requests[:half], sampling)
+            yield from self._answers(requests[half:], sampling)
+            return
+        seconds = (time.perf_counter() - began) / len(texts)
+        for i, context in enumerate(contexts):
+            answers = texts[i * sampling.n : (i + 1) * sampling.n]
+            yield [self._completion(context, text, seconds, sampling) for text in answers]
+
+    def _expect_room(self, context: Any, new_tokens: int) -> None:
+        """Raise ModelError where the prompt does not fit: lm-eval would cut off its beginning."""
+        length = self._length(context)
+        if length and length + new_tokens > self.lm.max_length:
+            raise ModelError(f"{length} prompt tokens and {new_tokens} new ones exceed {self.lm.max_length}")
+
+    def _length(self, text: Any) -> int:
+        """Tokens of a text; 0 where the backend has no tokenizer of its own."""
+        local = getattr(self.lm, "tokenizer", None) is not None and isinstance(text, str)
+        return len(self.lm.tok_encode(text)) if local else 0
+
+    def _completion(self, context: Any, text: str, seconds: float, sampling: Sampling) -> Completion:
+        tokens = self._length(text)
+        return Completion(
+            text=text,
+            prompt_tokens=self._length(context),
+            tokens=tokens,
+            seconds=seconds,
+            finish="length" if tokens >= sampling.max_new_tokens else "stop",
+        )
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def _arguments(sampling: Sampling) -> dict[str, Any]:
+    """Sampling in lm-eval's words; a new dict each time, for backends change it."""
+    arguments: dict[str, Any] = {
+        "until": list(sampling.stop),
+        "max_gen_toks": sampling.max_new_tokens,
+        "do_sample": sampling.temperature > 0,
+        "temperature": sampling.temperature,
+    }
+    return arguments | ({"top_p": sampling.top_p} if sampling.top_p < 1 else {})
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+@register_model("harness")
+class HarnessLM(LM):
+    """Our runner of a folder, Hub id or ``nano`` as an lm-eval model: generation only."""
+
+    def __init__(self, model: str = "nano", **_: Any) -> None:
+        """``model`` is a name that ``open_runner`` knows; lm-eval's own settings are not used."""
+        from runners.open import open_runner
+
+        super().__init__()
+        self.runner: Runner = open_runner(model)
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """The texts, in order. Raises ModelError where a question has no answer."""
+        texts = [""] * len(requests)
+        groups: defaultdict[Sampling, list[int]] = defaultdict(list)
+        for i, one in enumerate(requests):
+            groups[_sampling(one.args[1])].append(i)
+        for sampling, places in groups.items():
+            asked = [_request(str(i), requests[i].args[0]) for i in places]
+            for number, (answer,) in self.runner.generate(asked, sampling):
+                if answer.finish == "error":
+                    raise ModelError(answer.error)
+                texts[places[number]] = answer.text
+        return texts
+
+    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        """Not offered."""
+        raise NotImplementedError("the model 'harness' writes; it does not score given texts")
+
+    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+        """Not offered."""
+        raise NotImplementedError("the model 'harness' writes; it does not score given texts")
+
+    def apply_chat_template(
+        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
+    ) -> str:
+        """The messages as JSON: the runner applies the model's template itself."""
+        return json.dumps(chat_history, ensure_ascii=False)
+
+    @property
+    def tokenizer_name(self) -> str:
+        return self.runner.name
+
+
+def _request(id: str, context: str) -> Request:
+    """A context of ``apply_chat_template``, else a plain text as one user message."""
+    try:
+        messages: list[Message] = json.loads(context)
+        if not all("role" in one and "content" in one for one in messages):
+            raise ValueError("no messages")
+    except (ValueError, TypeError):
+        messages = [Message(role="user", content=context)]
+    return Request(Sample(id, "", "", ("",)), tuple(messages))
+
+
+def _sampling(arguments: dict[str, Any]) -> Sampling:
+    until = arguments.get("until") or []
+    return Sampling(
+        temperature=float(arguments.get("temperature") or 0.0) if arguments.get("do_sample") else 0.0,
+        max_new_tokens=int(arguments.get("max_gen_toks") or 256),
+        top_p=float(arguments.get("top_p") or 1.0),
+        stop=(until,) if isinstance(until, str) else tuple(until),
+    )
+
+
+if __name__ == "__main__":
+    from lm_eval.__main__ import cli_evaluate
+
+    cli_evaluate()
