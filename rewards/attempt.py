@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewards.types import Attempt, Reason
+from tasks.databases.sandbox import OVERDUE
 from tasks.types import Database, Mode
 
 WORK = "rewards.judge:judge"
@@ -39,9 +40,15 @@ class Job:
     rules: Rules
 
 
-def attempt_of(job: Job, result: Mapping[str, Any] | None) -> Attempt:
-    """The attempt that a worker described in plain builtins; ``None``: the worker was lost."""
-    if result is None:
+def attempt_of(job: Job, result: Mapping[str, Any] | str | None) -> Attempt:
+    """The attempt that a worker described in plain builtins.
+
+    ``None``: the worker was lost. OVERDUE: the answer is built to keep the judge busy, and is wrong.
+    """
+    if result == OVERDUE:
+        wrong: dict[str, float | None] = dict.fromkeys(job.rules.modes, 0.0)
+        return Attempt(job.sql, Reason.TIMEOUT, wrong, "no verdict within the deadline")
+    if not isinstance(result, Mapping):
         lost: dict[str, float | None] = dict.fromkeys(job.rules.modes)
         return Attempt(job.sql, Reason.INFRASTRUCTURE, lost, "the worker was lost")
     fields = {**result, "reason": Reason(result["reason"])}

@@ -12,6 +12,7 @@ from rewards.presets import reward
 from rewards.scorers import SCORERS
 from rewards.types import Answer, Attempt, Grade
 from tasks.databases.sandbox import Sandbox
+from tasks.databases.statements import MOST_CHARACTERS
 from tasks.spec import ScoringSpec, home
 
 SCORER_VERSION = "1"
@@ -52,8 +53,14 @@ class Grader:
         self._sandbox.close()
 
     def grade(self, answers: Sequence[Answer]) -> list[Grade]:
-        """The grade of each answer, in order. Identical answers are judged once."""
-        jobs = [Job(answer.database, answer.gold, extract(answer.text), self._rules) for answer in answers]
+        """The grade of each answer, in order. Identical answers are judged once.
+
+        Of SQL that is longer than any engine is shown, no more travels to the workers than says so.
+        """
+        jobs = [
+            Job(answer.database, answer.gold, extract(answer.text)[: MOST_CHARACTERS + 1], self._rules)
+            for answer in answers
+        ]
         distinct = list(dict.fromkeys(jobs))
         attempts = self._judge(distinct)
         grades = {
@@ -67,7 +74,7 @@ class Grader:
         attempts = {}
         for index, result in self._sandbox.map(WORK, jobs, costs):
             job = jobs[index]
-            if result is not None:
+            if isinstance(result, dict):
                 golds.write(job.rules.golds, result["kept"])
             attempts[job] = attempt = attempt_of(job, result)
             question = (job.database.id, job.gold)

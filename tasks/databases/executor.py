@@ -16,6 +16,7 @@ from tasks.types import Database, Limits, Outcome, Status
 SESSIONS = {"sqlite": "tasks.databases.sqlite:Session", "duckdb": "tasks.databases.duckdb:Session"}
 """Engine -> the class that opens it."""
 NO_JOB = -1
+NO_QUERY = bytes(16)
 MOST_OPEN = 64
 MOST_WEIGHT = 64 * 2**20
 """Open sessions in one worker, and the bytes they may hold together."""
@@ -38,36 +39,44 @@ def load(where: str) -> Any:
 
 
 class Heartbeat:
-    """Shared memory in which a worker says which query of which job it runs, and since when.
+    """Shared memory in which a worker says what it is at, and since when.
 
-    ``started`` is ``time.monotonic()`` (one clock for all processes), 0.0 between queries.
+    ``beat`` is the ``time.monotonic()`` (one clock for all processes) at which the current query, or the
+    job's work between queries, began; 0.0 while it waits. ``digest`` is NO_QUERY between queries. The time is
+    always written first: whoever sees something new sees that it is fresh.
     """
 
     LAYOUT = struct.Struct("@d16sq")
-    _STARTED = struct.Struct("@d")
+    _BEAT = struct.Struct("@d")
     _JOB = struct.Struct("@q")
 
     def __init__(self, file: int = -1) -> None:
         self._memory = mmap.mmap(file, mmap.PAGESIZE)
-        self.job(NO_JOB)
+        self._JOB.pack_into(self._memory, 24, NO_JOB)
 
     def job(self, index: int) -> None:
         """A new job begins."""
+        self.end()
         self._JOB.pack_into(self._memory, 24, index)
 
     def begin(self, digest: bytes) -> None:
-        """A query begins. The digest is written first: whoever sees the time sees the query it belongs to."""
+        """A query begins."""
+        self._BEAT.pack_into(self._memory, 0, time.monotonic())
         self._memory[8:24] = digest
-        self._STARTED.pack_into(self._memory, 0, time.monotonic())
 
     def end(self) -> None:
-        """The query is over."""
-        self._STARTED.pack_into(self._memory, 0, 0.0)
+        """The query is over, the job goes on."""
+        self._BEAT.pack_into(self._memory, 0, time.monotonic())
+        self._memory[8:24] = NO_QUERY
+
+    def rest(self) -> None:
+        """Nothing is being done until the next job."""
+        self._BEAT.pack_into(self._memory, 0, 0.0)
 
     def read(self) -> tuple[float, bytes, int]:
-        """``(started, digest, job)``."""
-        started, digest, job = self.LAYOUT.unpack_from(self._memory)
-        return started, digest, job
+        """``(beat, digest, job)``."""
+        beat, digest, job = self.LAYOUT.unpack_from(self._memory)
+        return beat, digest, job
 
 
 class Memo:
@@ -121,9 +130,10 @@ class Executor:
         digest = blake2b(text, digest_size=16).digest()
         if known := self.deadly.get(digest):
             return Outcome(Status(known[0]), message=known[1])
-        self.heartbeat.begin(digest)
         try:
-            outcome = self._session(database, instance, where).run(sql)
+            session = self._session(database, instance, where)
+            self.heartbeat.begin(digest)
+            outcome = session.run(sql)
         except DataError as error:
             outcome = Outcome(Status.INFRASTRUCTURE, message=str(error))
         except MemoryError:

@@ -81,9 +81,9 @@ class Worker:
         return frames
 
     def overdue(self, seconds: float) -> bool:
-        """Whether it has been (or, when it is dead, was) at one query for longer than this."""
-        started = self.heartbeat.read()[0]
-        return started > 0 and time.monotonic() - started > seconds
+        """Whether it has been (or, when it is dead, was) at one query, or between two, for longer."""
+        beat = self.heartbeat.read()[0]
+        return beat > 0 and time.monotonic() - beat > seconds
 
     def end(self) -> int:
         """Kill it if it still lives and release everything (twice does no harm); the signal that ended it."""

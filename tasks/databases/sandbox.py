@@ -22,11 +22,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tasks.databases.executor import NO_QUERY
 from tasks.databases.process import Gone, Worker
 from tasks.types import Database, Limits, Outcome, Status
 
 GRACE = 0.3
 """Seconds after the deadline that the worker has to stop by itself before it is killed."""
+OVERDUE = "overdue"
+"""The result of a job that went over the deadline between its queries."""
 _POLL = 0.2
 _CHUNK = 256
 _STRIKES = 2
@@ -69,7 +72,7 @@ class Sandbox:
         """Execute each ``(database, instance, sql)``; the outcomes, in order."""
         outcomes = [Outcome(Status.INFRASTRUCTURE, message="the worker was lost")] * len(queries)
         for index, result in self.map("tasks.databases.worker:run_query", queries):
-            if result is not None:
+            if isinstance(result, tuple):
                 status, columns, rows, message, seconds, steps = result
                 outcomes[index] = Outcome(Status(status), columns, rows, message, seconds, steps)
         return outcomes
@@ -81,7 +84,8 @@ class Sandbox:
 
         ``work`` is ``"module:function"``; the worker calls ``function(executor, job)``. Jobs can be pickled,
         results are plain builtins. Jobs start in the given order, with ``costs`` the costliest first.
-        A result of None where the function returns none: the worker died again and again outside any query.
+        Where the function does not return, the result is None (the worker died again and again outside any
+        query) or OVERDUE (it went over the deadline there).
         Raises RuntimeError with the worker's traceback where the function raises.
         """
         with self._turn:
@@ -109,7 +113,7 @@ class Sandbox:
             if worker.channel.fileno() in ready:
                 yield from self._read(worker, batch)
             elif worker.overdue(self.limits.seconds + GRACE):
-                self._kill(worker, batch)
+                yield from self._kill(worker, batch)
 
     def _read(self, worker: Worker, batch: _Batch) -> Iterator[tuple[int, Any]]:
         try:
@@ -130,25 +134,31 @@ class Sandbox:
                 worker.end()
                 self._pool.remove(worker)
 
-    def _kill(self, worker: Worker, batch: _Batch) -> None:
-        """End a worker whose query is over its deadline. It may have come to the next query just before."""
+    def _kill(self, worker: Worker, batch: _Batch) -> list[tuple[int, Any]]:
+        """End a worker whose query or job is over its deadline. It may have come to the next just before."""
         worker.end()
-        if worker.overdue(self.limits.seconds):
-            digest = worker.heartbeat.read()[1]
-            self._deadly[digest] = (Status.TIMEOUT.value, f"over {self.limits.seconds} seconds: killed")
         self._pool.remove(worker)
+        lost: list[tuple[int, Any]] = []
+        _, digest, job = worker.heartbeat.read()
+        if worker.overdue(self.limits.seconds) and digest != NO_QUERY:
+            self._deadly[digest] = (Status.TIMEOUT.value, f"over {self.limits.seconds} seconds: killed")
+        elif worker.overdue(self.limits.seconds) and job in worker.indices:
+            del worker.indices[job]
+            batch.left -= 1
+            lost.append((job, OVERDUE))
         batch.put_back(worker.indices)
+        return lost
 
     def _bury(self, worker: Worker, batch: _Batch) -> list[tuple[int, Any]]:
         """Find out what a worker died of, put its unfinished jobs back; the job to give up, if any."""
         died_of = worker.end()
-        started, digest, job = worker.heartbeat.read()
+        _, digest, job = worker.heartbeat.read()
         self._pool.remove(worker)
         unfinished = worker.indices
         lost: list[tuple[int, Any]] = []
-        if started and died_of == signal.SIGXCPU:
+        if digest != NO_QUERY and died_of == signal.SIGXCPU:
             self._deadly[digest] = (Status.TIMEOUT.value, f"over {self.limits.seconds} seconds of CPU")
-        elif started:
+        elif digest != NO_QUERY:
             self._strikes[digest] = self._strikes.get(digest, 0) + 1
             if self._strikes[digest] >= _STRIKES:
                 killed = died_of == signal.SIGKILL

@@ -70,9 +70,11 @@ def _serve(connection: socket.socket, executor: Executor, work: Work, jobs: list
         results.append((index, work(executor, job)))
         now = time.monotonic()
         if now - flushed > FLUSH_SECONDS and index != jobs[-1][0]:
+            executor.heartbeat.rest()
             _send(connection, ("more", "", results))
             results, flushed = [], now
     executor.heartbeat.job(NO_JOB)
+    executor.heartbeat.rest()
     _send(connection, ("tired" if _swollen(executor.limits) else "done", "", results))
 
 
