@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -58,8 +59,9 @@ def held_out(count: int) -> list[tuple[World, Pair]]:
 
 def answer(folder: Path, asked: Sequence[tuple[World, Pair]]) -> Iterator[Answered]:
     """The model's greedy answers, shortest prompts first."""
-    tokens = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokens: Any = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model.eval()
     ordered = sorted(asked, key=lambda item: len(item[0].text))
     for start in range(0, len(ordered), BATCH):
         part = ordered[start : start + BATCH]

@@ -157,11 +157,11 @@ def _entity_phrases(random: Random, count: int) -> list[str]:
     while len(phrases) < count:
         draw = random.random()
         phrase = random.choice(words.ENTITIES)
-        if draw < 0.12:
+        if draw < 0.17:
             phrase = pseudo(random)
-        elif draw < 0.15:
+        elif draw < 0.2:
             phrase = random.choice(words.RESERVED_ENTITIES)
-        elif draw < 0.3:
+        elif draw < 0.33:
             phrase = f"{random.choice(words.MODIFIERS + words.ENTITIES)} {phrase}"
         if phrase not in phrases and len(phrase) > 2:
             phrases.append(phrase)
@@ -232,9 +232,9 @@ def _column_phrase(random: Random, kind: Kind) -> tuple[str, str]:
     pool = words.CATEGORIES if kind == "cat" else random.choice((words.INTEGERS, words.REALS))
     phrase = random.choice(pool)
     draw = random.random()
-    if draw < 0.08:
+    if draw < 0.14:
         phrase = pseudo(random)
-    elif draw < 0.3:
+    elif draw < 0.34:
         phrase = f"{random.choice(words.MODIFIERS)} {phrase}"
     if pool is words.INTEGERS and random.random() < 0.15:
         return f"number of {phrase}", phrase

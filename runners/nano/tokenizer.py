@@ -27,7 +27,7 @@ PIECES = "|".join(
         r"[^A-Za-z0-9]+",
     )
 )
-"""In order: a column's type; small words; SQL keywords; a word before a plural's s; words; numbers; the rest."""
+"""In order: a column's type, small words, keywords, a word before a plural's s, words, numbers, the rest."""
 TEMPLATE = (
     "{% for message in messages %}"
     "{% if message['role'] == 'user' %}"
@@ -55,7 +55,7 @@ def train(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         pad_token=PAD,
         eos_token=END,

@@ -178,8 +178,8 @@ DATES = (
     *(
         f"{word} date"
         for word in _words(
-            "birth start end due order delivery release expiry visit opening closing arrival departure purchase sale"
-            " payment review launch event check signing repair renewal contract return"
+            "birth start end due order delivery release expiry visit opening closing arrival departure"
+            " purchase sale payment review launch event check signing repair renewal contract return"
         )
     ),
 )  # fmt: skip
