@@ -1,4 +1,4 @@
-"""Thousands of hostile answers among honest ones: no hang, crash or trace, bounded memory, the same verdicts."""
+"""Hostile answers by the thousand among honest ones: no hang, crash or trace, bounded memory, fair verdicts."""
 
 from __future__ import annotations
 
