@@ -148,6 +148,7 @@ class _Work:
             rows.append(row + [(0, 0, HIDDEN, -1)] * (width - len(row)))
         self.token, self.place, self.owner, self.branch = torch.tensor(rows, device=device).unbind(-1)
         self.living = torch.ones(number, dtype=torch.bool, device=device)
+        self.kept = number
         self.drawn: list[list[int]] = [[] for _ in range(number)]
         self.logprob = torch.zeros(number, device=device)
         self.finish: list[Finish] = ["length"] * number
@@ -172,18 +173,16 @@ class _Work:
         self.branch[dead], self.owner[dead] = -1, HIDDEN
 
     def shrink(self, forest: Forest) -> None:
-        """Drop ended rows and columns, once enough of them have ended to be worth the copy."""
+        """Forget the ended branches, once enough of them have ended to be worth the copy."""
+        living = int(self.living.sum())
+        if living > 0.75 * self.kept:
+            return
+        self.kept = living
         alive = self.branch >= 0
-        rows = alive.any(1)
-        if rows.sum() <= 0.75 * len(rows):
-            kept = rows.nonzero()[:, 0]
-            forest.take(kept)
-            self._select(lambda grid: grid[kept])
-            alive = self.branch >= 0
-        width = int(alive.sum(1).max())
-        if width < alive.shape[1]:
-            front = alive.long().argsort(dim=1, descending=True, stable=True)[:, :width]
-            self._select(lambda grid: grid.gather(1, front))
+        rows = alive.any(1).nonzero()[:, 0]
+        front = alive[rows].long().argsort(dim=1, descending=True, stable=True)[:, : int(alive.sum(1).max())]
+        self._select(lambda grid: grid[rows].gather(1, front))
+        forest.take(rows, self.owner)
 
     def _select(self, change: Callable[[Tensor], Tensor]) -> None:
         self.token, self.place = change(self.token), change(self.place)

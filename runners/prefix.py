@@ -118,9 +118,14 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
     def get_seq_length(self) -> int:
         return self.length
 
-    def take(self, rows: Tensor) -> None:
-        """Make these rows the batch."""
-        self.room = [room[rows, :, : self.length] for room in self.room]
+    def take(self, rows: Tensor, slots: Tensor) -> None:
+        """Make these rows the batch, with these slots (rows, slots) of each."""
+        taken = []
+        for room in self.room:
+            heads = torch.arange(room.shape[1], device=rows.device)
+            taken.append(room[rows[:, None, None], heads[None, :, None], slots[:, None, :]])
+        self.room = taken
+        self.length = slots.shape[1]
 
 
 def _grown(old: Tensor, used: int, room: int) -> Tensor:
@@ -155,11 +160,17 @@ class Forest:
         logits: Tensor = output.logits
         return logits
 
-    def take(self, rows: Tensor) -> None:
-        """Make these rows the batch."""
+    def take(self, rows: Tensor, owners: Tensor) -> None:
+        """Make these rows the batch, and forget what neither the trunk nor these owners (rows, any) hold."""
+        owner = self.owner[rows]
+        held = (owner[:, :, None] == owners[:, None, :]).any(-1)
+        kept = (owner == TRUNK) | (held & (owner != HIDDEN))
+        count = int(kept.sum(1).max()) if kept.shape[1] else 0
+        slots = kept.long().argsort(dim=1, descending=True, stable=True)[:, :count]
+        self.owner = owner.masked_fill(~kept, HIDDEN).gather(1, slots)
+        self.place = self.place[rows].gather(1, slots)
         for layer in self.layers:
-            layer.take(rows)
-        self.owner, self.place = self.owner[rows], self.place[rows]
+            layer.take(rows, slots)
 
 
 def prefill(model: Any, trees: Sequence[Tree]) -> Forest:
@@ -170,7 +181,8 @@ def prefill(model: Any, trees: Sequence[Tree]) -> Forest:
     forest = Forest(model, len(stems))
     _feed_padded(forest, [[(TRUNK, 0, stem)] for stem in stems])
     stem_of = {i: number for number, group in enumerate(groups) for i in group}
-    forest.take(torch.tensor([stem_of[i] for i in range(len(trees))], device=model.device))
+    copies = torch.tensor([stem_of[i] for i in range(len(trees))], device=model.device)
+    forest.take(copies, forest.owner.new_empty((len(trees), 0)))
     rests = []
     for i, tree in enumerate(trees):
         done = len(stems[stem_of[i]])

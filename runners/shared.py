@@ -50,11 +50,11 @@ class SharedPrefixTrainer(GroupTrainer):
         return output
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
-        """TRL's, but whole groups are dealt to the passes, so that each gets as many tokens as the others."""
+        """TRL's, but whole groups go to the passes, those of like size together."""
         passes = self.rewards.config.passes
         if self._step % (passes * self.num_iterations) == 0 or self._buffered_inputs is None:
             batch = self._generate_and_score_completions(generation_batch)
-            order = deal(batch["completion_mask"], self.rewards.config.group_size, passes)
+            order = by_size(batch["prompt_mask"], batch["completion_mask"], self.rewards.config.group_size)
             dealt = {name: value[order] if value.dim() else value for name, value in batch.items()}
             self._buffered_inputs = split_tensor_dict(dealt, passes)
         return self._buffered_inputs[self._step % passes]
@@ -87,10 +87,9 @@ class SharedPrefixTrainer(GroupTrainer):
         return logprobs, entropies if compute_entropy else None, None
 
 
-def deal(mask: Tensor, group: int, passes: int) -> Tensor:
-    """An order of the rows in which ``passes`` equal parts have about as many tokens each, groups whole."""
-    tokens = mask.view(-1, group * mask.shape[1]).sum(1)
-    rounds = tokens.argsort(descending=True).view(-1, passes).clone()
-    rounds[1::2] = rounds[1::2].flip(1)  # who got the most in one round gets the least in the next
-    groups = rounds.t().flatten()
-    return (groups[:, None] * group + torch.arange(group, device=mask.device)).flatten()
+def by_size(prompt_mask: Tensor, completion_mask: Tensor, group: int) -> Tensor:
+    """The order of the rows in which packed groups grow, groups whole: a pass is as wide as its widest."""
+    answers = completion_mask.sum(1).view(-1, group).sum(1)
+    size = torch.where(answers > 0, answers + prompt_mask.sum(1)[::group], 0)
+    groups = size.argsort(stable=True)
+    return (groups[:, None] * group + torch.arange(group, device=groups.device)).flatten()

@@ -76,6 +76,14 @@ def test_a_sampled_answer_depends_on_its_seed_and_number_not_on_its_company() ->
     assert together[0] != together[len(prompts) - 1]  # the same prompt under another seed
 
 
+def test_prompts_without_anything_in_common() -> None:
+    model = tiny_models.model()
+    for prompts in ([(7,), (8,)], [(7,), (8, 9, 10)], [(7, 8), (9, 10)]):
+        drawn = dict(draw(model, prompts, [0, 0], 1, GREEDY, 10**9))
+        assert [drawn[i][0].tokens for i in range(2)] == [by_generate(model, p, GREEDY) for p in prompts]
+        assert len(dict(draw(model, prompts, [0, 0], 2, SAMPLED, 10**9))) == 2
+
+
 def test_many_answers_to_one_prompt_fill_several_rows() -> None:
     model = tiny_models.model()
     prompts = ragged_prompts(2)

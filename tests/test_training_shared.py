@@ -22,7 +22,7 @@ from runners.groups import GroupTrainer
 from runners.grpo import train_grpo
 from runners.packed import add_packed_head, pack
 from runners.probe import refusal
-from runners.shared import SharedPrefixTrainer, deal
+from runners.shared import SharedPrefixTrainer, by_size
 from runners.types import Reward
 from tasks.types import Sample
 
@@ -131,13 +131,13 @@ def test_training_gives_the_weights_of_stock_trl(
         assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)
 
 
-def test_every_pass_gets_whole_groups_and_about_as_many_tokens() -> None:
-    lengths = torch.tensor([1, 9, 3, 7, 5, 5, 2, 8])
-    mask = (torch.arange(9) < lengths.repeat_interleave(2)[:, None]).long()
-    order = deal(mask, group=2, passes=4)
-    assert sorted(order.tolist()) == list(range(16))
-    assert (order.view(-1, 2) // 2).diff(dim=1).abs().sum() == 0
-    assert mask[order].view(4, -1).sum(1).tolist() == [20, 20, 20, 20]
+def test_groups_stay_whole_and_those_of_like_size_go_together() -> None:
+    lengths = torch.tensor([1, 9, 3, 0, 5, 4, 2, 8])
+    prompts = torch.tensor([2, 1, 2, 9, 1, 3, 2, 2])
+    masks = [(torch.arange(9) < n.repeat_interleave(2)[:, None]).long() for n in (prompts, lengths)]
+    order = by_size(*masks, group=2).view(-1, 2)
+    assert (order // 2).diff(dim=1).abs().sum() == 0
+    assert (order[:, 0] // 2).tolist() == [3, 0, 6, 2, 4, 5, 7, 1]
 
 
 def test_groups_of_different_prompts_are_refused() -> None:

@@ -60,7 +60,9 @@ def model(shape: str = "qwen3", seed: int = 0, **sizes: int) -> torch.nn.Module:
     if shape == "qwen3":
         settings["head_dim"] = 8
     return kind(
-        config(**(settings | sizes), tie_word_embeddings=True, pad_token_id=0, eos_token_id=1, bos_token_id=None)
+        config(
+            **(settings | sizes), tie_word_embeddings=True, pad_token_id=0, eos_token_id=1, bos_token_id=None
+        )
     ).eval()
 
 
