@@ -33,6 +33,7 @@ def soft_f1(gold: Sequence[Row], prediction: Sequence[Row]) -> float:
 
 def _row_match(row: Row, expected: Row) -> tuple[float, float, float]:
     """Shares of the expected row's width: cells matched, cells only predicted, cells only expected."""
-    matched = sum(cell in expected for cell in row)
-    lacking = sum(cell not in row for cell in expected)
+    there, here = frozenset(expected), frozenset(row)
+    matched = sum([cell in there for cell in row])
+    lacking = sum([cell not in here for cell in expected])
     return matched / len(expected), (len(row) - matched) / len(expected), lacking / len(expected)

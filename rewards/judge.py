@@ -16,7 +16,6 @@ from rewards import bird, spider
 from rewards.attempt import Job
 from rewards.ballot import result_digest
 from rewards.compare import difference, first_out_of_order
-from rewards.structure import likeness
 from rewards.trial import Trial
 from rewards.types import OURS, Reason
 from tasks.databases.executor import Executor
@@ -85,7 +84,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "detail": metric.detail,
         "parses": answer.status in _READABLE,
         "executes": answer.ok,
-        "clauses": likeness(trial.gold_sql, trial.sql, job.database.engine) if rules.structure else {},
+        "clauses": trial.likeness() if rules.structure else {},
         "columns": len(answer.columns),
         "gold_columns": len(gold.columns),
         "rows": len(answer.rows),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import re
 from functools import lru_cache
+from typing import Any
 
-import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 
 LENGTH = 10_000
 """Longest SQL that is parsed, in characters."""
 DEPTH = 40
 """Deepest nesting of parentheses that is parsed."""
+MOVES = 20_000
+"""Most moves of a parser from token to token: it goes back and tries again, on hostile text 2^n times."""
 
 _PARENTHESIS = re.compile(r"[()]")
 
@@ -24,11 +27,32 @@ def parse(sql: str, dialect: str) -> exp.Query | None:
     """The tree of one query, None where there is none within bounds. Callers do not change it."""
     if len(sql) > LENGTH or _depth(sql) > DEPTH:
         return None
+    language = Dialect.get_or_raise(dialect)
     try:
-        tree = sqlglot.parse_one(sql, read=dialect)
+        parser = _parser(dialect)(dialect=language, max_nodes=MOVES)
+        trees = parser.parse(language.tokenize(sql), sql)
     except Exception:  # sqlglot's own errors, and its bugs on text that is no SQL
         return None
-    return tree if isinstance(tree, exp.Query) else None
+    return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Query) else None
+
+
+@lru_cache
+def _parser(dialect: str) -> Any:
+    """The dialect's parser, with a bound on its moves."""
+    base: Any = Dialect.get_or_raise(dialect).parser_class
+    if not hasattr(base._advance, "__code__"):  # sqlglot[c]: compiled classes cannot be derived from
+        return base
+
+    class Bounded(base):  # type: ignore[misc]
+        moves = 0
+
+        def _advance(self, times: int = 1) -> None:
+            self.moves += 1
+            if self.moves > MOVES:
+                raise OverflowError(f"over {MOVES} moves")
+            super()._advance(times)
+
+    return Bounded
 
 
 def _depth(sql: str) -> int:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from hashlib import blake2b
+
 from rewards import golds
 from rewards.attempt import Job
 from rewards.compare import Groups, strict
 from rewards.order import order_of, tie_groups
+from rewards.structure import likeness
 from rewards.types import Reason
 from tasks.databases.executor import Executor
 from tasks.types import Outcome, Status
@@ -62,6 +66,18 @@ class Trial:
             return tie_groups(gold, order, lambda keyed: self.gold(instance, keyed)) if order else None
 
         return strict(gold, answer, ties)
+
+    def likeness(self) -> Mapping[str, float]:
+        """How alike the two queries are as trees. The deadline holds for this too: a parser may not end."""
+        text = f"likeness\0{self.database.engine}\0{self.sql}"
+        digest = blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+        if digest in self._executor.deadly:
+            return likeness(self.gold_sql, "", self.database.engine)
+        self._executor.heartbeat.begin(digest)
+        try:
+            return likeness(self.gold_sql, self.sql, self.database.engine)
+        finally:
+            self._executor.heartbeat.end()
 
     def _key(self, instance: int, sql: str) -> object:
         where = self.database.instances[instance] if self.database.instances else self.database.ddl
