@@ -77,6 +77,14 @@ def _train(verbs: Verbs) -> None:
     verb.add_argument(
         "--out", required=True, metavar="DIR", help="checkpoints, and the trained model in DIR/model"
     )
+    verb.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="FIELD=A[,B]",
+        type=_only,
+        help="only questions whose database (or difficulty, family, part) is A or B",
+    )
     verb.add_argument("--no-eval", action="store_true", help="do not evaluate the model before and after")
     verb.add_argument("--seed", type=int, default=0)
     _questions(verb)
@@ -168,6 +176,13 @@ def _positive(text: str) -> int:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
+
+
+def _only(text: str) -> tuple[str, tuple[str, ...]]:
+    field, _, values = text.partition("=")
+    if field not in ("database", "difficulty", "family", "part") or not values:
+        raise argparse.ArgumentTypeError(f"{text}: write database=A,B (or difficulty, family, part)")
+    return field, tuple(values.split(","))
 
 
 def _numbers(text: str) -> list[float]:

@@ -105,6 +105,7 @@ def train(options: argparse.Namespace) -> int:
     chosen |= {
         "split": options.split,
         "sample_seed": options.sample_seed,
+        "only": dict(options.only),
         options.method: {"seed": options.seed},
     }
     settings, rest = _divided(options.overrides, "train.")

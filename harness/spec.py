@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -47,6 +48,10 @@ class TrainSpec(Spec):
     limit: int = Field(0, ge=0)
     """Questions it is shown; 0: all of the split."""
     sample_seed: int | None = None
+    only: Mapping[Literal["database", "difficulty", "family", "part"], tuple[str, ...]] = Field(
+        default_factory=dict
+    )
+    """Field of a sample -> the values it may have; chosen before ``limit`` cuts."""
     dev_split: str = "dev"
     dev_limit: int = Field(200, ge=0)
     """Questions of the dev split that choose the best weights; 0: the last weights are kept."""

@@ -22,6 +22,7 @@ from leaderboards.types import Run
 from rewards.grade import SCORER_VERSION, Grader
 from rewards.types import Answer
 from runners.types import Request, Reward, Sampling, Score
+from tasks.errors import DataError
 from tasks.task import Task
 from tasks.types import Sample
 
@@ -35,7 +36,7 @@ def train_model(
     Raises SpecError, DataError, ModelError.
     """
     task = Task.named(spec.task, overrides)
-    samples = task.samples(spec.split or task.spec.dataset.train_split, spec.limit, spec.sample_seed)
+    samples = _samples(spec, task)
     run = _describe(spec, task, samples, out)
     before = [_evaluate(spec.model, spec.task, overrides, workers)] if evaluated else []
     model = out / "model"
@@ -47,6 +48,19 @@ def train_model(
     return before + ([_evaluate(str(model), spec.task, overrides, workers)] if evaluated else [])
 
 
+def _samples(spec: TrainSpec, task: Task) -> list[Sample]:
+    """The questions that the model is shown."""
+    split = spec.split or task.spec.dataset.train_split
+    found = [
+        sample
+        for sample in task.samples(split, seed=spec.sample_seed)
+        if all(getattr(sample, name) in values for name, values in spec.only.items())
+    ]
+    if not found:
+        raise DataError(f"{task.name}: no sample of '{split}' is one of --only {dict(spec.only)}")
+    return found[: spec.limit or None]
+
+
 def _evaluate(model: str, task: str, overrides: Sequence[str], workers: int) -> Run:
     return evaluate_model(EvalSpec(model=model, task=task), overrides, workers)
 
@@ -55,6 +69,7 @@ def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], out: Path)
     parent = lineage.read(model_path(spec.model))
     given = {
         "rows": len(samples),
+        "databases": sorted({sample.database for sample in samples}),
         "sees": "questions and gold SQL" if spec.method == "sft" else "questions and gold rows",
         **spec.config.model_dump(mode="json"),
     }
