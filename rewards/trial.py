@@ -53,7 +53,7 @@ class Trial:
         outcome = outcome or self._endless
         if outcome is None:
             outcome = self._answers[instance, sql] = self._executor.run(self.database, instance, sql)
-            if outcome.status is Status.TIMEOUT:
+            if outcome.status is Status.TIMEOUT and sql == self.sql:
                 self._endless = outcome
         return outcome
 
