@@ -43,8 +43,8 @@ CLOSING = """
 [b]What happened[/b]
   nano  {base:>6}  pretrained on other schemas and other phrasings
   SFT   {sft:>6}  saw {sft_rows:,} questions on {sft_databases} databases with their gold SQL
-  GRPO  {grpo:>6}  saw {grpo_rows:,} questions on {grpo_databases} databases and no SQL: it was paid by the scorer
-                 that made the table
+  GRPO  {grpo:>6}  saw {grpo_rows:,} questions on {grpo_databases} databases and no SQL:
+                 it was paid by the scorer that made the table
   {minutes:.1f} minutes. Questions, answers, verdicts and curves lie under {home}/runs.
 
 [b]What to type next[/b]
