@@ -1,0 +1,92 @@
+"""How many lucky predictions do generated variants find out, and how many right ones do they wrong?
+
+    HARNESS_DATA=... python benchmarks/variants.py [--count 3] [--seed 0]
+
+For Spider dev and four published prediction files: of the predictions that are right on the base database
+and wrong on the official test suite, the share that is wrong on ``count`` variants of ours too (at least 80 %);
+of those that are right on the official test suite, the share that is wrong on ours (at most 0.5 %). Both by
+the official rule (``rewards.spider``). The variants are made from the base databases and the golds alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rewards import spider
+from tasks.databases.executor import Executor
+from tasks.databases.sandbox import Sandbox
+from tasks.databases.variants import with_variants
+from tasks.types import Database, Limits
+
+
+def verdicts(executor: Executor, job: tuple[Database, str, str]) -> list[bool]:
+    """Whether the official rule finds gold and prediction equal, on each instance. Runs in a worker."""
+    database, gold_sql, sql = job[0], spider.prepared(job[1]), spider.prepared(job[2])
+    ordered = spider.order_matters(gold_sql)
+    found = []
+    for instance in range(len(database.instances)):
+        gold, answer = executor.run(database, instance, gold_sql), executor.run(database, instance, sql)
+        found.append(answer.ok and spider.equal(gold.rows, answer.rows, ordered))
+    return found
+
+
+def load(data: Path) -> tuple[list[dict[str, Any]], list[tuple[int, str, bool]]]:
+    """The questions, and ``(row, prediction, right on the test suite)`` of all that are right on the base."""
+    rows = json.loads((data / "spider/dev_exec.json").read_text())
+    folder = data / "predictions/spider_dev"
+    official = json.loads((folder / "official_verdicts.json").read_text())
+    found = []
+    for model, verdict in official.items():
+        lines = (folder / f"{model}.sql").read_text().split("\n")
+        right = [int(row) for row, value in verdict["ex"].items() if value]
+        found += [(row, lines[row].split("\t")[0], bool(verdict["ts"][str(row)])) for row in right]
+    return rows, found
+
+
+def vary(data: Path, rows: list[dict[str, Any]], folder: Path, count: int, seed: int) -> dict[str, Database]:
+    """Each dev database with nothing but its generated instances."""
+    golds: dict[str, dict[str, None]] = {}
+    for row in rows:
+        golds.setdefault(row["db_id"], {})[row["query"]] = None
+    databases = {}
+    for name, queries in golds.items():
+        path = data / "spider/database" / name / f"{name}.sqlite"
+        if path.is_file():
+            made = with_variants(Database(name, instances=(path,)), tuple(queries), count, folder, seed)
+            databases[name] = replace(made, instances=made.instances[1:])
+    return databases
+
+
+def main() -> None:
+    """Print one line for each number of variants."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--count", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    data = Path(os.environ["HARNESS_DATA"])
+    rows, predictions = load(data)
+    with tempfile.TemporaryDirectory() as folder, Sandbox(limits=Limits(seconds=10)) as sandbox:
+        start = time.perf_counter()
+        databases = vary(data, rows, Path(folder), arguments.count, arguments.seed)
+        print(f"{len(databases)} x {arguments.count} variants in {time.perf_counter() - start:.1f} s")
+        jobs = [(databases[rows[row]["db_id"]], rows[row]["query"], sql) for row, sql, _ in predictions]
+        found = dict(sandbox.map("variants:verdicts", jobs))
+    lucky = [found[place] for place, (_, _, right) in enumerate(predictions) if not right]
+    right = [found[place] for place, (_, _, right) in enumerate(predictions) if right]
+    for count in range(1, arguments.count + 1):
+        caught, wronged = (sum(not all(each[:count]) for each in group) for group in (lucky, right))
+        print(
+            f"{count} variants: {caught} of {len(lucky)} lucky ones caught ({caught / len(lucky):.1%}), "
+            f"{wronged} of {len(right)} right ones rejected ({wronged / len(right):.2%})"
+        )
+
+
+if __name__ == "__main__":
+    main()
