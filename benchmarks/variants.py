@@ -3,8 +3,8 @@
     HARNESS_DATA=... python benchmarks/variants.py [--count 3] [--seed 0]
 
 For Spider dev and four published prediction files: of the predictions that are right on the base database
-and wrong on the official test suite, the share that is wrong on ``count`` variants of ours too (at least 80 %);
-of those that are right on the official test suite, the share that is wrong on ours (at most 0.5 %). Both by
+and wrong on the official test suite, the share that is wrong on ``count`` of our variants too (80 % or more).
+Of those that are right on the official test suite, the share that is wrong on ours (at most 0.5 %). Both by
 the official rule (``rewards.spider``). The variants are made from the base databases and the golds alone.
 """
 

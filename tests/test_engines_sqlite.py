@@ -98,7 +98,6 @@ STATEMENTS: list[tuple[str, Status]] = [
     ("SELECT hex(zeroblob(100000000))", Status.MEMORY),
     ("SELECT replace(hex(zeroblob(9000)), '0', hex(zeroblob(9000)))", Status.MEMORY),
     ("SELECT group_concat(hex(zeroblob(100000))) FROM t", Status.MEMORY),
-    (f"{ENDLESS} SELECT max(b) FROM (SELECT randomblob(900000) AS b FROM x ORDER BY b)", Status.MEMORY),
 ]
 
 
@@ -136,6 +135,14 @@ def test_every_statement_ends_as_it_should_and_poisons_nothing(
     assert hostile.seconds < LIMITS.seconds + 1
     assert after.rows == ((800, "b99", 3),)
     assert (hashlib.sha256(path.read_bytes()).hexdigest(), sorted(path.parent.iterdir())) == before
+
+
+def test_a_sort_that_fits_no_memory_is_refused_and_spills_nothing(database: Database) -> None:
+    bomb = f"{ENDLESS} SELECT max(b) FROM (SELECT randomblob(900000) AS b FROM x ORDER BY b)"
+    with Sandbox(1, Limits(seconds=60, memory=LIMITS.memory)) as patient:
+        hostile, after = patient.run([(database, 0, bomb), (database, 0, "SELECT count(*) FROM t")])
+    assert hostile.status is Status.MEMORY
+    assert after.rows == ((800,),)
 
 
 def test_cells_are_plain_and_text_that_is_not_utf8_is_lossless(database: Database) -> None:
