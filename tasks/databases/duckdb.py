@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, cast
 
 import duckdb
@@ -46,7 +47,8 @@ class Session:
     def __init__(self, database: Database, instance: int, limits: Limits) -> None:
         """Open the file, or build ``database.ddl`` in memory. Raises DataError: missing, corrupt, bad DDL."""
         self._limits = limits
-        self._connection = connect(database, instance, limits.memory // 2)
+        self._open = partial(connect, database, instance, limits.memory // 2)
+        self._connection = self._open()
 
     def run(self, sql: str) -> Outcome:
         """Execute one statement. Never raises: whatever goes wrong is the outcome's status and message."""
@@ -55,6 +57,7 @@ class Session:
         start = time.perf_counter()
         columns: tuple[str, ...] = ()
         rows: list[Row] = []
+        fatal = False
         with self._connection.cursor() as cursor:
             try:
                 status, message = _only_select(cursor, sql)
@@ -64,6 +67,10 @@ class Session:
                     status, message = self._fetch(cursor, len(columns), rows)
             except (duckdb.Error, MemoryError, RuntimeError, ValueError, OverflowError) as error:
                 status, message = _explain(error)
+                fatal = isinstance(error, (duckdb.FatalException, duckdb.InternalException))
+        if fatal:  # DuckDB answers nothing more on a database that met an error of its own
+            self._connection.close()
+            self._connection = self._open()
         if status is not Status.OK:
             columns, rows = (), []
         return Outcome(status, columns, tuple(rows), message, time.perf_counter() - start)
