@@ -86,7 +86,8 @@ def completion(body: dict[str, Any], count: int = 0, **changes: Any) -> bytes:
         choice["logprobs"] = {"content": [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -0.25}]}
     choices = [{"index": index, **choice} for index in range(count or body.get("n", 1))]
     usage = {"prompt_tokens": 100, "completion_tokens": 10 * len(choices), "total_tokens": 0}
-    return json.dumps({"object": "chat.completion", "choices": choices, "usage": usage}).encode()
+    head = {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"]}
+    return json.dumps({**head, "choices": choices, "usage": usage}).encode()
 
 
 def _line(text: str, start: str) -> str:

@@ -1,0 +1,219 @@
+"""Any task as a verifiers v1 environment. Loads no torch; ``harness_sql`` is the module that verifiers finds.
+
+``SqlTaskset`` yields the samples of a task spec, ``SqlTask`` scores a trace with our grader, ``SqlHarness``
+asks the model in this process, and ``SqlEnv`` plays one turn, or several in which the database's complaint is
+the user's next message. A task's data carries all that scoring needs: env servers never load the taskset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import httpx
+import verifiers.v1 as vf
+from verifiers.v1.dialects.chat import message_to_wire
+
+from rewards.feedback import feedback
+from rewards.grade import Grader
+from rewards.types import Answer, Grade
+from tasks.spec import ScoringSpec, TaskSpec
+from tasks.task import Task
+from tasks.types import Database, Sample
+
+HERE = vf.AgentConfig(runtime=vf.SubprocessConfig())
+"""The model is asked from this machine: no sandbox is rented."""
+
+
+class SqlData(vf.TaskData):
+    """One question: its sample and the resolved spec of its task, both as plain data."""
+
+    sample: dict[str, Any]
+    spec: dict[str, Any]
+
+
+class SqlState(vf.State):
+    """The grade of the last reply, once it is known."""
+
+    grade: Any = None
+
+
+class SqlTask(vf.Task[SqlData, SqlState]):
+    """Scores the last reply of a trace. What we, not the model, fail to score is an error, never a 0."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.data.spec['name']}/{self.data.id}"
+
+    async def finalize(self, trace: vf.Trace, runtime: vf.Runtime) -> None:
+        """Grade the last reply, once for all metrics and rewards."""
+        trace.state.grade = await self.grade(trace.last_reply)
+
+    @vf.reward
+    async def reward(self, trace: vf.Trace) -> float:
+        """The composite that our own trainers pay."""
+        value = trace.state.grade.scores["reward"].value
+        if value is None:
+            attempt = trace.state.grade.attempt
+            raise RuntimeError(f"not scored: {attempt.reason.value}: {attempt.detail}")
+        return float(value)
+
+    @vf.metric
+    async def scores(self, trace: vf.Trace) -> dict[str, float]:
+        """``execution_accuracy`` (the headline mode), every mode's verdict, and every scorer's value."""
+        grade: Grade = trace.state.grade
+        scored = {name: score.value for name, score in grade.scores.items() if name != "reward"}
+        headline = {"execution_accuracy": grade.attempt.verdicts.get(self.scoring.metric)}
+        found = {**headline, **grade.attempt.verdicts, **scored}
+        return {name: value for name, value in found.items() if value is not None}
+
+    async def validate(self, runtime: vf.Runtime) -> bool:
+        """Every gold is right in every mode."""
+        grades = [await self.grade(gold) for gold in self.data.sample["gold"]]
+        return all(value == 1 for grade in grades for value in grade.attempt.verdicts.values())
+
+    async def grade(self, text: str) -> Grade:
+        """Grade a text as an answer to this question."""
+        answer = Answer(self._database, tuple(self.data.sample["gold"]), text)
+        return await judge(self.scoring.model_dump_json()).grade(answer)
+
+    @property
+    def scoring(self) -> ScoringSpec:
+        return ScoringSpec.model_validate(self.data.spec["scoring"])
+
+    @property
+    def _database(self) -> Database:
+        sample = Sample(**{**self.data.sample, "gold": tuple(self.data.sample["gold"])})
+        return Task(TaskSpec.model_validate(self.data.spec)).database(sample)
+
+
+class Judge:
+    """One grader for all rollouts of this process: answers that come while it is busy are its next batch."""
+
+    def __init__(self, scoring: ScoringSpec) -> None:
+        self._grader = Grader(scoring)
+        self._waiting: list[tuple[Answer, asyncio.Future[Grade]]] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def grade(self, answer: Answer) -> Grade:
+        """The grade of one answer."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Grade] = loop.create_future()
+        self._waiting.append((answer, future))
+        if self._worker is None or self._worker.done() or self._worker.get_loop() is not loop:
+            self._worker = loop.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                grades = await asyncio.to_thread(self._grader.grade, [answer for answer, _ in batch])
+            except Exception as error:  # each rollout that waits for it records it
+                for _, future in batch:
+                    future.set_exception(error)
+                continue
+            for (_, future), grade in zip(batch, grades, strict=True):
+                if not future.done():
+                    future.set_result(grade)
+
+
+@cache
+def judge(scoring: str) -> Judge:
+    """The judge of a scoring spec, given as JSON."""
+    return Judge(ScoringSpec.model_validate_json(scoring))
+
+
+class SqlTasksetConfig(vf.TasksetConfig):
+    """Which task, and what of it."""
+
+    spec: str = "pocket"
+    """A shipped task or a YAML file."""
+    split: str = ""
+    """Default: the task's evaluation split."""
+    overrides: tuple[str, ...] = ()
+    """``key.path=value`` overrides of the task."""
+
+
+class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):
+    """The samples of a task spec."""
+
+    def load(self) -> Iterator[SqlTask]:
+        """Yield a task for each sample, rendered."""
+        task = Task.named(self.config.spec, self.config.overrides)
+        spec = task.spec.model_dump(mode="json", by_alias=True)
+        for sample in task.samples(self.config.split):
+            fields = {name: getattr(sample, name) for name in Sample.__slots__}
+            data = SqlData(
+                id=sample.id,
+                name=sample.id,
+                prompt=task.messages(sample)[-1]["content"],
+                system_prompt=task.spec.prompt.system or None,
+                sample={**fields, "gold": list(sample.gold)},
+                spec=spec,
+            )
+            yield SqlTask(data, self.config.task)
+
+
+class SqlHarnessConfig(vf.HarnessConfig):
+    """Nothing to set."""
+
+
+class SqlHarness(vf.Harness[SqlHarnessConfig]):
+    """One chat request from this process, instead of a program that is started for each rollout."""
+
+    APPENDS_SYSTEM_PROMPT = True
+    SUPPORTS_RESUME = True
+    EXECUTES_CODE = False
+    NEEDS_CONTAINER = False
+
+    async def launch(
+        self,
+        ctx: vf.ModelContext,
+        trace: vf.Trace,
+        runtime: vf.Runtime,
+        endpoint: str,
+        secret: str,
+        *rest: Any,
+    ) -> vf.ProgramResult:
+        """Send the conversation to the interception server; its reply is recorded there."""
+        _, data = rest  # URLs of tool servers, of which there are none, and the task's data
+        system, prompt = self.resolve_prompt(data)
+        said = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else []
+        said = said or [message_to_wire(message) for message in prompt or []]
+        messages = ([{"role": "system", "content": system}] if system else []) + said
+        async with httpx.AsyncClient(verify=endpoint.startswith("https"), timeout=None) as client:
+            reply = await client.post(
+                f"{endpoint}/chat/completions",
+                json={"model": ctx.model, "messages": messages},
+                headers={"Authorization": f"Bearer {secret}"},
+            )
+        return vf.ProgramResult(int(reply.status_code != 200), "", reply.text[-2000:])
+
+
+class SqlEnvConfig(vf.EnvConfig):
+    """One agent; ``turns`` over 1 lets it correct what the database refuses."""
+
+    agent: vf.AgentConfig = HERE
+    turns: int = 1
+
+
+class SqlEnv(vf.Env[SqlEnvConfig]):
+    """Ask once, or until the query runs and returns rows, at most ``turns`` times."""
+
+    async def run(self, task: SqlTask, agents: vf.Agents) -> None:
+        """One episode."""
+        if self.config.turns == 1:
+            await agents.agent.run(task)
+            return
+        async with agents.agent.interaction(task) as chat:
+            segment = await chat.turn()
+            for _ in range(self.config.turns - 1):
+                if segment.terminated:
+                    break
+                grade = await task.grade(segment.last_reply)
+                if not (said := feedback(grade.attempt)):
+                    break
+                segment = await chat.turn(said)

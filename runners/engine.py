@@ -1,0 +1,188 @@
+"""A live model as an engine: vLLM's ``POST /inference/v1/generate``, tokens in, tokens and log-probabilities out.
+
+What verifiers' ``TrainClient`` asks of a server, served from a thread of this process over the very weights that
+are trained. Requests that come together are drawn together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Self
+
+import torch
+
+QUIET = 0.01
+"""Seconds without a new request after which a batch is drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How a request's answer is drawn; requests that agree share a batch."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+    stop_token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The tokens of an answer, the log-probabilities they were drawn with, and why it ended."""
+
+    tokens: list[int]
+    logprobs: list[float]
+    finish: str
+
+
+Waiting = tuple[list[int], Drawing, "Future[Drawn]"]
+
+
+class TokenEngine:
+    """Serves a model until it is left. ``url`` is what a client calls its base URL."""
+
+    def __init__(self, model: Any, pad_token: int) -> None:
+        self.model, self.pad_token = model, pad_token
+        self._requests: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.requests = self._requests
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def __enter__(self) -> Self:
+        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self._drawing = Thread(target=self._draw_all, daemon=True)
+        self._drawing.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._requests.put(None)
+        self._drawing.join()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _draw_all(self) -> None:
+        while (first := self._requests.get()) is not None:
+            batch = [first]
+            try:
+                while (more := self._requests.get(timeout=QUIET)) is not None:
+                    batch.append(more)
+            except Empty:
+                pass
+            else:
+                self._requests.put(None)
+            for how in dict.fromkeys(how for _, how, _ in batch):
+                self._draw(how, [(prompt, future) for prompt, one, future in batch if one == how])
+
+    def _draw(self, how: Drawing, batch: Sequence[tuple[list[int], Future[Drawn]]]) -> None:
+        try:
+            found = generate(self.model, [prompt for prompt, _ in batch], how, self.pad_token)
+        except Exception as error:  # the request's, not the engine's end
+            for _, future in batch:
+                future.set_exception(error)
+            return
+        for (_, future), drawn in zip(batch, found, strict=True):
+            future.set_result(drawn)
+
+
+@torch.inference_mode()
+def generate(model: Any, prompts: Sequence[list[int]], how: Drawing, pad_token: int) -> list[Drawn]:
+    """Draw one answer to each prompt (token ids), padded on the left in one batch."""
+    width = max(map(len, prompts))
+    ids = torch.tensor(
+        [[pad_token] * (width - len(prompt)) + prompt for prompt in prompts], device=model.device
+    )
+    mask = torch.tensor(
+        [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device
+    )
+    sampled = how.temperature > 0
+    was_training = model.training
+    model.eval()
+    try:
+        output = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=how.max_tokens,
+            do_sample=sampled,
+            temperature=how.temperature if sampled else None,
+            top_p=how.top_p if sampled else None,
+            top_k=0 if sampled else None,
+            eos_token_id=list(how.stop_token_ids) or None,
+            pad_token_id=pad_token,
+            return_dict_in_generate=True,
+            output_scores=True,
+        )
+    finally:
+        model.train(was_training)
+    tokens = output.sequences[:, width:]
+    scores = torch.stack(output.scores, 1).float().log_softmax(-1)
+    logprobs = scores.gather(-1, tokens[..., None])[..., 0]
+    return [_cut(row, chance, how) for row, chance in zip(tokens.tolist(), logprobs.tolist(), strict=True)]
+
+
+def _cut(tokens: list[int], logprobs: list[float], how: Drawing) -> Drawn:
+    """A row of a batch up to its first stop token."""
+    for i, token in enumerate(tokens):
+        if token in how.stop_token_ids:
+            return Drawn(tokens[: i + 1], logprobs[: i + 1], "stop")
+    return Drawn(tokens, logprobs, "length")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+    requests: SimpleQueue[Waiting | None]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silence."""
+
+    def do_GET(self) -> None:
+        """The models' list is not needed."""
+        self._reply(404, {"error": {"message": "only /inference/v1/generate"}})
+
+    def do_POST(self) -> None:
+        """Queue one request and wait for its answer."""
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        future: Future[Drawn] = Future()
+        self.server.requests.put((body["token_ids"], _drawing(body["sampling_params"]), future))
+        try:
+            drawn = future.result()
+        except Exception as error:  # reported to the client, who records it
+            self._reply(400, {"error": {"message": f"{type(error).__name__}: {error}"}})
+            return
+        pairs = zip(drawn.tokens, drawn.logprobs, strict=True)
+        entries = [{"token": f"token_id:{token}", "logprob": logprob} for token, logprob in pairs]
+        choice = {
+            "index": 0,
+            "token_ids": drawn.tokens,
+            "finish_reason": drawn.finish,
+            "logprobs": {"content": entries},
+        }
+        self._reply(200, {"request_id": "0", "choices": [choice]})
+
+    def _reply(self, status: int, body: Mapping[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _drawing(parameters: Mapping[str, Any]) -> Drawing:
+    """vLLM's sampling parameters: temperature 1 and 16 tokens where they do not say."""
+    return Drawing(
+        temperature=float(parameters.get("temperature", 1.0)),
+        top_p=float(parameters.get("top_p", 1.0)),
+        max_tokens=int(parameters.get("max_tokens", 16)),
+        stop_token_ids=tuple(parameters.get("stop_token_ids") or ()),
+    )
