@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from runners.nano import words
+from runners.nano import names, words
 from runners.nano.schemas import Field, pseudo
 
 
@@ -67,7 +67,7 @@ class Literals:
             return year
         if which == "m":
             return f"{year}-{self.random.randint(1, 12):02d}"
-        choices = (pseudo(self.random)[:3], self.random.choice(words.VALUES), pseudo(self.random))
+        choices = (pseudo(self.random)[:3], self.random.choice(names.VALUES), pseudo(self.random))
         return self.random.choice(choices)
 
 
@@ -92,9 +92,9 @@ def _label(random: Random) -> str:
     """A proper name: a person's, a thing's or an invented one."""
     draw = random.random()
     if draw < 0.35:
-        return f"{random.choice(words.FIRST_NAMES)} {random.choice(words.LAST_NAMES)}"
+        return f"{random.choice(names.FIRST_NAMES)} {random.choice(names.LAST_NAMES)}"
     if draw < 0.6:
-        return f"{random.choice(words.VALUES).title()} {random.choice(words.ENTITIES).title()}"
+        return f"{random.choice(names.VALUES).title()} {random.choice(words.ENTITIES).title()}"
     if draw < 0.8:
         return pseudo(random).title()
     return f"{pseudo(random).title()} {random.choice(words.ENTITIES).title()}"
@@ -103,9 +103,9 @@ def _label(random: Random) -> str:
 def _category(random: Random) -> str:
     """A category: one word mostly, in either case; sometimes two, or a code."""
     draw = random.random()
-    word = pseudo(random) if random.random() < 0.25 else random.choice(words.VALUES)
+    word = pseudo(random) if random.random() < 0.25 else random.choice(names.VALUES)
     if draw < 0.08:
-        word = f"{word} {random.choice(words.VALUES)}"
+        word = f"{word} {random.choice(names.VALUES)}"
     elif draw < 0.12:
         word = f"{word[0].upper()}{random.randint(1, 99)}"
     return word.title() if random.random() < 0.5 else word
