@@ -70,7 +70,7 @@ class GrpoConfig(TrainingConfig):
     prompts_per_step: int = Field(default=32, gt=0)
     group_size: int = Field(default=8, gt=1)
     """Answers drawn for each prompt."""
-    micro_groups: int = Field(default=8, gt=0)
+    micro_groups: int = Field(default=2, gt=0)
     """Groups in one forward and backward; divides ``prompts_per_step``."""
     beta: float = Field(default=0.0, ge=0)
     """Weight of the KL divergence from the model that training started with; 0: no reference model."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from runners.prefix import HIDDEN, Forest, Tokens, Tree, plant, prefill
 from runners.types import Finish
 
-BATCH_TOKENS = {"cpu": 48_000, "cuda": 400_000}
+BATCH_TOKENS = {"cpu": 100_000, "cuda": 400_000}
 """Tokens of prompts and answers in one batch where the caller does not say, by device."""
 
 
