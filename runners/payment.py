@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from math import isfinite
 from statistics import fmean, pstdev
 from typing import Any
 
 from runners.config import GrpoConfig
 from runners.training import Watch
 from runners.types import Request, Reward, Score
+from tasks.errors import ModelError
 
 
 class Rewards:
@@ -27,6 +29,9 @@ class Rewards:
         samples = [self.prompts[index].sample for index in row]
         texts = [messages[-1]["content"] for messages in completions]
         rewards = self.score(samples, texts)
+        for sample, reward in zip(samples, rewards, strict=True):
+            if reward.value is not None and not isfinite(reward.value):
+                raise ModelError(f"the reward of an answer to question {sample.id} is {reward.value}")
         size = self.config.group_size
         groups = [rewards[i : i + size] for i in range(0, len(rewards), size)]
         whole = [all(reward.value is not None for reward in group) for group in groups]

@@ -52,10 +52,11 @@ def train_sft(
 def _trainer(
     source: models.Source, policy: Any, lessons: Sequence[Lesson], config: SftConfig, watch: Watch
 ) -> Any:
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
+    disable_progress_bars()
     steps = config.max_steps or max(1, round(config.epochs * len(lessons) / config.batch_size))
     context = policy.config.max_position_embeddings
     arguments = SFTConfig(

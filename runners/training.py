@@ -20,7 +20,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hu
 from transformers import PrinterCallback, TrainerCallback
 
 from runners import models
-from runners.config import LoraSpec, TrainingConfig
+from runners.config import GrpoConfig, LoraSpec, TrainingConfig
 from runners.folder import Row, RunFolder, Trained, write_json
 from runners.models import Source
 from tasks.errors import MissingExtra, ModelError
@@ -66,9 +66,14 @@ class Watch(TrainerCallback):
         self.row[f"{phase}_seconds"] = self.row.get(f"{phase}_seconds", 0.0) + seconds
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """After a resume GRPO's token count goes on from the checkpoint, SFT's begins again at 0."""
+        """GRPO may harm: where it begins is a candidate too.
+
+        After a resume GRPO's token count goes on from the checkpoint, SFT's begins again at 0.
+        """
         rows = self.folder.curve()
         self._tokens_before = rows[-1]["tokens"] - state.num_input_tokens_seen if rows else 0.0
+        if not rows and isinstance(self.config, GrpoConfig) and self.hooks.evaluate:
+            self._evaluate(kwargs["model"], 0)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.row, self._began = {}, time.perf_counter()
@@ -137,6 +142,8 @@ def arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str
             raise MissingExtra("wandb", "track")
         if not os.environ.get("WANDB_API_KEY"):
             os.environ.setdefault("WANDB_MODE", "offline")
+        os.environ.setdefault("WANDB_PROJECT", "sql-harness")
+        os.environ.setdefault("WANDB_DIR", str(folder.out))
     gpu = models.device() == "cuda"
     return {
         "output_dir": str(folder.checkpoints),
@@ -151,6 +158,7 @@ def arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str
         "use_cpu": not gpu,
         "bf16": gpu,
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,
         "save_steps": config.save_every,
         "save_total_limit": 2,
         "report_to": ["wandb"] if config.wandb else [],

@@ -1,6 +1,7 @@
 """Training on a tiny model: it learns, keeps its best weights, and refuses what cannot work."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from runners.config import GrpoConfig, LoraSpec, SftConfig
+from runners.curriculum import Chooser
 from runners.grpo import train_grpo
 from runners.models import load
 from runners.payment import Rewards
-from runners.sft import Lesson, train_sft
+from runners.sft import Lesson, order, train_sft
 from runners.training import Hooks
 from runners.types import Request, Reward
 from tasks.errors import ModelError
@@ -108,7 +110,8 @@ def test_training_goes_on_from_base_plus_adapter(tmp_path: Path, folder: str) ->
 @pytest.mark.parametrize("method", ["sft", "grpo"])
 def test_the_best_weights_on_dev_are_the_ones_saved(tmp_path: Path, folder: str, method: str) -> None:
     seen: list[torch.Tensor] = []
-    scores = iter([0.1, 0.9, 0.3, 0.2])
+    first = [0.0] if method == "grpo" else []  # where GRPO begins is a candidate too
+    scores = iter([*first, 0.1, 0.9, 0.3, 0.2])
 
     def evaluate(model: torch.nn.Module) -> float:
         seen.append(model.get_input_embeddings().weight.detach().clone())
@@ -120,8 +123,17 @@ def test_the_best_weights_on_dev_are_the_ones_saved(tmp_path: Path, folder: str,
         config = GRPO.model_copy(update={"max_steps": 8, "eval_every": 2})
         result = train_grpo(folder, requests(), letters, config, tmp_path, Hooks(evaluate=evaluate))
     assert (result.best_step, result.best) == (4, 0.9)
-    assert torch.equal(weights(result.model)["model.embed_tokens.weight"], seen[1])
+    assert torch.equal(weights(result.model)["model.embed_tokens.weight"], seen[-3])
     assert [row.get("dev") for row in curve(tmp_path)] == [None, 0.1, None, 0.9, None, 0.3, None, 0.2]
+
+
+def test_grpo_that_only_harms_gives_the_model_back(tmp_path: Path, folder: str) -> None:
+    scores = iter([0.5, 0.4, 0.3])
+    config = GRPO.model_copy(update={"eval_every": 1})
+    result = train_grpo(folder, requests(), letters, config, tmp_path, Hooks(evaluate=lambda m: next(scores)))
+    assert (result.best_step, result.best, result.steps) == (0, 0.5, 2)
+    before, after = weights(folder), weights(result.model)
+    assert all(torch.equal(before[key], after[key]) for key in before)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -206,6 +218,40 @@ def test_grpo_refuses_before_any_step(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         train_grpo(folder, requests(), letters, GRPO.model_copy(update=changes), tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_reward_that_is_no_number_stops_the_run(tmp_path: Path, folder: str, value: float) -> None:
+    with pytest.raises(ModelError, match=f"the reward of an answer to question .* is {value}"):
+        train_grpo(folder, requests(), lambda s, texts: [Reward(value) for _ in texts], GRPO, tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, folder: str) -> None:
+    wild = SFT.model_copy(update={"learning_rate": 1e30, "scheduler": "constant"})
+    with pytest.raises(ModelError, match="the loss is nan at step 3: lower learning_rate"):
+        train_sft(folder, lessons(), wild, tmp_path)
+
+
+def test_rows_of_a_step_are_of_like_length_and_each_epoch_has_every_row() -> None:
+    lengths = [i * 7919 % 100 for i in range(64)]
+    config = SftConfig(batch_size=8, micro_batch=8)
+    rows = order(lengths, 16, config)
+    assert sorted(rows) == sorted([*range(64)] * 2) and order(lengths, 16, config) == rows
+    for start in range(0, len(rows), 8):
+        together = [lengths[row] for row in rows[start : start + 8]]
+        assert max(together) - min(together) < 20
+    assert order(lengths, 3, SftConfig(seed=1)) != order(lengths, 3, SftConfig(seed=2))
+    assert len(order([5], 2, config)) == 16
+
+
+def test_prompts_come_once_an_epoch_or_by_weight() -> None:
+    even = Chooser([1.0] * 10, count=4, seed=0)
+    first = [index for step in range(2) for index in even.choose(step)]
+    assert len(set(first)) == 8 and even.choose(0) == first[:4]
+    assert even.choose(2) != first[:4]
+    drawn = Counter(i for step in range(200) for i in Chooser([0, 1, 1, 8], 1, seed=0).choose(step))
+    assert drawn[0] == 0 and drawn[3] > 4 * drawn[1] and drawn[1] > 5
+    assert all(len(set(Chooser([1, 2, 3, 4], 3, seed=0).choose(step))) == 3 for step in range(20))
 
 
 def test_sft_refuses_before_any_step(tmp_path: Path, folder: str) -> None:

@@ -107,10 +107,11 @@ def middling(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
         {"loss_type": "grpo", "beta": 0.1},
         {"loss_type": "dr_grpo", "num_iterations": 2, "save_every": 4},
         {"loss_type": "bnpo", "temperature": 0.7},
+        {"beta": 0.05, "lora": {"r": 4, "alpha": 64}, "gradient_checkpointing": True},
         {"loss_type": "cispo", "importance_sampling_level": "token"},
         {"loss_type": "grpo", "importance_sampling_level": "sequence", "scale_rewards": "batch"},
     ],
-    ids=lambda changes: "-".join(map(str, changes.values())),
+    ids=lambda changes: " ".join(changes),
 )
 def test_training_gives_the_weights_of_stock_trl(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
