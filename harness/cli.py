@@ -113,10 +113,12 @@ def _check(verbs: Verbs) -> None:
 
 def _export(verbs: Verbs) -> None:
     verb = verbs.add_parser("export", help="a task for another program")
-    verb.add_argument("form", choices=("lm-eval",))
+    verb.add_argument("form", choices=("lm-eval", "prime-rl"))
     verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
-    verb.add_argument("--split", default="", help="default: the task's own")
-    verb.add_argument("--out", required=True, metavar="DIR", help="lm-eval: the folder for --include_path")
+    verb.add_argument("--out", default="lm_eval_tasks", metavar="DIR", help="lm-eval: the --include_path")
+    verb.add_argument("--split", default="", help="lm-eval: default: the task's own")
+    verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="prime-rl: what to train")
+    verb.add_argument("--turns", type=_positive, default=1, metavar="N", help="prime-rl: answers at most")
     verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
 
 

@@ -151,15 +151,16 @@ def check(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
-    """``harness export``: prints the command that uses what it wrote."""
-    from harness.export import LmEvalTask
+    """``harness export``: prime-rl's config goes to stdout; for lm-eval, the command that uses the folder."""
+    from harness.export import LmEvalTask, prime_rl
     from tasks.task import Task
 
+    if options.form == "prime-rl":
+        print(prime_rl(options.task, options.overrides, options.model, options.turns), end="")
+        return 0
     exported = LmEvalTask(Task.named(options.task, options.overrides), options.split)
     exported.write(Path(options.out))
-    print(
-        f"lm_eval run --include_path {options.out} --tasks {exported.name} --apply_chat_template --model ..."
-    )
+    print(f"lm_eval run --tasks {exported.name} --include_path {options.out} --apply_chat_template")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A task for other programs: a folder (or an object in memory) for lm-evaluation-harness.
+"""A task for other programs: a folder (or an object) for lm-evaluation-harness, a config for prime-rl.
 
 The folder holds the resolved spec, and lm-eval reads samples and verdicts through this module: its
 ``execution_accuracy`` is ours, answer by answer. Answers that were not scored are left out of its means too.
@@ -15,7 +15,7 @@ import yaml
 
 from rewards.grade import Grader
 from rewards.types import Answer
-from tasks.spec import TaskSpec
+from tasks.spec import TaskSpec, load
 from tasks.task import Task
 
 MODULE = '''"""The task {name} for lm-evaluation-harness; written by `harness export lm-eval`."""
@@ -130,3 +130,73 @@ class LmEvalTask:
         found = {"execution_accuracy": verdicts.get(self.task.spec.scoring.metric), **verdicts}
         found["reward"] = grade.scores["reward"].value
         return {name: value for name in self.metrics() if (value := found.get(name)) is not None}
+
+
+PRIME_RL = """\
+# Written by `harness export prime-rl`. Start it in a checkout of prime-rl that has sql-harness installed.
+max_steps = 200
+seq_len = 4096
+
+[model]
+name = {model}
+
+[orchestrator]
+batch_size = 128
+group_size = 8
+
+[orchestrator.train.sampling]
+max_completion_tokens = {tokens}
+
+[[orchestrator.train.source]]
+name = {name}
+
+[orchestrator.train.source.env]
+turns = {turns}
+
+[orchestrator.train.source.env.taskset]
+id = "harness_sql"
+spec = {task}
+split = {train}
+overrides = {overrides}
+
+[orchestrator.eval]
+interval = 20
+
+[orchestrator.eval.sampling]
+max_completion_tokens = {tokens}
+temperature = 0.0
+
+[[orchestrator.eval.source]]
+name = {name}
+
+[orchestrator.eval.source.env]
+turns = {turns}
+
+[orchestrator.eval.source.env.taskset]
+id = "harness_sql"
+spec = {task}
+split = {evaluated}
+overrides = {overrides}
+
+[trainer]
+
+[inference]
+"""
+"""Source of the keys: prime-rl's ``configs/basic/*/rl.toml``, August 2026."""
+
+
+def prime_rl(name: str, overrides: Sequence[str], model: str, turns: int) -> str:
+    """The TOML by which prime-rl trains a model on a task. Raises SpecError where there is no such task."""
+    spec = load(name, overrides)
+    path = Path(name)
+    values = {
+        "model": model,
+        "name": spec.name,
+        "task": str(path.resolve()) if path.is_file() else name,
+        "train": spec.dataset.train_split,
+        "evaluated": spec.dataset.eval_split,
+        "overrides": list(overrides),
+        "tokens": spec.answer.max_new_tokens,
+        "turns": turns,
+    }
+    return PRIME_RL.format(**{key: json.dumps(value) for key, value in values.items()})

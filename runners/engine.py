@@ -1,7 +1,7 @@
-"""A live model as an engine: vLLM's ``POST /inference/v1/generate``, tokens in, tokens and log-probabilities out.
+"""A live model as an engine: tokens in, tokens and log-probabilities out (vLLM's ``/inference/v1/generate``).
 
-What verifiers' ``TrainClient`` asks of a server, served from a thread of this process over the very weights that
-are trained. Requests that come together are drawn together.
+What verifiers' ``TrainClient`` asks of a server, served from a thread of this process over the very weights
+that are trained. Requests that come together are drawn together.
 """
 
 from __future__ import annotations
@@ -93,19 +93,15 @@ class TokenEngine:
 def generate(model: Any, prompts: Sequence[list[int]], how: Drawing, pad_token: int) -> list[Drawn]:
     """Draw one answer to each prompt (token ids), padded on the left in one batch."""
     width = max(map(len, prompts))
-    ids = torch.tensor(
-        [[pad_token] * (width - len(prompt)) + prompt for prompt in prompts], device=model.device
-    )
-    mask = torch.tensor(
-        [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device
-    )
+    rows = [[pad_token] * (width - len(prompt)) + prompt for prompt in prompts]
+    real = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
     sampled = how.temperature > 0
     was_training = model.training
     model.eval()
     try:
         output = model.generate(
-            input_ids=ids,
-            attention_mask=mask,
+            input_ids=torch.tensor(rows, device=model.device),
+            attention_mask=torch.tensor(real, device=model.device),
             max_new_tokens=how.max_tokens,
             do_sample=sampled,
             temperature=how.temperature if sampled else None,

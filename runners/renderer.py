@@ -1,7 +1,7 @@
 """A verifiers renderer for any chat template: the next turn's tokens extend the last turn's, exactly.
 
-Rendering the whole conversation anew would tokenize the model's answer anew, and may cut it elsewhere: then what
-was sampled is not what is trained on. Named in a client's config as ``runners.renderer.TemplateRenderer``.
+Rendering the whole conversation anew would tokenize the model's answer anew, and may cut it elsewhere: then
+what was sampled is not what is trained on. A client's config names it ``runners.renderer.TemplateRenderer``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """verifiers in our own training: TRL's ``rollout_func`` plays a verifiers environment with the live model.
 
-Each step serves the policy by a token engine, lets the environment play every prompt, single- or multi-turn, and
-hands TRL the very tokens that were sampled; what the environment said between turns is masked from the loss.
+Each step serves the policy by a token engine, lets the environment play every prompt, single- or multi-turn,
+and hands TRL the very tokens that were sampled; what the environment said in between is no part of the loss.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ KEY = "task"
 class Rollouts:
     """A ``rollout_func`` over a verifiers environment.
 
-    ``environment`` is its config (as ``--env.*``), ``sampling`` verifiers' sampling settings. The environment's
-    rewards come back as the column ``environment_reward``: None where an episode failed.
+    ``environment`` is its config (as ``--env.*``), ``sampling`` verifiers' sampling settings. Rewards come
+    back as the column ``environment_reward``: None where an episode failed.
     """
 
     def __init__(self, environment: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
