@@ -8,6 +8,7 @@ from leaderboards.types import Record
 from rewards.types import Grade
 from runners.types import Completion, Request
 from tasks.task import Task
+from tasks.types import Mode
 
 
 def record_of(task: Task, request: Request, number: int, completion: Completion, grade: Grade) -> Record:
@@ -31,11 +32,7 @@ def record_of(task: Task, request: Request, number: int, completion: Completion,
         gold=sample.gold[0],
         detail=completion.error if failed else attempt.detail,
         metric=verdicts.get(task.spec.scoring.metric),
-        strict=verdicts.get("strict"),
-        spider=verdicts.get("spider"),
-        spider_ts=verdicts.get("spider_ts"),
-        bird=verdicts.get("bird"),
-        bird_f1=verdicts.get("bird_f1"),
+        **{mode.value: verdicts.get(mode.value) for mode in Mode},
         reward=None if failed else reward.value,
         parts=json.dumps({name: score.value for name, score in grade.scores.items()}),
         executes=attempt.executes,

@@ -66,8 +66,7 @@ class SharedPrefixTrainer(GroupTrainer):
         attention_mask: Tensor,
         logits_to_keep: int,
         batch_size: int | None = None,
-        compute_entropy: bool = False,
-        **images_and_experts: Any,
+        **options: Any,
     ) -> tuple[Tensor, Tensor | None, None]:
         """Log-probabilities and entropies (rows, logits_to_keep); 0 where the mask is."""
         parts, size = [], batch_size or len(input_ids)
@@ -84,7 +83,7 @@ class SharedPrefixTrainer(GroupTrainer):
             empty = logprobs.new_zeros(labelled.shape)
             parts.append(torch.stack([empty.masked_scatter(labelled, one) for one in (logprobs, entropies)]))
         logprobs, entropies = torch.cat(parts, 1)
-        return logprobs, entropies if compute_entropy else None, None
+        return logprobs, entropies if options.get("compute_entropy") else None, None
 
 
 def by_size(prompt_mask: Tensor, completion_mask: Tensor, group: int) -> Tensor:
