@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, one clear line for every mistake, JSON beside every table."""
+"""The command line as a user meets it: exit codes, one clear line for a mistake, JSON beside every table."""
 
 from __future__ import annotations
 
