@@ -71,7 +71,9 @@ def model_path(model: str) -> Path | None:
     """The folder or file behind a model's name, where it is one on this machine."""
     from runners.nano import FOLDER
 
-    path = FOLDER if model == "nano" else Path(model.removeprefix("replay:").rpartition("+")[2])
+    prefix, _, rest = model.partition(":")
+    name = rest if prefix in ("replay", "hf", "vllm") else model
+    path = FOLDER if name == "nano" else Path(name.rpartition("+")[2])
     return path if path.exists() else None
 
 

@@ -18,6 +18,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model, register_model
 
+from runners.failures import Answers, Patience, in_halves, line
 from runners.models import device
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.errors import ModelError
@@ -27,8 +28,6 @@ CHUNK = 256
 """Prompts handed to lm-eval at a time: it returns them all at once, or raises."""
 LOCAL = ("hf", "hf-auto", "huggingface")
 """Backends that would look for a GPU where no device is named."""
-GIVE_UP = 32
-"""Questions in a row without any answer after which the rest is not asked."""
 
 
 def open_lm_eval(rest: str) -> LmEvalRunner:
@@ -41,7 +40,7 @@ def open_lm_eval(rest: str) -> LmEvalRunner:
     try:
         lm = get_model(backend).create_from_arg_string(arguments)
     except Exception as error:  # backends raise whatever their libraries do, and the name is the user's
-        raise ModelError(f"lm-eval:{backend}: {_line(error)}") from error
+        raise ModelError(f"lm-eval:{backend}: {line(error)}") from error
     return LmEvalRunner(lm, f"lm-eval:{rest}")
 
 
@@ -63,39 +62,37 @@ class LmEvalRunner:
         if torch := sys.modules.get("torch"):
             torch.manual_seed(sampling.seed)
         each = max(1, CHUNK // sampling.n)
-        lost = 0
-        for start in range(0, len(requests), each):
-            for number, answers in enumerate(self._answers(requests[start : start + each], sampling)):
-                yield start + number, answers
-                lost = lost + 1 if answers[0].finish == "error" else 0
-                if lost >= GIVE_UP:
-                    raise ModelError(f"{self.name}: {lost} questions in a row failed: {answers[0].error}")
+        patience = Patience(self.name)
 
-    def _answers(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[list[Completion]]:
-        """The answers to each request; where lm-eval raises, those to each half, down to the one at fault."""
+        def ask(chunk: Sequence[Request]) -> list[Answers]:
+            return self._ask(chunk, sampling)
+
+        for start in range(0, len(requests), each):
+            found = in_halves(ask, requests[start : start + each], sampling.n)
+            for number, answers in enumerate(found):
+                yield start + number, answers
+                patience.note(answers)
+
+    def _ask(self, requests: Sequence[Request], sampling: Sampling) -> list[Answers]:
+        """The answers to each request. Raises whatever lm-eval raises."""
         contexts = [self.lm.apply_chat_template(list(request.messages)) for request in requests]
+        for context in contexts:
+            self._expect_room(context, sampling.max_new_tokens)
+        asked = [
+            Instance("generate_until", {}, (context, _arguments(sampling)), 0)
+            for context in contexts
+            for _ in range(sampling.n)
+        ]
         began = time.perf_counter()
-        try:
-            for context in contexts:
-                self._expect_room(context, sampling.max_new_tokens)
-            asked = [Instance("generate_until", {}, (c, _arguments(sampling)), 0) for c in contexts]
-            texts = self.lm.generate_until(
-                [one for one in asked for _ in range(sampling.n)], disable_tqdm=True
-            )
-            if len(texts) != len(requests) * sampling.n:
-                raise ModelError(f"{len(texts)} answers to {len(requests)} questions")
-        except Exception as error:  # whatever it is, it says nothing about the model's answer
-            if len(requests) == 1:
-                yield [Completion("", finish="error", error=_line(error))] * sampling.n
-                return
-            half = len(requests) // 2
-            yield from self._answers(requests[:half], sampling)
-            yield from self._answers(requests[half:], sampling)
-            return
+        texts = self.lm.generate_until(asked, disable_tqdm=True)
+        if len(texts) != len(asked):
+            raise ModelError(f"{len(texts)} answers to {len(asked)} requests")
         seconds = (time.perf_counter() - began) / len(texts)
-        for i, context in enumerate(contexts):
-            answers = texts[i * sampling.n : (i + 1) * sampling.n]
-            yield [self._completion(context, text, seconds, sampling) for text in answers]
+        completions = [
+            self._completion(one.args[0], text, seconds, sampling)
+            for one, text in zip(asked, texts, strict=True)
+        ]
+        return [completions[i : i + sampling.n] for i in range(0, len(completions), sampling.n)]
 
     def _expect_room(self, context: Any, new_tokens: int) -> None:
         """Raise ModelError where the prompt does not fit: lm-eval would cut off its beginning."""
@@ -131,10 +128,6 @@ def _arguments(sampling: Sampling) -> dict[str, Any]:
         "temperature": sampling.temperature,
     }
     return arguments | ({"top_p": sampling.top_p} if sampling.top_p < 1 else {})
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 @register_model("harness")

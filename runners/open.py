@@ -36,6 +36,20 @@ def _anthropic(model: str, config: RunnerConfig) -> Runner:
     return _lm_eval(f"anthropic-chat:model={model}", config)
 
 
+def _vllm(name: str, config: RunnerConfig) -> Runner:
+    if find_spec("vllm") is None:
+        raise MissingExtra("vllm", "vllm")
+    from runners.models import resolve
+
+    if config.vllm.server or config.vllm.data_parallel > 1:
+        from runners.vllm_server import VllmServer
+
+        return VllmServer(resolve(name), name, config.vllm, config.endpoint)
+    from runners.vllm import VllmRunner
+
+    return VllmRunner(resolve(name), name, config.vllm)
+
+
 def _hf(name: str, config: RunnerConfig) -> Runner:
     if find_spec("torch") is None:
         raise MissingExtra("torch", "train")
@@ -51,6 +65,7 @@ PREFIXES: dict[str, Callable[[str, RunnerConfig], Runner]] = {
     "openai": _openai,
     "lm-eval": _lm_eval,
     "anthropic": _anthropic,
+    "vllm": _vllm,
 }
 """What stands before a colon -> the runner of what stands after it."""
 

@@ -7,12 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from runners.endpoint import OPENAI, Endpoint, EndpointConfig, Unanswered
+from runners.failures import Patience
 from runners.threads import in_threads
 from runners.types import Completion, Finish, Request, Sampling
-from tasks.errors import ModelError
-
-GIVE_UP = 32
-"""Questions in a row without any answer after which the rest is not asked."""
 
 
 class OpenAIRunner:
@@ -32,18 +29,14 @@ class OpenAIRunner:
 
         Raises ModelError where the endpoint refuses every question, or is gone.
         """
-        lost = 0
+        patience = Patience(self.endpoint.url)
 
         def ask(request: Request) -> list[Completion]:
             return self._ask(request, sampling)
 
         for index, answers in in_threads(ask, requests, self.config.concurrency):
             yield index, answers
-            lost = lost + 1 if all(answer.finish == "error" for answer in answers) else 0
-            if lost >= GIVE_UP:
-                raise ModelError(
-                    f"{self.endpoint.url}: {lost} questions in a row got no answer: {answers[-1].error}"
-                )
+            patience.note(answers)
 
     def _ask(self, request: Request, sampling: Sampling) -> list[Completion]:
         """The answers to one question. A server that gives fewer than it is asked for is asked again."""

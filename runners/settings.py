@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
 from runners.endpoint import EndpointConfig
 from tasks.spec import Spec
+
+
+class VllmConfig(Spec):
+    """What is passed to vLLM, in the process or on its server's command line."""
+
+    server: bool = False
+    """Start ``vllm serve`` and ask it, instead of loading the model here."""
+    tensor_parallel: int = Field(1, ge=1)
+    data_parallel: int = Field(1, ge=1)
+    """Over 1 it is a server, whatever ``server`` says."""
+    dtype: str = "auto"
+    max_model_len: int = Field(0, ge=0)
+    """0: the model's own."""
+    gpu_memory: float = Field(0.9, gt=0, le=1)
+    """Share of the GPU's memory to take."""
+    extra: Mapping[str, Any] = Field(default_factory=dict)
+    """More of vLLM's engine arguments, by their Python names."""
+    start_seconds: float = Field(900, gt=0)
+    """How long the server may take to come up."""
+
+    def arguments(self) -> dict[str, Any]:
+        """Engine arguments by their Python names."""
+        chosen = {
+            "tensor_parallel_size": self.tensor_parallel,
+            "dtype": self.dtype,
+            "gpu_memory_utilization": self.gpu_memory,
+            "enable_prefix_caching": True,
+        }
+        length = {"max_model_len": self.max_model_len} if self.max_model_len else {}
+        return chosen | length | dict(self.extra)
 
 
 class RunnerConfig(Spec):
     """A section for each kind of runner that has something to set."""
 
     endpoint: EndpointConfig = EndpointConfig()
+    vllm: VllmConfig = VllmConfig()
 
     def identity(self) -> dict[str, object]:
         """What of it can change an answer; not how patiently or how fast a model is asked."""
         patience = {"concurrency", "timeout", "retries", "backoff", "key", "input_price", "output_price"}
-        return self.model_dump(mode="json", exclude={"endpoint": patience})
+        return self.model_dump(
+            mode="json", exclude={"endpoint": patience, "vllm": {"start_seconds", "gpu_memory"}}
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import verifiers.v1 as vf
@@ -31,7 +32,6 @@ class Rollouts:
         self.environment = vf.load_environment(vf.resolve_env_config(dict(environment)))
         self.sampling = vf.SamplingConfig(**sampling)
         self.tasks = list(self.environment.taskset)
-        self._runner = asyncio.Runner()  # verifiers and renderers keep locks that belong to one loop
 
     def prompts(self) -> list[list[dict[str, Any]]]:
         """The rows of TRL's dataset, one for each task of the environment."""
@@ -50,7 +50,7 @@ class Rollouts:
                 renderer_model_name=tokenizer.name_or_path,
             )
             context = vf.ModelContext("policy", client, self.sampling)
-            episodes = self._runner.run(self._play(tasks, context))
+            episodes = _loop().run(self._play(tasks, context))
         rows = [
             _row(episode) or _failed(prompt, tokenizer)
             for episode, prompt in zip(episodes, prompts, strict=True)
@@ -61,6 +61,12 @@ class Rollouts:
         slots = [slot for task in tasks for slot in self.environment.slots(task)]
         async with self.environment.serving():
             return await asyncio.gather(*(self.environment.run_slot(slot, context) for slot in slots))
+
+
+@cache
+def _loop() -> asyncio.Runner:
+    """The event loop of this process: verifiers and renderers keep locks that belong to the first."""
+    return asyncio.Runner()
 
 
 def paid(

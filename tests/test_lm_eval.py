@@ -19,7 +19,8 @@ from servers.hostile import hostile
 from harness.cli import main
 from harness.export import LmEvalTask
 from leaderboards import store
-from runners.lm_eval import GIVE_UP, HarnessLM, LmEvalRunner, open_lm_eval
+from runners.failures import GIVE_UP
+from runners.lm_eval import HarnessLM, LmEvalRunner, open_lm_eval
 from runners.open import open_runner
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.errors import ModelError
@@ -98,7 +99,7 @@ def test_a_backend_that_raises_loses_only_the_question_at_fault() -> None:
 
 
 def test_a_backend_that_always_raises_ends_the_run() -> None:
-    with pytest.raises(ModelError, match=f"{GIVE_UP} questions in a row failed: RuntimeError"):
+    with pytest.raises(ModelError, match=f"{GIVE_UP} questions in a row got no answer: RuntimeError"):
         answers(LmEvalRunner(Failing(""), "x"), [request(i) for i in range(100)])
 
 

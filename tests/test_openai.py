@@ -10,7 +10,8 @@ import pytest
 from servers.hostile import Hostile, hostile
 
 from runners.endpoint import EndpointConfig
-from runners.openai import GIVE_UP, OpenAIRunner
+from runners.failures import GIVE_UP
+from runners.openai import OpenAIRunner
 from runners.types import Completion, Request, Sampling
 from tasks.errors import ModelError
 from tasks.types import Sample

@@ -1,0 +1,54 @@
+"""Failures that belong to a question, and when to stop asking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from runners.types import Completion, Request
+from tasks.errors import ModelError
+
+GIVE_UP = 32
+"""Questions in a row without any answer after which the rest is not asked."""
+
+Answers = list[Completion]
+
+
+class Patience:
+    """Counts questions that got no answer, one after the other."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lost = 0
+
+    def note(self, answers: Sequence[Completion]) -> None:
+        """Count one question. Raises ModelError where too many in a row were lost."""
+        self.lost = self.lost + 1 if all(answer.finish == "error" for answer in answers) else 0
+        if self.lost >= GIVE_UP:
+            raise ModelError(
+                f"{self.name}: {self.lost} questions in a row got no answer: {answers[-1].error}"
+            )
+
+
+def in_halves(
+    ask: Callable[[Sequence[Request]], list[Answers]], requests: Sequence[Request], n: int
+) -> Iterator[Answers]:
+    """The n answers to each request, asked together; where that raises, each half is asked by itself.
+
+    So a whole batch costs one call, and what raises costs only the question at fault its answer.
+    """
+    try:
+        found = ask(requests)
+    except Exception as error:  # a library's, whatever it is: it says nothing about the model's answer
+        if len(requests) == 1:
+            yield [Completion("", finish="error", error=line(error))] * n
+            return
+        half = len(requests) // 2
+        yield from in_halves(ask, requests[:half], n)
+        yield from in_halves(ask, requests[half:], n)
+        return
+    yield from found
+
+
+def line(error: Exception) -> str:
+    """An error as a part of one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -1,0 +1,115 @@
+"""vLLM in this process. Written against the API of vLLM 0.28 to 0.31.
+
+Prompts are handed over some hundred at a time, and share their prefixes in its cache.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from runners.failures import Answers, Patience, in_halves, line
+from runners.models import Source
+from runners.settings import VllmConfig
+from runners.types import Completion, Request, Sampling
+from tasks.errors import ModelError
+
+CHUNK = 512
+"""Questions handed to vLLM at a time: it returns them all at once."""
+
+
+class VllmRunner:
+    """A model, and a LoRA adapter where the name has one, that vLLM holds in this process."""
+
+    def __init__(self, source: Source, name: str, config: VllmConfig) -> None:
+        """Raises ModelError where vLLM cannot load it."""
+        import vllm
+
+        self.name = f"vllm:{name}"
+        arguments = {**config.arguments(), **adapter_arguments(source)}
+        try:
+            self.llm = vllm.LLM(
+                model=source.path, revision=source.revision, trust_remote_code=False, **arguments
+            )
+        except (OSError, ValueError, RuntimeError, TypeError) as error:
+            raise ModelError(f"{self.name}: {line(error)}") from error
+        self.adapter = _lora_request(source)
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """Yield ``(index, n completions)``, some hundred at a time; what vLLM refuses is an error."""
+        patience = Patience(self.name)
+
+        def ask(chunk: Sequence[Request]) -> list[Answers]:
+            return self._ask(chunk, sampling)
+
+        for start in range(0, len(requests), CHUNK):
+            found = in_halves(ask, requests[start : start + CHUNK], sampling.n)
+            for number, answers in enumerate(found):
+                yield start + number, answers
+                patience.note(answers)
+
+    def _ask(self, requests: Sequence[Request], sampling: Sampling) -> list[Answers]:
+        from vllm import SamplingParams
+
+        parameters = [
+            SamplingParams(
+                n=sampling.n,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                max_tokens=sampling.max_new_tokens,
+                stop=list(sampling.stop),
+                seed=zlib.crc32(f"{sampling.seed} {request.sample.id}".encode()),
+                logprobs=0,
+            )
+            for request in requests
+        ]
+        began = time.perf_counter()
+        found = self.llm.chat(
+            [list(request.messages) for request in requests],
+            parameters,
+            use_tqdm=False,
+            lora_request=self.adapter,
+        )
+        seconds = (time.perf_counter() - began) / (len(requests) * sampling.n)
+        return [_completions(one, seconds) for one in found]
+
+    def close(self) -> None:
+        """Let go of the model: the engine's processes end with it."""
+        del self.llm
+
+
+def _completions(output: Any, seconds: float) -> Answers:
+    """The answers in one of vLLM's RequestOutputs."""
+    return [
+        Completion(
+            text=one.text,
+            prompt_tokens=len(output.prompt_token_ids),
+            tokens=len(one.token_ids),
+            seconds=seconds,
+            finish="length" if one.finish_reason == "length" else "stop",
+            logprob=one.cumulative_logprob,
+        )
+        for one in output.outputs
+    ]
+
+
+def adapter_arguments(source: Source) -> dict[str, Any]:
+    """The engine arguments that an adapter needs."""
+    if source.adapter is None:
+        return {}
+    rank = json.loads((Path(source.adapter) / "adapter_config.json").read_text())["r"]
+    return {"enable_lora": True, "max_lora_rank": max(8, rank)}
+
+
+def _lora_request(source: Source) -> Any:
+    if source.adapter is None:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, source.adapter)

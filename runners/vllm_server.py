@@ -1,0 +1,118 @@
+"""vLLM as a server that is started and stopped here, and asked like any other endpoint.
+
+Written against the command line of vLLM 0.28 to 0.31. It is what data parallelism needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+
+from runners.endpoint import EndpointConfig
+from runners.models import Source
+from runners.openai import OpenAIRunner
+from runners.settings import VllmConfig
+from runners.types import Completion, Request, Sampling
+from runners.vllm import adapter_arguments
+from tasks.errors import ModelError
+
+
+class VllmServer:
+    """``vllm serve`` in a process of its own, which ``close`` ends."""
+
+    def __init__(self, source: Source, name: str, config: VllmConfig, endpoint: EndpointConfig) -> None:
+        """Raises ModelError where the server does not come up."""
+        self.name = f"vllm:{name}"
+        port = _free_port()
+        self.log = Path(mkdtemp(prefix="vllm-")) / "server.log"
+        command = [program(), "serve", source.path, *flags(source, config), "--port", str(port)]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        try:
+            self._wait(f"http://127.0.0.1:{port}/health", config.start_seconds)
+        except BaseException:
+            self.close()
+            raise
+        asked = endpoint.model_copy(
+            update={"base_url": f"http://127.0.0.1:{port}/v1", "key": "", "logprobs": True}
+        )
+        self._runner = OpenAIRunner("adapter" if source.adapter else source.path, asked)
+
+    def _wait(self, url: str, seconds: float) -> None:
+        import httpx
+
+        deadline = time.monotonic() + seconds
+        with httpx.Client(timeout=5) as client:
+            while time.monotonic() < deadline:
+                if self._process.poll() is not None:
+                    raise ModelError(f"{self.name}: the server ended: {self._last_line()} (see {self.log})")
+                try:
+                    if client.get(url).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                time.sleep(0.2)
+        raise ModelError(f"{self.name}: not up after {seconds:g} s (see {self.log})")
+
+    def _last_line(self) -> str:
+        text = self.log.read_text(encoding="utf-8", errors="replace").strip()
+        return text.splitlines()[-1][:200] if text else "it said nothing"
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """As ``OpenAIRunner``."""
+        return self._runner.generate(requests, sampling)
+
+    def close(self) -> None:
+        """End the server with all its processes."""
+        if hasattr(self, "_runner"):
+            self._runner.close()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, number)
+                try:
+                    self._process.wait(timeout=30)
+                except subprocess.TimeoutExpired:
+                    continue
+
+
+def program() -> str:
+    """The command ``vllm``, of this environment where it has one."""
+    beside = Path(sys.executable).with_name("vllm")
+    return str(beside) if beside.is_file() else "vllm"
+
+
+def flags(source: Source, config: VllmConfig) -> list[str]:
+    """vLLM's command line: engine arguments with dashes."""
+    arguments = config.arguments() | adapter_arguments(source)
+    arguments["data_parallel_size"] = config.data_parallel
+    if source.revision:
+        arguments["revision"] = source.revision
+    found = ["--host", "127.0.0.1"]
+    for name, value in arguments.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            found.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            found += [f"--{flag}", value if isinstance(value, str) else json.dumps(value)]
+    if source.adapter:
+        found += ["--lora-modules", f"adapter={source.adapter}"]
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
