@@ -22,28 +22,26 @@ from runners.config import GrpoConfig, SftConfig
 from tasks.spec import home
 
 TASK = "pocket"
-ANNOTATED = ("brewery", "clinic", "festival", "museum", "software", "warehouse")
-"""The databases whose questions SFT sees, with their gold SQL; GRPO asks questions on all."""
-SFT_ROWS = 3000
+SFT_ROWS = 2400
 SFT = SftConfig(learning_rate=1e-3, epochs=2, batch_size=32, eval_every=1000, save_every=50)
 GRPO = GrpoConfig(
     learning_rate=1e-3,
     scheduler="constant_with_warmup",
     warmup=0.1,
-    max_steps=30,
+    max_steps=24,
     prompts_per_step=64,
     group_size=8,
     micro_groups=8,
     max_new_tokens=80,
-    eval_every=10,
-    save_every=10,
+    eval_every=8,
+    save_every=8,
 )
 
 CLOSING = """
 [b]What happened[/b]
   nano  {base:>6}  pretrained on other schemas and other phrasings
-  SFT   {sft:>6}  saw {sft_rows:,} questions on {sft_databases} databases with their gold SQL
-  GRPO  {grpo:>6}  saw {grpo_rows:,} questions on {grpo_databases} databases and no SQL:
+  SFT   {sft:>6}  saw {sft_rows:,} questions with their gold SQL
+  GRPO  {grpo:>6}  answered {asked:,} of {grpo_rows:,} questions {group} times and saw no SQL:
                  it was paid by the scorer that made the table
   {minutes:.1f} minutes. Questions, answers, verdicts and curves lie under {home}/runs.
 
@@ -72,7 +70,6 @@ def stages(seed: int, out: Path, workers: int = 0) -> Story:
         task=TASK,
         method="sft",
         model="nano",
-        only={"database": ANNOTATED},
         limit=SFT_ROWS,
         sample_seed=seed,
         dev_limit=0,
@@ -105,9 +102,9 @@ def run_demo(seed: int, out: Path) -> None:
             sft=sft,
             grpo=grpo,
             sft_rows=given["sft"]["rows"],
-            sft_databases=len(given["sft"]["databases"]),
             grpo_rows=given["grpo"]["rows"],
-            grpo_databases=len(given["grpo"]["databases"]),
+            asked=GRPO.max_steps * GRPO.prompts_per_step,
+            group=GRPO.group_size,
             minutes=(time.monotonic() - began) / 60,
             home=home(),
             sft_run=story.sft.id,
