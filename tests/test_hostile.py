@@ -1,4 +1,4 @@
-"""Hostile answers by the thousand among honest ones: no hang, crash or trace, bounded memory, fair verdicts."""
+"""Hostile answers by the thousand among honest ones: no hang, crash or trace; fair verdicts."""
 
 from __future__ import annotations
 
