@@ -1,0 +1,189 @@
+"""What the scoring benchmark scores: pairs of a prediction and a gold, with the verdict that each deserves.
+
+Databases are copied into a folder of the benchmark's own: some contenders let a prediction write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from itertools import permutations
+from pathlib import Path
+
+from rewards.exploits import Target, load
+from tasks import pocket
+
+HOSTILE = (
+    "empty", "blank", "line_comment", "semicolon", "refusal", "prompt_echo", "gold_in_prose", "one",
+    "zero", "null_guess", "values", "constant_rows", "gold_in_a_comment", "gold_as_a_string", "dump",
+    "distinct_dump", "nothing", "gold_doubled", "gold_and_a_column", "gold_without_rows", "commit",
+    "begin", "delete", "update", "insert", "drop", "shadow_view", "create_table", "two_statements",
+    "write_and_gold", "bare_select", "unclosed_string", "long_or", "many_columns", "pragma_function",
+    "schema_of",
+)  # fmt: skip
+"""Exploits that every contender survives in reasonable time; the whole pack is for the tests."""
+SHARE = {"right": 0.45, "wrong": 0.40, "broken": 0.05, "hostile": 0.10}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A prediction to be scored. ``right``: the strict verdict it deserves, found without our comparator."""
+
+    database: str
+    gold: str
+    sql: str
+    right: bool
+
+
+def save(pairs: Sequence[Pair], path: Path) -> None:
+    """Write pairs as JSON."""
+    path.write_text(json.dumps([asdict(pair) for pair in pairs]))
+
+
+def read(path: Path) -> list[Pair]:
+    """The pairs that ``save`` wrote."""
+    return [Pair(**fields) for fields in json.loads(path.read_text())]
+
+
+def place(folder: Path, database: str) -> Path:
+    """Where the copy of a database is; its folder holds nothing else."""
+    return folder / database / f"{database}.sqlite"
+
+
+def copy(source: Path, folder: Path, database: str) -> None:
+    """Copy a database, once."""
+    target = place(folder, database)
+    if not target.exists():
+        target.parent.mkdir(parents=True)
+        shutil.copy(source, target)
+        os.symlink(target, folder / f"{database}.db")
+
+
+def spider(data: Path, folder: Path) -> list[Pair]:
+    """The four published predictions on Spider's dev questions that have a database here."""
+    questions = json.loads((data / "spider" / "dev_exec.json").read_text())
+    judge = _Judge(folder)
+    pairs = []
+    for file in sorted((data / "predictions" / "spider_dev").glob("*.sql")):
+        lines = [line.split("\t")[0] for line in file.read_text(errors="replace").splitlines()]
+        for question, sql in zip(questions, lines, strict=True):
+            source = data / "spider" / "database" / question["db_id"] / f"{question['db_id']}.sqlite"
+            if source.exists():
+                copy(source, folder, question["db_id"])
+                pairs += judge.pair(question["db_id"], question["query"], sql)
+    return pairs
+
+
+def generated(count: int, folder: Path, seed: int = 0) -> list[Pair]:
+    """Pairs over the embedded task's databases: right, wrong, broken and hostile answers to its questions."""
+    dice = random.Random(seed)
+    rows = pocket.rows("train")
+    dice.shuffle(rows)
+    judge = _Judge(folder)
+    pairs: list[Pair] = []
+    for row, other in zip(rows, _others(rows), strict=True):
+        if len(pairs) == count:
+            break
+        copy(pocket.ensure() / row["db_id"] / f"{row['db_id']}.sqlite", folder, row["db_id"])
+        kind = dice.choices(list(SHARE), list(SHARE.values()))[0]
+        pairs += judge.pair(row["db_id"], row["query"], _answer(kind, row["query"], other, dice))
+    return pairs
+
+
+def grouped(questions: int, folder: Path, seed: int = 1) -> list[Pair]:
+    """Groups of eight answers to a question, as a trainer draws them, about a third of them repeats."""
+    dice = random.Random(seed)
+    rows = pocket.rows("train")
+    dice.shuffle(rows)
+    judge = _Judge(folder)
+    pairs: list[Pair] = []
+    for row, other in zip(rows[:questions], _others(rows), strict=False):
+        copy(pocket.ensure() / row["db_id"] / f"{row['db_id']}.sqlite", folder, row["db_id"])
+        kinds = dice.choices(list(SHARE), list(SHARE.values()), k=20)
+        answers = list(dict.fromkeys(_answer(kind, row["query"], other, dice) for kind in kinds))
+        group = [found for answer in answers for found in judge.pair(row["db_id"], row["query"], answer)][:5]
+        group += dice.choices(group, k=8 - len(group))
+        dice.shuffle(group)
+        pairs += group
+    return pairs
+
+
+def _others(rows: Sequence[dict[str, str]]) -> Iterator[str]:
+    """For each row the gold of another question on the same database."""
+    last: dict[str, str] = {}
+    for row in rows:
+        yield last.get(row["db_id"], row["query"])
+        last[row["db_id"]] = row["query"]
+
+
+def _answer(kind: str, gold: str, other: str, dice: random.Random) -> str:
+    """An answer of a kind to the question of a gold."""
+    if kind == "right":
+        lower = gold.replace("SELECT", "select").replace("FROM", "from").replace("WHERE", "where")
+        return dice.choice([gold, lower, f"  {gold} ", f"SELECT * FROM ({gold}) AS answer"])
+    if kind == "wrong":
+        limited = gold if " LIMIT " in gold else f"{gold} LIMIT 1"
+        return dice.choice([other, other, limited, gold.partition(" WHERE ")[0], gold.replace("DESC", "ASC")])
+    if kind == "broken":
+        return dice.choice([gold.replace("FROM", "FORM"), gold[: len(gold) // 2], gold + ")"])
+    pack = {exploit.name: exploit for exploit in load("sqlite")}
+    table = gold.partition(" FROM ")[2].split()[0].strip("()")
+    target = Target(gold, table, "rowid", "1", "How many are there?", "/dev/null/nothing")
+    return pack[dice.choice(HOSTILE)].completion(target)
+
+
+class _Judge:
+    """The strict verdict from first principles: two results, every order of columns, bags of rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def pair(self, database: str, gold: str, sql: str) -> list[Pair]:
+        """The pair, or none where the verdict hangs on what order ties leave open."""
+        expected, found = self._run(database, gold), self._run(database, sql)
+        if expected is None:
+            return []
+        if found is None or len(expected) != len(found):
+            return [Pair(database, gold, sql, False)]
+        right = _same_bag(expected, found)
+        if right and "ORDER BY" in gold.upper() and list(expected) != list(found):
+            return []
+        return [Pair(database, gold, sql, right)]
+
+    def _run(self, database: str, sql: str) -> list[tuple[object, ...]] | None:
+        """All rows, on a connection that no other statement has seen; None where it fails or has too many."""
+        uri = f"file:{place(self._folder, database)}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            connection.text_factory = lambda text: text.decode(errors="surrogateescape")
+            try:
+                cursor = connection.execute(sql)
+                rows = cursor.fetchmany(100_001)
+            except (sqlite3.Error, sqlite3.Warning, ValueError):
+                return None
+            return None if cursor.description is None or len(rows) > 100_000 else rows
+
+
+def _same_bag(expected: list[tuple[object, ...]], found: list[tuple[object, ...]]) -> bool:
+    if not expected:
+        return True
+    width = len(expected[0])
+    if len(found[0]) != width:
+        return False
+    bag = Counter(expected)
+    columns = [Counter(column) for column in zip(*expected, strict=True)]
+    others = [Counter(column) for column in zip(*found, strict=True)]
+    if width > 7 or sorted(map(hash, map(frozenset, columns))) != sorted(map(hash, map(frozenset, others))):
+        return bag == Counter(found)
+    for order in permutations(range(width)):
+        if all(columns[i] == others[order[i]] for i in range(width)) and bag == Counter(
+            tuple(row[i] for i in order) for row in found
+        ):
+            return True
+    return False
