@@ -61,6 +61,9 @@ def _eval(verbs: Verbs) -> None:
     verb.add_argument(
         "--temperature", type=_numbers, default=[0.0], metavar="T[,T]", help="0 is greedy; each is a run"
     )
+    verb.add_argument(
+        "--turns", type=_positive, default=1, metavar="N", help="a failed query may be corrected"
+    )
     verb.add_argument("--seed", type=int, default=0, help="of sampling")
     verb.add_argument("--max-new-tokens", type=_positive, default=0, help="default: what the task says")
     verb.add_argument("--out", metavar="DIR", help="also write records.parquet and scores.json there")

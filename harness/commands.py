@@ -65,6 +65,7 @@ def _eval_spec(
         sample_seed=options.sample_seed,
         samples=options.samples,
         temperature=temperature,
+        turns=options.turns,
         seed=options.seed,
         max_new_tokens=options.max_new_tokens,
     )

@@ -19,6 +19,7 @@ from harness import lineage
 from harness.progress import bar
 from harness.record import record_of
 from harness.spec import EvalSpec
+from harness.turns import TurnsRunner
 from leaderboards import store
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
@@ -63,6 +64,8 @@ def evaluate_model(spec: EvalSpec, overrides: Sequence[str], workers: int, fresh
 
     task = Task.named(spec.task, overrides)
     runner = open_runner(spec.model, spec.runner)
+    if spec.turns > 1:
+        runner = TurnsRunner(runner, task, workers, spec.turns)
     with closing(runner), Grader(task.spec.scoring, workers, digests=spec.samples > 1) as grader:
         return evaluate(Evaluation(spec, task, runner, grader, model_path(spec.model)), fresh)
 
@@ -132,7 +135,8 @@ def _describe(evaluation: Evaluation) -> Run:
         method=method,
         parent=known.parent,
         trained_by=known.run,
-        sampling={"temperature": spec.temperature, "samples": spec.samples, "top_p": spec.top_p},
+        sampling={"temperature": spec.temperature, "samples": spec.samples, "top_p": spec.top_p}
+        | ({"turns": spec.turns} if spec.turns > 1 else {}),
         seed=spec.seed,
         limit=spec.limit,
         skipped=task.skipped.get(split, 0),

@@ -29,6 +29,8 @@ class EvalSpec(Spec):
     seed: int = 0
     max_new_tokens: int = Field(0, ge=0)
     """0: what the task says."""
+    turns: int = Field(1, ge=1)
+    """Over 1 a query that does not run, or returns no rows, may be corrected."""
     runner: RunnerConfig = RunnerConfig()
 
     def digest(self, task_digest: str, model_digest: str) -> str:

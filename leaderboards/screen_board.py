@@ -76,6 +76,8 @@ def _model(run: Run) -> Text:
     origin = [f"{run.method or 'trained'} of {label(run.parent)}" if run.parent else run.method]
     if run.sampling.get("temperature"):
         origin.append(f"temperature {run.sampling['temperature']:g}")
+    if turns := run.sampling.get("turns"):
+        origin.append(f"{turns} turns")
     if run.limit:
         origin.append(f"{run.limit:,} asked")
     origin_text = plain(" · ".join(filter(None, origin)), "not bold dim")

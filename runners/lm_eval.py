@@ -41,6 +41,8 @@ def open_lm_eval(rest: str) -> LmEvalRunner:
         lm = get_model(backend).create_from_arg_string(arguments)
     except Exception as error:  # backends raise whatever their libraries do, and the name is the user's
         raise ModelError(f"lm-eval:{backend}: {line(error)}") from error
+    if backend in LOCAL:
+        lm.model.generation_config.max_new_tokens = None  # a model's own would beat what is asked for
     return LmEvalRunner(lm, f"lm-eval:{rest}")
 
 

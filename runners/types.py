@@ -47,6 +47,8 @@ class Completion:
     error: str = ""
     cost: float = 0.0
     """US dollars, where the prices of an endpoint are given."""
+    before: tuple[Message, ...] = ()
+    """What was said after the request and before this answer, where there were several turns."""
 
 
 class Runner(Protocol):

@@ -141,6 +141,27 @@ def test_prices_become_a_cost(task: str, server: Hostile, capsys: pytest.Capture
     assert "cost 0.60 US dollars" in capsys.readouterr().out
 
 
+def test_a_failed_query_is_corrected_and_the_record_holds_the_conversation(
+    task: str, server: Hostile
+) -> None:
+    """What has no ``answer:`` line, such as the database's complaint, is answered ``SELECT 1``."""
+    text = Path(task).with_name("dev.json")
+    said = ["SELECT gone FROM t", "SELECT x FROM t WHERE x = 1", "no query"]
+    rows = [{"question": f"plan: ok\nanswer: {one}", "query": "SELECT 1", "db_id": "d"} for one in said]
+    text.write_text(json.dumps(rows))
+    assert evaluate(task, server.url, "--turns", "3", "--samples", "2") == 0
+    records = store.records(the_run().id)
+    assert [(one.sample_id, one.sql, one.metric) for one in records] == [
+        (str(i // 2), said[1] if i // 2 == 1 else "SELECT 1", 1.0) for i in range(6)
+    ]
+    conversation = json.loads(records[0].prompt)
+    assert [one["role"] for one in conversation] == ["user", "assistant", "user"]
+    assert conversation[1]["content"] == said[0]
+    assert conversation[2]["content"].startswith("Your query failed: no such column: gone.")
+    assert [one.tokens for one in records] == [20, 20, 10, 10, 20, 20]
+    assert the_run().sampling["turns"] == 3
+
+
 @pytest.mark.parametrize("deed", ["echo", "401", "500", "crash"])
 def test_the_key_is_nowhere(task: str, server: Hostile, tmp_path: Path, deed: str) -> None:
     """In a process of its own: its output, a bug's traceback, the run directory and the pages."""

@@ -1,0 +1,103 @@
+"""Several turns: a model whose query fails or returns nothing is told so by the database, and asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rewards.feedback import feedback
+from rewards.grade import Grader
+from rewards.types import Answer
+from runners.types import Completion, Request, Runner, Sampling
+from tasks.task import Task
+from tasks.types import Message
+
+BATCH = 64
+"""Answers that are run together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """One conversation: whose answer it is, what is asked now, and the answer so far."""
+
+    index: int
+    number: int
+    request: Request
+    answer: Completion
+
+
+class TurnsRunner:
+    """Another runner, asked again up to ``turns`` times where its answer does not run or returns no rows."""
+
+    def __init__(self, runner: Runner, task: Task, workers: int, turns: int) -> None:
+        self.runner, self.task, self.turns = runner, task, turns
+        self.name = runner.name
+        self._grader = Grader(task.spec.scoring, workers, structure=False)
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """Yield ``(index, n completions)``: the last answers, with what was said before them."""
+        answers: list[dict[int, Completion]] = [{} for _ in requests]
+        asked = [_Open(index, -1, request, Completion("")) for index, request in enumerate(requests)]
+        for turn in range(self.turns):
+            again: list[_Open] = []
+            how = sampling if turn == 0 else replace(sampling, n=1)
+            for batch in self._drawn(asked, how):
+                said = self._feedback(batch) if turn + 1 < self.turns else [""] * len(batch)
+                for one, complaint in zip(batch, said, strict=True):
+                    if complaint:
+                        again.append(_asked_again(one, complaint))
+                        continue
+                    answers[one.index][one.number] = one.answer
+                    if len(answers[one.index]) == sampling.n:
+                        yield one.index, [answers[one.index][k] for k in range(sampling.n)]
+            asked = again
+
+    def _drawn(self, asked: Sequence[_Open], sampling: Sampling) -> Iterator[list[_Open]]:
+        """The conversations with their new answers, some at a time."""
+        batch: list[_Open] = []
+        for place, found in self.runner.generate([one.request for one in asked], sampling):
+            one = asked[place]
+            for number, answer in enumerate(found):
+                batch.append(replace(one, number=max(one.number, number), answer=_added(one.answer, answer)))
+            if len(batch) >= BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _feedback(self, batch: Sequence[_Open]) -> list[str]:
+        """What the database says to each answer; "" where it stands, or was never drawn."""
+        graded = self._grader.grade(
+            [
+                Answer(self.task.database(one.request.sample), one.request.sample.gold, one.answer.text)
+                for one in batch
+            ]
+        )
+        return [
+            "" if one.answer.finish == "error" else feedback(grade.attempt)
+            for one, grade in zip(batch, graded, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Close the runner, and end our workers."""
+        self._grader.close()
+        self.runner.close()
+
+
+def _added(before: Completion, answer: Completion) -> Completion:
+    """An answer with what the turns before it cost, and what was said in them."""
+    return replace(
+        answer,
+        tokens=before.tokens + answer.tokens,
+        seconds=before.seconds + answer.seconds,
+        cost=before.cost + answer.cost,
+        before=before.before,
+    )
+
+
+def _asked_again(one: _Open, complaint: str) -> _Open:
+    said = (Message(role="assistant", content=one.answer.text), Message(role="user", content=complaint))
+    request = replace(one.request, messages=one.request.messages + said)
+    return replace(one, request=request, answer=replace(one.answer, before=one.answer.before + said))
