@@ -21,6 +21,8 @@ from rewards.types import OURS, Reason
 from tasks.databases.executor import Executor
 from tasks.types import Mode, Outcome, Status
 
+Compared = tuple[int, str, str]
+"""An instance, and the gold and the answer as they ran there."""
 _READABLE = frozenset(
     {Status.OK, Status.EXECUTION_ERROR, Status.TIMEOUT, Status.MEMORY, Status.TOO_MANY_ROWS}
 )
@@ -34,6 +36,8 @@ class Finding:
     value: float | None
     reason: Reason
     detail: str = ""
+    differs: Compared | None = None
+    """What differed, where that is not told yet: only the metric's finding is explained."""
 
 
 RIGHT = Finding(1.0, Reason.CORRECT)
@@ -73,7 +77,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
     rules = job.rules
     many = max(1, len(job.database.instances))
     findings = {mode: _verdict(trial, mode, min(rules.instances, many), many) for mode in rules.modes}
-    metric = findings[rules.metric]
+    metric = _explained(trial, findings[rules.metric], rules.metric)
     gold = trial.gold(0, trial.gold_sql)
     ours = metric.reason in OURS
     answer = Outcome(Status.INFRASTRUCTURE) if ours else trial.answer(0, trial.sql)
@@ -109,67 +113,63 @@ def _verdict(trial: Trial, mode: Mode, instances: int, many: int) -> Finding:
 
 
 def _all(findings: Iterable[Finding]) -> Finding:
-    """The first finding that is not right, with its instance named."""
-    for instance, finding in enumerate(findings):
-        if finding.value != 1.0:
-            where = f"instance {instance + 1}: " if instance else ""
-            return Finding(finding.value, finding.reason, where + finding.detail)
-    return RIGHT
+    """The first finding that is not right."""
+    return next((finding for finding in findings if finding.value != 1.0), RIGHT)
 
 
 def _strict(trial: Trial, instance: int) -> Finding:
-    return _ran(trial, instance, trial.gold_sql, trial.sql) or _found(
-        trial, instance, trial.gold_sql, trial.sql
-    )
+    compared = instance, trial.gold_sql, trial.sql
+    if failed := _ran(trial, *compared):
+        return failed
+    reason = trial.strictly(*compared)
+    return RIGHT if reason is Reason.CORRECT else Finding(0.0, reason, differs=compared)
 
 
 def _spider(trial: Trial, instance: int) -> Finding:
-    gold_sql, sql = spider.prepared(trial.gold_sql), spider.prepared(trial.sql)
+    gold_sql, sql = trial.prepared
     if failed := _ran(trial, instance, gold_sql, sql):
         return failed
     gold, answer = trial.gold(instance, gold_sql), trial.answer(instance, sql)
     if spider.equal(gold.rows, answer.rows, spider.order_matters(gold_sql)):
         return RIGHT
-    return _wrong(_found(trial, instance, gold_sql, sql), 0.0)
+    return Finding(0.0, Reason.WRONG_ROWS, differs=(instance, gold_sql, sql))
 
 
 def _bird(trial: Trial, mode: Mode) -> Finding:
-    if failed := _ran(trial, 0, trial.gold_sql, trial.sql):
+    compared = 0, trial.gold_sql, trial.sql
+    if failed := _ran(trial, *compared):
         return failed
     gold, answer = trial.gold(0, trial.gold_sql).rows, trial.answer(0, trial.sql).rows
     value = float(bird.equal(gold, answer)) if mode is Mode.BIRD else bird.soft_f1(gold, answer)
-    return RIGHT if value == 1.0 else _wrong(_found(trial, 0, trial.gold_sql, trial.sql), value)
+    return RIGHT if value == 1.0 else Finding(value, Reason.WRONG_ROWS, differs=compared)
 
 
 def _ran(trial: Trial, instance: int, gold_sql: str, sql: str) -> Finding | None:
     """The verdict where one of the two did not run, else None. Where the gold fails the answer is not run."""
+    where = f"instance {instance + 1}: " if instance else ""
     gold = trial.gold(instance, gold_sql)
     if not gold.ok:
         lost = gold.status is Status.INFRASTRUCTURE
         reason = Reason.INFRASTRUCTURE if lost else Reason.GOLD_FAILED
-        return Finding(None, reason, gold.message or gold.status.value)
+        return Finding(None, reason, where + (gold.message or gold.status.value))
     answer = trial.answer(instance, sql)
     if answer.ok:
         return None
     lost = answer.status is Status.INFRASTRUCTURE
-    return Finding(None if lost else 0.0, Reason(answer.status.value), answer.message)
+    return Finding(None if lost else 0.0, Reason(answer.status.value), where + answer.message)
 
 
-def _found(trial: Trial, instance: int, gold_sql: str, sql: str) -> Finding:
-    """What ``strict`` says of two queries that ran, with the difference it saw."""
-    reason = trial.strictly(instance, gold_sql, sql)
+def _explained(trial: Trial, finding: Finding, mode: Mode) -> Finding:
+    """A finding with the difference told, in strict's words where strict rejects the answer too."""
+    if finding.differs is None:
+        return finding
+    instance, gold_sql, sql = finding.differs
+    reason = finding.reason if mode is Mode.STRICT else trial.strictly(*finding.differs)
     if reason is Reason.CORRECT:
-        return RIGHT
+        return Finding(finding.value, Reason.WRONG_ROWS, "right by the strict rule")
     gold, answer = trial.gold(instance, gold_sql), trial.answer(instance, sql)
     detail = first_out_of_order(gold, answer) if reason is Reason.WRONG_ORDER else difference(gold, answer)
-    return Finding(0.0, reason, detail)
-
-
-def _wrong(seen: Finding, value: float) -> Finding:
-    """What another rule rejects, in strict's words where strict rejects it too."""
-    if seen.reason is Reason.CORRECT:
-        return Finding(value, Reason.WRONG_ROWS, "right by the strict rule")
-    return Finding(value, seen.reason, seen.detail)
+    return Finding(finding.value, reason, f"instance {instance + 1}: {detail}" if instance else detail)
 
 
 def overlap(gold: Outcome, answer: Outcome) -> float:

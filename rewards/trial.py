@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from hashlib import blake2b
 
-from rewards import golds
+from rewards import golds, spider
 from rewards.attempt import Job
 from rewards.compare import Groups, strict
 from rewards.order import order_of, tie_groups
@@ -26,16 +27,25 @@ class Trial:
         """Golds' results that are worth keeping on disk."""
         self._folder = job.rules.golds
         self._executor = executor
+        self._golds: dict[tuple[int, str], Outcome] = {}
         self._answers: dict[tuple[int, str], Outcome] = {}
         self._endless: Outcome | None = None
 
+    @cached_property
+    def prepared(self) -> tuple[str, str]:
+        """Gold and answer as Spider's evaluator runs them."""
+        return spider.prepared(self.gold_sql), spider.prepared(self.sql)
+
     def gold(self, instance: int, sql: str) -> Outcome:
         """What the gold, or a query made of it, returns; remembered for all queries of this worker."""
+        if known := self._golds.get((instance, sql)):
+            return known
         key = self._key(instance, sql)
         outcome: Outcome | None = self._executor.memo.get(key)
         if outcome is None:
             outcome = self._from_disk(instance, sql)
             self._executor.memo.put(key, outcome, _cost(outcome))
+        self._golds[instance, sql] = outcome
         return outcome
 
     def _from_disk(self, instance: int, sql: str) -> Outcome:
@@ -49,12 +59,14 @@ class Trial:
 
     def answer(self, instance: int, sql: str) -> Outcome:
         """What the answer's query returns. Once over the deadline, it is not tried again in another form."""
-        outcome = self._answers.get((instance, sql)) or self._executor.memo.get(self._key(instance, sql))
-        outcome = outcome or self._endless
+        if known := self._answers.get((instance, sql)):
+            return known
+        outcome = self._executor.memo.get(self._key(instance, sql)) or self._endless
         if outcome is None:
-            outcome = self._answers[instance, sql] = self._executor.run(self.database, instance, sql)
+            outcome = self._executor.run(self.database, instance, sql)
             if outcome.status is Status.TIMEOUT and sql == self.sql:
                 self._endless = outcome
+        self._answers[instance, sql] = outcome
         return outcome
 
     def strictly(self, instance: int, gold_sql: str, sql: str) -> Reason:
