@@ -39,6 +39,10 @@ class Job:
     sql: str
     rules: Rules
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its fields: half the time of what dataclasses do."""
+        return Job, (self.database, self.gold, self.sql, self.rules)
+
 
 def attempt_of(job: Job, result: Mapping[str, Any] | str | None) -> Attempt:
     """The attempt that a worker described in plain builtins.

@@ -10,7 +10,7 @@ from rewards.attempt import WORK, Job, Rules, attempt_of
 from rewards.extract import extract
 from rewards.presets import reward
 from rewards.scorers import SCORERS
-from rewards.types import Answer, Attempt, Grade
+from rewards.types import Answer, Grade
 from tasks.databases.sandbox import Sandbox
 from tasks.databases.statements import MOST_CHARACTERS
 from tasks.spec import ScoringSpec, home
@@ -61,22 +61,20 @@ class Grader:
             Job(answer.database, answer.gold, extract(answer.text)[: MOST_CHARACTERS + 1], self._rules)
             for answer in answers
         ]
-        distinct = list(dict.fromkeys(jobs))
-        attempts = self._judge(distinct)
-        grades = {
-            job: Grade(attempt, {name: scorer(attempt) for name, scorer in self._scorers.items()})
-            for job, attempt in attempts.items()
-        }
-        return [grades[job] for job in jobs]
+        numbers: dict[Job, int] = {}
+        places = [numbers.setdefault(job, len(numbers)) for job in jobs]
+        grades = self._grades(list(numbers))
+        return [grades[place] for place in places]
 
-    def _judge(self, jobs: Sequence[Job]) -> dict[Job, Attempt]:
-        costs = [self._seconds.get((job.database.id, job.gold), 0.001) for job in jobs]
-        attempts = {}
+    def _grades(self, jobs: Sequence[Job]) -> dict[int, Grade]:
+        """The grade of each job, by its index. Scorers read an attempt while the workers go on."""
+        questions = [(job.database.id, job.gold) for job in jobs]
+        costs = [self._seconds.get(question, 0.001) for question in questions]
+        grades = {}
         for index, result in self._sandbox.map(WORK, jobs, costs):
-            job = jobs[index]
             if isinstance(result, dict):
-                golds.write(job.rules.golds, result["kept"])
-            attempts[job] = attempt = attempt_of(job, result)
-            question = (job.database.id, job.gold)
-            self._seconds[question] = max(self._seconds.get(question, 0.001), attempt.seconds)
-        return attempts
+                golds.write(self._rules.golds, result["kept"])
+            attempt = attempt_of(jobs[index], result)
+            self._seconds[questions[index]] = max(costs[index], attempt.seconds)
+            grades[index] = Grade(attempt, {name: scorer(attempt) for name, scorer in self._scorers.items()})
+        return grades
