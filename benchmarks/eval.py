@@ -1,0 +1,175 @@
+"""``harness eval`` beside ``lm_eval``: the same model, prompts, greedy decoding and answers in flight.
+
+    OMP_NUM_THREADS=1 python benchmarks/eval.py
+
+Prompts are pocket's, their schemas padded with tables of its other databases to a number of tokens; questions
+on one database share their schema, as they do in every text-to-SQL benchmark. Rates leave loading out; rounds
+of the two alternate, and each one's best counts. Start-up is the wall-clock time of both commands for one
+question.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from runners.nano import FOLDER
+from runners.types import Request, Runner, Sampling
+from tasks import prompts
+from tasks.databases.schema import describe
+from tasks.task import Task
+from tasks.types import Message, Schema
+
+LENGTHS = (0, 400, 1600)
+"""Tokens that a schema is padded to; 0: pocket's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Questions a second at one length, of the two."""
+
+    schema_tokens: int
+    prompt_tokens: float
+    """Mean length of a prompt."""
+    ours: float
+    theirs: float
+    identical: float
+    """Share of the answers that are the same text."""
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.theirs
+
+
+def main() -> None:
+    """Measure, print a table (or JSON)."""
+    options = _options()
+    rates = list(_rates(options))
+    starts = {} if options.no_start else _starts(options.model)
+    if options.json:
+        rows = [asdict(one) | {"ratio": one.ratio} for one in rates]
+        print(json.dumps({"rates": rows, "start": starts}, indent=2))
+        return
+    print("schema   prompt   harness   lm_eval   ratio   identical answers")
+    for one in rates:
+        lengths = f"{one.schema_tokens or 'own':>6}   {one.prompt_tokens:6.0f}"
+        speeds = f"{one.ours:5.1f}/s   {one.theirs:5.1f}/s   {one.ratio:4.1f}x"
+        print(f"{lengths}   {speeds}   {one.identical:.1%}")
+    for name, seconds in starts.items():
+        print(f"first result, {name}: {seconds:.1f} s")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="harness eval beside lm_eval")
+    parser.add_argument("--model", default=str(FOLDER), help="a model folder")
+    parser.add_argument("--questions", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=32, help="answers in flight, for both")
+    parser.add_argument("--new-tokens", type=int, default=96)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--length", type=int, action="append", help=f"default: {LENGTHS}")
+    parser.add_argument("--no-start", action="store_true", help="leave out the start-up times")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def _rates(options: argparse.Namespace) -> Iterator[Rate]:
+    from runners.hf import HfRunner, encode
+    from runners.lm_eval import open_lm_eval
+    from runners.models import load
+
+    model, tokenizer = load(options.model)
+    theirs = open_lm_eval(f"hf:pretrained={options.model},dtype=float32,batch_size={options.batch}")
+    sampling = Sampling(max_new_tokens=options.new_tokens)
+    for length in options.length or LENGTHS:
+        requests = list(_requests(options.questions, length, tokenizer))
+        lengths = [len(ids) for ids in encode(tokenizer, requests)]
+        ours = HfRunner(model, tokenizer, batch_tokens=_room(requests, tokenizer, options))
+        best, texts = {"ours": 0.0, "theirs": 0.0}, {}
+        for _ in range(options.rounds):
+            runners: dict[str, Runner] = {"ours": ours, "theirs": theirs}
+            for name, runner in runners.items():
+                rate, texts[name] = _timed(runner, requests, sampling)
+                best[name] = max(best[name], rate)
+        same = sum(a == b for a, b in zip(texts["ours"], texts["theirs"], strict=True))
+        yield Rate(length, sum(lengths) / len(lengths), best["ours"], best["theirs"], same / len(requests))
+
+
+def _room(requests: Sequence[Request], tokenizer: Any, options: argparse.Namespace) -> int:
+    """The tokens that ``batch`` answers in flight take: lm-eval counts answers, our batches count tokens."""
+    from runners.hf import encode
+    from runners.prefix import plant
+
+    trees = plant(encode(tokenizer, requests), 1)
+    tokens = sum(
+        len(tree.trunk) + sum(len(end) + options.new_tokens for _, end in tree.branches) for tree in trees
+    )
+    return int(tokens * options.batch / len(requests))
+
+
+def _timed(runner: Runner, requests: Sequence[Request], sampling: Sampling) -> tuple[float, list[str]]:
+    began = time.perf_counter()
+    found = {index: answers[0].text.strip() for index, answers in runner.generate(requests, sampling)}
+    return len(requests) / (time.perf_counter() - began), [found[index] for index in range(len(requests))]
+
+
+def _requests(count: int, schema_tokens: int, tokenizer: Any) -> Iterator[Request]:
+    """The first questions of pocket's test split, database by database, with padded schemas."""
+    task = Task.named("pocket")
+    samples = sorted(task.samples(), key=lambda sample: sample.database)[:count]
+    one_each = {sample.database: sample for sample in task.samples()}
+    schemas = {name: describe(task.database(sample)) for name, sample in one_each.items()}
+    shown = {
+        name: _padded(name, schemas, schema_tokens, tokenizer, task)
+        for name in {sample.database for sample in samples}
+    }
+    for sample in samples:
+        messages: tuple[Message, ...] = prompts.messages(
+            task.spec.prompt, "sqlite", shown[sample.database], sample
+        )
+        yield Request(sample, messages)
+
+
+def _padded(name: str, schemas: dict[str, Schema], tokens: int, tokenizer: Any, task: Task) -> Schema:
+    """A database's schema and as many tables of the others as fit into ``tokens``."""
+    schema = schemas[name]
+    spare = (table for other, one in sorted(schemas.items()) if other != name for table in one.tables)
+    for table in spare:
+        longer = Schema((*schema.tables, replace(table, name=f"{table.name}_{len(schema.tables)}")))
+        text = prompts.render_schema(task.spec.prompt.schema_, longer)
+        if len(tokenizer(text).input_ids) > tokens:
+            break
+        schema = longer
+    return schema
+
+
+def _starts(model: str) -> dict[str, float]:
+    """Seconds from the command to its first result, of each program."""
+    with tempfile.TemporaryDirectory() as folder:
+        harness = str(Path(sys.executable).with_name("harness"))
+        theirs = str(Path(sys.executable).with_name("lm_eval"))
+        _run([harness, "export", "lm-eval", "--task", "pocket", "--out", folder])
+        ours = [harness, "eval", "--model", model, "--task", "pocket", "--limit", "1", "--fresh"]
+        other = [theirs, "run", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32"]
+        other += ["--device", "cpu", "--tasks", "harness_pocket", "--include_path", folder]
+        other += ["--limit", "1", "--apply_chat_template"]
+        commands = {"harness eval": ours, "lm_eval run": other}
+        return {name: min(_run(command) for _ in range(2)) for name, command in commands.items()}
+
+
+def _run(command: Sequence[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
