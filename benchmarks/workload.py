@@ -29,6 +29,10 @@ HOSTILE = (
     "schema_of",
 )  # fmt: skip
 """Exploits that every contender survives in reasonable time; the whole pack is for the tests."""
+TIMES = 5
+"""How often the embedded task's rows stand in the copies: some five thousand in a database."""
+STRIDE = 100_000
+"""What a key is moved by from copy to copy."""
 SHARE = {"right": 0.45, "wrong": 0.40, "broken": 0.05, "hostile": 0.10}
 
 
@@ -91,7 +95,7 @@ def generated(count: int, folder: Path, seed: int = 0) -> list[Pair]:
     for row, other in zip(rows, _others(rows), strict=True):
         if len(pairs) == count:
             break
-        copy(pocket.ensure() / row["db_id"] / f"{row['db_id']}.sqlite", folder, row["db_id"])
+        _pocket(folder, row["db_id"])
         kind = dice.choices(list(SHARE), list(SHARE.values()))[0]
         pairs += judge.pair(row["db_id"], row["query"], _answer(kind, row["query"], other, dice))
     return pairs
@@ -105,7 +109,7 @@ def grouped(questions: int, folder: Path, seed: int = 1) -> list[Pair]:
     judge = _Judge(folder)
     pairs: list[Pair] = []
     for row, other in zip(rows[:questions], _others(rows), strict=False):
-        copy(pocket.ensure() / row["db_id"] / f"{row['db_id']}.sqlite", folder, row["db_id"])
+        _pocket(folder, row["db_id"])
         kinds = dice.choices(list(SHARE), list(SHARE.values()), k=20)
         answers = list(dict.fromkeys(_answer(kind, row["query"], other, dice) for kind in kinds))
         group = [found for answer in answers for found in judge.pair(row["db_id"], row["query"], answer)][:5]
@@ -113,6 +117,25 @@ def grouped(questions: int, folder: Path, seed: int = 1) -> list[Pair]:
         dice.shuffle(group)
         pairs += group
     return pairs
+
+
+def _pocket(folder: Path, database: str) -> None:
+    """Copy a database of the embedded task, its rows TIMES over under keys of their own."""
+    if place(folder, database).exists():
+        return
+    copy(pocket.ensure() / database / f"{database}.sqlite", folder, database)
+    with closing(sqlite3.connect(place(folder, database))) as connection:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            described = connection.execute(f'PRAGMA table_info("{table}")').fetchall()
+            links = connection.execute(f'PRAGMA foreign_key_list("{table}")').fetchall()
+            keys = {column[1] for column in described if column[5]} | {link[3] for link in links}
+            for number in range(1, TIMES):
+                moved = number * STRIDE
+                columns = ", ".join(f'"{c[1]}" + {moved}' if c[1] in keys else f'"{c[1]}"' for c in described)
+                connection.execute(
+                    f'INSERT INTO "{table}" SELECT {columns} FROM "{table}" WHERE rowid < {STRIDE}'
+                )
+        connection.commit()
 
 
 def _others(rows: Sequence[dict[str, str]]) -> Iterator[str]:
