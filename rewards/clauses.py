@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -58,7 +58,7 @@ class _Reader:
     """One walk over one query."""
 
     def __init__(self) -> None:
-        self.found: dict[str, Counter[str]] = {clause: Counter() for clause in CLAUSES}
+        self.found: dict[str, dict[str, int]] = {clause: defaultdict(int) for clause in CLAUSES}
 
     def query(self, node: exp.Expr, outer: _Scope) -> None:
         """Read a SELECT, a set operation or either in parentheses."""

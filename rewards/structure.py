@@ -7,7 +7,7 @@ SQLite reads it. Nothing is executed: likeness earns partial credit, never a rig
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -56,16 +56,23 @@ def common(one: Bag, two: Bag) -> int:
     """How much two bags share. ``.name``, a column whose table is not said, is any table's ``t.name``."""
     if one == two:
         return sum(one.values())
-    shared = Counter(one) & Counter(two)
-    left, right = Counter(one) - shared, Counter(two) - shared
-    loose = 0
-    for unknown, others in ((left, right), (right, left)):
-        bare = Counter({name: count for name, count in unknown.items() if name.startswith(".")})
-        if bare:
-            names: Counter[str] = Counter()
-            for name, count in others.items():
-                table, dot, column = name.partition(".")
-                if table and dot:
-                    names["." + column] += count
-            loose += (bare & names).total()
-    return shared.total() + loose
+    shared = {name: min(count, two[name]) for name, count in one.items() if name in two}
+    left, right = _without(one, shared), _without(two, shared)
+    return sum(shared.values()) + _loose(left, right) + _loose(right, left)
+
+
+def _without(bag: Bag, taken: Bag) -> Bag:
+    return {name: count - taken.get(name, 0) for name, count in bag.items()}
+
+
+def _loose(unknown: Bag, others: Bag) -> int:
+    """How many columns of the first whose table is not said are columns of the second that name theirs."""
+    bare = {name: count for name, count in unknown.items() if count and name.startswith(".")}
+    if not bare:
+        return 0
+    named: dict[str, int] = defaultdict(int)
+    for name, count in others.items():
+        table, dot, column = name.partition(".")
+        if table and dot:
+            named["." + column] += count
+    return sum(min(count, named[name]) for name, count in bare.items())

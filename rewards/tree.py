@@ -30,10 +30,16 @@ def parse(sql: str, dialect: str) -> exp.Query | None:
     language = Dialect.get_or_raise(dialect)
     try:
         parser = _parser(dialect)(dialect=language, max_nodes=MOVES)
-        trees = parser.parse(language.tokenize(sql), sql)
+        trees = parser.parse(_tokenizer(dialect).tokenize(sql), sql)
     except Exception:  # sqlglot's own errors, and its bugs on text that is no SQL
         return None
     return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Query) else None
+
+
+@lru_cache
+def _tokenizer(dialect: str) -> Any:
+    """The dialect's tokenizer: to make one takes as long as to use it."""
+    return Dialect.get_or_raise(dialect).tokenizer()
 
 
 @lru_cache
