@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -75,9 +76,10 @@ class VllmServer:
         return self._runner.generate(requests, sampling)
 
     def close(self) -> None:
-        """End the server with all its processes."""
+        """End the server with all its processes; the log of one that never came up stays."""
         if hasattr(self, "_runner"):
             self._runner.close()
+            shutil.rmtree(self.log.parent, ignore_errors=True)
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is None:
                 os.killpg(self._process.pid, number)
