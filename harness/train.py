@@ -18,6 +18,8 @@ from harness.lineage import Lineage
 from harness.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
 from leaderboards import store
+from leaderboards.find import candidates
+from leaderboards.samples import by_question
 from leaderboards.types import Run
 from rewards.grade import SCORER_VERSION, Grader
 from rewards.types import Answer
@@ -114,8 +116,28 @@ def _train(
         if spec.method == "sft":
             lessons = [Lesson(task.messages(sample), sample.gold[0]) for sample in samples]
             return asdict(train_sft(spec.model, lessons, spec.sft, out, hooks))
-        requests = [Request(sample, task.messages(sample)) for sample in samples]
+        seen = passed(spec, task)
+        requests = [Request(s, task.messages(s), seen.get(s.id, (0.0, 0.0))) for s in samples]
         return asdict(train_grpo(spec.model, requests, trainer_score(task, grader), spec.grpo, out, hooks))
+
+
+def passed(spec: TrainSpec, task: Task) -> dict[str, tuple[float, float]]:
+    """Question -> right answers, of how many, in the evaluation that ``train.curriculum.run`` names.
+
+    Raises DataError: no such evaluation, or one of another task or split.
+    """
+    if not (spec.grpo.curriculum and spec.grpo.curriculum.run):
+        return {}
+    split = spec.split or task.spec.dataset.train_split
+    name = spec.grpo.curriculum.run
+    known = [run for run in candidates(name) if (run.task, run.split) == (task.name, split)]
+    if not known:
+        raise DataError(
+            f"train.curriculum.run: '{name}' was not asked the questions of {task.name} '{split}':"
+            f" harness eval --model M --task {task.name} --split {split} --samples 8 --temperature 1"
+        )
+    asked = by_question(store.records(known[0].id))
+    return {key: (sum(one.metric == 1 for one in some), len(some)) for key, some in asked.items()}
 
 
 def trainer_score(task: Task, grader: Grader) -> Score:
@@ -130,6 +152,7 @@ def trainer_score(task: Task, grader: Grader) -> Score:
             Reward(
                 grade.scores["reward"].value,
                 {name: one.value for name, one in grade.scores.items() if one.value is not None},
+                grade.attempt.verdicts.get(task.spec.scoring.metric),
             )
             for grade in grader.grade(answers)
         ]

@@ -21,6 +21,16 @@ class LoraSpec(Spec):
     """Names of the layers that get an adapter; none given: every linear layer but the head."""
 
 
+class CurriculumSpec(Spec):
+    """Prompts by the chance that some answers are right and some wrong (``runners/curriculum.py``)."""
+
+    run: str = ""
+    """An evaluation of the training questions with several answers each: a run's id or a model's name.
+    "": every prompt begins unknown."""
+    memory: float = Field(default=0.5, ge=0, le=1)
+    """What the answers before count for when a prompt is asked again."""
+
+
 class TrainingConfig(Spec):
     """What every method shares. Steps are optimizer steps."""
 
@@ -86,6 +96,12 @@ class GrpoConfig(TrainingConfig):
     epsilon_high: float | None = Field(default=None, gt=0)
     mask_truncated: bool = False
     """Leave answers that hit ``max_new_tokens`` out of the loss."""
+    learn_from: Literal["spread", "mixed"] = "spread"
+    """Groups whose rewards differ, or only those that hold right and wrong answers."""
+    refill: int = Field(default=0, ge=0)
+    """Further prompts that a step may ask in place of groups that teach nothing (dynamic
+    sampling, DAPO, arXiv:2503.14476)."""
+    curriculum: CurriculumSpec | None = None
     shared_prefix: bool = True
     """Compute a group's prompt once; false: TRL's own sampling and loss."""
 

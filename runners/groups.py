@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from trl.trainer.utils import identity
 
 from runners.curriculum import Chooser
 from runners.payment import Rewards
+from runners.refill import idle, replaced
 
 logging.getLogger(GRPOTrainer.__module__).addFilter(
     lambda record: "returned None" not in record.getMessage()  # unscored answers: the curve counts them
@@ -33,6 +35,8 @@ class GroupTrainer(GRPOTrainer):
         from datasets import Dataset
 
         self.rewards, self.chooser = rewards, chooser
+        self.drawn = 0
+        """Groups drawn so far in this step."""
         super().__init__(
             model=policy,
             args=args,
@@ -51,7 +55,28 @@ class GroupTrainer(GRPOTrainer):
         """Checkpoints need no card."""
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
-        chosen = self.chooser.choose(self.state.global_step // self.num_iterations)
+        config, watch = self.rewards.config, self.rewards.watch
+        step = self.state.global_step // self.num_iterations
+        self.drawn = 0
+        asked = self.chooser.choose(step)
+        expected = fmean(self.chooser.chance(index) for index in asked)
+        output = self._answered(asked)
+        while free := min(
+            int(idle(output, config.group_size).sum()), config.refill + config.prompts_per_step - self.drawn
+        ):
+            more = self.chooser.further(step, free, set(asked))
+            if not more:
+                break
+            asked += more
+            output = replaced(output, self._answered(more), config.group_size)
+        if config.refill or config.curriculum:
+            left = float(idle(output, config.group_size).float().mean())
+            watch.row |= {"expected": expected, "asked": len(asked), "idle": left}
+        output["num_items_in_batch"] = self.accelerator.gather(output["completion_mask"].sum()).sum()
+        return output
+
+    def _answered(self, chosen: list[int]) -> Any:
+        """TRL's batch of answers to these prompts; unscored groups are masked out of the loss."""
         rows = [
             {"row": index, "prompt": list(self.rewards.prompts[index].messages)}
             for index in chosen
@@ -61,7 +86,9 @@ class GroupTrainer(GRPOTrainer):
         for i, unscored in enumerate(self.rewards.unscored):
             if unscored:
                 output["completion_mask"][i] = 0
-        output["num_items_in_batch"] = self.accelerator.gather(output["completion_mask"].sum()).sum()
+        for one in self.rewards.tried:
+            self.chooser.learn(*one)
+        self.drawn += len(chosen)
         return output
 
     def _generate(self, prompts: list[Any]) -> Any:

@@ -11,6 +11,7 @@ from runners import models, training
 from runners.config import GrpoConfig
 from runners.curriculum import Chooser
 from runners.folder import RunFolder, Trained, rows_digest
+from runners.keeper import Keeper
 from runners.payment import Rewards
 from runners.training import Hooks, Watch
 from runners.types import Request, Score
@@ -41,8 +42,10 @@ def train_grpo(
     tokenizer = models.load_tokenizer(source)
     check_lengths(prompts, tokenizer, policy, config.max_new_tokens)
     rewards = Rewards(prompts, score, config, watch)
-    chooser = Chooser([prompt.weight for prompt in prompts], config.prompts_per_step, config.seed)
+    chooser = Chooser(prompts, config)
     trainer = _trainer(policy, tokenizer, rewards, chooser)
+    if config.curriculum:
+        trainer.add_callback(Keeper(chooser, folder))
     return training.run(trainer, source, folder, watch)
 
 
@@ -58,6 +61,8 @@ def check(config: GrpoConfig, prompts: int) -> None:
         raise ModelError(
             f"save_every {config.save_every} is no multiple of num_iterations {config.num_iterations}"
         )
+    if config.refill and config.scale_rewards == "batch":
+        raise ModelError("refill replaces groups one by one: set scale_rewards to group or none")
 
 
 def check_lengths(prompts: Sequence[Request], tokenizer: Any, policy: Any, new_tokens: int) -> None:

@@ -23,6 +23,8 @@ class Rewards:
         self.prompts, self.score, self.config, self.watch = prompts, score, config, watch
         self.unscored: list[bool] = []
         """For each completion of the last call: is its group left out of the loss?"""
+        self.tried: list[tuple[int, float, int]] = []
+        """For each prompt of the last call: its index, its right answers, and its scored ones."""
 
     def __call__(self, completions: Any, row: list[int], **columns: Any) -> list[float | None]:
         began = time.perf_counter()
@@ -35,12 +37,26 @@ class Rewards:
         size = self.config.group_size
         groups = [rewards[i : i + size] for i in range(0, len(rewards), size)]
         whole = [all(reward.value is not None for reward in group) for group in groups]
-        self.unscored = [not good for good in whole for _ in range(size)]
-        self.watch.row |= _figures(
-            rewards, [group for group, good in zip(groups, whole, strict=True) if good]
-        )
+        learnt = [good and self._teaches(group) for group, good in zip(groups, whole, strict=True)]
+        self.unscored = [not good for good in learnt for _ in range(size)]
+        self.tried = [_tried(row[i * size], group) for i, group in enumerate(groups)]
+        figures = _figures(rewards, [group for group, good in zip(groups, whole, strict=True) if good])
+        self.watch.row = figures | self.watch.row  # of what a step asked first: a refill chooses by reward
         self.watch.spend("scoring", time.perf_counter() - began)
         return [None if left else reward.value for reward, left in zip(rewards, self.unscored, strict=True)]
+
+    def _teaches(self, group: Sequence[Reward]) -> bool:
+        return self.config.learn_from == "spread" or _mixed(group)
+
+
+def _mixed(group: Sequence[Reward]) -> bool:
+    """Are some answers of a group right and some wrong?"""
+    return len({reward.right == 1 for reward in group}) == 2
+
+
+def _tried(index: int, group: Sequence[Reward]) -> tuple[int, float, int]:
+    verdicts = [reward.right for reward in group if reward.right is not None]
+    return index, sum(verdict == 1 for verdict in verdicts), len(verdicts)
 
 
 def _figures(rewards: Sequence[Reward], groups: Sequence[Sequence[Reward]]) -> dict[str, float]:
@@ -51,6 +67,7 @@ def _figures(rewards: Sequence[Reward], groups: Sequence[Sequence[Reward]]) -> d
         figures |= {"reward": fmean(values), "reward_std": pstdev(values)}
     if groups:
         figures["no_spread"] = fmean(len({reward.value for reward in group}) == 1 for group in groups)
+        figures["mixed"] = fmean(map(_mixed, groups))
     for part in sorted({part for reward in rewards for part in reward.parts}):
         figures[f"parts/{part}"] = fmean(reward.parts[part] for reward in rewards if part in reward.parts)
     return figures

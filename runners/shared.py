@@ -36,7 +36,7 @@ class SharedPrefixTrainer(GroupTrainer):
         prompts = [tuple(ids) for ids in prompt_ids[::group]]
         how = Drawing(config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids))
         place = f"{self.args.seed} {self.state.global_step} {self.accelerator.process_index}"
-        seeds = [zlib.crc32(f"{place} {index}".encode()) for index in range(len(prompts))]
+        seeds = [zlib.crc32(f"{place} {self.drawn + index}".encode()) for index in range(len(prompts))]
         model = self.accelerator.unwrap_model(self.model)
         with self.accelerator.autocast():
             drawn = dict(draw(model, prompts, seeds, group, how))

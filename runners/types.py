@@ -29,8 +29,8 @@ class Request:
 
     sample: Sample
     messages: tuple[Message, ...]
-    weight: float = 1.0
-    """How often a trainer asks it, against the others."""
+    seen: tuple[float, float] = (0.0, 0.0)
+    """Right answers, of how many answers, that an earlier evaluation drew: where a curriculum begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class Reward:
 
     value: float | None
     parts: Mapping[str, float] = field(default_factory=dict)
+    right: float | None = None
+    """The verdict of the metric, which a curriculum counts; None: not scored."""
 
 
 Score = Callable[[Sequence[Sample], Sequence[str]], list[Reward]]

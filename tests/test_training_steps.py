@@ -1,13 +1,17 @@
 """What a training step reads and what it pays: rows, prompts, rewards."""
 
+import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
+import torch
 from test_training import GRPO, requests
 
-from runners.config import SftConfig
-from runners.curriculum import Chooser
+from runners.config import CurriculumSpec, SftConfig
+from runners.curriculum import Chooser, chance_of_spread
 from runners.payment import Rewards
+from runners.refill import idle, replaced
 from runners.sft import order
 from runners.types import Reward
 
@@ -43,11 +47,57 @@ def test_rows_of_a_step_are_of_like_length_and_each_epoch_has_every_row() -> Non
     assert len(order([5], 2, config)) == 16
 
 
-def test_prompts_come_once_an_epoch_or_by_weight() -> None:
-    even = Chooser([1.0] * 10, count=4, seed=0)
+def chooser(seen: list[tuple[float, float]], count: int, curriculum: bool, seed: int = 0) -> Chooser:
+    prompts = [replace(prompt, seen=one) for prompt, one in zip(requests(len(seen)), seen, strict=True)]
+    update = {"prompts_per_step": count, "seed": seed, "curriculum": CurriculumSpec() if curriculum else None}
+    return Chooser(prompts, GRPO.model_copy(update=update))
+
+
+def test_prompts_come_once_an_epoch() -> None:
+    even = chooser([(0, 0)] * 10, 4, curriculum=False)
     first = [index for step in range(2) for index in even.choose(step)]
     assert len(set(first)) == 8 and even.choose(0) == first[:4]
     assert even.choose(2) != first[:4]
-    drawn = Counter(i for step in range(200) for i in Chooser([0, 1, 1, 8], 1, seed=0).choose(step))
-    assert drawn[0] == 0 and drawn[3] > 4 * drawn[1] and drawn[1] > 5
-    assert all(len(set(Chooser([1, 2, 3, 4], 3, seed=0).choose(step))) == 3 for step in range(20))
+    more = even.further(0, 5, set(even.choose(0)))
+    assert len(set(more)) == 5 and not set(more) & set(even.choose(0))
+    assert len(even.further(0, 5, set(range(8)))) == 2
+
+
+def test_the_chance_of_spread_is_the_beta_binomials() -> None:
+    assert chance_of_spread(0, 0, 1) == pytest.approx(0)
+    assert chance_of_spread(0, 0, 2) == pytest.approx(1 / 4)  # 1 - 2 * (1/2 * 3/4)
+    assert chance_of_spread(3, 8, 4) == pytest.approx(chance_of_spread(5, 8, 4))
+    assert chance_of_spread(4, 8, 8) > 0.9 > chance_of_spread(0, 8, 8) > chance_of_spread(0, 80, 8)
+
+
+def test_a_curriculum_prefers_prompts_that_are_sometimes_right_and_follows_the_model() -> None:
+    seen = [(0, 16), (16, 16), (8, 16), (0, 16)]
+    drawn = Counter(i for step in range(200) for i in chooser(seen, 1, curriculum=True).choose(step))
+    assert drawn[2] > 2 * max(drawn[0], drawn[1], drawn[3])
+    learning = chooser(seen, 1, curriculum=True)
+    before = learning.chance(0)
+    learning.learn(0, 2, 4)
+    assert learning.seen[0] == (2, 12) and learning.chance(0) > before
+    other = chooser(seen, 1, curriculum=True)
+    other.restore(json.loads(json.dumps(learning.state())))
+    assert [other.choose(step) for step in range(20)] == [learning.choose(step) for step in range(20)]
+
+
+def test_groups_without_spread_are_replaced_as_far_as_others_teach() -> None:
+    def batch(first: int, advantages: list[float], widths: tuple[int, int]) -> dict[str, torch.Tensor]:
+        rows = torch.arange(first, first + len(advantages))[:, None]
+        return {
+            "prompt_ids": rows.expand(-1, widths[0]).clone(),
+            "completion_ids": rows.expand(-1, widths[1]).clone(),
+            "advantages": torch.tensor(advantages),
+            "num_items_in_batch": torch.tensor(7),
+        }
+
+    first = batch(10, [1, -1, 0, 0, 0, 0, 0, 0], (2, 3))
+    more = batch(20, [0, 0, 2, -2, 3, -3], (3, 1))
+    merged = replaced(first, more, 2)
+    assert idle(merged, 2).tolist() == [False, False, False, True]
+    assert merged["completion_ids"][:, 0].tolist() == [10, 11, 22, 23, 24, 25, 16, 17]
+    assert merged["completion_ids"][2].tolist() == [22, 0, 0]
+    assert merged["prompt_ids"][0].tolist() == [0, 10, 10] and merged["prompt_ids"][3].tolist() == [23] * 3
+    assert merged["advantages"].tolist() == [1, -1, 2, -2, 3, -3, 0, 0]
