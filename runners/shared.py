@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from trl.trainer.utils import split_tensor_dict
 
 from runners.decode import Drawing, draw
 from runners.groups import GroupTrainer
-from runners.packed import add_packed_head, pack
+from runners.packed import add_packed_head, pack, unpack
 
 
 class SharedPrefixTrainer(GroupTrainer):
@@ -50,11 +51,11 @@ class SharedPrefixTrainer(GroupTrainer):
         return output
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
-        """TRL's, but whole groups go to the passes, those of like size together."""
+        """TRL's, but whole groups go to the passes, those on one schema together."""
         passes = self.rewards.config.passes
         if self._step % (passes * self.num_iterations) == 0 or self._buffered_inputs is None:
             batch = self._generate_and_score_completions(generation_batch)
-            order = by_size(batch["prompt_mask"], batch["completion_mask"], self.rewards.config.group_size)
+            order = by_prompt(batch, self.rewards.config.group_size)
             dealt = {name: value[order] if value.dim() else value for name, value in batch.items()}
             self._buffered_inputs = split_tensor_dict(dealt, passes)
         return self._buffered_inputs[self._step % passes]
@@ -69,26 +70,32 @@ class SharedPrefixTrainer(GroupTrainer):
         **options: Any,
     ) -> tuple[Tensor, Tensor | None, None]:
         """Log-probabilities and entropies (rows, logits_to_keep); 0 where the mask is."""
-        parts, size = [], batch_size or len(input_ids)
+        figures, size = [], batch_size or len(input_ids)
         for start in range(0, len(input_ids), size):
             ids, mask = input_ids[start : start + size], attention_mask[start : start + size]
-            packed = pack(ids, mask, logits_to_keep, self.rewards.config.group_size)
-            if packed is None:
-                nothing = 0.0 * next(p for p in model.parameters() if p.requires_grad).sum()
-                parts.append(nothing.expand(2, len(ids), logits_to_keep))
-                continue
-            with self.accelerator.autocast():
-                logprobs, entropies = model(**packed.inputs(self.model.dtype))
-            labelled = mask[:, -logits_to_keep:].bool()
-            empty = logprobs.new_zeros(labelled.shape)
-            parts.append(torch.stack([empty.masked_scatter(labelled, one) for one in (logprobs, entropies)]))
-        logprobs, entropies = torch.cat(parts, 1)
+            part = _zero(model).expand(2, len(ids) * logits_to_keep)
+            for row in pack(ids, mask, logits_to_keep):
+                with self.accelerator.autocast():
+                    predicted = model(**row.inputs(self.model.dtype, ids.device))
+                part = part + torch.stack(unpack(row, predicted, part.shape[1]))
+            figures.append(part.view(2, len(ids), logits_to_keep))
+        logprobs, entropies = torch.cat(figures, 1)
         return logprobs, entropies if options.get("compute_entropy") else None, None
 
 
-def by_size(prompt_mask: Tensor, completion_mask: Tensor, group: int) -> Tensor:
-    """The order of the rows in which packed groups grow, groups whole: a pass is as wide as its widest."""
-    answers = completion_mask.sum(1).view(-1, group).sum(1)
-    size = torch.where(answers > 0, answers + prompt_mask.sum(1)[::group], 0)
-    groups = size.argsort(stable=True)
+def _zero(model: Any) -> Tensor:
+    """A zero to which a loss can be traced back, so that a pass without answers has a backward."""
+    trainable = (parameter for parameter in model.parameters() if parameter.requires_grad)
+    return 0.0 * next(trainable, next(model.parameters())).sum()
+
+
+def by_prompt(batch: Mapping[str, Tensor], group: int) -> Tensor:
+    """The order of a batch's rows in which groups stay whole, and those whose prompts begin alike meet.
+
+    Groups without an answer in the mask come first.
+    """
+    prompts, masks = batch["prompt_ids"][::group], batch["prompt_mask"][::group].bool()
+    asked = [prompt[mask].tolist() for prompt, mask in zip(prompts, masks, strict=True)]
+    live = batch["completion_mask"].view(len(asked), -1).any(1).tolist()
+    groups = torch.tensor(sorted(range(len(asked)), key=lambda i: (live[i], asked[i])), device=prompts.device)
     return (groups[:, None] * group + torch.arange(group, device=groups.device)).flatten()
