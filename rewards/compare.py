@@ -35,7 +35,7 @@ def strict(gold: Outcome, prediction: Outcome, ties: Callable[[], Groups | None]
     """CORRECT, or what is wrong with the prediction. ``ties()`` is None where the order of rows is free."""
     if len(gold.columns) != len(prediction.columns):
         return Reason.WRONG_COLUMNS
-    if gold.rows == prediction.rows:
+    if gold.same_as(prediction) or gold.rows == prediction.rows:
         return Reason.CORRECT
     if len(gold.rows) != len(prediction.rows):
         return Reason.WRONG_ROWS if prediction.rows else Reason.EMPTY_RESULT

@@ -1,14 +1,16 @@
 """Results of slow golds, kept on disk between runs, a file each.
 
-A file is named by all that the result depends on: the database file (place, size, time of change), SQL,
-engine version and limits. It begins with a digest of its content, so that a damaged one is not read, and it
-is moved into place whole, so that writers do not meet. Workers may not write: they hand what is worth keeping
-to the parent. A fast gold runs as quickly as its file is read, and one that asks the clock or chance changes:
-neither is kept.
+A file is named by all that the result depends on: digest of the database's content, SQL, engine version and
+limits. It begins with a digest of its own, so that a damaged one is not read, and it is moved into place
+whole, so that writers do not meet. A fast gold runs as quickly as its file is read, and one that asks the
+clock or chance changes: neither is kept. A database is first digested when one of its golds was slow; the
+digest is kept too, under the file's place, size and time of change, so that it is read through only once.
+Workers may not write: they hand what is worth keeping to the parent.
 """
 
 from __future__ import annotations
 
+import hashlib
 import marshal
 import os
 import re
@@ -19,6 +21,7 @@ from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
+from tasks.databases.executor import NO_QUERY, Executor
 from tasks.types import Database, Limits, Outcome, Status
 
 SLOW = 0.1
@@ -26,45 +29,75 @@ SLOW = 0.1
 LARGEST = 8 * 2**20
 """Bytes of the largest result that is kept."""
 _DIGEST = 16
+_BLOCK = 2**26
 _CHANGES = re.compile(r"random|now|current_|today|uuid", re.IGNORECASE)
 
 Kept = tuple[str, bytes]
 """Name and content of a file."""
 
 
-def name_of(database: Database, instance: int, sql: str, limits: Limits) -> str:
-    """The name of a gold's file; "" where none is kept: no database file, SQL that asks clock or chance."""
-    if not database.instances or _CHANGES.search(sql):
-        return ""
-    path = database.instances[instance]
-    try:
-        state = path.stat()
-    except OSError:
-        return ""
-    engine = sqlite3.sqlite_version if database.engine == "sqlite" else version(database.engine)
-    what = (str(path.resolve()), state.st_size, state.st_mtime_ns, database.engine, engine, repr(limits), sql)
-    return blake2b(repr(what).encode("utf-8", "surrogatepass"), digest_size=_DIGEST).hexdigest()
+class Shelf:
+    """A worker's view of the folder. ``kept``: the files that the parent is to write."""
+
+    def __init__(self, folder: str, executor: Executor) -> None:
+        self.kept: list[Kept] = []
+        self._folder = folder
+        self._executor = executor
+
+    def find(self, database: Database, instance: int, sql: str) -> Outcome | None:
+        """What the gold returned in an earlier run, where that is kept."""
+        place = _place(database, instance) if self._folder and not _CHANGES.search(sql) else ""
+        content = self._known(place) if place else ""
+        return read(self._folder, self._name(content, database, sql)) if content else None
+
+    def keep(self, database: Database, instance: int, sql: str, outcome: Outcome) -> None:
+        """Note an outcome that is slow to come by, not too large, and the same at any time."""
+        place = _place(database, instance) if self._folder else ""
+        if not place or not outcome.ok or outcome.seconds < SLOW or _CHANGES.search(sql):
+            return
+        content = self._known(place) or self._digested(place, database.instances[instance])
+        if len(body := _packed(outcome)) <= LARGEST:
+            self.kept.append((self._name(content, database, sql), _sealed(body)))
+
+    def _name(self, content: str, database: Database, sql: str) -> str:
+        return name_of(content, database.engine, sql, self._executor.limits)
+
+    def _known(self, place: str) -> str:
+        """The content's digest, if this or an earlier run has found it out; else ""."""
+        content: str | None = self._executor.memo.get((Shelf, place))
+        if content is None:
+            kept = _unsealed(self._folder, place)
+            content = kept.decode() if kept else ""
+            if content:
+                self._executor.memo.put((Shelf, place), content)
+        return content
+
+    def _digested(self, place: str, path: Path) -> str:
+        """SHA-256 of the file. Each block is a sign of life: the deadline is not for this."""
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                self._executor.heartbeat.begin(NO_QUERY)
+                digest.update(block)
+        content = digest.hexdigest()
+        self._executor.memo.put((Shelf, place), content)
+        self.kept.append((place, _sealed(content.encode())))
+        return content
+
+
+def name_of(content: str, engine: str, sql: str, limits: Limits) -> str:
+    """The name of a gold's file. ``content``: the digest of its database."""
+    release = sqlite3.sqlite_version if engine == "sqlite" else version(engine)
+    return _named(content, engine, release, repr(limits), sql)
 
 
 def read(folder: str, name: str) -> Outcome | None:
     """The kept outcome, None where there is none that is whole."""
-    try:
-        content = Path(folder, name).read_bytes()
-    except OSError:
+    body = _unsealed(folder, name)
+    if body is None:
         return None
-    digest, body = content[:_DIGEST], content[_DIGEST:]
-    if blake2b(body, digest_size=_DIGEST).digest() != digest:
-        return None
-    columns, rows, seconds, steps = marshal.loads(body)
-    return Outcome(Status.OK, columns, rows, "", seconds, steps)
-
-
-def worth_keeping(name: str, outcome: Outcome) -> list[Kept]:
-    """The file that keeps an outcome, in a list; empty where it is fast, failed or too large."""
-    if not name or not outcome.ok or outcome.seconds < SLOW:
-        return []
-    body = marshal.dumps((outcome.columns, outcome.rows, outcome.seconds, outcome.steps))
-    return [(name, blake2b(body, digest_size=_DIGEST).digest() + body)] if len(body) <= LARGEST else []
+    columns, rows, seconds, steps, digest = marshal.loads(body)
+    return Outcome(Status.OK, columns, rows, "", seconds, steps, digest)
 
 
 def write(folder: str, kept: Iterable[Kept]) -> None:
@@ -79,3 +112,36 @@ def write(folder: str, kept: Iterable[Kept]) -> None:
         except OSError:
             with suppress(OSError):
                 part.unlink()
+
+
+def _place(database: Database, instance: int) -> str:
+    """The name under which a file's digest is kept; "" where there is no file."""
+    if not database.instances:
+        return ""
+    path = database.instances[instance]
+    try:
+        state = path.stat()
+    except OSError:
+        return ""
+    return _named(str(path.resolve()), state.st_size, state.st_mtime_ns)
+
+
+def _packed(outcome: Outcome) -> bytes:
+    return marshal.dumps((outcome.columns, outcome.rows, outcome.seconds, outcome.steps, outcome.digest))
+
+
+def _named(*what: object) -> str:
+    return blake2b(repr(what).encode("utf-8", "surrogatepass"), digest_size=_DIGEST).hexdigest()
+
+
+def _sealed(body: bytes) -> bytes:
+    return blake2b(body, digest_size=_DIGEST).digest() + body
+
+
+def _unsealed(folder: str, name: str) -> bytes | None:
+    try:
+        content = Path(folder, name).read_bytes()
+    except OSError:
+        return None
+    body = content[_DIGEST:]
+    return body if _sealed(body) == content else None

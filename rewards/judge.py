@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from rewards import bird, spider
+from rewards import bird
 from rewards.attempt import Job
 from rewards.ballot import result_digest
 from rewards.compare import difference, first_out_of_order
@@ -98,7 +98,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "steps": answer.steps,
         "gold_steps": gold.steps,
         "result": result_digest(answer.rows) if rules.digests and answer.ok else "",
-        "kept": trial.kept,
+        "kept": trial.shelf.kept,
     }
 
 
@@ -129,8 +129,7 @@ def _spider(trial: Trial, instance: int) -> Finding:
     gold_sql, sql = trial.prepared
     if failed := _ran(trial, instance, gold_sql, sql):
         return failed
-    gold, answer = trial.gold(instance, gold_sql), trial.answer(instance, sql)
-    if spider.equal(gold.rows, answer.rows, spider.order_matters(gold_sql)):
+    if trial.officially(instance):
         return RIGHT
     return Finding(0.0, Reason.WRONG_ROWS, differs=(instance, gold_sql, sql))
 
@@ -139,8 +138,11 @@ def _bird(trial: Trial, mode: Mode) -> Finding:
     compared = 0, trial.gold_sql, trial.sql
     if failed := _ran(trial, *compared):
         return failed
-    gold, answer = trial.gold(0, trial.gold_sql).rows, trial.answer(0, trial.sql).rows
-    value = float(bird.equal(gold, answer)) if mode is Mode.BIRD else bird.soft_f1(gold, answer)
+    gold, answer = trial.gold(0, trial.gold_sql), trial.answer(0, trial.sql)
+    if gold.same_as(answer):
+        return RIGHT
+    rule = bird.equal if mode is Mode.BIRD else bird.soft_f1
+    value = float(rule(gold.rows, answer.rows))
     return RIGHT if value == 1.0 else Finding(value, Reason.WRONG_ROWS, differs=compared)
 
 
@@ -174,7 +176,7 @@ def _explained(trial: Trial, finding: Finding, mode: Mode) -> Finding:
 
 def overlap(gold: Outcome, answer: Outcome) -> float:
     """F1 in [0, 1] of the bags of all cells: 1 where the same values stand anywhere in both results."""
-    if gold.rows == answer.rows:
+    if gold.same_as(answer):
         return 1.0
     one, two = (Counter(chain.from_iterable(outcome.rows)) for outcome in (gold, answer))
     total = one.total() + two.total()

@@ -46,11 +46,13 @@ def order_matters(gold_sql: str) -> bool:
 
 def equal(gold: Sequence[Row], prediction: Sequence[Row], ordered: bool) -> bool:
     """The official ``result_eq``."""
-    floats = _has_floats(gold, prediction)
-    if gold == prediction and not floats:
+    if not gold and not prediction:
         return True
     if not gold or not prediction or len(gold) != len(prediction) or len(gold[0]) != len(prediction[0]):
         return False
+    floats = _has_floats(gold, prediction)
+    if gold == prediction and not floats:
+        return True
     gold, prediction = _decoded(gold), _decoded(prediction)
     if floats and not _may_be_equal(gold, prediction, ordered):
         return False

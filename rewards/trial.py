@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from hashlib import blake2b
 
-from rewards import golds, spider
+from rewards import spider
 from rewards.attempt import Job
 from rewards.compare import Groups, strict
+from rewards.golds import Shelf
 from rewards.order import order_of, tie_groups
 from rewards.structure import likeness
 from rewards.types import Reason
@@ -23,12 +24,11 @@ class Trial:
         self.database = job.database
         self.gold_sql = gold
         self.sql = job.sql
-        self.kept: list[golds.Kept] = []
-        """Golds' results that are worth keeping on disk."""
-        self._folder = job.rules.golds
+        self.shelf = Shelf(job.rules.golds, executor)
         self._executor = executor
         self._golds: dict[tuple[int, str], Outcome] = {}
         self._answers: dict[tuple[int, str], Outcome] = {}
+        self._official: dict[int, bool] = {}
         self._endless: Outcome | None = None
 
     @cached_property
@@ -43,18 +43,12 @@ class Trial:
         key = self._key(instance, sql)
         outcome: Outcome | None = self._executor.memo.get(key)
         if outcome is None:
-            outcome = self._from_disk(instance, sql)
+            outcome = self.shelf.find(self.database, instance, sql)
+            if outcome is None:
+                outcome = self._executor.run(self.database, instance, sql)
+                self.shelf.keep(self.database, instance, sql, outcome)
             self._executor.memo.put(key, outcome, _cost(outcome))
         self._golds[instance, sql] = outcome
-        return outcome
-
-    def _from_disk(self, instance: int, sql: str) -> Outcome:
-        """What the gold returned in an earlier run, else what it returns now."""
-        name = golds.name_of(self.database, instance, sql, self._executor.limits) if self._folder else ""
-        if name and (outcome := golds.read(self._folder, name)):
-            return outcome
-        outcome = self._executor.run(self.database, instance, sql)
-        self.kept += golds.worth_keeping(name, outcome)
         return outcome
 
     def answer(self, instance: int, sql: str) -> Outcome:
@@ -68,6 +62,15 @@ class Trial:
                 self._endless = outcome
         self._answers[instance, sql] = outcome
         return outcome
+
+    def officially(self, instance: int) -> bool:
+        """Whether Spider's evaluator finds what the two prepared queries return equal."""
+        if instance not in self._official:
+            gold_sql, sql = self.prepared
+            gold, answer = self.gold(instance, gold_sql), self.answer(instance, sql)
+            ordered = spider.order_matters(gold_sql)
+            self._official[instance] = gold.same_as(answer) or spider.equal(gold.rows, answer.rows, ordered)
+        return self._official[instance]
 
     def strictly(self, instance: int, gold_sql: str, sql: str) -> Reason:
         """What ``strict`` says of two queries that ran."""

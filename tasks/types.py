@@ -101,10 +101,16 @@ class Outcome:
     message: str = ""
     seconds: float = 0.0
     steps: int = 0
+    digest: bytes = b""
+    """Of the rows: equal digests are equal rows, in the same order, each cell of the same type."""
 
     @property
     def ok(self) -> bool:
         return self.status is Status.OK
+
+    def same_as(self, other: Outcome) -> bool:
+        """Whether the digests say that both returned the same rows, cell by cell and in the same order."""
+        return bool(self.digest) and self.digest == other.digest
 
 
 class Mode(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from rewards import golds
 from rewards.grade import Grader
 from rewards.types import Answer, Attempt
+from tasks.databases.executor import Executor
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Limits, Outcome, Status
 
@@ -36,30 +38,29 @@ def files(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "home").rglob("*")) if (tmp_path / "home").exists() else []
 
 
+def gold_file(tmp_path: Path) -> Path:
+    """Of the two files that a slow gold leaves, the larger is the result, the other its database's digest."""
+    return max((path for path in files(tmp_path) if path.is_file()), key=lambda path: path.stat().st_size)
+
+
 def test_a_slow_gold_is_kept_and_found_again(database: Database, tmp_path: Path) -> None:
     first = judged(database)
     assert first.reason == "correct"
-    folder, file = files(tmp_path)
-    written = file.stat().st_mtime_ns
-    again = judged(database)
-    assert again == first or again.seconds != first.seconds
-    assert files(tmp_path) == [folder, file] and file.stat().st_mtime_ns == written
+    before = [(path, path.stat().st_mtime_ns) for path in files(tmp_path)]
+    assert len(before) == 3
+    assert judged(database).reason == "correct"
+    assert [(path, path.stat().st_mtime_ns) for path in files(tmp_path)] == before
 
 
 def test_a_damaged_file_is_not_read(database: Database, tmp_path: Path) -> None:
     judged(database)
-    file = files(tmp_path)[-1]
+    file = gold_file(tmp_path)
     whole = file.read_bytes()
     for damaged in (b"", whole[:-1], whole[:20], whole.replace(b"\xff", b"\xfe")):
         file.write_bytes(damaged)
+        assert golds.read(str(file.parent), file.name) is None
         assert judged(database).reason == "correct"
-        assert file.read_bytes()[:16] == golds.worth_keeping("x", result(file))[0][1][:16]
-
-
-def result(file: Path) -> Outcome:
-    outcome = golds.read(str(file.parent), file.name)
-    assert outcome is not None
-    return outcome
+        assert golds.read(str(file.parent), file.name) is not None
 
 
 def test_a_changed_database_is_another(database: Database, tmp_path: Path) -> None:
@@ -67,7 +68,14 @@ def test_a_changed_database_is_another(database: Database, tmp_path: Path) -> No
     with sqlite3.connect(database.instances[0]) as connection:
         connection.execute("INSERT INTO t VALUES (3)")
     assert judged(database).reason == "wrong_rows"
-    assert len(files(tmp_path)) == 3
+    assert len(files(tmp_path)) == 5
+
+
+def test_a_copy_of_a_database_finds_its_golds(database: Database, tmp_path: Path) -> None:
+    judged(database)
+    copied = Path(shutil.copy(database.instances[0], tmp_path / "copy.sqlite"))
+    judged(Database("other", instances=(copied,)))
+    assert len(files(tmp_path)) == 4  # one more digest, no more results
 
 
 def test_a_home_that_cannot_be_written_is_no_matter(
@@ -83,18 +91,27 @@ def test_fast_golds_leave_nothing(database: Database, tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-@pytest.mark.parametrize("sql", ["SELECT random()", "SELECT date('now')", "SELECT CURRENT_DATE"])
-def test_what_changes_is_not_kept(sql: str, database: Database) -> None:
-    assert golds.name_of(database, 0, sql, Limits()) == ""
+@pytest.mark.parametrize("call", ["random()", "date('now')", "CURRENT_DATE"])
+def test_what_changes_is_not_kept(call: str, database: Database, tmp_path: Path) -> None:
+    judged(database, SLOW.replace("0.1", f"{call} IS NULL"))
+    assert files(tmp_path) == []
 
 
-def test_the_name_tells_apart_all_that_a_result_depends_on(database: Database, tmp_path: Path) -> None:
+def test_the_name_tells_apart_all_that_a_result_depends_on() -> None:
     names = {
-        golds.name_of(database, 0, "SELECT 1", Limits()),
-        golds.name_of(database, 0, "SELECT 2", Limits()),
-        golds.name_of(database, 0, "SELECT 1", Limits(rows=1)),
-        golds.name_of(Database("t", "duckdb", database.instances), 0, "SELECT 1", Limits()),
+        golds.name_of("a", "sqlite", "SELECT 1", Limits()),
+        golds.name_of("b", "sqlite", "SELECT 1", Limits()),
+        golds.name_of("a", "sqlite", "SELECT 2", Limits()),
+        golds.name_of("a", "sqlite", "SELECT 1", Limits(rows=1)),
+        golds.name_of("a", "duckdb", "SELECT 1", Limits()),
     }
-    assert len(names) == 4 and "" not in names
-    assert golds.name_of(Database("d", ddl="CREATE TABLE t (a)"), 0, "SELECT 1", Limits()) == ""
-    assert golds.worth_keeping("x", Outcome(Status.TIMEOUT, seconds=30.0)) == []
+    assert len(names) == 5
+
+
+def test_failures_are_not_kept(database: Database, tmp_path: Path) -> None:
+    shelf = golds.Shelf(str(tmp_path / "home"), Executor(Limits()))
+    shelf.keep(database, 0, "SELECT 1", Outcome(Status.TIMEOUT, seconds=30.0))
+    shelf.keep(database, 0, "SELECT 1", Outcome(Status.OK, seconds=0.01))
+    assert shelf.kept == []
+    shelf.keep(database, 0, "SELECT 1", Outcome(Status.OK, seconds=1.0))
+    assert len(shelf.kept) == 2

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
@@ -23,11 +24,20 @@ from typing import Any, cast
 
 import duckdb
 
+from tasks.databases.collect import FETCH, collect
 from tasks.databases.statements import unreadable
 from tasks.errors import DataError
 from tasks.types import Cell, Database, Limits, Outcome, Row, Status
 
-_FETCH = 64
+_STATUSES: dict[type[Exception], Status] = {
+    MemoryError: Status.MEMORY,
+    duckdb.OutOfMemoryException: Status.MEMORY,
+    duckdb.ParserException: Status.SYNTAX_ERROR,
+    UnicodeError: Status.SYNTAX_ERROR,
+    duckdb.PermissionException: Status.FORBIDDEN_STATEMENT,
+    duckdb.IOException: Status.INFRASTRUCTURE,
+}
+"""What an error of the engine says of the query; any other is an execution error."""
 _PLAIN = frozenset({type(None), int, float, str, bytes})
 _OPTIONS = {
     "enable_external_access": "false",
@@ -55,43 +65,31 @@ class Session:
         if why := unreadable(sql):
             return Outcome(Status.SYNTAX_ERROR, message=why)
         start = time.perf_counter()
-        columns: tuple[str, ...] = ()
-        rows: list[Row] = []
         fatal = False
         with self._connection.cursor() as cursor:
             try:
-                status, message = _only_select(cursor, sql)
-                if status is Status.OK:
-                    cursor.execute(sql)
-                    columns = tuple([column[0] for column in cursor.description or ()])
-                    status, message = self._fetch(cursor, len(columns), rows)
+                outcome = _refusal(cursor, sql) or self._execute(cursor, sql)
             except (duckdb.Error, MemoryError, RuntimeError, ValueError, OverflowError) as error:
-                status, message = _explain(error)
+                outcome = _explained(error)
                 fatal = isinstance(error, (duckdb.FatalException, duckdb.InternalException))
         if fatal:  # DuckDB answers nothing more on a database that met an error of its own
             self._connection.close()
             self._connection = self._open()
-        if status is not Status.OK:
-            columns, rows = (), []
-        return Outcome(status, columns, tuple(rows), message, time.perf_counter() - start)
+        return replace(outcome, seconds=time.perf_counter() - start)
 
     def close(self) -> None:
         """Give back the file and its memory."""
         self._connection.close()
 
-    def _fetch(self, cursor: duckdb.DuckDBPyConnection, width: int, rows: list[Row]) -> tuple[Status, str]:
-        """Collect all rows, as plain cells, or say why they are refused."""
-        most = min(self._limits.rows, self._limits.cells // max(width, 1))
-        size = 0
-        while chunk := cursor.fetchmany(_FETCH):
-            cells = [tuple([plain(cell) for cell in row]) for row in chunk]
-            rows += cells
-            size += sum([len(cell) for row in cells for cell in row if cell.__class__ in (str, bytes)])
-            if len(rows) > most:
-                return Status.TOO_MANY_ROWS, f"over {most} rows of {width} columns"
-            if size > self._limits.bytes:
-                return Status.MEMORY, f"over {self._limits.bytes} bytes of result"
-        return Status.OK, ""
+    def _execute(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome:
+        """All rows, as plain cells, or why they are refused."""
+        cursor.execute(sql)
+        columns = tuple([column[0] for column in cursor.description or ()])
+
+        def fetch() -> list[Row]:
+            return [tuple([plain(cell) for cell in row]) for row in cursor.fetchmany(FETCH)]
+
+        return collect(fetch, columns, self._limits)
 
 
 def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyConnection:
@@ -114,28 +112,22 @@ def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyCo
     return connection
 
 
-def _only_select(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[Status, str]:
+def _refusal(cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome | None:
+    """Why a text is not run; None for one SELECT."""
     statements = cursor.extract_statements(sql)
     if not statements:
-        return Status.NO_SQL, ""
+        return Outcome(Status.NO_SQL)
     if len(statements) > 1:
-        return Status.MANY_STATEMENTS, f"{len(statements)} statements"
+        return Outcome(Status.MANY_STATEMENTS, message=f"{len(statements)} statements")
     kind = statements[0].type
     if kind != duckdb.StatementType.SELECT:
-        return Status.FORBIDDEN_STATEMENT, f"{kind.name} is not allowed"
-    return Status.OK, ""
+        return Outcome(Status.FORBIDDEN_STATEMENT, message=f"{kind.name} is not allowed")
+    return None
 
 
-def _explain(error: Exception) -> tuple[Status, str]:
-    if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
-        return Status.MEMORY, _line(error)
-    if isinstance(error, (duckdb.ParserException, UnicodeError)):
-        return Status.SYNTAX_ERROR, _line(error)
-    if isinstance(error, duckdb.PermissionException):
-        return Status.FORBIDDEN_STATEMENT, _line(error)
-    if isinstance(error, duckdb.IOException):
-        return Status.INFRASTRUCTURE, _line(error)
-    return Status.EXECUTION_ERROR, _line(error)
+def _explained(error: Exception) -> Outcome:
+    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), None)
+    return Outcome(status or Status.EXECUTION_ERROR, message=_line(error))
 
 
 def _line(error: Exception) -> str:

@@ -32,6 +32,8 @@ OVERDUE = "overdue"
 """The result of a job that went over the deadline between its queries."""
 _POLL = 0.2
 _CHUNK = 256
+_LEAST = 8
+"""Cheap jobs in the smallest chunk: to send one costs about as much as to do one."""
 _STRIKES = 2
 """Deaths in the same query after which that query is to blame."""
 _JOB_STRIKES = 4
@@ -194,6 +196,8 @@ class _Batch:
         self._costs = costs or [1.0] * len(jobs)
         self._waiting = deque(sorted(order, key=lambda index: -costs[index]) if costs else order)
         self._cost = float(sum(self._costs))
+        self._usual = min(self._costs, default=0.0)
+        """What most jobs cost: the cheapest."""
         self._strikes: dict[int, int] = {}
 
     @property
@@ -203,7 +207,7 @@ class _Batch:
 
     def take(self) -> list[tuple[int, Any]]:
         """The next chunk: a share of the remaining cost that shrinks, so that workers finish together."""
-        share = self._cost / (2 * self._workers)
+        share = max(self._cost / (2 * self._workers), _LEAST * self._usual)
         chunk: list[tuple[int, Any]] = []
         while self._waiting and len(chunk) < _CHUNK and (not chunk or share > 0):
             index = self._waiting.popleft()

@@ -15,19 +15,19 @@ the query an error).
 
 from __future__ import annotations
 
-import marshal
 import re
 import sqlite3
 import time
+from dataclasses import replace
 
+from tasks.databases.collect import FETCH, collect
 from tasks.databases.sqlite_open import DANGEROUS, harden, open_instance, readable
 from tasks.databases.statements import first_word, split, unreadable
 from tasks.errors import DataError
-from tasks.types import Database, Limits, Outcome, Row, Status
+from tasks.types import Database, Limits, Outcome, Status
 
 TICK = 1000
 """Virtual-machine instructions between two looks at the budget: the unit of ``Outcome.steps``."""
-_FETCH = 64
 _READERS = frozenset({"SELECT", "WITH", "VALUES"})
 _COMMANDS = re.compile(
     "ALTER|ANALYZE|ATTACH|BEGIN|COMMIT|CREATE|DELETE|DETACH|DROP|END|EXPLAIN|INSERT|PRAGMA|REINDEX|RELEASE"
@@ -113,33 +113,16 @@ class Session:
         cursor = self._connection.cursor()
         try:
             cursor.execute(sql)
-            status, columns, rows, message = self._fetch(cursor)
+            columns = tuple([column[0] for column in cursor.description or ()])
+            outcome = collect(lambda: cursor.fetchmany(FETCH), columns, self._limits)
         except (MemoryError, sqlite3.Error, sqlite3.Warning, ValueError) as error:
             if str(error).startswith("Could not decode to UTF-8"):
                 return None
             status, message = self._explain(error)
-            columns, rows = (), []
+            outcome = Outcome(status, message=message[:500])
         finally:
             cursor.close()
-        seconds = time.perf_counter() - start
-        return Outcome(status, columns, tuple(rows), message[:500], seconds, self._ticks * TICK)
-
-    def _fetch(self, cursor: sqlite3.Cursor) -> tuple[Status, tuple[str, ...], list[Row], str]:
-        """All rows, or why they are refused."""
-        columns = tuple([column[0] for column in cursor.description or ()])
-        most = min(self._limits.rows, self._limits.cells // max(len(columns), 1))
-        rows: list[Row] = []
-        size = 0
-        while chunk := cursor.fetchmany(_FETCH):
-            rows += chunk
-            size += len(marshal.dumps(chunk, 2))
-            if len(rows) > most:
-                return Status.TOO_MANY_ROWS, (), [], f"over {most} rows of {len(columns)} columns"
-            if size > self._limits.bytes:
-                return Status.MEMORY, (), [], f"over {self._limits.bytes} bytes of result"
-            if len(chunk) < _FETCH:
-                break
-        return Status.OK, columns, rows, ""
+        return replace(outcome, seconds=time.perf_counter() - start, steps=self._ticks * TICK)
 
     def _explain(self, error: Exception) -> tuple[Status, str]:
         """The status and message of a failed execution."""

@@ -50,6 +50,7 @@ def main(channel: int, heartbeat: int, lifeline: int) -> None:
             executor.deadly.update(deadly)
             if name not in works:
                 works[name] = load(name)
+                gc.freeze()  # what was imported stays: no need to look through it for garbage
                 confine(limits)
             _serve(connection, executor, works[name], jobs)
         except MemoryError:
