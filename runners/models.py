@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,46 +101,52 @@ def load_tokenizer(source: Source) -> Any:
     return tokenizer
 
 
-def load_model(source: Source, dtype: str = "auto") -> Any:
-    """The model in eval mode on ``device()``, its adapter merged.
+def load_model(source: Source, dtype: str = "auto", four_bit: bool = False) -> Any:
+    """The model in eval mode on ``device()``; an adapter's layers stand beside its own, unmerged.
 
-    ``dtype`` "auto" is bfloat16 on a GPU and float32 on a CPU; "stored" keeps the file's. Raises ModelError.
+    ``dtype`` "auto" is bfloat16 on a GPU and float32 on a CPU; "stored" keeps the file's. ``four_bit`` holds
+    linear layers in 4 bits and computes in ``dtype``. Raises ModelError, MissingExtra.
     """
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
+    from runners import quant
+
     disable_progress_bar()  # type: ignore[no-untyped-call]
     if dtype == "auto":
         dtype = "bfloat16" if device() == "cuda" else "float32"
+    kind = "auto" if dtype == "stored" else getattr(torch, dtype)
+    placed = {"quantization_config": quant.four_bits(kind), "device_map": device()} if four_bit else {}
     model: Any
     try:
         model = AutoModelForCausalLM.from_pretrained(
             source.path,
             revision=source.revision,
-            dtype="auto" if dtype == "stored" else getattr(torch, dtype),
+            dtype=kind,
             use_safetensors=True,
             trust_remote_code=False,
+            **placed,
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"{source.path}: cannot be loaded: {_first_line(error)}") from None
+    quant.keep_format(model)
     if source.adapter:
-        model = _merged(model, source.adapter)
-    model.to(device())
-    return model.eval()
+        model = _adapted(model, source.adapter).get_base_model()
+    return model.eval() if four_bit else model.to(device()).eval()
 
 
-def load(name: str, dtype: str = "auto") -> tuple[Any, Any]:
+def load(name: str, dtype: str = "auto", four_bit: bool = False) -> tuple[Any, Any]:
     """The model and tokenizer that a name stands for; see ``load_model``."""
     source = resolve(name)
-    return load_model(source, dtype), load_tokenizer(source)
+    return load_model(source, dtype, four_bit), load_tokenizer(source)
 
 
-def _merged(model: Any, adapter: str) -> Any:
+def _adapted(model: Any, adapter: str) -> Any:
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+        return PeftModel.from_pretrained(model, adapter)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{adapter} does not fit this base model: {_first_line(error)}") from None
 
@@ -153,9 +159,11 @@ def merge_and_save(source: Source, out: Path) -> None:
     import torch
     from transformers import AutoConfig
 
+    assert source.adapter
     stored = AutoConfig.from_pretrained(source.path, revision=source.revision).dtype or torch.float32
-    model = load_model(source, "float32").to(stored)
-    save(model, load_tokenizer(source), out)
+    base = load_model(replace(source, adapter=None), "float32")
+    merged = _adapted(base, source.adapter).merge_and_unload()
+    save(merged.to(stored), load_tokenizer(source), out)
 
 
 def save(model: Any, tokenizer: Any, out: Path) -> None:

@@ -56,7 +56,8 @@ def _hf(name: str, config: RunnerConfig) -> Runner:
     from runners.hf import HfRunner
     from runners.models import load
 
-    return HfRunner(*load(name), name=name)
+    model, tokenizer = load(name, config.hf.dtype, config.hf.four_bit)
+    return HfRunner(model, tokenizer, name, config.hf.batch_tokens)
 
 
 PREFIXES: dict[str, Callable[[str, RunnerConfig], Runner]] = {

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from runners.endpoint import EndpointConfig
 from tasks.spec import Spec
+
+
+class HfConfig(Spec):
+    """How a Hugging Face model is held in this process."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "stored"] = "auto"
+    """auto: bfloat16 on a GPU, float32 on a CPU; stored: the file's."""
+    four_bit: bool = False
+    """Linear layers in 4 bits (NF4); needs the extra ``quant``."""
+    batch_tokens: int = Field(0, ge=0)
+    """Tokens of prompts and answers in memory at once; 0: by device. Less where memory runs out."""
 
 
 class VllmConfig(Spec):
@@ -44,12 +55,12 @@ class VllmConfig(Spec):
 class RunnerConfig(Spec):
     """A section for each kind of runner that has something to set."""
 
+    hf: HfConfig = HfConfig()
     endpoint: EndpointConfig = EndpointConfig()
     vllm: VllmConfig = VllmConfig()
 
     def identity(self) -> dict[str, object]:
         """What of it can change an answer; not how patiently or how fast a model is asked."""
         patience = {"concurrency", "timeout", "retries", "backoff", "key", "input_price", "output_price"}
-        return self.model_dump(
-            mode="json", exclude={"endpoint": patience, "vllm": {"start_seconds", "gpu_memory"}}
-        )
+        speed = {"endpoint": patience, "vllm": {"start_seconds", "gpu_memory"}, "hf": {"batch_tokens"}}
+        return self.model_dump(mode="json", exclude=speed)
