@@ -95,24 +95,30 @@ def _copy_run(run_id: str, out: Path) -> None:
     )
 
 
-def train(options: argparse.Namespace) -> int:
-    """``harness train``: one stage, evaluated before and after unless told not to."""
+def sample(options: argparse.Namespace) -> int:
+    """``harness sample``: the model's own right answers, as a file to train on."""
     from harness import screens
-    from harness.spec import TrainSpec
-    from harness.train import train_model
+    from harness.sample import sample as drawn
+    from leaderboards import board
+    from tasks.task import Task
+
+    settings, overrides = _divided(options.overrides, "runner.")
+    spec = _eval_spec(options, options.model, options.temperature, settings)
+    split = options.split or Task.named(spec.task, overrides).spec.dataset.train_split
+    spec = spec.model_copy(update={"split": split})
+    run, rows = drawn(spec, overrides, options.keep, Path(options.out), options.workers)
+    print(f"{options.out}: {rows:,} right answers", file=sys.stderr)
+    screens.emit(board.board([run.id]), options.json)
+    return 0
+
+
+def train(options: argparse.Namespace) -> int:
+    """``harness train``: one stage or two, evaluated before and after each unless told not to."""
+    from harness import screens
+    from harness.stages import stages, train_stages
     from leaderboards import board
 
-    chosen = {"method": options.method, "model": options.model, "task": options.task, "limit": options.limit}
-    chosen |= {
-        "split": options.split,
-        "sample_seed": options.sample_seed,
-        "only": dict(options.only),
-        options.method: {"seed": options.seed},
-    }
-    settings, rest = _divided(options.overrides, "train.")
-    mine = [f"{options.method}.{one}" for one in settings]
-    spec = parse(TrainSpec, chosen, mine, where="--set train")
-    runs = train_model(spec, rest, Path(options.out), options.workers, evaluated=not options.no_eval)
+    runs = train_stages(stages(options), options.workers, evaluated=not options.no_eval)
     if runs:
         screens.emit(board.board([run.id for run in runs]), options.json)
     return 0
@@ -216,6 +222,7 @@ def demo(options: argparse.Namespace) -> int:
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "eval": evaluate,
+    "sample": sample,
     "train": train,
     "score": score,
     "check": check,

@@ -53,7 +53,9 @@ class TrainSpec(Spec):
     only: Mapping[Literal["database", "difficulty", "family", "part"], tuple[str, ...]] = Field(
         default_factory=dict
     )
-    """Field of a sample -> the values it may have; chosen before ``limit`` cuts."""
+    """Field of a sample -> the values it may have; chosen before ``limit`` cuts. Files are taken whole."""
+    data: tuple[str, ...] = ("gold",)
+    """What SFT is shown: ``gold``, the task's own answers, or files that ``harness sample`` wrote."""
     dev_split: str = "dev"
     dev_limit: int = Field(200, ge=0)
     """Questions of the dev split that choose the best weights; 0: the last weights are kept."""

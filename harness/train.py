@@ -12,19 +12,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from harness import lineage
+from harness import lineage, rows
 from harness.evaluate import evaluate_model, model_path
 from harness.lineage import Lineage
 from harness.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
 from leaderboards import store
-from leaderboards.find import candidates
-from leaderboards.samples import by_question
 from leaderboards.types import Run
 from rewards.grade import SCORER_VERSION, Grader
 from rewards.types import Answer
 from runners.types import Request, Reward, Sampling, Score
-from tasks.errors import DataError
 from tasks.task import Task
 from tasks.types import Sample
 
@@ -38,41 +35,30 @@ def train_model(
     Raises SpecError, DataError, ModelError.
     """
     task = Task.named(spec.task, overrides)
-    samples = _samples(spec, task)
-    run = _describe(spec, task, samples, out)
+    samples = rows.questions(spec, task)
+    shown = rows.shown(spec, task, samples)
+    run = _describe(spec, task, samples, len(shown), out)
     before = [_evaluate(spec.model, spec.task, overrides, workers)] if evaluated else []
     model = out / "model"
     if not (store.finished(run) and model.is_dir()):
         with store.open_run(run) as handle, Grader(task.spec.scoring, workers) as grader:
-            trained = _train(spec, task, samples, out, grader, handle)
+            trained = _train(spec, task, shown, out, grader, handle)
             lineage.write(model, _lineage(spec, task, handle.run))
             handle.finish(trained)
     return before + ([_evaluate(str(model), spec.task, overrides, workers)] if evaluated else [])
-
-
-def _samples(spec: TrainSpec, task: Task) -> list[Sample]:
-    """The questions that the model is shown."""
-    split = spec.split or task.spec.dataset.train_split
-    found = [
-        sample
-        for sample in task.samples(split, seed=spec.sample_seed)
-        if all(getattr(sample, name) in values for name, values in spec.only.items())
-    ]
-    if not found:
-        raise DataError(f"{task.name}: no sample of '{split}' is one of --only {dict(spec.only)}")
-    return found[: spec.limit or None]
 
 
 def _evaluate(model: str, task: str, overrides: Sequence[str], workers: int) -> Run:
     return evaluate_model(EvalSpec(model=model, task=task), overrides, workers)
 
 
-def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], out: Path) -> Run:
+def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], count: int, out: Path) -> Run:
     parent = lineage.read(model_path(spec.model))
+    files = "".join(lineage.fingerprint(Path(one)) for one in spec.data if one != rows.GOLD)
     given = {
-        "rows": len(samples),
+        "rows": count,
         "databases": sorted({sample.database for sample in samples}),
-        "sees": "questions and gold SQL" if spec.method == "sft" else "questions and gold rows",
+        "sees": _sees(spec),
         **spec.config.model_dump(mode="json"),
     }
     return Run(
@@ -84,7 +70,9 @@ def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], out: Path)
         split=spec.split or task.spec.dataset.train_split,
         metric=task.spec.scoring.metric.value,
         scorer_version=SCORER_VERSION,
-        digest=spec.digest(task.digest, lineage.fingerprint(model_path(spec.model)) + str(out.resolve())),
+        digest=spec.digest(
+            task.digest, lineage.fingerprint(model_path(spec.model)) + files + str(out.resolve())
+        ),
         method=spec.method,
         parent=spec.model,
         seed=spec.config.seed,
@@ -99,45 +87,32 @@ def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], out: Path)
     )
 
 
+def _sees(spec: TrainSpec) -> str:
+    if spec.method == "grpo":
+        return "questions and gold rows"
+    files = [name for name in spec.data if name != rows.GOLD]
+    return ", ".join(
+        ["questions and gold SQL"] * (rows.GOLD in spec.data) + [f"the rows of {one}" for one in files]
+    )
+
+
 def _lineage(spec: TrainSpec, task: Task, run: Run) -> Lineage:
     return Lineage(spec.method, spec.model, spec.task, run.id, run.training)
 
 
 def _train(
-    spec: TrainSpec, task: Task, samples: Sequence[Sample], out: Path, grader: Grader, handle: store.Handle
+    spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, grader: Grader, handle: store.Handle
 ) -> dict[str, Any]:
     """Run the trainer of the method to its end; its result as plain data."""
     from runners.grpo import train_grpo
-    from runners.sft import Lesson, train_sft
+    from runners.sft import train_sft
     from runners.training import Hooks
 
     with bar(f"{spec.method} {out}", 0) as report:
         hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=_on_step(handle, report))
         if spec.method == "sft":
-            lessons = [Lesson(task.messages(sample), sample.gold[0]) for sample in samples]
-            return asdict(train_sft(spec.model, lessons, spec.sft, out, hooks))
-        seen = passed(spec, task)
-        requests = [Request(s, task.messages(s), seen.get(s.id, (0.0, 0.0))) for s in samples]
-        return asdict(train_grpo(spec.model, requests, trainer_score(task, grader), spec.grpo, out, hooks))
-
-
-def passed(spec: TrainSpec, task: Task) -> dict[str, tuple[float, float]]:
-    """Question -> right answers, of how many, in the evaluation that ``train.curriculum.run`` names.
-
-    Raises DataError: no such evaluation, or one of another task or split.
-    """
-    if not (spec.grpo.curriculum and spec.grpo.curriculum.run):
-        return {}
-    split = spec.split or task.spec.dataset.train_split
-    name = spec.grpo.curriculum.run
-    known = [run for run in candidates(name) if (run.task, run.split) == (task.name, split)]
-    if not known:
-        raise DataError(
-            f"train.curriculum.run: '{name}' was not asked the questions of {task.name} '{split}':"
-            f" harness eval --model M --task {task.name} --split {split} --samples 8 --temperature 1"
-        )
-    asked = by_question(store.records(known[0].id))
-    return {key: (sum(one.metric == 1 for one in some), len(some)) for key, some in asked.items()}
+            return asdict(train_sft(spec.model, shown, spec.sft, out, hooks))
+        return asdict(train_grpo(spec.model, shown, trainer_score(task, grader), spec.grpo, out, hooks))
 
 
 def trainer_score(task: Task, grader: Grader) -> Score:

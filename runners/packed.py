@@ -3,7 +3,7 @@
 Texts that begin alike share what they share: questions on one database its schema, a group its prompt,
 answers their first words. So every distinct prefix is one slot of a row, computed once. A token sees the
 slots of its own text and nothing else, and predicts what it would predict in a sequence of its own. Only
-slots before an answer's tokens pass through the head, once for each distinct next token.
+slots before a labelled token pass through the head, once for each distinct next token.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ from typing import Any
 import torch
 from torch import Tensor
 from trl.kernels import ChunkedLogProbFunction
+from trl.trainer.utils import FusedCausalLMOutput
 
 from runners.prefix import Tokens, additive, common
 
+NO_LABEL = -100
 ROW_TOKENS = 1024
 """Slots of a row beyond which the next text begins another one: attention costs the square of them."""
 VOCABULARY_TILE = 32_768
 """Widest piece of the vocabulary whose logits are held at a time."""
+FIGURES = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
+"""What TRL's kernel returns, in this order; None where not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A prompt and an answer to it. ``start`` is the place of the answer's first token in the flat result."""
+    """Tokens up to the last labelled one, and where the labelled ones stand: here, and in the flat batch."""
 
     tokens: Tokens
-    prompt: int
-    start: int
+    labelled: tuple[tuple[int, int], ...]
 
 
 @dataclass(slots=True)
@@ -43,9 +46,9 @@ class Row:
     places: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     predictions: dict[tuple[int, int], int] = field(default_factory=dict)
-    """(slot, token after it) of an answer -> its number."""
-    answers: list[tuple[int, int]] = field(default_factory=list)
-    """For each token of an answer: its prediction and its place in the flat result."""
+    """(slot, token after it) -> its number."""
+    labelled: list[tuple[int, int]] = field(default_factory=list)
+    """For each labelled token: its prediction and its place in the flat batch."""
 
     def add(self, text: Text, path: list[int]) -> None:
         """Add a text, of which the slots of ``path`` are there; ``path`` becomes the text's own."""
@@ -56,34 +59,31 @@ class Row:
             self.ends.append(0)
         for slot in path:
             self.ends[slot] = len(self.tokens)
-        for offset, token in enumerate(text.tokens[text.prompt :]):
-            predicted = (path[text.prompt - 1 + offset], token)
-            number = self.predictions.setdefault(predicted, len(self.predictions))
-            self.answers.append((number, text.start + offset))
+        for place, target in text.labelled:
+            predicted = (path[place - 1], text.tokens[place])
+            self.labelled.append((self.predictions.setdefault(predicted, len(self.predictions)), target))
 
     def inputs(self, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
-        """What the forward of a model of this dtype takes, with the packed head added."""
-        slot = torch.arange(len(self.tokens), device=device)
-        end = torch.tensor(self.ends, device=device)
+        """What the backbone of a model of this dtype takes."""
+        slot, end = torch.arange(len(self.tokens), device=device), torch.tensor(self.ends, device=device)
         seen = (slot[None] <= slot[:, None]) & (slot[:, None] < end[None])
         return {
             "input_ids": torch.tensor([self.tokens], device=device),
             "position_ids": torch.tensor([self.places], device=device),
             "attention_mask": additive(seen[None, None], dtype),
-            "packed_labels": torch.tensor(list(self.predictions), device=device),
         }
 
 
-def pack(ids: Tensor, mask: Tensor, keep: int, most: int = ROW_TOKENS) -> list[Row]:
-    """Lay out TRL's batch: (rows, prompt + keep) tokens, prompts padded left, answers right.
+def pack(ids: Tensor, mask: Tensor, labels: Tensor) -> list[Row]:
+    """Lay out a batch: tensors (rows, width), padding on either side, NO_LABEL where nothing is predicted.
 
-    An answer without a token in the mask is left out. A row gets no further text beyond ``most`` slots.
+    A text without a label is left out. A row gets no further text beyond ROW_TOKENS slots.
     """
     rows, path, before = [Row()], list[int](), Tokens()
-    for text in sorted(_texts(ids, mask, keep), key=lambda text: text.tokens[:-1]):
+    for text in sorted(_texts(ids, mask, labels), key=lambda text: text.tokens[:-1]):
         fed = text.tokens[:-1]
         shared = common([before, fed])
-        if rows[-1].tokens and len(rows[-1].tokens) + len(fed) - shared > most:
+        if rows[-1].tokens and len(rows[-1].tokens) + len(fed) - shared > ROW_TOKENS:
             rows.append(Row())
             shared = 0
         path = path[:shared]
@@ -92,45 +92,62 @@ def pack(ids: Tensor, mask: Tensor, keep: int, most: int = ROW_TOKENS) -> list[R
     return rows if rows[0].tokens else []
 
 
-def _texts(ids: Tensor, mask: Tensor, keep: int) -> Iterator[Text]:
-    width = ids.shape[1] - keep
-    starts, lengths = (width - mask[:, :width].sum(1)).tolist(), mask[:, width:].sum(1).tolist()
-    for number, (tokens, start, length) in enumerate(zip(ids.tolist(), starts, lengths, strict=True)):
-        if length:
-            yield Text(tuple(tokens[start : width + length]), width - start, number * keep)
+def _texts(ids: Tensor, mask: Tensor, labels: Tensor) -> Iterator[Text]:
+    tokens, starts = ids.tolist(), mask.int().argmax(1).tolist()
+    labelled: list[list[int]] = [[] for _ in tokens]
+    for number, column in (labels != NO_LABEL).nonzero().tolist():
+        if column > starts[number]:  # nothing comes before the first token to predict it
+            labelled[number].append(column)
+    for number, columns in enumerate(labelled):
+        if columns:
+            start = starts[number]
+            targets = tuple((column - start, number * ids.shape[1] + column) for column in columns)
+            yield Text(tuple(tokens[number][start : columns[-1] + 1]), targets)
 
 
-def unpack(row: Row, predicted: Sequence[Tensor], size: int) -> list[Tensor]:
-    """Figures by prediction -> figures by answer token, each flat and of ``size``, 0 elsewhere."""
-    number, place = torch.tensor(row.answers, device=predicted[0].device).unbind(-1)
-    return [values.new_zeros(size).index_put((place,), values[number]) for values in predicted]
+def share_prefixes(model: Any, temperature: float, figures: Sequence[str]) -> None:
+    """Let ``model(..., labels=..., fused_lm_head=True)``, which TRL's losses call, pack its batch.
 
-
-def add_packed_head(model: Any, temperature: float) -> None:
-    """Let ``model(..., packed_labels=...)`` return log-probabilities and entropies of predictions.
-
-    The argument is (predictions, 2): the slot in the only row, and the token after it. Logits are divided by
-    ``temperature``. Without the argument the forward is the one that was there.
+    Results are those of TRL's ``add_fused_lm_head``: the ``figures`` of each label, (rows, width - 1), logits
+    divided by ``temperature``. Without that argument the forward is the one that was there.
     """
     original = model.forward
 
     @functools.wraps(type(model).forward)
-    def forward(self: Any, *args: Any, packed_labels: Tensor | None = None, **kwargs: Any) -> Any:
-        if packed_labels is None:
+    def forward(self: Any, *args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
+        if not fused_lm_head:
             return original(*args, **kwargs)
-        hidden = self.base_model(*args, use_cache=False, **kwargs).last_hidden_state
-        head, (slots, labels) = self.get_output_embeddings(), packed_labels.unbind(-1)
-        logprobs, entropies, *_ = ChunkedLogProbFunction.apply(  # type: ignore[no-untyped-call]
-            hidden[0, slots],
-            head.weight,
-            head.bias,
-            labels,
-            temperature,
-            VOCABULARY_TILE,
-            None,
-            1.0,
-            ("log_probs", "entropy"),
-        )
-        return logprobs, entropies
+        ids, mask, labels = (kwargs[name] for name in ("input_ids", "attention_mask", "labels"))
+        found = [_zero(self).expand(ids.numel()) for _ in figures]
+        for row in pack(ids, mask, labels):
+            hidden = self.base_model(use_cache=False, **row.inputs(self.dtype, ids.device)).last_hidden_state
+            predicted = _predicted(self, hidden[0], row, temperature, figures)
+            number, place = torch.tensor(row.labelled, device=ids.device).unbind(-1)
+            found = [
+                all_.index_put((place,), one[number].to(all_.dtype))
+                for all_, one in zip(found, predicted, strict=True)
+            ]
+        grids = {name: one.view(ids.shape)[:, 1:] for name, one in zip(figures, found, strict=True)}
+        return FusedCausalLMOutput(**grids, label_mask=labels[:, 1:] != NO_LABEL)
 
     model.forward = MethodType(forward, model)
+
+
+def _predicted(
+    model: Any, hidden: Tensor, row: Row, temperature: float, figures: Sequence[str]
+) -> list[Tensor]:
+    """The figures of a row's distinct predictions (predictions,), from the hidden states of its slots."""
+    slots, labels = torch.tensor(list(row.predictions), device=hidden.device).unbind(-1)
+    head = model.get_output_embeddings()
+    values = ChunkedLogProbFunction.apply(  # type: ignore[no-untyped-call]
+        hidden[slots], head.weight, head.bias, labels, temperature, VOCABULARY_TILE, None, 1.0, tuple(figures)
+    )
+    named = dict(zip(FIGURES, values, strict=True))
+    return [named[name] for name in figures]
+
+
+def _zero(model: Any) -> Tensor:
+    """A zero to which a loss can be traced back, so that a pass without labels has a backward."""
+    trainable = (parameter for parameter in model.parameters() if parameter.requires_grad)
+    zero: Tensor = 0.0 * next(trainable, next(model.parameters())).sum()
+    return zero

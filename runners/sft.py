@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,11 @@ from runners import models, training
 from runners.config import SftConfig
 from runners.folder import RunFolder, Trained, rows_digest
 from runners.training import Hooks, Watch
+from runners.types import Lesson
 from tasks.errors import ModelError
-from tasks.types import Message
 
 POOL = 32
 """Batches whose rows are sorted by length together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """One training row: the rendered question and the answer to learn."""
-
-    messages: tuple[Message, ...]
-    answer: str
 
 
 def train_sft(

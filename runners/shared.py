@@ -13,7 +13,7 @@ from trl.trainer.utils import split_tensor_dict
 
 from runners.decode import Drawing, draw
 from runners.groups import GroupTrainer
-from runners.packed import add_packed_head, pack, unpack
+from runners.packed import share_prefixes
 
 
 class SharedPrefixTrainer(GroupTrainer):
@@ -27,7 +27,7 @@ class SharedPrefixTrainer(GroupTrainer):
         for model in (self.model, self.ref_model):
             if model is not None:
                 bare = model.get_base_model() if isinstance(model, PeftModel) else model
-                add_packed_head(bare, self.temperature)
+                share_prefixes(bare, self.temperature, ("log_probs", "entropy"))
         self.skips_idle = self.beta == 0 and self.loss_type != "bnpo"  # bnpo divides by the tokens left
 
     def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
@@ -59,34 +59,6 @@ class SharedPrefixTrainer(GroupTrainer):
             dealt = {name: value[order] if value.dim() else value for name, value in batch.items()}
             self._buffered_inputs = split_tensor_dict(dealt, passes)
         return self._buffered_inputs[self._step % passes]
-
-    def _get_per_token_logps_and_entropies(
-        self,
-        model: Any,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        logits_to_keep: int,
-        batch_size: int | None = None,
-        **options: Any,
-    ) -> tuple[Tensor, Tensor | None, None]:
-        """Log-probabilities and entropies (rows, logits_to_keep); 0 where the mask is."""
-        figures, size = [], batch_size or len(input_ids)
-        for start in range(0, len(input_ids), size):
-            ids, mask = input_ids[start : start + size], attention_mask[start : start + size]
-            part = _zero(model).expand(2, len(ids) * logits_to_keep)
-            for row in pack(ids, mask, logits_to_keep):
-                with self.accelerator.autocast():
-                    predicted = model(**row.inputs(self.model.dtype, ids.device))
-                part = part + torch.stack(unpack(row, predicted, part.shape[1]))
-            figures.append(part.view(2, len(ids), logits_to_keep))
-        logprobs, entropies = torch.cat(figures, 1)
-        return logprobs, entropies if options.get("compute_entropy") else None, None
-
-
-def _zero(model: Any) -> Tensor:
-    """A zero to which a loss can be traced back, so that a pass without answers has a backward."""
-    trainable = (parameter for parameter in model.parameters() if parameter.requires_grad)
-    return 0.0 * next(trainable, next(model.parameters())).sum()
 
 
 def by_prompt(batch: Mapping[str, Tensor], group: int) -> Tensor:

@@ -34,6 +34,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """One training row: the rendered question and the answer to learn."""
+
+    messages: tuple[Message, ...]
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """One answer. ``finish`` "error" means the runner failed: unscored, never wrong."""
 

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from runners.config import GrpoConfig, LoraSpec, SftConfig
 from runners.grpo import train_grpo
 from runners.models import load
-from runners.sft import Lesson, train_sft
+from runners.sft import train_sft
 from runners.training import Hooks
-from runners.types import Request, Reward
+from runners.types import Lesson, Request, Reward
 from tasks.errors import ModelError
 from tasks.types import Message, Sample
 

@@ -10,23 +10,27 @@ import pytest
 import tiny_models
 import torch
 from peft import LoraConfig, get_peft_model
-from test_training import GRPO, curve, letters, requests, weights
+from test_training import GRPO, SFT, curve, lessons, letters, requests, weights
 from transformers import MistralConfig, MistralForCausalLM
 from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import add_fused_lm_head, split_tensor_dict
 
+import runners.packed
 import runners.shared
-from runners.config import GrpoConfig
+from runners.config import GrpoConfig, SftConfig
 from runners.groups import GroupTrainer
 from runners.grpo import train_grpo
-from runners.packed import add_packed_head, pack, unpack
+from runners.packed import NO_LABEL, pack, share_prefixes
 from runners.probe import refusal
+from runners.sft import train_sft
 from runners.shared import SharedPrefixTrainer, by_prompt
 from runners.types import Reward
 from tasks.types import Sample
 
 GROUP, PROMPTS, LONGEST, ANSWER = 4, 4, 21, 9
+FIGURES = ("log_probs", "entropy", "is_top1")
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,27 +55,22 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat([prompts.repeat_interleave(GROUP, 0), answers.flatten(0, 1)], 1) * mask, mask
 
 
-def both_ways(model: Any, most: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Log-probabilities, entropies and all gradients: TRL's, and ours."""
+def labelled_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The batch, and the labels that GRPO gives it."""
     ids, mask = batch()
-    bare = model.get_base_model() if hasattr(model, "get_base_model") else model
-    add_fused_lm_head(bare, 0.7, outputs=("log_probs", "entropy"))
-    add_packed_head(bare, 0.7)
-    labels = ids.masked_fill(mask == 0, -100)
-    labels[:, :-ANSWER] = -100
-    stock = model(input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True)
-    labelled = mask[:, -ANSWER:].bool()
-    theirs = [stock.log_probs[:, -ANSWER:][labelled], stock.entropy[:, -ANSWER:][labelled]]
-    rows = pack(ids, mask, ANSWER, most)
-    assert bool(most) == (len(rows) == 1)
-    parts = [unpack(row, model(**row.inputs(torch.float32, ids.device)), labelled.numel()) for row in rows]
-    ours = [torch.stack(one).sum(0)[labelled.flatten()] for one in zip(*parts, strict=True)]
-    slope = torch.randn(len(ours[0]), generator=torch.Generator().manual_seed(1))
-    for values in (theirs, ours):
-        model.zero_grad()
-        ((values[0] + 0.1 * values[1]) * slope).sum().backward()
-        values += [p.grad.clone() for p in model.parameters() if p.grad is not None]
-    return theirs, ours
+    labels = ids.masked_fill(mask == 0, NO_LABEL)
+    labels[:, :-ANSWER] = NO_LABEL
+    return ids, mask, labels
+
+
+def learned(model: Any, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Log-probabilities, entropies, whether the label is the likeliest, and all gradients."""
+    model.zero_grad()
+    output = model(**batch, fused_lm_head=True)
+    slope = torch.randn(output.log_probs.shape, generator=torch.Generator().manual_seed(1))
+    ((output.log_probs + 0.1 * output.entropy) * slope).sum().backward()
+    gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    return [output.log_probs, output.entropy, output.is_top1.float(), output.label_mask.float(), *gradients]
 
 
 @pytest.mark.parametrize("shape", tiny_models.SHAPES)
@@ -79,7 +78,7 @@ def both_ways(model: Any, most: int) -> tuple[list[torch.Tensor], list[torch.Ten
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("most", [0, 1000])
 def test_log_probabilities_and_gradients_are_those_of_separate_sequences(
-    shape: str, lora: bool, checkpointing: bool, most: int
+    monkeypatch: pytest.MonkeyPatch, shape: str, lora: bool, checkpointing: bool, most: int
 ) -> None:
     model: Any = tiny_models.model(shape)
     if lora:
@@ -90,19 +89,34 @@ def test_log_probabilities_and_gradients_are_those_of_separate_sequences(
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         model.train()
-    theirs, ours = both_ways(model, most)
-    assert len(theirs) == len(ours) > 6
-    for expected, found in zip(theirs[:2], ours[:2], strict=True):
-        assert torch.allclose(expected, found, atol=1e-5)
-    for expected, found in zip(theirs[2:], ours[2:], strict=True):
-        assert (expected - found).norm() <= 1e-5 * expected.norm()
+    ids, mask, labels = labelled_batch()
+    rolled = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    starts = mask.argmax(1)
+    turned = (torch.arange(ids.shape[1]) + starts[:, None]) % ids.shape[1]
+    right = {name: value.gather(1, turned) for name, value in rolled.items()}  # as SFT pads
+    bare = model.get_base_model() if lora else model
+    monkeypatch.setattr(runners.packed, "ROW_TOKENS", most)
+    add_fused_lm_head(bare, 0.7, outputs=FIGURES)
+    theirs = [learned(model, one) for one in (rolled, right)]
+    share_prefixes(bare, 0.7, FIGURES)
+    for expected, found in zip(theirs, [learned(model, one) for one in (rolled, right)], strict=True):
+        assert len(expected) == len(found) > 8
+        for one, other in zip(expected[:4], found[:4], strict=True):
+            assert torch.allclose(one, other, atol=1e-5)
+        for one, other in zip(expected[4:], found[4:], strict=True):
+            assert (one - other).norm() <= 1e-5 * one.norm()
 
 
 class StockLoss(SharedPrefixTrainer):
     """Samples as ours does, so that completions are equal; splits and learns as TRL does."""
 
     _prepare_inputs = GRPOTrainer._prepare_inputs
-    _get_per_token_logps_and_entropies = GRPOTrainer._get_per_token_logps_and_entropies
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        for model in filter(None, (self.model, self.ref_model)):
+            bare = model.get_base_model() if hasattr(model, "get_base_model") else model
+            add_fused_lm_head(bare, self.temperature, outputs=("log_probs", "entropy"))
 
 
 def middling(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
@@ -143,14 +157,33 @@ def test_training_gives_the_weights_of_stock_trl(
         assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)
 
 
+@pytest.mark.parametrize("changes", [{}, {"lora": {"r": 4, "alpha": 64}, "gradient_checkpointing": True}])
+def test_fine_tuning_gives_the_weights_of_stock_trl(tmp_path: Path, changes: dict[str, Any]) -> None:
+    folder = tiny_models.save(tmp_path / "tiny")
+    settings = SFT.model_dump() | {"max_steps": 4} | changes
+    ours, stock = (
+        train_sft(folder, lessons(), SftConfig.model_validate(settings | way), tmp_path / str(number))
+        for number, way in enumerate([{}, {"shared_prefix": False}])
+    )
+    before, mine, theirs = weights(folder), weights(ours.model), weights(stock.model)
+    moved = max((theirs[key] - before[key]).abs().max() for key in before)
+    assert moved > 1e-3
+    for key in mine:
+        assert torch.allclose(mine[key], theirs[key], atol=float(0.02 * moved))
+    for one, other in zip(curve(tmp_path / "0"), curve(tmp_path / "1"), strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=1e-4)
+        assert one["entropy"] == pytest.approx(other["entropy"], abs=1e-4)
+        assert one["token_accuracy"] == other["token_accuracy"]
+
+
 def test_what_texts_share_is_one_slot() -> None:
-    ids, mask = batch()
-    (row,) = pack(ids, mask, ANSWER)
+    ids, mask, labels = labelled_batch()
+    (row,) = pack(ids, mask, labels)
     texts = [one[held.bool()].tolist() for one, held in zip(ids, mask, strict=True)]
     answered = [text for text, held in zip(texts, mask[:, LONGEST:].any(1).tolist(), strict=True) if held]
     assert len(row.tokens) == len({tuple(t[: i + 1]) for t in answered for i in range(len(t) - 1)})
-    assert len(row.answers) == mask[:, LONGEST:].sum()
-    assert len(row.predictions) < len(row.answers)
+    assert len(row.labelled) == mask[:, LONGEST:].sum()
+    assert len(row.predictions) < len(row.labelled)
 
 
 def test_groups_stay_whole_and_those_on_one_schema_go_together() -> None:
@@ -163,10 +196,9 @@ def test_groups_stay_whole_and_those_on_one_schema_go_together() -> None:
     assert (order[:, 0] // 2).tolist() == [5, 3, 1, 4, 2, 0]
 
 
-def test_a_batch_without_answers_packs_to_nothing() -> None:
-    ids, mask = batch()
-    mask[:, -ANSWER:] = 0
-    assert pack(ids, mask, ANSWER) == []
+def test_a_batch_without_labels_packs_to_nothing() -> None:
+    ids, mask, labels = labelled_batch()
+    assert pack(ids, mask, torch.full_like(labels, NO_LABEL)) == []
 
 
 def test_models_whose_attention_takes_no_mask_are_refused_with_the_reason() -> None:
@@ -188,6 +220,8 @@ OVERRIDDEN = {
     GRPOTrainer._prepare_inputs: "f824e7fb0714",
     GRPOTrainer._generate_single_turn: "e0f02e4fc094",
     GRPOTrainer._get_per_token_logps_and_entropies: "ea73c3909275",
+    SFTTrainer.compute_loss: "ca448211ff65",
+    add_fused_lm_head: "422d009f04b6",
     GRPOTrainer._generate_and_score_completions: "1fa48922792d",
     GRPOTrainer._compute_loss: "80295546bbdb",
     GRPOTrainer.get_train_dataloader: "2bffe5a57c53",

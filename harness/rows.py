@@ -1,0 +1,100 @@
+"""What a stage of training is shown: the task's questions, and rows of files for SFT."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.spec import TrainSpec
+from leaderboards import store
+from leaderboards.find import candidates
+from leaderboards.samples import by_question
+from runners.types import Lesson, Request
+from tasks.errors import DataError
+from tasks.task import Task
+from tasks.types import Sample
+
+GOLD = "gold"
+
+
+def questions(spec: TrainSpec, task: Task) -> list[Sample]:
+    """The task's questions that the model is shown; none where SFT learns from files only."""
+    if spec.method == "sft" and GOLD not in spec.data:
+        return []
+    split = spec.split or task.spec.dataset.train_split
+    found = [
+        sample
+        for sample in task.samples(split, seed=spec.sample_seed)
+        if all(getattr(sample, name) in values for name, values in spec.only.items())
+    ]
+    if not found:
+        raise DataError(f"{task.name}: no sample of '{split}' is one of --only {dict(spec.only)}")
+    return found[: spec.limit or None]
+
+
+def shown(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Lesson] | list[Request]:
+    """What the trainer of the spec's method is given."""
+    return _lessons(spec, task, samples) if spec.method == "sft" else _requests(spec, task, samples)
+
+
+def _lessons(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Lesson]:
+    """SFT's rows: the questions with their gold, then the rows of the files in ``spec.data``."""
+    found = [Lesson(task.messages(sample), sample.gold[0]) for sample in samples]
+    for file in spec.data:
+        if file != GOLD:
+            found += _of_file(Path(file), task)
+    return found
+
+
+def _of_file(path: Path, task: Task) -> list[Lesson]:
+    """Rows of prompt and completion messages, as ``harness sample`` writes them.
+
+    Raises DataError: no such file, no such row, or questions of the split that the task is measured on.
+    """
+    if not path.is_file():
+        raise DataError(f"--data: no such file: {path}")
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+            found.append(Lesson(tuple(row["prompt"]), row["completion"][-1]["content"]))
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise DataError(f"{where}: not a row of 'prompt' and 'completion' messages") from None
+        _refuse_measured(row, task, where)
+    return found
+
+
+def _refuse_measured(row: Mapping[str, Any], task: Task, where: str) -> None:
+    measured = task.spec.dataset.eval_split
+    if (row.get("task"), row.get("split")) == (task.name, measured):
+        raise DataError(f"{where}: a question of '{measured}', which {task.name} is measured on")
+
+
+def _requests(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Request]:
+    """GRPO's prompts, with how often each was answered right where a curriculum names an evaluation."""
+    seen = _passed(spec, task)
+    return [Request(sample, task.messages(sample), seen.get(sample.id, (0.0, 0.0))) for sample in samples]
+
+
+def _passed(spec: TrainSpec, task: Task) -> dict[str, tuple[float, float]]:
+    """Question -> right answers, of how many, in the evaluation that ``train.curriculum.run`` names.
+
+    Raises DataError: no such evaluation, or one of another task or split.
+    """
+    if not (spec.grpo.curriculum and spec.grpo.curriculum.run):
+        return {}
+    split = spec.split or task.spec.dataset.train_split
+    name = spec.grpo.curriculum.run
+    known = [run for run in candidates(name) if (run.task, run.split) == (task.name, split)]
+    if not known:
+        raise DataError(
+            f"train.curriculum.run: '{name}' was not asked the questions of {task.name} '{split}':"
+            f" harness eval --model M --task {task.name} --split {split} --samples 8 --temperature 1"
+        )
+    asked = by_question(store.records(known[0].id))
+    return {key: (sum(one.metric == 1 for one in some), len(some)) for key, some in asked.items()}

@@ -1,0 +1,73 @@
+"""Rejection-sampled data (RFT, Yuan et al. 2023, arXiv:2308.01825): right answers of a model as rows.
+
+Sampling is an evaluation with several answers a question: it resumes like one and stands on the leaderboard.
+A row of the file holds ``prompt`` and ``completion`` as messages, which is TRL's form, and ``id``, ``task``,
+``split``, ``database`` and ``sql``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.evaluate import evaluate_model
+from harness.spec import EvalSpec
+from leaderboards import files, store
+from leaderboards.types import Record, Run
+from tasks.errors import DataError, ModelError
+
+Keep = Literal["correct", "likeliest"]
+
+
+def sample(
+    spec: EvalSpec, overrides: Sequence[str], keep: Keep, out: Path, workers: int = 0
+) -> tuple[Run, int]:
+    """Write the right answers of ``spec.samples`` a question to ``out``; the run, and the rows written.
+
+    Started again it goes on where it stopped. Raises ModelError where answers could not be drawn, DataError
+    where none is right, and what ``evaluate_model`` raises.
+    """
+    run = evaluate_model(spec, overrides, workers)
+    if not run.finished:
+        raise ModelError("questions are left unanswered: run the same command again")
+    kept = right_answers(store.records(run.id), keep)
+    if not kept:
+        raise DataError(
+            f"{spec.model} answered no question of {run.task} '{run.split}' right: nothing to write"
+        )
+    rows = [_row(run, record) for record in kept]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    files.write(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+    return run, len(rows)
+
+
+def right_answers(records: Iterable[Record], keep: Keep) -> list[Record]:
+    """The distinct right queries of each question, by question; ``likeliest`` keeps one of a question.
+
+    Left out is what proves nothing: a right answer to a gold that returns no rows.
+    """
+    found: dict[str, dict[str, Record]] = {}
+    for record in records:
+        if record.metric == 1 and record.gold_rows:
+            found.setdefault(record.sample_id, {}).setdefault(" ".join(record.sql.split()), record)
+    if keep == "likeliest":
+        return [max(some.values(), key=_logprob) for some in found.values()]
+    return [record for some in found.values() for record in some.values()]
+
+
+def _logprob(record: Record) -> float:
+    return float("-inf") if record.logprob is None else record.logprob
+
+
+def _row(run: Run, record: Record) -> dict[str, Any]:
+    return {
+        "id": record.sample_id,
+        "task": run.task,
+        "split": run.split,
+        "database": record.database,
+        "prompt": json.loads(record.prompt),
+        "completion": [{"role": "assistant", "content": record.completion}],
+        "sql": record.sql,
+    }

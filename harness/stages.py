@@ -1,0 +1,82 @@
+"""The stages that one ``harness train`` asks for: one, or SFT and then GRPO on what it made."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.spec import TrainSpec
+from harness.train import train_model
+from leaderboards.types import Run
+from tasks.errors import SpecError
+from tasks.parse import parse
+
+METHODS = ("sft", "grpo")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage and the folder it trains into."""
+
+    spec: TrainSpec
+    overrides: tuple[str, ...]
+    out: Path
+
+
+def stages(options: argparse.Namespace) -> list[Stage]:
+    """The stages of a command line. ``train.KEY`` is set in every stage, ``sft.KEY`` and ``grpo.KEY`` in one.
+
+    Raises SpecError: an unknown key, or one of a stage that is not asked for.
+    """
+    methods = options.method.split("+")
+    out = Path(options.out)
+    model, found = options.model, []
+    for method in methods:
+        settings = _settings(options.overrides, method, methods)
+        where = out / method if len(methods) > 1 else out
+        spec = parse(TrainSpec, _chosen(options, method, model), settings, where=f"--set {method}")
+        found.append(Stage(spec, _of_task(options.overrides), where))
+        model = str(where / "model")
+    return found
+
+
+def _chosen(options: argparse.Namespace, method: str, model: str) -> dict[str, Any]:
+    return {
+        "method": method,
+        "model": model,
+        "task": options.task,
+        "split": options.split,
+        "limit": options.sft_limit if method == "sft" and options.sft_limit else options.limit,
+        "sample_seed": options.sample_seed,
+        "only": dict(options.only),
+        "data": options.data or ["gold"],
+        method: {"seed": options.seed},
+    }
+
+
+def _settings(overrides: Sequence[str], method: str, methods: Sequence[str]) -> list[str]:
+    """What is set of a stage: ``train.KEY=VALUE`` and ``method.KEY=VALUE`` in the order given."""
+    found = []
+    for one in overrides:
+        section, _, rest = one.partition(".")
+        if section in METHODS and section not in methods:
+            raise SpecError(f"--set {one}: --method {'+'.join(methods)} has no {section} stage")
+        if section in ("train", method):
+            found.append(f"{method}.{rest}")
+    return found
+
+
+def _of_task(overrides: Sequence[str]) -> tuple[str, ...]:
+    return tuple(one for one in overrides if one.partition(".")[0] not in ("train", *METHODS))
+
+
+def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list[Run]:
+    """Train every stage on the model of the one before it; the evaluations, each model once."""
+    runs: dict[str, Run] = {}
+    for stage in stages:
+        for run in train_model(stage.spec, stage.overrides, stage.out, workers, evaluated):
+            runs[run.id] = run
+    return list(runs.values())
