@@ -72,6 +72,9 @@ class SftConfig(TrainingConfig):
     max_length: int = Field(default=0, ge=0)
     """Tokens of prompt and answer after which a row is cut; 0: the model's context."""
     packing: bool = False
+    """Fill rows with whole texts, as TRL does; prompts are then not shared."""
+    shared_prefix: bool = True
+    """Compute what the texts of a batch share once; false: TRL's own loss."""
 
 
 class GrpoConfig(TrainingConfig):

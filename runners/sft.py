@@ -47,6 +47,9 @@ def _trainer(
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
+    from runners.packed import share_prefixes
+    from runners.probe import refusal
+
     disable_progress_bars()
     steps = config.max_steps or max(1, round(config.epochs * len(lessons) / config.batch_size))
     context = policy.config.max_position_embeddings
@@ -70,6 +73,8 @@ def _trainer(
         processing_class=models.load_tokenizer(source),
         peft_config=training.adapters(config.lora),
     )
+    if config.shared_prefix and not config.packing and not refusal(policy):
+        share_prefixes(policy, 1.0, ("log_probs", "entropy", "is_top1"))
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
     trainer.train_dataset = trainer.train_dataset.select(order(lengths, steps, config))
     return trainer
