@@ -93,7 +93,7 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
         asked = [s for s in samples if not _answered(handle, s, evaluation.spec.samples)]
         done = len(samples) - len(asked)
         with bar(evaluation.runner.name, len(samples), done) as report:
-            tally = _Tally(handle.done.values())
+            tally = _Tally(record for record in handle.done.values() if record.finish != "error")
             for records in _judged(evaluation, asked):
                 handle.append(records)
                 report(len({record.sample_id for record in records}), tally.add(records))
@@ -207,11 +207,13 @@ class _Tally:
 
     def __init__(self, records: Iterable[Record]) -> None:
         self.right = 0.0
-        self.scored = 0
+        self.scored = self.unscored = 0
         self.add(list(records))
 
     def add(self, records: Sequence[Record]) -> str:
         values = [record.metric for record in records if record.metric is not None]
         self.right += sum(values)
         self.scored += len(values)
-        return f"EX {self.right / self.scored:.1%}" if self.scored else ""
+        self.unscored += len(records) - len(values)
+        score = f"EX {self.right / self.scored:.1%}" if self.scored else "EX -"
+        return score + (f", {self.unscored} unscored" if self.unscored else "")

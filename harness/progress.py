@@ -1,13 +1,20 @@
-"""Progress on stderr: what is done, how fast, and the running score."""
+"""Progress on stderr: what is done, how fast, how long to go, and the running score.
+
+A terminal gets a bar; a log file gets a line now and then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+LINE_SECONDS = 30.0
+"""Between two lines in a log file; what takes less has none."""
 
 
 class Report(Protocol):
@@ -18,17 +25,20 @@ class Report(Protocol):
 
 @contextmanager
 def bar(title: str, total: int, before: int = 0) -> Iterator[Report]:
-    """A progress bar that lives as long as the block; ``before`` items were done earlier."""
+    """Progress that is shown as long as the block lives; ``before`` items were done earlier."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lines(title, total, before, lambda line: console.print(line, markup=False, soft_wrap=True))
+        return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[note]}"),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task(title, total=total, completed=before, rate="", note="")
 
         def report(done: int, note: str = "") -> None:
@@ -38,3 +48,28 @@ def bar(title: str, total: int, before: int = 0) -> Iterator[Report]:
             progress.update(task, rate=f"{rate:.1f}/s", note=note)
 
         yield report
+
+
+def lines(
+    title: str,
+    total: int,
+    before: int,
+    write: Callable[[str], None],
+    now: Callable[[], float] = time.monotonic,
+) -> Report:
+    """A report that writes a line every ``LINE_SECONDS``; ``total`` 0 is not known."""
+    began = written = now()
+    count = 0
+
+    def report(done: int, note: str = "") -> None:
+        nonlocal count, written
+        count += done
+        if now() - written < LINE_SECONDS:
+            return
+        written = now()
+        rate = count / (written - began)
+        left = f", {(total - before - count) / rate:,.0f} s left" if total and rate else ""
+        of = f"/{total}" if total else ""
+        write(f"{title}: {before + count}{of}, {rate:.1f}/s{left}{', ' if note else ''}{note}")
+
+    return report
