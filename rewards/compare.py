@@ -22,6 +22,7 @@ from operator import itemgetter
 
 from rewards.cells import harmonised, same_cell
 from rewards.columns import bijections
+from rewards.near import Near
 from rewards.types import Reason
 from tasks.types import Outcome, Row
 
@@ -56,7 +57,11 @@ class _Tables:
         self._other = other
 
     @cached_property
-    def _near(self) -> tuple[Sequence[Row], Sequence[Row]]:
+    def _near(self) -> Near:
+        return Near(self._gold, self._other)
+
+    @cached_property
+    def _harmonised(self) -> tuple[Sequence[Row], Sequence[Row]]:
         return harmonised(self._gold, self._other)
 
     def same(self, groups: Groups | None) -> bool:
@@ -67,7 +72,10 @@ class _Tables:
         for order in bijections(self._gold, self._other, groups):
             if _bag(self._gold, classes) == _bag(permuted(self._other, order), classes):
                 return True
-        gold, other = self._near
+        decided = self._near.same(groups)
+        if decided is not None:
+            return decided
+        gold, other = self._harmonised
         if gold is self._gold:
             return False
         expected = _buckets(gold, self._gold, classes)
