@@ -23,7 +23,9 @@ from runners.prefix import Tokens, additive, common
 
 NO_LABEL = -100
 ROW_TOKENS = 1024
-"""Slots of a row beyond which the next text begins another one: attention costs the square of them."""
+"""Slots of a row beyond which a text that shares little begins another one: attention costs their square."""
+ROW_LIMIT = 4096
+"""Slots beyond which every text does: the mask takes as many bytes as their square, times the dtype's."""
 VOCABULARY_TILE = 32_768
 """Widest piece of the vocabulary whose logits are held at a time."""
 FIGURES = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
@@ -77,13 +79,14 @@ class Row:
 def pack(ids: Tensor, mask: Tensor, labels: Tensor) -> list[Row]:
     """Lay out a batch: tensors (rows, width), padding on either side, NO_LABEL where nothing is predicted.
 
-    A text without a label is left out. A row gets no further text beyond ROW_TOKENS slots.
+    A text without a label is left out.
     """
     rows, path, before = [Row()], list[int](), Tokens()
     for text in sorted(_texts(ids, mask, labels), key=lambda text: text.tokens[:-1]):
         fed = text.tokens[:-1]
         shared = common([before, fed])
-        if rows[-1].tokens and len(rows[-1].tokens) + len(fed) - shared > ROW_TOKENS:
+        width, new = len(rows[-1].tokens), len(fed) - shared
+        if width and width + new > (ROW_LIMIT if new < shared else ROW_TOKENS):
             rows.append(Row())
             shared = 0
         path = path[:shared]

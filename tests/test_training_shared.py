@@ -96,6 +96,7 @@ def test_log_probabilities_and_gradients_are_those_of_separate_sequences(
     right = {name: value.gather(1, turned) for name, value in rolled.items()}  # as SFT pads
     bare = model.get_base_model() if lora else model
     monkeypatch.setattr(runners.packed, "ROW_TOKENS", most)
+    monkeypatch.setattr(runners.packed, "ROW_LIMIT", most)
     add_fused_lm_head(bare, 0.7, outputs=FIGURES)
     theirs = [learned(model, one) for one in (rolled, right)]
     share_prefixes(bare, 0.7, FIGURES)
@@ -184,6 +185,20 @@ def test_what_texts_share_is_one_slot() -> None:
     assert len(row.tokens) == len({tuple(t[: i + 1]) for t in answered for i in range(len(t) - 1)})
     assert len(row.labelled) == mask[:, LONGEST:].sum()
     assert len(row.predictions) < len(row.labelled)
+
+
+def test_a_long_row_ends_where_little_is_shared() -> None:
+    def widths(prompt: int, answers: int, shared: int) -> list[int]:
+        schema = torch.arange(shared).repeat(answers, 1)
+        own = torch.arange(answers * (prompt - shared + 8)).view(answers, -1) + 10_000
+        ids = torch.cat([schema, own], 1)
+        labels = torch.where(torch.arange(ids.shape[1]) < prompt, NO_LABEL, ids)
+        return [len(row.tokens) for row in pack(ids, torch.ones_like(ids), labels)]
+
+    assert widths(prompt=800, answers=8, shared=800) == [800 + 8 * 7]
+    assert widths(prompt=800, answers=3, shared=0) == [807] * 3
+    assert widths(prompt=100, answers=3, shared=0) == [321]
+    assert max(widths(prompt=1000, answers=40, shared=600)) <= 4096
 
 
 def test_groups_stay_whole_and_those_on_one_schema_go_together() -> None:
