@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 from rewards import golds
@@ -38,6 +39,7 @@ class Grader:
         self._scorers["reward"] = reward(scoring)
         if not structure:
             del self._scorers["structure"], self._scorers["reward"]
+        self._reads_text = structure and (scoring.terms is not None or ":" in scoring.reward)
         self._sandbox = Sandbox(workers, scoring.limits())
         self._seconds: dict[tuple[str, tuple[str, ...]], float] = {}
         """Longest execution seen for a question: slow questions start first."""
@@ -64,7 +66,14 @@ class Grader:
         numbers: dict[Job, int] = {}
         places = [numbers.setdefault(job, len(numbers)) for job in jobs]
         grades = self._grades(list(numbers))
-        return [grades[place] for place in places]
+        return [self._read(grades[place], answer) for place, answer in zip(places, answers, strict=True)]
+
+    def _read(self, grade: Grade, answer: Answer) -> Grade:
+        """The grade, with what the reward makes of the text where it reads that."""
+        if not self._reads_text:
+            return grade
+        attempt = replace(grade.attempt, text=answer.text)
+        return Grade(attempt, {**grade.scores, "reward": self._scorers["reward"](attempt)})
 
     def _grades(self, jobs: Sequence[Job]) -> dict[int, Grade]:
         """The grade of each job, by its index. Scorers read an attempt while the workers go on."""

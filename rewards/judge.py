@@ -97,6 +97,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "seconds": answer.seconds,
         "steps": answer.steps,
         "gold_steps": gold.steps,
+        "gold_seconds": gold.seconds,
         "result": result_digest(answer.rows) if rules.digests and answer.ok else "",
         "kept": trial.shelf.kept,
     }

@@ -6,21 +6,38 @@ from collections.abc import Callable
 from importlib import import_module
 
 from rewards.composite import Binary, Classic, Gated, Weighted
+from rewards.efficiency import RVes
+from rewards.terms import WithTerms
 from rewards.types import Scorer
 from tasks.errors import SpecError, nearest
 from tasks.spec import ScoringSpec
 from tasks.types import Mode
 
-PRESETS: dict[str, Callable[[Mode], Scorer]] = {"gated": Gated, "classic": Classic, "binary": Binary}
+PRESETS: dict[str, Callable[[Mode], Scorer]] = {
+    "gated": Gated,
+    "classic": Classic,
+    "binary": Binary,
+    "r_ves": RVes,
+}
 """Name -> what makes the composite for a metric."""
+GAPS = {"gated": 0.7, "classic": 0.5, "binary": 1.0, "r_ves": 0.44}
+"""Preset -> what its worst right answer leads its best wrong one by: room for ``scoring.terms``."""
 
 
 def reward(scoring: ScoringSpec) -> Scorer:
     """The composite a spec asks for: its weights, else its preset, else the user's ``module:Class``.
 
     A class of the user's own is called without arguments. Raises SpecError: unknown preset, no such class,
-    something that cannot score.
+    something that cannot score, terms where the lead of right answers is not known.
     """
+    if scoring.terms is None:
+        return _base(scoring)
+    if scoring.weights or scoring.reward not in GAPS:
+        raise SpecError(f"scoring.terms: only with a preset: {', '.join(GAPS)}")
+    return WithTerms(_base(scoring), scoring.terms, GAPS[scoring.reward], scoring.metric)
+
+
+def _base(scoring: ScoringSpec) -> Scorer:
     if scoring.weights:
         return Weighted(dict(scoring.weights), scoring.metric)
     if ":" in scoring.reward:

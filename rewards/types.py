@@ -68,8 +68,11 @@ class Attempt:
     seconds: float = 0.0
     steps: int = 0
     gold_steps: int = 0
+    gold_seconds: float = 0.0
     result: str = ""
     """Digest of the rows that the answer returned, where the grader was asked for it."""
+    text: str = ""
+    """The completion, where the reward reads it: terms of format and length, and rewards of one's own."""
 
     @property
     def scored(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -68,5 +68,6 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> str:
 def _field(section: Any, part: str) -> Any:
     for name, field in section.model_fields.items():
         if part in (name, field.alias):
-            return field.annotation
+            parts = get_args(field.annotation)  # of a section that may be left out: Section | None
+            return next((one for one in parts if hasattr(one, "model_fields")), field.annotation)
     return section

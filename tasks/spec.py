@@ -11,9 +11,9 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.errors import SpecError, nearest
 from tasks.parse import parse, read_yaml
@@ -106,6 +106,51 @@ class PromptSpec(Spec):
     """Budget that ``harness check`` holds prompts to, in tokens; 0: none."""
 
 
+class EfficiencySpec(Spec):
+    """A right query that costs more than the gold loses up to ``weight``."""
+
+    weight: float = Field(0.0, ge=0)
+    by: Literal["steps", "seconds"] = "steps"
+
+
+class FormatSpec(Spec):
+    """An answer whose whole text does not match loses ``weight``."""
+
+    weight: float = Field(0.0, ge=0)
+    pattern: str = r"```sql\n.*\n```|[^`]*"
+    """A Python regular expression for the text without outer space; ``.`` matches newlines too."""
+
+
+class LengthSpec(Spec):
+    """An answer loses nothing up to ``free`` characters, and ``weight`` from ``most`` on."""
+
+    weight: float = Field(0.0, ge=0)
+    free: int = Field(500, ge=0)
+    most: int = Field(2000, gt=0)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.most <= self.free:
+            raise ValueError(f"most {self.most} is not above free {self.free}")
+        return self
+
+
+class ForbiddenSpec(Spec):
+    """An answer with one of these constructs (``rewards/constructs.py``) loses ``weight``."""
+
+    weight: float = Field(0.0, ge=0)
+    constructs: tuple[str, ...] = ("select_star", "cross_join")
+
+
+class TermsSpec(Spec):
+    """What an answer may lose beside being right or wrong."""
+
+    efficiency: EfficiencySpec = EfficiencySpec()
+    format: FormatSpec = FormatSpec()
+    length: LengthSpec = LengthSpec()
+    forbidden: ForbiddenSpec = ForbiddenSpec()
+
+
 class ScoringSpec(Spec):
     """What an answer is worth."""
 
@@ -117,6 +162,8 @@ class ScoringSpec(Spec):
     """A preset's name, or ``module:Class``."""
     weights: Mapping[str, float] = Field(default_factory=dict)
     """Weights of scorers; where given they make the reward instead of a preset."""
+    terms: TermsSpec | None = None
+    """What an answer may lose beside; where given, the task's digest changes."""
     instances: int = Field(1, ge=1)
     """Strict mode asks for agreement on this many instances of the database."""
     seconds: float = Field(Limits().seconds, gt=0)
@@ -150,7 +197,8 @@ class TaskSpec(Spec):
     @property
     def digest(self) -> str:
         """SHA-256 of the resolved spec, 16 hex digits; places (environment variables) stay unresolved."""
-        text = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
+        unused: Any = None if self.scoring.terms else {"scoring": {"terms"}}  # as before there were terms
+        text = json.dumps(self.model_dump(mode="json", by_alias=True, exclude=unused), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

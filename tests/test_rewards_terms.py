@@ -1,0 +1,179 @@
+"""Rewards beyond right or wrong: efficiency, format, length, forbidden constructs, and one's own."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from test_scorers import PERFECT, right, wrong
+
+from rewards.constructs import CONSTRUCTS, forbidden_in
+from rewards.efficiency import gain, tier
+from rewards.grade import Grader
+from rewards.presets import GAPS, PRESETS, reward
+from rewards.types import Answer, Attempt, Reason
+from tasks.errors import SpecError
+from tasks.parse import parse
+from tasks.spec import ScoringSpec, TaskSpec
+from tasks.types import Database, Mode
+
+ALL_TERMS = {"efficiency": {"weight": 0.1}, "format": {"weight": 0.1}, "length": {"weight": 0.1}}
+ALL_TERMS["forbidden"] = {"weight": 0.1}
+
+
+def scoring(**keys: object) -> ScoringSpec:
+    return parse(ScoringSpec, keys)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@given(one=right, two=wrong)
+def test_correct_strictly_dominates_whatever_is_lost(name: str, one: Attempt, two: Attempt) -> None:
+    """The worst right answer (slow, misshapen, long, forbidden) against the best wrong one."""
+    paid = reward(scoring(reward=name, terms=ALL_TERMS))
+    worst = replace(one, sql="SELECT * FROM a, b", text="` " * 9999, parses=True, steps=10**9, gold_steps=1)
+    values = [paid(attempt).value for attempt in (worst, replace(two, text="SELECT 1"))]
+    assert values[0] is not None and values[1] is not None and values[0] > values[1]
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_weights_that_fill_the_lead_of_right_answers_are_refused(name: str) -> None:
+    with pytest.raises(SpecError, match="keep them below that, or wrong answers could win"):
+        reward(scoring(reward=name, terms={"length": {"weight": GAPS[name]}}))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"terms": {"forbidden": {"constructs": ["select_str"]}}}, "did you mean 'select_star'"),
+        ({"terms": {"format": {"pattern": "("}}}, "terms.format.pattern: missing"),
+        ({"terms": ALL_TERMS, "weights": {"execution": 1}}, "only with a preset"),
+        ({"terms": ALL_TERMS, "reward": "test_scorers:Own"}, "only with a preset"),
+    ],
+)
+def test_terms_that_cannot_be_are_refused(keys: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        reward(scoring(**keys))
+    with pytest.raises(SpecError, match="most 5 is not above free 500"):
+        scoring(terms={"length": {"most": 5}})
+
+
+@pytest.mark.parametrize(
+    ("ratio", "worth"),
+    [
+        (9, 1.25),
+        (2, 1.25),
+        (1.99, 1),
+        (1, 1),
+        (0.99, 0.75),
+        (0.5, 0.75),
+        (0.3, 0.5),
+        (0.25, 0.5),
+        (0.1, 0.25),
+    ],
+)
+def test_the_tiers_are_those_of_birds_r_ves(ratio: float, worth: float) -> None:
+    assert tier(ratio) == worth
+
+
+def test_a_gain_is_by_steps_where_they_are_counted() -> None:
+    slow = replace(PERFECT, steps=9000, gold_steps=4000, seconds=1, gold_seconds=4)
+    assert gain(slow) == 0.5 and gain(slow, "seconds") == pytest.approx(4, rel=1e-2)
+    assert gain(replace(PERFECT, seconds=1, gold_seconds=4)) == pytest.approx(4, rel=1e-2)
+    assert gain(replace(PERFECT, steps=0, gold_steps=0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "lost"),
+    [
+        ({}, {}),
+        ({"steps": 3000, "gold_steps": 1000}, {"efficiency": 0.05}),
+        ({"steps": 1000, "gold_steps": 3000}, {}),
+        ({"text": "Sure:\n```sql\nSELECT 1\n```"}, {"format": 0.1}),
+        ({"text": "\n```sql\nSELECT 1\n```\n"}, {}),
+        ({"text": "x" * 1250}, {"length": 0.05}),
+        ({"text": "x" * 5000}, {"length": 0.1}),
+        ({"sql": "SELECT a.* FROM a"}, {"forbidden": 0.1}),
+    ],
+)
+def test_what_each_term_takes(changes: dict[str, object], lost: dict[str, float]) -> None:
+    attempt = replace(replace(PERFECT, text="SELECT 1"), **changes)  # type: ignore[arg-type]
+    score = reward(scoring(terms=ALL_TERMS))(attempt)
+    assert {name: -part for name, part in score.parts.items() if part < 0} == pytest.approx(lost)
+    assert score.value == pytest.approx(1 - sum(lost.values()))
+
+
+def test_a_slow_wrong_answer_loses_nothing_for_that() -> None:
+    attempt = replace(PERFECT, reason=Reason.WRONG_ROWS, verdicts={Mode.STRICT: 0.0}, steps=10**9, text="x")
+    assert reward(scoring(terms=ALL_TERMS))(attempt).value == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("SELECT COUNT(*) FROM a", []),
+        ("SELECT * FROM a", ["select_star"]),
+        ("SELECT x FROM a, b", ["cross_join"]),
+        ("SELECT x FROM a JOIN b ON a.i = b.i JOIN c USING (i)", []),
+        ("SELECT x FROM a NATURAL JOIN b", []),
+        ("SELECT x FROM a LIMIT 3", ["limit_without_order"]),
+        ("SELECT x FROM a ORDER BY x LIMIT 3", []),
+        ("SELECT x FROM a WHERE y = (SELECT MAX(y) FROM a)", ["subquery"]),
+        ("SELECT x FROM a UNION SELECT y FROM b", ["subquery", "set_operation"]),
+        ("SELECT CASE WHEN x THEN 1 END, SUM(y) OVER () FROM a", ["case", "window"]),
+        ("SELECT 'SELECT * FROM a, b' FROM a -- CASE", []),
+        ("SELECT ((((", []),
+    ],
+)
+def test_constructs_are_found_in_the_tree(sql: str, found: list[str]) -> None:
+    assert forbidden_in(sql, CONSTRUCTS) == found
+
+
+def test_hostile_text_is_matched_in_time() -> None:
+    attempt = replace(PERFECT, text=" " * 100_000 + "`" + "```sql\n" * 10_000)
+    assert reward(scoring(terms=ALL_TERMS))(attempt).value is not None
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    path = tmp_path / "d.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (x INTEGER)")
+        connection.executemany("INSERT INTO t VALUES (?)", [(i,) for i in range(3000)])
+    return Database("d", instances=(path,))
+
+
+def test_a_wasteful_query_is_paid_less_by_the_grader(database: Database, home: Path) -> None:
+    gold = "SELECT COUNT(*) FROM t WHERE x < 10"
+    wasteful = "SELECT COUNT(*) FROM t WHERE x IN (SELECT a.x FROM t a JOIN t b ON a.x <= b.x WHERE a.x < 10)"
+    answers = [Answer(database, (gold,), text) for text in (gold, wasteful, f"{gold};", "SELECT 1")]
+    for section in ({"reward": "r_ves"}, {"reward": "gated", "terms": {"efficiency": {"weight": 0.3}}}):
+        with Grader(scoring(**section), workers=1) as grader:
+            values = [grade.scores["reward"].value or 0.0 for grade in grader.grade(answers)]
+        assert values[0] == values[2] > values[1] > values[3]
+
+
+def test_the_same_sql_in_another_text_is_paid_for_its_own_text(database: Database, home: Path) -> None:
+    gold = "SELECT COUNT(*) FROM t"
+    answers = [Answer(database, (gold,), text) for text in (gold, f"Sure!\n```sql\n{gold}\n```")]
+    with Grader(scoring(terms={"format": {"weight": 0.2}}), workers=1) as grader:
+        assert [grade.scores["reward"].value for grade in grader.grade(answers)] == [1.0, 0.8]
+
+
+def test_the_example_of_ones_own_reward_pays_as_it_says(
+    database: Database, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "docs" / "examples")
+    gold = "SELECT COUNT(*) FROM t"
+    joined = "SELECT COUNT(*) FROM t AS a JOIN t AS b ON a.x = b.x"
+    answers = [Answer(database, (gold,), text) for text in (gold, joined, "SELECT 2")]
+    with Grader(scoring(reward="short_reward:FewTables"), workers=1) as grader:
+        assert [grade.scores["reward"].value for grade in grader.grade(answers)] == [1.0, 0.9, 0.0]
+
+
+def test_a_task_without_terms_keeps_its_digest() -> None:
+    spec = parse(TaskSpec, {"name": "x", "dataset": {"path": "x.json", "splits": {"dev": "x"}}})
+    weighed = spec.model_copy(update={"scoring": scoring(terms=ALL_TERMS)})
+    assert spec.digest == "c043651b040a3133" and weighed.digest != spec.digest
