@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -29,13 +30,17 @@ def evaluate(options: argparse.Namespace) -> int:
     runs: list[Run] = []
     settings, overrides = _divided(options.overrides, "runner.")
     asked = list(product(options.model, options.temperature))
+    if options.samples > 1 and 0 in options.temperature:
+        print(f"temperature 0 draws one answer {options.samples} times: give --temperature", file=sys.stderr)
     for model, temperature in asked:
         spec = _eval_spec(options, model, temperature, settings)
         try:
             run = evaluate_model(spec, overrides, options.workers, options.fresh)
-        except HarnessError as error:
+        except Exception as error:  # one model's end is not the others'
             if len(asked) == 1:
                 raise
+            if not isinstance(error, HarnessError):
+                traceback.print_exc()
             print(f"harness eval: {model}: {error}", file=sys.stderr)
             continue
         if run.finished:
@@ -65,6 +70,7 @@ def _eval_spec(
         sample_seed=options.sample_seed,
         samples=options.samples,
         temperature=temperature,
+        top_p=options.top_p,
         turns=options.turns,
         seed=options.seed,
         max_new_tokens=options.max_new_tokens,

@@ -29,7 +29,8 @@ def _eval(verbs: Verbs) -> None:
         action="append",
         required=True,
         metavar="M",
-        help="nano, a folder, org/name, openai:MODEL, replay:FILE, gold or empty; may be repeated",
+        help="nano, a folder, org/name[@revision], BASE+ADAPTER, vllm:M, openai:M, anthropic:M, "
+        "lm-eval:BACKEND:ARGS, replay:FILE, gold or empty; may be repeated (docs/models.md)",
     )
     verb.add_argument("--task", help="a shipped task or a YAML file; default: what the model was trained on")
     verb.add_argument("--samples", type=_positive, default=1, metavar="N", help="answers a question")
@@ -158,6 +159,7 @@ def _asking(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--turns", type=_positive, default=1, metavar="N", help="a failed query may be corrected"
     )
+    verb.add_argument("--top-p", type=_share, default=1.0, metavar="P", help="draw from the likeliest P")
     verb.add_argument("--seed", type=int, default=0, help="of sampling")
     verb.add_argument("--max-new-tokens", type=_positive, default=0, help="default: what the task says")
 
@@ -192,6 +194,13 @@ def _above_zero(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
     return value
 
 

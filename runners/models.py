@@ -90,8 +90,8 @@ def load_tokenizer(source: Source) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(
             source.path, revision=source.revision, trust_remote_code=False, padding_side="left"
         )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{source.path}: no tokenizer: {_first_line(error)}") from None
+    except Exception as error:  # as in load_model
+        raise ModelError(f"{source.path}: no tokenizer: {_first_line(error)}") from error
     if tokenizer.chat_template is None:
         raise ModelError(
             f"{source.path}: its tokenizer has no chat template; use the model's instruct version"
@@ -128,8 +128,8 @@ def load_model(source: Source, dtype: str = "auto", four_bit: bool = False) -> A
             trust_remote_code=False,
             **placed,
         )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{source.path}: cannot be loaded: {_first_line(error)}") from None
+    except Exception as error:  # of any of its libraries: the files are the user's
+        raise ModelError(f"{source.path}: cannot be loaded: {_first_line(error)}") from error
     quant.keep_format(model)
     if source.adapter:
         model = _adapted(model, source.adapter).get_base_model()
@@ -147,8 +147,8 @@ def _adapted(model: Any, adapter: str) -> Any:
 
     try:
         return PeftModel.from_pretrained(model, adapter)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{adapter} does not fit this base model: {_first_line(error)}") from None
+    except Exception as error:  # as in load_model
+        raise ModelError(f"{adapter} does not fit this base model: {_first_line(error)}") from error
 
 
 def merge_and_save(source: Source, out: Path) -> None:

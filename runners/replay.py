@@ -31,7 +31,7 @@ class ReplayRunner:
         self.numbered = path.suffix not in (".jsonl", ".json")
         try:
             self.answers = _READERS.get(path.suffix, _lines)(path)
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # not UTF-8, no JSON, or nested without end
             raise ModelError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 
     def generate(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from runners.open import PREFIXES
 
 Capture = pytest.CaptureFixture[str]
 
@@ -73,6 +74,9 @@ MISTAKES = [
     ("eval --model gold --task pocket --limit 0", "not a positive number"),
     ("eval --model gold --task pocket --limit x", "invalid"),
     ("eval --task pocket", "--model"),
+    ("eval --model gold --task pocket --temperature 0,-1", "--temperature"),
+    ("eval --model gold --task pocket --top-p 0", "--top-p"),
+    ("eval --model gold --task pocket --set runner.hf.dtyp=1", "did you mean 'dtype'?"),
     ("train --task pocket --method sft --model nano --out {}/o --set train.lerning_rate=1", "learning_rate"),
     ("train --task pocket --method ppo --model nano --out {}/o", "ppo"),
     ("train --task pocket --method grpo --model nano --out {}/o --set train.group_size=1", "group_size"),
@@ -110,6 +114,29 @@ def test_gold_scores_one_and_empty_scores_zero(capsys: Capture) -> None:
     assert run(*command, "gold", "--model", "empty") == 0
     (group,) = json.loads(capsys.readouterr().out)["groups"]
     assert {row["model"]: row["ex"] for row in group["rows"]} == {"gold": 1.0, "empty": 0.0}
+
+
+def test_a_model_that_ends_in_a_bug_does_not_end_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setitem(PREFIXES, "bug", lambda rest, config: 1 / 0)
+    models = ("--model", "gold", "--model", "bug:x", "--model", "nowhere", "--model", "empty")
+    assert run("eval", *models, "--task", "pocket", "--limit", "5", "--json") == 1
+    captured = capsys.readouterr()
+    (group,) = json.loads(captured.out)["groups"]
+    assert [(row["model"], row["ex"]) for row in group["rows"]] == [("gold", 1.0), ("empty", 0.0)]
+    assert "harness eval: bug:x: division by zero" in captured.err and "Traceback" in captured.err
+    assert "harness eval: nowhere: no model 'nowhere'" in captured.err
+    with pytest.raises(ZeroDivisionError):
+        run("eval", "--model", "bug:x", "--task", "pocket")
+
+
+def test_several_greedy_answers_are_pointed_out(capsys: Capture) -> None:
+    line = ("eval", "--model", "empty", "--task", "pocket", "--limit", "2", "--samples", "4")
+    assert run(*line) == 0
+    assert "temperature 0 draws one answer 4 times: give --temperature" in capsys.readouterr().err
+    assert run(*line, "--temperature", "1") == 0
+    assert "temperature 0" not in capsys.readouterr().err
 
 
 def test_the_evidence_of_an_answer_can_be_read(capsys: Capture) -> None:

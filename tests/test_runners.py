@@ -90,6 +90,7 @@ def test_an_answer_that_the_file_lacks_is_an_error_and_never_wrong(tmp_path: Pat
         ("a.jsonl", "[1]", 'line 1: expected an object with "id"'),
         ("a.jsonl", '{"id": 1}', "expected one of the keys completion, text, sql"),
         ("a.json", "[]", "expected a mapping of id to answer, found a list"),
+        ("a.json", "[" * 100_000, "cannot be read"),
         ("a.sql", b"\xff\xfe", "cannot be read"),
     ],
 )
@@ -125,6 +126,14 @@ def test_a_folder_that_is_no_model_says_what_is_missing(tmp_path: Path, folder: 
         resolve(str(tmp_path))
     (tmp_path / "model.safetensors").write_text("garbage")
     with pytest.raises(ModelError, match="cannot be loaded"):
+        load(str(tmp_path))
+    for file in Path(folder).iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes()[:1000])
+    (tmp_path / "config.json").write_bytes((Path(folder) / "config.json").read_bytes())
+    with pytest.raises(ModelError, match=r"cannot be loaded: .*header"):
+        load(str(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes((Path(folder) / "model.safetensors").read_bytes())
+    with pytest.raises(ModelError, match="no tokenizer"):
         load(str(tmp_path))
     with pytest.raises(ModelError, match=f"did you mean '{folder}'"):
         resolve(folder[:-1])
@@ -186,3 +195,4 @@ def test_a_merged_adapter_answers_like_base_plus_adapter(tmp_path: Path, folder:
     for name in (str(tmp_path / "merged"), f"{folder}+{tmp_path / 'adapter'}"):
         model, _ = load(name)
         assert torch.allclose(model(ids).logits, expected, atol=1e-5)
+    assert any("lora_A" in part for part, _ in model.named_modules()), "the adapter stands beside its base"
