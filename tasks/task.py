@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from tasks import prompts, sources
 from tasks.databases.schema import describe, find_values
+from tasks.databases.variants import VERSION, with_instances
 from tasks.errors import DataError, nearest
 from tasks.examples import Examples
-from tasks.spec import TaskSpec, expand, load
+from tasks.spec import TaskSpec, expand, home, load
 from tasks.types import Database, Message, Sample
 
 
@@ -22,7 +24,8 @@ class Task:
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
         self.skipped: dict[str, int] = {}
-        self._databases: dict[str, Database] = {}
+        self._located: dict[str, Database] = {}
+        self._databases: dict[tuple[str, str], Database] = {}
         self._picked: dict[Sample, tuple[Sample, ...]] = {}
 
     @classmethod
@@ -36,8 +39,11 @@ class Task:
 
     @cached_property
     def digest(self) -> str:
-        """Changes when the spec does: results under different digests are never compared."""
-        return self.spec.digest
+        """Changes when what is asked or how it is judged does: results under others are never compared."""
+        spec = self.spec
+        if spec.dataset.fields.ddl or (spec.scoring.instances > 1 and not spec.databases.instances):
+            return sha256(f"{spec.digest} on instances of version {VERSION}".encode()).hexdigest()[:16]
+        return spec.digest
 
     def samples(self, split: str = "", limit: int = 0, seed: int | None = None) -> list[Sample]:
         """The samples of a split (default: the evaluation split), at most ``limit``, shuffled under ``seed``.
@@ -100,14 +106,52 @@ class Task:
         return Path(expand(self.spec.databases.path, database=database))
 
     def database(self, sample: Sample) -> Database:
-        """The database that the sample asks, with all its instances, the one shown first."""
+        """The database that answers to the sample are run on, with all the instances that scoring asks for.
+
+        Instances that are missing are generated on first use, from the golds of all splits, and kept under
+        HARNESS_HOME; a schema without any rows is filled so that its golds return some. Raises DataError.
+        """
+        key = sample.database, sample.ddl
+        if key not in self._databases:
+            self._databases[key] = self._completed(self.shown(sample), sample)
+        return self._databases[key]
+
+    def shown(self, sample: Sample) -> Database:
+        """The database as it was given: what prompts describe."""
         if sample.ddl:
             return Database(sample.database, self.spec.databases.engine, ddl=sample.ddl)
-        if sample.database not in self._databases:
-            self._databases[sample.database] = self._located(sample.database)
-        return self._databases[sample.database]
+        if sample.database not in self._located:
+            self._located[sample.database] = self._locate(sample.database)
+        return self._located[sample.database]
 
-    def _located(self, database: str) -> Database:
+    def _completed(self, given: Database, sample: Sample) -> Database:
+        count, engine = self.spec.scoring.instances, given.engine
+        if len(given.instances) >= count or (engine != "sqlite" and given.ddl):
+            return given
+        golds = self._golds.get((sample.database, sample.ddl), sample.gold)
+        try:
+            return with_instances(given, golds, count, home() / "variants")
+        except DataError:
+            if given.ddl:
+                return given  # it does not run: scoring says so of each of its questions
+            raise
+
+    @cached_property
+    def _golds(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
+        """The golds of each database, from all splits that can be read, each once."""
+        found: dict[tuple[str, str], dict[str, None]] = {}
+        for split in self.spec.dataset.splits:
+            try:
+                rows = sources.rows(self.spec.dataset, split)
+            except DataError:
+                continue
+            for index, row in enumerate(rows):
+                if sample := self._sample(row, index):
+                    golds = found.setdefault((sample.database, sample.ddl), {})
+                    golds.update(dict.fromkeys(sample.gold))
+        return {key: tuple(golds) for key, golds in found.items()}
+
+    def _locate(self, database: str) -> Database:
         base = self._path(database)
         pattern = self.spec.databases.instances
         more: list[Path] = []
@@ -118,7 +162,7 @@ class Task:
 
     def messages(self, sample: Sample) -> tuple[Message, ...]:
         """The chat messages that ask the sample's question."""
-        database = self.database(sample)
+        database = self.shown(sample)
         shown = self.spec.prompt.schema_
         schema = describe(database, rows=shown.rows)
         if shown.values:

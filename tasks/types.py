@@ -58,6 +58,8 @@ class Database:
     engine: Engine = "sqlite"
     instances: tuple[Path, ...] = ()
     ddl: str = ""
+    made: int = 0
+    """How many of the instances, the last ones, were generated: they are for ``strict`` alone."""
 
 
 @dataclass(frozen=True, slots=True)

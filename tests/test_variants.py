@@ -144,7 +144,7 @@ def test_golds_can_do_no_harm(database: Database, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_varied_is_said_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="variants are made for SQLite"):
+    with pytest.raises(DataError, match="made for SQLite"):
         with_variants(Database("d", "duckdb", ddl="CREATE TABLE t(a INT)"), GOLDS, 1, tmp_path)
     with pytest.raises(DataError, match=r"none\.sqlite"):
         with_variants(Database("d", instances=(tmp_path / "none.sqlite",)), GOLDS, 1, tmp_path)

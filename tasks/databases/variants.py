@@ -16,6 +16,7 @@ import re
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 from itertools import count as counter
@@ -28,6 +29,7 @@ from tasks.databases.literals import spoken
 from tasks.databases.mutants import mutants
 from tasks.databases.plans import plans_of
 from tasks.databases.sqlite_open import harden, open_trusted
+from tasks.databases.statements import quote
 from tasks.errors import DataError
 from tasks.types import Database, Limits, Row
 
@@ -37,6 +39,8 @@ _ROWS = 40
 """Rows of a table, about; four times as many where it points to others."""
 _CANDIDATES = 4
 """Instances made for each that is kept."""
+_PATIENCE = 8
+"""How many times as many are made, at most, for one in which all golds return rows."""
 _GOLDS = 150
 """Golds whose near misses are tried."""
 _MUTANTS = 10
@@ -50,6 +54,43 @@ ORDER BY type != 'table', type != 'index', rowid
 """
 
 
+def with_instances(database: Database, golds: Sequence[str], count: int, folder: Path) -> Database:
+    """The database with ``count`` instances: those it has, then generated ones; ``made`` says how many.
+
+    DDL that leaves all tables empty is no instance; DDL that fills them is the first. Raises DataError.
+    """
+    first = database
+    if database.engine == "sqlite" and not database.instances:
+        first = _built(database, folder)
+    lacking = count - len(first.instances)
+    if lacking <= 0:
+        return first
+    made = with_variants(first, golds, lacking, folder).instances[-lacking:]
+    return replace(first, instances=(*first.instances, *made), made=lacking)
+
+
+def _built(database: Database, folder: Path) -> Database:
+    """What the DDL builds as a file, if that has rows."""
+    path = folder / f"{_name(database, digest(database))}.sqlite"
+    if not path.is_file():
+        connection = open_trusted(database)
+        try:
+            names = [name for (name,) in connection.execute(_TABLES)]
+            if not any(
+                connection.execute(f"SELECT 1 FROM {quote(name)} LIMIT 1").fetchall() for name in names
+            ):
+                return database
+            _write(path, connection.serialize())
+        except sqlite3.Error as error:
+            raise DataError(f"database {database.id}: {error}") from None
+        finally:
+            connection.close()
+    return replace(database, instances=(path,))
+
+
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+
+
 def with_variants(
     database: Database, golds: Sequence[str], count: int, folder: Path, seed: int = 0
 ) -> Database:
@@ -59,15 +100,23 @@ def with_variants(
     Deterministic in all arguments but the folder. Raises DataError: not SQLite, or it cannot be read.
     """
     if database.engine != "sqlite":
-        raise DataError(f"database {database.id}: variants are made for SQLite, not {database.engine}")
+        raise DataError(
+            f"database {database.id}: more instances (scoring.instances) are made for SQLite,"
+            f" not {database.engine}: name files of your own in databases.instances"
+        )
     key = "\0".join([str(VERSION), digest(database), str(seed), *golds])
-    name = f"{re.sub(r'[^A-Za-z0-9_-]', '_', database.id)}-{sha256(key.encode()).hexdigest()[:16]}"
+    name = _name(database, key)
     paths = [folder / f"{name}-{number}.sqlite" for number in range(count)]
     if not all(path.is_file() for path in paths):
         random = Random(name)
         for path, data in zip(paths, _best(database, golds, count, random), strict=True):
             _write(path, data)
     return replace(database, instances=(*database.instances[:1], *paths))
+
+
+def _name(database: Database, key: str) -> str:
+    """A file name that a reader knows the database by."""
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', database.id)[:60]}-{sha256(key.encode()).hexdigest()[:16]}"
 
 
 def _best(database: Database, golds: Sequence[str], count: int, random: Random) -> list[bytes]:
@@ -80,12 +129,38 @@ def _best(database: Database, golds: Sequence[str], count: int, random: Random) 
     told = [_told_apart(data, families) for data in made]
     best: list[bytes] = []
     seen: set[tuple[int, int]] = set()
+    if not database.instances:
+        place = _answered(database, plans, families, made, random)
+        told += [_told_apart(data, families) for data in made[len(told) :]]
+        best, seen = [made.pop(place)], told.pop(place)
     while len(best) < count:
         news = [len(each - seen) for each in told]
         place = news.index(max(news))
         seen |= told.pop(place)
         best.append(made.pop(place))
     return best
+
+
+def _answered(
+    database: Database,
+    plans: Sequence[Plan],
+    families: Sequence[Sequence[str]],
+    made: list[bytes],
+    random: Random,
+) -> int:
+    """The place in ``made`` where most golds return rows; more are made until all do, within bounds."""
+    golds = [family[0] for family in families]
+    most, place = -1, 0
+    for number in range(len(made) * _PATIENCE):
+        if number == len(made):
+            made.append(_make(database, plans, random))
+        with closing(_open(made[number])) as connection:
+            answers = sum(bool(_result(connection, gold)) for gold in golds)
+        if answers > most:
+            most, place = answers, number
+        if most == len(golds):
+            break
+    return place
 
 
 def _make(database: Database, plans: Sequence[Plan], random: Random) -> bytes:
@@ -108,9 +183,7 @@ def _make(database: Database, plans: Sequence[Plan], random: Random) -> bytes:
 
 def _told_apart(data: bytes, families: Sequence[Sequence[str]]) -> set[tuple[int, int]]:
     """``(family, place)`` of the near misses whose result differs from their gold's in this instance."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.deserialize(data)
-    harden(connection, Limits())
+    connection = _open(data)
     told = set()
     for number, (gold, *others) in enumerate(families):
         right = _result(connection, gold)
@@ -118,6 +191,13 @@ def _told_apart(data: bytes, families: Sequence[Sequence[str]]) -> set[tuple[int
         told |= {(number, place) for place, result in enumerate(results) if result not in (None, right)}
     connection.close()
     return told
+
+
+def _open(data: bytes) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.deserialize(data)
+    harden(connection, Limits())
+    return connection
 
 
 def _result(connection: sqlite3.Connection, sql: str) -> Counter[Row] | None:
