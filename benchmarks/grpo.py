@@ -109,17 +109,20 @@ def _model(folder: Path, context: int) -> str:
     torch.manual_seed(0)
     config = AutoConfig.from_pretrained(FOLDER)
     config.max_position_embeddings, config.eos_token_id = context, tokenizer.eos_token_id
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    model.save_pretrained(folder)
     return str(folder)
 
 
 def _texts(model: str, prompt: int, schema: float) -> list[str]:
     """User messages that render to so many tokens, the first share of them alike."""
     tokenizer = AutoTokenizer.from_pretrained(model)
-    words = [word for word in map(tokenizer.decode, range(len(tokenizer))) if word.strip().isalpha()]
-    words = [word for word in words if word[0] == " " and len(tokenizer.tokenize(2 * word)) == 2]
-    empty = tokenizer.apply_chat_template([{"role": "user", "content": ""}], add_generation_prompt=True)
-    count = prompt - len(empty["input_ids"])
+    words: list[str] = [str(tokenizer.decode([index])) for index in range(len(tokenizer))]
+    words = [w for w in words if w[:1] == " " and w[1:].isalpha() and len(tokenizer.tokenize(2 * w)) == 2]
+    empty = tokenizer.apply_chat_template(
+        [{"role": "user", "content": ""}], add_generation_prompt=True, tokenize=False
+    )
+    count = prompt - len(tokenizer.tokenize(str(empty)))
     dice = random.Random(0)
     shared = dice.choices(words, k=int(schema * count))
     return ["".join(shared + dice.choices(words, k=count - len(shared))) for _ in range(PROMPTS)]
@@ -180,6 +183,9 @@ def _stock(model: str, texts: Sequence[str], group: int, out: Path) -> list[dict
         def on_log(self, *args: Any, logs: Any = None, **kwargs: Any) -> None:
             assert logs.get("completions/mean_length", ANSWER) == ANSWER
 
+    def reward(completions: Any, **columns: Any) -> list[float | None]:
+        return [*_paid([answer[-1]["content"] for answer in completions])]
+
     arguments = GRPOConfig(
         output_dir=str(out),
         max_steps=STEPS + 1,
@@ -198,7 +204,7 @@ def _stock(model: str, texts: Sequence[str], group: int, out: Path) -> list[dict
     trainer = Timed(
         model=AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
         args=arguments,
-        reward_funcs=lambda completions, **columns: _paid([answer[-1]["content"] for answer in completions]),
+        reward_funcs=reward,
         train_dataset=Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in texts]}),
         processing_class=AutoTokenizer.from_pretrained(model),
         callbacks=[Watch()],
