@@ -20,6 +20,7 @@ from harness.progress import bar
 from harness.record import record_of
 from harness.spec import EvalSpec
 from harness.turns import TurnsRunner
+from harness.watch import watched
 from leaderboards import store
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
@@ -66,7 +67,8 @@ def evaluate_model(spec: EvalSpec, overrides: Sequence[str], workers: int, fresh
     runner = open_runner(spec.model, spec.runner)
     if spec.turns > 1:
         runner = TurnsRunner(runner, task, workers, spec.turns)
-    with closing(runner), Grader(task.spec.scoring, workers, digests=spec.samples > 1) as grader:
+    scoring = watched(task.spec.scoring)
+    with closing(runner), Grader(scoring, workers, digests=spec.samples > 1) as grader:
         return evaluate(Evaluation(spec, task, runner, grader, model_path(spec.model)), fresh)
 
 

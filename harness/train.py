@@ -17,11 +17,13 @@ from harness.evaluate import evaluate_model, model_path
 from harness.lineage import Lineage
 from harness.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
+from harness.watch import TrainingWatch, watched
 from leaderboards import store
 from leaderboards.types import Run
 from rewards.grade import SCORER_VERSION, Grader
-from rewards.types import Answer
+from rewards.types import Answer, Grade
 from runners.types import Request, Reward, Sampling, Score
+from tasks.errors import HarnessError, SpecError
 from tasks.task import Task
 from tasks.types import Sample
 
@@ -41,7 +43,7 @@ def train_model(
     before = [_evaluate(spec.model, spec.task, overrides, workers)] if evaluated else []
     model = out / "model"
     if not (store.finished(run) and model.is_dir()):
-        with store.open_run(run) as handle, Grader(task.spec.scoring, workers) as grader:
+        with store.open_run(run) as handle, Grader(watched(task.spec.scoring), workers) as grader:
             trained = _train(spec, task, shown, out, grader, handle)
             lineage.write(model, _lineage(spec, task, handle.run))
             handle.finish(trained)
@@ -108,14 +110,19 @@ def _train(
     from runners.sft import train_sft
     from runners.training import Hooks
 
+    watch = TrainingWatch(handle.run.id, task.spec.scoring.metric)
     with bar(f"{spec.method} {out}", 0) as report:
-        hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=_on_step(handle, report))
+        hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=_on_step(handle, report, watch))
         if spec.method == "sft":
             return asdict(train_sft(spec.model, shown, spec.sft, out, hooks))
-        return asdict(train_grpo(spec.model, shown, trainer_score(task, grader), spec.grpo, out, hooks))
+        score = trainer_score(task, grader, watch)
+        return {
+            **asdict(train_grpo(spec.model, shown, score, spec.grpo, out, hooks)),
+            **watch.summary(),
+        }
 
 
-def trainer_score(task: Task, grader: Grader) -> Score:
+def trainer_score(task: Task, grader: Grader, watch: TrainingWatch | None = None) -> Score:
     """What a trainer is paid: the ``reward`` score of the very grader that evaluations use."""
 
     def score(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
@@ -123,16 +130,30 @@ def trainer_score(task: Task, grader: Grader) -> Score:
             Answer(task.database(sample), sample.gold, text)
             for sample, text in zip(samples, texts, strict=True)
         ]
+        grades = _graded(task, grader, answers)
+        if watch:
+            watch.add(samples, texts, grades)
         return [
             Reward(
                 grade.scores["reward"].value,
                 {name: one.value for name, one in grade.scores.items() if one.value is not None},
                 grade.attempt.verdicts.get(task.spec.scoring.metric),
             )
-            for grade in grader.grade(answers)
+            for grade in grades
         ]
 
     return score
+
+
+def _graded(task: Task, grader: Grader, answers: Sequence[Answer]) -> list[Grade]:
+    """The grades; what a reward of the user's own raises is the user's to mend."""
+    try:
+        return grader.grade(answers)
+    except Exception as error:
+        own = task.spec.scoring.reward
+        if ":" not in own or isinstance(error, HarnessError):
+            raise
+        raise SpecError(f"scoring.reward: {own} raised {type(error).__name__}: {error}") from error
 
 
 def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], float] | None:
@@ -156,9 +177,11 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
     return evaluate
 
 
-def _on_step(handle: store.Handle, report: Report) -> Callable[[Mapping[str, float]], None]:
+def _on_step(
+    handle: store.Handle, report: Report, watch: TrainingWatch
+) -> Callable[[Mapping[str, float]], None]:
     def on_step(row: Mapping[str, float]) -> None:
-        handle.append_curve([row])
+        handle.append_curve([{**row, **watch.step(row["step"])}])
         shown = [f"{name} {row[name]:.3f}" for name in ("loss", "reward", "no_spread", "dev") if name in row]
         report(1, "  ".join(shown))
 

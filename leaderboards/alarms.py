@@ -1,4 +1,5 @@
-"""Signs that a score is luck or a hack rather than skill. Pure functions over records.
+"""Signs that a score is luck or a hack rather than skill, over the records of an evaluation or, step by step,
+over the answers that a training paid.
 
 ``spider_gap``, ``bird_gap``  how much more a lenient mode accepts than strict, in [-1, 1]
 ``empty_matches``             share of the right answers whose gold returns no rows
@@ -8,11 +9,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from leaderboards.types import Record
+from tasks.types import Mode
 
+MODES = (Mode.STRICT, Mode.SPIDER, Mode.BIRD)
+"""The verdicts that the gaps are made of."""
 LIMITS: Mapping[str, float] = {
     "spider_gap": 0.05,
     "bird_gap": 0.05,
@@ -24,6 +29,8 @@ DRIFT = 0.10
 """How far a measure may rise above where a training run began."""
 ENOUGH = 20
 """Fewer questions (or right answers) than this say nothing."""
+WINDOW = 512
+"""Answers of a training that are measured together: a step may have too few."""
 
 SAYS: Mapping[str, str] = {
     "spider_gap": "{:.1%} more right by spider's rules than by strict ones",
@@ -34,7 +41,42 @@ SAYS: Mapping[str, str] = {
 }
 
 
-def measure(records: Sequence[Record]) -> dict[str, float]:
+class Judged(Protocol):
+    """What is read of a judged answer; a ``Record`` has all of it."""
+
+    @property
+    def sample_id(self) -> str: ...
+    @property
+    def completion(self) -> str: ...
+    @property
+    def metric(self) -> float | None: ...
+    @property
+    def strict(self) -> float | None: ...
+    @property
+    def spider(self) -> float | None: ...
+    @property
+    def bird(self) -> float | None: ...
+    @property
+    def gold_rows(self) -> int: ...
+    @property
+    def gold_columns(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """An answer that a training paid."""
+
+    sample_id: str
+    completion: str
+    metric: float | None
+    strict: float | None
+    spider: float | None
+    bird: float | None
+    gold_rows: int
+    gold_columns: int
+
+
+def measure(records: Sequence[Judged]) -> dict[str, float]:
     """Every measure that these records are enough for."""
     found = {
         "spider_gap": _gap([(r.spider, r.strict) for r in records]),
@@ -61,6 +103,35 @@ def warnings(measured: Mapping[str, float], start: Mapping[str, float] | None = 
         elif before is not None and value - before > DRIFT:
             lines.append(f"{SAYS[name].format(value)} (was {before:.1%})")
     return lines
+
+
+class Trend:
+    """The measures of a training, over its last WINDOW answers, and how far they are from where it began.
+
+    ``start``: what an earlier part of the same training began with.
+    """
+
+    def __init__(self, start: Mapping[str, float] | None = None) -> None:
+        self.measured: dict[str, float] = {}
+        self.warnings: list[str] = []
+        """Of the last step."""
+        self._start = dict(start or {})
+        self._last: deque[Judged] = deque(maxlen=WINDOW)
+        self._told: set[str] = set()
+
+    def add(self, judged: Iterable[Judged]) -> None:
+        """Answers that were paid."""
+        self._last.extend(judged)
+
+    def step(self) -> list[str]:
+        """A step is over: measure anew; the warnings that no step before had."""
+        self.measured = measure(list(self._last))
+        self._start = self.measured | self._start
+        found = {name: warnings({name: value}, self._start) for name, value in self.measured.items()}
+        self.warnings = [line for lines in found.values() for line in lines]
+        news = [line for name, lines in found.items() for line in lines if name not in self._told]
+        self._told |= {name for name, lines in found.items() if lines}
+        return news
 
 
 def _gap(pairs: Sequence[tuple[float | None, float | None]]) -> float | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from leaderboards import alarms, store
@@ -35,10 +35,15 @@ class Row:
 
     run: Run
     summary: Summary
+    start: Mapping[str, float] = field(default_factory=dict)
+    """The alarms of the model that training began with, where it stands in the same group."""
+    training: tuple[str, ...] = ()
+    """What the training's own alarms said at its end."""
 
     @property
     def warnings(self) -> list[str]:
-        return alarms.warnings(self.summary["alarms"])
+        trained = [f"in training: {line}" for line in self.training]
+        return alarms.warnings(self.summary["alarms"], self.start) + trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,25 @@ def board(run_ids: Sequence[str] | None = None, task: str = "", reasons: bool = 
         elif (found := _summary(run)) is not None:
             seen.add(run.digest)
             groups.setdefault(group(run), []).append(Row(run, found))
-    ranked = {key: sorted(rows, key=_rank) for key, rows in reversed(groups.items())}
+    ranked = {key: sorted(_trended(rows), key=_rank) for key, rows in reversed(groups.items())}
     return Board(ranked, reasons, hidden)
+
+
+def _trended(rows: Sequence[Row]) -> list[Row]:
+    """The rows of a group, each beside the one it was trained from."""
+    measured = {row.run.model: row.summary["alarms"] for row in rows}
+    return [
+        replace(row, start=measured.get(row.run.parent, {}), training=_said(row.run.trained_by))
+        for row in rows
+    ]
+
+
+def _said(run_id: str) -> tuple[str, ...]:
+    """The warnings that a training ended with."""
+    try:
+        return tuple(store.scores(run_id).get("warnings", ())) if run_id else ()
+    except (OSError, ValueError):
+        return ()  # the training's own run was removed, or never kept here
 
 
 def _rank(row: Row) -> tuple[bool, float]:

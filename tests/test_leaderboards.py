@@ -511,6 +511,26 @@ def test_a_drift_from_the_start_is_a_warning() -> None:
     assert "(was 25.0%)" in line
 
 
+def test_a_training_is_measured_over_its_last_answers_and_warns_once_of_a_drift() -> None:
+    trend = alarms.Trend()
+    trend.add([record(i, 1.0, gold_rows=3) for i in range(alarms.WINDOW)])
+    assert trend.step() == [] and trend.measured["single_cells"] == 0
+    trend.add([record(i, 1.0, gold_rows=1) for i in range(alarms.WINDOW // 4)])
+    (line,) = trend.step()
+    assert "single cell" in line and "(was 0.0%)" in line
+    assert trend.step() == [] and trend.warnings == [line]
+    resumed = alarms.Trend({"single_cells": 0.25})
+    resumed.add([record(i, 1.0, gold_rows=1 + i % 3) for i in range(30)])
+    assert resumed.step() == [] and resumed.measured["single_cells"] == pytest.approx(1 / 3)
+
+
+def test_a_trained_model_is_held_beside_the_one_it_began_as(evaluate: Evaluate) -> None:
+    evaluate("base", [record(i, 1.0, gold_rows=3) for i in range(30)])
+    evaluate("tuned", [record(i, 1.0, gold_rows=1 if i < 6 else 3) for i in range(30)], parent="base")
+    lines = {row["model"]: row["warnings"] for row in board().as_dict()["groups"][0]["rows"]}
+    assert lines["base"] == [] and "(was 0.0%)" in lines["tuned"][0]
+
+
 def test_warnings_stand_on_the_board(evaluate: Evaluate) -> None:
     evaluate("a", [record(i, 1.0, completion="SELECT 1") for i in range(30)])
     assert "! 100.0% of the questions got one and the same answer" in printed(board())
