@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 from runners.types import Completion, Request
@@ -50,5 +51,13 @@ def in_halves(
 
 
 def line(error: Exception) -> str:
-    """An error as a part of one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    """An error as a part of one line, without keys."""
+    return f"{type(error).__name__}: {' '.join(hidden(str(error)).split())[:200]}"
+
+
+def hidden(text: str) -> str:
+    """A text without the values of the environment's keys: libraries print what servers reply."""
+    for name, value in os.environ.items():
+        if name.endswith(("_KEY", "_TOKEN")) and len(value) >= 8:
+            text = text.replace(value, "[key]")
+    return text

@@ -7,6 +7,7 @@ own command line, which then knows the model ``harness``.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections import defaultdict
@@ -18,7 +19,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model, register_model
 
-from runners.failures import Answers, Patience, in_halves, line
+from runners.failures import Answers, Patience, hidden, in_halves, line
 from runners.models import device
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.errors import ModelError
@@ -28,6 +29,14 @@ CHUNK = 256
 """Prompts handed to lm-eval at a time: it returns them all at once, or raises."""
 LOCAL = ("hf", "hf-auto", "huggingface")
 """Backends that would look for a GPU where no device is named."""
+
+
+def _without_keys(record: logging.LogRecord) -> bool:
+    record.msg, record.args = hidden(record.getMessage()), ()
+    return True
+
+
+logging.getLogger("lm_eval.models.api_models").addFilter(_without_keys)  # it logs replies whole
 
 
 def open_lm_eval(rest: str) -> LmEvalRunner:
@@ -110,7 +119,7 @@ class LmEvalRunner:
     def _completion(self, context: Any, text: str, seconds: float, sampling: Sampling) -> Completion:
         tokens = self._length(text)
         return Completion(
-            text=text,
+            text=hidden(text),
             prompt_tokens=self._length(context),
             tokens=tokens,
             seconds=seconds,

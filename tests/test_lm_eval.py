@@ -173,7 +173,28 @@ def test_judging_in_memory_leaves_out_what_is_not_scored(task: str) -> None:
     assert "execution_accuracy" not in exported.judge(rows[10], ["SELECT 1"])
 
 
+@pytest.mark.parametrize("deed", ["echo", "401"])
+def test_a_key_that_a_server_repeats_is_cut_out(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, deed: str
+) -> None:
+    key = "sk-secret-0123456789"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    (tmp_path / "dev.json").write_text(
+        json.dumps([{"question": f"plan: {deed}", "query": "SELECT 1", "db_id": "d"}])
+    )
+    with hostile() as server:
+        arguments = f"model=m,base_url={server.url}/chat/completions,max_retries=1,num_concurrent=1"
+        model = f"lm-eval:local-chat-completions:{arguments}"
+        assert main(["eval", "--model", model, "--task", task, "--workers", "1"]) == int(deed == "401")
+        assert server.headers[0]["Authorization"] == f"Bearer {key}"
+    said = caplog.text if deed == "401" else store.records(store.runs()[-1].id)[0].completion
+    assert "[key]" in said and key not in said
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file())
+    assert key.encode() not in kept
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_lm_eval_on_the_exported_folder_reports_our_number(task: str, tmp_path: Path) -> None:
     """Both ask the same server: ours, and lm-eval's command line with its own client."""
     assert main(["export", "lm-eval", "--task", task, "--out", str(tmp_path / "folder")]) == 0

@@ -162,6 +162,7 @@ def test_tasks_survive_the_wire_and_are_told_apart(task: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_vf_eval_and_vf_validate(task: Path, tmp_path: Path) -> None:
     with hostile() as server:
         done = command(
@@ -196,12 +197,14 @@ def validated(out: Path, spec: str, *more: str) -> tuple[int, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_pocket_validates(home: Path, tmp_path: Path) -> None:
     valid, total = validated(tmp_path, "pocket", "--taskset.split", "dev")
     assert valid == total == 500
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_spiders_dev_validates(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
     valid, total = validated(tmp_path, "spider", "-c", "16")
@@ -290,6 +293,7 @@ def test_the_next_turn_extends_the_tokens_of_the_last() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("turns", [1, 2])
 def test_trl_trains_three_steps_through_the_bridge(
     task: Path, tmp_path: Path, folder: str, turns: int
@@ -347,6 +351,7 @@ def test_trl_trains_three_steps_through_the_bridge(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_an_env_server_in_another_process_returns_tokens_and_log_probabilities(
     task: Path, folder: str, tmp_path: Path
 ) -> None:

@@ -142,7 +142,7 @@ def _text(data: bytes) -> Callable[[Handler, dict[str, Any]], None]:
 def _echo(one: Handler, body: dict[str, Any]) -> None:
     said = f"SELECT '{one.headers['Authorization']}'"
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in said)
-    one.reply(200, b'{"choices": [{"message": {"content": "%s"}}]}' % escaped.encode())
+    one.reply(200, b'{"choices": [{"index": 0, "message": {"content": "%s"}}]}' % escaped.encode())
 
 
 DEEDS: dict[str, Callable[[Handler, dict[str, Any]], None]] = {
