@@ -25,16 +25,16 @@ TASK = "pocket"
 SFT_ROWS = 2400
 SFT = SftConfig(learning_rate=1e-3, epochs=2, batch_size=32, eval_every=1000, save_every=50)
 GRPO = GrpoConfig(
-    learning_rate=1e-3,
-    scheduler="constant_with_warmup",
-    warmup=0.1,
-    max_steps=24,
+    learning_rate=1.5e-3,
+    scheduler="linear",
+    warmup=0.05,
+    max_steps=60,
     prompts_per_step=64,
     group_size=8,
-    micro_groups=2,
+    micro_groups=4,
     max_new_tokens=80,
-    eval_every=8,
-    save_every=8,
+    eval_every=30,
+    save_every=20,
 )
 
 CLOSING = """
