@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Exit codes: 0 done, 1 something failed, 2 the user erred, 130 Ctrl-C."""
     load_dotenv(".env")
+    sys.path.append(os.getcwd())  # where a user's own module:Class is; last, so that it hides nothing
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = parser().parse_args(arguments)
     try:

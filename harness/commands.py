@@ -131,20 +131,13 @@ def train(options: argparse.Namespace) -> int:
 
 
 def score(options: argparse.Namespace) -> int:
-    """``harness score``: an evaluation whose answers are stored ones."""
+    """``harness score``: an evaluation whose answers are stored ones, in every mode."""
     from harness import screens
-    from harness.evaluate import evaluate_model
-    from harness.spec import EvalSpec
+    from harness.stored import score_stored
     from leaderboards import board
 
-    spec = EvalSpec(
-        model=f"replay:{options.file}",
-        task=options.task,
-        split=options.split,
-        limit=options.limit,
-        sample_seed=options.sample_seed,
-    )
-    run = evaluate_model(spec, options.overrides, options.workers, fresh=True)
+    asked = {"split": options.split, "limit": options.limit, "sample_seed": options.sample_seed}
+    run = score_stored(options.file, {"task": options.task, **asked}, options.overrides, options.workers)
     screens.emit(board.board([run.id], reasons=True), options.json)
     return 0
 

@@ -22,13 +22,14 @@ from harness.spec import EvalSpec
 from harness.turns import TurnsRunner
 from harness.watch import watched
 from leaderboards import store
+from leaderboards.alarms import MODES
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
 from rewards.grade import SCORER_VERSION, Grader
 from rewards.types import Answer
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.task import Task
-from tasks.types import Sample
+from tasks.types import Mode, Sample
 
 CHUNK = 128
 """Answers judged at a time: enough to fill the sandbox, few enough to be kept often."""
@@ -59,15 +60,20 @@ class Evaluation:
         )
 
 
-def evaluate_model(spec: EvalSpec, overrides: Sequence[str], workers: int, fresh: bool = False) -> Run:
-    """Evaluate a model by name; see ``evaluate``. Raises SpecError, DataError, ModelError."""
+def evaluate_model(
+    spec: EvalSpec, overrides: Sequence[str], workers: int, fresh: bool = False, modes: Sequence[Mode] = MODES
+) -> Run:
+    """Evaluate a model by name; see ``evaluate``. ``modes``: verdicts beside those that the task asks for.
+
+    Raises SpecError, DataError, ModelError.
+    """
     from runners.open import open_runner
 
     task = Task.named(spec.task, overrides)
     runner = open_runner(spec.model, spec.runner)
     if spec.turns > 1:
         runner = TurnsRunner(runner, task, workers, spec.turns)
-    scoring = watched(task.spec.scoring)
+    scoring = watched(task.spec.scoring, modes)
     with closing(runner), Grader(scoring, workers, digests=spec.samples > 1) as grader:
         return evaluate(Evaluation(spec, task, runner, grader, model_path(spec.model)), fresh)
 

@@ -16,9 +16,9 @@ PREFIX = "alarms/"
 """Of the measures' names in a training curve."""
 
 
-def watched(scoring: ScoringSpec) -> ScoringSpec:
-    """The scoring with the verdicts that alarms compare."""
-    return scoring.model_copy(update={"modes": tuple(dict.fromkeys((*scoring.modes, *MODES)))})
+def watched(scoring: ScoringSpec, modes: Sequence[Mode] = MODES) -> ScoringSpec:
+    """The scoring with further verdicts: those that alarms compare."""
+    return scoring.model_copy(update={"modes": tuple(dict.fromkeys((*scoring.modes, *modes)))})
 
 
 class TrainingWatch:

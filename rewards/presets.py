@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 from rewards.composite import Binary, Classic, Gated, Weighted
 from rewards.efficiency import RVes
@@ -54,8 +55,10 @@ def _own(where: str) -> Scorer:
     module, _, name = where.partition(":")
     try:
         scorer = getattr(import_module(module), name)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise SpecError(f"scoring.reward: '{where}': {error}") from None
+    except ModuleNotFoundError as error:
+        raise SpecError(f"scoring.reward: '{where}': {error} (looked in {Path.cwd()} too)") from None
+    except Exception as error:
+        raise SpecError(f"scoring.reward: '{where}': {type(error).__name__}: {error}") from error
     if not callable(scorer):
         raise SpecError(f"scoring.reward: '{where}' cannot be called with an attempt")
     return scorer  # type: ignore[no-any-return]

@@ -1,9 +1,10 @@
 """Answers read from a file, so that published predictions are judged like any model.
 
-Three forms: ``.jsonl`` with an object a line (``id``, and the answer as ``completion``, ``text`` or
+Four forms: ``.jsonl`` with an object a line (``id``, and the answer as ``completion``, ``text`` or
 ``sql``; an id that comes back is another answer to the same question), ``.json`` with a mapping of id to
-answer (BIRD's form), and one SQL a line in dataset order (Spider's form), where line i (from 0) answers the
-sample with id i. In the last two, text after a tab is the database, and dropped.
+answer (BIRD's form), the folder of a finished run (its ``records.parquet``), and one SQL a line in dataset
+order (Spider's form), where line i (from 0) answers the sample with id i. In BIRD's and Spider's form, text
+after a tab is the database, and dropped.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from runners.types import Completion, Request, Sampling
 from tasks.errors import ModelError
 
+RECORDS = "records.parquet"
 TEXT_KEYS = ("completion", "text", "sql")
 
 
@@ -24,15 +26,22 @@ class ReplayRunner:
 
     def __init__(self, path: Path) -> None:
         """Read the file. Raises ModelError: missing, unreadable, an object without its keys."""
-        if not path.is_file():
-            raise ModelError(f"replay:{path}: no such file")
-        self.name = path.stem
-        self.path = path
-        self.numbered = path.suffix not in (".jsonl", ".json")
+        self.name = path.name if path.is_dir() else path.stem
+        self.path = path / RECORDS if path.is_dir() else path
+        if not self.path.is_file():
+            why = f"no finished run: it has no {RECORDS}" if path.is_dir() else "no such file"
+            raise ModelError(f"replay:{path}: {why}")
+        path = self.path
+        self.numbered = path.suffix not in _READERS
         try:
             self.answers = _READERS.get(path.suffix, _lines)(path)
         except (ValueError, RecursionError) as error:  # not UTF-8, no JSON, or nested without end
             raise ModelError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+
+    @property
+    def samples(self) -> int:
+        """How many answers every question that has any has at least."""
+        return min(map(len, self.answers.values()), default=1)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
@@ -101,4 +110,22 @@ def _object(row: Any, where: str) -> tuple[str, str]:
     raise ModelError(f"{where}: expected one of the keys {', '.join(TEXT_KEYS)}")
 
 
-_READERS = {".jsonl": _objects, ".json": _mapping}
+def _records(path: Path) -> dict[str, list[str]]:
+    import duckdb
+
+    answers: dict[str, list[str]] = {}
+    try:
+        with duckdb.connect() as connection:
+            rows = connection.execute(
+                "SELECT sample_id, completion FROM read_parquet($path) WHERE finish != 'error'"
+                " ORDER BY sample_id, sample_index",
+                {"path": str(path)},
+            ).fetchall()
+    except duckdb.Error as error:
+        raise ValueError(error) from None
+    for key, text in rows:
+        answers.setdefault(key, []).append(text)
+    return answers
+
+
+_READERS = {".jsonl": _objects, ".json": _mapping, ".parquet": _records}

@@ -1,0 +1,37 @@
+"""Score answers that are stored: a file of them, or the folder or name of an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.evaluate import evaluate_model
+from harness.spec import EvalSpec
+from leaderboards import store
+from leaderboards.find import find
+from leaderboards.types import Run
+from runners.replay import ReplayRunner
+from tasks.errors import DataError
+from tasks.types import Mode
+
+
+def score_stored(name: str, asked: Mapping[str, Any], overrides: Sequence[str], workers: int) -> Run:
+    """Judge all answers of ``name`` in every mode. ``asked``: fields of an ``EvalSpec`` beside the model.
+
+    Raises SpecError, DataError, ModelError.
+    """
+    path = _located(name)
+    spec = EvalSpec(model=f"replay:{path}", samples=ReplayRunner(path).samples, **asked)
+    return evaluate_model(spec, overrides, workers, fresh=True, modes=tuple(Mode))
+
+
+def _located(name: str) -> Path:
+    """The file or folder of this name, else the folder of the run that it names."""
+    path = Path(name)
+    if path.exists():
+        return path
+    try:
+        return store.folder(find(name).id)
+    except DataError as error:
+        raise DataError(f"{name}: no such file, and {error}") from None
