@@ -51,6 +51,11 @@ class TrainingConfig(Spec):
     """Steps between two checkpoints; a run that is killed goes on from the last."""
     eval_every: int = Field(default=100, gt=0)
     """Steps between two evaluations on dev; the best weights are the ones kept."""
+    stop_if: tuple[str, ...] = ()
+    """Conditions on the curve that end the run with a report, such as ``reward < 0.1 for 20``."""
+    collapse: float = Field(default=1.0, ge=0)
+    """End the run where the mean reward of ten steps lies this many (first) standard deviations of the
+    reward below that of the first ten; 0: never."""
     wandb: bool = False
     """Also log to Weights & Biases; offline where WANDB_API_KEY is not set."""
 

@@ -12,10 +12,13 @@ from runners.config import GrpoConfig
 from runners.curriculum import Chooser
 from runners.folder import RunFolder, Trained, rows_digest
 from runners.keeper import Keeper
-from runners.payment import Rewards
+from runners.payment import Rewards, check_numbers
 from runners.training import Hooks, Watch
 from runners.types import Request, Score
 from tasks.errors import ModelError
+
+REHEARSED = 8
+"""Questions whose gold answers are paid, for trial, before training."""
 
 
 def train_grpo(
@@ -38,9 +41,11 @@ def train_grpo(
     if result := folder.done():
         return result
     watch = Watch(folder, config, hooks or Hooks())
-    source, policy = training.base(model, config, folder)
+    source = models.resolve(model)
     tokenizer = models.load_tokenizer(source)
-    check_lengths(prompts, tokenizer, policy, config.max_new_tokens)
+    check_lengths(prompts, tokenizer, models.context(source), config.max_new_tokens)
+    rehearse(prompts, score)
+    source, policy = training.base(model, config, folder)
     rewards = Rewards(prompts, score, config, watch)
     chooser = Chooser(prompts, config)
     trainer = _trainer(policy, tokenizer, rewards, chooser)
@@ -65,9 +70,20 @@ def check(config: GrpoConfig, prompts: int) -> None:
         raise ModelError("refill replaces groups one by one: set scale_rewards to group or none")
 
 
-def check_lengths(prompts: Sequence[Request], tokenizer: Any, policy: Any, new_tokens: int) -> None:
-    """Raise ModelError where a prompt and its answer do not fit the model's context."""
-    context = policy.config.max_position_embeddings
+def rehearse(prompts: Sequence[Request], score: Score) -> None:
+    """Raise ModelError where the reward of a gold answer or of silence is no number, before any is drawn."""
+    samples = [prompt.sample for prompt in prompts[:REHEARSED] for _ in range(2)]
+    texts = [text for prompt in prompts[:REHEARSED] for text in (prompt.sample.gold[0], "")]
+    rewards = score(samples, texts)
+    if len(rewards) != len(samples):
+        raise ModelError(f"the reward function gave {len(rewards)} rewards for {len(samples)} answers")
+    check_numbers(samples, rewards)
+    if all(reward.value is None for reward in rewards):
+        raise ModelError(f"none of the first {REHEARSED} gold answers can be paid: harness check says why")
+
+
+def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_tokens: int) -> None:
+    """Raise ModelError where a prompt and its answer do not fit the model's context, in tokens."""
     rendered = [list(prompt.messages) for prompt in prompts]
     encoded = tokenizer.apply_chat_template(rendered, add_generation_prompt=True, return_dict=True)[
         "input_ids"

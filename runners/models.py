@@ -101,6 +101,17 @@ def load_tokenizer(source: Source) -> Any:
     return tokenizer
 
 
+def context(source: Source) -> int:
+    """The most tokens that a model takes, by its configuration. Raises ModelError."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(source.path, revision=source.revision, trust_remote_code=False)
+    except Exception as error:  # as in load_model
+        raise ModelError(f"{source.path}: no configuration: {_first_line(error)}") from error
+    return int(config.get_text_config().max_position_embeddings)
+
+
 def load_model(source: Source, dtype: str = "auto", four_bit: bool = False) -> Any:
     """The model in eval mode on ``device()``; an adapter's layers stand beside its own, unmerged.
 

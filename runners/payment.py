@@ -12,6 +12,7 @@ from runners.config import GrpoConfig
 from runners.training import Watch
 from runners.types import Request, Reward, Score
 from tasks.errors import ModelError
+from tasks.types import Sample
 
 
 class Rewards:
@@ -31,9 +32,7 @@ class Rewards:
         samples = [self.prompts[index].sample for index in row]
         texts = [messages[-1]["content"] for messages in completions]
         rewards = self.score(samples, texts)
-        for sample, reward in zip(samples, rewards, strict=True):
-            if reward.value is not None and not isfinite(reward.value):
-                raise ModelError(f"the reward of an answer to question {sample.id} is {reward.value}")
+        check_numbers(samples, rewards)
         size = self.config.group_size
         groups = [rewards[i : i + size] for i in range(0, len(rewards), size)]
         whole = [all(reward.value is not None for reward in group) for group in groups]
@@ -47,6 +46,16 @@ class Rewards:
 
     def _teaches(self, group: Sequence[Reward]) -> bool:
         return self.config.learn_from == "spread" or _mixed(group)
+
+
+def check_numbers(samples: Sequence[Sample], rewards: Sequence[Reward]) -> None:
+    """Raise ModelError where a reward is neither a number nor None."""
+    for sample, reward in zip(samples, rewards, strict=True):
+        if reward.value is not None and not isfinite(reward.value):
+            raise ModelError(
+                f"the reward of an answer to question {sample.id} is {reward.value}:"
+                " mend scoring.reward; None is for what cannot be scored"
+            )
 
 
 def _mixed(group: Sequence[Reward]) -> bool:

@@ -36,8 +36,24 @@ def train_sft(
     if result := folder.done():
         return result
     watch = Watch(folder, config, hooks or Hooks())
+    check_lengths(lessons, models.resolve(model), config)
     source, policy = training.base(model, config, folder)
     return training.run(_trainer(source, policy, lessons, config, watch), source, folder, watch)
+
+
+def check_lengths(lessons: Sequence[Lesson], source: models.Source, config: SftConfig) -> None:
+    """Raise ModelError where a row does not fit the model's context, unless ``max_length`` says to cut."""
+    if config.max_length:
+        return
+    context, tokenizer = models.context(source), models.load_tokenizer(source)
+    rendered = [[*row.messages, {"role": "assistant", "content": row.answer}] for row in lessons]
+    encoded = tokenizer.apply_chat_template(rendered, return_dict=True)["input_ids"]
+    for lesson, ids in zip(lessons, encoded, strict=True):
+        if len(ids) > context:
+            raise ModelError(
+                f"the row with the answer '{lesson.answer:.60}' has {len(ids)} tokens, more than the model's"
+                f" context of {context}: show less schema, or set max_length to have rows cut"
+            )
 
 
 def _trainer(

@@ -22,8 +22,9 @@ from transformers import PrinterCallback, TrainerCallback
 from runners import models
 from runners.config import GrpoConfig, LoraSpec, TrainingConfig
 from runners.folder import Row, RunFolder, Trained, write_json
+from runners.guard import Guard, disk, stopped
 from runners.models import Source
-from tasks.errors import MissingExtra, ModelError
+from tasks.errors import MissingExtra
 
 warnings.filterwarnings("ignore", ".*gradient_checkpointing.*", FutureWarning)  # TRL's, not ours to mend
 
@@ -55,6 +56,8 @@ class Watch(TrainerCallback):
 
     def __init__(self, folder: RunFolder, config: TrainingConfig, hooks: Hooks) -> None:
         self.folder, self.config, self.hooks = folder, config, hooks
+        self.guard = Guard(config)
+        self.rows: list[Row] = []
         self.row: Row = {}
         """Figures of the running step; the trainer adds its own."""
         self.interrupted = False
@@ -70,7 +73,7 @@ class Watch(TrainerCallback):
 
         After a resume GRPO's token count goes on from the checkpoint, SFT's begins again at 0.
         """
-        rows = self.folder.curve()
+        self.rows = rows = self.folder.curve()
         self._tokens_before = rows[-1]["tokens"] - state.num_input_tokens_seen if rows else 0.0
         if not rows and isinstance(self.config, GrpoConfig) and self.hooks.evaluate:
             self._evaluate(kwargs["model"], 0)
@@ -108,14 +111,15 @@ class Watch(TrainerCallback):
         self._tokens = logs.get("num_tokens", self._tokens)  # absent where answers are used again
         self.row["tokens"] = self._tokens_before + self._tokens
         row = {key: round(value, 6) if isinstance(value, float) else value for key, value in self.row.items()}
-        if not math.isfinite(self.row["loss"]):
-            raise ModelError(
-                f"the loss is {self.row['loss']} at step {state.global_step}: lower learning_rate"
-            )
-        with (self.folder.out / "curve.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        if self.hooks.on_step:
-            self.hooks.on_step(row)
+        self.rows.append(row)
+        complaint = self.guard.complaint(self.rows)
+        if math.isfinite(row["loss"]):
+            with (self.folder.out / "curve.jsonl").open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            if self.hooks.on_step:
+                self.hooks.on_step(row)
+        if complaint:
+            raise stopped(self.folder, complaint, self.rows)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         (self.folder.checkpoints / f"checkpoint-{state.global_step}" / "complete").touch()
@@ -204,11 +208,12 @@ def run(trainer: Any, source: Source, folder: RunFolder, watch: Watch) -> Traine
     folder.cut_curve(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(watch)
-    with watch.stopping():
+    with watch.stopping(), disk(folder):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if watch.interrupted:
         raise KeyboardInterrupt
-    return _finish(trainer, source, folder)
+    with disk(folder):
+        return _finish(trainer, source, folder)
 
 
 def _finish(trainer: Any, source: Source, folder: RunFolder) -> Trained:

@@ -1,0 +1,169 @@
+"""A run that cannot learn stops and says why; a full disk costs nothing; bad input costs no minute."""
+
+import json
+import resource
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+from test_training import GRPO, SFT, curve, lessons, letters, requests
+
+from runners import models
+from runners.config import GrpoConfig, LoraSpec, TrainingConfig
+from runners.folder import Row
+from runners.grpo import train_grpo
+from runners.guard import Condition, Guard
+from runners.sft import train_sft
+from runners.training import Hooks
+from runners.types import Lesson, Reward
+from tasks.errors import ModelError
+from tasks.types import Sample
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_models.save(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def rows(rewards: Sequence[float], **others: float) -> list[Row]:
+    return [
+        {"step": i, "loss": 0.1, "reward": value, "reward_std": 0.3, **others}
+        for i, value in enumerate(rewards, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "rewards", "holds"),
+    [
+        ("reward < 0.1", [0.05], True),
+        ("reward<0.1", [0.1], False),
+        ("reward <= 1e-1", [0.1], True),
+        ("reward < 0.1 for 3", [0, 0], False),
+        ("reward < 0.1 for 3", [0.5, 0, 0, 0], True),
+        ("reward < 0.1 for 3", [0, 0.2, 0, 0], False),
+        ("loss > 0", [0.3], True),
+        ("dev < 0.2 for 2", [0, 0], False),
+    ],
+)
+def test_a_condition_holds_where_its_last_rows_do(text: str, rewards: list[float], holds: bool) -> None:
+    assert Condition.read(text).holds(rows(rewards)) is holds
+    assert bool(Guard(TrainingConfig(stop_if=(text,))).complaint(rows(rewards))) is holds
+
+
+@pytest.mark.parametrize("text", ["reward", "reward < x", "reward = 3", "< 3", "reward < 3 for ever"])
+def test_a_condition_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(ModelError, match=r"is not like 'reward < 0\.1 for 20'"):
+        Condition.read(text)
+
+
+def test_a_condition_on_no_figure_of_the_curve_is_refused_at_the_first_row() -> None:
+    guard = Guard(TrainingConfig(stop_if=("rewrd < 0.1 for 20",)))
+    with pytest.raises(ModelError, match="did you mean 'reward'"):
+        guard.complaint(rows([1.0]))
+    assert Guard(TrainingConfig(stop_if=("alarms/single_cells > 0.9",))).complaint(rows([1.0])) == ""
+
+
+@pytest.mark.parametrize(
+    ("rewards", "stops"),
+    [
+        ([0.5] * 10 + [0.1] * 10, True),
+        ([0.5] * 10 + [0.1] * 9, False),
+        ([0.5] * 10 + [0.3] * 10, False),
+        ([-0.2] * 10 + [-0.6] * 10, True),
+        ([0.1] * 10 + [0.9] * 50, False),
+    ],
+)
+def test_a_reward_that_collapses_stops_the_run(rewards: list[float], stops: bool) -> None:
+    assert ("collapsed" in Guard(GrpoConfig()).complaint(rows(rewards))) is stops
+    assert Guard(GrpoConfig(collapse=0)).complaint(rows(rewards)) == ""
+
+
+def test_a_stopped_run_leaves_a_report_and_its_curve(tmp_path: Path, folder: str) -> None:
+    config = GRPO.model_copy(update={"max_steps": 9, "stop_if": ("reward >= 0 for 2",), "save_every": 1})
+    with pytest.raises(ModelError, match=r"stop_if: reward >= 0 for 2: reward is .*stopped\.json"):
+        train_grpo(folder, requests(), letters, config, tmp_path, Hooks(evaluate=lambda model: 0.25))
+    report = json.loads((tmp_path / "stopped.json").read_text())
+    assert report["best"] == {"step": 0, "value": 0.25} and [row["step"] for row in report["rows"]] == [1, 2]
+    assert len(curve(tmp_path)) == 2
+
+
+def test_a_full_disk_keeps_the_last_whole_checkpoint(tmp_path: Path, folder: str) -> None:
+    """Files may not grow over 64 KiB from step 3 on: the checkpoint of step 4 cannot be written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(row: Any) -> None:
+        if row["step"] == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+
+    config = SFT.model_copy(update={"max_steps": 6, "save_every": 2})
+    try:
+        with pytest.raises(ModelError, match=r"cannot be written .*; checkpoint-2 is whole: free some space"):
+            train_sft(folder, lessons(), config, tmp_path, Hooks(on_step=fill))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    seen: list[float] = []
+    result = train_sft(
+        folder, lessons(), config, tmp_path, Hooks(on_step=lambda row: seen.append(row["step"]))
+    )
+    assert seen == [3, 4, 5, 6] and result.steps == 6
+
+
+def never(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
+    raise AssertionError("nothing may be drawn")
+
+
+def pays(value: float | None) -> Callable[[Sequence[Sample], Sequence[str]], list[Reward]]:
+    return lambda samples, texts: [Reward(value) for _ in texts]
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        (pays(float("nan")), "the reward of an answer to question 0 is nan: mend scoring.reward"),
+        (pays(None), "none of the first 8 gold answers can be paid"),
+        (lambda samples, texts: [Reward(1.0)], "gave 1 rewards for 16 answers"),
+    ],
+)
+def test_a_reward_is_tried_before_the_model_is_loaded(
+    tmp_path: Path, folder: str, score: Any, message: str
+) -> None:
+    (Path(folder) / "model.safetensors").rename(tmp_path / "weights")
+    (Path(folder) / "model.safetensors").touch()  # as if loading took for ever
+    try:
+        with pytest.raises(ModelError, match=message):
+            train_grpo(folder, requests(), score, GRPO, tmp_path / "out")
+    finally:
+        (tmp_path / "weights").rename(Path(folder) / "model.safetensors")
+
+
+def test_rows_longer_than_the_context_are_refused_or_cut(tmp_path: Path, folder: str) -> None:
+    long = [*lessons(7), Lesson(lessons(1)[0].messages, "SELECT " + "x, " * 600)]
+    with pytest.raises(ModelError, match=r"'SELECT x, .* more than the model's context of 512: show less"):
+        train_sft(folder, long, SFT, tmp_path / "out")
+    config = SFT.model_copy(update={"max_length": 256, "max_steps": 1})
+    assert train_sft(folder, long, config, tmp_path / "cut").steps == 1
+
+
+def test_a_tokenizer_without_a_template_or_a_pad_token(tmp_path: Path) -> None:
+    bare = tiny_models.tokenizer()
+    bare.pad_token = None
+    tiny_models.model().save_pretrained(tmp_path / "m")
+    bare.save_pretrained(tmp_path / "m")
+    tokenizer = models.load_tokenizer(models.resolve(str(tmp_path / "m")))
+    assert tokenizer.pad_token == tokenizer.eos_token
+    bare.chat_template = None
+    for file in (tmp_path / "m").glob("chat_template*"):
+        file.unlink()
+    bare.save_pretrained(tmp_path / "m")
+    with pytest.raises(ModelError, match="has no chat template; use the model's instruct version"):
+        train_sft(str(tmp_path / "m"), lessons(), SFT, tmp_path / "out")
+
+
+def test_an_adapter_of_another_base_is_refused(tmp_path: Path, folder: str) -> None:
+    config = SFT.model_copy(update={"lora": LoraSpec(r=2), "max_steps": 1})
+    train_sft(folder, lessons(), config, tmp_path / "one")
+    other = tiny_models.save(tmp_path / "wider", hidden_size=48)
+    with pytest.raises(ModelError, match="does not fit this base model"):
+        train_grpo(f"{other}+{tmp_path}/one/adapter", requests(), letters, GRPO, tmp_path / "two")
