@@ -33,7 +33,7 @@ class _Column:
     def numbers(self) -> list[float]:
         """Sorted."""
         if self.kinds <= NUMBERS:
-            return sorted(self.cells)  # type: ignore[type-var]  # all are numbers
+            return sorted(self.cells)  # type: ignore[arg-type]  # all are numbers
         return sorted([cell for cell in self.cells if isinstance(cell, int | float)])
 
     @cached_property

@@ -114,6 +114,7 @@ VALUES = [
     ("2.00::DECIMAL(10, 2)", 2),
     ("DATE '2020-01-02'", "2020-01-02"),
     ("TIMESTAMP '2020-01-02 03:04:05'", "2020-01-02 03:04:05"),
+    ("TIMESTAMPTZ '2020-01-02 03:04:05+05'", "2020-01-01 22:04:05+00:00"),
     ("TIME '03:04:05'", "03:04:05"),
     ("INTERVAL 3 DAY", "3 days, 0:00:00"),
     ("'00000000-0000-0000-0000-000000000001'::UUID", "00000000-0000-0000-0000-000000000001"),
@@ -127,8 +128,8 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("sql", "value"), VALUES, ids=[sql for sql, _ in VALUES])
-def test_values_become_plain(database: Database, sql: str, value: object) -> None:
-    outcome = Executor(LIMITS).run(database, 0, f"SELECT {sql}")
+def test_values_become_plain(sandbox: Sandbox, database: Database, sql: str, value: object) -> None:
+    (outcome,) = sandbox.run([(database, 0, f"SELECT {sql}")])
     assert outcome.rows == ((value,),)
     assert type(outcome.rows[0][0]) is type(value)
 

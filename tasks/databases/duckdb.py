@@ -7,8 +7,7 @@ DuckDB's own parser says how many statements there are and of what kind: only SE
 of steps and no clock in here: the parent kills the worker at the deadline.
 
 Cells become plain: BOOLEAN 0 or 1; DECIMAL an int where whole, else the nearest float; DATE, TIME, TIMESTAMP,
-INTERVAL, UUID their ISO or usual text; LIST, STRUCT, MAP their JSON text. TIMESTAMP WITH TIME ZONE needs
-``pytz``: without it, to return one is an execution error.
+INTERVAL, UUID their ISO or usual text, TIMESTAMP WITH TIME ZONE in UTC; LIST, STRUCT, MAP their JSON text.
 """
 
 from __future__ import annotations
