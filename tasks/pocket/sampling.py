@@ -7,6 +7,7 @@ databases; every dev and test question on a seen database is of a held-out combi
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -57,15 +58,22 @@ def sample(base: dict[str, Columns], files: dict[str, list[Path]]) -> dict[Split
 
 
 class Sampler:
-    """Collects rows, none of whose questions occurs twice in all splits together."""
+    """Collects rows, none of whose questions occurs twice in all splits together, nor in ``asked``."""
 
-    def __init__(self, base: dict[str, Columns], files: dict[str, list[Path]]) -> None:
+    def __init__(
+        self,
+        base: dict[str, Columns],
+        files: dict[str, list[Path]],
+        seed: int = SEED,
+        asked: Iterable[str] = (),
+    ) -> None:
+        self._seed = seed
         self._cells = {name: _sorted(columns) for name, columns in base.items()}
         self._instances = {
             name: [sqlite3.connect(f"file:{path}?immutable=1", uri=True) for path in paths]
             for name, paths in files.items()
         }
-        self._asked: set[str] = set()
+        self._asked = set(asked)
 
     def close(self) -> None:
         """Close all instances."""
@@ -74,7 +82,7 @@ class Sampler:
 
     def collect(self, split: Split, part: str, size: int) -> list[Row]:
         """So many rows, taking turns between the combinations that this part of the split may use."""
-        random = Random(f"{SEED} {split} {part}")
+        random = Random(f"{self._seed} {split} {part}")
         live = _combos(split, part)
         random.shuffle(live)
         rows: list[Row] = []
