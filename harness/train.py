@@ -106,7 +106,7 @@ def _train(
     spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, grader: Grader, handle: store.Handle
 ) -> dict[str, Any]:
     """Run the trainer of the method to its end; its result as plain data."""
-    from runners.grpo import train_grpo
+    from runners.grpo import rehearse, train_grpo
     from runners.sft import train_sft
     from runners.training import Hooks
 
@@ -115,6 +115,7 @@ def _train(
         hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=_on_step(handle, report, watch))
         if spec.method == "sft":
             return asdict(train_sft(spec.model, shown, spec.sft, out, hooks))
+        rehearse(shown, trainer_score(task, grader))
         score = trainer_score(task, grader, watch)
         return {
             **asdict(train_grpo(spec.model, shown, score, spec.grpo, out, hooks)),
@@ -179,10 +180,12 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
 
 def _on_step(
     handle: store.Handle, report: Report, watch: TrainingWatch
-) -> Callable[[Mapping[str, float]], None]:
-    def on_step(row: Mapping[str, float]) -> None:
-        handle.append_curve([{**row, **watch.step(row["step"])}])
+) -> Callable[[Mapping[str, float]], Mapping[str, float]]:
+    def on_step(row: Mapping[str, float]) -> Mapping[str, float]:
+        signs = watch.step(row["step"])
+        handle.append_curve([{**row, **signs}])
         shown = [f"{name} {row[name]:.3f}" for name in ("loss", "reward", "no_spread", "dev") if name in row]
         report(1, "  ".join(shown))
+        return signs
 
     return on_step

@@ -19,6 +19,8 @@ class LoraSpec(Spec):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: tuple[str, ...] = ()
     """Names of the layers that get an adapter; none given: every linear layer but the head."""
+    four_bit: bool = False
+    """Hold the frozen base in 4 bits (QLoRA: NF4, double quantization); merged into the whole at the end."""
 
 
 class CurriculumSpec(Spec):

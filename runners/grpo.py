@@ -44,7 +44,6 @@ def train_grpo(
     source = models.resolve(model)
     tokenizer = models.load_tokenizer(source)
     check_lengths(prompts, tokenizer, models.context(source), config.max_new_tokens)
-    rehearse(prompts, score)
     source, policy = training.base(model, config, folder)
     rewards = Rewards(prompts, score, config, watch)
     chooser = Chooser(prompts, config)
@@ -71,7 +70,7 @@ def check(config: GrpoConfig, prompts: int) -> None:
 
 
 def rehearse(prompts: Sequence[Request], score: Score) -> None:
-    """Raise ModelError where the reward of a gold answer or of silence is no number, before any is drawn."""
+    """Before training: raise ModelError where the reward of a gold answer or of silence is no number."""
     samples = [prompt.sample for prompt in prompts[:REHEARSED] for _ in range(2)]
     texts = [text for prompt in prompts[:REHEARSED] for text in (prompt.sample.gold[0], "")]
     rewards = score(samples, texts)

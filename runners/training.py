@@ -17,7 +17,7 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hub when it is imported
 
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from runners import models
 from runners.config import GrpoConfig, LoraSpec, TrainingConfig
@@ -47,8 +47,8 @@ class Hooks:
 
     evaluate: Callable[[Any], float] | None = None
     """Called with the live model every ``eval_every`` steps and at the end; the best weights are kept."""
-    on_step: Callable[[Mapping[str, float]], None] | None = None
-    """Called with every new row of the curve."""
+    on_step: Callable[[Mapping[str, float]], Mapping[str, float] | None] | None = None
+    """Called with every new row of the curve; figures that it returns are added to the row."""
 
 
 class Watch(TrainerCallback):
@@ -111,13 +111,13 @@ class Watch(TrainerCallback):
         self._tokens = logs.get("num_tokens", self._tokens)  # absent where answers are used again
         self.row["tokens"] = self._tokens_before + self._tokens
         row = {key: round(value, 6) if isinstance(value, float) else value for key, value in self.row.items()}
+        if self.hooks.on_step and math.isfinite(row["loss"]):
+            row |= self.hooks.on_step(row) or {}
         self.rows.append(row)
         complaint = self.guard.complaint(self.rows)
         if math.isfinite(row["loss"]):
             with (self.folder.out / "curve.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")
-            if self.hooks.on_step:
-                self.hooks.on_step(row)
         if complaint:
             raise stopped(self.folder, complaint, self.rows)
 
@@ -188,7 +188,8 @@ def adapters(lora: LoraSpec | None) -> Any:
 def base(name: str, config: TrainingConfig, folder: RunFolder) -> tuple[Source, Any]:
     """The source and the loaded weights of the model to train; an adapter in its name is merged first.
 
-    Full training holds float32 weights (autocast to bfloat16 on a GPU); LoRA's frozen base is bfloat16 there.
+    Full training holds float32 weights (autocast to bfloat16 on a GPU); LoRA's frozen base is bfloat16 there,
+    or 4-bit. Random numbers begin here: an adapter's first weights depend on the seed alone.
     """
     source = models.resolve(name)
     if source.adapter:
@@ -196,7 +197,11 @@ def base(name: str, config: TrainingConfig, folder: RunFolder) -> tuple[Source, 
         if not merged.is_dir():
             models.merge_and_save(source, merged)
         source = Source(str(merged))
-    return source, models.load_model(source, "auto" if config.lora else "float32")
+    policy = models.load_model(
+        source, "auto" if config.lora else "float32", bool(config.lora and config.lora.four_bit)
+    )
+    set_seed(config.seed)
+    return source, policy
 
 
 def run(trainer: Any, source: Source, folder: RunFolder, watch: Watch) -> Trained:

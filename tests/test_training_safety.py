@@ -13,7 +13,7 @@ from test_training import GRPO, SFT, curve, lessons, letters, requests
 from runners import models
 from runners.config import GrpoConfig, LoraSpec, TrainingConfig
 from runners.folder import Row
-from runners.grpo import train_grpo
+from runners.grpo import rehearse, train_grpo
 from runners.guard import Condition, Guard
 from runners.sft import train_sft
 from runners.training import Hooks
@@ -89,6 +89,15 @@ def test_a_stopped_run_leaves_a_report_and_its_curve(tmp_path: Path, folder: str
     assert len(curve(tmp_path)) == 2
 
 
+def test_what_the_caller_measures_can_stop_a_run(tmp_path: Path, folder: str) -> None:
+    """As the alarms of ``harness train`` do."""
+    config = GRPO.model_copy(update={"max_steps": 9, "stop_if": ("alarms/repeated > 0.5",)})
+    hooks = Hooks(on_step=lambda row: {"alarms/repeated": 0.3 * row["step"]})
+    with pytest.raises(ModelError, match=r"alarms/repeated is 0\.6"):
+        train_grpo(folder, requests(), letters, config, tmp_path, hooks)
+    assert [row["alarms/repeated"] for row in curve(tmp_path)] == [0.3, 0.6]
+
+
 def test_a_full_disk_keeps_the_last_whole_checkpoint(tmp_path: Path, folder: str) -> None:
     """Files may not grow over 64 KiB from step 3 on: the checkpoint of step 4 cannot be written."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -104,14 +113,12 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(tmp_path: Path, folder: str
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     seen: list[float] = []
-    result = train_sft(
-        folder, lessons(), config, tmp_path, Hooks(on_step=lambda row: seen.append(row["step"]))
-    )
+
+    def note(row: Any) -> None:
+        seen.append(row["step"])
+
+    result = train_sft(folder, lessons(), config, tmp_path, Hooks(on_step=note))
     assert seen == [3, 4, 5, 6] and result.steps == 6
-
-
-def never(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
-    raise AssertionError("nothing may be drawn")
 
 
 def pays(value: float | None) -> Callable[[Sequence[Sample], Sequence[str]], list[Reward]]:
@@ -126,16 +133,9 @@ def pays(value: float | None) -> Callable[[Sequence[Sample], Sequence[str]], lis
         (lambda samples, texts: [Reward(1.0)], "gave 1 rewards for 16 answers"),
     ],
 )
-def test_a_reward_is_tried_before_the_model_is_loaded(
-    tmp_path: Path, folder: str, score: Any, message: str
-) -> None:
-    (Path(folder) / "model.safetensors").rename(tmp_path / "weights")
-    (Path(folder) / "model.safetensors").touch()  # as if loading took for ever
-    try:
-        with pytest.raises(ModelError, match=message):
-            train_grpo(folder, requests(), score, GRPO, tmp_path / "out")
-    finally:
-        (tmp_path / "weights").rename(Path(folder) / "model.safetensors")
+def test_a_reward_is_tried_before_training(score: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        rehearse(requests(), score)
 
 
 def test_rows_longer_than_the_context_are_refused_or_cut(tmp_path: Path, folder: str) -> None:

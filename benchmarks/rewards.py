@@ -1,0 +1,107 @@
+"""What a reward teaches: GRPO under each from the same SFT models, with the same budget, on pocket.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.rewards --models SFT0 SFT1 [--steps 60]
+
+(As a module: run by its path, this file would hide the package of its name.) The models are folders, one a
+seed, such as ``benchmarks/demo_seeds.py`` leaves under ``HARNESS_HOME/demo_seeds/SEED/sft/model``. Settings
+are the demo's; the last weights are evaluated, not the best on dev, so that a reward that harms shows it.
+``runs`` pays for a query that executes and for nothing else. Prints, for each reward and seed, EX on the test
+questions, what changed against SFT, the reward in the first and last fifth of the steps, answers that do not
+execute, and the alarms of the training and of the evaluation. Started again it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import lineage
+from harness.demo import GRPO, TASK
+from harness.evaluate import evaluate_model
+from harness.spec import EvalSpec, TrainSpec
+from harness.train import train_model
+from leaderboards import store
+from leaderboards.alarms import warnings
+from leaderboards.compare import compare
+from leaderboards.types import Run
+from rewards.types import Attempt, Score
+from tasks.spec import home
+
+REWARDS = {"gated": "gated", "classic": "classic", "binary": "binary", "runs": "benchmarks.rewards:Runs"}
+"""Name in the table -> ``scoring.reward``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """1 for a query that runs, whatever it returns; None where we failed."""
+
+    def __call__(self, attempt: Attempt) -> Score:
+        value = float(attempt.executes) if attempt.scored else None
+        return Score(value, attempt.reason, attempt.sql, attempt.detail)
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", nargs="+", required=True, help="SFT model folders, one a seed")
+    parser.add_argument("--steps", type=int, default=GRPO.max_steps)
+    parser.add_argument("--limit", type=int, default=0, help="test questions; default: all")
+    parser.add_argument("--out", type=Path, default=home() / "rewards")
+    options = parser.parse_args()
+    print("| reward | seed | EX | won, lost, p | reward at first, at last | not executable | alarms |")
+    print("|---|---|---|---|---|---|---|")
+    for seed, model in enumerate(options.models):
+        before = _evaluated(model, options.limit)
+        print(f"| SFT | {seed} | {_ex(before)} | | | {_errors(before)} | {_alarms(before)} |", flush=True)
+        for name in REWARDS:
+            out = options.out / f"{name}-{seed}-{options.steps}"
+            trained = _train(name, seed, options.steps, model, out)
+            print(
+                _line(name, seed, before, _evaluated(str(out / "model"), options.limit), trained), flush=True
+            )
+    return 0
+
+
+def _train(name: str, seed: int, steps: int, model: str, out: Path) -> str:
+    """Train under a reward into ``out``; the id of the training run."""
+    changes = {"seed": seed, "max_steps": steps, "collapse": 0, "save_every": min(steps, GRPO.save_every)}
+    config = GRPO.model_copy(update=changes)
+    spec = TrainSpec(task=TASK, method="grpo", model=model, sample_seed=seed, dev_limit=0, grpo=config)
+    train_model(spec, [f"scoring.reward={REWARDS[name]}"], out, evaluated=False)
+    return lineage.read(out / "model").run
+
+
+def _evaluated(model: str, limit: int) -> Run:
+    return evaluate_model(EvalSpec(model=model, task=TASK, limit=limit), (), 0)
+
+
+def _line(name: str, seed: int, before: Run, after: Run, trained: str) -> str:
+    paired = compare(before.id, after.id).all
+    curve = [row["reward"] for row in store.curve(trained)]
+    fifth = max(1, len(curve) // 5)
+    ends = ", ".join(f"{sum(part) / len(part):.2f}" for part in (curve[:fifth], curve[-fifth:]))
+    while_training = store.scores(trained).get("warnings", [])
+    alarms = "; ".join(filter(None, [*while_training, _alarms(after)])) or "none"
+    won = f"{paired.wins}, {paired.losses}, {paired.p:.1e}"
+    return f"| {name} | {seed} | {_ex(after)} | {won} | {ends} | {_errors(after)} | {alarms} |"
+
+
+def _ex(run: Run) -> str:
+    return f"{store.scores(run.id)['ex']:.1%}"
+
+
+def _errors(run: Run) -> int:
+    """Answers that did not execute."""
+    return sum(not record.executes for record in store.records(run.id))
+
+
+def _alarms(run: Run) -> str:
+    return "; ".join(warnings(store.scores(run.id)["alarms"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
