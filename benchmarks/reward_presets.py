@@ -1,6 +1,6 @@
 """What a reward teaches: GRPO under each from the same SFT models, with the same budget, on pocket.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.rewards --models SFT0 SFT1 [--steps 60]
+    OMP_NUM_THREADS=1 python -m benchmarks.reward_presets --models SFT0 SFT1 [--steps 60]
 
 (As a module: run by its path, this file would hide the package of its name.) The models are folders, one a
 seed, such as ``benchmarks/demo_seeds.py`` leaves under ``HARNESS_HOME/demo_seeds/SEED/sft/model``. Settings
@@ -29,7 +29,7 @@ from leaderboards.types import Run
 from rewards.types import Attempt, Score
 from tasks.spec import home
 
-REWARDS = {"gated": "gated", "classic": "classic", "binary": "binary", "runs": "benchmarks.rewards:Runs"}
+REWARDS = {"gated": "gated", "classic": "classic", "binary": "binary", "runs": "benchmarks.reward_presets:Runs"}
 """Name in the table -> ``scoring.reward``."""
 
 
