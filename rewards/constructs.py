@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+
+from rewards.tree import parse
 
 
-def _star(tree: exp.Expression) -> bool:
+def _star(tree: exp.Expr) -> bool:
     return any(select.is_star for select in tree.find_all(exp.Select))
 
 
-def _cross(tree: exp.Expression) -> bool:
+def _cross(tree: exp.Expr) -> bool:
     return any(
         not (one.args.get("on") or one.args.get("using") or one.method) for one in tree.find_all(exp.Join)
     )
 
 
-def _unordered_limit(tree: exp.Expression) -> bool:
+def _unordered_limit(tree: exp.Expr) -> bool:
     return any(one.args.get("limit") and not one.args.get("order") for one in tree.find_all(exp.Query))
 
 
-CONSTRUCTS: dict[str, Callable[[exp.Expression], bool]] = {
+CONSTRUCTS: dict[str, Callable[[exp.Expr], bool]] = {
     "select_star": _star,
     "cross_join": _cross,
     "limit_without_order": _unordered_limit,
@@ -37,8 +37,5 @@ CONSTRUCTS: dict[str, Callable[[exp.Expression], bool]] = {
 
 def forbidden_in(sql: str, names: Iterable[str]) -> list[str]:
     """Which of these constructs a query has; none where it cannot be read, for then it is wrong already."""
-    try:
-        tree = sqlglot.parse_one(sql, dialect="sqlite")
-    except (SqlglotError, RecursionError, ValueError):
-        return []
-    return [name for name in names if CONSTRUCTS[name](tree)]
+    tree = parse(sql, "sqlite")
+    return [name for name in names if CONSTRUCTS[name](tree)] if tree else []
