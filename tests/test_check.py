@@ -132,7 +132,8 @@ def test_pocket_is_proved(home: Path) -> None:
     [
         ("spider", "dev", 1034, 972, 0),
         ("bird", "dev", 1534, 274, 0),
-        ("geoquery", "train", 549, 549, 0),
+        ("geoquery", "train", 549, 549, 2),
+        ("geoquery", "dev", 49, 49, 1),
         ("geoquery", "test", 279, 279, 2),
     ],
 )
