@@ -17,7 +17,7 @@ SQL_TAGS = frozenset({"sql", "sqlite", "sqlite3", "duckdb"})
 
 _THINK = re.compile(r"<(/?)think>", re.IGNORECASE)
 _FENCE = re.compile(r"`{3,}")
-_SPACE = re.compile(r"(?:\s++|--[^\n]*+(?:\n|\Z)|/\*(?s:.*?)(?:\*/|\Z))*+")
+_SPACE = re.compile(r"(?:[\s\ufeff]++|--[^\n]*+(?:\n|\Z)|/\*(?s:.*?)(?:\*/|\Z))*+")
 _TAG = re.compile(r"[^\S\n]*+([^\s`]*+)")
 _WORD = re.compile(r"(\(?)[\s(]*+([a-z]*+)", re.IGNORECASE)
 

@@ -80,7 +80,7 @@ class ReplayRunner:
 
 
 def _lines(path: Path) -> dict[str, list[str]]:
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     lines = text.removesuffix("\n").split("\n") if text else []
     return {str(number): [line.partition("\t")[0].strip()] for number, line in enumerate(lines)}
 

@@ -99,6 +99,13 @@ STATEMENTS: list[tuple[str, Status]] = [
     ("SELECT hex(zeroblob(100000000))", Status.MEMORY),
     ("SELECT replace(hex(zeroblob(9000)), '0', hex(zeroblob(9000)))", Status.MEMORY),
     ("SELECT group_concat(hex(zeroblob(100000))) FROM t", Status.MEMORY),
+    ("SELECT value FROM json_each('[1, 2]') WHERE key > (SELECT MIN(a) FROM t) - 9", Status.OK),
+    ("SELECT a.atom FROM json_tree('{\"k\": [1, 2]}') AS a, t LIMIT 3", Status.OK),
+    (
+        "SELECT count(*) FROM json_each('[' || replace(hex(zeroblob(90000)), '0', '1,') || '1]'), t",
+        Status.TIMEOUT,
+    ),
+    ("SELECT * FROM generate_series(1, 9)", Status.EXECUTION_ERROR),
 ]
 
 

@@ -1,8 +1,8 @@
 """SQLite, read-only and hardened: one open instance of a database, one statement at a time.
 
 What holds here, in this process: the file is opened ``mode=ro&immutable=1`` (no lock, no journal, no write; a
-WAL beside it is not read). An authorizer lets through SELECT, reads of the schema's own tables and views,
-harmless functions and recursive CTEs, nothing else: no PRAGMA, ATTACH, transaction, temporary object,
+WAL beside it is not read). An authorizer lets through SELECT, reads of the schema's own tables and views and of
+the rows of JSON (json_each, json_tree), harmless functions and recursive CTEs, nothing else: no PRAGMA, ATTACH, transaction, temporary object,
 extension, nor a look at other statements. ``trusted_schema`` is off; lengths, depth and terms are limited;
 the virtual machine stops after ``limits.steps`` instructions or ``limits.seconds``. What one opcode does
 without end, what needs too much memory and what crashes is for the worker and its parent: see ``sandbox``.

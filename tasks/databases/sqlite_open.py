@@ -90,6 +90,11 @@ def harden(connection: sqlite3.Connection, limits: Limits) -> None:
 
 
 def readable(connection: sqlite3.Connection) -> frozenset[str]:
-    """Lower-case names that a query may read from: the schema's tables and views, and the catalogue."""
+    """Lower-case names that a query may read from: the schema's tables and views, the catalogue, JSON's rows.
+
+    The first use of a table-valued function counts as a change of the catalogue: these two have had it.
+    """
+    connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()
     rows = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
-    return frozenset({"sqlite_master", "sqlite_schema"} | {name.lower() for (name,) in rows})
+    names = {name.lower() for (name,) in rows}
+    return frozenset({"sqlite_master", "sqlite_schema", "json_each", "json_tree"} | names)
