@@ -67,6 +67,11 @@ class TrainSpec(Spec):
         """The settings of the method that is used."""
         return self.sft if self.method == "sft" else self.grpo
 
+    @property
+    def turns(self) -> int:
+        """Answers that a question may take, in training and in the evaluations around it."""
+        return self.grpo.max_turns if self.method == "grpo" else 1
+
     def digest(self, task_digest: str, model_digest: str) -> str:
         """Names the run, as ``EvalSpec.digest`` does."""
         return _digest(self.model_dump(mode="json"), task_digest, model_digest)

@@ -7,7 +7,8 @@ is evaluated by the same path as any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,12 +18,14 @@ from harness.evaluate import evaluate_model, model_path
 from harness.lineage import Lineage
 from harness.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
+from harness.turns import TurnsRunner
 from harness.watch import TrainingWatch, watched
 from leaderboards import store
 from leaderboards.types import Run
+from rewards.feedback import feedback
 from rewards.grade import SCORER_VERSION, Grader
 from rewards.types import Answer, Grade
-from runners.types import Request, Reward, Sampling, Score
+from runners.types import Request, Reward, Runner, Sampling, Score
 from tasks.errors import HarnessError, SpecError
 from tasks.task import Task
 from tasks.types import Sample
@@ -40,18 +43,18 @@ def train_model(
     samples = rows.questions(spec, task)
     shown = rows.shown(spec, task, samples)
     run = _describe(spec, task, samples, len(shown), out)
-    before = [_evaluate(spec.model, spec.task, overrides, workers)] if evaluated else []
+    before = [_evaluate(spec.model, spec, overrides, workers)] if evaluated else []
     model = out / "model"
     if not (store.finished(run) and model.is_dir()):
         with store.open_run(run) as handle, Grader(watched(task.spec.scoring), workers) as grader:
             trained = _train(spec, task, shown, out, grader, handle)
             lineage.write(model, _lineage(spec, task, handle.run))
             handle.finish(trained)
-    return before + ([_evaluate(str(model), spec.task, overrides, workers)] if evaluated else [])
+    return before + ([_evaluate(str(model), spec, overrides, workers)] if evaluated else [])
 
 
-def _evaluate(model: str, task: str, overrides: Sequence[str], workers: int) -> Run:
-    return evaluate_model(EvalSpec(model=model, task=task), overrides, workers)
+def _evaluate(model: str, spec: TrainSpec, overrides: Sequence[str], workers: int) -> Run:
+    return evaluate_model(EvalSpec(model=model, task=spec.task, turns=spec.turns), overrides, workers)
 
 
 def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], count: int, out: Path) -> Run:
@@ -117,6 +120,7 @@ def _train(
             return asdict(train_sft(spec.model, shown, spec.sft, out, hooks))
         rehearse(shown, trainer_score(task, grader))
         score = trainer_score(task, grader, watch)
+        hooks = replace(hooks, feedback=database_feedback(task, grader))
         return {
             **asdict(train_grpo(spec.model, shown, score, spec.grpo, out, hooks)),
             **watch.summary(),
@@ -146,6 +150,19 @@ def trainer_score(task: Task, grader: Grader, watch: TrainingWatch | None = None
     return score
 
 
+def database_feedback(task: Task, grader: Grader) -> Callable[[Sequence[Sample], Sequence[str]], list[str]]:
+    """What the database says to each answer, as in ``harness eval --turns``."""
+
+    def said(samples: Sequence[Sample], texts: Sequence[str]) -> list[str]:
+        answers = [
+            Answer(task.database(sample), sample.gold, text)
+            for sample, text in zip(samples, texts, strict=True)
+        ]
+        return [feedback(grade.attempt) for grade in _graded(task, grader, answers)]
+
+    return said
+
+
 def _graded(task: Task, grader: Grader, answers: Sequence[Answer]) -> list[Grade]:
     """The grades; what a reward of the user's own raises is the user's to mend."""
     try:
@@ -169,8 +186,11 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
         from runners.hf import HfRunner
         from runners.models import load_tokenizer, resolve
 
-        runner = HfRunner(model, load_tokenizer(resolve(spec.model)))
-        drawn = {index: answers[0].text for index, answers in runner.generate(requests, sampling)}
+        runner: Runner = HfRunner(model, load_tokenizer(resolve(spec.model)))
+        if spec.turns > 1:
+            runner = TurnsRunner(runner, task, 1, spec.turns)
+        with closing(runner):
+            drawn = {index: answers[0].text for index, answers in runner.generate(requests, sampling)}
         answers = [Answer(task.database(s), s.gold, drawn[index]) for index, s in enumerate(samples)]
         verdicts = [g.attempt.verdicts.get(task.spec.scoring.metric) for g in grader.grade(answers)]
         return fmean([verdict for verdict in verdicts if verdict is not None] or [0.0])

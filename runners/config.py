@@ -106,6 +106,11 @@ class GrpoConfig(TrainingConfig):
     epsilon_high: float | None = Field(default=None, gt=0)
     mask_truncated: bool = False
     """Leave answers that hit ``max_new_tokens`` out of the loss."""
+    max_turns: int = Field(default=1, ge=1)
+    """Over 1 the model hears what the database says to a query that fails or returns nothing, and tries
+    again; feedback is masked out of the loss and the last answer is paid."""
+    turn_cost: float = Field(default=0.0, ge=0, le=0.4)
+    """What the last of ``max_turns`` answers is paid less, those between in proportion."""
     learn_from: Literal["spread", "mixed"] = "spread"
     """Groups whose rewards differ, or only those that hold right and wrong answers."""
     refill: int = Field(default=0, ge=0)

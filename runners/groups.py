@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
@@ -16,6 +17,8 @@ from trl.trainer.utils import identity
 from runners.curriculum import Chooser
 from runners.payment import Rewards
 from runners.refill import idle, replaced
+from runners.turns import Talk, Turns
+from tasks.types import Sample
 
 logging.getLogger(GRPOTrainer.__module__).addFilter(
     lambda record: "returned None" not in record.getMessage()  # unscored answers: the curve counts them
@@ -37,6 +40,10 @@ class GroupTrainer(GRPOTrainer):
         self.rewards, self.chooser = rewards, chooser
         self.drawn = 0
         """Groups drawn so far in this step."""
+        self.turn = 0
+        """Of the conversations whose next answers are drawn."""
+        self.asked: list[Sample] = []
+        """For each row of the batch in the making, its question."""
         super().__init__(
             model=policy,
             args=args,
@@ -72,7 +79,8 @@ class GroupTrainer(GRPOTrainer):
         if config.refill or config.curriculum:
             left = float(idle(output, config.group_size).float().mean())
             watch.row |= {"expected": expected, "asked": len(asked), "idle": left}
-        output["num_items_in_batch"] = self.accelerator.gather(output["completion_mask"].sum()).sum()
+        taught = output["completion_mask"] * output.get("tool_mask", 1)
+        output["num_items_in_batch"] = self.accelerator.gather(taught.sum()).sum()
         return output
 
     def _answered(self, chosen: list[int]) -> Any:
@@ -82,6 +90,7 @@ class GroupTrainer(GRPOTrainer):
             for index in chosen
             for _ in range(self.rewards.config.group_size)
         ]
+        self.asked = [self.rewards.prompts[row["row"]].sample for row in rows]
         output = super()._generate_and_score_completions(rows)
         for i, unscored in enumerate(self.rewards.unscored):
             if unscored:
@@ -93,6 +102,48 @@ class GroupTrainer(GRPOTrainer):
 
     def _generate(self, prompts: list[Any]) -> Any:
         began = time.perf_counter()
+        spent = self.rewards.watch.row.get("scoring_seconds", 0.0)
         result = super()._generate(prompts)
-        self.rewards.watch.spend("sampling", time.perf_counter() - began)
+        if self.rewards.config.max_turns > 1:
+            result = self._converse(*result)
+        spent = self.rewards.watch.row.get("scoring_seconds", 0.0) - spent
+        self.rewards.watch.spend("sampling", time.perf_counter() - began - spent)
         return result
+
+    def _converse(self, prompt_ids: Any, completion_ids: Any, _: Any, completions: Any, *rest: Any) -> Any:
+        """TRL's generation with further turns, and the mask of what in them is the model's."""
+        talks = [
+            Talk(index, list(prompt), list(tokens), [1] * len(tokens), messages)
+            for index, (prompt, tokens, messages) in enumerate(
+                zip(prompt_ids, completion_ids, completions, strict=True)
+            )
+        ]
+        first = sum(len(talk.tokens) for talk in talks)
+        config = self.rewards.config
+        room = self.model.config.max_position_embeddings - config.max_new_tokens
+        Turns(
+            config.max_turns,
+            room,
+            self._tokenizer,
+            tuple(self.eos_token_ids),
+            self._feedback,
+            self._draw_again,
+        ).go_on(talks)
+        self.state.num_input_tokens_seen += sum(len(talk.tokens) for talk in talks) - first
+        self.rewards.watch.row["turns"] = fmean((len(talk.messages) + 1) / 2 for talk in talks)
+        own, said = [talk.own for talk in talks], [talk.messages for talk in talks]
+        return prompt_ids, [talk.tokens for talk in talks], own, said, *rest
+
+    def _feedback(self, indices: Sequence[int], texts: Sequence[str]) -> list[str]:
+        began = time.perf_counter()
+        feedback = self.rewards.watch.hooks.feedback
+        assert feedback is not None, "checked by train_grpo"
+        said = feedback([self.asked[index] for index in indices], texts)
+        self.rewards.watch.spend("scoring", time.perf_counter() - began)
+        return said
+
+    def _draw_again(self, turn: int, prompts: list[list[int]]) -> list[list[int]]:
+        self.turn = turn
+        drawn, _ = self._generate_single_turn(prompts, None, {}, 1)
+        self.turn = 0
+        return [list(tokens) for tokens in drawn]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runners import models, training
+from runners import policy as policies
 from runners.config import GrpoConfig
 from runners.curriculum import Chooser
 from runners.folder import RunFolder, Trained, rows_digest
@@ -36,6 +37,8 @@ def train_grpo(
     than the model's context, an ``out`` of another run.
     """
     check(config, len(prompts))
+    if config.max_turns > 1 and not (hooks and hooks.feedback):
+        raise ModelError("max_turns is over 1 and nothing was given that says what is wrong with an answer")
     settings = {"method": "grpo", "model": model, "rows": rows_digest(prompts), "config": config.model_dump()}
     folder = RunFolder(out, settings)
     if result := folder.done():
@@ -44,7 +47,7 @@ def train_grpo(
     source = models.resolve(model)
     tokenizer = models.load_tokenizer(source)
     check_lengths(prompts, tokenizer, models.context(source), config.max_new_tokens)
-    source, policy = training.base(model, config, folder)
+    source, policy = policies.base(model, config, folder)
     rewards = Rewards(prompts, score, config, watch)
     chooser = Chooser(prompts, config)
     trainer = _trainer(policy, tokenizer, rewards, chooser)
@@ -125,4 +128,4 @@ def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) ->
     if why_not:
         warnings.warn(f"every copy of a prompt is computed: {why_not}", stacklevel=2)
     kind = SharedPrefixTrainer if config.shared_prefix and not why_not else GroupTrainer
-    return kind(policy, arguments, tokenizer, rewards, chooser, training.adapters(config.lora))
+    return kind(policy, arguments, tokenizer, rewards, chooser, policies.adapters(config.lora))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from statistics import fmean, pstdev
 from typing import Any
@@ -12,7 +13,7 @@ from runners.config import GrpoConfig
 from runners.training import Watch
 from runners.types import Request, Reward, Score
 from tasks.errors import ModelError
-from tasks.types import Sample
+from tasks.types import Message, Sample
 
 
 class Rewards:
@@ -31,7 +32,10 @@ class Rewards:
         began = time.perf_counter()
         samples = [self.prompts[index].sample for index in row]
         texts = [messages[-1]["content"] for messages in completions]
-        rewards = self.score(samples, texts)
+        rewards = [
+            replace(reward, value=None if reward.value is None else reward.value - self._cost(messages))
+            for reward, messages in zip(self.score(samples, texts), completions, strict=True)
+        ]
         check_numbers(samples, rewards)
         size = self.config.group_size
         groups = [rewards[i : i + size] for i in range(0, len(rewards), size)]
@@ -43,6 +47,10 @@ class Rewards:
         self.watch.row = figures | self.watch.row  # of what a step asked first: a refill chooses by reward
         self.watch.spend("scoring", time.perf_counter() - began)
         return [None if left else reward.value for reward, left in zip(rewards, self.unscored, strict=True)]
+
+    def _cost(self, messages: Sequence[Message]) -> float:
+        """What an answer after so many turns is paid less."""
+        return self.config.turn_cost * (len(messages) // 2) / max(1, self.config.max_turns - 1)
 
     def _teaches(self, group: Sequence[Reward]) -> bool:
         return self.config.learn_from == "spread" or _mixed(group)

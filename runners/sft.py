@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runners import models, training
+from runners import policy as policies
 from runners.config import SftConfig
 from runners.folder import RunFolder, Trained, rows_digest
 from runners.training import Hooks, Watch
@@ -37,7 +38,7 @@ def train_sft(
         return result
     watch = Watch(folder, config, hooks or Hooks())
     check_lengths(lessons, models.resolve(model), config)
-    source, policy = training.base(model, config, folder)
+    source, policy = policies.base(model, config, folder)
     return training.run(_trainer(source, policy, lessons, config, watch), source, folder, watch)
 
 
@@ -87,7 +88,7 @@ def _trainer(
         args=arguments,
         train_dataset=Dataset.from_list(rows),
         processing_class=models.load_tokenizer(source),
-        peft_config=training.adapters(config.lora),
+        peft_config=policies.adapters(config.lora),
     )
     if config.shared_prefix and not config.packing and not refusal(policy):
         share_prefixes(policy, 1.0, ("log_probs", "entropy", "is_top1"))

@@ -30,13 +30,15 @@ class SharedPrefixTrainer(GroupTrainer):
                 share_prefixes(bare, self.temperature, ("log_probs", "entropy"))
         self.skips_idle = self.beta == 0 and self.loss_type != "bnpo"  # bnpo divides by the tokens left
 
-    def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
+    def _generate_single_turn(
+        self, prompt_ids: Any, images: Any, fields: Any, group: int, *args: Any, **kwargs: Any
+    ) -> Any:
         """Completion tokens for each prompt; the same prompt stands ``group`` times in a row."""
         config = self.rewards.config
-        group = config.group_size
         prompts = [tuple(ids) for ids in prompt_ids[::group]]
         how = Drawing(config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids))
         place = f"{self.args.seed} {self.state.global_step} {self.accelerator.process_index}"
+        place += f" turn {self.turn}" if self.turn else ""
         seeds = [zlib.crc32(f"{place} {self.drawn + index}".encode()) for index in range(len(prompts))]
         model = self.accelerator.unwrap_model(self.model)
         with self.accelerator.autocast():

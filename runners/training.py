@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -17,14 +17,15 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hub when it is imported
 
-from transformers import PrinterCallback, TrainerCallback, set_seed
+from transformers import PrinterCallback, TrainerCallback
 
 from runners import models
-from runners.config import GrpoConfig, LoraSpec, TrainingConfig
+from runners.config import GrpoConfig, TrainingConfig
 from runners.folder import Row, RunFolder, Trained, write_json
 from runners.guard import Guard, disk, stopped
 from runners.models import Source
 from tasks.errors import MissingExtra
+from tasks.types import Sample
 
 warnings.filterwarnings("ignore", ".*gradient_checkpointing.*", FutureWarning)  # TRL's, not ours to mend
 
@@ -41,6 +42,10 @@ NAMES = {
 """TRL's name of a figure -> its name in the curve."""
 
 
+Feedback = Callable[[Sequence[Sample], Sequence[str]], list[str]]
+"""What a database says to answers; "" where nothing speaks against one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """What the caller wants done while a model is trained."""
@@ -49,6 +54,8 @@ class Hooks:
     """Called with the live model every ``eval_every`` steps and at the end; the best weights are kept."""
     on_step: Callable[[Mapping[str, float]], Mapping[str, float] | None] | None = None
     """Called with every new row of the curve; figures that it returns are added to the row."""
+    feedback: Feedback | None = None
+    """Needed for ``max_turns`` over 1."""
 
 
 class Watch(TrainerCallback):
@@ -168,40 +175,6 @@ def arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str
         "report_to": ["wandb"] if config.wandb else [],
         "disable_tqdm": True,
     }
-
-
-def adapters(lora: LoraSpec | None) -> Any:
-    """The peft configuration of a LoRA setting, or None."""
-    if lora is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.targets) or "all-linear",
-        task_type="CAUSAL_LM",
-    )
-
-
-def base(name: str, config: TrainingConfig, folder: RunFolder) -> tuple[Source, Any]:
-    """The source and the loaded weights of the model to train; an adapter in its name is merged first.
-
-    Full training holds float32 weights (autocast to bfloat16 on a GPU); LoRA's frozen base is bfloat16 there,
-    or 4-bit. Random numbers begin here: an adapter's first weights depend on the seed alone.
-    """
-    source = models.resolve(name)
-    if source.adapter:
-        merged = folder.out / "base"
-        if not merged.is_dir():
-            models.merge_and_save(source, merged)
-        source = Source(str(merged))
-    policy = models.load_model(
-        source, "auto" if config.lora else "float32", bool(config.lora and config.lora.four_bit)
-    )
-    set_seed(config.seed)
-    return source, policy
 
 
 def run(trainer: Any, source: Source, folder: RunFolder, watch: Watch) -> Trained:

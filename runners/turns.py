@@ -1,0 +1,91 @@
+"""Several turns in GRPO: an answer that the database speaks against is told so, and answered again.
+
+A conversation is one completion to the trainer: answer, feedback, answer, ... Feedback tokens are masked out
+of the loss; the last answer is paid. The rule and the words are those of ``harness eval --turns``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.types import Message
+
+MARK = "THE-ANSWER-BEFORE"
+"""Stands for an answer while its template is looked at."""
+
+
+@dataclass(slots=True)
+class Talk:
+    """A conversation behind its prompt. ``own[i]`` is 1 where ``tokens[i]`` is the model's."""
+
+    index: int
+    prompt: list[int]
+    tokens: list[int]
+    own: list[int]
+    messages: list[Message]
+
+    @property
+    def text(self) -> str:
+        """The last answer."""
+        return self.messages[-1]["content"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What a conversation goes on by."""
+
+    most: int
+    room: int
+    """Tokens that prompt and conversation may have, with the answer to come."""
+    tokenizer: Any
+    ends: tuple[int, ...]
+    """Tokens that end an answer."""
+    feedback: Callable[[Sequence[int], Sequence[str]], list[str]]
+    """What is said to answers, by their conversations' indices; "" where one stands."""
+    draw: Callable[[int, list[list[int]]], list[list[int]]]
+    """(turn, tokens so far) -> the tokens of the next answers."""
+
+    def go_on(self, talks: Sequence[Talk]) -> None:
+        """Ask again, in place, until nothing is said against an answer, the turns end or the room does."""
+        for turn in range(1, self.most):
+            said = self.feedback([talk.index for talk in talks], [talk.text for talk in talks])
+            again = [
+                talk
+                for talk, complaint in zip(talks, said, strict=True)
+                if complaint and self._hear(talk, complaint)
+            ]
+            if not again:
+                return
+            drawn = self.draw(turn, [talk.prompt + talk.tokens for talk in again])
+            texts = self.tokenizer.batch_decode(drawn, skip_special_tokens=True)
+            for talk, tokens, text in zip(again, drawn, texts, strict=True):
+                talk.tokens += tokens
+                talk.own += [1] * len(tokens)
+                talk.messages.append({"role": "assistant", "content": text})
+            talks = again
+
+    def _hear(self, talk: Talk, complaint: str) -> bool:
+        """Add what is said to a conversation; False, and nothing added, where there is no room."""
+        tokens = between(self.tokenizer, complaint)
+        if talk.tokens and talk.tokens[-1] in self.ends and tokens[0] in self.ends:
+            del tokens[0]  # the model has ended its turn itself
+        if len(talk.prompt) + len(talk.tokens) + len(tokens) > self.room:
+            return False
+        talk.tokens += tokens
+        talk.own += [0] * len(tokens)
+        talk.messages.append({"role": "user", "content": complaint})
+        return True
+
+
+def between(tokenizer: Any, complaint: str) -> list[int]:
+    """The tokens from the end of an answer to the beginning of the next, as the chat template has them."""
+    messages = [
+        {"role": "user", "content": "?"},
+        {"role": "assistant", "content": MARK},
+        {"role": "user", "content": complaint},
+    ]
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    ids: list[int] = tokenizer(text.partition(MARK)[2], add_special_tokens=False)["input_ids"]
+    return ids

@@ -1,0 +1,150 @@
+"""Several turns in GRPO: feedback is masked, the last answer is paid, tokens are those of the messages."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+import torch
+from test_training import GRPO, curve, letters, requests, weights
+
+from runners.groups import GroupTrainer
+from runners.grpo import train_grpo
+from runners.training import Hooks
+from runners.turns import Talk, Turns, between
+from runners.types import Reward
+from tasks.errors import ModelError
+from tasks.types import Sample
+
+THREE = GRPO.model_copy(update={"max_turns": 3, "turn_cost": 0.2, "max_new_tokens": 6})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_models.save(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def odd_ones(samples: Sequence[Sample], texts: Sequence[str]) -> list[str]:
+    """Every second question's answers are never good enough."""
+    return ["Your query failed: no such table." if int(sample.id) % 2 else "" for sample in samples]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_conversations_tokens_are_those_of_the_rendered_messages(ended: bool) -> None:
+    tokenizer = tiny_models.tokenizer()
+    end = (tokenizer.eos_token_id,)
+    asked = [{"role": "user", "content": "How many?"}]
+
+    def ids(messages: list[dict[str, str]]) -> list[int]:
+        return list(
+            tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
+        )
+
+    def spoken(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"]) + list(end) * ended
+
+    prompt, first = ids(asked), spoken("SELECT 1")
+    talk = Talk(0, prompt, list(first), [1] * len(first), [{"role": "assistant", "content": "SELECT 1"}])
+    said = {1: "Your query failed: x. Answer again.", 2: "It returns no rows."}
+    turns = Turns(
+        3,
+        500,
+        tokenizer,
+        end,
+        lambda i, t: [said[len(talk.messages) // 2 + 1]],
+        lambda turn, p: [spoken("SELECT 2")],
+    )
+    turns.go_on([talk])
+    assert [message["role"] for message in talk.messages] == ["assistant", "user"] * 2 + ["assistant"]
+    assert talk.text == "SELECT 2"
+    whole = ids([*asked, *talk.messages[:-1]])
+    assert prompt + talk.tokens == whole + spoken("SELECT 2")
+    own = [token for token, mine in zip(talk.tokens, talk.own, strict=True) if mine]
+    assert own == first + spoken("SELECT 2") * 2
+
+
+def test_a_conversation_without_room_stays_as_it_is() -> None:
+    tokenizer = tiny_models.tokenizer()
+    talk = Talk(0, [5] * 20, [6, 7], [1, 1], [{"role": "assistant", "content": "x"}])
+    room = 22 + len(between(tokenizer, "No."))
+    for space, turns in ((room - 1, 1), (room, 2)):
+        Turns(2, space, tokenizer, (1,), lambda i, t: ["No."], lambda turn, p: [[8]]).go_on([talk])
+        assert (len(talk.messages) + 1) // 2 == turns
+
+
+class Spy:
+    """Keeps what a trainer learns from."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.batches: list[dict[str, torch.Tensor]] = []
+        original = GroupTrainer._generate_and_score_completions
+
+        def keep(trainer: Any, inputs: Any) -> Any:
+            batch = original(trainer, inputs)
+            self.batches.append({name: value.clone() for name, value in batch.items()})
+            return batch
+
+        monkeypatch.setattr(GroupTrainer, "_generate_and_score_completions", keep)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_feedback_is_masked_and_the_last_answer_is_paid(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    spy = Spy(monkeypatch)
+    paid: list[tuple[str, str]] = []
+
+    def noting(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
+        paid.extend((sample.id, text) for sample, text in zip(samples, texts, strict=True))
+        return letters(samples, texts)
+
+    config = THREE.model_copy(update={"shared_prefix": shared, "max_steps": 1})
+    train_grpo(folder, requests(), noting, config, tmp_path, Hooks(feedback=odd_ones))
+    (batch,) = spy.batches
+    tokenizer = tiny_models.tokenizer()
+    complaint = tokenizer("Your query failed: no such table.", add_special_tokens=False)["input_ids"]
+    for row, (sample, text) in enumerate(paid):
+        length = int(batch["completion_mask"][row].sum())
+        tokens, own = (batch[name][row][:length].tolist() for name in ("completion_ids", "tool_mask"))
+        heard = [token for token, mine in zip(tokens, own, strict=True) if not mine]
+        if int(sample) % 2:
+            assert tokenizer.decode(heard).count("no such table") == 2 and len(heard) > 2 * len(complaint)
+            last = tokens[len(own) - own[::-1].index(0) :]
+        else:
+            assert heard == []
+            last = tokens
+        assert tokenizer.decode(last, skip_special_tokens=True) == text
+    asked = [int(sample) % 2 for sample, _ in paid]
+    assert curve(tmp_path)[0]["turns"] == pytest.approx(1 + 2 * sum(asked) / len(asked))
+    assert int(batch["num_items_in_batch"]) == int((batch["completion_mask"] * batch["tool_mask"]).sum())
+
+
+def test_shared_prefixes_learn_the_same_from_conversations(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same conversations, learnt with prefixes computed once and with TRL's own loss."""
+    from test_training_shared import StockLoss
+
+    import runners.shared
+
+    for name in ("ours", "stock"):
+        if name == "stock":
+            monkeypatch.setattr(runners.shared, "SharedPrefixTrainer", StockLoss)
+        config = THREE.model_copy(update={"micro_groups": 4, "scheduler": "constant"})
+        train_grpo(folder, requests(), letters, config, tmp_path / name, Hooks(feedback=odd_ones))
+    ours, stock = (weights(tmp_path / name / "model") for name in ("ours", "stock"))
+    assert all(torch.allclose(ours[key], stock[key], atol=2e-5) for key in ours)
+
+
+def test_turns_cost_and_need_someone_who_answers(tmp_path: Path, folder: str) -> None:
+    config = THREE.model_copy(update={"max_steps": 1})
+    with pytest.raises(ModelError, match="nothing was given that says what is wrong"):
+        train_grpo(folder, requests(), letters, config, tmp_path / "none")
+
+    def all_right(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
+        return [Reward(1.0) for _ in texts]
+
+    train_grpo(folder, requests(), all_right, config, tmp_path / "cost", Hooks(feedback=odd_ones))
+    row = curve(tmp_path / "cost")[0]
+    assert row["reward"] == pytest.approx(1 - 0.2 * (row["turns"] - 1) / 2)
