@@ -8,6 +8,7 @@ the user's next message. A task's data carries all that scoring needs: env serve
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -22,6 +23,8 @@ from rewards.types import Answer, Grade
 from tasks.spec import ScoringSpec, TaskSpec
 from tasks.task import Task
 from tasks.types import Database, Sample
+
+os.environ.setdefault("PRIME_RUNS_MODE", "disabled")  # else vf-eval uploads traces; "online" allows it
 
 HERE = vf.AgentConfig(runtime=vf.SubprocessConfig())
 """The model is asked from this machine: no sandbox is rented."""

@@ -80,6 +80,20 @@ def test_the_environment_loads_no_torch() -> None:
     assert done.stdout.strip() == "set()", done.stderr
 
 
+def test_nothing_is_uploaded_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vf-eval's own default is to push; a key in the environment is not a wish to."""
+    from verifiers.v1.configs.cli.eval import EvalConfig
+    from verifiers.v1.utils.platform import PushState, open_run
+
+    assert os.environ["PRIME_RUNS_MODE"] == "disabled"
+    monkeypatch.setenv("PRIME_API_KEY", "no key of anyone")
+    config = EvalConfig(env=vf.resolve_env_config({"taskset": {"id": "harness_sql"}}), model="m")
+    state = PushState()
+    run = open_run(config, state, num_examples=1)
+    run.finish()
+    assert config.push and not state.started and state.error is None and run.mode == "disabled"
+
+
 def test_what_it_pays_and_measures_is_what_we_do(task: Path) -> None:
     """Through our runner and through verifiers, against the same server: the same reward and verdicts."""
     with hostile() as server:
@@ -167,7 +181,7 @@ def test_vf_eval_and_vf_validate(task: Path, tmp_path: Path) -> None:
     with hostile() as server:
         done = command(
             "vf-eval",
-            *("--env.taskset.spec", str(task), "-m", "m", "--no-push", "-o", str(tmp_path / "out")),
+            *("--env.taskset.spec", str(task), "-m", "m", "-o", str(tmp_path / "out")),
             *(
                 "--client.base-url",
                 server.url,
