@@ -93,7 +93,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "gold_columns": len(gold.columns),
         "rows": len(answer.rows),
         "gold_rows": max(len(trial.gold(instance, trial.gold_sql).rows) for instance in examined),
-        "row_overlap": overlap(gold, answer) if gold.ok and answer.ok else 0.0,
+        "row_overlap": overlap(gold, answer) if rules.structure and gold.ok and answer.ok else 0.0,
         "seconds": answer.seconds,
         "steps": answer.steps,
         "gold_steps": gold.steps,

@@ -64,7 +64,7 @@ class Attempt:
     rows: int = 0
     gold_rows: int = 0
     row_overlap: float = 0.0
-    """Soft agreement of the rows with the gold's in [0, 1]."""
+    """Soft agreement of the rows with the gold's in [0, 1]; 0 where only verdicts are asked for."""
     seconds: float = 0.0
     steps: int = 0
     gold_steps: int = 0

@@ -24,6 +24,8 @@ _BOOT = (
     "from tasks.databases.worker import main; main(*map(int, sys.argv[1:4]))"
 )
 _ROOT = str(Path(__file__).resolve().parents[2])
+_CHANNEL = 2**16
+"""Bytes that a channel surely holds while nobody reads from it."""
 _SEND_SECONDS = 30.0
 """A worker waits for its next chunk and reads at once; one that does not is as good as dead."""
 
@@ -37,6 +39,8 @@ class Worker:
 
     def __init__(self, limits: Limits) -> None:
         self.indices: dict[int, None] = {}
+        self.chunks = 0
+        """Chunks that it has not finished: at most one that it is at, and one that waits in its channel."""
         self.told = 0
         """How many of the sandbox's deadly queries this worker knows of."""
         self._buffer = bytearray()
@@ -57,10 +61,18 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
-    def give(self, work: str, deadly: Iterable[Any], jobs: Sequence[tuple[int, Any]]) -> None:
-        """Send a chunk. A worker that is gone is noticed when its answer is read."""
-        self.indices = dict.fromkeys(index for index, _ in jobs)
-        self._send(pickle.dumps((work, list(deadly), jobs), protocol=pickle.HIGHEST_PROTOCOL))
+    def give(self, work: str, deadly: Iterable[Any], jobs: Sequence[tuple[int, Any]]) -> bool:
+        """Send a chunk; False where it is not sent, for the worker is busy and its channel may not hold it.
+
+        A worker that is gone is noticed when its answer is read.
+        """
+        data = pickle.dumps((work, list(deadly), jobs), protocol=pickle.HIGHEST_PROTOCOL)
+        if self.chunks and len(data) > _CHANNEL:
+            return False
+        self.indices |= dict.fromkeys(index for index, _ in jobs)
+        self.chunks += 1
+        self._send(data)
+        return True
 
     def frames(self) -> list[tuple[str, str, list[tuple[int, Any]]]]:
         """The frames that have arrived (call when the channel is readable). Raises Gone."""
@@ -77,6 +89,7 @@ class Worker:
             if len(self._buffer) < end:
                 break
             frames.append(marshal.loads(memoryview(self._buffer)[LENGTH.size : end].tobytes()))
+            self.chunks -= frames[-1][0] != "more"
             del self._buffer[:end]
         return frames
 

@@ -19,7 +19,7 @@ import select
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tasks.databases.executor import NO_QUERY
@@ -34,6 +34,8 @@ _POLL = 0.2
 _CHUNK = 256
 _LEAST = 8
 """Cheap jobs in the smallest chunk: to send one costs about as much as to do one."""
+_MANY = 4 * _LEAST
+"""Cheap jobs that must be left for a worker to be given some ahead."""
 _STRIKES = 2
 """Deaths in the same query after which that query is to blame."""
 _JOB_STRIKES = 4
@@ -103,10 +105,13 @@ class Sandbox:
         busy = sum(bool(worker.indices) for worker in self._pool)
         while len(self._pool) < min(self.workers, busy + batch.waiting):
             self._pool.append(Worker(self.limits))
-        for worker in self._pool:
-            if not worker.indices and (chunk := batch.take()):
-                worker.give(batch.work, list(self._deadly.items())[worker.told :], chunk)
-                worker.told = len(self._deadly)
+        for chunks in (0, 1):  # one for each, then the next, for when that is done
+            for worker in self._pool:
+                if worker.chunks == chunks and (chunk := batch.take(ahead=chunks > 0)):
+                    if worker.give(batch.work, list(self._deadly.items())[worker.told :], chunk):
+                        worker.told = len(self._deadly)
+                    else:
+                        batch.put_back(dict(chunk))
         poll, asked = select.poll(), [worker for worker in self._pool if worker.indices]
         for worker in asked:
             poll.register(worker.channel, select.POLLIN)
@@ -135,6 +140,7 @@ class Sandbox:
             if state == "tired":
                 worker.end()
                 self._pool.remove(worker)
+                batch.put_back(worker.indices)
 
     def _kill(self, worker: Worker, batch: _Batch) -> list[tuple[int, Any]]:
         """End a worker whose query or job is over its deadline. It may have come to the next just before."""
@@ -205,8 +211,13 @@ class _Batch:
         """How many jobs no worker has."""
         return len(self._waiting)
 
-    def take(self) -> list[tuple[int, Any]]:
-        """The next chunk: a share of the remaining cost that shrinks, so that workers finish together."""
+    def take(self, ahead: bool) -> list[tuple[int, Any]]:
+        """The next chunk: a share of the remaining cost that shrinks, so that workers finish together.
+
+        ``ahead``: for a worker that is still at another one; nothing where little is left.
+        """
+        if ahead and self._cost < self._usual * _MANY:
+            return []
         share = max(self._cost / (2 * self._workers), _LEAST * self._usual)
         chunk: list[tuple[int, Any]] = []
         while self._waiting and len(chunk) < _CHUNK and (not chunk or share > 0):
@@ -216,7 +227,7 @@ class _Batch:
             self._cost -= self._costs[index]
         return chunk
 
-    def put_back(self, indices: dict[int, None]) -> None:
+    def put_back(self, indices: Iterable[int]) -> None:
         """These were not done: they are next."""
         self._waiting.extendleft(reversed(list(indices)))
         self._cost += sum(self._costs[index] for index in indices)

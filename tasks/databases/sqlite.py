@@ -1,11 +1,12 @@
 """SQLite, read-only and hardened: one open instance of a database, one statement at a time.
 
 What holds here, in this process: the file is opened ``mode=ro&immutable=1`` (no lock, no journal, no write; a
-WAL beside it is not read). An authorizer lets through SELECT, reads of the schema's own tables and views and of
-the rows of JSON (json_each, json_tree), harmless functions and recursive CTEs, nothing else: no PRAGMA, ATTACH, transaction, temporary object,
-extension, nor a look at other statements. ``trusted_schema`` is off; lengths, depth and terms are limited;
-the virtual machine stops after ``limits.steps`` instructions or ``limits.seconds``. What one opcode does
-without end, what needs too much memory and what crashes is for the worker and its parent: see ``sandbox``.
+WAL beside it is not read). An authorizer lets through SELECT, reads of the schema's own tables and views and
+of JSON's rows (json_each, json_tree), harmless functions and recursive CTEs, nothing else: no PRAGMA, ATTACH,
+transaction, temporary object, extension, nor a look at other statements. ``trusted_schema`` is off; lengths,
+depth and terms are limited; the virtual machine stops after ``limits.steps`` instructions or
+``limits.seconds``. What one opcode does without end, what needs too much memory and what crashes is for the
+worker and its parent: see ``sandbox``.
 Functions of the clock and of chance (``date('now')``, ``random()``) are allowed: their results differ by run.
 
 Cells are plain as they come. Text that is not UTF-8 is decoded with ``surrogateescape``: lossless, and each
@@ -50,6 +51,8 @@ _OURS = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
+_READ, _FUNCTION, _OK = sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_OK
+_HARMLESS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
 _ACTIONS = {
     sqlite3.SQLITE_READ: "reading",
     sqlite3.SQLITE_FUNCTION: "function",
@@ -155,12 +158,10 @@ class Session:
 
     def _authorize(self, action: int, first: str | None, second: str | None, *_: object) -> int:
         """The allow-list. A refusal is remembered, since SQLite's message does not always say so."""
-        if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE):
-            return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_READ and (not second or (first or "").lower() in self._tables):
-            return sqlite3.SQLITE_OK  # a read of no column is ``count(*)``, of a table or a CTE
-        if action == sqlite3.SQLITE_FUNCTION and not DANGEROUS.fullmatch(second or ""):
-            return sqlite3.SQLITE_OK
+        if action == _READ and (not second or (first or "").lower() in self._tables):
+            return _OK  # a read of no column is ``count(*)``, of a table or a CTE
+        if action in _HARMLESS or (action == _FUNCTION and not DANGEROUS.fullmatch(second or "")):
+            return _OK
         self._denied = _describe(action, first, second)
         return sqlite3.SQLITE_DENY
 
