@@ -9,6 +9,7 @@ from math import isfinite
 from statistics import fmean, pstdev
 from typing import Any
 
+from runners.ahead import Ahead
 from runners.config import GrpoConfig
 from runners.training import Watch
 from runners.types import Request, Reward, Score
@@ -22,7 +23,8 @@ class Rewards:
     __name__ = "score"
 
     def __init__(self, prompts: Sequence[Request], score: Score, config: GrpoConfig, watch: Watch) -> None:
-        self.prompts, self.score, self.config, self.watch = prompts, score, config, watch
+        self.prompts, self.config, self.watch = prompts, config, watch
+        self.ahead = Ahead(score)
         self.unscored: list[bool] = []
         """For each completion of the last call: is its group left out of the loss?"""
         self.tried: list[tuple[int, float, int]] = []
@@ -32,12 +34,12 @@ class Rewards:
         began = time.perf_counter()
         samples = [self.prompts[index].sample for index in row]
         texts = [messages[-1]["content"] for messages in completions]
+        size = self.config.group_size
         rewards = [
             replace(reward, value=None if reward.value is None else reward.value - self._cost(messages))
-            for reward, messages in zip(self.score(samples, texts), completions, strict=True)
+            for reward, messages in zip(self.ahead.rewards(samples, texts, size), completions, strict=True)
         ]
         check_numbers(samples, rewards)
-        size = self.config.group_size
         groups = [rewards[i : i + size] for i in range(0, len(rewards), size)]
         whole = [all(reward.value is not None for reward in group) for group in groups]
         learnt = [good and self._teaches(group) for group, good in zip(groups, whole, strict=True)]

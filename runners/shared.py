@@ -41,8 +41,14 @@ class SharedPrefixTrainer(GroupTrainer):
         place += f" turn {self.turn}" if self.turn else ""
         seeds = [zlib.crc32(f"{place} {self.drawn + index}".encode()) for index in range(len(prompts))]
         model = self.accelerator.unwrap_model(self.model)
+        drawn = {}
         with self.accelerator.autocast():
-            drawn = dict(draw(model, prompts, seeds, group, how))
+            for index, answers in draw(model, prompts, seeds, group, how):
+                drawn[index] = answers
+                if config.max_turns == 1:
+                    tokens = [answer.tokens for answer in answers]
+                    texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
+                    self.rewards.ahead.submit(self.asked[index * group], texts)
         return [answer.tokens for index in range(len(prompts)) for answer in drawn[index]], None
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
