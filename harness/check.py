@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.instances import prepare
 from harness.progress import bar
 from rewards.grade import Grader
 from rewards.types import Answer, Attempt
@@ -109,6 +110,7 @@ def check_task(
     checks, clean = [], []
     with Grader(task.spec.scoring, workers) as grader:
         for split, samples in known.items():
+            prepare(task, samples)
             attempts = _judge_golds(task, grader, split, samples)
             seen = [] if split == trained else train
             checks.append(_check_split(task, split, samples, attempts, seen, count))

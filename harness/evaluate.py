@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import lineage
+from harness.instances import prepare
 from harness.progress import bar
 from harness.record import record_of
 from harness.spec import EvalSpec
@@ -97,6 +98,7 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
     run = _describe(evaluation)
     if not fresh and (finished := store.finished(run)):
         return finished
+    prepare(evaluation.task, samples)
     with store.open_run(run) as handle:
         asked = [s for s in samples if not _answered(handle, s, evaluation.spec.samples)]
         done = len(samples) - len(asked)

@@ -15,6 +15,7 @@ from typing import Any
 
 from harness import lineage, rows
 from harness.evaluate import evaluate_model, model_path
+from harness.instances import prepare
 from harness.lineage import Lineage
 from harness.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
@@ -46,6 +47,7 @@ def train_model(
     before = [_evaluate(spec.model, spec, overrides, workers)] if evaluated else []
     model = out / "model"
     if not (store.finished(run) and model.is_dir()):
+        prepare(task, samples)
         with store.open_run(run) as handle, Grader(watched(task.spec.scoring), workers) as grader:
             trained = _train(spec, task, shown, out, grader, handle)
             lineage.write(model, _lineage(spec, task, handle.run))
