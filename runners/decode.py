@@ -10,11 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runners.prefix import HIDDEN, Forest, Tokens, Tree, plant, prefill
+from runners.prefix import HIDDEN, Tokens, Tree, plant, prefill
 from runners.types import Finish
 
 BATCH_TOKENS = {"cpu": 100_000, "cuda": 400_000}
-"""Tokens of prompts and answers in one batch where the caller does not say, by device."""
+"""Tokens of prompts and answers at work together where the caller does not say, by device."""
+
+REFILL = {"cpu": 1.0, "cuda": 0.25}
+"""Share of that room which must be free before more rows join. A step on a GPU costs about the same for few
+rows as for many. On a CPU it does not, and joining, which copies the cache, does not pay: all must have ended."""
+
+NOBODY = (0, 0, HIDDEN, -1)
+"""Token, place, owner and branch where a row has no living branch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Drawing:
 class Drawn:
     """One answer: its tokens, with the end token where one was drawn.
 
-    ``seconds`` is its share of its batch's wall-clock time.
+    ``seconds`` is its share of the wall-clock time since the answers before it ended.
     """
 
     tokens: list[int]
@@ -44,62 +51,61 @@ class Drawn:
 def draw(
     model: Any, prompts: Sequence[Tokens], seeds: Sequence[int], n: int, how: Drawing, batch_tokens: int = 0
 ) -> Iterator[tuple[int, list[Drawn]]]:
-    """Yield ``(prompt's index, its n answers)`` as batches of at most ``batch_tokens`` tokens are done.
+    """Yield ``(prompt's index, its n answers)`` as they end, with at most ``batch_tokens`` tokens at work.
 
-    An answer depends on its prompt's seed and its number only, not on what is drawn beside it.
+    Rows whose answers have ended make room for the next ones (``REFILL``). An answer depends on its prompt's
+    seed and its number only, not on what is drawn beside it.
     """
     open_answers: dict[int, dict[int, Drawn]] = {}
     was_training = model.training
     model.eval()
     try:
-        for batch in _batches(
-            plant(prompts, n), how.max_new_tokens, batch_tokens or BATCH_TOKENS[model.device.type]
-        ):
-            began = time.perf_counter()
-            found = _draw_batch(model, batch, seeds, n, how)
-            seconds = (time.perf_counter() - began) / len(found)
-            for answer, drawn in found:
-                answers = open_answers.setdefault(answer // n, {})
-                answers[answer % n] = replace(drawn, seconds=seconds)
-                if len(answers) == n:
-                    yield answer // n, [answers[k] for k in range(n)]
+        for answer, drawn in _drawn(model, prompts, seeds, n, how, batch_tokens):
+            answers = open_answers.setdefault(answer // n, {})
+            answers[answer % n] = drawn
+            if len(answers) == n:
+                yield answer // n, [answers[k] for k in range(n)]
     finally:
         model.train(was_training)
 
 
-def _batches(trees: Sequence[Tree], new_tokens: int, batch_tokens: int) -> Iterator[list[Tree]]:
-    """Rows of like length together, longest first, so that memory runs out at once or not at all."""
-    batch: list[Tree] = []
-    used = 0
-    for tree in sorted(trees, key=lambda tree: (len(tree.trunk), tree.trunk), reverse=True):
-        size = len(tree.trunk) + sum(len(end) + new_tokens for _, end in tree.branches)
-        if batch and used + size > batch_tokens:
-            yield batch
-            batch, used = [], 0
-        batch.append(tree)
-        used += size
-    if batch:
-        yield batch
-
-
 @torch.inference_mode()
-def _draw_batch(
-    model: Any, trees: Sequence[Tree], seeds: Sequence[int], n: int, how: Drawing
-) -> list[tuple[int, Drawn]]:
-    """All answers of the rows of one batch."""
-    forest = prefill(model, trees)
-    work = _Work(trees, model.device)
-    chance = torch.stack([_chances(seeds[a // n], a % n, how.max_new_tokens) for a in work.answers])
-    chance = chance.to(model.device)
-    for step in range(how.max_new_tokens):
-        logits = forest.feed(work.token, work.place + step, work.owner, keep=work.token.shape[1])
-        living = work.branch >= 0
-        tokens, logprobs = pick(logits[living], chance[work.branch[living], step], how)
-        work.write(step, living, tokens, logprobs, how)
-        if not work.living.any():
-            break
-        work.shrink(forest)
-    return work.results()
+def _drawn(
+    model: Any, prompts: Sequence[Tokens], seeds: Sequence[int], n: int, how: Drawing, batch_tokens: int
+) -> Iterator[tuple[int, Drawn]]:
+    """Answers by number, as they end; longest rows first, so that memory runs out at once or not at all."""
+    room = batch_tokens or BATCH_TOKENS[model.device.type]
+    enough = REFILL[model.device.type] * room
+    trees = sorted(plant(prompts, n), key=lambda tree: (len(tree.trunk), tree.trunk))
+    work: _Work | None = None
+    began = time.perf_counter()
+    while trees or work:
+        free = room - sum(work.sizes) if work else room
+        if trees and (work is None or free >= max(enough, _size(trees[-1], how.max_new_tokens))):
+            more = _next(trees, free, how.max_new_tokens)
+            chance = [_chances(seeds[a // n], a % n, how.max_new_tokens) for t in more for a, _ in t.branches]
+            new = _Work(model, more, torch.stack(chance).to(model.device), how)
+            work = work.joined(new) if work else new
+        assert work is not None
+        if found := work.step():
+            now = time.perf_counter()
+            yield from ((a, replace(one, seconds=(now - began) / len(found))) for a, one in found)
+            began = now
+            work = work.shrunk()
+
+
+def _next(trees: list[Tree], room: int, new_tokens: int) -> list[Tree]:
+    """Take the last trees that fit into ``room`` tokens, one at least."""
+    taken = [trees.pop()]
+    used = _size(taken[0], new_tokens)
+    while trees and (used := used + _size(trees[-1], new_tokens)) <= room:
+        taken.append(trees.pop())
+    return taken
+
+
+def _size(tree: Tree, new_tokens: int) -> int:
+    """The most tokens that a row ever holds."""
+    return len(tree.trunk) + sum(len(end) + new_tokens for _, end in tree.branches)
 
 
 def _chances(seed: int, number: int, steps: int) -> Tensor:
@@ -134,9 +140,10 @@ def _nucleus(probs: Tensor, top_p: float) -> Tensor:
 
 
 class _Work:
-    """The newest token of every branch of a batch (rows, width), and what has been drawn so far."""
+    """Rows at work: the newest token of every branch (rows, width), and what has been drawn so far."""
 
-    def __init__(self, trees: Sequence[Tree], device: torch.device) -> None:
+    def __init__(self, model: Any, trees: Sequence[Tree], chance: Tensor, how: Drawing) -> None:
+        self.forest, self.chance, self.how = prefill(model, trees), chance, how
         self.answers = [answer for tree in trees for answer, _ in tree.branches]
         width = max(len(tree.branches) for tree in trees)
         number, rows = 0, []
@@ -145,52 +152,75 @@ class _Work:
             for answer, end in tree.branches:
                 row.append((end[-1], len(tree.trunk) + len(end) - 1, answer + 1, number))
                 number += 1
-            rows.append(row + [(0, 0, HIDDEN, -1)] * (width - len(row)))
-        self.token, self.place, self.owner, self.branch = torch.tensor(rows, device=device).unbind(-1)
-        self.living = torch.ones(number, dtype=torch.bool, device=device)
-        self.kept = number
+            rows.append(row + [NOBODY] * (width - len(row)))
+        self.grid = torch.tensor(rows, device=model.device)
+        """(rows, width, 4): token, place, owner and branch."""
+        self.sizes = [_size(tree, how.max_new_tokens) for tree in trees]
         self.drawn: list[list[int]] = [[] for _ in range(number)]
-        self.logprob = torch.zeros(number, device=device)
-        self.finish: list[Finish] = ["length"] * number
+        self.logprob = torch.zeros(number, device=model.device)
+        self.age = torch.zeros(number, dtype=torch.long, device=model.device)
+        self.kept = number
 
-    def write(self, step: int, fed: Tensor, tokens: Tensor, logprobs: Tensor, how: Drawing) -> None:
-        """Note the tokens drawn for the living branches, and which of them end there."""
-        branches = self.branch[fed]
+    def step(self) -> list[tuple[int, Drawn]]:
+        """Draw the next token of every living branch; the answers that ended with it."""
+        token, place, owner, branch = self.grid.unbind(-1)
+        logits = self.forest.feed(token, place, owner, keep=token.shape[1])
+        living = branch >= 0
+        branches = branch[living]
+        tokens, logprobs = pick(logits[living], self.chance[branches, self.age[branches]], self.how)
         self.logprob[branches] += logprobs
-        self.token[fed] = tokens
-        ends = torch.zeros_like(tokens, dtype=torch.bool)
-        for end in how.end_tokens:
-            ends |= tokens == end
-        for i, (branch, token) in enumerate(zip(branches.tolist(), tokens.tolist(), strict=True)):
-            self.drawn[branch].append(token)
-            if how.ended and how.ended(self.drawn[branch]):
-                ends[i] = True
-        for branch in branches[ends].tolist():
-            self.finish[branch] = "stop"
-        self.living[branches[ends]] = False
-        dead = fed.clone()
-        dead[fed] = ends
-        self.branch[dead], self.owner[dead] = -1, HIDDEN
+        self.age[branches] += 1
+        token[living], place[living] = tokens, place[living] + 1
+        stops = torch.zeros_like(tokens, dtype=torch.bool)
+        for end in self.how.end_tokens:
+            stops |= tokens == end
+        for i, (one, drawn) in enumerate(zip(branches.tolist(), tokens.tolist(), strict=True)):
+            self.drawn[one].append(drawn)
+            if self.how.ended and self.how.ended(self.drawn[one]):
+                stops[i] = True
+        over = stops | (self.age[branches] == self.how.max_new_tokens)
+        dead = living.clone()
+        dead[living] = over
+        self.grid[dead] = self.grid.new_tensor(NOBODY)
+        ended = branches[over]
+        rows = zip(ended.tolist(), self.logprob[ended].tolist(), stops[over].tolist(), strict=True)
+        return [
+            (self.answers[one], Drawn(self.drawn[one], logprob, "stop" if stop else "length"))
+            for one, logprob, stop in rows
+        ]
 
-    def shrink(self, forest: Forest) -> None:
-        """Forget the ended branches, once enough of them have ended to be worth the copy."""
-        living = int(self.living.sum())
-        if living > 0.75 * self.kept:
-            return
+    def shrunk(self) -> _Work | None:
+        """Forget the ended branches where that is worth the copy or keeps the room; None: all have ended."""
+        alive = self.grid[..., 3] >= 0
+        living = int(alive.sum())
+        if living == 0:
+            return None
+        if living > 0.75 * self.kept and self.forest.owner.shape[1] <= max(self.sizes):
+            return self
         self.kept = living
-        alive = self.branch >= 0
         rows = alive.any(1).nonzero()[:, 0]
         front = alive[rows].long().argsort(dim=1, descending=True, stable=True)[:, : int(alive.sum(1).max())]
-        self._select(lambda grid: grid[rows].gather(1, front))
-        forest.take(rows, self.owner)
+        self.grid = self.grid[rows[:, None], front]
+        self.sizes = [self.sizes[row] for row in rows.tolist()]
+        self.forest.take(rows, self.grid[..., 2])
+        return self
 
-    def _select(self, change: Callable[[Tensor], Tensor]) -> None:
-        self.token, self.place = change(self.token), change(self.place)
-        self.owner, self.branch = change(self.owner), change(self.branch)
+    def joined(self, other: _Work) -> _Work:
+        """These rows and those of another work."""
+        other.grid[..., 3][other.grid[..., 3] >= 0] += len(self.answers)
+        width = max(self.grid.shape[1], other.grid.shape[1])
+        self.grid = torch.cat([_widened(one.grid, width) for one in (self, other)])
+        self.forest.join(other.forest)
+        self.answers += other.answers
+        self.drawn += other.drawn
+        self.sizes += other.sizes
+        self.chance = torch.cat([self.chance, other.chance])
+        self.logprob = torch.cat([self.logprob, other.logprob])
+        self.age = torch.cat([self.age, other.age])
+        self.kept = int((self.grid[..., 3] >= 0).sum())
+        return self
 
-    def results(self) -> list[tuple[int, Drawn]]:
-        logprobs = self.logprob.tolist()
-        return [
-            (answer, Drawn(self.drawn[i], logprobs[i], self.finish[i]))
-            for i, answer in enumerate(self.answers)
-        ]
+
+def _widened(grid: Tensor, width: int) -> Tensor:
+    missing = grid.new_tensor(NOBODY).expand(grid.shape[0], width - grid.shape[1], 4)
+    return torch.cat([grid, missing], 1)

@@ -127,6 +127,22 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
         self.room = taken
         self.length = slots.shape[1]
 
+    def join(self, other: _Layer) -> None:
+        """Add another layer's rows."""
+        length = max(self.length, other.length)
+        pairs = zip(self.room, other.room, strict=True)
+        self.room = [
+            torch.cat([_padded(a, self.length, length), _padded(b, other.length, length)]) for a, b in pairs
+        ]
+        self.length = length
+
+
+def _padded(room: Tensor, used: int, length: int) -> Tensor:
+    """The used slots and zeros behind them: what is masked must still be a number."""
+    filled = room.new_zeros(*room.shape[:2], length, room.shape[3])
+    filled[:, :, :used] = room[:, :, :used]
+    return filled
+
 
 def _grown(old: Tensor, used: int, room: int) -> Tensor:
     new = old.new_empty(*old.shape[:2], room, old.shape[3])
@@ -171,6 +187,18 @@ class Forest:
         self.place = self.place[rows].gather(1, slots)
         for layer in self.layers:
             layer.take(rows, slots)
+
+    def join(self, other: Forest) -> None:
+        """Add another forest's rows, hidden slots behind the shorter ones."""
+        slots = max(self.owner.shape[1], other.owner.shape[1])
+        self.owner = torch.cat([_behind(one.owner, slots, HIDDEN) for one in (self, other)])
+        self.place = torch.cat([_behind(one.place, slots, 0) for one in (self, other)])
+        for mine, theirs in zip(self.layers, other.layers, strict=True):
+            mine.join(theirs)
+
+
+def _behind(grid: Tensor, slots: int, nothing: int) -> Tensor:
+    return torch.nn.functional.pad(grid, (0, slots - grid.shape[1]), value=nothing)
 
 
 def prefill(model: Any, trees: Sequence[Tree]) -> Forest:

@@ -1,13 +1,14 @@
 """Sharing a prompt's prefix changes the cost of an answer and nothing else."""
 
 import random
+from typing import Any
 
 import pytest
 import tiny_models
 import torch
 
-from runners.decode import Drawing, draw, pick
-from runners.prefix import Tree, common, kin, plant
+from runners.decode import REFILL, Drawing, draw, pick
+from runners.prefix import Forest, Tree, common, kin, plant
 
 GREEDY = Drawing(0.0, 1.0, 12, (1,))
 SAMPLED = Drawing(1.0, 1.0, 8, (1,))
@@ -74,6 +75,40 @@ def test_a_sampled_answer_depends_on_its_seed_and_number_not_on_its_company() ->
     }
     assert len({tuple(a.tokens) for a in together[3]}) == 4
     assert together[0] != together[len(prompts) - 1]  # the same prompt under another seed
+
+
+def test_rows_that_join_later_change_no_answer_and_room_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers end at many ages, so that rows of all ages stand together; the slots stay in their room."""
+    model = tiny_models.model(initializer_range=0.3)
+    prompts = ragged_prompts(60)
+    how = Drawing(1.0, 1.0, 24, tuple(range(1, 40)))
+    held: list[int] = []
+    feed = Forest.feed
+
+    def watched(self: Forest, *given: Any, **more: Any) -> Any:
+        logits = feed(self, *given, **more)
+        held.append(self.owner.numel())
+        return logits
+
+    monkeypatch.setattr(Forest, "feed", watched)
+    monkeypatch.setitem(REFILL, "cpu", 0.25)
+    seeds = range(len(prompts))
+    alone = {i: dict(draw(model, [prompt], [i], 3, how, 10**9))[0] for i, prompt in enumerate(prompts)}
+    assert len({len(answer.tokens) for found in alone.values() for answer in found}) > 8
+    held.clear()
+    room = 1500
+    order = []
+    for index, found in draw(model, prompts, seeds, 3, how, room):
+        order.append(index)
+        assert [a.tokens for a in found] == [a.tokens for a in alone[index]]
+        assert [a.finish for a in found] == [a.finish for a in alone[index]]
+        assert [a.logprob for a in found] == pytest.approx([a.logprob for a in alone[index]], abs=1e-3)
+    assert sorted(order) == list(seeds)
+    assert max(held) < 1.5 * room
+    steps = len(held)
+    held.clear()
+    list(draw(model, prompts, seeds, 3, how, 10**9))
+    assert len(held) < steps
 
 
 def test_prompts_without_anything_in_common() -> None:
