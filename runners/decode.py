@@ -18,7 +18,7 @@ BATCH_TOKENS = {"cpu": 100_000, "cuda": 400_000}
 
 REFILL = {"cpu": 1.0, "cuda": 0.25}
 """Share of that room which must be free before more rows join. A step on a GPU costs about the same for few
-rows as for many. On a CPU it does not, and joining, which copies the cache, does not pay: all must have ended."""
+rows as for many. On a CPU it does not, and joining copies the cache: all must have ended."""
 
 NOBODY = (0, 0, HIDDEN, -1)
 """Token, place, owner and branch where a row has no living branch."""
