@@ -120,11 +120,18 @@ def sample(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """``harness train``: one stage or two, evaluated before and after each unless told not to."""
-    from harness import screens
+    from harness import plan, screens
     from harness.stages import stages, train_stages
     from leaderboards import board
 
-    runs = train_stages(stages(options), options.workers, evaluated=not options.no_eval)
+    asked = stages(options)
+    if options.plan:
+        on = plan.machine(plan.recipe(options.recipe)["machine"] if options.recipe else None)
+        planned = plan.plans(options.model, [one.spec for one in asked], asked[0].overrides, on)
+        screens.emit(planned, options.json)
+        planned.refuse()
+        return 0
+    runs = train_stages(asked, options.workers, evaluated=not options.no_eval)
     if runs:
         screens.emit(board.board([run.id for run in runs]), options.json)
     return 0

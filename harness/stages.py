@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.plan import recipe
 from harness.spec import TrainSpec
 from harness.train import train_model
 from leaderboards.types import Run
@@ -33,17 +34,18 @@ def stages(options: argparse.Namespace) -> list[Stage]:
     """
     methods = options.method.split("+")
     out = Path(options.out)
+    given = recipe(options.recipe) if options.recipe else {}
     model, found = options.model, []
     for method in methods:
         settings = _settings(options.overrides, method, methods)
         where = out / method if len(methods) > 1 else out
-        spec = parse(TrainSpec, _chosen(options, method, model), settings, where=f"--set {method}")
+        spec = parse(TrainSpec, _chosen(options, method, model, given), settings, where=f"--set {method}")
         found.append(Stage(spec, _of_task(options.overrides), where))
         model = str(where / "model")
     return found
 
 
-def _chosen(options: argparse.Namespace, method: str, model: str) -> dict[str, Any]:
+def _chosen(options: argparse.Namespace, method: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "method": method,
         "model": model,
@@ -53,7 +55,7 @@ def _chosen(options: argparse.Namespace, method: str, model: str) -> dict[str, A
         "sample_seed": options.sample_seed,
         "only": dict(options.only),
         "data": options.data or ["gold"],
-        method: {"seed": options.seed},
+        method: {**given.get("train", {}), **given.get(method, {}), "seed": options.seed},
     }
 
 

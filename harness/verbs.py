@@ -84,6 +84,12 @@ def _train(verbs: Verbs) -> None:
         metavar="FILE",
         help="SFT's rows: a file of harness sample, or gold, the task's own (default); may be repeated",
     )
+    verb.add_argument(
+        "--recipe", default="", metavar="R", help="settings to begin with: 24gb, 48gb, 80gb, 8x80gb or a file"
+    )
+    verb.add_argument(
+        "--plan", action="store_true", help="only predict memory and time; refuse what does not fit"
+    )
     verb.add_argument("--sft-limit", type=_positive, default=0, metavar="N", help="as --limit, for SFT alone")
     verb.add_argument("--no-eval", action="store_true", help="do not evaluate the model before and after")
     verb.add_argument("--seed", type=int, default=0)

@@ -8,6 +8,7 @@ from a model is run.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from dataclasses import dataclass, replace
@@ -101,15 +102,28 @@ def load_tokenizer(source: Source) -> Any:
     return tokenizer
 
 
-def context(source: Source) -> int:
-    """The most tokens that a model takes, by its configuration. Raises ModelError."""
+def memory() -> int:
+    """Bytes of the GPU's memory, or of the machine's where there is none."""
+    import torch
+
+    if device() == "cuda":
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def config_of(source: Source) -> Any:
+    """A model's configuration. Raises ModelError."""
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(source.path, revision=source.revision, trust_remote_code=False)
+        return AutoConfig.from_pretrained(source.path, revision=source.revision, trust_remote_code=False)
     except Exception as error:  # as in load_model
         raise ModelError(f"{source.path}: no configuration: {_first_line(error)}") from error
-    return int(config.get_text_config().max_position_embeddings)
+
+
+def context(source: Source) -> int:
+    """The most tokens that a model takes, by its configuration. Raises ModelError."""
+    return int(config_of(source).get_text_config().max_position_embeddings)
 
 
 def load_model(source: Source, dtype: str = "auto", four_bit: bool = False) -> Any:

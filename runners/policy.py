@@ -7,9 +7,11 @@ from typing import Any
 from transformers import set_seed
 
 from runners import models
-from runners.config import LoraSpec, TrainingConfig
+from runners.config import GrpoConfig, LoraSpec, SftConfig
 from runners.folder import RunFolder
 from runners.models import Source
+from runners.plan import Load, plan, shape
+from tasks.errors import ModelError
 
 
 def adapters(lora: LoraSpec | None) -> Any:
@@ -27,7 +29,7 @@ def adapters(lora: LoraSpec | None) -> Any:
     )
 
 
-def base(name: str, config: TrainingConfig, folder: RunFolder) -> tuple[Source, Any]:
+def base(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[Source, Any]:
     """The source and the loaded weights of the model to train; an adapter in its name is merged first.
 
     Full training holds float32 weights (autocast to bfloat16 on a GPU); LoRA's frozen base is bfloat16 there,
@@ -39,8 +41,20 @@ def base(name: str, config: TrainingConfig, folder: RunFolder) -> tuple[Source, 
         if not merged.is_dir():
             models.merge_and_save(source, merged)
         source = Source(str(merged))
+    _refuse_too_large(source, config)
     policy = models.load_model(
         source, "auto" if config.lora else "float32", bool(config.lora and config.lora.four_bit)
     )
     set_seed(config.seed)
     return source, policy
+
+
+def _refuse_too_large(source: Source, config: SftConfig | GrpoConfig) -> None:
+    """Raise ModelError where weights and optimizer alone are more than the memory there is."""
+    needed = plan(shape(models.config_of(source)), config, Load(0, 0, models.device() == "cuda")).static
+    if needed > models.memory():
+        raise ModelError(
+            f"{source.path}: weights and optimizer need {needed / 1e9:.1f} GB and there are"
+            f" {models.memory() / 1e9:.1f}: set train.lora.r, or train.lora.four_bit=true,"
+            " or take a smaller model"
+        )
