@@ -38,12 +38,14 @@ class TrainingWatch:
         """Answers that were paid in the running step."""
         self._trend.add(
             Paid(
-                sample.id,
-                text,
-                grade.attempt.verdicts.get(self._metric),
-                *(grade.attempt.verdicts.get(mode) for mode in MODES),
-                grade.attempt.gold_rows,
-                grade.attempt.gold_columns,
+                sample_id=sample.id,
+                completion=text,
+                metric=grade.attempt.verdicts.get(self._metric),
+                strict=grade.attempt.verdicts.get(Mode.STRICT),
+                spider=grade.attempt.verdicts.get(Mode.SPIDER),
+                bird=grade.attempt.verdicts.get(Mode.BIRD),
+                gold_rows=grade.attempt.gold_rows,
+                gold_columns=grade.attempt.gold_columns,
             )
             for sample, text, grade in zip(samples, texts, grades, strict=True)
         )

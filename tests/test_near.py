@@ -62,12 +62,12 @@ def nudged(cell: Cell, dice: random.Random) -> Cell:
     )
 
 
-def table() -> list[Row]:
+def table() -> list[tuple[float, ...]]:
     dice = random.Random(1)
     return [tuple(dice.random() * 1000 for _ in range(WIDTH)) for _ in range(ROWS)]
 
 
-def disturbed(rows: list[Row]) -> list[Row]:
+def disturbed(rows: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
     dice = random.Random(2)
     order = dice.sample(range(WIDTH), WIDTH)
     return [
@@ -81,12 +81,12 @@ def test_a_large_table_of_different_floats_takes_well_under_a_second(wrong: bool
     gold = table()
     other = disturbed(gold)
     if wrong:
-        other[5] = tuple(cell + 1 for cell in other[5] if isinstance(cell, float))
+        other[5] = tuple(cell + 1 for cell in other[5])
     names = tuple(map(str, range(WIDTH)))
-    outcomes = [Outcome(Status.OK, names, tuple(rows)) for rows in (gold, other)]
+    expected, found = (Outcome(Status.OK, names, tuple(rows)) for rows in (gold, other))
     times = []
     for _ in range(2):
         began = time.process_time()
-        assert strict(*outcomes, lambda: None) is (Reason.WRONG_ROWS if wrong else Reason.CORRECT)
+        assert strict(expected, found, lambda: None) is (Reason.WRONG_ROWS if wrong else Reason.CORRECT)
         times.append(time.process_time() - began)
     assert min(times) < 1

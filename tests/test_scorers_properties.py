@@ -71,7 +71,7 @@ def rewritten(columns: Sequence[str], where: str, ordered: str, dice: random.Ran
         text = text.replace("sale.", "v.").replace("shop.", "w.")
     quoted = text.split("'")
     for place in range(0, len(quoted), 2):
-        words = [dice.choice([str.lower, str.upper, str])(word) for word in quoted[place].split(" ")]
+        words = [dice.choice([word.lower(), word.upper(), word]) for word in quoted[place].split(" ")]
         quoted[place] = "".join(word + dice.choice([" ", "\n", "\t ", " /* a ' */ "]) for word in words)[:-1]
     return "'".join(part if place % 2 else part + " " for place, part in enumerate(quoted))
 
