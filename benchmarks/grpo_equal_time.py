@@ -30,7 +30,7 @@ from leaderboards import store
 from leaderboards.compare import compare
 
 WAYS = {"stock": False, "ours": True}
-TRIAL = 3
+TRIAL = 2
 """Steps of the first run; its first one also warms up and does not count."""
 
 
@@ -51,10 +51,11 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", required=True, help="SFT model folders, one a seed")
     parser.add_argument("--seconds", type=float, default=240)
     parser.add_argument("--run", nargs=4, metavar=("WAY", "MODEL", "SEED", "STEPS"), help=argparse.SUPPRESS)
+    parser.add_argument("--trial", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
         way, model, seed, steps = options.run
-        print(json.dumps(asdict(_run(way, model, int(seed), int(steps)))))
+        print(json.dumps(asdict(_run(way, model, int(seed), int(steps), options.trial))))
         return 0
     print("| seed | SFT | stock TRL | ours | steps | seconds | ours against stock: won, lost, p |")
     print("|---|---|---|---|---|---|---|")
@@ -63,7 +64,7 @@ def main() -> int:
 
 
 def _seed(seed: int, model: str, seconds: float) -> bool:
-    trials = _both(model, seed, dict.fromkeys(WAYS, TRIAL))
+    trials = _both(model, seed, dict.fromkeys(WAYS, TRIAL), trial=True)
     steps = {way: max(1, round(seconds / trial.step)) for way, trial in trials.items()}
     runs = _both(model, seed, steps)
     start = evaluate_model(EvalSpec(model=model, task=TASK), (), 0).id
@@ -78,13 +79,15 @@ def _seed(seed: int, model: str, seconds: float) -> bool:
     return bool(ours > stock)
 
 
-def _both(model: str, seed: int, steps: dict[str, int]) -> dict[str, Ran]:
+def _both(model: str, seed: int, steps: dict[str, int], trial: bool = False) -> dict[str, Ran]:
     """Both ways at the same time, each in a process of its own."""
 
     def apart(way: str) -> Ran:
         case = [way, model, str(seed), str(steps[way])]
         done = subprocess.run(
-            [sys.executable, __file__, "--models", model, "--run", *case], capture_output=True, text=True
+            [sys.executable, __file__, "--models", model, *["--trial"] * trial, "--run", *case],
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             raise SystemExit(done.stderr)
@@ -94,7 +97,7 @@ def _both(model: str, seed: int, steps: dict[str, int]) -> dict[str, Ran]:
         return dict(zip(WAYS, pool.map(apart, WAYS), strict=True))
 
 
-def _run(way: str, model: str, seed: int, steps: int) -> Ran:
+def _run(way: str, model: str, seed: int, steps: int, trial: bool) -> Ran:
     """Train, and evaluate unless it is the trial."""
     settings = {"seed": seed, "max_steps": steps, "eval_every": steps, "save_every": steps}
     spec = TrainSpec(
@@ -107,7 +110,7 @@ def _run(way: str, model: str, seed: int, steps: int) -> Ran:
     )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / way
-        runs = train_model(spec, (), out, 1, evaluated=steps != TRIAL)
+        runs = train_model(spec, (), out, 1, evaluated=not trial)
         seconds = [json.loads(row)["seconds"] for row in (out / "curve.jsonl").read_text().splitlines()]
     return Ran(sum(seconds), fmean(seconds[1:] or seconds), runs[-1].id if runs else "")
 
