@@ -25,7 +25,7 @@ class Order:
     keyed: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def order_of(sql: str, dialect: str) -> Order | None:
     """The order that the outermost query asks for; None where it asks for none."""
     tree = parse(sql, dialect)

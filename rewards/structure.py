@@ -14,6 +14,9 @@ from functools import lru_cache
 from rewards.clauses import CLAUSES, Bag, Features, read
 from rewards.tree import parse
 
+GOLDS = 16_384
+"""Golds of which a worker remembers what their clauses hold."""
+
 
 def likeness(gold: str, prediction: str, dialect: str) -> Mapping[str, float]:
     """F1 in [0, 1] of each clause, and ``overall``, the F1 over all clauses' contents together.
@@ -21,10 +24,10 @@ def likeness(gold: str, prediction: str, dialect: str) -> Mapping[str, float]:
     A clause that neither query has is 1. All are 0 where the prediction cannot be read. Empty where the gold
     cannot.
     """
-    expected = features(gold, dialect)
+    expected = _expected(gold, dialect)
     if expected is None:
         return {}
-    found = features(prediction, dialect)
+    found = expected if prediction == gold else features(prediction, dialect)
     if found is None:
         return dict.fromkeys((*CLAUSES, "overall"), 0.0)
     scores = dict.fromkeys((*CLAUSES, "overall"), 1.0)
@@ -40,7 +43,12 @@ def likeness(gold: str, prediction: str, dialect: str) -> Mapping[str, float]:
     return scores
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=GOLDS)
+def _expected(gold: str, dialect: str) -> Features | None:
+    """The gold's features, in a cache that no prediction can flush."""
+    return features(gold, dialect)
+
+
 def features(sql: str, dialect: str) -> Features | None:
     """What each clause of a query holds; None where the query cannot be read within bounds."""
     tree = parse(sql, dialect)
