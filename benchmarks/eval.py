@@ -53,18 +53,16 @@ class Rate:
 def main() -> None:
     """Measure, print a table (or JSON)."""
     options = _options()
-    rates = list(_rates(options))
-    starts = {} if options.no_start else _starts(options)
     if options.json:
-        rows = [asdict(one) | {"ratio": one.ratio} for one in rates]
-        print(json.dumps({"rates": rows, "start": starts}, indent=2))
+        rows = [asdict(one) | {"ratio": one.ratio} for one in _rates(options)]
+        print(json.dumps({"rates": rows, "start": _starts(options)}, indent=2))
         return
     print("schema   prompt   harness   lm_eval   ratio   identical answers")
-    for one in rates:
+    for one in _rates(options):
         lengths = f"{one.schema_tokens or 'own':>6}   {one.prompt_tokens:6.0f}"
         speeds = f"{one.ours:5.1f}/s   {one.theirs:5.1f}/s   {one.ratio:4.1f}x"
-        print(f"{lengths}   {speeds}   {one.identical:.1%}")
-    for name, seconds in starts.items():
+        print(f"{lengths}   {speeds}   {one.identical:.1%}", flush=True)
+    for name, seconds in _starts(options).items():
         print(f"first result, {name}: {seconds:.1f} s")
 
 
@@ -157,6 +155,8 @@ def _padded(name: str, schemas: dict[str, Schema], tokens: int, tokenizer: Any, 
 
 def _starts(options: argparse.Namespace) -> dict[str, float]:
     """Seconds from the command to its first result, of each program."""
+    if options.no_start:
+        return {}
     with tempfile.TemporaryDirectory() as folder:
         harness = str(Path(sys.executable).with_name("harness"))
         theirs = str(Path(sys.executable).with_name("lm_eval"))
@@ -172,7 +172,10 @@ def _starts(options: argparse.Namespace) -> dict[str, float]:
 
 def _run(command: Sequence[str], cpu: bool = False) -> float:
     began = _children() if cpu else time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
     return (_children() if cpu else time.perf_counter()) - began
 
 
