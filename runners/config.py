@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from runners.processes import share
 from tasks.spec import Spec
 
 
@@ -83,6 +84,10 @@ class SftConfig(TrainingConfig):
     shared_prefix: bool = True
     """Compute what the texts of a batch share once; false: TRL's own loss."""
 
+    def rows_at_once(self, processes: int) -> int:
+        """Rows in one forward and backward of each process. Raises ModelError."""
+        return share(self.batch_size, self.micro_batch, processes, ("batch_size", "micro_batch"))
+
 
 class GrpoConfig(TrainingConfig):
     """Group-relative policy optimisation (Shao et al. 2024, arXiv:2402.03300); losses by TRL's names."""
@@ -124,3 +129,8 @@ class GrpoConfig(TrainingConfig):
     def passes(self) -> int:
         """Forwards and backwards in a step."""
         return self.prompts_per_step // self.micro_groups
+
+    def groups_at_once(self, processes: int) -> int:
+        """Groups in one forward and backward of each process. Raises ModelError."""
+        names = ("prompts_per_step", "micro_groups")
+        return share(self.prompts_per_step, self.micro_groups, processes, names)

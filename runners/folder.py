@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runners import processes
 from tasks.errors import ModelError
 
 Row = dict[str, float]
@@ -51,6 +52,8 @@ class RunFolder:
         out.mkdir(parents=True, exist_ok=True)
         marker = out / "settings.json"
         wanted = json.loads(json.dumps(settings))
+        if not processes.main():
+            return
         if marker.is_file():
             _refuse_others(out, json.loads(marker.read_text()), wanted)
         else:
@@ -67,7 +70,7 @@ class RunFolder:
         for folder in self.checkpoints.glob("checkpoint-*"):
             if (folder / "complete").is_file():
                 whole.append(folder)
-            else:
+            elif processes.main():
                 shutil.rmtree(folder)
         return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 

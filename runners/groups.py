@@ -14,6 +14,7 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import identity
 
+from runners import processes
 from runners.curriculum import Chooser
 from runners.payment import Rewards
 from runners.refill import idle, replaced
@@ -26,7 +27,10 @@ logging.getLogger(GRPOTrainer.__module__).addFilter(
 
 
 class GroupTrainer(GRPOTrainer):
-    """The data loader only counts passes: what a step asks is chosen when its answers are drawn."""
+    """The data loader only counts passes: what a step asks is chosen when its answers are drawn.
+
+    Every process chooses all prompts of a step and asks its part of them, so a group stays in one process.
+    """
 
     args: GRPOConfig
     model: Any
@@ -39,7 +43,7 @@ class GroupTrainer(GRPOTrainer):
 
         self.rewards, self.chooser = rewards, chooser
         self.drawn = 0
-        """Groups drawn so far in this step."""
+        """Groups drawn so far in this step, before those that this process draws next."""
         self.turn = 0
         """Of the conversations whose next answers are drawn."""
         self.asked: list[Sample] = []
@@ -55,7 +59,7 @@ class GroupTrainer(GRPOTrainer):
 
     def get_train_dataloader(self) -> Any:
         """One empty item for each forward and backward of the whole run."""
-        passes = self.args.max_steps * self.args.gradient_accumulation_steps
+        passes = self.args.max_steps * self.args.gradient_accumulation_steps * processes.world()
         return self.accelerator.prepare(DataLoader(TensorDataset(torch.arange(passes)), collate_fn=identity))
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
@@ -64,30 +68,38 @@ class GroupTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         config, watch = self.rewards.config, self.rewards.watch
         step = self.state.global_step // self.num_iterations
-        self.drawn = 0
         asked = self.chooser.choose(step)
         expected = fmean(self.chooser.chance(index) for index in asked)
-        output = self._answered(asked)
-        while free := min(
-            int(idle(output, config.group_size).sum()), config.refill + config.prompts_per_step - self.drawn
-        ):
+        output = self._answered(asked, 0)
+        while free := self._free(output, config.refill + config.prompts_per_step - len(asked)):
             more = self.chooser.further(step, free, set(asked))
+            more = more[: len(more) // processes.world() * processes.world()]
             if not more:
                 break
+            output = replaced(output, self._answered(more, len(asked)), config.group_size)
             asked += more
-            output = replaced(output, self._answered(more), config.group_size)
         if config.refill or config.curriculum:
-            left = float(idle(output, config.group_size).float().mean())
+            left = fmean(processes.gathered(idle(output, config.group_size).float().tolist()))
             watch.row |= {"expected": expected, "asked": len(asked), "idle": left}
         taught = output["completion_mask"] * output.get("tool_mask", 1)
         output["num_items_in_batch"] = self.accelerator.gather(taught.sum()).sum()
         return output
 
-    def _answered(self, chosen: list[int]) -> Any:
-        """TRL's batch of answers to these prompts; unscored groups are masked out of the loss."""
+    def _free(self, output: Any, budget: int) -> int:
+        """How many further prompts to ask: as many in each process as have idle groups in the idlest."""
+        most = max(processes.gathered([int(idle(output, self.rewards.config.group_size).sum())]))
+        return min(most, budget // processes.world()) * processes.world()
+
+    def _answered(self, chosen: list[int], before: int) -> Any:
+        """TRL's batch of answers to this process's part of the prompts, ``before`` having been drawn.
+
+        Unscored groups are masked out of the loss.
+        """
+        own = len(chosen) // processes.world()
+        self.drawn = before + processes.rank() * own
         rows = [
             {"row": index, "prompt": list(self.rewards.prompts[index].messages)}
-            for index in chosen
+            for index in chosen[processes.rank() * own :][:own]
             for _ in range(self.rewards.config.group_size)
         ]
         self.asked = [self.rewards.prompts[row["row"]].sample for row in rows]
@@ -97,7 +109,6 @@ class GroupTrainer(GRPOTrainer):
                 output["completion_mask"][i] = 0
         for one in self.rewards.tried:
             self.chooser.learn(*one)
-        self.drawn += len(chosen)
         return output
 
     def _generate(self, prompts: list[Any]) -> Any:
@@ -130,7 +141,8 @@ class GroupTrainer(GRPOTrainer):
             self._draw_again,
         ).go_on(talks)
         self.state.num_input_tokens_seen += sum(len(talk.tokens) for talk in talks) - first
-        self.rewards.watch.row["turns"] = fmean((len(talk.messages) + 1) / 2 for talk in talks)
+        lengths = processes.gathered([(len(talk.messages) + 1) / 2 for talk in talks])
+        self.rewards.watch.row["turns"] = fmean(lengths)
         own, said = [talk.own for talk in talks], [talk.messages for talk in talks]
         return prompt_ids, [talk.tokens for talk in talks], own, said, *rest
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runners import models, training
+from runners import models, processes, training
 from runners import policy as policies
 from runners.config import GrpoConfig
 from runners.curriculum import Chooser
@@ -39,6 +39,7 @@ def train_grpo(
     check(config, len(prompts))
     if config.max_turns > 1 and not (hooks and hooks.feedback):
         raise ModelError("max_turns is over 1 and nothing was given that says what is wrong with an answer")
+    processes.join()
     settings = {"method": "grpo", "model": model, "rows": rows_digest(prompts), "config": config.model_dump()}
     folder = RunFolder(out, settings)
     if result := folder.done():
@@ -60,10 +61,7 @@ def check(config: GrpoConfig, prompts: int) -> None:
     """Raise ModelError where the sizes of a run do not fit each other."""
     if prompts < config.prompts_per_step:
         raise ModelError(f"{prompts} prompts are too few for prompts_per_step {config.prompts_per_step}")
-    if config.prompts_per_step % config.micro_groups:
-        raise ModelError(
-            f"prompts_per_step {config.prompts_per_step} is no multiple of micro_groups {config.micro_groups}"
-        )
+    config.groups_at_once(processes.world())
     if config.save_every % config.num_iterations:
         raise ModelError(
             f"save_every {config.save_every} is no multiple of num_iterations {config.num_iterations}"
@@ -107,10 +105,11 @@ def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) ->
 
     config = rewards.config
     steps = config.max_steps or max(1, round(config.epochs * len(rewards.prompts) / config.prompts_per_step))
+    micro = config.groups_at_once(processes.world())
     arguments = GRPOConfig(
         **training.arguments(rewards.watch.folder, config, steps),
-        per_device_train_batch_size=config.micro_groups * config.group_size,
-        gradient_accumulation_steps=config.passes,
+        per_device_train_batch_size=micro * config.group_size,
+        gradient_accumulation_steps=config.prompts_per_step // (micro * processes.world()),
         num_generations=config.group_size,
         max_completion_length=config.max_new_tokens,
         temperature=config.temperature,

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from runners import processes
 from runners.curriculum import Chooser
 from runners.folder import RunFolder, write_json
 
@@ -22,4 +23,6 @@ class Keeper(TrainerCallback):
             chooser.restore(json.loads((checkpoint / FILE).read_text()))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if not processes.main():
+            return
         write_json(self.folder.checkpoints / f"checkpoint-{state.global_step}" / FILE, self.chooser.state())

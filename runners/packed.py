@@ -121,8 +121,9 @@ def share_prefixes(model: Any, temperature: float, figures: Sequence[str]) -> No
         if not fused_lm_head:
             return original(*args, **kwargs)
         ids, mask, labels = (kwargs[name] for name in ("input_ids", "attention_mask", "labels"))
-        found = [_zero(self).expand(ids.numel()) for _ in figures]
-        for row in pack(ids, mask, labels):
+        rows = pack(ids, mask, labels)
+        found = [_zero(self, traced=not rows).expand(ids.numel()) for _ in figures]
+        for row in rows:
             hidden = self.base_model(use_cache=False, **row.inputs(self.dtype, ids.device)).last_hidden_state
             predicted = _predicted(self, hidden[0], row, temperature, figures)
             number, place = torch.tensor(row.labelled, device=ids.device).unbind(-1)
@@ -149,8 +150,10 @@ def _predicted(
     return [named[name] for name in figures]
 
 
-def _zero(model: Any) -> Tensor:
-    """A zero to which a loss can be traced back, so that a pass without labels has a backward."""
-    trainable = (parameter for parameter in model.parameters() if parameter.requires_grad)
-    zero: Tensor = 0.0 * next(trainable, next(model.parameters())).sum()
+def _zero(model: Any, traced: bool) -> Tensor:
+    """A zero; ``traced`` from every trained weight, for a pass without labels to have a backward."""
+    zero: Tensor = next(model.parameters()).new_zeros(())
+    for parameter in model.parameters() if traced else ():
+        if parameter.requires_grad:
+            zero = zero + 0.0 * parameter.flatten()[:1].sum()
     return zero

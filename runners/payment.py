@@ -9,6 +9,7 @@ from math import isfinite
 from statistics import fmean, pstdev
 from typing import Any
 
+from runners import processes
 from runners.ahead import Ahead
 from runners.config import GrpoConfig
 from runners.training import Watch
@@ -44,8 +45,9 @@ class Rewards:
         whole = [all(reward.value is not None for reward in group) for group in groups]
         learnt = [good and self._teaches(group) for group, good in zip(groups, whole, strict=True)]
         self.unscored = [not good for good in learnt for _ in range(size)]
-        self.tried = [_tried(row[i * size], group) for i, group in enumerate(groups)]
-        figures = _figures(rewards, [group for group, good in zip(groups, whole, strict=True) if good])
+        self.tried = processes.gathered([_tried(row[i * size], group) for i, group in enumerate(groups)])
+        scored = processes.gathered([group for group, good in zip(groups, whole, strict=True) if good])
+        figures = _figures(processes.gathered(rewards), scored)
         self.watch.row = figures | self.watch.row  # of what a step asked first: a refill chooses by reward
         self.watch.spend("scoring", time.perf_counter() - began)
         return [None if left else reward.value for reward, left in zip(rewards, self.unscored, strict=True)]

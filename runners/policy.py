@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import set_seed
 
-from runners import models
+from runners import models, processes
 from runners.config import GrpoConfig, LoraSpec, SftConfig
 from runners.folder import RunFolder
 from runners.models import Source
@@ -38,8 +38,9 @@ def base(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[
     source = models.resolve(name)
     if source.adapter:
         merged = folder.out / "base"
-        if not merged.is_dir():
+        if processes.main() and not merged.is_dir():
             models.merge_and_save(source, merged)
+        processes.join()
         source = Source(str(merged))
     _refuse_too_large(source, config)
     policy = models.load_model(

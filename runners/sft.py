@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runners import models, training
+from runners import models, processes, training
 from runners import policy as policies
 from runners.config import SftConfig
 from runners.folder import RunFolder, Trained, rows_digest
@@ -30,8 +30,8 @@ def train_sft(
     """
     if not lessons:
         raise ModelError("there is nothing to train on: no rows")
-    if config.batch_size % config.micro_batch:
-        raise ModelError(f"batch_size {config.batch_size} is no multiple of micro_batch {config.micro_batch}")
+    config.rows_at_once(processes.world())
+    processes.join()
     settings = {"method": "sft", "model": model, "rows": rows_digest(lessons), "config": config.model_dump()}
     folder = RunFolder(out, settings)
     if result := folder.done():
@@ -69,11 +69,12 @@ def _trainer(
 
     disable_progress_bars()
     steps = config.max_steps or max(1, round(config.epochs * len(lessons) / config.batch_size))
+    micro = config.rows_at_once(processes.world())
     context = policy.config.max_position_embeddings
     arguments = SFTConfig(
         **training.arguments(watch.folder, config, steps),
-        per_device_train_batch_size=config.micro_batch,
-        gradient_accumulation_steps=config.batch_size // config.micro_batch,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=config.batch_size // (micro * processes.world()),
         max_length=config.max_length or context,
         packing=config.packing,
         completion_only_loss=True,

@@ -37,7 +37,7 @@ class SharedPrefixTrainer(GroupTrainer):
         config = self.rewards.config
         prompts = [tuple(ids) for ids in prompt_ids[::group]]
         how = Drawing(config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids))
-        place = f"{self.args.seed} {self.state.global_step} {self.accelerator.process_index}"
+        place = f"{self.args.seed} {self.state.global_step} 0"
         place += f" turn {self.turn}" if self.turn else ""
         seeds = [zlib.crc32(f"{place} {self.drawn + index}".encode()) for index in range(len(prompts))]
         model = self.accelerator.unwrap_model(self.model)
@@ -60,7 +60,7 @@ class SharedPrefixTrainer(GroupTrainer):
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """TRL's, but whole groups go to the passes, those on one schema together."""
-        passes = self.rewards.config.passes
+        passes = self.args.gradient_accumulation_steps
         if self._step % (passes * self.num_iterations) == 0 or self._buffered_inputs is None:
             batch = self._generate_and_score_completions(generation_batch)
             order = by_prompt(batch, self.rewards.config.group_size)

@@ -19,7 +19,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hu
 
 from transformers import PrinterCallback, TrainerCallback
 
-from runners import models
+from runners import models, processes
 from runners.config import GrpoConfig, TrainingConfig
 from runners.folder import Row, RunFolder, Trained, write_json
 from runners.guard import Guard, disk, stopped
@@ -82,7 +82,7 @@ class Watch(TrainerCallback):
         """
         self.rows = rows = self.folder.curve()
         self._tokens_before = rows[-1]["tokens"] - state.num_input_tokens_seen if rows else 0.0
-        if not rows and isinstance(self.config, GrpoConfig) and self.hooks.evaluate:
+        if not rows and isinstance(self.config, GrpoConfig) and self.hooks.evaluate and processes.main():
             self._evaluate(kwargs["model"], 0)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -93,8 +93,9 @@ class Watch(TrainerCallback):
         booked = sum(value for key, value in self.row.items() if key.endswith("_seconds"))
         self.row |= {"step": state.global_step, "seconds": seconds, "learning_seconds": seconds - booked}
         due = state.global_step % self.config.eval_every == 0 or state.global_step >= state.max_steps
-        if due and self.hooks.evaluate:
+        if due and self.hooks.evaluate and processes.main():
             self.row["dev"] = self._evaluate(kwargs["model"], state.global_step)
+        self.interrupted = any(processes.gathered([self.interrupted]))
         if self.interrupted:
             control.should_save = control.should_training_stop = True
 
@@ -112,7 +113,7 @@ class Watch(TrainerCallback):
         return value
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if "loss" not in logs:  # the summary at the end
+        if "loss" not in logs or not processes.main():  # the summary at the end
             return
         self.row |= {ours: logs[theirs] for theirs, ours in NAMES.items() if logs.get(theirs) is not None}
         self._tokens = logs.get("num_tokens", self._tokens)  # absent where answers are used again
@@ -129,7 +130,9 @@ class Watch(TrainerCallback):
             raise stopped(self.folder, complaint, self.rows)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        (self.folder.checkpoints / f"checkpoint-{state.global_step}" / "complete").touch()
+        processes.join()
+        if processes.main():
+            (self.folder.checkpoints / f"checkpoint-{state.global_step}" / "complete").touch()
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
@@ -172,6 +175,7 @@ def arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str
         "logging_nan_inf_filter": False,
         "save_steps": config.save_every,
         "save_total_limit": 2,
+        "ddp_find_unused_parameters": False,
         "report_to": ["wandb"] if config.wandb else [],
         "disable_tqdm": True,
     }
@@ -183,18 +187,24 @@ def run(trainer: Any, source: Source, folder: RunFolder, watch: Watch) -> Traine
     A Ctrl-C leaves a checkpoint and comes back as KeyboardInterrupt.
     """
     checkpoint = folder.last_checkpoint()
-    folder.cut_curve(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
+    if processes.main():
+        folder.cut_curve(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(watch)
     with watch.stopping(), disk(folder):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if watch.interrupted:
         raise KeyboardInterrupt
-    with disk(folder):
-        return _finish(trainer, source, folder)
+    if processes.main():
+        with disk(folder):
+            _finish(trainer, source, folder)
+    processes.join()
+    result = folder.done()
+    assert result is not None, "just written"
+    return result
 
 
-def _finish(trainer: Any, source: Source, folder: RunFolder) -> Trained:
+def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:
     """Write ``model/`` and ``training.json`` and remove what only a running training needs."""
     step, value = trainer.state.global_step, None
     tokenizer = models.load_tokenizer(source)
@@ -222,4 +232,3 @@ def _finish(trainer: Any, source: Source, folder: RunFolder) -> Trained:
     )
     write_json(folder.out / "training.json", {"result": asdict(result)})
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
-    return result
