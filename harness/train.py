@@ -17,6 +17,7 @@ from harness import lineage, rows
 from harness.evaluate import evaluate_model, model_path
 from harness.instances import prepare
 from harness.lineage import Lineage
+from harness.live import Live, Tracker
 from harness.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
 from harness.turns import TurnsRunner
@@ -117,11 +118,13 @@ def _train(
 
     watch = TrainingWatch(handle.run.id, task.spec.scoring.metric)
     with bar(f"{spec.method} {out}", 0) as report:
-        hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=_on_step(handle, report, watch))
+        tracker = Tracker() if spec.config.wandb else None
+        on_step = _on_step(handle, report, watch, tracker)
+        hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=on_step)
         if spec.method == "sft":
             return asdict(train_sft(spec.model, shown, spec.sft, out, hooks))
         rehearse(shown, trainer_score(task, grader))
-        score = trainer_score(task, grader, watch)
+        score = trainer_score(task, grader, watch, tracker)
         hooks = replace(hooks, feedback=database_feedback(task, grader))
         return {
             **asdict(train_grpo(spec.model, shown, score, spec.grpo, out, hooks)),
@@ -129,7 +132,9 @@ def _train(
         }
 
 
-def trainer_score(task: Task, grader: Grader, watch: TrainingWatch | None = None) -> Score:
+def trainer_score(
+    task: Task, grader: Grader, watch: TrainingWatch | None = None, tracker: Tracker | None = None
+) -> Score:
     """What a trainer is paid: the ``reward`` score of the very grader that evaluations use."""
 
     def score(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
@@ -140,6 +145,8 @@ def trainer_score(task: Task, grader: Grader, watch: TrainingWatch | None = None
         grades = _graded(task, grader, answers)
         if watch:
             watch.add(samples, texts, grades)
+        if tracker:
+            tracker.add(samples, grades)
         return [
             Reward(
                 grade.scores["reward"].value,
@@ -201,13 +208,16 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
 
 
 def _on_step(
-    handle: store.Handle, report: Report, watch: TrainingWatch
+    handle: store.Handle, report: Report, watch: TrainingWatch, tracker: Tracker | None
 ) -> Callable[[Mapping[str, float]], Mapping[str, float]]:
+    live = Live(store.curve(handle.run.id))
+
     def on_step(row: Mapping[str, float]) -> Mapping[str, float]:
         signs = watch.step(row["step"])
         handle.append_curve([{**row, **signs}])
-        shown = [f"{name} {row[name]:.3f}" for name in ("loss", "reward", "no_spread", "dev") if name in row]
-        report(1, "  ".join(shown))
+        report(1, live.add(row))
+        if tracker:
+            tracker.step({**row, **signs})
         return signs
 
     return on_step
