@@ -63,7 +63,7 @@ def ours(name: str, pairs: Sequence[Pair], databases: Path) -> Report:
     scoring = ScoringSpec(modes=modes)
     answers = [Answer(_database(pair, databases), (pair.gold,), pair.sql) for pair in pairs]
     golds = list({(answer.database, answer.gold): answer for answer in answers}.values())
-    warm = [Answer(a.database, a.gold, f"/* {n} */ {a.gold[0]}") for n in range(8) for a in golds]
+    warm = [Answer(a.database, a.gold, f"/* {n} */ {a.gold[0]}") for n in range(4) for a in golds]
     with Grader(scoring, WORKERS, structure) as grader:
         grader.grade(warm)
         started = time.perf_counter()

@@ -3,8 +3,9 @@
     python benchmarks/scoring.py [--peer-dir DIR] [--pairs 2800] [--rounds 3] [--out benchmarks/scoring.md]
 
 Every contender runs in a process of its own on fresh copies of the databases; the rounds take turns, so that
-other load on the machine meets all of them, and a contender's fastest round counts. ``--peer-dir``: see
-``peers.py``. Spider's published predictions are scored too where HARNESS_DATA is set.
+other load on the machine meets all of them, and a contender's fastest round counts. Pairs a second of CPU
+time depend little on other load. ``--peer-dir``: see ``peers.py``. Spider's published predictions are scored
+too where HARNESS_DATA is set.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from workload import Pair
 
 STRICT, ALL = OURS
 HEADER = """\
-| contender | pairs/s | per CPU second | p50 ms | p99 ms | peak MiB | wrong | x fastest peer | of bare |
-|---|---:|---:|---:|---:|---:|---:|---:|---:|
+| contender | pairs/s | x best peer | of bare | per CPU s | x peer | of bare | p50 ms | p99 ms | MiB | wrong |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 
 
@@ -112,6 +113,7 @@ def _table(
         for name in names:
             print(f"{title}: round {number + 1}, {name}", file=sys.stderr, flush=True)
             if measured := _measure(name, pairs, scratch, home):
+                print(measured, file=sys.stderr, flush=True)
                 runs[name].append(measured)
     best = {name: max(found, key=lambda one: one.rate) for name, found in runs.items() if found}
     return f"\n## {title}: {len(pairs)} pairs\n\n{HEADER}{_rows(best)}{_bars(best)}"
@@ -160,16 +162,19 @@ def _proportional(pid: int) -> int:
 
 
 def _rows(best: dict[str, Measured]) -> str:
-    fastest = max((one.rate for name, one in best.items() if name in PEERS), default=0.0)
+    fastest, bare = max((one.rate for name, one in best.items() if name in PEERS), default=0.0), best[BARE]
+    thrifty = max((one.per_cpu for name, one in best.items() if name in PEERS), default=0.0)
     lines = []
     for name, one in best.items():
-        against = f"{one.rate / fastest:.2f}" if fastest else ""
-        wrong = "" if name == BARE else str(one.wrong)
-        lines.append(
-            f"| {name} | {one.rate:,.0f} | {one.per_cpu:,.0f} | {one.p50 * 1000:.3f} | {one.p99 * 1000:.2f} "
-            f"| {one.memory / 2**20:.0f} | {wrong} | {against} | {one.rate / best[BARE].rate:.0%} |\n"
-        )
+        rate = f"{one.rate:,.0f} | {_times(one.rate, fastest)} | {one.rate / bare.rate:.0%}"
+        cost = f"{one.per_cpu:,.0f} | {_times(one.per_cpu, thrifty)} | {one.per_cpu / bare.per_cpu:.0%}"
+        rest = f"{one.p50 * 1000:.3f} | {one.p99 * 1000:.2f} | {one.memory / 2**20:.0f}"
+        lines.append(f"| {name} | {rate} | {cost} | {rest} | {'' if name == BARE else one.wrong} |\n")
     return "".join(lines)
+
+
+def _times(value: float, other: float) -> str:
+    return f"{value / other:.2f}" if other else ""
 
 
 def _bars(best: dict[str, Measured]) -> str:

@@ -27,9 +27,8 @@ def parse(sql: str, dialect: str) -> exp.Query | None:
     """The tree of one query, None where there is none within bounds. Callers do not change it."""
     if len(sql) > LENGTH or _depth(sql) > DEPTH:
         return None
-    language = Dialect.get_or_raise(dialect)
     try:
-        parser = _parser(dialect)(dialect=language, max_nodes=MOVES)
+        parser = _parser(dialect)(dialect=_language(dialect), max_nodes=MOVES)
         trees = parser.parse(_tokenizer(dialect).tokenize(sql), sql)
     except Exception:  # sqlglot's own errors, and its bugs on text that is no SQL
         return None
@@ -37,15 +36,20 @@ def parse(sql: str, dialect: str) -> exp.Query | None:
 
 
 @lru_cache
+def _language(dialect: str) -> Any:
+    return Dialect.get_or_raise(dialect)
+
+
+@lru_cache
 def _tokenizer(dialect: str) -> Any:
     """The dialect's tokenizer: to make one takes as long as to use it."""
-    return Dialect.get_or_raise(dialect).tokenizer()
+    return _language(dialect).tokenizer()
 
 
 @lru_cache
 def _parser(dialect: str) -> Any:
     """The dialect's parser, with a bound on its moves."""
-    base: Any = Dialect.get_or_raise(dialect).parser_class
+    base: Any = _language(dialect).parser_class
     if not hasattr(base._advance, "__code__"):  # sqlglot[c]: compiled classes cannot be derived from
         return base
 
