@@ -29,7 +29,12 @@ from leaderboards.types import Run
 from rewards.types import Attempt, Score
 from tasks.spec import home
 
-REWARDS = {"gated": "gated", "classic": "classic", "binary": "binary", "runs": "benchmarks.reward_presets:Runs"}
+REWARDS = {
+    "gated": "gated",
+    "classic": "classic",
+    "binary": "binary",
+    "runs": "benchmarks.reward_presets:Runs",
+}
 """Name in the table -> ``scoring.reward``."""
 
 
