@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dotenv import load_dotenv
 
 from harness.verbs import Parser, add_all
+from runners import processes
 from tasks.errors import HarnessError
 
 EPILOG = """\
@@ -41,15 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.append(os.getcwd())  # where a user's own module:Class is; last, so that it hides nothing
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = parser().parse_args(arguments)
+    options.given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         from harness import commands
 
         return commands.VERBS[options.verb](options)
     except HarnessError as error:
-        print(f"harness {options.verb}: {error}", file=sys.stderr)
+        processes.say(f"harness {options.verb}: {error}")
         return 2
     except KeyboardInterrupt:
-        print(f"harness {options.verb}: stopped; what was finished is kept", file=sys.stderr)
+        processes.say(f"harness {options.verb}: stopped; what was finished is kept")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

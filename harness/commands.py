@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runners import processes
 from tasks import spec as specs
 from tasks.errors import HarnessError
 from tasks.parse import parse
@@ -120,7 +121,7 @@ def sample(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """``harness train``: one stage or two, evaluated before and after each unless told not to."""
-    from harness import plan, screens
+    from harness import launch, plan, screens
     from harness.stages import stages, train_stages
     from leaderboards import board
 
@@ -131,7 +132,12 @@ def train(options: argparse.Namespace) -> int:
         screens.emit(planned, options.json)
         planned.refuse()
         return 0
-    runs = train_stages(asked, options.workers, evaluated=not options.no_eval)
+    if options.processes > 1 and not processes.launched():
+        for stage in asked:
+            stage.spec.config.at_once(options.processes)
+        return launch.launch(options.processes, options.given)
+    with launch.together():
+        runs = train_stages(asked, options.workers, evaluated=not options.no_eval)
     if runs:
         screens.emit(board.board([run.id for run in runs]), options.json)
     return 0

@@ -27,6 +27,7 @@ from leaderboards.types import Run
 from rewards.feedback import feedback
 from rewards.grade import SCORER_VERSION, Grader
 from rewards.types import Answer, Grade
+from runners import processes
 from runners.types import Request, Reward, Runner, Sampling, Score
 from tasks.errors import HarnessError, SpecError
 from tasks.task import Task
@@ -44,16 +45,37 @@ def train_model(
     task = Task.named(spec.task, overrides)
     samples = rows.questions(spec, task)
     shown = rows.shown(spec, task, samples)
+    if not processes.main():
+        return _assist(spec, task, shown, out, workers)
     run = _describe(spec, task, samples, len(shown), out)
     before = [_evaluate(spec.model, spec, overrides, workers)] if evaluated else []
     model = out / "model"
     if not (store.finished(run) and model.is_dir()):
         prepare(task, samples)
-        with store.open_run(run) as handle, Grader(watched(task.spec.scoring), workers) as grader:
+        with store.open_run(run) as handle, _grader(task, workers) as grader:
             trained = _train(spec, task, shown, out, grader, handle)
             lineage.write(model, _lineage(spec, task, handle.run))
             handle.finish(trained)
     return before + ([_evaluate(str(model), spec, overrides, workers)] if evaluated else [])
+
+
+def _grader(task: Task, workers: int) -> Grader:
+    return Grader(watched(task.spec.scoring), processes.workers(workers))
+
+
+def _assist(spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, workers: int) -> list[Run]:
+    """The part of a process that is not the main one: its share of the answers, and no run of its own."""
+    from runners.grpo import train_grpo
+    from runners.sft import train_sft
+    from runners.training import Hooks
+
+    if spec.method == "sft":
+        train_sft(spec.model, shown, spec.sft, out)
+        return []
+    with _grader(task, workers) as grader:
+        hooks = Hooks(feedback=database_feedback(task, grader))
+        train_grpo(spec.model, shown, trainer_score(task, grader), spec.grpo, out, hooks)
+    return []
 
 
 def _evaluate(model: str, spec: TrainSpec, overrides: Sequence[str], workers: int) -> Run:

@@ -92,6 +92,13 @@ def _train(verbs: Verbs) -> None:
     )
     verb.add_argument("--sft-limit", type=_positive, default=0, metavar="N", help="as --limit, for SFT alone")
     verb.add_argument("--no-eval", action="store_true", help="do not evaluate the model before and after")
+    verb.add_argument(
+        "--processes",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="train in N processes: one a GPU, or on CPU",
+    )
     verb.add_argument("--seed", type=int, default=0)
     _questions(verb)
     _common(verb)

@@ -84,7 +84,7 @@ class SftConfig(TrainingConfig):
     shared_prefix: bool = True
     """Compute what the texts of a batch share once; false: TRL's own loss."""
 
-    def rows_at_once(self, processes: int) -> int:
+    def at_once(self, processes: int) -> int:
         """Rows in one forward and backward of each process. Raises ModelError."""
         return share(self.batch_size, self.micro_batch, processes, ("batch_size", "micro_batch"))
 
@@ -130,7 +130,7 @@ class GrpoConfig(TrainingConfig):
         """Forwards and backwards in a step."""
         return self.prompts_per_step // self.micro_groups
 
-    def groups_at_once(self, processes: int) -> int:
+    def at_once(self, processes: int) -> int:
         """Groups in one forward and backward of each process. Raises ModelError."""
         names = ("prompts_per_step", "micro_groups")
         return share(self.prompts_per_step, self.micro_groups, processes, names)

@@ -39,11 +39,11 @@ def train_grpo(
     check(config, len(prompts))
     if config.max_turns > 1 and not (hooks and hooks.feedback):
         raise ModelError("max_turns is over 1 and nothing was given that says what is wrong with an answer")
-    processes.join()
     settings = {"method": "grpo", "model": model, "rows": rows_digest(prompts), "config": config.model_dump()}
     folder = RunFolder(out, settings)
     if result := folder.done():
         return result
+    processes.join()
     watch = Watch(folder, config, hooks or Hooks())
     source = models.resolve(model)
     tokenizer = models.load_tokenizer(source)
@@ -61,7 +61,7 @@ def check(config: GrpoConfig, prompts: int) -> None:
     """Raise ModelError where the sizes of a run do not fit each other."""
     if prompts < config.prompts_per_step:
         raise ModelError(f"{prompts} prompts are too few for prompts_per_step {config.prompts_per_step}")
-    config.groups_at_once(processes.world())
+    config.at_once(processes.world())
     if config.save_every % config.num_iterations:
         raise ModelError(
             f"save_every {config.save_every} is no multiple of num_iterations {config.num_iterations}"
@@ -105,7 +105,7 @@ def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) ->
 
     config = rewards.config
     steps = config.max_steps or max(1, round(config.epochs * len(rewards.prompts) / config.prompts_per_step))
-    micro = config.groups_at_once(processes.world())
+    micro = config.at_once(processes.world())
     arguments = GRPOConfig(
         **training.arguments(rewards.watch.folder, config, steps),
         per_device_train_batch_size=micro * config.group_size,

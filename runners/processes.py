@@ -6,9 +6,13 @@ owns the run.
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+import time
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 from tasks.errors import ModelError
@@ -43,6 +47,14 @@ def workers(asked: int) -> int:
     if not launched():
         return asked
     return max(1, (asked or os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"]))
+
+
+def say(line: str) -> None:
+    """Print an error on stderr; under a launcher leave it to that, which prints the first one of all."""
+    if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        Path(file).write_text(json.dumps({"message": line, "timestamp": int(time.time())}))
+    else:
+        print(line, file=sys.stderr)
 
 
 def share(whole: int, micro: int, processes: int, names: tuple[str, str]) -> int:

@@ -30,12 +30,12 @@ def train_sft(
     """
     if not lessons:
         raise ModelError("there is nothing to train on: no rows")
-    config.rows_at_once(processes.world())
-    processes.join()
+    config.at_once(processes.world())
     settings = {"method": "sft", "model": model, "rows": rows_digest(lessons), "config": config.model_dump()}
     folder = RunFolder(out, settings)
     if result := folder.done():
         return result
+    processes.join()
     watch = Watch(folder, config, hooks or Hooks())
     check_lengths(lessons, models.resolve(model), config)
     source, policy = policies.base(model, config, folder)
@@ -69,7 +69,7 @@ def _trainer(
 
     disable_progress_bars()
     steps = config.max_steps or max(1, round(config.epochs * len(lessons) / config.batch_size))
-    micro = config.rows_at_once(processes.world())
+    micro = config.at_once(processes.world())
     context = policy.config.max_position_embeddings
     arguments = SFTConfig(
         **training.arguments(watch.folder, config, steps),

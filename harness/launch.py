@@ -1,0 +1,88 @@
+"""``harness train --processes N``: the same command in N processes, under torch's own launcher.
+
+On several nodes torchrun itself starts them (``docs/training.md``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import uuid4
+
+from runners import processes
+from tasks.errors import HarnessError, ModelError
+
+SAVING_SECONDS = 600
+"""After a Ctrl-C, for the step to end and the checkpoint to be written."""
+LINGER_SECONDS = 5
+"""Before a bug is shown: the launcher ends the processes that are only struck by another's failure."""
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that a process gets when its parent dies."""
+
+
+def launch(count: int, arguments: Sequence[str]) -> int:
+    """Run the command in ``count`` processes on this machine; the exit code of the first that failed.
+
+    When one fails the others are ended, and its line is printed. Raises ModelError: too few GPUs.
+    """
+    import torch
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    gpus = torch.cuda.device_count()
+    if gpus and count > gpus:
+        raise ModelError(f"--processes {count} on a machine with {gpus} GPUs: one process a GPU")
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        run_id=uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        shutdown_timeout=SAVING_SECONDS,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "harness.cli", *arguments)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        told = failure.exitcode == 2 and os.path.exists(failure.error_file)
+        said = failure.message if told else f"harness train: process {rank} ended with {failure.exitcode}"
+        print(said, file=sys.stderr)
+        return max(failure.exitcode, 1)
+    except SignalException:
+        raise KeyboardInterrupt from None
+    return 0
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What a launched process trains in: it ends with its launcher, and only the main one warns.
+
+    Where another process has failed, this one is ended before it complains of the lost connection.
+    """
+    if not processes.launched():
+        yield
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if not processes.main():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        warnings.simplefilter("ignore")
+    try:
+        yield
+    except HarnessError:
+        raise
+    except Exception:
+        time.sleep(LINGER_SECONDS)
+        raise
+    processes.leave()
