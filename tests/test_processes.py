@@ -1,0 +1,138 @@
+"""Two processes over gloo learn what one does; what cannot be dealt out is one line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny_models
+import torch
+from safetensors.torch import load_file
+from test_training import curve, weights
+from training_processes import train
+
+from harness.cli import main
+from runners.processes import share
+from tasks.errors import ModelError
+
+METHODS = ("grpo", "grpo-batch", "grpo-refill", "sft")
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``one`` and ``two``: the same trainings by one process and by two."""
+    place = tmp_path_factory.mktemp("processes")
+    folder = tiny_models.save(place / "tiny")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    paths = os.pathsep.join([str(HERE), str(HERE.parent)])
+    running = subprocess.Popen(
+        [*torchrun, str(HERE / "training_processes.py"), folder, str(place / "two"), *METHODS],
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+    )
+    for method in METHODS:
+        train(method, folder, place / "one" / method)
+    assert running.wait() == 0
+    return place
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_have_the_first_gradient_of_one(both: Path, method: str) -> None:
+    one, two = (load_file(both / name / method / "gradient.safetensors") for name in ("one", "two"))
+    scale = torch.cat([grad.flatten() for grad in one.values()]).norm()
+    apart = torch.cat([(one[key] - two[key]).flatten() for key in one]).norm()
+    assert scale > 0 and apart / scale < 1e-5
+
+
+@pytest.mark.parametrize("method", ["grpo", "grpo-batch", "sft"])
+def test_and_after_three_steps_the_weights_and_curve_of_one(both: Path, method: str) -> None:
+    one, two = (weights(both / name / method / "model") for name in ("one", "two"))
+    start = weights(both / "tiny")
+    moved, apart = (
+        sum(float((one[key] - other[key]).square().sum()) for key in one) ** 0.5 for other in (start, two)
+    )
+    assert apart < 1e-3 * moved
+    for first, second in zip(curve(both / "one" / method), curve(both / "two" / method), strict=True):
+        for figure in ("reward", "no_spread", "loss", "tokens", "expected", "length"):
+            assert first.get(figure) == pytest.approx(second.get(figure), abs=1e-5)
+
+
+def test_every_process_may_ask_further_prompts(both: Path) -> None:
+    rows = curve(both / "two" / "grpo-refill")
+    assert all(row["asked"] in (4, 6, 8) for row in rows) and any(row["asked"] > 4 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("whole", "micro", "count", "says"),
+    [
+        (8, 4, 2, 4),
+        (8, 4, 4, 2),
+        (8, 16, 1, 8),
+        (4, 2, 8, "prompts 4 cannot be dealt to 8 processes: make it a multiple of 8"),
+        (12, 4, 2, "prompts 12, 6 for each of 2 processes, is no multiple of micro 4"),
+        (12, 5, 1, "prompts 12 is no multiple of micro 5"),
+    ],
+)
+def test_a_step_is_dealt_out_evenly_or_refused(whole: int, micro: int, count: int, says: int | str) -> None:
+    if isinstance(says, int):
+        assert share(whole, micro, count, ("prompts", "micro")) == says
+    else:
+        with pytest.raises(ModelError, match=says):
+            share(whole, micro, count, ("prompts", "micro"))
+
+
+TRAIN = ["train", "--task", "pocket", "--method", "grpo", "--no-eval", "--limit", "16"]
+SMALL = ["--set", "train.prompts_per_step=4", "--set", "train.group_size=4", "--set", "train.save_every=1"]
+
+
+def test_more_processes_than_prompts_is_one_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["--model", "nano", "--out", str(home / "x"), "--processes", "8", *SMALL]
+    assert main([*TRAIN, *out]) == 2
+    assert "prompts_per_step 4 cannot be dealt to 8 processes" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*TRAIN, *out, "--processes", "0"])
+    assert "0 is not a positive number" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_one_failing_process_ends_all_with_one_line(home: Path) -> None:
+    (home / "paying.py").write_text(
+        "import os\n"
+        "from rewards.types import Attempt, Score\n"
+        "class Broken:\n"
+        "    def __call__(self, attempt: Attempt) -> Score:\n"
+        "        assert os.environ['RANK'] == '0', 'not here'\n"
+        "        return Score(0.5)\n"
+    )
+    command = [*TRAIN, "--model", "nano", "--out", str(home / "x"), "--processes", "2", *SMALL]
+    ended = _run([*command, "--set", "scoring.reward=paying:Broken"], home)
+    assert ended.returncode == 2 and "Traceback" not in ended.stderr
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("harness train:")]
+    assert lines == ["harness train: scoring.reward: paying:Broken raised AssertionError: not here"]
+
+
+def _run(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", *command], cwd=home, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_a_checkpoint_and_the_same_command_goes_on(home: Path) -> None:
+    out = home / "run"
+    command = [*TRAIN, "--model", "nano", "--out", str(out), "--processes", "2", *SMALL]
+    command += ["--set", "train.max_steps=40", "--set", "train.eval_every=1000"]
+    running = subprocess.Popen([sys.executable, "-m", "harness.cli", *command], cwd=home)
+    while not list(out.glob("checkpoints/*/complete")) and running.poll() is None:
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    assert running.wait() == 130
+    before = len(curve(out))
+    assert 0 < before < 40 and not (out / "model").exists()
+    assert _run(command, home).returncode == 0
+    assert [row["step"] for row in curve(out)] == list(range(1, 41))
+    assert json.loads((out / "training.json").read_text())["result"]["steps"] == 40
