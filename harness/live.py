@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean
 from typing import Any
@@ -53,7 +53,7 @@ class Tracker:
     """Logs to the run that the trainer opened in Weights & Biases; nothing where it opened none."""
 
     def __init__(self) -> None:
-        self._answers: list[tuple[str, str, float | None, str, str]] = []
+        self._answers: list[Iterable[Any]] = []
         self._rewards: list[float] = []
 
     def add(self, samples: Sequence[Sample], grades: Sequence[Grade]) -> None:
@@ -63,7 +63,7 @@ class Tracker:
             if value is not None:
                 self._rewards.append(value)
             if len(self._answers) < ANSWERS:
-                found = (sample.question, attempt.sql, value, attempt.reason.value, attempt.detail)
+                found = [sample.question, attempt.sql, value, attempt.reason.value, attempt.detail]
                 self._answers.append(found)
 
     def step(self, row: Mapping[str, float]) -> None:
@@ -75,7 +75,7 @@ class Tracker:
             found["train/global_step"] = row["step"]
             if self._answers:
                 columns = ["question", "sql", "reward", "reason", "detail"]
-                found["answers"] = wandb.Table(columns=columns, data=[list(one) for one in self._answers])
+                found["answers"] = wandb.Table(columns=columns, data=self._answers)
                 found["rewards"] = wandb.Histogram(self._rewards)
             wandb.log(found)
         self._answers, self._rewards = [], []

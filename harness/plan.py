@@ -108,7 +108,7 @@ def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: 
     from runners.plan import Load, plan, shape
 
     sizes = shape(config_of(resolve(model)))
-    found = {}
+    found: dict[str, Plan] = {}
     for spec in specs:
         prompt, answer = _lengths(model, spec, Task.named(spec.task, overrides))
         load = Load(prompt, answer, on.gpu, on.flops, on.bandwidth)

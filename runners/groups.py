@@ -97,12 +97,10 @@ class GroupTrainer(GRPOTrainer):
         """
         own = len(chosen) // processes.world()
         self.drawn = before + processes.rank() * own
-        rows = [
-            {"row": index, "prompt": list(self.rewards.prompts[index].messages)}
-            for index in chosen[processes.rank() * own :][:own]
-            for _ in range(self.rewards.config.group_size)
-        ]
-        self.asked = [self.rewards.prompts[row["row"]].sample for row in rows]
+        mine = chosen[processes.rank() * own :][:own]
+        numbers = [index for index in mine for _ in range(self.rewards.config.group_size)]
+        rows = [{"row": index, "prompt": list(self.rewards.prompts[index].messages)} for index in numbers]
+        self.asked = [self.rewards.prompts[index].sample for index in numbers]
         output = super()._generate_and_score_completions(rows)
         for i, unscored in enumerate(self.rewards.unscored):
             if unscored:
@@ -156,6 +154,6 @@ class GroupTrainer(GRPOTrainer):
 
     def _draw_again(self, turn: int, prompts: list[list[int]]) -> list[list[int]]:
         self.turn = turn
-        drawn, _ = self._generate_single_turn(prompts, None, {}, 1)
+        drawn, _ = self._generate_single_turn(prompts, None, {}, 1)  # type: ignore[no-untyped-call]
         self.turn = 0
         return [list(tokens) for tokens in drawn]

@@ -31,10 +31,10 @@ class SharedPrefixTrainer(GroupTrainer):
         self.skips_idle = self.beta == 0 and self.loss_type != "bnpo"  # bnpo divides by the tokens left
 
     def _generate_single_turn(
-        self, prompt_ids: Any, images: Any, fields: Any, group: int, *args: Any, **kwargs: Any
+        self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: Any, *more: Any
     ) -> Any:
-        """Completion tokens for each prompt; the same prompt stands ``group`` times in a row."""
-        config = self.rewards.config
+        """Completion tokens for each prompt; the same prompt stands ``num_generations`` times in a row."""
+        config, group = self.rewards.config, num_generations
         prompts = [tuple(ids) for ids in prompt_ids[::group]]
         how = Drawing(config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids))
         place = f"{self.args.seed} {self.state.global_step} 0"
