@@ -102,11 +102,11 @@ def test_more_processes_than_prompts_is_one_line(home: Path, capsys: pytest.Capt
 def test_one_failing_process_ends_all_with_one_line(home: Path) -> None:
     (home / "paying.py").write_text(
         "import os\n"
-        "from rewards.types import Attempt, Score\n"
+        "from rewards.types import Attempt, Reason, Score\n"
         "class Broken:\n"
         "    def __call__(self, attempt: Attempt) -> Score:\n"
         "        assert os.environ['RANK'] == '0', 'not here'\n"
-        "        return Score(0.5)\n"
+        "        return Score(0.5, Reason.CORRECT)\n"
     )
     command = [*TRAIN, "--model", "nano", "--out", str(home / "x"), "--processes", "2", *SMALL]
     ended = _run([*command, "--set", "scoring.reward=paying:Broken"], home)
