@@ -132,10 +132,11 @@ def train(options: argparse.Namespace) -> int:
         screens.emit(planned, options.json)
         planned.refuse()
         return 0
-    if options.processes > 1 and not processes.launched():
+    count = launch.asked(options.processes, options.recipe)
+    if count > 1 and not processes.launched():
         for stage in asked:
-            stage.spec.config.at_once(options.processes)
-        return launch.launch(options.processes, options.given)
+            stage.spec.config.at_once(count)
+        return launch.launch(count, options.given)
     with launch.together():
         runs = train_stages(asked, options.workers, evaluated=not options.no_eval)
     if runs:

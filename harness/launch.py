@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import uuid4
 
+from harness import plan
 from runners import processes
 from tasks.errors import HarnessError, ModelError
 
@@ -25,6 +26,11 @@ LINGER_SECONDS = 5
 """Before a bug is shown: the launcher ends the processes that are only struck by another's failure."""
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a process gets when its parent dies."""
+
+
+def asked(count: int, recipe: str) -> int:
+    """How many processes are to train: as many as were asked for, else as the recipe says, else one."""
+    return count or (int(plan.recipe(recipe).get("processes", 1)) if recipe else 1)
 
 
 def launch(count: int, arguments: Sequence[str]) -> int:

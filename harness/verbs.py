@@ -95,9 +95,9 @@ def _train(verbs: Verbs) -> None:
     verb.add_argument(
         "--processes",
         type=_positive,
-        default=1,
+        default=0,
         metavar="N",
-        help="train in N processes: one a GPU, or on CPU",
+        help="train in N processes: one a GPU, or on CPU; default: what the recipe says, else 1",
     )
     verb.add_argument("--seed", type=int, default=0)
     _questions(verb)

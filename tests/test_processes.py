@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from test_training import curve, weights
 from training_processes import train
 
+from harness import launch
 from harness.cli import main
 from runners.processes import share
 from tasks.errors import ModelError
@@ -83,6 +84,13 @@ def test_a_step_is_dealt_out_evenly_or_refused(whole: int, micro: int, count: in
     else:
         with pytest.raises(ModelError, match=says):
             share(whole, micro, count, ("prompts", "micro"))
+
+
+@pytest.mark.parametrize(
+    ("count", "recipe", "asked"), [(0, "", 1), (2, "", 2), (0, "8x80gb", 8), (4, "8x80gb", 4)]
+)
+def test_a_recipe_says_how_many_unless_told(count: int, recipe: str, asked: int) -> None:
+    assert launch.asked(count, recipe) == asked
 
 
 TRAIN = ["train", "--task", "pocket", "--method", "grpo", "--no-eval", "--limit", "16"]
