@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.clauses import CLAUSES
-from rewards.structure import likeness
+from rewards.structure import alike, likeness
 from rewards.tree import DEPTH, LENGTH
 
 SELECT = "SELECT T1.name, COUNT(*) FROM singer AS T1 JOIN song AS T2 ON T1.id = T2.singer_id"
@@ -98,6 +98,24 @@ def test_clauses(clause: str, gold: str, other: str, score: float) -> None:
     assert one[clause] == pytest.approx(score)
     assert one == two, "symmetric"
     assert 0 <= one["overall"] < 1
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        ("SELECT a FROM t", "select  A\nfrom T", True),
+        ("SELECT a FROM t WHERE b>=1.5", "SELECT a FROM t WHERE b >= 1.5", True),
+        ("SELECT a FROM t WHERE b = 'x y'", "SELECT a FROM t WHERE b = 'xy'", False),
+        ("SELECT a FROM t WHERE b = 'X'", "SELECT a FROM t WHERE b = 'x'", False),
+        ('SELECT "A b" FROM t', 'SELECT "Ab" FROM t', False),
+        ("SELECT a FROM t", "SELECTa FROM t", False),
+        ("SELECT a FROM t WHERE b > = 1", "SELECT a FROM t WHERE b >= 1", False),
+        ("SELECT a -- why\nFROM t", "SELECT a -- why FROM t", False),
+        ("SELECT a FROM t", "SELECT a FROM t;", False),
+    ],
+)
+def test_the_same_words_need_no_second_parse(one: str, two: str, same: bool) -> None:
+    assert alike(one, two) == alike(two, one) == same
 
 
 def test_unreadable() -> None:

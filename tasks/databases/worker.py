@@ -28,6 +28,8 @@ from tasks.types import Database, Limits
 LENGTH = struct.Struct("!Q")
 FLUSH_SECONDS = 0.05
 """Results wait at most this long for company (longer only behind one slow job)."""
+GARBAGE = 20_000
+"""Objects made between two looks for garbage: parsed trees are many small objects that die together."""
 CPU_GRACE = 10
 """CPU seconds beyond the deadline after which the kernel ends a worker whose parent looks away."""
 
@@ -51,6 +53,7 @@ def main(channel: int, heartbeat: int, lifeline: int) -> None:
             if name not in works:
                 works[name] = load(name)
                 gc.freeze()  # what was imported stays: no need to look through it for garbage
+                gc.set_threshold(GARBAGE)
                 confine(limits)
             _serve(connection, executor, works[name], jobs)
         except MemoryError:
