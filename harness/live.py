@@ -74,7 +74,7 @@ class Tracker:
             found: dict[str, Any] = {f"curve/{name}": value for name, value in row.items()}
             found["train/global_step"] = row["step"]
             if self._answers:
-                columns = ["question", "sql", "reward", "reason", "detail"]
+                columns: list[str | int] = ["question", "sql", "reward", "reason", "detail"]
                 found["answers"] = wandb.Table(columns=columns, data=self._answers)
                 found["rewards"] = wandb.Histogram(self._rewards)
             wandb.log(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -28,6 +29,7 @@ from tasks.errors import MissingExtra
 from tasks.types import Sample
 
 warnings.filterwarnings("ignore", ".*gradient_checkpointing.*", FutureWarning)  # TRL's, not ours to mend
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # a kernel is absent: no news
 
 NAMES = {
     "loss": "loss",
