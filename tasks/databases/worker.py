@@ -100,7 +100,7 @@ def confine(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-    _limit_sqlite(limits.memory // 2)
+    _limit_sqlite(limits.memory // 4)
 
 
 def _limit_sqlite(heap: int) -> None:
