@@ -26,7 +26,7 @@ def gain(attempt: Attempt, by: Measure = "steps") -> float:
 
     Steps do not depend on the machine's load; where an engine counts none it is seconds in any case.
     """
-    if by == "steps" and attempt.gold_steps + attempt.steps:
+    if by == "steps" and attempt.gold_steps is not None and attempt.steps is not None:
         return (attempt.gold_steps + STEPS) / (attempt.steps + STEPS)
     return (attempt.gold_seconds + SECONDS) / (attempt.seconds + SECONDS)
 

@@ -66,8 +66,9 @@ class Attempt:
     row_overlap: float = 0.0
     """Soft agreement of the rows with the gold's in [0, 1]; 0 where only verdicts are asked for."""
     seconds: float = 0.0
-    steps: int = 0
-    gold_steps: int = 0
+    steps: int | None = None
+    """None where the engine counts none; 0 is a query shorter than the unit of counting."""
+    gold_steps: int | None = None
     gold_seconds: float = 0.0
     result: str = ""
     """Digest of the rows that the answer returned, where the grader was asked for it."""

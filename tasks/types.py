@@ -102,7 +102,8 @@ class Outcome:
     rows: tuple[Row, ...] = ()
     message: str = ""
     seconds: float = 0.0
-    steps: int = 0
+    steps: int | None = None
+    """SQLite virtual-machine instructions, in thousands rounded down; None where the engine counts none."""
     digest: bytes = b""
     """Of the rows: equal digests are equal rows, in the same order, each cell of the same type."""
 
