@@ -29,15 +29,19 @@ from tasks.spec import ScoringSpec
 from tasks.types import Database, Mode
 
 WORKERS = 2
-BATCH = 256
-"""Answers that our grader is given at once: a training step of 32 questions with 8 completions each."""
+STEP = 256
+"""Answers of a training step: 32 questions with 8 completions each."""
 CHUNK = 64
 """Pairs that cross at once to a process of the bare limit. The peers' own pools send one by one."""
-OURS: dict[str, tuple[tuple[Mode, ...], bool]] = {
-    "harness strict": ((Mode.STRICT,), False),
-    "harness all modes + structure": (tuple(Mode), True),
+OURS: dict[str, tuple[tuple[Mode, ...], bool, int]] = {
+    "harness strict": ((Mode.STRICT,), False, 0),
+    "harness all modes + structure": (tuple(Mode), True, 0),
+    "harness strict, step by step": ((Mode.STRICT,), False, STEP),
 }
-"""Name -> the modes, and whether structure is compared and everything rewarded."""
+"""Name -> the modes, whether structure is compared and everything rewarded, and the answers given at once.
+
+0: all of them, as the peers are. By steps, workers wait for each step's slowest query: no peer does that.
+"""
 BARE = "bare sqlite3"
 
 Report = dict[str, Any]
@@ -59,7 +63,7 @@ def main() -> int:
 
 def ours(name: str, pairs: Sequence[Pair], databases: Path) -> Report:
     """Our grader: the golds are warm, no prediction is. Latencies are the judge's, inside the workers."""
-    modes, structure = OURS[name]
+    modes, structure, step = OURS[name]
     scoring = ScoringSpec(modes=modes)
     answers = [Answer(_database(pair, databases), (pair.gold,), pair.sql) for pair in pairs]
     golds = list({(answer.database, answer.gold): answer for answer in answers}.values())
@@ -69,10 +73,9 @@ def ours(name: str, pairs: Sequence[Pair], databases: Path) -> Report:
         started = time.perf_counter()
         cpu = _cpu()
         verdicts: list[bool] = []
-        for start in range(0, len(answers), BATCH):
-            verdicts += [
-                g.scores["execution"].value == 1 for g in grader.grade(answers[start : start + BATCH])
-            ]
+        for start in range(0, len(answers), step or len(answers)):
+            batch = answers[start : start + step] if step else answers
+            verdicts += [grade.scores["execution"].value == 1 for grade in grader.grade(batch)]
         seconds = time.perf_counter() - started
         cpu = _cpu() - cpu
     rules = Rules(modes, Mode.STRICT, structure=structure)
