@@ -87,12 +87,10 @@ def spider(data: Path, folder: Path) -> list[Pair]:
 
 def generated(count: int, folder: Path, seed: int = 0) -> list[Pair]:
     """Pairs over the embedded task's databases: right, wrong, broken and hostile answers to its questions."""
-    dice = random.Random(seed)
-    rows = pocket.rows("train")
-    dice.shuffle(rows)
+    dice, questions = _questions(seed)
     judge = _Judge(folder)
     pairs: list[Pair] = []
-    for row, other in zip(rows, _others(rows), strict=True):
+    for row, other in questions:
         if len(pairs) == count:
             break
         _pocket(folder, row["db_id"])
@@ -101,14 +99,12 @@ def generated(count: int, folder: Path, seed: int = 0) -> list[Pair]:
     return pairs
 
 
-def grouped(questions: int, folder: Path, seed: int = 1) -> list[Pair]:
-    """Groups of eight answers to a question, as a trainer draws them, about a third of them repeats."""
-    dice = random.Random(seed)
-    rows = pocket.rows("train")
-    dice.shuffle(rows)
+def grouped(count: int, folder: Path, seed: int = 1) -> list[Pair]:
+    """``count`` groups of eight answers to a question, as a trainer draws them, about a third repeated."""
+    dice, questions = _questions(seed)
     judge = _Judge(folder)
     pairs: list[Pair] = []
-    for row, other in zip(rows[:questions], _others(rows), strict=False):
+    for row, other in questions[:count]:
         _pocket(folder, row["db_id"])
         kinds = dice.choices(list(SHARE), list(SHARE.values()), k=20)
         answers = list(dict.fromkeys(_answer(kind, row["query"], other, dice) for kind in kinds))
@@ -117,6 +113,14 @@ def grouped(questions: int, folder: Path, seed: int = 1) -> list[Pair]:
         dice.shuffle(group)
         pairs += group
     return pairs
+
+
+def _questions(seed: int) -> tuple[random.Random, list[tuple[dict[str, str], str]]]:
+    """The dice, and the embedded task's questions as they fell, each with the gold of another question."""
+    dice = random.Random(seed)
+    rows = pocket.rows("train")
+    dice.shuffle(rows)
+    return dice, list(zip(rows, _others(rows), strict=True))
 
 
 def _pocket(folder: Path, database: str) -> None:

@@ -30,9 +30,24 @@ class Patience:
             )
 
 
-def in_halves(
-    ask: Callable[[Sequence[Request]], list[Answers]], requests: Sequence[Request], n: int
-) -> Iterator[Answers]:
+Ask = Callable[[Sequence[Request]], list[Answers]]
+
+
+def in_chunks(
+    name: str, ask: Ask, requests: Sequence[Request], n: int, size: int
+) -> Iterator[tuple[int, Answers]]:
+    """``(index, the n answers)`` of each request, ``size`` of them asked together.
+
+    Raises ModelError where too many questions in a row get no answer.
+    """
+    patience = Patience(name)
+    for start in range(0, len(requests), size):
+        for number, answers in enumerate(in_halves(ask, requests[start : start + size], n)):
+            yield start + number, answers
+            patience.note(answers)
+
+
+def in_halves(ask: Ask, requests: Sequence[Request], n: int) -> Iterator[Answers]:
     """The n answers to each request, asked together; where that raises, each half is asked by itself.
 
     So a whole batch costs one call, and what raises costs only the question at fault its answer.

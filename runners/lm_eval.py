@@ -12,6 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import lm_eval.models  # noqa: F401 - registers the backends
@@ -19,7 +20,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model, register_model
 
-from runners.failures import Answers, Patience, hidden, in_halves, line
+from runners.failures import Answers, hidden, in_chunks, line
 from runners.models import device
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.errors import ModelError
@@ -72,17 +73,8 @@ class LmEvalRunner:
             self.lm._seed = sampling.seed
         if torch := sys.modules.get("torch"):
             torch.manual_seed(sampling.seed)
-        each = max(1, CHUNK // sampling.n)
-        patience = Patience(self.name)
-
-        def ask(chunk: Sequence[Request]) -> list[Answers]:
-            return self._ask(chunk, sampling)
-
-        for start in range(0, len(requests), each):
-            found = in_halves(ask, requests[start : start + each], sampling.n)
-            for number, answers in enumerate(found):
-                yield start + number, answers
-                patience.note(answers)
+        ask = partial(self._ask, sampling=sampling)
+        yield from in_chunks(self.name, ask, requests, sampling.n, max(1, CHUNK // sampling.n))
 
     def _ask(self, requests: Sequence[Request], sampling: Sampling) -> list[Answers]:
         """The answers to each request. Raises whatever lm-eval raises."""

@@ -9,10 +9,11 @@ import json
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runners.failures import Answers, Patience, in_halves, line
+from runners.failures import Answers, in_chunks, line
 from runners.models import Source
 from runners.settings import VllmConfig
 from runners.types import Completion, Request, Sampling
@@ -43,16 +44,8 @@ class VllmRunner:
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, list[Completion]]]:
         """Yield ``(index, n completions)``, some hundred at a time; what vLLM refuses is an error."""
-        patience = Patience(self.name)
-
-        def ask(chunk: Sequence[Request]) -> list[Answers]:
-            return self._ask(chunk, sampling)
-
-        for start in range(0, len(requests), CHUNK):
-            found = in_halves(ask, requests[start : start + CHUNK], sampling.n)
-            for number, answers in enumerate(found):
-                yield start + number, answers
-                patience.note(answers)
+        ask = partial(self._ask, sampling=sampling)
+        yield from in_chunks(self.name, ask, requests, sampling.n, CHUNK)
 
     def _ask(self, requests: Sequence[Request], sampling: Sampling) -> list[Answers]:
         from vllm import SamplingParams
