@@ -61,7 +61,7 @@ STATEMENTS: list[tuple[str, Status]] = [
     ("SELECT repeat('x', 100000) FROM range(500)", Status.MEMORY),
     ("SELECT repeat('x', 4000000000)", Status.MEMORY),
     ("SELECT list(i) FROM range(1000000000) r(i)", Status.MEMORY),
-    ("SELECT range(50000000)", Status.MEMORY),
+    ("SELECT range(200000000)", Status.MEMORY),
     (
         "SELECT count(*) FROM range(100000) a, range(100000) b, range(1000) c WHERE a.range * b.range = 7",
         Status.TIMEOUT,
