@@ -53,6 +53,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", nargs="+", required=True, help="SFT model folders, one a seed")
+    parser.add_argument("--rewards", nargs="+", choices=REWARDS, default=list(REWARDS))
     parser.add_argument("--steps", type=int, default=GRPO.max_steps)
     parser.add_argument("--limit", type=int, default=0, help="test questions; default: all")
     parser.add_argument("--out", type=Path, default=home() / "rewards")
@@ -62,7 +63,7 @@ def main() -> int:
     for seed, model in enumerate(options.models):
         before = _evaluated(model, options.limit)
         print(f"| SFT | {seed} | {_ex(before)} | | | {_errors(before)} | {_alarms(before)} |", flush=True)
-        for name in REWARDS:
+        for name in options.rewards:
             out = options.out / f"{name}-{seed}-{options.steps}"
             trained = _train(name, seed, options.steps, model, out)
             print(
