@@ -130,3 +130,11 @@ def cpu_seconds(command: list[str]) -> float:
     subprocess.run(command, cwd=ROOT, env={**os.environ, "COLUMNS": "100"}, capture_output=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_the_verifiers_module_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['verifiers'] = None\n"
+        "try:\n    import harness_sql\nexcept ImportError as error:\n    print(error)"
+    )
+    assert fresh(code) == "verifiers is not installed: pip install 'sql-harness[verifiers]'\n"
