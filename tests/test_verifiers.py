@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tomllib
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,19 @@ def command(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def play(config: dict[str, Any], url: str, count: int = 1) -> list[vf.Episode]:
-    """All tasks of an environment, in this process."""
-    environment = vf.load_environment(vf.resolve_env_config(config))
+def chat(url: str) -> vf.ModelContext:
+    """A model behind a chat endpoint, asked greedily."""
     client = vf.EvalClientConfig(base_url=url, api_key_var="NO_KEY")
-    context = vf.ModelContext("m", client, vf.SamplingConfig(temperature=0.0))
+    return vf.ModelContext("m", client, vf.SamplingConfig(temperature=0.0))
+
+
+def play(config: dict[str, Any], context: vf.ModelContext, limit: int | None = None) -> list[vf.Episode]:
+    """The tasks of an environment, all or the first ones, in this process."""
+    environment = vf.load_environment(vf.resolve_env_config(config))
 
     async def run() -> list[vf.Episode]:
-        slots = [slot for one in environment.taskset for slot in environment.slots(one, n=count)]
+        tasks = islice(environment.taskset, limit)
+        slots = [slot for one in tasks for slot in environment.slots(one)]
         async with environment.serving():
             return await asyncio.gather(*(environment.run_slot(slot, context) for slot in slots))
 
@@ -110,7 +116,7 @@ def test_what_it_pays_and_measures_is_what_we_do(task: Path) -> None:
         ]
         assert main(line) == 0
         asked = [json.dumps(body["messages"]) for body in server.bodies]
-        episodes = play({"taskset": {"id": "harness_sql", "spec": str(task)}}, server.url)
+        episodes = play({"taskset": {"id": "harness_sql", "spec": str(task)}}, chat(server.url))
         again = [json.dumps(body["messages"]) for body in server.bodies[len(asked) :]]
     assert sorted(again) == sorted(asked)
     ours = store.records(store.runs()[-1].id)
@@ -127,7 +133,7 @@ def test_what_it_pays_and_measures_is_what_we_do(task: Path) -> None:
 def test_what_is_not_scored_is_an_error_and_never_a_reward(task: Path) -> None:
     write(task.parent, [("plan: ok\nanswer: SELECT 1", "SELECT gone FROM t"), ("plan: 400", "SELECT 1")])
     with hostile() as server:
-        episodes = play({"taskset": {"id": "harness_sql", "spec": str(task)}}, server.url)
+        episodes = play({"taskset": {"id": "harness_sql", "spec": str(task)}}, chat(server.url))
     assert [episode.ok for episode in episodes] == [False, False]
     broken, refused = (episode.traces[0] for episode in episodes)
     assert "not scored: gold_failed: no such column: gone" in broken.errors[0].message
@@ -139,7 +145,7 @@ def test_a_refused_query_is_corrected_and_a_running_one_is_not(task: Path) -> No
     asked = ["SELECT gone", "SELECT x FROM t WHERE x = 7", "SELECT 2"]
     write(task.parent, [(f"plan: ok\nanswer: {said}", "SELECT 1") for said in asked])
     with hostile() as server:
-        episodes = play({"taskset": {"id": "harness_sql", "spec": str(task)}, "turns": 3}, server.url)
+        episodes = play({"taskset": {"id": "harness_sql", "spec": str(task)}, "turns": 3}, chat(server.url))
         said = [body["messages"][-1]["content"] for body in server.bodies if len(body["messages"]) > 2]
     assert sorted(said) == [
         "Your query failed: no such column: gone. Answer again with one corrected query.",

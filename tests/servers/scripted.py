@@ -1,0 +1,51 @@
+"""A chat endpoint that follows a script: to a question its answers by turn, the last one over and over."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    script: Mapping[str, Sequence[str]]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silence."""
+
+    def do_POST(self) -> None:
+        """The answer of the turn: as many answers as the conversation has were given before."""
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        (question, *said) = [one["content"] for one in body["messages"] if one["role"] != "system"]
+        answers = self.server.script[question]
+        text = answers[min(len(said) // 2, len(answers) - 1)]
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
+        head = {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"]}
+        data = json.dumps({**head, "choices": [choice], "usage": usage}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@contextmanager
+def scripted(script: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Serve; the base URL. ``script`` maps a user's first message to the answers by turn."""
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.script = script
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()

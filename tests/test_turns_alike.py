@@ -1,0 +1,196 @@
+"""Several turns are one thing: runner, trainer and verifiers environment play the same conversations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+pytest.importorskip("verifiers")
+
+import tiny_models
+import verifiers.v1 as vf
+from renderers import CustomRendererConfig
+from servers.scripted import scripted
+from test_verifiers import chat, play
+
+from harness.cli import main
+from harness.train import database_feedback, trainer_score
+from harness.watch import watched
+from leaderboards import store
+from rewards.grade import Grader
+from runners.engine import Drawing, TokenEngine, generate
+from runners.hf import encode
+from runners.models import load
+from runners.turns import Talk, Turns
+from runners.types import Request
+from tasks.task import Task
+from tasks.types import Message, Sample
+
+TURNS = 3
+GOLD = "the gold"
+SCRIPTS: dict[str, tuple[list[str], int]] = {
+    "right at once": ([GOLD], 1),
+    "fails, then right": (["SELECT gone FROM nowhere", GOLD], 2),
+    "nothing, then right": (["SELECT 1 WHERE 1 = 0", GOLD], 2),
+    "wrong, which nothing speaks against": (["SELECT 'no such answer'", GOLD], 1),
+    "never right": (["SELECT gone FROM nowhere", "SELEC 1", "SELECT 1 WHERE 1 = 0", GOLD], 3),
+    "never changes": (["SELECT gone FROM nowhere"], 3),
+    "no SQL, then silence": (["I cannot say.", "", "Nor now."], 3),
+    "silence, then right": (["", GOLD], 2),
+    "only blanks, then right": ([" \n", GOLD], 2),
+    "forbidden, then two statements, then right": (["DELETE FROM member", "SELECT 1; SELECT 2", GOLD], 3),
+    "fenced and padded": (["\n```sql\nSELECT gone FROM nowhere\n```\n\n", f"  {GOLD};  \n"], 2),
+    "unusual letters": (["SELECT 'é' AS \"naïve\" FROM nowhere -- 😀", GOLD], 2),
+}
+"""Answers by turn, and how many of them are asked for."""
+QUESTIONS, MOST = 12, 40
+ENVIRONMENT: dict[str, Any] = {
+    "taskset": {"id": "harness_sql", "spec": "pocket", "split": "dev"},
+    "turns": TURNS,
+}
+
+
+class Played(NamedTuple):
+    """One conversation: its messages from the first answer on, and what its last answer is paid."""
+
+    messages: list[tuple[str, str]]
+    turns: int
+    reward: float | None
+
+
+def by_the_runner(url: str, overrides: Sequence[str]) -> list[Played]:
+    """As ``harness eval --turns 3``."""
+    settings = [part for one in overrides for part in ("--set", one)]
+    line = ["eval", "--model", "openai:m", "--base-url", url, "--task", "pocket", "--split", "dev"]
+    assert (
+        main([*line, "--limit", str(len(SCRIPTS)), "--turns", str(TURNS), "--workers", "1", *settings]) == 0
+    )
+    found = []
+    for record in store.records(store.runs()[-1].id):
+        talk = [*json.loads(record.prompt), {"role": "assistant", "content": record.completion}]
+        messages = [(one["role"], one["content"]) for one in talk]
+        turns = sum(role == "assistant" for role, _ in messages)
+        found.append(Played(messages, turns, record.reward))
+    return found
+
+
+def by_the_environment(url: str, overrides: Sequence[str]) -> list[Played]:
+    """As ``vf-eval harness_sql --env.turns 3``."""
+    config = {**ENVIRONMENT, "taskset": {**ENVIRONMENT["taskset"], "overrides": overrides}}
+    found = []
+    for episode in play(config, chat(url), limit=len(SCRIPTS)):
+        assert episode.ok, episode.traces[0].errors
+        (trace,) = episode.traces
+        (branch,) = trace.branches
+        messages = [(one.role, one.content or "") for one in branch.messages]
+        found.append(Played(messages, trace.num_turns, trace.reward))
+    return found
+
+
+def by_the_trainer(task: Task, samples: list[Sample], script: dict[str, list[str]]) -> list[Played]:
+    """As GRPO with ``max_turns=3``, its answers drawn from the script."""
+    tokenizer = tiny_models.tokenizer()  # one token a byte at least: every text survives it
+    prompts = [list(task.messages(sample)) for sample in samples]
+    answers = [script[prompt[-1]["content"]] for prompt in prompts]
+    talks = [
+        Talk(index, [], ids(tokenizer, one[0]), [], [assistant(one[0])]) for index, one in enumerate(answers)
+    ]
+
+    def draw(turn: int, again: list[Talk]) -> list[list[int]]:
+        scripts = [answers[talk.index] for talk in again]
+        return [ids(tokenizer, script[min(turn, len(script) - 1)]) for script in scripts]
+
+    with Grader(watched(task.spec.scoring), 1) as grader:
+        converse(talks, task, samples, tokenizer, grader, draw)
+        paid = trainer_score(task, grader)(samples, [talk.text for talk in talks])
+    found = []
+    for prompt, talk, reward in zip(prompts, talks, paid, strict=True):
+        messages = [(one["role"], one["content"]) for one in [*prompt, *talk.messages]]
+        found.append(Played(messages, (len(talk.messages) + 1) // 2, reward.value))
+    return found
+
+
+def converse(
+    talks: list[Talk],
+    task: Task,
+    samples: list[Sample],
+    tokenizer: Any,
+    grader: Grader,
+    draw: Callable[[int, list[Talk]], list[list[int]]],
+) -> None:
+    """The trainer's loop, with its own feedback."""
+    feedback = database_feedback(task, grader)
+
+    def said(indices: Sequence[int], texts: Sequence[str]) -> list[str]:
+        return feedback([samples[index] for index in indices], texts)
+
+    Turns(TURNS, 10**6, tokenizer, (tokenizer.eos_token_id,), said, draw).go_on(talks)
+
+
+def ids(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def assistant(text: str) -> Message:
+    return {"role": "assistant", "content": text}
+
+
+@pytest.mark.parametrize("system", ["", "You write SQL."])
+def test_runner_environment_and_trainer_play_the_same(home: Path, system: str) -> None:
+    overrides = [f"prompt.system={system}"] if system else []
+    task = Task.named("pocket", overrides)
+    samples = task.samples("dev", len(SCRIPTS))
+    script = {
+        task.messages(sample)[-1]["content"]: [one.replace(GOLD, sample.gold[0]) for one in answers]
+        for sample, (answers, _) in zip(samples, SCRIPTS.values(), strict=True)
+    }
+    with scripted(script) as url:
+        run, environment = by_the_runner(url, overrides), by_the_environment(url, overrides)
+    trained = by_the_trainer(task, samples, script)
+    for name, *ways in zip(SCRIPTS, run, environment, trained, strict=True):
+        assert ways[0] == ways[1] == ways[2], name
+        assert ways[0].turns == SCRIPTS[name][1], name
+    assert {one.messages[0][0] for one in run} == {"system" if system else "user"}
+    assert [one.reward for one in run[:3]] == [1.0] * 3 and (run[4].reward or 0) < 1
+
+
+@pytest.mark.slow
+def test_a_model_says_the_same_in_the_trainer_and_in_the_environment(home: Path) -> None:
+    """nano, greedy, cut short: both extend the very tokens that were drawn."""
+    task, (model, tokenizer) = Task.named("pocket"), load("nano")
+    samples = task.samples("dev", QUESTIONS)
+    how = Drawing(0.0, 1.0, MOST, (tokenizer.eos_token_id,))
+
+    def drawn(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+        found = generate(model, [list(prompt) for prompt in prompts], how, tokenizer.pad_token_id)
+        return [one.tokens for one in found]
+
+    def draw(turn: int, again: list[Talk]) -> list[list[int]]:
+        return drawn([talk.prompt + talk.tokens for talk in again])
+
+    prompts = encode(tokenizer, [Request(sample, task.messages(sample)) for sample in samples])
+    first = drawn(prompts)
+    talks = [
+        Talk(index, list(prompt), tokens, [], [assistant(tokenizer.decode(tokens, skip_special_tokens=True))])
+        for index, (prompt, tokens) in enumerate(zip(prompts, first, strict=True))
+    ]
+    with Grader(watched(task.spec.scoring), 1) as grader:
+        converse(talks, task, samples, tokenizer, grader, draw)
+    with TokenEngine(model, tokenizer.pad_token_id) as engine:
+        client = vf.TrainClientConfig(
+            base_url=engine.url,
+            api_key_var="NO_KEY",
+            renderer=CustomRendererConfig(import_path="runners.renderer.TemplateRenderer"),
+            renderer_model_name=tokenizer.name_or_path,
+        )
+        sampling = vf.SamplingConfig(temperature=0.0, max_tokens=MOST)
+        episodes = play(ENVIRONMENT, vf.ModelContext("nano", client, sampling), limit=QUESTIONS)
+    branches = [episode.traces[0].branches[0] for episode in episodes]
+    heard = [[one.content for one in branch.messages[1:]] for branch in branches]
+    assert heard == [[one["content"] for one in talk.messages] for talk in talks]
+    assert [branch.token_ids for branch in branches] == [talk.prompt + talk.tokens for talk in talks]
+    assert {len(one) for one in heard} >= {1, 2 * TURNS - 1}
