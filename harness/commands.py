@@ -124,6 +124,7 @@ def train(options: argparse.Namespace) -> int:
     from harness import launch, plan, screens
     from harness.stages import stages, train_stages
     from leaderboards import board
+    from runners import ready
 
     asked = stages(options)
     if options.plan:
@@ -133,9 +134,9 @@ def train(options: argparse.Namespace) -> int:
         planned.refuse()
         return 0
     count = launch.asked(options.processes, options.recipe)
+    for stage in asked:
+        ready.check(stage.spec.config, max(count, processes.world()))
     if count > 1 and not processes.launched():
-        for stage in asked:
-            stage.spec.config.at_once(count)
         return launch.launch(count, options.given)
     with launch.together():
         runs = train_stages(asked, options.workers, evaluated=not options.no_eval)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from runners.processes import share
 from tasks.spec import Spec
@@ -89,6 +90,83 @@ class SftConfig(TrainingConfig):
         return share(self.batch_size, self.micro_batch, processes, ("batch_size", "micro_batch"))
 
 
+class SamplingVllm(Spec):
+    """Answers are drawn by vLLM through TRL, which hands it the weights after every step (needs GPUs)."""
+
+    mode: Literal["colocate", "server"] = "colocate"
+    """In the training's processes, on their GPUs; or a ``vllm serve`` of its own, on others."""
+    base_url: str = ""
+    """Of the server; "": ``host`` and ``port``."""
+    host: str = "0.0.0.0"
+    port: int = Field(default=8000, gt=0)
+    group_port: int = Field(default=51216, gt=0)
+    """On which the server is sent the weights."""
+    timeout: float = Field(default=240.0, gt=0)
+    """Seconds to wait for the server to be up."""
+    gpu_memory: float = Field(default=0.3, gt=0, le=1)
+    """Share of each GPU's memory that a colocated vLLM takes, its copy of the weights included."""
+    tensor_parallel: int = Field(default=1, ge=1)
+    """Processes, one a GPU, that hold a colocated vLLM together."""
+    max_model_len: int = Field(default=0, ge=0)
+    """Tokens of prompt and answer that a colocated vLLM makes room for; 0: the model's context."""
+    sleep: bool = False
+    """A colocated vLLM gives its memory back while the model learns."""
+    implementation: Literal["vllm", "transformers"] = "vllm"
+    """Whose code of the model a colocated vLLM runs."""
+    regex: str = ""
+    """A regular expression that answers are held to."""
+    correction: Literal["none", "sequence_mask", "sequence_truncate", "token_mask", "token_truncate"] = (
+        "sequence_mask"
+    )
+    """How an answer counts whose probability in vLLM is not the model's (importance sampling)."""
+    clip_max: float | None = Field(default=3.0, gt=0)
+    """Ratio of the two probabilities above which a mask leaves out, or a truncation cuts."""
+    clip_min: float | None = Field(default=None, gt=0)
+    extra: Mapping[str, Any] = Field(default_factory=dict)
+    """More of vLLM's SamplingParams, by their names."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        others = {"colocate": ("base_url", "host", "port", "group_port", "timeout"), "server": COLOCATED}
+        for name in others[self.mode]:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                where = "of mode server" if self.mode == "colocate" else "given to vllm serve, not here"
+                raise ValueError(f"{name} is {where}")
+        if self.clip_min and self.clip_max and self.clip_min >= self.clip_max:
+            raise ValueError(f"clip_min {self.clip_min} is not below clip_max {self.clip_max}")
+        if self.correction.endswith("truncate") and not (self.clip_min or self.clip_max):
+            raise ValueError(f"correction {self.correction} needs clip_max or clip_min")
+        return self
+
+    def arguments(self) -> dict[str, Any]:
+        """The settings by their names in TRL's GRPOConfig."""
+        correct = self.correction != "none"
+        return {
+            "use_vllm": True,
+            "vllm_mode": self.mode,
+            "vllm_server_base_url": self.base_url or None,
+            "vllm_server_host": self.host,
+            "vllm_server_port": self.port,
+            "vllm_group_port": self.group_port,
+            "vllm_server_timeout": self.timeout,
+            "vllm_gpu_memory_utilization": self.gpu_memory,
+            "vllm_tensor_parallel_size": self.tensor_parallel,
+            "vllm_max_model_length": self.max_model_len or None,
+            "vllm_enable_sleep_mode": self.sleep,
+            "vllm_model_impl": self.implementation,
+            "vllm_structured_outputs_regex": self.regex or None,
+            "vllm_importance_sampling_correction": correct,
+            "vllm_importance_sampling_mode": self.correction if correct else "sequence_mask",
+            "vllm_importance_sampling_clip_max": self.clip_max,
+            "vllm_importance_sampling_clip_min": self.clip_min,
+            "generation_kwargs": dict(self.extra) or None,
+        }
+
+
+COLOCATED = ("gpu_memory", "tensor_parallel", "max_model_len", "sleep", "implementation")
+"""Settings of a colocated vLLM that a server is started with."""
+
+
 class GrpoConfig(TrainingConfig):
     """Group-relative policy optimisation (Shao et al. 2024, arXiv:2402.03300); losses by TRL's names."""
 
@@ -124,6 +202,12 @@ class GrpoConfig(TrainingConfig):
     curriculum: CurriculumSpec | None = None
     shared_prefix: bool = True
     """Compute a group's prompt once; false: TRL's own sampling and loss."""
+    vllm: SamplingVllm | None = None
+    """Draw the answers with vLLM; the loss stays what ``shared_prefix`` says."""
+
+    def room(self, context: int) -> int:
+        """Tokens that a prompt and its answers may have, of a model with this context."""
+        return min(context, self.vllm.max_model_len or context) if self.vllm else context
 
     @property
     def passes(self) -> int:

@@ -119,17 +119,24 @@ class GroupTrainer(GRPOTrainer):
         self.rewards.watch.spend("sampling", time.perf_counter() - began - spent)
         return result
 
-    def _converse(self, prompt_ids: Any, completion_ids: Any, _: Any, completions: Any, *rest: Any) -> Any:
-        """TRL's generation with further turns, and the mask of what in them is the model's."""
+    def _converse(
+        self, prompt_ids: Any, completion_ids: Any, _: Any, completions: Any, logprobs: Any, *rest: Any
+    ) -> Any:
+        """TRL's generation with further turns, and the mask of what in them is the model's.
+
+        ``logprobs`` are None, or vLLM's of each token; feedback gets zeros, which the mask hides.
+        """
         talks = [
             Talk(index, list(prompt), list(tokens), [1] * len(tokens), messages)
             for index, (prompt, tokens, messages) in enumerate(
                 zip(prompt_ids, completion_ids, completions, strict=True)
             )
         ]
+        for talk in talks if logprobs else ():
+            talk.logprobs = list(logprobs[talk.index])
         first = sum(len(talk.tokens) for talk in talks)
         config = self.rewards.config
-        room = self.model.config.max_position_embeddings - config.max_new_tokens
+        room = config.room(self.model.config.max_position_embeddings) - config.max_new_tokens
         Turns(
             config.max_turns,
             room,
@@ -142,7 +149,8 @@ class GroupTrainer(GRPOTrainer):
         lengths = processes.gathered([(len(talk.messages) + 1) / 2 for talk in talks])
         self.rewards.watch.row["turns"] = fmean(lengths)
         own, said = [talk.own for talk in talks], [talk.messages for talk in talks]
-        return prompt_ids, [talk.tokens for talk in talks], own, said, *rest
+        logprobs = logprobs and [talk.spread() for talk in talks]
+        return prompt_ids, [talk.tokens for talk in talks], own, said, logprobs, *rest
 
     def _feedback(self, indices: Sequence[int], texts: Sequence[str]) -> list[str]:
         began = time.perf_counter()
@@ -152,8 +160,11 @@ class GroupTrainer(GRPOTrainer):
         self.rewards.watch.spend("scoring", time.perf_counter() - began)
         return said
 
-    def _draw_again(self, turn: int, prompts: list[list[int]]) -> list[list[int]]:
+    def _draw_again(self, turn: int, talks: list[Talk]) -> list[list[int]]:
         self.turn = turn
-        drawn, _ = self._generate_single_turn(prompts, None, {}, 1)  # type: ignore[no-untyped-call]
+        prompts = [talk.prompt + talk.tokens for talk in talks]
+        drawn, logprobs = self._generate_single_turn(prompts, None, {}, 1)  # type: ignore[no-untyped-call]
         self.turn = 0
+        for talk, more in zip(talks, logprobs or [[]] * len(talks), strict=True):
+            talk.logprobs += more
         return [list(tokens) for tokens in drawn]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runners import models, processes, training
+from runners import models, processes, ready, training
 from runners import policy as policies
 from runners.config import GrpoConfig
 from runners.curriculum import Chooser
@@ -47,7 +47,7 @@ def train_grpo(
     watch = Watch(folder, config, hooks or Hooks())
     source = models.resolve(model)
     tokenizer = models.load_tokenizer(source)
-    check_lengths(prompts, tokenizer, models.context(source), config.max_new_tokens)
+    check_lengths(prompts, tokenizer, config.room(models.context(source)), config.max_new_tokens)
     source, policy = policies.base(model, config, folder)
     rewards = Rewards(prompts, score, config, watch)
     chooser = Chooser(prompts, config)
@@ -61,7 +61,7 @@ def check(config: GrpoConfig, prompts: int) -> None:
     """Raise ModelError where the sizes of a run do not fit each other."""
     if prompts < config.prompts_per_step:
         raise ModelError(f"{prompts} prompts are too few for prompts_per_step {config.prompts_per_step}")
-    config.at_once(processes.world())
+    ready.check(config, processes.world())
     if config.save_every % config.num_iterations:
         raise ModelError(
             f"save_every {config.save_every} is no multiple of num_iterations {config.num_iterations}"
@@ -122,6 +122,7 @@ def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) ->
         epsilon=config.epsilon,
         epsilon_high=config.epsilon_high,
         mask_truncated_completions=config.mask_truncated,
+        **(config.vllm.arguments() if config.vllm else {}),
     )
     why_not = refusal(policy) if config.shared_prefix else ""
     if why_not:

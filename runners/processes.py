@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 
 def launched() -> bool:
-    """Was this process started by torchrun, or as torchrun does?"""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    """Was this process started by torchrun, or as torchrun does? (TRL's vLLM sets the other two itself.)"""
+    return {"RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"} <= os.environ.keys()
 
 
 def world() -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runners import models, processes, training
+from runners import models, processes, ready, training
 from runners import policy as policies
 from runners.config import SftConfig
 from runners.folder import RunFolder, Trained, rows_digest
@@ -30,7 +30,7 @@ def train_sft(
     """
     if not lessons:
         raise ModelError("there is nothing to train on: no rows")
-    config.at_once(processes.world())
+    ready.check(config, processes.world())
     settings = {"method": "sft", "model": model, "rows": rows_digest(lessons), "config": config.model_dump()}
     folder = RunFolder(out, settings)
     if result := folder.done():

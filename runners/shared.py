@@ -33,7 +33,14 @@ class SharedPrefixTrainer(GroupTrainer):
     def _generate_single_turn(
         self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: Any, *more: Any
     ) -> Any:
-        """Completion tokens for each prompt; the same prompt stands ``num_generations`` times in a row."""
+        """Completion tokens for each prompt; the same prompt stands ``num_generations`` times in a row.
+
+        With vLLM they are TRL's to get, with their log-probabilities.
+        """
+        if self.use_vllm:
+            return super()._generate_single_turn(  # type: ignore[no-untyped-call]
+                prompt_ids, images, multimodal_fields, num_generations, *more
+            )
         config, group = self.rewards.config, num_generations
         prompts = [tuple(ids) for ids in prompt_ids[::group]]
         how = Drawing(config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids))

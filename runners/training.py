@@ -40,6 +40,8 @@ NAMES = {
     "mean_token_accuracy": "token_accuracy",
     "completions/mean_length": "length",
     "completions/clipped_ratio": "clipped",
+    "sampling/sampling_logp_difference/mean": "vllm_gap",
+    "sampling/importance_sampling_ratio/mean": "vllm_ratio",
 }
 """TRL's name of a figure -> its name in the curve."""
 

@@ -7,7 +7,7 @@ of the loss; the last answer is paid. The rule and the words are those of ``harn
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.types import Message
@@ -25,11 +25,18 @@ class Talk:
     tokens: list[int]
     own: list[int]
     messages: list[Message]
+    logprobs: list[float | None] = field(default_factory=list)
+    """Of its own tokens, where who draws them says so."""
 
     @property
     def text(self) -> str:
         """The last answer."""
         return self.messages[-1]["content"]
+
+    def spread(self) -> list[float | None]:
+        """The log-probability of each token; 0 for feedback."""
+        own = iter(self.logprobs)
+        return [next(own) if mine else 0.0 for mine in self.own]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,8 @@ class Turns:
     """Tokens that end an answer."""
     feedback: Callable[[Sequence[int], Sequence[str]], list[str]]
     """What is said to answers, by their conversations' indices; "" where one stands."""
-    draw: Callable[[int, list[list[int]]], list[list[int]]]
-    """(turn, tokens so far) -> the tokens of the next answers."""
+    draw: Callable[[int, list[Talk]], list[list[int]]]
+    """(turn, conversations so far) -> the tokens of the next answers."""
 
     def go_on(self, talks: Sequence[Talk]) -> None:
         """Ask again, in place, until nothing is said against an answer, the turns end or the room does."""
@@ -58,7 +65,7 @@ class Turns:
             ]
             if not again:
                 return
-            drawn = self.draw(turn, [talk.prompt + talk.tokens for talk in again])
+            drawn = self.draw(turn, again)
             texts = self.tokenizer.batch_decode(drawn, skip_special_tokens=True)
             for talk, tokens, text in zip(again, drawn, texts, strict=True):
                 talk.tokens += tokens

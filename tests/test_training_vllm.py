@@ -1,0 +1,307 @@
+"""GRPO whose answers vLLM draws. vLLM itself is not run here: what TRL does with what it returns is."""
+
+import hashlib
+import inspect
+import math
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import tiny_models
+import torch
+from test_training import GRPO, curve, letters, requests, weights
+from trl.generation.vllm_generation import VLLMGeneration
+from trl.trainer import grpo_trainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from harness.cli import main
+from harness.spec import TrainSpec
+from runners import grpo, models, ready, training
+from runners import policy as policies
+from runners.config import GrpoConfig, LoraSpec, SamplingVllm
+from runners.curriculum import Chooser
+from runners.folder import RunFolder
+from runners.grpo import train_grpo
+from runners.payment import Rewards
+from runners.shared import SharedPrefixTrainer
+from runners.training import Hooks, Watch
+from tasks.errors import MissingExtra, ModelError, SpecError
+from tasks.parse import parse
+from tasks.types import Sample
+
+Answers = list[list[int]]
+RUN: Mapping[str, Any] = {"max_steps": 2, "scheduler": "constant"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_models.save(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def test_settings_reach_trl_by_its_names(tmp_path: Path) -> None:
+    server = SamplingVllm(
+        mode="server",
+        base_url="http://h:1",
+        timeout=9,
+        correction="token_truncate",
+        clip_max=2,
+        regex="SELECT.*",
+    )
+    found = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **server.arguments())
+    assert (found.use_vllm, found.vllm_mode, found.vllm_server_base_url) == (True, "server", "http://h:1")
+    assert (found.vllm_server_timeout, found.vllm_structured_outputs_regex) == (9, "SELECT.*")
+    assert found.vllm_importance_sampling_correction and found.vllm_importance_sampling_clip_max == 2
+    assert found.vllm_importance_sampling_mode == "token_truncate"
+    colocated = SamplingVllm(
+        gpu_memory=0.5,
+        tensor_parallel=2,
+        max_model_len=900,
+        sleep=True,
+        correction="none",
+        extra={"top_k": 9},
+    )
+    found = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **colocated.arguments())
+    assert (found.vllm_mode, found.vllm_gpu_memory_utilization, found.vllm_tensor_parallel_size) == (
+        "colocate", 0.5, 2
+    )  # fmt: skip
+    assert (found.vllm_max_model_length, found.vllm_enable_sleep_mode) == (900, True)
+    assert not found.vllm_importance_sampling_correction and found.generation_kwargs == {"top_k": 9}
+
+
+def test_defaults_are_trls_and_no_setting_of_it_is_left_out(tmp_path: Path) -> None:
+    ours, theirs = SamplingVllm().arguments(), GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False)
+    assert {name for name in ours if ours[name] != getattr(theirs, name)} == {"use_vllm"}
+    names = {field.name for field in fields(GRPOConfig) if "vllm" in field.name}
+    assert names - set(ours) == {"vllm_importance_sampling_cap"}  # deprecated: clip_max
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ("{base_url: 'http://x'}", "base_url is of mode server"),
+        ("{mode: server, gpu_memory: 0.5}", "gpu_memory is given to vllm serve, not here"),
+        ("{clip_min: 4}", "clip_min 4.0 is not below clip_max 3.0"),
+        (
+            "{correction: token_truncate, clip_max: null}",
+            "correction token_truncate needs clip_max or clip_min",
+        ),
+        ("{memory: 0.5}", "did you mean 'gpu_memory'"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_one_line(settings: str, says: str) -> None:
+    spec = {"task": "pocket", "method": "grpo", "model": "nano"}
+    with pytest.raises(SpecError) as error:
+        parse(TrainSpec, spec, [f"grpo.vllm={settings}"])
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "vllm", "world", "says"),
+    [
+        ({}, {"tensor_parallel": 3}, 2, "tensor_parallel 3 does not divide 2 processes"),
+        ({"max_turns": 2}, {"mode": "server"}, 2, "max_turns is over 1 and several processes ask one vLLM"),
+        (
+            {"max_turns": 2},
+            {"tensor_parallel": 2},
+            2,
+            "max_turns is over 1 and several processes ask one vLLM",
+        ),
+        ({"loss_type": "vespo"}, {}, 1, "vespo needs train.vllm.correction token_truncate or token_mask"),
+        ({"max_turns": 2}, {"mode": "server"}, 1, ""),
+        ({"max_turns": 2}, {}, 2, ""),
+        ({"loss_type": "vespo"}, {"correction": "token_mask"}, 1, ""),
+    ],
+)
+def test_settings_that_cannot_work_together_are_refused(
+    changes: dict[str, Any], vllm: dict[str, Any], world: int, says: str
+) -> None:
+    config = GRPO.model_copy(update={**changes, "vllm": SamplingVllm(**vllm)})
+    if not says:
+        ready.fits(config, config.vllm or SamplingVllm(), world)
+        return
+    with pytest.raises(ModelError, match=says):
+        ready.fits(config, config.vllm or SamplingVllm(), world)
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed here")
+def test_a_missing_vllm_is_one_line_before_anything_is_loaded(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--task", "pocket", "--method", "grpo", "--model", "nano", "--out", str(home / "x")]
+    assert main([*command, "--set", "train.vllm={}"]) == 2
+    said = capsys.readouterr().err
+    assert said.strip() == "harness train: vllm is not installed: pip install 'sql-harness[vllm]'"
+    assert not (home / "x").exists()
+    with pytest.raises(MissingExtra):
+        train_grpo("nano", requests(), letters, GRPO.model_copy(update={"vllm": SamplingVllm()}), home / "x")
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers what TRL asks a vLLM server first."""
+
+    known: ClassVar[tuple[str, ...]] = ()
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path.startswith(self.known) else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    running = HTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{running.server_port}"
+    running.shutdown()
+
+
+def test_a_server_is_waited_for_and_must_take_weights(server: str) -> None:
+    with pytest.raises(
+        ModelError, match=r"no vLLM server at http://127\.0\.0\.1:9 after 0 s: start it with VLLM_"
+    ):
+        ready.await_server("http://127.0.0.1:9", 0)
+    Server.known = ("/health",)
+    with pytest.raises(ModelError, match="takes no weights: start it with VLLM_SERVER_DEV_MODE=1 vllm serve"):
+        ready.await_server(server, 5)
+    Server.known = ("/health", "/server_info")
+    ready.await_server(server, 5)
+
+
+class Replay:
+    """In the place of TRL's ``VLLMGeneration``: answers drawn before, and the model's log-probabilities."""
+
+    answers: ClassVar[list[Answers]] = []
+    off: ClassVar[float] = 0.0
+    """What is added to each log-probability: an engine that disagrees with the model."""
+    synced: ClassVar[int] = 0
+
+    def __init__(self, model: Any, temperature: float, **_: Any) -> None:
+        self.model, self.temperature = model, temperature
+        Replay.synced = 0
+        self.left = iter(Replay.answers)
+
+    def sync_weights(self) -> None:
+        Replay.synced += 1
+
+    def generate(self, prompts: Any, images: Any, num_generations: int, profiler: Any) -> Any:
+        drawn = next(self.left)
+        assert len(prompts) == len(drawn) and images is None
+        for first in range(0, len(prompts), num_generations):
+            assert all(one == prompts[first] for one in prompts[first : first + num_generations])
+        said = [self._logprobs(list(one), list(two)) for one, two in zip(prompts, drawn, strict=True)]
+        return prompts, drawn, said, None
+
+    @torch.no_grad()
+    def _logprobs(self, prompt: list[int], answer: list[int]) -> list[list[float]]:
+        logits = self.model(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+        found = (logits / self.temperature).log_softmax(-1).gather(-1, torch.tensor(answer)[:, None])
+        return [[float(one) + Replay.off] for one in found[:, 0]]
+
+
+def odd_ones(samples: Sequence[Sample], texts: Sequence[str]) -> list[str]:
+    return ["Your query failed." if int(sample.id) % 2 else "" for sample in samples]
+
+
+def trained(folder: str, config: GrpoConfig, out: Path) -> Any:
+    """``train_grpo`` behind its checks, which want a GPU and vLLM; the trainer, when it is done."""
+    run = RunFolder(out, {})
+    watch = Watch(run, config, Hooks(feedback=odd_ones))
+    source, policy = policies.base(folder, config, run)
+    prompts = requests()
+    rewards, chooser = Rewards(prompts, letters, config, watch), Chooser(prompts, config)
+    trainer = grpo._trainer(policy, models.load_tokenizer(source), rewards, chooser)
+    training.run(trainer, source, run, watch)
+    return trainer
+
+
+@pytest.fixture
+def replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our sampler's answers are kept, and TRL gets them from ``Replay``."""
+    Replay.answers, Replay.synced, Replay.off = [], 0, 0.0
+    own = SharedPrefixTrainer._generate_single_turn
+
+    def keep(trainer: Any, *args: Any) -> Any:
+        drawn = own(trainer, *args)
+        if not trainer.use_vllm:
+            Replay.answers.append(drawn[0])
+        return drawn
+
+    monkeypatch.setattr(SharedPrefixTrainer, "_generate_single_turn", keep)
+    monkeypatch.setattr(grpo_trainer, "VLLMGeneration", Replay)
+
+
+@pytest.mark.usefixtures("replayed")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"refill": 4, "vllm": SamplingVllm(correction="token_truncate")},
+        {"max_turns": 3, "vllm": SamplingVllm(correction="token_mask")},
+        {"num_iterations": 2, "save_every": 4, "beta": 0.1},
+        {"shared_prefix": False},
+        {"lora": LoraSpec(r=4, alpha=8), "vllm": SamplingVllm(correction="none")},
+    ],
+    ids=lambda changes: " ".join(changes) or "plain",
+)
+def test_the_answers_of_an_engine_that_agrees_teach_what_our_own_do(
+    tmp_path: Path, folder: str, changes: dict[str, Any]
+) -> None:
+    config = GRPO.model_copy(update={**RUN, "vllm": SamplingVllm(), **changes})
+    own = {"vllm": None, "shared_prefix": True, "micro_groups": 4 if not config.shared_prefix else 2}
+    if not config.shared_prefix:
+        config = config.model_copy(update={"micro_groups": 4})  # TRL shuffles answers between passes
+    trained(folder, config.model_copy(update=own), tmp_path / "own")
+    trained(folder, config, tmp_path / "vllm")
+    before, mine, theirs = weights(folder), *(weights(tmp_path / one / "model") for one in ("own", "vllm"))
+    assert max((mine[key] - before[key]).abs().max() for key in mine) > 1e-3
+    assert all(torch.allclose(mine[key], theirs[key], atol=2e-5) for key in mine)
+    rows = curve(tmp_path / "vllm")
+    assert Replay.synced == (1 if config.num_iterations == 2 else 2)
+    if config.vllm and config.vllm.correction != "none":
+        assert rows[0]["vllm_ratio"] == pytest.approx(1, abs=1e-4) and rows[0]["vllm_gap"] < 1e-5
+
+
+@pytest.mark.usefixtures("replayed")
+def test_an_engine_that_disagrees_is_corrected(tmp_path: Path, folder: str) -> None:
+    config = GRPO.model_copy(update={**RUN, "max_steps": 1, "max_turns": 2})
+    trained(folder, config, tmp_path / "own")
+    Replay.off = 0.1
+    found = {}
+    for correction in ("none", "token_truncate"):
+        vllm = SamplingVllm.model_validate({"correction": correction})
+        trained(folder, config.model_copy(update={"vllm": vllm}), tmp_path / correction)
+        found[correction] = weights(tmp_path / correction / "model")
+    (row,) = curve(tmp_path / "token_truncate")
+    assert row["vllm_ratio"] == pytest.approx(math.exp(-0.1), abs=1e-4)
+    assert row["vllm_gap"] == pytest.approx(0.1, abs=1e-5)
+    mine = weights(tmp_path / "own" / "model")
+    assert all(torch.allclose(mine[key], found["none"][key], atol=2e-5) for key in mine)
+    assert row["grad_norm"] == pytest.approx(
+        curve(tmp_path / "none")[0]["grad_norm"] * math.exp(-0.1), rel=1e-3
+    )
+
+
+RELIED_ON = {
+    GRPOTrainer._generate: "2a27fdf8f5e6",
+    VLLMGeneration.generate: "2d2ac2be5b13",
+    VLLMGeneration.sync_weights: "63d669fb3230",
+    VLLMGeneration.__init__: "3b2cda6d35bb",
+}
+"""What the way of vLLM's answers through TRL was read from, and the digest of its source."""
+
+
+@pytest.mark.parametrize("function", RELIED_ON, ids=lambda function: function.__qualname__)
+def test_trl_still_asks_vllm_as_it_did(function: Any) -> None:
+    digest = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
+    assert digest == RELIED_ON[function], (
+        f"TRL's {function.__qualname__} has changed: read it beside runners/groups.py and runners/config.py, "
+        "then put the new digest here"
+    )
