@@ -67,8 +67,15 @@ def plant(prompts: Sequence[Tokens], n: int) -> list[Tree]:
             for i, prompt in enumerate(prompts)
             for chunk in chunks
         ]
+    trees = _rows(prompts, BRANCHES // 2)
+    ends = sum(len(end) for tree in trees for _, end in tree.branches)
+    return trees if ends < sum(len(tree.trunk) for tree in trees) else _rows(prompts, BRANCHES // 4)
+
+
+def _rows(prompts: Sequence[Tokens], most: int) -> list[Tree]:
+    """Rows of at most ``most`` prompts that begin alike: few where ends are long, for they mask each other."""
     trees = []
-    for group in kin(prompts, BRANCHES // 2):
+    for group in kin(prompts, most):
         shared = min(common([prompts[i] for i in group]), min(len(prompts[i]) for i in group) - 1)
         trees.append(Tree(prompts[group[0]][:shared], tuple((i, prompts[i][shared:]) for i in group)))
     return trees
