@@ -73,7 +73,7 @@ def plant(prompts: Sequence[Tokens], n: int) -> list[Tree]:
 
 
 def _rows(prompts: Sequence[Tokens], most: int) -> list[Tree]:
-    """Rows of at most ``most`` prompts that begin alike: few where ends are long, for they mask each other."""
+    """Rows of at most ``most`` prompts that begin alike. Long ends had better be few: they mask others."""
     trees = []
     for group in kin(prompts, most):
         shared = min(common([prompts[i] for i in group]), min(len(prompts[i]) for i in group) - 1)
