@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import ready
 from harness.plan import recipe
 from harness.spec import TrainSpec
 from harness.train import train_model
 from leaderboards.types import Run
+from runners import processes
 from tasks.errors import SpecError
 from tasks.parse import parse
 
@@ -76,7 +78,13 @@ def _of_task(overrides: Sequence[str]) -> tuple[str, ...]:
 
 
 def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list[Run]:
-    """Train every stage on the model of the one before it; the evaluations, each model once."""
+    """Train every stage on the model of the one before it; the evaluations, each model once.
+
+    All stages are looked at before the first begins: a later one's model has the shape of the first's.
+    """
+    for stage in stages:
+        if processes.main() and not (stage.out / "training.json").is_file():
+            ready.check(stage.spec, stage.overrides, stages[0].spec.model, workers)
     runs: dict[str, Run] = {}
     for stage in stages:
         for run in train_model(stage.spec, stage.overrides, stage.out, workers, evaluated):

@@ -52,14 +52,15 @@ def train_model(
     model = out / "model"
     if not (store.finished(run) and model.is_dir()):
         prepare(task, samples)
-        with store.open_run(run) as handle, _grader(task, workers) as grader:
+        with store.open_run(run) as handle, grader_of(task, workers) as grader:
             trained = _train(spec, task, shown, out, grader, handle)
             lineage.write(model, _lineage(spec, task, handle.run))
             handle.finish(trained)
     return before + ([_evaluate(str(model), spec, overrides, workers)] if evaluated else [])
 
 
-def _grader(task: Task, workers: int) -> Grader:
+def grader_of(task: Task, workers: int) -> Grader:
+    """What a training scores with in this process."""
     return Grader(watched(task.spec.scoring), processes.workers(workers))
 
 
@@ -72,7 +73,7 @@ def _assist(spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, worker
     if spec.method == "sft":
         train_sft(spec.model, shown, spec.sft, out)
         return []
-    with _grader(task, workers) as grader:
+    with grader_of(task, workers) as grader:
         hooks = Hooks(feedback=database_feedback(task, grader))
         train_grpo(spec.model, shown, trainer_score(task, grader), spec.grpo, out, hooks)
     return []
@@ -134,7 +135,7 @@ def _train(
     spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, grader: Grader, handle: store.Handle
 ) -> dict[str, Any]:
     """Run the trainer of the method to its end; its result as plain data."""
-    from runners.grpo import rehearse, train_grpo
+    from runners.grpo import train_grpo
     from runners.sft import train_sft
     from runners.training import Hooks
 
@@ -145,7 +146,6 @@ def _train(
         hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=on_step)
         if spec.method == "sft":
             return asdict(train_sft(spec.model, shown, spec.sft, out, hooks))
-        rehearse(shown, trainer_score(task, grader))
         score = trainer_score(task, grader, watch, tracker)
         hooks = replace(hooks, feedback=database_feedback(task, grader))
         return {

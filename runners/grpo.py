@@ -36,7 +36,7 @@ def train_grpo(
     the result that is there. Raises ModelError: too few prompts, sizes that do not divide, a prompt longer
     than the model's context, an ``out`` of another run.
     """
-    check(config, len(prompts))
+    check(model, prompts, config)
     if config.max_turns > 1 and not (hooks and hooks.feedback):
         raise ModelError("max_turns is over 1 and nothing was given that says what is wrong with an answer")
     settings = {"method": "grpo", "model": model, "rows": rows_digest(prompts), "config": config.model_dump()}
@@ -45,9 +45,7 @@ def train_grpo(
         return result
     processes.join()
     watch = Watch(folder, config, hooks or Hooks())
-    source = models.resolve(model)
-    tokenizer = models.load_tokenizer(source)
-    check_lengths(prompts, tokenizer, config.room(models.context(source)), config.max_new_tokens)
+    tokenizer = models.load_tokenizer(models.resolve(model))
     source, policy = policies.base(model, config, folder)
     rewards = Rewards(prompts, score, config, watch)
     chooser = Chooser(prompts, config)
@@ -57,10 +55,21 @@ def train_grpo(
     return training.run(trainer, source, folder, watch)
 
 
-def check(config: GrpoConfig, prompts: int) -> None:
+def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
+    """Raise ModelError for what would end the run later, as far as it shows without loading the model."""
+    check_sizes(config, len(prompts))
+    source = models.resolve(model)
+    context = config.room(models.context(source))
+    check_lengths(prompts, models.load_tokenizer(source), context, config.max_new_tokens)
+    policies.check(source, config)
+
+
+def check_sizes(config: GrpoConfig, prompts: int) -> None:
     """Raise ModelError where the sizes of a run do not fit each other."""
     if prompts < config.prompts_per_step:
-        raise ModelError(f"{prompts} prompts are too few for prompts_per_step {config.prompts_per_step}")
+        raise ModelError(
+            f"{prompts} prompts are too few for prompts_per_step {config.prompts_per_step}: lower it"
+        )
     ready.check(config, processes.world())
     if config.save_every % config.num_iterations:
         raise ModelError(
@@ -92,7 +101,8 @@ def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_
         if len(ids) + new_tokens > context:
             raise ModelError(
                 f"sample {prompt.sample.id}: {len(ids)} prompt tokens and max_new_tokens {new_tokens} are"
-                f" more than the model's context of {context}: show less schema or lower max_new_tokens"
+                f" more than the model's context of {context}: lower train.max_new_tokens, or show less of"
+                " the schema (prompt.schema)"
             )
 
 

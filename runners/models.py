@@ -8,6 +8,7 @@ from a model is run.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ModelError, nearest
+
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # a kernel is absent: no news
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -157,7 +160,7 @@ def load_model(source: Source, dtype: str = "auto", four_bit: bool = False) -> A
         raise ModelError(f"{source.path}: cannot be loaded: {_first_line(error)}") from error
     quant.keep_format(model)
     if source.adapter:
-        model = _adapted(model, source.adapter).get_base_model()
+        model = _adapted(model, source).get_base_model()
     return model.eval() if four_bit else model.to(device()).eval()
 
 
@@ -167,13 +170,20 @@ def load(name: str, dtype: str = "auto", four_bit: bool = False) -> tuple[Any, A
     return load_model(source, dtype, four_bit), load_tokenizer(source)
 
 
-def _adapted(model: Any, adapter: str) -> Any:
+def _adapted(model: Any, source: Source) -> Any:
     from peft import PeftModel
 
+    from runners import bases
+
+    assert source.adapter
+    bases.check(source)
     try:
-        return PeftModel.from_pretrained(model, adapter)
+        return PeftModel.from_pretrained(model, source.adapter)
     except Exception as error:  # as in load_model
-        raise ModelError(f"{adapter} does not fit this base model: {_first_line(error)}") from error
+        base = bases.recorded(source.adapter)
+        raise ModelError(
+            f"{source.adapter} does not fit {source.path}, it was trained on '{base}': {_first_line(error)}"
+        ) from error
 
 
 def merge_and_save(source: Source, out: Path) -> None:
@@ -187,7 +197,7 @@ def merge_and_save(source: Source, out: Path) -> None:
     assert source.adapter
     stored = AutoConfig.from_pretrained(source.path, revision=source.revision).dtype or torch.float32
     base = load_model(replace(source, adapter=None), "float32")
-    merged = _adapted(base, source.adapter).merge_and_unload()
+    merged = _adapted(base, source).merge_and_unload()
     save(merged.to(stored), load_tokenizer(source), out)
 
 

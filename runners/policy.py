@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import set_seed
 
-from runners import models, processes
+from runners import bases, models, processes
 from runners.config import GrpoConfig, LoraSpec, SftConfig
 from runners.folder import RunFolder
 from runners.models import Source
@@ -42,7 +42,6 @@ def base(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[
             models.merge_and_save(source, merged)
         processes.join()
         source = Source(str(merged))
-    _refuse_too_large(source, config)
     policy = models.load_model(
         source, "auto" if config.lora else "float32", bool(config.lora and config.lora.four_bit)
     )
@@ -50,8 +49,9 @@ def base(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[
     return source, policy
 
 
-def _refuse_too_large(source: Source, config: SftConfig | GrpoConfig) -> None:
-    """Raise ModelError where weights and optimizer alone are more than the memory there is."""
+def check(source: Source, config: SftConfig | GrpoConfig) -> None:
+    """Raise ModelError: an adapter of another base, or weights and optimizer larger than the memory."""
+    bases.check(source)
     needed = plan(shape(models.config_of(source)), config, Load(0, 0, models.device() == "cuda")).static
     if needed > models.memory():
         raise ModelError(

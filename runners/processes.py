@@ -69,7 +69,10 @@ def share(whole: int, micro: int, processes: int, names: tuple[str, str]) -> int
     own = whole // processes
     if own % min(micro, own):
         each = f", {own} for each of {processes} processes," if processes > 1 else ""
-        raise ModelError(f"{names[0]} {whole}{each} is no multiple of {names[1]} {micro}")
+        more = (own // micro + 1) * micro * processes
+        raise ModelError(
+            f"{names[0]} {whole}{each} is no multiple of {names[1]} {micro}: set train.{names[0]}={more}"
+        )
     return min(micro, own)
 
 

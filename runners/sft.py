@@ -28,18 +28,25 @@ def train_sft(
     the result that is there. Raises ModelError: no rows, a batch that does not divide, an ``out`` of another
     run.
     """
-    if not lessons:
-        raise ModelError("there is nothing to train on: no rows")
-    ready.check(config, processes.world())
+    check(model, lessons, config)
     settings = {"method": "sft", "model": model, "rows": rows_digest(lessons), "config": config.model_dump()}
     folder = RunFolder(out, settings)
     if result := folder.done():
         return result
     processes.join()
     watch = Watch(folder, config, hooks or Hooks())
-    check_lengths(lessons, models.resolve(model), config)
     source, policy = policies.base(model, config, folder)
     return training.run(_trainer(source, policy, lessons, config, watch), source, folder, watch)
+
+
+def check(model: str, lessons: Sequence[Lesson], config: SftConfig) -> None:
+    """Raise ModelError for what would end the run later, as far as it shows without loading the model."""
+    if not lessons:
+        raise ModelError("there is nothing to train on: no rows")
+    ready.check(config, processes.world())
+    source = models.resolve(model)
+    check_lengths(lessons, source, config)
+    policies.check(source, config)
 
 
 def check_lengths(lessons: Sequence[Lesson], source: models.Source, config: SftConfig) -> None:
@@ -53,7 +60,8 @@ def check_lengths(lessons: Sequence[Lesson], source: models.Source, config: SftC
         if len(ids) > context:
             raise ModelError(
                 f"the row with the answer '{lesson.answer:.60}' has {len(ids)} tokens, more than the model's"
-                f" context of {context}: show less schema, or set max_length to have rows cut"
+                f" context of {context}: show less of the schema (prompt.schema), or set train.max_length to"
+                " have rows cut"
             )
 
 

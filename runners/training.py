@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import shutil
@@ -20,7 +19,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hu
 
 from transformers import PrinterCallback, TrainerCallback
 
-from runners import models, processes
+from runners import bases, models, processes
 from runners.config import GrpoConfig, TrainingConfig
 from runners.folder import Row, RunFolder, Trained, write_json
 from runners.guard import Guard, disk, stopped
@@ -29,7 +28,6 @@ from tasks.errors import MissingExtra
 from tasks.types import Sample
 
 warnings.filterwarnings("ignore", ".*gradient_checkpointing.*", FutureWarning)  # TRL's, not ours to mend
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # a kernel is absent: no news
 
 NAMES = {
     "loss": "loss",
@@ -219,6 +217,7 @@ def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:
         trainer.model.save_pretrained(folder.best)
     out = folder.out / "model"
     if lora := (folder.best / "adapter_config.json").is_file():
+        bases.note(source, folder.best)
         models.merge_and_save(replace(source, adapter=str(folder.best)), out)
     else:
         tokenizer.save_pretrained(folder.best)
