@@ -127,13 +127,13 @@ def train(options: argparse.Namespace) -> int:
     from runners import ready
 
     asked = stages(options)
+    count = launch.asked(options.processes, options.recipe)
     if options.plan:
-        on = plan.machine(plan.recipe(options.recipe)["machine"] if options.recipe else None)
-        planned = plan.plans(options.model, [one.spec for one in asked], asked[0].overrides, on)
+        on = plan.machine(plan.recipe(options.recipe)["machine"] if options.recipe else None, count)
+        planned = plan.plans(options.model, [one.spec for one in asked], asked[0].overrides, on, count)
         screens.emit(planned, options.json)
         planned.refuse()
         return 0
-    count = launch.asked(options.processes, options.recipe)
     for stage in asked:
         ready.check(stage.spec.config, max(count, processes.world()))
     if count > 1 and not processes.launched():

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 
 from harness import rows
 from harness.spec import TrainSpec
+from runners.config import GrpoConfig, SftConfig
+from runners.types import Lesson
 from tasks.errors import ModelError, SpecError, nearest
 from tasks.parse import read_yaml
 from tasks.task import Task
@@ -23,11 +26,30 @@ RECIPES = Path(__file__).parent / "recipes"
 LOOKED_AT = 500
 """Questions whose prompts are measured."""
 GB = 1e9
+LABELS = {
+    "base": "the model's weights",
+    "trained": "gradients, optimizer, adapters",
+    "reference": "reference model",
+    "sampling": "sampling: keys and values",
+    "learning": "learning: activations",
+    "vllm": "vLLM",
+    "device": "the device's own",
+}
+ROWS = (
+    "a step",
+    "of them in each process",
+    "longest prompt + answer",
+    *LABELS.values(),
+    "peak of a process",
+    "sampling, a step",
+    "learning, a step",
+    "an hour",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a plan is held against. ``flops`` and ``bandwidth`` 0: no time is predicted."""
+    """What a plan is held against, of each process. ``flops`` and ``bandwidth`` 0: no time is predicted."""
 
     memory: float
     gpu: bool
@@ -36,50 +58,120 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Plans:
-    """The plan of each stage, by method, and the machine."""
+class Stage:
+    """What one stage will need, and the settings and lengths that it follows from."""
 
-    stages: Mapping[str, Plan]
+    config: SftConfig | GrpoConfig
+    prompt: int
+    """Tokens of the longest prompt looked at."""
+    answer: int
+    """Of the longest answer: SFT's as it is, GRPO's as it may become."""
+    plan: Plan
+
+    @property
+    def asked(self) -> int:
+        """Rows or questions of a step, in all processes."""
+        return self.config.batch_size if isinstance(self.config, SftConfig) else self.config.prompts_per_step
+
+    @property
+    def hourly(self) -> float:
+        """Rows or questions that all processes learn from in an hour; 0 where no time is predicted."""
+        seconds = sum(self.plan.seconds.values())
+        return self.asked * 3600 / seconds if seconds else 0.0
+
+    def cells(self) -> dict[str, str]:
+        """What the table says of this stage."""
+        each = f" x {self.config.group_size} answers" if isinstance(self.config, GrpoConfig) else ""
+        memory = {LABELS[part]: _size(size) for part, size in self.plan.memory.items() if size}
+        seconds = {f"{phase}, a step": f"{value:.1f} s" for phase, value in self.plan.seconds.items()}
+        return {
+            "a step": f"{self.asked} {'questions' if each else 'rows'}{each}",
+            "of them in each process": f"{self.plan.own}, {self.plan.own // self.plan.passes} at a time",
+            "longest prompt + answer": f"{self.prompt:,} + {self.answer:,} tokens",
+            **memory,
+            "peak of a process": f"[b]{_size(self.plan.peak)}[/b]",
+            **seconds,
+            **({"an hour": f"{self.hourly:,.0f} {'questions' if each else 'rows'}"} if seconds else {}),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Bytes, tokens and seconds."""
+        return {
+            "peak": self.plan.peak,
+            "memory": self.plan.memory,
+            "seconds_a_step": self.plan.seconds,
+            "an_hour": self.hourly,
+            "a_step": {"all": self.asked, "each": self.plan.own, "passes": self.plan.passes},
+            "tokens": {"prompt": self.prompt, "answer": self.answer},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The plan of each stage, by method, the machine, and how many processes train."""
+
+    stages: Mapping[str, Stage]
     machine: Machine
+    processes: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Bytes and seconds, all predicted."""
         return {
             "machine": {"memory": self.machine.memory, "gpu": self.machine.gpu},
-            "predicted": {
-                name: {"peak": one.peak, "memory": one.memory, "seconds_a_step": one.seconds}
-                for name, one in self.stages.items()
-            },
+            "processes": self.processes,
+            "predicted": {name: one.as_dict() for name, one in self.stages.items()},
         }
 
     def __rich__(self) -> RenderableType:
-        table = Table("predicted", *self.stages, box=None, title_justify="left")
-        for part in next(iter(self.stages.values())).memory:
-            table.add_row(f"{part}, GB", *(f"{one.memory[part] / GB:.2f}" for one in self.stages.values()))
-        table.add_row("peak, GB", *(f"[b]{one.peak / GB:.2f}[/b]" for one in self.stages.values()))
-        table.add_row("there is, GB", f"{self.machine.memory / GB:.2f}")
-        for phase in ("sampling", "learning") if self.machine.flops else ():
-            seconds = (one.seconds.get(phase, 0.0) for one in self.stages.values())
-            table.add_row(f"{phase}, s a step", *(f"{value:.1f}" for value in seconds))
-        return table
+        table = Table("predicted", *self.stages, box=None)
+        cells = {name: one.cells() for name, one in self.stages.items()}
+        for label in sorted({label for one in cells.values() for label in one}, key=ROWS.index):
+            table.add_row(label, *(one.get(label, "") for one in cells.values()))
+        return Group(table, Padding(self._notes(), (1, 1, 0, 1)))
+
+    def _notes(self) -> str:
+        device = "a GPU" if self.machine.gpu else "this machine"
+        if self.processes > 1:
+            device = (
+                "a GPU each" if self.machine.gpu else f"this machine, a part for each of {self.processes}"
+            )
+        notes = [f"There are {_size(self.machine.memory)}: {device}."]
+        if self.processes > 1:
+            notes.append("Processes share a step; each holds all weights, gradients and optimizer.")
+        notes.append("Of sampling and learning the larger counts; every prompt is taken to be the longest.")
+        if not self.machine.flops:
+            notes.append("Time is predicted where a recipe says what its machine can do.")
+        return "\n".join(notes)
 
     def refuse(self) -> None:
         """Raise ModelError where a stage does not fit, naming what to set."""
         for method, one in self.stages.items():
-            if one.peak > self.machine.memory:
+            if one.plan.peak > self.machine.memory:
+                each = " in each process" if self.processes > 1 else ""
                 raise ModelError(
-                    f"{method} needs about {one.peak / GB:.1f} GB (predicted) and there are"
-                    f" {self.machine.memory / GB:.1f}: {_remedy(method, one, self.machine.memory)}"
+                    f"{method} needs about {_size(one.plan.peak)}{each} (predicted) and there are"
+                    f" {_size(self.machine.memory)}: {_remedy(one, self.machine.memory)}"
                 )
 
 
-def _remedy(method: str, plan: Plan, memory: float) -> str:
+def _size(size: float) -> str:
+    """Bytes as a table shows them."""
+    return f"{size / GB:,.1f} GB" if size >= GB / 2 else f"{size / 1e6:,.0f} MB"
+
+
+def _remedy(stage: Stage, memory: float) -> str:
+    from runners.plan import remedy
+
+    config, plan = stage.config, stage.plan
     if plan.static > memory:
-        return "set train.lora.four_bit=true and a smaller train.lora.r, or take a smaller model"
-    if plan.memory["sampling"] > plan.memory["learning"]:
-        return "lower train.prompts_per_step"
-    less = "micro_groups" if method == "grpo" else "micro_batch"
-    return f"lower train.{less}, or set train.gradient_checkpointing=true"
+        return remedy(config)
+    if plan.memory["vllm"] or plan.memory["sampling"] > plan.memory["learning"]:
+        vllm = isinstance(config, GrpoConfig) and config.vllm
+        return "lower train.vllm.gpu_memory" if vllm else "lower train.prompts_per_step"
+    less = [] if config.gradient_checkpointing else ["set train.gradient_checkpointing=true"]
+    if plan.own > plan.passes:
+        less.append(f"lower train.{'micro_groups' if isinstance(config, GrpoConfig) else 'micro_batch'}")
+    return ", or ".join(less or ["show less of the schema (prompt.schema)"])
 
 
 def recipe(name: str) -> dict[str, Any]:
@@ -93,27 +185,31 @@ def recipe(name: str) -> dict[str, Any]:
     return read_yaml(path)
 
 
-def machine(found: Mapping[str, Any] | None = None) -> Machine:
-    """A recipe's machine, else this one."""
+def machine(found: Mapping[str, Any] | None, count: int) -> Machine:
+    """What each of ``count`` processes has of a recipe's machine (a GPU each), else of this one."""
     from runners import models
 
     if found:
         return Machine(float(found["memory"]) * GB, True, float(found["flops"]), float(found["bandwidth"]))
-    return Machine(models.memory(), models.device() == "cuda")
+    gpu = models.device() == "cuda"
+    return Machine(models.memory() / (1 if gpu else count), gpu)
 
 
-def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: Machine) -> Plans:
-    """Predict every stage of a training of this model (a name whose configuration is at hand)."""
+def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: Machine, count: int) -> Plans:
+    """Predict every stage of a training of this model, whose configuration and tokenizer are at hand.
+
+    Raises ModelError: a step that cannot be dealt out to ``count`` processes.
+    """
     from runners.models import config_of, resolve
     from runners.plan import Load, plan, shape
 
-    sizes = shape(config_of(resolve(model)))
-    found: dict[str, Plan] = {}
+    sizes = shape(config_of(resolve(model, weights=False)))
+    found: dict[str, Stage] = {}
     for spec in specs:
         prompt, answer = _lengths(model, spec, Task.named(spec.task, overrides))
-        load = Load(prompt, answer, on.gpu, on.flops, on.bandwidth)
-        found[spec.method] = plan(sizes, spec.config, load)
-    return Plans(found, on)
+        load = Load(prompt, answer, on.gpu, on.memory, count, on.flops, on.bandwidth)
+        found[spec.method] = Stage(spec.config, prompt, answer, plan(sizes, spec.config, load))
+    return Plans(found, on, count)
 
 
 def _lengths(model: str, spec: TrainSpec, task: Task) -> tuple[int, int]:
@@ -121,12 +217,12 @@ def _lengths(model: str, spec: TrainSpec, task: Task) -> tuple[int, int]:
     from runners.models import load_tokenizer, resolve
 
     samples = rows.questions(spec, task)[:LOOKED_AT]
-    tokenizer = load_tokenizer(resolve(model))
-    messages = [list(task.messages(sample)) for sample in samples]
-    encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)[
-        "input_ids"
-    ]
-    prompt = max(map(len, encoded), default=0)
+    shown = rows.shown(spec, task, samples)
+    tokenizer = load_tokenizer(resolve(model, weights=False))
+    messages = [list(one.messages) for one in shown]
+    encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
+    prompt = max(map(len, encoded["input_ids"]), default=0)
     if spec.method == "grpo":
         return prompt, spec.grpo.max_new_tokens * spec.grpo.max_turns
-    return prompt, max((len(tokenizer(sample.gold[0])["input_ids"]) for sample in samples), default=0)
+    answers = [one.answer for one in shown if isinstance(one, Lesson)]
+    return prompt, max(map(len, tokenizer(answers)["input_ids"]), default=0)

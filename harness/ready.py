@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from harness import rows
 from harness.instances import prepare
@@ -20,7 +21,7 @@ def check(spec: TrainSpec, overrides: Sequence[str], model: str, workers: int) -
 
     task = Task.named(spec.task, overrides)
     samples = rows.questions(spec, task)
-    shown = rows.shown(spec, task, samples)
+    shown: Sequence[Any] = rows.shown(spec, task, samples)
     if spec.method == "sft":
         sft.check(model, shown, spec.sft)
         return

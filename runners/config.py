@@ -209,11 +209,6 @@ class GrpoConfig(TrainingConfig):
         """Tokens that a prompt and its answers may have, of a model with this context."""
         return min(context, self.vllm.max_model_len or context) if self.vllm else context
 
-    @property
-    def passes(self) -> int:
-        """Forwards and backwards in a step."""
-        return self.prompts_per_step // self.micro_groups
-
     def at_once(self, processes: int) -> int:
         """Groups in one forward and backward of each process. Raises ModelError."""
         names = ("prompts_per_step", "micro_groups")

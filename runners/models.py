@@ -32,12 +32,15 @@ class Source:
     adapter: str | None = None
 
 
-def resolve(name: str) -> Source:
-    """The source that a model's name stands for. Raises ModelError: no such model, with the nearest one."""
+def resolve(name: str, weights: bool = True) -> Source:
+    """The source that a model's name stands for; a folder needs its ``weights`` where they will be read.
+
+    Raises ModelError: no such model, with the nearest one.
+    """
     base, plus, adapter = name.rpartition("+")
     if plus and not Path(name).exists():
         _expect_file(Path(adapter), "adapter_config.json", "is no LoRA adapter")
-        below = resolve(base)
+        below = resolve(base, weights)
         if below.adapter:
             raise ModelError(f"{name}: one adapter at a time; merge {base} first")
         return Source(below.path, below.revision, adapter)
@@ -46,7 +49,7 @@ def resolve(name: str) -> Source:
 
         return Source(str(_plain_folder(Path(FOLDER))))
     if Path(name).is_dir():
-        return Source(str(_plain_folder(Path(name))))
+        return Source(str(_plain_folder(Path(name), weights)))
     if HUB_ID.fullmatch(name) and not name.startswith("."):
         path, _, revision = name.partition("@")
         return Source(path, revision or None)
@@ -62,12 +65,12 @@ def _known(name: str) -> list[str]:
     return ["nano", *beside]
 
 
-def _plain_folder(folder: Path) -> Path:
+def _plain_folder(folder: Path, weights: bool = True) -> Path:
     if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
         base = json.loads((folder / "adapter_config.json").read_text()).get("base_model_name_or_path", "BASE")
         raise ModelError(f"{folder} is an adapter, not a model: name it '{base}+{folder}'")
     _expect_file(folder, "config.json", "is no model folder")
-    if not any(folder.glob("*.safetensors")):
+    if weights and not any(folder.glob("*.safetensors")):
         raise ModelError(
             f"{folder} has no *.safetensors: save it with save_pretrained (pickled weights are not read)"
         )

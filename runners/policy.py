@@ -10,7 +10,7 @@ from runners import bases, models, processes
 from runners.config import GrpoConfig, LoraSpec, SftConfig
 from runners.folder import RunFolder
 from runners.models import Source
-from runners.plan import Load, plan, shape
+from runners.plan import Load, plan, remedy, shape
 from tasks.errors import ModelError
 
 
@@ -52,10 +52,12 @@ def base(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[
 def check(source: Source, config: SftConfig | GrpoConfig) -> None:
     """Raise ModelError: an adapter of another base, or weights and optimizer larger than the memory."""
     bases.check(source)
-    needed = plan(shape(models.config_of(source)), config, Load(0, 0, models.device() == "cuda")).static
-    if needed > models.memory():
+    gpu = models.device() == "cuda"
+    load = Load(0, 0, gpu, processes=processes.world())
+    needed = plan(shape(models.config_of(source)), config, load).static
+    there = models.memory() / (1 if gpu else processes.beside())
+    if needed > there:
         raise ModelError(
             f"{source.path}: weights and optimizer need {needed / 1e9:.1f} GB and there are"
-            f" {models.memory() / 1e9:.1f}: set train.lora.r, or train.lora.four_bit=true,"
-            " or take a smaller model"
+            f" {there / 1e9:.1f}: {remedy(config)}"
         )

@@ -42,11 +42,14 @@ def main() -> bool:
     return rank() == 0
 
 
+def beside() -> int:
+    """How many processes train on this node."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if launched() else 1
+
+
 def workers(asked: int) -> int:
     """Scoring processes of this process: its share of those asked for, or of the node's cores."""
-    if not launched():
-        return asked
-    return max(1, (asked or os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"]))
+    return max(1, (asked or os.cpu_count() or 1) // beside()) if launched() else asked
 
 
 def say(line: str) -> None:

@@ -11,9 +11,9 @@ from test_training import SFT, lessons
 from transformers import Qwen3Config
 
 from harness.cli import main
-from harness.plan import RECIPES
+from harness.plan import RECIPES, Machine, Plans, Stage
 from runners import models
-from runners.config import GrpoConfig, LoraSpec, SftConfig
+from runners.config import GrpoConfig, LoraSpec, SamplingVllm, SftConfig
 from runners.plan import Load, Plan, Shape, plan, shape
 from runners.sft import train_sft
 from tasks.errors import ModelError
@@ -41,13 +41,16 @@ def eight_billion() -> Shape:
 
 def of_recipe(path: Path, method: str, model: Shape) -> Plan:
     recipe: dict[str, Any] = yaml.safe_load(path.read_text())
-    settings = {**recipe["train"], **recipe[method]}
-    for name in ("batch_size", "prompts_per_step", "refill"):
-        if name in settings:
-            settings[name] //= recipe.get("processes", 1)
     machine = recipe["machine"]
-    load = Load(PROMPT, ANSWER[method], True, float(machine["flops"]), float(machine["bandwidth"]))
-    return plan(model, KINDS[method].model_validate(settings), load)
+    load = Load(
+        PROMPT,
+        ANSWER[method],
+        memory=machine["memory"] * 1e9,
+        processes=recipe.get("processes", 1),
+        flops=float(machine["flops"]),
+        bandwidth=float(machine["bandwidth"]),
+    )
+    return plan(model, KINDS[method].model_validate({**recipe["train"], **recipe[method]}), load)
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
@@ -93,22 +96,90 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(tmp_path: Path) 
         train_sft(str(folder), lessons(), SFT, tmp_path / "out")
 
 
+def test_processes_share_a_step_and_not_the_weights(eight_billion: Shape) -> None:
+    config = GrpoConfig(prompts_per_step=16, micro_groups=2, lora=LoraSpec(r=256))
+    one, four = (
+        plan(eight_billion, config, Load(PROMPT, 256, processes=count, flops=1e14, bandwidth=1e12))
+        for count in (1, 4)
+    )
+    assert (one.own, one.passes, four.own, four.passes) == (16, 8, 4, 2)
+    for part in ("base", "reference", "learning"):
+        assert four.memory[part] == one.memory[part]
+    adapters = 256 * eight_billion.ends
+    assert four.memory["trained"] - one.memory["trained"] == 4 * adapters  # gradients, to be sent
+    assert four.memory["sampling"] == one.memory["sampling"] / 4
+    assert four.seconds["learning"] == pytest.approx(one.seconds["learning"] / 4)
+    with pytest.raises(ModelError, match="cannot be dealt to 3 processes"):
+        plan(eight_billion, config, Load(PROMPT, 256, processes=3))
+
+
+def test_a_colocated_vllm_takes_its_share(eight_billion: Shape) -> None:
+    load = Load(PROMPT, 256, memory=80e9)
+    peaks = [
+        plan(eight_billion, GrpoConfig(lora=LoraSpec(), gradient_checkpointing=True, vllm=vllm), load)
+        for vllm in (SamplingVllm(), SamplingVllm(sleep=True), SamplingVllm(mode="server"))
+    ]
+    assert [one.memory["vllm"] for one in peaks] == [24_000_000_000, 0, 0]
+    assert [one.memory["sampling"] for one in peaks] == [0, 24_000_000_000, 0]
+    assert peaks[0].peak > peaks[1].peak > peaks[2].peak
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (SftConfig(), r"set train\.lora\.r=16 to train adapters"),
+        (SftConfig(lora=LoraSpec(r=256)), r"set train\.lora\.four_bit=true, lower train\.lora\.r"),
+        (GrpoConfig(lora=LoraSpec(r=256, four_bit=True)), r"lower train\.lora\.r, or take a smaller"),
+        (GrpoConfig(lora=LoraSpec(four_bit=True)), r"gradient_checkpointing=true, or lower train\.micro_gr"),
+        (
+            GrpoConfig(lora=LoraSpec(four_bit=True), gradient_checkpointing=True, prompts_per_step=256),
+            r"lower train\.prompts_per_step",
+        ),
+        (
+            GrpoConfig(
+                lora=LoraSpec(four_bit=True), gradient_checkpointing=True, prompts_per_step=1, micro_groups=1
+            ),
+            r"show less of the schema",
+        ),
+        (GrpoConfig(lora=LoraSpec(four_bit=True), vllm=SamplingVllm()), r"lower train\.vllm\.gpu_memory"),
+    ],
+)
+def test_what_does_not_fit_names_what_to_set(
+    eight_billion: Shape, config: SftConfig | GrpoConfig, says: str
+) -> None:
+    found = plan(eight_billion, config, Load(PROMPT, 256, memory=16e9))
+    weights_alone = "smaller" in says or "train\\.lora\\.r" in says
+    memory = (found.static if weights_alone else found.peak) - 1
+    with pytest.raises(ModelError, match=says):
+        Plans({"it": Stage(config, PROMPT, 256, found)}, Machine(memory, True)).refuse()
+
+
+TRAIN = ["train", "--task", "pocket", "--method", "sft+grpo", "--limit", "20", "--plan"]
+
+
+def test_plan_needs_no_weights_and_knows_the_processes(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(tiny_models.save(tmp_path / "model"))
+    (folder / "model.safetensors").unlink()
+    monkeypatch.setattr(models, "memory", lambda: 20_000_000_000)
+    command = [*TRAIN, "--model", str(folder), "--out", str(tmp_path / "o"), "--json"]
+    assert main([*command, "--processes", "2"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["processes"], told["machine"]["memory"]) == (2, 10_000_000_000)
+    assert told["predicted"]["grpo"]["a_step"] == {"all": 32, "each": 16, "passes": 8}
+    assert main([*command, "--recipe", "8x80gb"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["processes"], told["machine"]["memory"]) == (8, 80e9)
+    assert told["predicted"]["sft"]["a_step"] == {"all": 512, "each": 64, "passes": 4}
+    assert main([*command, "--processes", "3"]) == 2
+    assert "batch_size 32 cannot be dealt to 3 processes" in capsys.readouterr().err
+
+
 def test_plan_prints_and_refuses_by_the_command_line(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [
-        "train",
-        "--task",
-        "pocket",
-        "--method",
-        "sft+grpo",
-        "--model",
-        "nano",
-        "--limit",
-        "20",
-        "--plan",
-    ]
-    command += ["--out", str(tmp_path / "o")]
+    command = [*TRAIN, "--model", "nano", "--out", str(tmp_path / "o")]
     assert main([*command, "--recipe", "24gb", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told["predicted"]) == {"sft", "grpo"} and told["machine"]["memory"] == 24e9
@@ -116,7 +187,12 @@ def test_plan_prints_and_refuses_by_the_command_line(
     monkeypatch.setattr(models, "memory", lambda: 1_100_000_000)
     assert main(command) == 2
     shown = capsys.readouterr()
-    assert "peak, GB" in shown.out and "needs about" in shown.err and "train." in shown.err
+    assert (
+        "peak of a process" in shown.out
+        and "32 questions x 8 answers" in shown.out
+        and "needs about" in shown.err
+        and "train." in shown.err
+    )
     assert main([*command, "--recipe", "24g"]) == 2
     assert "did you mean '24gb'?" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
