@@ -161,9 +161,18 @@ def test_a_tokenizer_without_a_template_or_a_pad_token(tmp_path: Path) -> None:
         train_sft(str(tmp_path / "m"), lessons(), SFT, tmp_path / "out")
 
 
-def test_an_adapter_of_another_base_is_refused(tmp_path: Path, folder: str) -> None:
+def test_training_notes_the_base_of_its_adapter(tmp_path: Path, folder: str) -> None:
+    """Another base of the same shape is refused, and one of another shape; the right one goes on."""
     config = SFT.model_copy(update={"lora": LoraSpec(r=2), "max_steps": 1})
     train_sft(folder, lessons(), config, tmp_path / "one")
-    other = tiny_models.save(tmp_path / "wider", hidden_size=48)
-    with pytest.raises(ModelError, match="does not fit this base model"):
-        train_grpo(f"{other}+{tmp_path}/one/adapter", requests(), letters, GRPO, tmp_path / "two")
+    adapter = tmp_path / "one" / "adapter"
+    assert json.loads((adapter / "base.json").read_text())["name"] == folder
+    for name, sizes in (("alike", {"seed": 1}), ("wider", {"hidden_size": 48})):
+        other = tiny_models.save(tmp_path / name, **sizes)
+        with pytest.raises(ModelError, match=f"was trained on '{folder}', and {other} has other weights"):
+            train_grpo(f"{other}+{adapter}", requests(), letters, GRPO, tmp_path / "two")
+    (adapter / "base.json").unlink()
+    config_file = adapter / "adapter_config.json"
+    config_file.write_text(config_file.read_text().replace(folder, "org/gone"))
+    with pytest.raises(ModelError, match=f"does not fit {other}, it was trained on 'org/gone'"):
+        train_grpo(f"{other}+{adapter}", requests(), letters, GRPO, tmp_path / "two")

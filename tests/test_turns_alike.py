@@ -57,7 +57,7 @@ ENVIRONMENT: dict[str, Any] = {
 class Played(NamedTuple):
     """One conversation: its messages from the first answer on, and what its last answer is paid."""
 
-    messages: list[tuple[str, str]]
+    messages: Sequence[tuple[str, str]]
     turns: int
     reward: float | None
 
