@@ -24,6 +24,8 @@ SAVING_SECONDS = 600
 """After a Ctrl-C, for the step to end and the checkpoint to be written."""
 LINGER_SECONDS = 5
 """Before a bug is shown: the launcher ends the processes that are only struck by another's failure."""
+LAUNCHER = "HARNESS_LAUNCHER"
+"""Variable with the launcher's process id, for the processes that it starts."""
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a process gets when its parent dies."""
 
@@ -47,6 +49,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
     if gpus and count > gpus:
         raise ModelError(f"--processes {count} on a machine with {gpus} GPUs: one process a GPU")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    os.environ[LAUNCHER] = str(os.getpid())
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
@@ -81,6 +84,9 @@ def together() -> Iterator[None]:
         yield
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    parent = str(os.getppid())
+    if os.environ.get(LAUNCHER, parent) != parent:  # it died before the line above
+        sys.exit(1)
     if not processes.main():
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         warnings.simplefilter("ignore")
