@@ -51,6 +51,10 @@ class TrainingConfig(Spec):
     seed: int = Field(default=0, ge=0)
     lora: LoraSpec | None = None
     gradient_checkpointing: bool = False
+    sharding: Literal["none", "fsdp2"] = "none"
+    """Of weights, gradients and optimizer over the processes; "none": each holds all of them (DDP)."""
+    deepspeed: str = ""
+    """A DeepSpeed configuration, JSON, of ZeRO stage 1 or 2."""
     save_every: int = Field(default=100, gt=0)
     """Steps between two checkpoints; a run that is killed goes on from the last."""
     eval_every: int = Field(default=100, gt=0)

@@ -109,6 +109,7 @@ def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_
 def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) -> Any:
     from trl.trainer.grpo_config import GRPOConfig
 
+    from runners import sharding
     from runners.groups import GroupTrainer
     from runners.probe import refusal
     from runners.shared import SharedPrefixTrainer
@@ -138,4 +139,5 @@ def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) ->
     if why_not:
         warnings.warn(f"every copy of a prompt is computed: {why_not}", stacklevel=2)
     kind = SharedPrefixTrainer if config.shared_prefix and not why_not else GroupTrainer
+    kind = sharding.trainer(kind, config.sharding == "fsdp2")
     return kind(policy, arguments, tokenizer, rewards, chooser, policies.adapters(config.lora))

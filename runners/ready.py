@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from importlib.util import find_spec
+from pathlib import Path
 
 from runners import models, processes
 from runners.config import GrpoConfig, SamplingVllm, SftConfig
@@ -19,8 +21,45 @@ SERVER = (
 def check(config: SftConfig | GrpoConfig, world: int) -> None:
     """Raise MissingExtra or ModelError where ``world`` processes cannot train with these settings here."""
     config.at_once(world)
+    _check_sharding(config, world)
     if isinstance(config, GrpoConfig) and config.vllm:
         _check_vllm(config, config.vllm, world)
+
+
+def _check_sharding(config: SftConfig | GrpoConfig, world: int) -> None:
+    if config.deepspeed:
+        _check_deepspeed(config, world)
+    if config.sharding == "none":
+        return
+    if world == 1:
+        raise ModelError("train.sharding=fsdp2 deals weights out to processes: add --processes N")
+    if config.lora and config.lora.four_bit:
+        raise ModelError(
+            "4-bit weights are not sharded: set train.sharding=none or train.lora.four_bit=false"
+        )
+    if isinstance(config, GrpoConfig) and config.vllm:
+        raise ModelError("train.vllm takes whole weights: set train.sharding=none")
+
+
+def _check_deepspeed(config: SftConfig | GrpoConfig, world: int) -> None:
+    path = Path(config.deepspeed)
+    if config.sharding != "none":
+        raise ModelError("set train.sharding or train.deepspeed, not both")
+    if not path.is_file():
+        raise ModelError(f"train.deepspeed: no file {path}")
+    try:
+        stage = json.loads(path.read_text()).get("zero_optimization", {}).get("stage", 0)
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"train.deepspeed: {path} is not JSON of a DeepSpeed configuration") from error
+    if stage == 3:
+        raise ModelError(
+            f"train.deepspeed: {path} asks for ZeRO stage 3, whose weights are nowhere whole to sample from:"
+            " use stage 1 or 2, or train.sharding=fsdp2"
+        )
+    if world == 1:
+        raise ModelError("train.deepspeed needs processes: add --processes N")
+    if find_spec("deepspeed") is None:
+        raise MissingExtra("deepspeed", "deepspeed")
 
 
 def _check_vllm(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:

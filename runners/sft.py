@@ -72,6 +72,7 @@ def _trainer(
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
+    from runners import sharding
     from runners.packed import share_prefixes
     from runners.probe import refusal
 
@@ -92,7 +93,7 @@ def _trainer(
         {"prompt": list(lesson.messages), "completion": [{"role": "assistant", "content": lesson.answer}]}
         for lesson in lessons
     ]
-    trainer: Any = SFTTrainer(
+    trainer: Any = sharding.trainer(SFTTrainer, config.sharding == "fsdp2")(
         model=policy,
         args=arguments,
         train_dataset=Dataset.from_list(rows),

@@ -19,7 +19,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hu
 
 from transformers import PrinterCallback, TrainerCallback
 
-from runners import bases, models, processes
+from runners import bases, models, processes, sharding
 from runners.config import GrpoConfig, TrainingConfig
 from runners.folder import Row, RunFolder, Trained, write_json
 from runners.guard import Guard, disk, stopped
@@ -70,6 +70,8 @@ class Watch(TrainerCallback):
         self.row: Row = {}
         """Figures of the running step; the trainer adds its own."""
         self.interrupted = False
+        self.evaluates = any(processes.gathered([hooks.evaluate is not None]))
+        """Does the main process? Then all of them meet for it."""
         self._began = 0.0
         self._tokens = self._tokens_before = 0.0
 
@@ -84,7 +86,7 @@ class Watch(TrainerCallback):
         """
         self.rows = rows = self.folder.curve()
         self._tokens_before = rows[-1]["tokens"] - state.num_input_tokens_seen if rows else 0.0
-        if not rows and isinstance(self.config, GrpoConfig) and self.hooks.evaluate and processes.main():
+        if not rows and isinstance(self.config, GrpoConfig) and self.evaluates:
             self._evaluate(kwargs["model"], 0)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -95,24 +97,33 @@ class Watch(TrainerCallback):
         booked = sum(value for key, value in self.row.items() if key.endswith("_seconds"))
         self.row |= {"step": state.global_step, "seconds": seconds, "learning_seconds": seconds - booked}
         due = state.global_step % self.config.eval_every == 0 or state.global_step >= state.max_steps
-        if due and self.hooks.evaluate and processes.main():
+        if due and self.evaluates:
             self.row["dev"] = self._evaluate(kwargs["model"], state.global_step)
         self.interrupted = any(processes.gathered([self.interrupted]))
         if self.interrupted:
             control.should_save = control.should_training_stop = True
 
     def _evaluate(self, model: Any, step: int) -> float:
-        assert self.hooks.evaluate is not None
-        value = self.hooks.evaluate(model)
-        note = self.folder.best / "best.json"
-        if not note.is_file() or value > json.loads(note.read_text())["value"]:
-            part = self.folder.out / "best.part"
+        """By the main process; all are here, as each has a part of a sharded model."""
+        value, better = 0.0, False
+        with sharding.whole(model):
+            if self.hooks.evaluate and processes.main():
+                value = self.hooks.evaluate(model)
+                note = self.folder.best / "best.json"
+                better = not note.is_file() or value > json.loads(note.read_text())["value"]
+        if any(processes.gathered([better])):
+            self._keep(model, {"step": step, "value": value})
+        return value
+
+    def _keep(self, model: Any, note: Mapping[str, float]) -> None:
+        part = self.folder.out / "best.part"
+        if processes.main():
             shutil.rmtree(part, ignore_errors=True)
-            model.save_pretrained(part)
-            write_json(part / "best.json", {"step": step, "value": value})
+        sharding.save(model, part)
+        if processes.main():
+            write_json(part / "best.json", note)
             shutil.rmtree(self.folder.best, ignore_errors=True)
             part.rename(self.folder.best)
-        return value
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if "loss" not in logs or not processes.main():  # the summary at the end
@@ -178,6 +189,7 @@ def arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str
         "save_steps": config.save_every,
         "save_total_limit": 2,
         "ddp_find_unused_parameters": False,
+        "deepspeed": config.deepspeed or None,
         "report_to": ["wandb"] if config.wandb else [],
         "disable_tqdm": True,
     }
@@ -197,8 +209,10 @@ def run(trainer: Any, source: Source, folder: RunFolder, watch: Watch) -> Traine
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if watch.interrupted:
         raise KeyboardInterrupt
-    if processes.main():
-        with disk(folder):
+    with disk(folder):
+        if not processes.gathered([folder.best.is_dir()])[0]:
+            sharding.save(trainer.model, folder.best)
+        if processes.main():
             _finish(trainer, source, folder)
     processes.join()
     result = folder.done()
@@ -210,11 +224,9 @@ def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:
     """Write ``model/`` and ``training.json`` and remove what only a running training needs."""
     step, value = trainer.state.global_step, None
     tokenizer = models.load_tokenizer(source)
-    if folder.best.is_dir():
+    if (folder.best / "best.json").is_file():
         note = json.loads((folder.best / "best.json").read_text())
         step, value = note["step"], note["value"]
-    else:
-        trainer.model.save_pretrained(folder.best)
     out = folder.out / "model"
     if lora := (folder.best / "adapter_config.json").is_file():
         bases.note(source, folder.best)

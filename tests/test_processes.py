@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_models
@@ -17,25 +19,37 @@ from training_processes import train
 
 from harness import launch
 from harness.cli import main
+from runners import ready
+from runners.config import GrpoConfig, LoraSpec, SamplingVllm
+from runners.models import load
 from runners.processes import share
-from tasks.errors import ModelError
+from tasks.errors import HarnessError, ModelError
 
 METHODS = ("grpo", "grpo-batch", "grpo-refill", "sft")
+SHARDED = ("grpo-fsdp2", "lora-fsdp2", "sft-fsdp2")
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _both(tmp_path_factory.mktemp("processes"), METHODS)
+
+
+@pytest.fixture(scope="module")
+def dealt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _both(tmp_path_factory.mktemp("sharded"), SHARDED)
+
+
+def _both(place: Path, methods: tuple[str, ...]) -> Path:
     """``one`` and ``two``: the same trainings by one process and by two."""
-    place = tmp_path_factory.mktemp("processes")
     folder = tiny_models.save(place / "tiny")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     paths = os.pathsep.join([str(HERE), str(HERE.parent)])
     running = subprocess.Popen(
-        [*torchrun, str(HERE / "training_processes.py"), folder, str(place / "two"), *METHODS],
+        [*torchrun, str(HERE / "training_processes.py"), folder, str(place / "two"), *methods],
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
     )
-    for method in METHODS:
+    for method in methods:
         train(method, folder, place / "one" / method)
     assert running.wait() == 0
     return place
@@ -43,7 +57,17 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_two_processes_have_the_first_gradient_of_one(both: Path, method: str) -> None:
-    one, two = (load_file(both / name / method / "gradient.safetensors") for name in ("one", "two"))
+    same_gradient(both, method)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", SHARDED)
+def test_sharded_processes_have_the_first_gradient_of_one(dealt: Path, method: str) -> None:
+    same_gradient(dealt, method)
+
+
+def same_gradient(place: Path, method: str) -> None:
+    one, two = (load_file(place / name / method / "gradient.safetensors") for name in ("one", "two"))
     scale = torch.cat([grad.flatten() for grad in one.values()]).norm()
     apart = torch.cat([(one[key] - two[key]).flatten() for key in one]).norm()
     assert scale > 0 and apart / scale < 1e-5
@@ -51,13 +75,28 @@ def test_two_processes_have_the_first_gradient_of_one(both: Path, method: str) -
 
 @pytest.mark.parametrize("method", ["grpo", "grpo-batch", "sft"])
 def test_and_after_three_steps_the_weights_and_curve_of_one(both: Path, method: str) -> None:
-    one, two = (weights(both / name / method / "model") for name in ("one", "two"))
-    start = weights(both / "tiny")
+    same_end(both, method)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", SHARDED)
+def test_and_sharded_ones_too_stopped_in_between_and_evaluated(dealt: Path, method: str) -> None:
+    same_end(dealt, method)
+    model, _ = load(str(dealt / "two" / method / "model"))
+    assert model(input_ids=torch.arange(9)[None]).logits.isfinite().all()
+    rows = [row.get("dev") is not None for row in curve(dealt / "two" / method)]
+    assert rows == [method == "grpo-fsdp2"] * 3
+
+
+def same_end(place: Path, method: str) -> None:
+    one, two = (weights(place / name / method / "model") for name in ("one", "two"))
+    start = weights(place / "tiny")
+    assert one.keys() == two.keys()
     moved, apart = (
         sum(float((one[key] - other[key]).square().sum()) for key in one) ** 0.5 for other in (start, two)
     )
     assert apart < 1e-3 * moved
-    for first, second in zip(curve(both / "one" / method), curve(both / "two" / method), strict=True):
+    for first, second in zip(curve(place / "one" / method), curve(place / "two" / method), strict=True):
         for figure in ("reward", "no_spread", "loss", "tokens", "expected", "length"):
             assert first.get(figure) == pytest.approx(second.get(figure), abs=1e-5)
 
@@ -104,6 +143,42 @@ def test_more_processes_than_prompts_is_one_line(home: Path, capsys: pytest.Capt
     with pytest.raises(SystemExit):
         main([*TRAIN, *out, "--processes", "0"])
     assert "0 is not a positive number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "world", "says"),
+    [
+        ({}, 1, "fsdp2 deals weights out to processes: add --processes N"),
+        ({"lora": LoraSpec(four_bit=True)}, 2, "4-bit weights are not sharded"),
+        ({"vllm": SamplingVllm()}, 2, "train.vllm takes whole weights: set train.sharding=none"),
+        ({"deepspeed": "ds.json"}, 2, "train.sharding or train.deepspeed, not both"),
+    ],
+)
+def test_what_cannot_be_sharded_is_one_line(changes: dict[str, Any], world: int, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        ready.check(GrpoConfig().model_copy(update={"sharding": "fsdp2", **changes}), world)
+
+
+@pytest.mark.parametrize(
+    ("text", "world", "says"),
+    [
+        (None, 2, "train.deepspeed: no file"),
+        ("{", 2, "is not JSON"),
+        ('{"zero_optimization": {"stage": 3}}', 2, "stage 3.*train.sharding=fsdp2"),
+        ('{"zero_optimization": {"stage": 2}}', 1, "add --processes N"),
+        ('{"zero_optimization": {"stage": 2}}', 2, "pip install 'sql-harness.deepspeed.'"),
+    ],
+)
+def test_a_deepspeed_file_that_cannot_be_used_is_one_line(
+    tmp_path: Path, text: str | None, world: int, says: str
+) -> None:
+    path = tmp_path / "ds.json"
+    if text is not None:
+        path.write_text(text)
+    if "pip" in says and find_spec("deepspeed"):
+        pytest.skip("deepspeed is installed here")
+    with pytest.raises(HarnessError, match=says):
+        ready.check(GrpoConfig(deepspeed=str(path)), world)
 
 
 @pytest.mark.slow

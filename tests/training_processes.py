@@ -1,6 +1,8 @@
 """What each process does in ``test_processes.py``: FOLDER OUT METHOD...; see ``train``."""
 
+import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,40 +10,73 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from test_training import GRPO, SFT, lessons, letters, requests
+from torch.distributed.tensor import DTensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from runners import processes
-from runners.config import CurriculumSpec
+from runners.config import CurriculumSpec, LoraSpec
 from runners.grpo import train_grpo
 from runners.sft import train_sft
+from runners.training import Hooks
 
 STEPS: Mapping[str, Any] = {"max_steps": 3, "scheduler": "constant", "warmup": 0.0, "max_grad_norm": 1e9}
 EXTRA: Mapping[str, Mapping[str, Any]] = {
     "grpo": {"curriculum": CurriculumSpec()},
     "grpo-batch": {"loss_type": "grpo", "scale_rewards": "batch", "beta": 0.1},
     "grpo-refill": {"refill": 4},
+    "grpo-fsdp2": {"sharding": "fsdp2", "curriculum": CurriculumSpec(), "eval_every": 1, "beta": 0.1},
+    "lora-fsdp2": {"sharding": "fsdp2", "lora": LoraSpec(r=4, alpha=8), "gradient_checkpointing": True},
+    "sft-fsdp2": {"sharding": "fsdp2"},
+    "sft": {},
 }
 
 
 def train(method: str, folder: str, out: Path) -> None:
-    """Three steps; the gradient of the first is kept in ``out/gradient.safetensors``."""
+    """Three steps; the gradient of the first is kept in ``out/gradient.safetensors``.
+
+    Sharded processes are told to stop in the second step, and go on from their checkpoint.
+    """
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, torch.Tensor] = {}
+    steps = 0
 
     def keep(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 2 and method == "grpo-fsdp2" and processes.world() > 1:
+            signal.raise_signal(signal.SIGINT)
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         for number, weight in enumerate(weights):
-            found.setdefault(str(number), weight.grad.clone())
+            grad = weight.grad.full_tensor() if isinstance(weight.grad, DTensor) else weight.grad
+            found.setdefault(str(number), grad.clone())
 
     hook = register_optimizer_step_pre_hook(keep)
-    if method == "sft":
-        train_sft(folder, lessons(), SFT.model_copy(update=STEPS), out)
-    else:
-        config = GRPO.model_copy(update={**STEPS, "micro_groups": 1, **EXTRA[method]})
-        train_grpo(folder, requests(), letters, config, out)
+    try:
+        learn(method, folder, out)
+    except KeyboardInterrupt:
+        learn(method, folder, out)
     hook.remove()
     if processes.main():
         save_file(found, out / "gradient.safetensors")
+
+
+def learn(method: str, folder: str, out: Path) -> None:
+    changes = {**STEPS, **EXTRA[method]}
+    if processes.world() == 1:
+        changes["sharding"] = "none"
+    if method.startswith("sft"):
+        train_sft(folder, lessons(), SFT.model_copy(update=changes), out)
+        return
+    config = GRPO.model_copy(update={"micro_groups": 1, **changes})
+    hooks = Hooks(evaluate=better) if config.eval_every == 1 and processes.main() else Hooks()
+    train_grpo(folder, requests(), letters, config, out, hooks)
+
+
+def better(model: Any) -> float:
+    """A figure that rises; asking the model of it needs all its weights, in one process alone."""
+    with torch.inference_mode():
+        assert model(input_ids=torch.arange(9)[None]).logits.isfinite().all()
+    return time.monotonic()
 
 
 if __name__ == "__main__":
