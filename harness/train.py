@@ -28,6 +28,7 @@ from rewards.feedback import feedback
 from rewards.grade import SCORER_VERSION, Grader
 from rewards.types import Answer, Grade
 from runners import processes
+from runners.guard import memory
 from runners.types import Request, Reward, Runner, Sampling, Score
 from tasks.errors import HarnessError, SpecError
 from tasks.task import Task
@@ -46,13 +47,14 @@ def train_model(
     samples = rows.questions(spec, task)
     shown = rows.shown(spec, task, samples)
     if not processes.main():
-        return _assist(spec, task, shown, out, workers)
+        with memory():
+            return _assist(spec, task, shown, out, workers)
     run = _describe(spec, task, samples, len(shown), out)
     before = [_evaluate(spec.model, spec, overrides, workers)] if evaluated else []
     model = out / "model"
     if not (store.finished(run) and model.is_dir()):
         prepare(task, samples)
-        with store.open_run(run) as handle, grader_of(task, workers) as grader:
+        with store.open_run(run) as handle, grader_of(task, workers) as grader, memory():
             trained = _train(spec, task, shown, out, grader, handle)
             lineage.write(model, _lineage(spec, task, handle.run))
             handle.finish(trained)

@@ -104,6 +104,21 @@ def stopped(folder: RunFolder, complaint: str, rows: Sequence[Row]) -> ModelErro
 
 
 @contextmanager
+def memory() -> Iterator[None]:
+    """Turn a GPU's memory that is full into one line that says what to set."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"the GPU's memory is full ({str(error).partition('. ')[0]}): lower train.micro_groups (SFT:"
+            " train.micro_batch) or train.prompts_per_step, or set train.gradient_checkpointing=true;"
+            " harness train --plan says what is predicted"
+        ) from error
+
+
+@contextmanager
 def disk(folder: RunFolder) -> Iterator[None]:
     """Turn a disk that is full into one line that says what is kept."""
     try:

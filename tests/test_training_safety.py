@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import tiny_models
+import torch
 from test_training import GRPO, SFT, curve, lessons, letters, requests
 
 from runners import models
 from runners.config import GrpoConfig, LoraSpec, TrainingConfig
 from runners.folder import Row
 from runners.grpo import rehearse, train_grpo
-from runners.guard import Condition, Guard
+from runners.guard import Condition, Guard, memory
 from runners.sft import train_sft
 from runners.training import Hooks
 from runners.types import Lesson, Reward
@@ -121,6 +122,13 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(tmp_path: Path, folder: str
     assert seen == [3, 4, 5, 6] and result.steps == 6
 
 
+def test_a_full_gpu_is_one_line() -> None:
+    """Its error as torch words it; no GPU is needed to raise it."""
+    said = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.5 GiB"
+    with pytest.raises(ModelError, match=r"full \(CUDA out of memory\): lower train\.micro_groups"), memory():
+        raise torch.OutOfMemoryError(said)
+
+
 def pays(value: float | None) -> Callable[[Sequence[Sample], Sequence[str]], list[Reward]]:
     return lambda samples, texts: [Reward(value) for _ in texts]
 
@@ -168,7 +176,7 @@ def test_training_notes_the_base_of_its_adapter(tmp_path: Path, folder: str) -> 
     adapter = tmp_path / "one" / "adapter"
     assert json.loads((adapter / "base.json").read_text())["name"] == folder
     for name, sizes in (("alike", {"seed": 1}), ("wider", {"hidden_size": 48})):
-        other = tiny_models.save(tmp_path / name, **sizes)
+        other = tiny_models.save(tmp_path / name, "qwen3", **sizes)
         with pytest.raises(ModelError, match=f"was trained on '{folder}', and {other} has other weights"):
             train_grpo(f"{other}+{adapter}", requests(), letters, GRPO, tmp_path / "two")
     (adapter / "base.json").unlink()
