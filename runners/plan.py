@@ -8,6 +8,8 @@ layers other than the head, ``A`` in adapters:
     trained     full 12 N (gradients and Adam's two moments in float32) and on a GPU 2 N (autocast's copies);
                 LoRA 16 A (float32 weights, gradients, moments); on 4 bits 8 A (all bfloat16, as TRL has it);
                 with several processes once more the gradients, in the buckets that are sent
+    sharded     over p processes, of all weights the whole ones w N and their part, and of the T trained ones
+                4 T (gradients until they are summed up) and 12 T / p (their part, and of the moments)
     reference   with beta and full training: 4 N
     sampling    keys and values: 2 w layers kv a token, of a step's prompts and answers in one batch; or what
                 a colocated vLLM is given (gone while the model learns where it sleeps)
@@ -153,6 +155,10 @@ def _weights(model: Shape, config: SftConfig | GrpoConfig, load: Load) -> tuple[
     """Bytes of the model, and of what training adds to it."""
     word, copies = (2 if load.gpu else 4), (2 if load.processes > 1 else 1)
     adapters = model.ends * config.lora.r if config.lora else 0
+    if config.sharding == "fsdp2":
+        stored, trained = (word, adapters) if config.lora else (4, model.weights)
+        part = stored * model.weights // load.processes
+        return word * model.weights + part, 4 * trained + 12 * trained // load.processes
     if config.lora and config.lora.four_bit:
         base = round(NF4 * model.linear) + word * (model.weights - model.linear)
         return base, (6 + 2 * copies) * adapters

@@ -22,6 +22,7 @@ from harness.cli import main
 from runners import ready
 from runners.config import GrpoConfig, LoraSpec, SamplingVllm
 from runners.models import load
+from runners.plan import Load, plan, shape
 from runners.processes import share
 from tasks.errors import HarnessError, ModelError
 
@@ -157,6 +158,14 @@ def test_more_processes_than_prompts_is_one_line(home: Path, capsys: pytest.Capt
 def test_what_cannot_be_sharded_is_one_line(changes: dict[str, Any], world: int, says: str) -> None:
     with pytest.raises(ModelError, match=says):
         ready.check(GrpoConfig().model_copy(update={"sharding": "fsdp2", **changes}), world)
+
+
+def test_a_plan_counts_the_parts_of_sharded_weights() -> None:
+    model, load = shape(tiny_models.model().config), Load(0, 0, processes=8)
+    full = GrpoConfig(prompts_per_step=8, micro_groups=1)
+    dealt = full.model_copy(update={"sharding": "fsdp2"})
+    assert plan(model, full, load).static == (4 + 8 + 2 * 4 + 2) * model.weights
+    assert plan(model, dealt, load).static == pytest.approx((2 + 4 / 8 + 4 + 12 / 8) * model.weights, abs=2)
 
 
 @pytest.mark.parametrize(
