@@ -137,7 +137,9 @@ class Plans:
             )
         notes = [f"There are {_size(self.machine.memory)}: {device}."]
         if self.processes > 1:
-            notes.append("Processes share a step; each holds all weights, gradients and optimizer.")
+            sharded = any(one.config.sharding == "fsdp2" for one in self.stages.values())
+            held = "optimizer and float32 weights are dealt out" if sharded else "each holds all of the model"
+            notes.append(f"Processes share a step; {held}.")
         notes.append("Of sampling and learning the larger counts; every prompt is taken to be the longest.")
         if not self.machine.flops:
             notes.append("Time is predicted where a recipe says what its machine can do.")
