@@ -28,7 +28,8 @@ class SharedPrefixTrainer(GroupTrainer):
             if model is not None:
                 bare = model.get_base_model() if isinstance(model, PeftModel) else model
                 share_prefixes(bare, self.temperature, ("log_probs", "entropy"))
-        self.skips_idle = self.beta == 0 and self.loss_type != "bnpo"  # bnpo divides by the tokens left
+        # bnpo divides by the tokens left; DeepSpeed sends gradients in the order in which they come
+        self.skips_idle = self.beta == 0 and self.loss_type != "bnpo" and not self.is_deepspeed_enabled
 
     def _generate_single_turn(
         self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: Any, *more: Any
