@@ -212,11 +212,12 @@ class SqlEnv(vf.Env[SqlEnvConfig]):
             await agents.agent.run(task)
             return
         async with agents.agent.interaction(task) as chat:
-            segment = await chat.turn()
+            segment, before = await chat.turn(), ""
             for _ in range(self.config.turns - 1):
                 if segment.terminated:
                     break
                 grade = await task.grade(segment.last_reply)
-                if not (said := feedback(grade.attempt)):
+                if not (said := feedback(grade.attempt, before)):
                     break
+                before = segment.last_reply
                 segment = await chat.turn(said)

@@ -29,7 +29,7 @@ from rewards.grade import SCORER_VERSION, Grader
 from rewards.types import Answer, Grade
 from runners import processes
 from runners.guard import memory
-from runners.types import Request, Reward, Runner, Sampling, Score
+from runners.types import Feedback, Request, Reward, Runner, Sampling, Score
 from tasks.errors import HarnessError, SpecError
 from tasks.task import Task
 from tasks.types import Sample
@@ -183,15 +183,16 @@ def trainer_score(
     return score
 
 
-def database_feedback(task: Task, grader: Grader) -> Callable[[Sequence[Sample], Sequence[str]], list[str]]:
+def database_feedback(task: Task, grader: Grader) -> Feedback:
     """What the database says to each answer, as in ``harness eval --turns``."""
 
-    def said(samples: Sequence[Sample], texts: Sequence[str]) -> list[str]:
+    def said(samples: Sequence[Sample], texts: Sequence[str], before: Sequence[str]) -> list[str]:
         answers = [
             Answer(task.database(sample), sample.gold, text)
             for sample, text in zip(samples, texts, strict=True)
         ]
-        return [feedback(grade.attempt) for grade in _graded(task, grader, answers)]
+        graded = _graded(task, grader, answers)
+        return [feedback(grade.attempt, text) for grade, text in zip(graded, before, strict=True)]
 
     return said
 

@@ -76,7 +76,7 @@ class TurnsRunner:
             ]
         )
         return [
-            "" if one.answer.finish == "error" else feedback(grade.attempt)
+            "" if one.answer.finish == "error" else feedback(grade.attempt, _before(one.answer))
             for one, grade in zip(batch, graded, strict=True)
         ]
 
@@ -84,6 +84,11 @@ class TurnsRunner:
         """Close the runner, and end our workers."""
         self._grader.close()
         self.runner.close()
+
+
+def _before(answer: Completion) -> str:
+    """The text of the answer before this one; "" where it is the first."""
+    return answer.before[-2]["content"] if answer.before else ""
 
 
 def _added(before: Completion, answer: Completion) -> Completion:

@@ -26,6 +26,8 @@ class Rules:
     structure: bool = True
     digests: bool = False
     """Note a digest of what the query returned."""
+    preview: int = 0
+    """Keep this many rows of what the query returned, to be shown between turns."""
     golds: str = ""
     """Folder of slow golds' results; "": none are read or kept."""
 
@@ -55,6 +57,6 @@ def attempt_of(job: Job, result: Mapping[str, Any] | str | None) -> Attempt:
     if not isinstance(result, Mapping):
         lost: dict[str, float | None] = dict.fromkeys(job.rules.modes)
         return Attempt(job.sql, Reason.INFRASTRUCTURE, lost, "the worker was lost")
-    fields = {**result, "reason": Reason(result["reason"])}
+    fields = {**result, "reason": Reason(result["reason"]), "preview": tuple(result["preview"])}
     del fields["kept"]
     return Attempt(job.sql, **fields)

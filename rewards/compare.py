@@ -136,6 +136,11 @@ def first_out_of_order(gold: Outcome, prediction: Outcome) -> str:
     return ""
 
 
+def preview(outcome: Outcome, count: int) -> list[str]:
+    """The names of the columns and the first ``count`` rows, a short line each."""
+    return [_short(row) for row in (outcome.columns, *outcome.rows[:count])]
+
+
 def _first_missing(rows: Sequence[Row], other: Sequence[Row]) -> Row | None:
     left = Counter(other)
     for row in rows:

@@ -33,7 +33,13 @@ class Grader:
     ) -> None:
         modes = tuple(dict.fromkeys((*scoring.modes, scoring.metric)))
         self._rules = Rules(
-            modes, scoring.metric, scoring.instances, structure, digests, golds=str(home() / "gold")
+            modes,
+            scoring.metric,
+            scoring.instances,
+            structure,
+            digests,
+            scoring.feedback_rows,
+            str(home() / "gold"),
         )
         self._scorers = {name: make(scoring.metric) for name, make in SCORERS.items()}
         self._scorers["reward"] = reward(scoring)

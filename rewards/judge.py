@@ -15,7 +15,7 @@ from typing import Any
 from rewards import bird
 from rewards.attempt import Job
 from rewards.ballot import result_digest
-from rewards.compare import difference, first_out_of_order
+from rewards.compare import difference, first_out_of_order, preview
 from rewards.trial import Trial
 from rewards.types import OURS, Reason
 from tasks.databases.executor import Executor
@@ -99,6 +99,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "gold_steps": gold.steps,
         "gold_seconds": gold.seconds,
         "result": result_digest(answer.rows) if rules.digests and answer.ok else "",
+        "preview": preview(answer, rules.preview) if rules.preview and answer.rows else [],
         "kept": trial.shelf.kept,
     }
 

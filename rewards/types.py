@@ -72,6 +72,8 @@ class Attempt:
     gold_seconds: float = 0.0
     result: str = ""
     """Digest of the rows that the answer returned, where the grader was asked for it."""
+    preview: tuple[str, ...] = ()
+    """Names of the columns and the first rows that the answer returned, where the scoring shows them."""
     text: str = ""
     """The completion, where the reward reads it: terms of format and length, and rewards of one's own."""
 

@@ -152,11 +152,12 @@ class GroupTrainer(GRPOTrainer):
         logprobs = logprobs and [talk.spread() for talk in talks]
         return prompt_ids, [talk.tokens for talk in talks], own, said, logprobs, *rest
 
-    def _feedback(self, indices: Sequence[int], texts: Sequence[str]) -> list[str]:
+    def _feedback(self, talks: Sequence[Talk]) -> list[str]:
         began = time.perf_counter()
         feedback = self.rewards.watch.hooks.feedback
         assert feedback is not None, "checked by train_grpo"
-        said = feedback([self.asked[index] for index in indices], texts)
+        samples = [self.asked[talk.index] for talk in talks]
+        said = feedback(samples, [talk.text for talk in talks], [talk.before for talk in talks])
         self.rewards.watch.spend("scoring", time.perf_counter() - began)
         return said
 

@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -24,8 +24,8 @@ from runners.config import GrpoConfig, TrainingConfig
 from runners.folder import Row, RunFolder, Trained, write_json
 from runners.guard import Guard, disk, stopped
 from runners.models import Source
+from runners.types import Feedback
 from tasks.errors import MissingExtra
-from tasks.types import Sample
 
 warnings.filterwarnings("ignore", ".*gradient_checkpointing.*", FutureWarning)  # TRL's, not ours to mend
 
@@ -42,10 +42,6 @@ NAMES = {
     "sampling/importance_sampling_ratio/mean": "vllm_ratio",
 }
 """TRL's name of a figure -> its name in the curve."""
-
-
-Feedback = Callable[[Sequence[Sample], Sequence[str]], list[str]]
-"""What a database says to answers; "" where nothing speaks against one."""
 
 
 @dataclass(frozen=True, slots=True)

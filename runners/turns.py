@@ -33,6 +33,11 @@ class Talk:
         """The last answer."""
         return self.messages[-1]["content"]
 
+    @property
+    def before(self) -> str:
+        """The answer before it; "" where it is the first."""
+        return self.messages[-3]["content"] if len(self.messages) > 1 else ""
+
     def spread(self) -> list[float | None]:
         """The log-probability of each token; 0 for feedback."""
         own = iter(self.logprobs)
@@ -49,15 +54,15 @@ class Turns:
     tokenizer: Any
     ends: tuple[int, ...]
     """Tokens that end an answer."""
-    feedback: Callable[[Sequence[int], Sequence[str]], list[str]]
-    """What is said to answers, by their conversations' indices; "" where one stands."""
+    feedback: Callable[[Sequence[Talk]], list[str]]
+    """What is said to the last answers; "" where one stands."""
     draw: Callable[[int, list[Talk]], list[list[int]]]
     """(turn, conversations so far) -> the tokens of the next answers."""
 
     def go_on(self, talks: Sequence[Talk]) -> None:
         """Ask again, in place, until nothing is said against an answer, the turns end or the room does."""
         for turn in range(1, self.most):
-            said = self.feedback([talk.index for talk in talks], [talk.text for talk in talks])
+            said = self.feedback(talks)
             again = [
                 talk
                 for talk, complaint in zip(talks, said, strict=True)

@@ -85,3 +85,5 @@ class Reward:
 
 Score = Callable[[Sequence[Sample], Sequence[str]], list[Reward]]
 """A trainer's view of the scorers: samples and completion texts (same length) -> rewards, in order."""
+Feedback = Callable[[Sequence[Sample], Sequence[str], Sequence[str]], list[str]]
+"""What a database says to answers, given the answers before them; "" where nothing speaks against one."""

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -166,6 +166,9 @@ class ScoringSpec(Spec):
     """What an answer may lose beside; where given, the task's digest changes."""
     instances: int = Field(1, ge=1)
     """Strict mode asks for agreement on this many instances of the database."""
+    feedback_rows: int = Field(0, ge=0)
+    """Over several turns, how many rows of its query's result the model is shown, to confirm or correct it;
+    0: a query that returns rows stands. Where given, the task's digest changes."""
     seconds: float = Field(Limits().seconds, gt=0)
     steps: int = Field(Limits().steps, gt=0)
     rows: int = Field(Limits().rows, gt=0)
@@ -197,8 +200,9 @@ class TaskSpec(Spec):
     @property
     def digest(self) -> str:
         """SHA-256 of the resolved spec, 16 hex digits; places (environment variables) stay unresolved."""
-        unused: Any = None if self.scoring.terms else {"scoring": {"terms"}}  # as before there were terms
-        text = json.dumps(self.model_dump(mode="json", by_alias=True, exclude=unused), sort_keys=True)
+        unused = {name for name in ("terms", "feedback_rows") if not getattr(self.scoring, name)}
+        fields = self.model_dump(mode="json", by_alias=True, exclude={"scoring": unused})
+        text = json.dumps(fields, sort_keys=True)  # without what is not used, as before there was any of it
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return tiny_models.save(tmp_path_factory.mktemp("models") / "tiny")
 
 
-def odd_ones(samples: Sequence[Sample], texts: Sequence[str]) -> list[str]:
+def odd_ones(samples: Sequence[Sample], texts: Sequence[str], before: Sequence[str]) -> list[str]:
     """Every second question's answers are never good enough."""
     return ["Your query failed: no such table." if int(sample.id) % 2 else "" for sample in samples]
 
@@ -52,7 +52,7 @@ def test_a_conversations_tokens_are_those_of_the_rendered_messages(ended: bool) 
         500,
         tokenizer,
         end,
-        lambda i, t: [said[len(talk.messages) // 2 + 1]],
+        lambda talks: [said[len(talk.messages) // 2 + 1]],
         lambda turn, p: [spoken("SELECT 2")],
     )
     turns.go_on([talk])
@@ -69,7 +69,7 @@ def test_a_conversation_without_room_stays_as_it_is() -> None:
     talk = Talk(0, [5] * 20, [6, 7], [1, 1], [{"role": "assistant", "content": "x"}])
     room = 22 + len(between(tokenizer, "No."))
     for space, turns in ((room - 1, 1), (room, 2)):
-        Turns(2, space, tokenizer, (1,), lambda i, t: ["No."], lambda turn, p: [[8]]).go_on([talk])
+        Turns(2, space, tokenizer, (1,), lambda talks: ["No."], lambda turn, p: [[8]]).go_on([talk])
         assert (len(talk.messages) + 1) // 2 == turns
 
 

@@ -206,7 +206,7 @@ class Replay:
         return [[float(one) + Replay.off] for one in found[:, 0]]
 
 
-def odd_ones(samples: Sequence[Sample], texts: Sequence[str]) -> list[str]:
+def odd_ones(samples: Sequence[Sample], texts: Sequence[str], before: Sequence[str]) -> list[str]:
     return ["Your query failed." if int(sample.id) % 2 else "" for sample in samples]
 
 

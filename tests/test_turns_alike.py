@@ -21,7 +21,9 @@ from harness.cli import main
 from harness.train import database_feedback, trainer_score
 from harness.watch import watched
 from leaderboards import store
+from rewards.feedback import feedback
 from rewards.grade import Grader
+from rewards.types import Attempt, Reason
 from runners.engine import Drawing, TokenEngine, generate
 from runners.hf import encode
 from runners.models import load
@@ -125,8 +127,9 @@ def converse(
     """The trainer's loop, with its own feedback."""
     feedback = database_feedback(task, grader)
 
-    def said(indices: Sequence[int], texts: Sequence[str]) -> list[str]:
-        return feedback([samples[index] for index in indices], texts)
+    def said(heard: Sequence[Talk]) -> list[str]:
+        asked = [samples[talk.index] for talk in heard]
+        return feedback(asked, [talk.text for talk in heard], [talk.before for talk in heard])
 
     Turns(TURNS, 10**6, tokenizer, (tokenizer.eos_token_id,), said, draw).go_on(talks)
 
@@ -139,9 +142,8 @@ def assistant(text: str) -> Message:
     return {"role": "assistant", "content": text}
 
 
-@pytest.mark.parametrize("system", ["", "You write SQL."])
-def test_runner_environment_and_trainer_play_the_same(home: Path, system: str) -> None:
-    overrides = [f"prompt.system={system}"] if system else []
+@pytest.mark.parametrize("overrides", [[], ["prompt.system=You write SQL."], ["scoring.feedback_rows=2"]])
+def test_runner_environment_and_trainer_play_the_same(home: Path, overrides: list[str]) -> None:
     task = Task.named("pocket", overrides)
     samples = task.samples("dev", len(SCRIPTS))
     script = {
@@ -153,8 +155,11 @@ def test_runner_environment_and_trainer_play_the_same(home: Path, system: str) -
     trained = by_the_trainer(task, samples, script)
     for name, *ways in zip(SCRIPTS, run, environment, trained, strict=True):
         assert ways[0] == ways[1] == ways[2], name
-        assert ways[0].turns == SCRIPTS[name][1], name
-    assert {one.messages[0][0] for one in run} == {"system" if system else "user"}
+        shown = "scoring.feedback_rows=2" in overrides
+        turns = (2 if name == "right at once" else TURNS) if shown else SCRIPTS[name][1]
+        assert ways[0].turns == turns, name
+    first = "system" if any("system" in one for one in overrides) else "user"
+    assert {one.messages[0][0] for one in run} == {first}
     assert [one.reward for one in run[:3]] == [1.0] * 3 and (run[4].reward or 0) < 1
 
 
@@ -194,3 +199,25 @@ def test_a_model_says_the_same_in_the_trainer_and_in_the_environment(home: Path)
     assert heard == [[one["content"] for one in talk.messages] for talk in talks]
     assert [branch.token_ids for branch in branches] == [talk.prompt + talk.tokens for talk in talks]
     assert {len(one) for one in heard} >= {1, 2 * TURNS - 1}
+
+
+ROWS = ("('id', 'name')", "(1, 'a')", "(2, 'b')")
+SQL, SHOWN = "SELECT id, name FROM t", "\n(1, 'a')\n(2, 'b')\n"
+NOTHING = "Your query returns no rows. Answer again with one corrected query."
+CONFIRM = "Give the same query again if that answers the question, else one corrected query."
+
+
+@pytest.mark.parametrize(
+    ("rows", "preview", "before", "said"),
+    [
+        (2, (), "", ""),
+        (2, ROWS, "", f"Your query returns ('id', 'name'), its rows:{SHOWN}{CONFIRM}"),
+        (9, ROWS, "", f"Your query returns ('id', 'name'), 2 of its 9 rows:{SHOWN}{CONFIRM}"),
+        (2, ROWS, f"```sql\n{SQL}\n```", ""),
+        (2, ROWS, "SELECT id FROM t", f"Your query returns ('id', 'name'), its rows:{SHOWN}{CONFIRM}"),
+        (0, (), SQL, NOTHING),
+    ],
+)
+def test_what_is_said_of_rows(rows: int, preview: tuple[str, ...], before: str, said: str) -> None:
+    attempt = Attempt("SELECT id, name FROM t", Reason.WRONG_ROWS, executes=True, rows=rows, preview=preview)
+    assert feedback(attempt, before) == said
