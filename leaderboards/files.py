@@ -31,7 +31,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Add whole JSON lines in one write; a write that fails is taken back."""
+    """Add whole JSON lines in one write; one that fails is taken back, one that Ctrl-C follows stays."""
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
     with writing(path), path.open("ab", buffering=0) as file:
         size = file.tell()
@@ -39,7 +39,8 @@ def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
             if file.write(text) != len(text):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except BaseException:
-            file.truncate(size)
+            if file.seek(0, os.SEEK_END) < size + len(text):
+                file.truncate(size)
             raise
 
 
