@@ -132,11 +132,14 @@ def context(source: Source) -> int:
     return int(config_of(source).get_text_config().max_position_embeddings)
 
 
-def load_model(source: Source, dtype: str = "auto", four_bit: bool = False) -> Any:
+def load_model(
+    source: Source, dtype: str = "auto", four_bit: bool = False, attention: str | None = None
+) -> Any:
     """The model in eval mode on ``device()``; an adapter's layers stand beside its own, unmerged.
 
     ``dtype`` "auto" is bfloat16 on a GPU and float32 on a CPU; "stored" keeps the file's. ``four_bit`` holds
-    linear layers in 4 bits and computes in ``dtype``. Raises ModelError, MissingExtra.
+    linear layers in 4 bits and computes in ``dtype``. ``attention`` None: transformers chooses (SDPA where
+    the model can). Raises ModelError, MissingExtra.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -157,6 +160,7 @@ def load_model(source: Source, dtype: str = "auto", four_bit: bool = False) -> A
             dtype=kind,
             use_safetensors=True,
             trust_remote_code=False,
+            attn_implementation=attention,
             **placed,
         )
     except Exception as error:  # of any of its libraries: the files are the user's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from transformers import set_seed
@@ -43,10 +44,19 @@ def base(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[
         processes.join()
         source = Source(str(merged))
     policy = models.load_model(
-        source, "auto" if config.lora else "float32", bool(config.lora and config.lora.four_bit)
+        source,
+        "auto" if config.lora else "float32",
+        bool(config.lora and config.lora.four_bit),
+        attention(config, models.device(), find_spec("flash_attn") is not None),
     )
     set_seed(config.seed)
     return source, policy
+
+
+def attention(config: SftConfig | GrpoConfig, device: str, flash: bool) -> str | None:
+    """FlashAttention 2 on a GPU that has it, where prompts are not shared: it cannot take their masks."""
+    apart = not config.shared_prefix or (isinstance(config, SftConfig) and config.packing)
+    return "flash_attention_2" if apart and flash and device == "cuda" else None
 
 
 def check(source: Source, config: SftConfig | GrpoConfig) -> None:

@@ -12,10 +12,11 @@ import torch
 from test_training import GRPO, SFT, curve, lessons, letters, requests
 
 from runners import models
-from runners.config import GrpoConfig, LoraSpec, TrainingConfig
+from runners.config import GrpoConfig, LoraSpec, SftConfig, TrainingConfig
 from runners.folder import Row
 from runners.grpo import rehearse, train_grpo
 from runners.guard import Condition, Guard, memory
+from runners.policy import attention
 from runners.sft import train_sft
 from runners.training import Hooks
 from runners.types import Lesson, Reward
@@ -184,3 +185,20 @@ def test_training_notes_the_base_of_its_adapter(tmp_path: Path, folder: str) -> 
     config_file.write_text(config_file.read_text().replace(folder, "org/gone"))
     with pytest.raises(ModelError, match=f"does not fit {other}, it was trained on 'org/gone'"):
         train_grpo(f"{other}+{adapter}", requests(), letters, GRPO, tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("config", "device", "flash", "chosen"),
+    [
+        (GrpoConfig(), "cuda", True, None),
+        (GrpoConfig(shared_prefix=False), "cuda", True, "flash_attention_2"),
+        (GrpoConfig(shared_prefix=False), "cuda", False, None),
+        (GrpoConfig(shared_prefix=False), "cpu", True, None),
+        (SftConfig(), "cuda", True, None),
+        (SftConfig(packing=True), "cuda", True, "flash_attention_2"),
+    ],
+)
+def test_flash_attention_is_taken_where_prompts_are_not_shared(
+    config: SftConfig | GrpoConfig, device: str, flash: bool, chosen: str | None
+) -> None:
+    assert attention(config, device, flash) == chosen
