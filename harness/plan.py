@@ -69,15 +69,10 @@ class Stage:
     plan: Plan
 
     @property
-    def asked(self) -> int:
-        """Rows or questions of a step, in all processes."""
-        return self.config.batch_size if isinstance(self.config, SftConfig) else self.config.prompts_per_step
-
-    @property
     def hourly(self) -> float:
         """Rows or questions that all processes learn from in an hour; 0 where no time is predicted."""
         seconds = sum(self.plan.seconds.values())
-        return self.asked * 3600 / seconds if seconds else 0.0
+        return self.config.asked * 3600 / seconds if seconds else 0.0
 
     def cells(self) -> dict[str, str]:
         """What the table says of this stage."""
@@ -85,7 +80,7 @@ class Stage:
         memory = {LABELS[part]: _size(size) for part, size in self.plan.memory.items() if size}
         seconds = {f"{phase}, a step": f"{value:.1f} s" for phase, value in self.plan.seconds.items()}
         return {
-            "a step": f"{self.asked} {'questions' if each else 'rows'}{each}",
+            "a step": f"{self.config.asked} {'questions' if each else 'rows'}{each}",
             "of them in each process": f"{self.plan.own}, {self.plan.own // self.plan.passes} at a time",
             "longest prompt + answer": f"{self.prompt:,} + {self.answer:,} tokens",
             **memory,
@@ -101,7 +96,7 @@ class Stage:
             "memory": self.plan.memory,
             "seconds_a_step": self.plan.seconds,
             "an_hour": self.hourly,
-            "a_step": {"all": self.asked, "each": self.plan.own, "passes": self.plan.passes},
+            "a_step": {"all": self.config.asked, "each": self.plan.own, "passes": self.plan.passes},
             "tokens": {"prompt": self.prompt, "answer": self.answer},
         }
 

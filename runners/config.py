@@ -89,6 +89,11 @@ class SftConfig(TrainingConfig):
     shared_prefix: bool = True
     """Compute what the texts of a batch share once; false: TRL's own loss."""
 
+    @property
+    def asked(self) -> int:
+        """Rows of a step, in all processes."""
+        return self.batch_size
+
     def at_once(self, processes: int) -> int:
         """Rows in one forward and backward of each process. Raises ModelError."""
         return share(self.batch_size, self.micro_batch, processes, ("batch_size", "micro_batch"))
@@ -212,6 +217,11 @@ class GrpoConfig(TrainingConfig):
     def room(self, context: int) -> int:
         """Tokens that a prompt and its answers may have, of a model with this context."""
         return min(context, self.vllm.max_model_len or context) if self.vllm else context
+
+    @property
+    def asked(self) -> int:
+        """Prompts of a step, in all processes."""
+        return self.prompts_per_step
 
     def at_once(self, processes: int) -> int:
         """Groups in one forward and backward of each process. Raises ModelError."""

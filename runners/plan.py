@@ -124,7 +124,7 @@ def plan(model: Shape, config: SftConfig | GrpoConfig, load: Load) -> Plan:
     """Predict a run of these settings. Raises ModelError: a step that cannot be dealt out."""
     word = 2 if load.gpu else 4
     at_once = config.at_once(load.processes)
-    own = _whole(config) // load.processes
+    own = config.asked // load.processes
     base, trained = _weights(model, config, load)
     memory = {
         "base": base,
@@ -169,11 +169,6 @@ def _weights(model: Shape, config: SftConfig | GrpoConfig, load: Load) -> tuple[
 
 def _beta(config: SftConfig | GrpoConfig) -> bool:
     return isinstance(config, GrpoConfig) and config.beta > 0
-
-
-def _whole(config: SftConfig | GrpoConfig) -> int:
-    """Rows or prompts of a step."""
-    return config.batch_size if isinstance(config, SftConfig) else config.prompts_per_step
 
 
 def _sampled(config: SftConfig | GrpoConfig, load: Load, prompts: int) -> int:
