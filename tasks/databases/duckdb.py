@@ -5,28 +5,22 @@ COPY), no temporary files, no extensions, no Python variables, one thread, a mem
 configuration is locked.
 DuckDB's own parser says how many statements there are and of what kind: only SELECT runs. There is no budget
 of steps and no clock in here: the parent kills the worker at the deadline.
-
-Cells become plain: BOOLEAN 0 or 1; DECIMAL an int where whole, else the nearest float; DATE, TIME, TIMESTAMP,
-INTERVAL, UUID their ISO or usual text, TIMESTAMP WITH TIME ZONE in UTC; LIST, STRUCT, MAP their JSON text.
+Cells become plain by the rules of ``tasks.databases.duckdb_cells``.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime
-from decimal import Decimal
 from functools import partial
-from typing import Any, cast
 
 import duckdb
 
-from tasks.databases.collect import FETCH, collect
+from tasks.databases.collect import collect
+from tasks.databases.duckdb_cells import execute
 from tasks.databases.statements import unreadable
 from tasks.errors import DataError
-from tasks.types import Cell, Database, Limits, Outcome, Row, Status
+from tasks.types import Database, Limits, Outcome, Status
 
 _STATUSES: dict[type[Exception], Status] = {
     MemoryError: Status.MEMORY,
@@ -37,7 +31,6 @@ _STATUSES: dict[type[Exception], Status] = {
     duckdb.IOException: Status.INFRASTRUCTURE,
 }
 """What an error of the engine says of the query; any other is an execution error."""
-_PLAIN = frozenset({type(None), int, float, str, bytes})
 _OPTIONS = {
     "enable_external_access": "false",
     "autoload_known_extensions": "false",
@@ -82,12 +75,7 @@ class Session:
 
     def _execute(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome:
         """All rows, as plain cells, or why they are refused."""
-        cursor.execute(sql)
-        columns = tuple([column[0] for column in cursor.description or ()])
-
-        def fetch() -> list[Row]:
-            return [tuple([plain(cell) for cell in row]) for row in cursor.fetchmany(FETCH)]
-
+        columns, fetch = execute(cursor, sql)
         return collect(fetch, columns, self._limits)
 
 
@@ -131,39 +119,3 @@ def _explained(error: Exception) -> Outcome:
 
 def _line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:500]
-
-
-def plain(cell: Any) -> Cell:
-    """One cell by the rules at the top."""
-    if cell.__class__ in _PLAIN:
-        return cast(Cell, cell)
-    return _RULES.get(type(cell), str)(cell)
-
-
-def _nested(cell: Any) -> str:
-    return json.dumps(_tree(cell), ensure_ascii=False)
-
-
-def _tree(cell: Any) -> Any:
-    if isinstance(cell, dict):
-        return {str(key): _tree(value) for key, value in cell.items()}
-    if isinstance(cell, (list, tuple)):
-        return [_tree(value) for value in cell]
-    flat = plain(cell)
-    return flat.hex() if isinstance(flat, bytes) else flat
-
-
-def _decimal(cell: Decimal) -> int | float:
-    return int(cell) if cell == cell.to_integral_value() else float(cell)
-
-
-_RULES: dict[type, Callable[[Any], Cell]] = {
-    bool: int,
-    Decimal: _decimal,
-    date: date.isoformat,
-    datetime: lambda cell: cell.isoformat(sep=" "),
-    list: _nested,
-    tuple: _nested,
-    dict: _nested,
-    bytearray: bytes,
-}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import duckdb
 
-from tasks.databases.duckdb import connect, plain
+from tasks.databases.duckdb import connect
+from tasks.databases.duckdb_cells import plain
 from tasks.databases.statements import quote
 from tasks.errors import DataError
 from tasks.types import Column, Database, ForeignKey, Schema, Table
