@@ -10,7 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import cache
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -28,6 +32,7 @@ os.environ.setdefault("PRIME_RUNS_MODE", "disabled")  # else vf-eval uploads tra
 
 HERE = vf.AgentConfig(runtime=vf.SubprocessConfig())
 """The model is asked from this machine: no sandbox is rented."""
+_Waiting = tuple[Answer, "Future[Grade]"]
 
 
 class SqlData(vf.TaskData):
@@ -93,34 +98,38 @@ class SqlTask(vf.Task[SqlData, SqlState]):
 
 
 class Judge:
-    """One grader for all rollouts of this process: answers that come while it is busy are its next batch."""
+    """One grader for all rollouts of this process: answers that come while it is busy are its next batch.
+
+    A thread of its own grades, so event loops come and go, and a cancelled rollout is left out of the batch
+    without a word to the others.
+    """
 
     def __init__(self, scoring: ScoringSpec) -> None:
         self._grader = Grader(scoring)
-        self._waiting: list[tuple[Answer, asyncio.Future[Grade]]] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._waiting: SimpleQueue[_Waiting] = SimpleQueue()
+        Thread(target=self._work, daemon=True).start()
 
     async def grade(self, answer: Answer) -> Grade:
-        """The grade of one answer."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Grade] = loop.create_future()
-        self._waiting.append((answer, future))
-        if self._worker is None or self._worker.done() or self._worker.get_loop() is not loop:
-            self._worker = loop.create_task(self._work())
-        return await future
+        """The grade of one answer. Raises what the grader raised on its batch."""
+        future: Future[Grade] = Future()
+        self._waiting.put((answer, future))
+        return await asyncio.wrap_future(future)
 
-    async def _work(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
+    def _work(self) -> None:
+        while True:
+            batch = [self._waiting.get()]
+            with suppress(Empty):
+                while True:
+                    batch.append(self._waiting.get_nowait())
+            batch = [(answer, future) for answer, future in batch if future.set_running_or_notify_cancel()]
             try:
-                grades = await asyncio.to_thread(self._grader.grade, [answer for answer, _ in batch])
+                grades = self._grader.grade([answer for answer, _ in batch])
             except Exception as error:  # each rollout that waits for it records it
                 for _, future in batch:
                     future.set_exception(error)
                 continue
             for (_, future), grade in zip(batch, grades, strict=True):
-                if not future.done():
-                    future.set_result(grade)
+                future.set_result(grade)
 
 
 @cache

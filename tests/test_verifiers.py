@@ -181,6 +181,46 @@ def test_tasks_survive_the_wire_and_are_told_apart(task: Path) -> None:
     assert asyncio.run(SqlTask(data).grade("SELECT 0")).attempt.verdicts == {"strict": 1.0, "bird": 1.0}
 
 
+BROKEN = """
+from rewards.types import Attempt, Score
+
+class Raises:
+    def __call__(self, attempt: Attempt) -> Score:
+        raise ValueError("no reward today")
+"""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("reward", ["gated", "broken_reward:Raises"])
+def test_a_cancelled_rollout_leaves_the_others_their_grades(
+    task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reward: str
+) -> None:
+    """Cancelled while it waits, while its batch is graded, and after that; also where grading raises."""
+    (tmp_path / "broken_reward.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    overrides = [f"scoring.reward={reward}"]
+    config = vf.resolve_env_config(
+        {"taskset": {"id": "harness_sql", "spec": str(task), "overrides": overrides}}
+    )
+    question = next(iter(vf.load_taskset(config.taskset)))
+
+    async def graded(delay: float) -> list[Any]:
+        asked = [asyncio.create_task(question.grade(f"SELECT {number}")) for number in range(6)]
+        await asyncio.sleep(delay)
+        asked[2].cancel()
+        asked += [asyncio.create_task(question.grade("SELECT 0"))]  # the next batch is graded too
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    for delay in (0.0, 0.001, 0.01, 0.05):  # each asyncio.run is an event loop of its own
+        found = asyncio.run(graded(delay))
+        others = [one for number, one in enumerate(found) if number != 2]
+        if reward == "gated":
+            right = [grade.attempt.verdicts["strict"] for grade in others]
+            assert right == [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+        else:
+            assert [str(error) for error in others] == ["no reward today"] * 6
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_vf_eval_and_vf_validate(task: Path, tmp_path: Path) -> None:
