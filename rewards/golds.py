@@ -4,7 +4,7 @@ A file is named by all that the result depends on: digest of the database's cont
 limits. It begins with a digest of its own, so that a damaged one is not read, and it is moved into place
 whole, so that writers do not meet. A fast gold runs as quickly as its file is read, and one that asks the
 clock or chance changes: neither is kept. A database is first digested when one of its golds was slow; the
-digest is kept too, under the file's place, size and time of change, so that it is read through only once.
+digest is kept too, under the file's place and state on disk, so that it is read through only once.
 Workers may not write: they hand what is worth keeping to the parent.
 """
 
@@ -22,6 +22,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tasks.databases.executor import NO_QUERY, Executor
+from tasks.databases.state import files, stamped, state_of
+from tasks.errors import DataError
 from tasks.types import Database, Limits, Outcome, Status
 
 SLOW = 0.1
@@ -55,7 +57,11 @@ class Shelf:
         place = _place(database, instance) if self._folder else ""
         if not place or not outcome.ok or outcome.seconds < SLOW or _CHANGES.search(sql):
             return
-        content = self._known(place) or self._digested(place, database.instances[instance])
+        if database.stamp and database.stamp != stamped(database).stamp:
+            return  # a file has changed since: of which content this is the result, nobody knows
+        content = self._known(place) or self._digested(
+            place, files(database.instances[instance], database.engine)
+        )
         if len(body := _packed(outcome)) <= LARGEST:
             self.kept.append((self._name(content, database, sql), _sealed(body)))
 
@@ -72,13 +78,14 @@ class Shelf:
                 self._executor.memo.put((Shelf, place), content)
         return content
 
-    def _digested(self, place: str, path: Path) -> str:
-        """SHA-256 of the file. Each block is a sign of life: the deadline is not for this."""
+    def _digested(self, place: str, paths: Iterable[Path]) -> str:
+        """SHA-256 of the files. Each block is a sign of life: the deadline is not for this."""
         digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                self._executor.heartbeat.begin(NO_QUERY)
-                digest.update(block)
+        for path in paths:
+            with path.open("rb") as file:
+                while block := file.read(_BLOCK):
+                    self._executor.heartbeat.begin(NO_QUERY)
+                    digest.update(block)
         content = digest.hexdigest()
         self._executor.memo.put((Shelf, place), content)
         self.kept.append((place, _sealed(content.encode())))
@@ -120,10 +127,9 @@ def _place(database: Database, instance: int) -> str:
         return ""
     path = database.instances[instance]
     try:
-        state = path.stat()
-    except OSError:
+        return _named(str(path.resolve()), state_of(path, database.engine))
+    except DataError:
         return ""
-    return _named(str(path.resolve()), state.st_size, state.st_mtime_ns)
 
 
 def _packed(outcome: Outcome) -> bytes:

@@ -13,6 +13,7 @@ from rewards.presets import reward
 from rewards.scorers import SCORERS
 from rewards.types import Answer, Grade
 from tasks.databases.sandbox import Sandbox
+from tasks.databases.state import stamped
 from tasks.databases.statements import MOST_CHARACTERS
 from tasks.spec import ScoringSpec, home
 
@@ -65,8 +66,14 @@ class Grader:
 
         Of SQL that is longer than any engine is shown, no more travels to the workers than says so.
         """
+        databases = {key: stamped(one) for key, one in {id(a.database): a.database for a in answers}.items()}
         jobs = [
-            Job(answer.database, answer.gold, extract(answer.text)[: MOST_CHARACTERS + 1], self._rules)
+            Job(
+                databases[id(answer.database)],
+                answer.gold,
+                extract(answer.text)[: MOST_CHARACTERS + 1],
+                self._rules,
+            )
             for answer in answers
         ]
         numbers: dict[Job, int] = {}

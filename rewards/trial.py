@@ -95,8 +95,7 @@ class Trial:
             self._executor.heartbeat.end()
 
     def _key(self, instance: int, sql: str) -> object:
-        where = self.database.instances[instance] if self.database.instances else self.database.ddl
-        return self.database.engine, where, sql
+        return *self.database.key(instance), sql
 
 
 def _cost(outcome: Outcome) -> int:

@@ -60,6 +60,12 @@ class Database:
     ddl: str = ""
     made: int = 0
     """How many of the instances, the last ones, were generated: they are for ``strict`` alone."""
+    stamp: str = ""
+    """State of the files when a batch of queries began (``databases.digest.stamped``)."""
+
+    def key(self, instance: int) -> tuple[str, Path | str, str]:
+        """What results of queries on an instance are remembered under."""
+        return self.engine, self.instances[instance] if self.instances else self.ddl, self.stamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from hashlib import blake2b
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
 from tasks.errors import DataError
@@ -17,6 +18,8 @@ SESSIONS = {"sqlite": "tasks.databases.sqlite:Session", "duckdb": "tasks.databas
 """Engine -> the class that opens it."""
 NO_JOB = -1
 NO_QUERY = bytes(16)
+Key = tuple[str, Path | str, str]
+"""Engine, file or DDL, and state of the file: a file that has changed is opened anew."""
 MOST_OPEN = 64
 MOST_WEIGHT = 64 * 2**20
 """Open sessions in one worker, and the bytes they may hold together."""
@@ -117,7 +120,7 @@ class Executor:
         self.memo = Memo()
         self.deadly: dict[bytes, tuple[str, str]] = {}
         """Queries that cost a worker its life -> (status, message): they are not tried again."""
-        self._sessions: OrderedDict[tuple[str, object], Session] = OrderedDict()
+        self._sessions: OrderedDict[Key, Session] = OrderedDict()
         self._weight = 0
 
     def run(self, database: Database, instance: int, sql: str) -> Outcome:
@@ -125,13 +128,13 @@ class Executor:
 
         INFRASTRUCTURE: the database is missing or broken. All else is the query's doing.
         """
-        where = database.instances[instance] if database.instances else database.ddl
-        text = f"{database.engine}\0{where}\0{sql}".encode(errors="surrogatepass")
+        key = database.key(instance)
+        text = "\0".join([*map(str, key), sql]).encode(errors="surrogatepass")
         digest = blake2b(text, digest_size=16).digest()
         if known := self.deadly.get(digest):
             return Outcome(Status(known[0]), message=known[1])
         try:
-            session = self._session(database, instance, where)
+            session = self._session(database, instance, key)
             self.heartbeat.begin(digest)
             outcome = session.run(sql)
         except DataError as error:
@@ -141,7 +144,7 @@ class Executor:
         finally:
             self.heartbeat.end()
         if outcome.status is Status.MEMORY:
-            self._forget((database.engine, where))
+            self._forget(key)
         return outcome
 
     def close(self) -> None:
@@ -149,8 +152,7 @@ class Executor:
         for key in list(self._sessions):
             self._forget(key)
 
-    def _session(self, database: Database, instance: int, where: object) -> Session:
-        key = (database.engine, where)
+    def _session(self, database: Database, instance: int, key: Key) -> Session:
         if key in self._sessions:
             self._sessions.move_to_end(key)
             return self._sessions[key]
@@ -161,7 +163,7 @@ class Executor:
             self._forget(next(iter(self._sessions)))
         return session
 
-    def _forget(self, key: tuple[str, object]) -> None:
+    def _forget(self, key: Key) -> None:
         session = self._sessions.pop(key, None)
         if session is not None:
             self._weight -= session.weight

@@ -1,6 +1,6 @@
 """What a database looks like: tables, columns, keys, first rows, and the values that stand in a question.
 
-Reads trusted files in this process. A file that is read once is remembered until its size or time changes.
+Reads trusted files in this process. A file that is read once is remembered until its state on disk changes.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from tasks.databases.sqlite_open import open_trusted
+from tasks.databases.state import state_of
 from tasks.databases.statements import quote
 from tasks.errors import DataError
 from tasks.types import Column, Database, ForeignKey, Row, Schema, Table
@@ -36,8 +36,8 @@ def describe(database: Database, rows: int = 0) -> Schema:
     Foreign keys to tables that do not exist are left out. Raises DataError: missing, corrupt, broken DDL.
     """
     if database.instances:
-        return _describe(_bare(database), rows, _stamp(database.instances[0]))
-    return _describe(database, rows, (0, 0))
+        return _describe(_bare(database), rows, state_of(database.instances[0], database.engine))
+    return _describe(database, rows, "")
 
 
 def find_values(
@@ -47,8 +47,8 @@ def find_values(
 
     Case and punctuation do not matter. Bounded: the first rows and values of each column only.
     """
-    stamp = _stamp(database.instances[0]) if database.instances else (0, 0)
-    index = _index(_bare(database), tuple(_text_columns(schema)), stamp)
+    state = state_of(database.instances[0], database.engine) if database.instances else ""
+    index = _index(_bare(database), tuple(_text_columns(schema)), state)
     found: dict[str, list[str]] = {}
     for phrase in _phrases(question):
         for column, value in index.get(phrase, ()):
@@ -63,16 +63,8 @@ def _bare(database: Database) -> Database:
     return Database(database.id, database.engine, database.instances[:1], database.ddl)
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        stat = path.stat()
-    except OSError:
-        raise DataError(f"{path}: no such database file") from None
-    return stat.st_size, stat.st_mtime_ns
-
-
 @lru_cache(maxsize=4096)
-def _describe(database: Database, rows: int, _: tuple[int, int]) -> Schema:
+def _describe(database: Database, rows: int, _: str) -> Schema:
     if database.engine == "duckdb":
         from tasks.databases.duckdb_schema import describe_duckdb
 
@@ -149,7 +141,7 @@ def _text_columns(schema: Schema) -> Iterator[tuple[str, str]]:
 
 @lru_cache(maxsize=64)
 def _index(
-    database: Database, columns: tuple[tuple[str, str], ...], _: tuple[int, int]
+    database: Database, columns: tuple[tuple[str, str], ...], _: str
 ) -> dict[str, list[tuple[str, str]]]:
     """Words of a value -> where it stands, and how it is written there."""
     index: dict[str, list[tuple[str, str]]] = {}

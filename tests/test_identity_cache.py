@@ -1,0 +1,139 @@
+"""What was read of a file is used again only while the file is the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rewards.grade import Grader
+from rewards.types import Answer
+from tasks import content
+from tasks.databases.digest import digest
+from tasks.databases.schema import describe
+from tasks.spec import ScoringSpec
+from tasks.types import Database
+
+Change = Callable[[Path], object]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path / "home"
+    monkeypatch.setenv("HARNESS_HOME", str(place))
+    return place
+
+
+def in_place_with_the_old_times(path: Path) -> None:
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.write(b"B")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replaced(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(b"B" + path.read_bytes()[1:])
+    shutil.copystat(path, other)
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [in_place_with_the_old_times, replaced])
+@pytest.mark.parametrize("age", [0.0, content.SETTLED + 0.1])
+def test_equal_size_and_time_do_not_hide_a_change(tmp_path: Path, change: Change, age: float) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"A" * 100)
+    time.sleep(age)
+    before = content.file_digest(path)
+    change(path)
+    assert content.file_digest(path) != before
+
+
+def test_writes_within_one_tick_of_the_clock_are_seen(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    found = []
+    for number in range(200):
+        path.write_bytes(f"{number:100}".encode())
+        found.append(content.file_digest(path))
+    assert len(set(found)) == 200
+
+
+def test_the_content_counts_not_the_place_or_the_times(tmp_path: Path) -> None:
+    (tmp_path / "a b\nc").write_bytes(b"A")
+    first = content.file_digest(tmp_path / "a b\nc")
+    shutil.copy(tmp_path / "a b\nc", tmp_path / "copy")
+    (tmp_path / "link").symlink_to("copy")
+    os.utime(tmp_path / "a b\nc", (1, 1))
+    assert {content.file_digest(tmp_path / name) for name in ("a b\nc", "copy", "link")} == {first}
+
+
+def test_what_is_kept_is_found_again_and_damage_to_it_costs_only_time(tmp_path: Path, home: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"A")
+    time.sleep(content.SETTLED + 0.1)
+    known = content._Digests(home / "digests")
+    found = known.digest(path)
+    kept = (home / "digests").read_bytes()
+    assert found.encode() in kept
+    for damaged in (b"", kept[:70], b"\xff\xfe\n" + kept, kept * 1500):
+        (home / "digests").write_bytes(damaged)
+        assert content._Digests(home / "digests").digest(path) == found
+    assert (home / "digests").read_bytes() == kept  # repeated lines were dropped
+
+
+def database(path: Path, value: int) -> Database:
+    with sqlite3.connect(path) as connection:
+        connection.executescript(f"CREATE TABLE t (a INTEGER); INSERT INTO t VALUES ({value});")
+    return Database("t", instances=(path,))
+
+
+def test_a_grader_that_lives_on_does_not_serve_golds_of_a_database_that_changed(tmp_path: Path) -> None:
+    """Written in place, and replaced by a file with the same size and time."""
+    path = tmp_path / "t.sqlite"
+    given = database(path, 1)
+    times = path.stat()
+    other = database(tmp_path / "other.sqlite", 3).instances[0]
+    with Grader(ScoringSpec(), workers=1) as grader:
+
+        def right() -> list[int]:
+            grades = grader.grade([Answer(given, ("SELECT a FROM t",), f"SELECT {n}") for n in (1, 2, 3)])
+            return [n for n, grade in enumerate(grades, 1) if grade.attempt.reason == "correct"]
+
+        assert right() == [1]
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE t SET a = 2")
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert right() == [2]
+        os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+        other.replace(path)
+        assert right() == [3]
+
+
+def test_what_waits_in_a_write_ahead_log_is_content(tmp_path: Path) -> None:
+    given = database(tmp_path / "t.sqlite", 1)
+    before = digest(given)
+    connection = sqlite3.connect(given.instances[0])
+    connection.execute("PRAGMA journal_mode = wal")
+    connection.execute("UPDATE t SET a = 2")
+    connection.commit()
+    first = digest(given)
+    connection.execute("UPDATE t SET a = 3")
+    connection.commit()
+    assert len({before, first, digest(given)}) == 3
+    connection.close()
+
+
+def test_a_schema_is_read_again_from_a_file_that_took_the_place_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    given = database(path, 1)
+    times = path.stat()
+    assert describe(given, rows=1).tables[0].rows == ((1,),)
+    other = database(tmp_path / "other.sqlite", 2).instances[0]
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.replace(path)
+    assert describe(given, rows=1).tables[0].rows == ((2,),)
