@@ -17,9 +17,28 @@ SQL_TAGS = frozenset({"sql", "sqlite", "sqlite3", "duckdb"})
 
 _THINK = re.compile(r"<(/?)think>", re.IGNORECASE)
 _FENCE = re.compile(r"`{3,}")
-_SPACE = re.compile(r"(?:[\s\ufeff]++|--[^\n]*+(?:\n|\Z)|/\*(?s:.*?)(?:\*/|\Z))*+")
+_SPACE = re.compile(r"(?:[\s\ufeff;]++|--[^\n]*+(?:\n|\Z)|/\*(?s:.*?)(?:\*/|\Z))*+")
 _TAG = re.compile(r"[^\S\n]*+([^\s`]*+)")
 _WORD = re.compile(r"(\(?)[\s(]*+([a-z]*+)", re.IGNORECASE)
+_PROSE = r"(?!(?:the|this|that|these|those|what|my|your|our)\b)"
+_NAME = rf"""(?:"[^"]*+"|'[^']*+'|{_PROSE}[a-z_][\w$]*+)"""
+_PLACE = rf"{_NAME}(?:\.{_NAME})*+"
+_CLAUSE = (
+    r"(?:select|where|join|inner|cross|natural|asof|positional|semi|anti|group|order|having|limit|offset|union"
+    r"|intersect|except|qualify|window|pivot|unpivot|tablesample|(?:left|right|full)(?:\s+outer)?\s+join)\b"
+)
+_END = r"(?:\Z|[;)]|--|/\*)"
+_SHORT = re.compile(
+    rf"""
+    from\s*+(?: \( | {_PLACE}\s*+\( | {_PLACE}(?:\s*+,\s*+{_PLACE})*+
+        (?:\s++(?:as\s++)?(?!{_CLAUSE}){_NAME})?\s*+(?:{_END}|{_CLAUSE}))
+    | table\s++{_PLACE}\s*+(?:{_END}|(?:order|limit|offset|union|intersect|except)\b)
+    | (?:un)?pivot\s*+(?: \( | {_PLACE}\s++(?:on|using|group)\b)
+    | summarize\s++(?:(?:select|from|with|table)\b|{_PLACE}\s*+{_END})
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""How DuckDB's statements begin whose first word is one of English prose too: more of it must be SQL."""
 
 
 def extract(text: str) -> str:
@@ -34,8 +53,9 @@ def extract(text: str) -> str:
     3. Without such a block the text up to its first fence is the answer, if it begins with a statement. (A
        fence that only closes belongs to one that the prompt opened.)
 
-    A statement begins, after comments and white space, with SELECT, WITH or VALUES (also inside parentheses),
-    or with another SQL verb, which the sandbox then refuses. Time is linear in the length of the text.
+    A statement begins, after comments, white space and semicolons, with SELECT, WITH or VALUES, with DuckDB's
+    ``FROM t``, ``TABLE t``, ``PIVOT t ON``, ``UNPIVOT t ON`` or ``SUMMARIZE t`` (all also inside
+    parentheses), or with another SQL verb, which the sandbox judges. Time is linear in the text's length.
     """
     answer = _without_thoughts(text)
     pieces = _FENCE.split(answer)
@@ -74,4 +94,6 @@ def _is_statement(text: str) -> bool:
     if word is None:
         return False
     verb = word[2].lower()
-    return verb in QUERY_VERBS or (verb in OTHER_VERBS and not word[1])
+    if verb in QUERY_VERBS or (verb in OTHER_VERBS and not word[1]):
+        return True
+    return _SHORT.match(text, word.start(2)) is not None

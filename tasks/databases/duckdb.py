@@ -3,8 +3,10 @@
 The file is opened read-only with ``enable_external_access=false`` (no files, no network, no ATTACH, no
 COPY), no temporary files, no extensions, no Python variables, one thread, a memory limit, and the
 configuration is locked.
-DuckDB's own parser says how many statements there are and of what kind: only SELECT runs. There is no budget
-of steps and no clock in here: the parent kills the worker at the deadline.
+DuckDB's own parser says how many statements there are and of what kind: only SELECT runs, which to DuckDB are
+also ``FROM t``, ``TABLE t``, ``PIVOT``, ``DESCRIBE``, ``SUMMARIZE`` and ``SHOW``. A PIVOT without a list of
+values is a MULTI: it first collects them in a temporary type. There is no budget of steps and no clock in
+here: the parent kills the worker at the deadline.
 Cells become plain by the rules of ``tasks.databases.duckdb_cells``.
 """
 
@@ -18,7 +20,7 @@ import duckdb
 
 from tasks.databases.collect import collect
 from tasks.databases.duckdb_cells import execute
-from tasks.databases.statements import unreadable
+from tasks.databases.statements import first_word, unreadable
 from tasks.errors import DataError
 from tasks.types import Database, Limits, Outcome, Status
 
@@ -31,6 +33,10 @@ _STATUSES: dict[type[Exception], Status] = {
     duckdb.IOException: Status.INFRASTRUCTURE,
 }
 """What an error of the engine says of the query; any other is an execution error."""
+_QUERIES = frozenset(
+    {"SELECT", "WITH", "VALUES", "FROM", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "SUMMARIZE", "SHOW"}
+)
+"""First words of the statements that may be a MULTI."""
 _OPTIONS = {
     "enable_external_access": "false",
     "autoload_known_extensions": "false",
@@ -107,9 +113,12 @@ def _refusal(cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome | None:
     if len(statements) > 1:
         return Outcome(Status.MANY_STATEMENTS, message=f"{len(statements)} statements")
     kind = statements[0].type
-    if kind != duckdb.StatementType.SELECT:
-        return Outcome(Status.FORBIDDEN_STATEMENT, message=f"{kind.name} is not allowed")
-    return None
+    if kind == duckdb.StatementType.SELECT:
+        return None
+    word = first_word(sql.replace("(", " ")) if kind == duckdb.StatementType.MULTI else ""
+    if word in _QUERIES:
+        return None
+    return Outcome(Status.FORBIDDEN_STATEMENT, message=f"{word or kind.name} is not allowed")
 
 
 def _explained(error: Exception) -> Outcome:
