@@ -96,13 +96,18 @@ class TaskCheck:
 
 
 def check_task(
-    name: str, overrides: Sequence[str], splits: Sequence[str], tokenizer: str | None, workers: int
+    name: str,
+    overrides: Sequence[str],
+    splits: Sequence[str],
+    tokenizer: str | None,
+    workers: int,
+    trust: bool = False,
 ) -> TaskCheck:
     """Check the splits named (none: all) of a task.
 
     Raises SpecError, DataError: the task cannot be read at all.
     """
-    task = Task.named(name, overrides)
+    task = Task.named(name, overrides, trust)
     count = _token_counter(tokenizer)
     trained = task.spec.dataset.train_split
     known = {split: task.samples(split) for split in (splits or task.spec.dataset.splits)}

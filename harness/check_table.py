@@ -8,6 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from leaderboards.terminal import plain
+
 if TYPE_CHECKING:
     from harness.check import SplitCheck, TaskCheck
 
@@ -18,11 +20,11 @@ SHOWN = 5
 def table(check: TaskCheck) -> RenderableType:
     """The whole report."""
     counts = Table(
-        title=f"{check.task}  (digest {check.digest})", title_justify="left", box=None, padding=(0, 2)
+        title=plain(f"{check.task}  (digest {check.digest})"), title_justify="left", box=None, padding=(0, 2)
     )
     counts.add_column("")
     for split in check.splits:
-        counts.add_column(split.split, justify="right")
+        counts.add_column(plain(split.split), justify="right")
     columns = [_cells(split, check.budget) for split in check.splits]
     for name in columns[0]:
         counts.add_row(name, *(cells[name] for cells in columns))
@@ -52,9 +54,9 @@ def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
 
 
 def _broken(split: SplitCheck) -> RenderableType:
-    lines = [Text(f"\n{split.split}: {len(split.broken)} golds are broken", style="bold red")]
+    lines = [plain(f"\n{split.split}: {len(split.broken)} golds are broken", "bold red")]
     lines += [
-        Text(f"  {one.id} on {one.database}: {one.reason}: {one.detail}"[:200])
+        plain(f"  {one.id} on {one.database}: {one.reason}: {one.detail}"[:200])
         for one in split.broken[:SHOWN]
     ]
     return Group(*lines)

@@ -1,17 +1,18 @@
-"""The command line. Each verb is a function of ``harness.commands``, imported when it is called."""
+"""The command line. Each verb is a function of ``harness.commands``, imported when it is called.
+
+Nothing but the standard library is imported before ``main`` runs, so that a Ctrl-C during the other imports
+ends in one line too.
+"""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from dotenv import load_dotenv
-
-from harness.verbs import Parser, add_all
-from runners import processes
-from tasks.errors import HarnessError
+if TYPE_CHECKING:
+    import argparse
 
 EPILOG = """\
 first steps:
@@ -25,11 +26,16 @@ first steps:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all verbs; ``tests/test_docs.py`` reads the README's commands with it."""
+    from argparse import RawDescriptionHelpFormatter
+
+    from harness.arguments import Parser
+    from harness.verbs import add_all
+
     top = Parser(
         prog="harness",
         description="Measure and train language models that write SQL.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     add_all(verbs)
@@ -38,29 +44,64 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Exit codes: 0 done, 1 something failed, 2 the user erred, 130 Ctrl-C."""
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:
+        _say("harness: stopped; what was finished is kept")
+        return 130
+    except BrokenPipeError:
+        _discard_output()
+        return 0
+
+
+def _run(arguments: list[str]) -> int:
+    """Parse and run; the mistakes of a user become one line."""
+    from dotenv import load_dotenv
+
+    from tasks.errors import HarnessError
+
     load_dotenv(".env")
-    sys.path.append(os.getcwd())  # where a user's own module:Class is; last, so that it hides nothing
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = parser().parse_args(arguments)
-    options.given = list(sys.argv[1:] if arguments is None else arguments)
+    options.given = arguments
+    if getattr(options, "trust_task", False):
+        sys.path.append(os.getcwd())  # where a user's own module:Class is; last, so that it hides nothing
     try:
         from harness import commands
 
-        return commands.VERBS[options.verb](options)
+        code = commands.VERBS[options.verb](options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except HarnessError as error:
-        processes.say(f"harness {options.verb}: {error}")
-        return 2
-    except KeyboardInterrupt:
-        processes.say(f"harness {options.verb}: stopped; what was finished is kept")
-        return 130
+        _say(f"harness {options.verb}: {error}")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise
     except OSError as error:
-        if error.errno is None or not error.filename:
+        if error.errno is None or not (error.filename or _of_stdout(error)):
             raise
-        print(f"harness {options.verb}: {error.strerror}: {error.filename}", file=sys.stderr)
-        return 2
+        _say(f"harness {options.verb}: {error.strerror}: {error.filename or 'standard output'}")
+    return 2
+
+
+def _of_stdout(error: OSError) -> bool:
+    """Whether the output could not be written; the rest of it is dropped, or it would fail at exit too."""
+    import errno
+
+    found = error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF)
+    if found:
+        _discard_output()
+    return found
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _say(line: str) -> None:
+    from runners import processes
+
+    processes.say(line)
 
 
 if __name__ == "__main__":

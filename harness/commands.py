@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -16,6 +15,7 @@ from runners import processes
 from tasks import spec as specs
 from tasks.errors import HarnessError
 from tasks.parse import parse
+from tasks.terminal import say
 
 if TYPE_CHECKING:
     from harness.spec import EvalSpec
@@ -32,7 +32,7 @@ def evaluate(options: argparse.Namespace) -> int:
     settings, overrides = _divided(options.overrides, "runner.")
     asked = list(product(options.model, options.temperature))
     if options.samples > 1 and 0 in options.temperature:
-        print(f"temperature 0 draws one answer {options.samples} times: give --temperature", file=sys.stderr)
+        say(f"temperature 0 draws one answer {options.samples} times: give --temperature")
     for model, temperature in asked:
         spec = _eval_spec(options, model, temperature, settings)
         try:
@@ -42,12 +42,12 @@ def evaluate(options: argparse.Namespace) -> int:
                 raise
             if not isinstance(error, HarnessError):
                 traceback.print_exc()
-            print(f"harness eval: {model}: {error}", file=sys.stderr)
+            say(f"harness eval: {model}: {error}")
             continue
         if run.finished:
             runs.append(run)
         else:
-            print(f"{model}: questions are left unanswered; run the same command again", file=sys.stderr)
+            say(f"{model}: questions are left unanswered; run the same command again")
     for run in runs if options.out else []:
         _copy_run(run.id, Path(options.out) / (run.id if len(runs) > 1 else ""))
     if runs:
@@ -75,6 +75,7 @@ def _eval_spec(
         turns=options.turns,
         seed=options.seed,
         max_new_tokens=options.max_new_tokens,
+        trust=options.trust_task,
     )
 
 
@@ -90,7 +91,7 @@ def _trained_on(model: str) -> str:
     from harness.evaluate import model_path
 
     task = lineage.read(model_path(model)).task or "pocket"
-    print(f"no --task given: {model} is asked {task}", file=sys.stderr)
+    say(f"no --task given: {model} is asked {task}")
     return task
 
 
@@ -111,10 +112,10 @@ def sample(options: argparse.Namespace) -> int:
 
     settings, overrides = _divided(options.overrides, "runner.")
     spec = _eval_spec(options, options.model, options.temperature, settings)
-    split = options.split or Task.named(spec.task, overrides).spec.dataset.train_split
+    split = options.split or Task.named(spec.task, overrides, spec.trust).spec.dataset.train_split
     spec = spec.model_copy(update={"split": split})
     run, rows = drawn(spec, overrides, options.keep, Path(options.out), options.workers)
-    print(f"{options.out}: {rows:,} right answers", file=sys.stderr)
+    say(f"{options.out}: {rows:,} right answers")
     screens.emit(board.board([run.id]), options.json)
     return 0
 
@@ -151,8 +152,9 @@ def score(options: argparse.Namespace) -> int:
     from harness.stored import score_stored
     from leaderboards import board
 
-    asked = {"split": options.split, "limit": options.limit, "sample_seed": options.sample_seed}
-    run = score_stored(options.file, {"task": options.task, **asked}, options.overrides, options.workers)
+    asked = {name: getattr(options, name) for name in ("task", "split", "limit", "sample_seed")}
+    asked["trust"] = options.trust_task
+    run = score_stored(options.file, asked, options.overrides, options.workers)
     screens.emit(board.board([run.id], reasons=True), options.json)
     return 0
 
@@ -163,7 +165,12 @@ def check(options: argparse.Namespace) -> int:
     from harness.check import check_task
 
     report = check_task(
-        options.task, options.overrides, options.split or (), options.tokenizer, options.workers
+        options.task,
+        options.overrides,
+        options.split or (),
+        options.tokenizer,
+        options.workers,
+        options.trust_task,
     )
     screens.emit(report, options.json)
     if options.write_clean:
@@ -177,9 +184,10 @@ def export(options: argparse.Namespace) -> int:
     from tasks.task import Task
 
     if options.form == "prime-rl":
-        print(prime_rl(options.task, options.overrides, options.model, options.turns), end="")
+        trust = options.trust_task
+        print(prime_rl(options.task, options.overrides, options.model, options.turns, trust), end="")
         return 0
-    exported = LmEvalTask(Task.named(options.task, options.overrides), options.split)
+    exported = LmEvalTask(Task.named(options.task, options.overrides, options.trust_task), options.split)
     exported.write(Path(options.out))
     print(f"lm_eval run --tasks {exported.name} --include_path {options.out} --apply_chat_template")
     return 0

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+from rich.text import Text
 
 from harness import screens
 from harness.evaluate import evaluate_model
@@ -17,6 +17,7 @@ from harness.spec import EvalSpec, TrainSpec
 from harness.train import train_model
 from leaderboards import board, store
 from leaderboards.compare import compare
+from leaderboards.terminal import SafeConsole
 from leaderboards.types import Run
 from runners.config import GrpoConfig, SftConfig
 from tasks.spec import home
@@ -38,14 +39,14 @@ GRPO = GrpoConfig(
 )
 
 CLOSING = """
-[b]What happened[/b]
+What happened
   nano  {base:>6}  pretrained on other schemas and other phrasings
   SFT   {sft:>6}  saw {sft_rows:,} questions with their gold SQL
   GRPO  {grpo:>6}  answered {asked:,} of {grpo_rows:,} questions {group} times and saw no SQL:
                  it was paid by the scorer that made the table
   {minutes:.1f} minutes. Questions, answers, verdicts and curves lie under {home}/runs.
 
-[b]What to type next[/b]
+What to type next
   harness compare {sft_run} {grpo_run}
   harness show {grpo_run} {sample}
   harness eval --model Qwen/Qwen3-0.6B --task pocket         a real model on the same questions
@@ -96,7 +97,7 @@ def run_demo(seed: int, out: Path) -> None:
     screens.emit(board.board([run.id for run in runs]), False)
     base, sft, grpo = (f"{store.scores(run.id)['ex']:.1%}" for run in runs)
     given = story.grpo.training
-    Console().print(
+    closing = Text(
         CLOSING.format(
             base=base,
             sft=sft,
@@ -110,7 +111,7 @@ def run_demo(seed: int, out: Path) -> None:
             sft_run=story.sft.id,
             grpo_run=story.grpo.id,
             sample=store.records(story.grpo.id)[0].sample_id,
-        ),
-        highlight=False,
-        soft_wrap=True,
+        )
     )
+    closing.highlight_words(("What happened", "What to type next"), "bold")
+    SafeConsole().print(closing, soft_wrap=True)

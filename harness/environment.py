@@ -147,6 +147,8 @@ class SqlTasksetConfig(vf.TasksetConfig):
     """Default: the task's evaluation split."""
     overrides: tuple[str, ...] = ()
     """``key.path=value`` overrides of the task."""
+    trust: bool = False
+    """The task may run code of its own (``tasks/trust.py``)."""
 
 
 class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):
@@ -154,7 +156,7 @@ class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):
 
     def load(self) -> Iterator[SqlTask]:
         """Yield a task for each sample, rendered."""
-        task = Task.named(self.config.spec, self.config.overrides)
+        task = Task.named(self.config.spec, self.config.overrides, self.config.trust)
         spec = task.spec.model_dump(mode="json", by_alias=True)
         for sample in task.samples(self.config.split):
             fields = {name: getattr(sample, name) for name in Sample.__slots__}

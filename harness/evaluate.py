@@ -6,7 +6,6 @@ goes on where it stopped: the same spec on the same task and model has the same 
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +29,7 @@ from rewards.grade import SCORER_VERSION, Grader
 from rewards.types import Answer
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.task import Task
+from tasks.terminal import say
 from tasks.types import Mode, Sample
 
 CHUNK = 128
@@ -70,7 +70,7 @@ def evaluate_model(
     """
     from runners.open import open_runner
 
-    task = Task.named(spec.task, overrides)
+    task = Task.named(spec.task, overrides, spec.trust)
     runner = open_runner(spec.model, spec.runner)
     if spec.turns > 1:
         runner = TurnsRunner(runner, task, workers, spec.turns)
@@ -110,7 +110,7 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
         failed = [record for record in handle.done.values() if record.finish == "error"]
         if failed:
             one = failed[0]
-            print(f"{len(failed)} answers failed; question {one.sample_id}: {one.detail}", file=sys.stderr)
+            say(f"{len(failed)} answers failed; question {one.sample_id}: {one.detail}")
             return handle.run
         return handle.finish(summary(list(handle.done.values())))
 

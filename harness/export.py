@@ -158,6 +158,7 @@ id = "harness_sql"
 spec = {task}
 split = {train}
 overrides = {overrides}
+trust = {trust}
 
 [orchestrator.eval]
 interval = 20
@@ -177,6 +178,7 @@ id = "harness_sql"
 spec = {task}
 split = {evaluated}
 overrides = {overrides}
+trust = {trust}
 
 [trainer]
 
@@ -185,9 +187,9 @@ overrides = {overrides}
 """Source of the keys: prime-rl's ``configs/basic/*/rl.toml``, August 2026."""
 
 
-def prime_rl(name: str, overrides: Sequence[str], model: str, turns: int) -> str:
+def prime_rl(name: str, overrides: Sequence[str], model: str, turns: int, trust: bool = False) -> str:
     """The TOML by which prime-rl trains a model on a task. Raises SpecError where there is no such task."""
-    spec = load(name, overrides)
+    spec = load(name, overrides, trust)
     path = Path(name)
     values = {
         "model": model,
@@ -198,5 +200,6 @@ def prime_rl(name: str, overrides: Sequence[str], model: str, turns: int) -> str
         "overrides": list(overrides),
         "tokens": spec.answer.max_new_tokens,
         "turns": turns,
+        "trust": trust,
     }
     return PRIME_RL.format(**{key: json.dumps(value) for key, value in values.items()})

@@ -19,6 +19,7 @@ from uuid import uuid4
 from harness import plan
 from runners import processes
 from tasks.errors import HarnessError, ModelError
+from tasks.terminal import say
 
 SAVING_SECONDS = 600
 """After a Ctrl-C, for the step to end and the checkpoint to be written."""
@@ -67,7 +68,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
         rank, failure = error.get_first_failure()
         told = failure.exitcode == 2 and os.path.exists(failure.error_file)
         said = failure.message if told else f"harness train: process {rank} ended with {failure.exitcode}"
-        print(said, file=sys.stderr)
+        say(said)
         return max(failure.exitcode, 1)
     except SignalException:
         raise KeyboardInterrupt from None

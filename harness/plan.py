@@ -203,7 +203,7 @@ def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: 
     sizes = shape(config_of(resolve(model, weights=False)))
     found: dict[str, Stage] = {}
     for spec in specs:
-        prompt, answer = _lengths(model, spec, Task.named(spec.task, overrides))
+        prompt, answer = _lengths(model, spec, Task.named(spec.task, overrides, spec.trust))
         load = Load(prompt, answer, on.gpu, on.memory, count, on.flops, on.bandwidth)
         found[spec.method] = Stage(spec.config, prompt, answer, plan(sizes, spec.config, load))
     return Plans(found, on, count)

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from leaderboards.terminal import SafeConsole
+from tasks.terminal import say
 
 LINE_SECONDS = 30.0
 """Between two lines in a log file; what takes less has none."""
@@ -26,17 +28,17 @@ class Report(Protocol):
 @contextmanager
 def bar(title: str, total: int, before: int = 0) -> Iterator[Report]:
     """Progress that is shown as long as the block lives; ``before`` items were done earlier."""
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     if not console.is_terminal:
-        yield lines(title, total, before, lambda line: console.print(line, markup=False, soft_wrap=True))
+        yield lines(title, total, before, say)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[rate]}", markup=False),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(title, total=total, completed=before, rate="", note="")

@@ -19,7 +19,7 @@ def check(spec: TrainSpec, overrides: Sequence[str], model: str, workers: int) -
     """
     from runners import grpo, sft
 
-    task = Task.named(spec.task, overrides)
+    task = Task.named(spec.task, overrides, spec.trust)
     samples = rows.questions(spec, task)
     shown: Sequence[Any] = rows.shown(spec, task, samples)
     if spec.method == "sft":

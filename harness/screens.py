@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
+
+from leaderboards.terminal import SafeConsole
 
 
 class Screen(Protocol):
@@ -19,9 +21,9 @@ class Screen(Protocol):
 def emit(screen: Screen, as_json: bool) -> None:
     """Print a result. Without a terminal tables are 140 columns wide, so that little is cut in a file."""
     if as_json:
-        print(json.dumps(screen.as_dict(), indent=2, ensure_ascii=False))
+        print(json.dumps(screen.as_dict(), indent=2))
         return
-    console = Console()
+    console = SafeConsole()
     if not console.is_terminal:
-        console = Console(width=140)
+        console = SafeConsole(width=140)
     console.print(screen)

@@ -32,6 +32,8 @@ class EvalSpec(Spec):
     turns: int = Field(1, ge=1)
     """Over 1 a query that does not run, or returns no rows, may be corrected."""
     runner: RunnerConfig = RunnerConfig()
+    trust: bool = Field(False, exclude=True)
+    """The task may run code of its own (``tasks/trust.py``)."""
 
     def digest(self, task_digest: str, model_digest: str) -> str:
         """Names the run: the same digest goes on where it was stopped, another starts anew."""
@@ -61,6 +63,8 @@ class TrainSpec(Spec):
     """Questions of the dev split that choose the best weights; 0: the last weights are kept."""
     sft: SftConfig = SftConfig()
     grpo: GrpoConfig = GrpoConfig()
+    trust: bool = Field(False, exclude=True)
+    """The task may run code of its own (``tasks/trust.py``)."""
 
     @property
     def config(self) -> SftConfig | GrpoConfig:

@@ -57,6 +57,7 @@ def _chosen(options: argparse.Namespace, method: str, model: str, given: Mapping
         "sample_seed": options.sample_seed,
         "only": dict(options.only),
         "data": options.data or ["gold"],
+        "trust": options.trust_task,
         method: {**given.get("train", {}), **given.get(method, {}), "seed": options.seed},
     }
 

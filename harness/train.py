@@ -43,7 +43,7 @@ def train_model(
     Started again with the same arguments it goes on where it stopped.
     Raises SpecError, DataError, ModelError.
     """
-    task = Task.named(spec.task, overrides)
+    task = Task.named(spec.task, overrides, spec.trust)
     samples = rows.questions(spec, task)
     shown = rows.shown(spec, task, samples)
     if not processes.main():
@@ -82,7 +82,9 @@ def _assist(spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, worker
 
 
 def _evaluate(model: str, spec: TrainSpec, overrides: Sequence[str], workers: int) -> Run:
-    return evaluate_model(EvalSpec(model=model, task=spec.task, turns=spec.turns), overrides, workers)
+    return evaluate_model(
+        EvalSpec(model=model, task=spec.task, turns=spec.turns, trust=spec.trust), overrides, workers
+    )
 
 
 def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], count: int, out: Path) -> Run:

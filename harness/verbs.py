@@ -5,13 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TypeAlias
 
-
-class Parser(argparse.ArgumentParser):
-    """argparse with one-line errors that name the nearest flag or verb."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]  # argparse says NoReturn
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
-
+from harness.arguments import Parser, above_zero, only, positive, seed, share, temperatures
 
 Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
 
@@ -33,9 +27,9 @@ def _eval(verbs: Verbs) -> None:
         "lm-eval:BACKEND:ARGS, replay:FILE, gold or empty; may be repeated (docs/models.md)",
     )
     verb.add_argument("--task", help="a shipped task or a YAML file; default: what the model was trained on")
-    verb.add_argument("--samples", type=_positive, default=1, metavar="N", help="answers a question")
+    verb.add_argument("--samples", type=positive, default=1, metavar="N", help="answers a question")
     verb.add_argument(
-        "--temperature", type=_numbers, default=[0.0], metavar="T[,T]", help="0 is greedy; each is a run"
+        "--temperature", type=temperatures, default=[0.0], metavar="T[,T]", help="0 is greedy; each is a run"
     )
     _asking(verb)
     verb.add_argument("--out", metavar="DIR", help="also write records.parquet and scores.json there")
@@ -48,8 +42,8 @@ def _sample(verbs: Verbs) -> None:
     verb = verbs.add_parser("sample", help="write a model's own right answers, to train it on (RFT)")
     verb.add_argument("--model", required=True, metavar="M", help="as for eval; a teacher's name too")
     verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
-    verb.add_argument("--samples", type=_positive, default=16, metavar="N", help="answers a question")
-    verb.add_argument("--temperature", type=_above_zero, default=1.0, metavar="T")
+    verb.add_argument("--samples", type=positive, default=16, metavar="N", help="answers a question")
+    verb.add_argument("--temperature", type=above_zero, default=1.0, metavar="T")
     verb.add_argument(
         "--keep",
         choices=("correct", "likeliest"),
@@ -75,7 +69,7 @@ def _train(verbs: Verbs) -> None:
         action="append",
         default=[],
         metavar="FIELD=A[,B]",
-        type=_only,
+        type=only,
         help="only questions whose database (or difficulty, family, part) is A or B",
     )
     verb.add_argument(
@@ -90,16 +84,16 @@ def _train(verbs: Verbs) -> None:
     verb.add_argument(
         "--plan", action="store_true", help="only predict memory and time; refuse what does not fit"
     )
-    verb.add_argument("--sft-limit", type=_positive, default=0, metavar="N", help="as --limit, for SFT alone")
+    verb.add_argument("--sft-limit", type=positive, default=0, metavar="N", help="as --limit, for SFT alone")
     verb.add_argument("--no-eval", action="store_true", help="do not evaluate the model before and after")
     verb.add_argument(
         "--processes",
-        type=_positive,
+        type=positive,
         default=0,
         metavar="N",
         help="train in N processes: one a GPU, or on CPU; default: what the recipe says, else 1",
     )
-    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--seed", type=seed, default=0)
     _questions(verb)
     _common(verb)
 
@@ -131,8 +125,9 @@ def _export(verbs: Verbs) -> None:
     verb.add_argument("--out", default="lm_eval_tasks", metavar="DIR", help="lm-eval: the --include_path")
     verb.add_argument("--split", default="", help="lm-eval: default: the task's own")
     verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="prime-rl: what to train")
-    verb.add_argument("--turns", type=_positive, default=1, metavar="N", help="prime-rl: answers at most")
+    verb.add_argument("--turns", type=positive, default=1, metavar="N", help="prime-rl: answers at most")
     verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    _trust(verb)
 
 
 def _board(verbs: Verbs) -> None:
@@ -163,24 +158,24 @@ def _tasks(verbs: Verbs) -> None:
 
 def _demo(verbs: Verbs) -> None:
     verb = verbs.add_parser("demo", help="base -> SFT -> GRPO -> leaderboard on the embedded task and model")
-    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--seed", type=seed, default=0)
     verb.add_argument("--out", metavar="DIR", default="", help="default: HARNESS_HOME/demo")
 
 
 def _asking(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--base-url", metavar="URL", default="", help="of the server that openai: asks")
     verb.add_argument(
-        "--turns", type=_positive, default=1, metavar="N", help="a failed query may be corrected"
+        "--turns", type=positive, default=1, metavar="N", help="a failed query may be corrected"
     )
-    verb.add_argument("--top-p", type=_share, default=1.0, metavar="P", help="draw from the likeliest P")
-    verb.add_argument("--seed", type=int, default=0, help="of sampling")
-    verb.add_argument("--max-new-tokens", type=_positive, default=0, help="default: what the task says")
+    verb.add_argument("--top-p", type=share, default=1.0, metavar="P", help="draw from the likeliest P")
+    verb.add_argument("--seed", type=seed, default=0, help="of sampling")
+    verb.add_argument("--max-new-tokens", type=positive, default=0, help="default: what the task says")
 
 
 def _questions(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--split", default="", help="default: the task's own")
-    verb.add_argument("--limit", type=_positive, default=0, metavar="N", help="the first N questions")
-    verb.add_argument("--sample-seed", type=int, default=None, help="shuffle the questions before --limit")
+    verb.add_argument("--limit", type=positive, default=0, metavar="N", help="the first N questions")
+    verb.add_argument("--sample-seed", type=seed, default=None, help="shuffle the questions before --limit")
 
 
 def _common(verb: argparse.ArgumentParser) -> None:
@@ -192,40 +187,14 @@ def _common(verb: argparse.ArgumentParser) -> None:
         dest="overrides",
         help="override one key of the task, such as scoring.seconds=10; or train.KEY=VALUE, runner.KEY=VALUE",
     )
-    verb.add_argument("--workers", type=_positive, default=0, help="scoring processes; default: one a core")
+    _trust(verb)
+    verb.add_argument("--workers", type=positive, default=0, help="scoring processes; default: one a core")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
-def _above_zero(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
-    return value
-
-
-def _only(text: str) -> tuple[str, tuple[str, ...]]:
-    field, _, values = text.partition("=")
-    if field not in ("database", "difficulty", "family", "part") or not values:
-        raise argparse.ArgumentTypeError(f"{text}: write database=A,B (or difficulty, family, part)")
-    return field, tuple(values.split(","))
-
-
-def _numbers(text: str) -> list[float]:
-    values = [float(part) for part in text.split(",")]
-    if not all(0 <= value < float("inf") for value in values):
-        raise argparse.ArgumentTypeError(f"{text} is not a list of numbers from 0 on")
-    return values
+def _trust(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--trust-task",
+        action="store_true",
+        help="run the code that the task names (module:name), also of this folder",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from leaderboards import store
 from leaderboards.alarms import MODES, SAYS, Paid, Trend
 from rewards.types import Grade
 from tasks.spec import ScoringSpec
+from tasks.terminal import say
 from tasks.types import Mode, Sample
 
 PREFIX = "alarms/"
@@ -53,7 +53,7 @@ class TrainingWatch:
     def step(self, number: float) -> dict[str, float]:
         """The measures for the curve; says on stderr what has begun to drift."""
         for line in self._trend.step():
-            print(f"! step {number:.0f}: {line}", file=sys.stderr)
+            say(f"! step {number:.0f}: {line}")
         return {PREFIX + name: round(value, 6) for name, value in self._trend.measured.items()}
 
     def summary(self) -> Mapping[str, Any]:

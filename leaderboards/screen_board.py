@@ -12,6 +12,7 @@ from rich.text import Text
 from leaderboards import board
 from leaderboards.terminal import NONE, columns, duration, interval, number, percent, plain, reason
 from leaderboards.types import Run, Slice, label
+from tasks.terminal import visible
 
 LEGEND = (
     "EX: execution accuracy in %, with its 95 % Wilson interval · runs: answers that execute, in % · "
@@ -39,7 +40,9 @@ def screen(what: board.Board) -> RenderableType:
 
 def _title(key: board.Group) -> Text:
     title = plain(f"{key.task} · {key.split} · {key.metric}", "bold")
-    return title.append(f"   task {key.task_digest[:8]} · scorer {key.scorer_version}", style="not bold dim")
+    return title.append(
+        visible(f"   task {key.task_digest[:8]} · scorer {key.scorer_version}"), style="not bold dim"
+    )
 
 
 def _table(key: board.Group, rows: Sequence[board.Row]) -> Table:
@@ -49,7 +52,7 @@ def _table(key: board.Group, rows: Sequence[board.Row]) -> Table:
     table = columns("\nmodel")
     table.add_column(Text("\nEX", "bold"), justify="right", no_wrap=True)
     for name in (*parts, *rules, "runs", "reward", "n", "un-\nscored", "tokens", "time"):
-        table.add_column(name if "\n" in name else f"\n{name}", justify="right", no_wrap=True)
+        table.add_column(plain(name if "\n" in name else f"\n{name}"), justify="right", no_wrap=True)
     for row in rows:
         found = row.summary
         table.add_row(
@@ -101,7 +104,7 @@ def _notes(rows: Sequence[board.Row]) -> list[RenderableType]:
         if row.summary["cost"]:
             table.add_row(name, Text(f"cost {row.summary['cost']:.2f} US dollars", style="dim"))
         for warning in row.warnings:
-            table.add_row(plain(row.run.label, "yellow"), Text(f"! {warning}", style="yellow"))
+            table.add_row(plain(row.run.label, "yellow"), plain(f"! {warning}", "yellow"))
     empty = max((row.summary["empty_gold"] or 0.0 for row in rows), default=0.0)
     if empty:
         table.add_row("", Text(f"{percent(empty)} % of the golds return no rows", style="dim"))

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from leaderboards.compare import Comparison, Flip, Paired
 from leaderboards.terminal import columns, number, p_value, percent, plain, points, reason
+from tasks.terminal import visible
 
 BAR = 10
 """Characters on either side of the middle of a bar; they stand for WIDE."""
@@ -27,7 +28,7 @@ def screen(what: Comparison) -> RenderableType:
 def _head(what: Comparison) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, run, ex in (("A", what.a, what.all.ex_a), ("B", what.b, what.all.ex_b)):
-        table.add_row(Text(name, "bold"), plain(run.label, "bold"), f"{percent(ex)} %", Text(run.id, "dim"))
+        table.add_row(Text(name, "bold"), plain(run.label, "bold"), f"{percent(ex)} %", plain(run.id, "dim"))
     return table
 
 
@@ -99,7 +100,7 @@ def _flips(what: Comparison) -> list[RenderableType]:
 def _flip(flip: Flip) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row(
-        Text("?", "bold"), plain(flip.question, "bold").append(f"  {flip.sample_id}", "not bold dim")
+        Text("?", "bold"), plain(flip.question, "bold").append(visible(f"  {flip.sample_id}"), "not bold dim")
     )
     table.add_row(Text("gold", "dim"), plain(flip.gold, "dim"))
     width = max(len(flip.reason_a), len(flip.reason_b)) + 2

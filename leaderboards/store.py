@@ -14,7 +14,6 @@ import io
 import json
 import re
 import secrets
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -27,6 +26,7 @@ from leaderboards import files
 from leaderboards.types import Record, Run, label
 from tasks.errors import DataError
 from tasks.spec import home
+from tasks.terminal import one_line, say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,7 +154,7 @@ def runs() -> list[Run]:
 
 def leave_out(run_id: str, error: Exception) -> None:
     """Say on stderr, in one line, that a run's files are broken."""
-    print(f"left out run {run_id}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
+    say(f"left out run {run_id}: {one_line(str(error))[:200]}")
 
 
 def query(sql: str, run_ids: Sequence[str], **values: object) -> list[dict[str, Any]]:

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from tasks.terminal import visible
 
 NONE = "-"
 COLOURS = {"correct": "green", "gold_failed": "yellow", "infrastructure": "yellow"}
 """Reasons: right, or our own failure; all others are the model's mistake."""
 
-HOSTILE = {
-    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"},
-    **dict.fromkeys([*range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD),
-}
-"""Control and direction characters: in a model's answer they could rewrite the screen."""
-
 
 def plain(text: str, style: str = "") -> Text:
     """Text that a model or dataset wrote: no markup, no escape sequences."""
-    return Text(text.translate(HOSTILE), style=style)
+    return Text(visible(text), style=style)
+
+
+class SafeConsole(Console):
+    """A console to which a string is text, never markup, and that prints no control character of a text."""
+
+    def __init__(self, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich does, with the texts made visible."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
 
 
 def percent(value: float | None) -> str:
@@ -61,7 +73,7 @@ def p_value(p: float) -> str:
 
 def reason(name: str) -> Text:
     """A reason code in its colour."""
-    return Text(name, style=COLOURS.get(name, "red"))
+    return plain(name, COLOURS.get(name, "red"))
 
 
 def columns(first: str) -> Table:

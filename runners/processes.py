@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from tasks import terminal
 from tasks.errors import ModelError
 
 PATIENCE = timedelta(days=1)
@@ -57,7 +57,7 @@ def say(line: str) -> None:
     if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         Path(file).write_text(json.dumps({"message": line, "timestamp": int(time.time())}))
     else:
-        print(line, file=sys.stderr)
+        terminal.say(line)
 
 
 def share(whole: int, micro: int, processes: int, names: tuple[str, str]) -> int:

@@ -6,17 +6,21 @@ The schema comes before examples and question, so that all questions on one data
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
+import jinja2.sandbox
 from jinja2.meta import find_undeclared_variables
 
 from tasks.errors import SpecError, nearest
 from tasks.spec import PromptSpec, SchemaSpec
 from tasks.types import Cell, Message, Sample, Schema, Table
 
+MOST = 16 * 2**20
+"""Characters of one prompt: more is a template that runs away."""
 TEMPLATES = Path(__file__).parent / "templates"
 ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
 RESERVED = frozenset(
@@ -41,7 +45,7 @@ def messages(
     if examples and "examples" not in names:
         raise SpecError(f"template '{spec.template}' shows no examples: loop over 'examples' in it")
     try:
-        content = template.render(
+        pieces = template.generate(
             schema=render_schema(spec.schema_, schema),
             examples=examples,
             question=sample.question,
@@ -49,10 +53,36 @@ def messages(
             engine=ENGINE_NAMES[engine],
             database=sample.database,
         )
+        content = _joined(pieces)
     except jinja2.UndefinedError as error:
         raise SpecError(f"template '{spec.template}': {error.message}") from None
+    except Exception as error:  # a template calls functions, and they raise what they like
+        raise SpecError(f"template '{spec.template}': {type(error).__name__}: {error}") from None
     user = Message(role="user", content=content.strip())
     return (Message(role="system", content=spec.system), user) if spec.system else (user,)
+
+
+class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    """A template comes with a task: it reads its variables, calls nothing of Python's, and stays small."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        sized = [len(side) if hasattr(side, "__len__") else abs(side) for side in (left, right)]
+        if operator == "**" or sized[0] * sized[1] > MOST:
+            raise jinja2.sandbox.SecurityError(f"the result of '{operator}' may be too large")
+        return super().call_binop(context, operator, left, right)
+
+
+def _joined(pieces: Iterable[str]) -> str:
+    """What a template wrote. Raises SecurityError over MOST characters."""
+    found, length = [], 0
+    for piece in pieces:
+        length += len(piece)
+        if length > MOST:
+            raise jinja2.sandbox.SecurityError(f"it writes more than {MOST:,} characters")
+        found.append(piece)
+    return "".join(found)
 
 
 @lru_cache(maxsize=64)
@@ -63,7 +93,7 @@ def _template(name: str) -> tuple[jinja2.Template, frozenset[str]]:
     if not path.is_file():
         known = [file.stem for file in TEMPLATES.glob("*.jinja")]
         raise SpecError(f"no prompt template '{name}': {nearest(name, known)}")
-    environment = jinja2.Environment(
+    environment = _Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     text = path.read_text(encoding="utf-8")

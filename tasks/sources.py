@@ -100,7 +100,16 @@ def _saved(folder: Path) -> bool:
 
 
 def _from_python(spec: DatasetSpec, entry: str) -> Rows:
-    return list(load_object(spec.path)(entry))
+    function = load_object(spec.path)
+    try:
+        found = function(entry)
+    except HarnessError:
+        raise
+    except Exception as error:  # the function is the user's
+        raise DataError(f"'{spec.path}' raised {type(error).__name__}: {first_line(error)}") from error
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise DataError(f"'{spec.path}' must return a list of dicts, one a row")
+    return found
 
 
 def load_object(path: str) -> Any:

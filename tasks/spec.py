@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.errors import SpecError, nearest
 from tasks.parse import parse, read_yaml
+from tasks.trust import refuse_code
 from tasks.types import Engine, Limits, Mode
 
 SHIPPED = Path(__file__).parent
@@ -197,6 +198,11 @@ class TaskSpec(Spec):
     scoring: ScoringSpec = ScoringSpec()
     answer: AnswerSpec = AnswerSpec()
 
+    def code(self) -> dict[str, str]:
+        """Key -> the ``module:name`` that it has run."""
+        found = {"scoring.reward": self.scoring.reward} if ":" in self.scoring.reward else {}
+        return found | ({"dataset.path": self.dataset.path} if self.dataset.source == "python" else {})
+
     @property
     def digest(self) -> str:
         """SHA-256 of the resolved spec, 16 hex digits; places (environment variables) stay unresolved."""
@@ -211,17 +217,22 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
-def load(task: str, overrides: Sequence[str] = ()) -> TaskSpec:
+def load(task: str, overrides: Sequence[str] = (), trust: bool = False) -> TaskSpec:
     """The spec of a shipped task (by name) or of a YAML file (by path), with ``key.path=value`` overrides.
 
-    Raises SpecError: no such task, broken YAML, unknown key, wrong value.
+    ``trust``: the spec may name code to run (``tasks/trust.py``).
+    Raises SpecError: no such task, broken YAML, unknown key, wrong value, code that is not trusted.
     """
     path = SHIPPED / f"{task}.yaml"
     if not re.fullmatch(r"[\w-]+", task) or not path.is_file():
         path = Path(task)
     if not path.is_file():
         raise SpecError(f"no task '{task}': not a file, and not a shipped task ({nearest(task, shipped())})")
-    return parse(TaskSpec, read_yaml(path), overrides, where=str(path) if path.parent != SHIPPED else task)
+    where = str(path) if path.parent != SHIPPED else task
+    spec = parse(TaskSpec, read_yaml(path), overrides, where=where)
+    if not trust:
+        refuse_code(spec.code(), where)
+    return spec
 
 
 def expand(pattern: str, **names: str) -> str:

@@ -29,9 +29,9 @@ class Task:
         self._picked: dict[Sample, tuple[Sample, ...]] = {}
 
     @classmethod
-    def named(cls, task: str, overrides: Sequence[str] = ()) -> Task:
-        """The task of this name or YAML file. Raises SpecError."""
-        return cls(load(task, overrides))
+    def named(cls, task: str, overrides: Sequence[str] = (), trust: bool = False) -> Task:
+        """The task of this name or YAML file; ``trust``: it may run code of its own. Raises SpecError."""
+        return cls(load(task, overrides, trust))
 
     @property
     def name(self) -> str:

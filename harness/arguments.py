@@ -1,0 +1,83 @@
+"""What the command line checks of its arguments: numbers, choices and flags; a mistake is one clear line."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from tasks.errors import nearest
+from tasks.terminal import one_line
+
+ONLY = ("database", "difficulty", "family", "part")
+"""Fields of a sample by which ``--only`` chooses."""
+SEEDS = 2**32
+"""Seeds are below this: numpy takes no larger ones."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-line errors that name the nearest flag, verb or choice."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {one_line(message)} (see {self.prog} --help)\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        if self._subparsers is None:
+            self._refuse_unknown_flags(args or ())
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unexpected argument: {rest[0]}")
+        return found, rest
+
+    def _refuse_unknown_flags(self, args: Sequence[str]) -> None:
+        """Before argparse asks for what is required: a misspelt flag is why it is missing."""
+        known = [flag for flag in self._option_string_actions if flag.startswith("--")]
+        for given in args:
+            name = given.partition("=")[0]
+            if given == "--":
+                return
+            if given.startswith("--") and not any(flag.startswith(name) for flag in known):
+                self.error(f"no flag {name}: {nearest(name, known)}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            what = "verb" if isinstance(action, argparse._SubParsersAction) else "choice"
+            raise argparse.ArgumentError(action, f"no {what} '{value}': {nearest(value, action.choices)}")
+
+
+def _number(kind: type[int] | type[float], fits: Callable[[Any], bool], what: str) -> Callable[[str], Any]:
+    """What argparse calls to read a number that must fit; ``what`` ends the sentence "'x' is not ..."."""
+
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except (ValueError, OverflowError):
+            value = None
+        if value is None or not fits(value):
+            raise argparse.ArgumentTypeError(f"'{text}' is not {what}")
+        return value
+
+    return read
+
+
+positive = _number(int, lambda value: value > 0, "a positive number")
+seed = _number(int, lambda value: 0 <= value < SEEDS, f"a whole number from 0 to {SEEDS - 1}")
+above_zero = _number(float, lambda value: 0 < value < math.inf, "a number above 0")
+share = _number(float, lambda value: 0 < value <= 1, "a number above 0 and at most 1")
+_temperature = _number(float, lambda value: 0 <= value < math.inf, "a number from 0 on")
+
+
+def temperatures(text: str) -> list[float]:
+    """Numbers from 0 on, with commas between."""
+    return [_temperature(part) for part in text.split(",")]
+
+
+def only(text: str) -> tuple[str, tuple[str, ...]]:
+    """``FIELD=A,B``: the field, and its values."""
+    field, equals, values = text.partition("=")
+    if not equals or not values:
+        raise argparse.ArgumentTypeError(f"'{text}': write database=A,B (or {', '.join(ONLY[1:])})")
+    if field not in ONLY:
+        raise argparse.ArgumentTypeError(f"no field '{field}': {nearest(field, ONLY)}")
+    return field, tuple(values.split(","))

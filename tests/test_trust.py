@@ -1,0 +1,176 @@
+"""A task from elsewhere runs no code: not by its source, its reward or its template, unless it is trusted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from tasks import prompts
+from tasks.errors import SpecError
+from tasks.spec import PromptSpec, load, shipped
+from tasks.types import Sample, Schema
+
+MODULE = """
+from pathlib import Path
+Path({mark!r}).write_text("imported")
+def rows(entry): return [{{"question": "q", "query": "SELECT 1", "db_id": "d", "ddl": "CREATE TABLE t(a)"}}]
+def broken(entry): raise ValueError("no rows today")
+def number(entry): return 7
+class Reward:
+    def __call__(self, attempt): raise ValueError("no reward today")
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a module, a task that reads its rows from it, and one that is paid by it."""
+    (tmp_path / "spec_code.py").write_text(MODULE.format(mark=str(tmp_path / "MARK")))
+    fields = "splits: {train: a, dev: a}, fields: {ddl: ddl}"
+    (tmp_path / "rows.yaml").write_text(
+        f"name: mine\ndataset: {{source: python, path: 'spec_code:rows', {fields}}}\n"
+    )
+    (tmp_path / "rows.json").write_text(
+        '[{"question": "q", "query": "SELECT 1", "db_id": "d", "ddl": "CREATE TABLE t(a)"}]'
+    )
+    (tmp_path / "reward.yaml").write_text(
+        f"name: mine\ndataset: {{path: rows.json, {fields}}}\nscoring: {{reward: 'spec_code:Reward'}}\n"
+    )
+    (tmp_path / "answers.sql").write_text("SELECT 1\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(place: Path, line: str, *, code: str = "") -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, whose current folder is no place for modules."""
+    start = f"import sys; {code}; from harness.cli import main; sys.exit(main(sys.argv[1:]))"
+    path = os.pathsep.join([str(Path(__file__).parent.parent)])
+    return subprocess.run(
+        [sys.executable, "-P", "-c", start, *line.split()],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+
+
+VERBS = [
+    "check {task}",
+    "eval --model gold --task {task}",
+    "score answers.sql --task {task}",
+    "train --task {task} --method sft --model nano --out out --no-eval",
+    "train --task {task} --method grpo --model nano --out out --plan",
+    "sample --task {task} --model gold --out own.jsonl",
+    "export lm-eval --task {task} --out exported",
+    "export prime-rl --task {task}",
+]
+
+
+@pytest.mark.parametrize("task", ["rows.yaml", "reward.yaml", "pocket --set scoring.reward=spec_code:Reward"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_verb_runs_the_code_of_a_task(
+    verb: str, task: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *rest = task.split()
+    assert main([*verb.format(task=first).split(), *rest]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "would run the code 'spec_code:" in error and "--trust-task" in error
+    assert not (place / "MARK").exists() and not (place / "out").exists()
+
+
+def test_code_runs_where_it_is_told_to(place: Path) -> None:
+    found = run(place, "check rows.yaml --trust-task")
+    assert (found.returncode, (place / "MARK").exists()) == (0, True), found.stderr
+    assert run(place, "export prime-rl --task rows.yaml --trust-task").stdout.count("trust = true") == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("check rows.yaml --trust-task --set dataset.path=spec_code:broken", "ValueError: no rows today"),
+        ("check rows.yaml --trust-task --set dataset.path=spec_code:number", "must return a list"),
+        ("check rows.yaml --trust-task --set dataset.path=spec_code:nosuch", "names nothing to import"),
+        (
+            "score answers.sql --task reward.yaml --trust-task",
+            "'spec_code:Reward' raised ValueError: no reward",
+        ),
+        (
+            "eval --model gold --task reward.yaml --trust-task",
+            "'spec_code:Reward' raised ValueError: no reward",
+        ),
+    ],
+)
+def test_what_trusted_code_raises_is_one_line(line: str, says: str, place: Path) -> None:
+    found = run(place, line)
+    assert (found.returncode, "Traceback" in found.stderr) == (2, False), found.stderr
+    assert says in found.stderr.strip().split("\n")[-1]
+
+
+def test_the_current_folder_offers_no_modules_without_the_flag(place: Path) -> None:
+    (place / "wandb.py").write_text(f"open({str(place / 'MARK')!r}, 'w')\n")
+    code = "import importlib.util as u, atexit; atexit.register(lambda: print(u.find_spec('spec_code')))"
+    assert run(place, "tasks --json", code=code).stdout.endswith("None\n")
+    assert not (place / "MARK").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "reference", "allowed"),
+    [
+        ("offered.rewards:Mine", "offered.rewards:Mine", True),
+        ("offered.rewards:Mine", "offered.rewards:Other", False),
+        ("offered.rewards", "offered.rewards:Other", True),
+        ("offered.rewards", "offered.rewards.inner:Other", False),
+        ("offered", "offeredmore:Other", False),
+    ],
+)
+def test_an_installed_package_offers_its_code(
+    value: str, reference: str, allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = tmp_path / "offered-1.0.dist-info"
+    note.mkdir()
+    (note / "METADATA").write_text("Metadata-Version: 2.1\nName: offered\nVersion: 1.0\n")
+    (note / "entry_points.txt").write_text(f"[harness.tasks]\nmine = {value}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if allowed:
+        assert load("pocket", [f"scoring.reward={reference}"]).scoring.reward == reference
+    else:
+        with pytest.raises(SpecError, match=reference):
+            load("pocket", [f"scoring.reward={reference}"])
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_shipped_tasks_need_no_trust_nor_their_copies(name: str, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.yaml"
+    copy.write_text((Path(prompts.__file__).parent / f"{name}.yaml").read_text())
+    assert load(str(copy)) == load(name)
+
+
+TEMPLATES = [
+    ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe"),
+    ("{{ cycler.__init__.__globals__.os.popen('id').read() }}", "unsafe"),
+    ("{{ 'a' * 10**9 }}", "too large"),
+    ("{{ 'a' * 1000000000 }}", "too large"),
+    ("{% for i in range(1000000000) %}x{% endfor %}", "Range too big"),
+    (
+        "{% for i in range(9999) %}{% for j in range(99999) %}{{ question * 999 }}{% endfor %}{% endfor %}",
+        "more",
+    ),
+    ("{% include '/etc/passwd' %}", "no loader"),
+    ("{% import 'os' as os %}", "no loader"),
+    ("{{ 1 / 0 }}", "division by zero"),
+    ("{{ question.nosuch }}", "nosuch"),
+    ("{{ question | nosuch }}", "nosuch"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), TEMPLATES)
+def test_a_template_reaches_nothing_but_its_variables(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.jinja"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=says) as caught:
+        prompts.messages(PromptSpec(template=str(path)), "sqlite", Schema(()), Sample("1", "q", "d", ("S",)))
+    assert "\n" not in str(caught.value)
