@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from harness import lookups
 from runners import processes
 from tasks import spec as specs
 from tasks.errors import HarnessError
@@ -193,47 +193,6 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
-def board_(options: argparse.Namespace) -> int:
-    """``harness board``."""
-    from harness import screens
-    from leaderboards import board
-
-    screens.emit(board.board(task=options.task, reasons=options.reasons), options.json)
-    return 0
-
-
-def compare(options: argparse.Namespace) -> int:
-    """``harness compare``."""
-    from harness import screens
-    from leaderboards.compare import compare as paired
-
-    screens.emit(paired(options.a, options.b), options.json)
-    return 0
-
-
-def show(options: argparse.Namespace) -> int:
-    """``harness show``."""
-    from harness import screens
-    from leaderboards import evidence
-
-    screens.emit(evidence.show(options.run, options.sample), options.json)
-    return 0
-
-
-def tasks(options: argparse.Namespace) -> int:
-    """``harness tasks``: name, splits and description of each shipped task."""
-    shipped: dict[str, Mapping[str, Any]] = {}
-    for name in specs.shipped():
-        spec = specs.load(name)
-        shipped[name] = {"splits": list(spec.dataset.splits), "description": spec.description}
-    if options.json:
-        print(json.dumps(shipped, indent=2))
-        return 0
-    for name, facts in shipped.items():
-        print(f"{name:18}{', '.join(facts['splits']):22}{facts['description']}")
-    return 0
-
-
 def demo(options: argparse.Namespace) -> int:
     """``harness demo``."""
     from harness.demo import run_demo
@@ -249,9 +208,9 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "score": score,
     "check": check,
     "export": export,
-    "board": board_,
-    "compare": compare,
-    "show": show,
-    "tasks": tasks,
+    "board": lookups.board_,
+    "compare": lookups.compare,
+    "show": lookups.show,
+    "tasks": lookups.tasks,
     "demo": demo,
 }

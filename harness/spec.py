@@ -11,7 +11,7 @@ from pydantic import Field
 
 from runners.config import GrpoConfig, SftConfig
 from runners.settings import RunnerConfig
-from tasks.spec import Spec
+from tasks.parse import Spec
 
 
 class EvalSpec(Spec):

@@ -26,11 +26,10 @@ from leaderboards import store
 from leaderboards.types import Run
 from rewards.feedback import feedback
 from rewards.grade import SCORER_VERSION, Grader
-from rewards.types import Answer, Grade
+from rewards.types import Answer
 from runners import processes
 from runners.guard import memory
 from runners.types import Feedback, Request, Reward, Runner, Sampling, Score
-from tasks.errors import HarnessError, SpecError
 from tasks.task import Task
 from tasks.types import Sample
 
@@ -168,7 +167,7 @@ def trainer_score(
             Answer(task.database(sample), sample.gold, text)
             for sample, text in zip(samples, texts, strict=True)
         ]
-        grades = _graded(task, grader, answers)
+        grades = grader.grade(answers)
         if watch:
             watch.add(samples, texts, grades)
         if tracker:
@@ -193,21 +192,10 @@ def database_feedback(task: Task, grader: Grader) -> Feedback:
             Answer(task.database(sample), sample.gold, text)
             for sample, text in zip(samples, texts, strict=True)
         ]
-        graded = _graded(task, grader, answers)
+        graded = grader.grade(answers)
         return [feedback(grade.attempt, text) for grade, text in zip(graded, before, strict=True)]
 
     return said
-
-
-def _graded(task: Task, grader: Grader, answers: Sequence[Answer]) -> list[Grade]:
-    """The grades; what a reward of the user's own raises is the user's to mend."""
-    try:
-        return grader.grade(answers)
-    except Exception as error:
-        own = task.spec.scoring.reward
-        if ":" not in own or isinstance(error, HarnessError):
-            raise
-        raise SpecError(f"scoring.reward: {own} raised {type(error).__name__}: {error}") from error
 
 
 def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], float] | None:

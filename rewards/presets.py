@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from rewards.composite import Binary, Classic, Gated, Weighted
 from rewards.efficiency import RVes
 from rewards.terms import WithTerms
-from rewards.types import Scorer
-from tasks.errors import SpecError, nearest
+from rewards.types import Attempt, Score, Scorer
+from tasks.errors import HarnessError, SpecError, nearest
 from tasks.spec import ScoringSpec
 from tasks.types import Mode
 
@@ -61,4 +62,24 @@ def _own(where: str) -> Scorer:
         raise SpecError(f"scoring.reward: '{where}': {type(error).__name__}: {error}") from error
     if not callable(scorer):
         raise SpecError(f"scoring.reward: '{where}' cannot be called with an attempt")
-    return scorer  # type: ignore[no-any-return]
+    return Own(where, scorer)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A reward of the user's own. What it raises, or returns instead of a Score, is one line."""
+
+    where: str
+    scorer: Scorer
+
+    def __call__(self, attempt: Attempt) -> Score:
+        try:
+            score = self.scorer(attempt)
+        except HarnessError:
+            raise
+        except Exception as error:
+            said = f"raised {type(error).__name__}: {error}"
+            raise SpecError(f"scoring.reward: {self.where} {said}") from error
+        if not isinstance(score, Score) or not isinstance(score.value, int | float | None):
+            raise SpecError(f"scoring.reward: {self.where} must return a Score, not {score!r:.100}")
+        return score

@@ -16,7 +16,7 @@ from rewards.efficiency import gain
 from rewards.scorers import is_correct
 from rewards.types import Attempt, Score, Scorer
 from tasks.errors import SpecError, nearest
-from tasks.spec import TermsSpec
+from tasks.terms import TermsSpec
 from tasks.types import Mode
 
 

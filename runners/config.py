@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from runners.processes import share
-from tasks.spec import Spec
+from tasks.parse import Spec
 
 
 class LoraSpec(Spec):

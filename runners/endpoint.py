@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from tasks.errors import ModelError
-from tasks.spec import Spec
+from tasks.parse import Spec
 
 if TYPE_CHECKING:
     import httpx

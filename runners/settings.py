@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from runners.endpoint import EndpointConfig
-from tasks.spec import Spec
+from tasks.parse import Spec
 
 
 class HfConfig(Spec):

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.errors import SpecError, nearest
 
 S = TypeVar("S", bound=BaseModel)
+
+
+class Spec(BaseModel):
+    """Base of all spec sections: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

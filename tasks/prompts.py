@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import jinja2.sandbox
+from jinja2.exceptions import SecurityError
 from jinja2.meta import find_undeclared_variables
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tasks.errors import SpecError, nearest
 from tasks.spec import PromptSpec, SchemaSpec
@@ -62,7 +63,7 @@ def messages(
     return (Message(role="system", content=spec.system), user) if spec.system else (user,)
 
 
-class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
+class _Environment(ImmutableSandboxedEnvironment):
     """A template comes with a task: it reads its variables, calls nothing of Python's, and stays small."""
 
     intercepted_binops = frozenset({"*", "**"})
@@ -70,7 +71,7 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         sized = [len(side) if hasattr(side, "__len__") else abs(side) for side in (left, right)]
         if operator == "**" or sized[0] * sized[1] > MOST:
-            raise jinja2.sandbox.SecurityError(f"the result of '{operator}' may be too large")
+            raise SecurityError(f"the result of '{operator}' may be too large")
         return super().call_binop(context, operator, left, right)
 
 
@@ -80,7 +81,7 @@ def _joined(pieces: Iterable[str]) -> str:
     for piece in pieces:
         length += len(piece)
         if length > MOST:
-            raise jinja2.sandbox.SecurityError(f"it writes more than {MOST:,} characters")
+            raise SecurityError(f"it writes more than {MOST:,} characters")
         found.append(piece)
     return "".join(found)
 

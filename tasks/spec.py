@@ -11,22 +11,17 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from tasks.errors import SpecError, nearest
-from tasks.parse import parse, read_yaml
+from tasks.parse import Spec, parse, read_yaml
+from tasks.terms import TermsSpec
 from tasks.trust import refuse_code
 from tasks.types import Engine, Limits, Mode
 
 SHIPPED = Path(__file__).parent
-
-
-class Spec(BaseModel):
-    """Base of all spec sections: immutable, and a misspelt key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FieldNames(Spec):
@@ -105,51 +100,6 @@ class PromptSpec(Spec):
     evidence: bool = True
     max_tokens: int = Field(0, ge=0)
     """Budget that ``harness check`` holds prompts to, in tokens; 0: none."""
-
-
-class EfficiencySpec(Spec):
-    """A right query that costs more than the gold loses up to ``weight``."""
-
-    weight: float = Field(0.0, ge=0)
-    by: Literal["steps", "seconds"] = "steps"
-
-
-class FormatSpec(Spec):
-    """An answer whose whole text does not match loses ``weight``."""
-
-    weight: float = Field(0.0, ge=0)
-    pattern: str = r"```sql\n.*\n```|[^`]*"
-    """A Python regular expression for the text without outer space; ``.`` matches newlines too."""
-
-
-class LengthSpec(Spec):
-    """An answer loses nothing up to ``free`` characters, and ``weight`` from ``most`` on."""
-
-    weight: float = Field(0.0, ge=0)
-    free: int = Field(500, ge=0)
-    most: int = Field(2000, gt=0)
-
-    @model_validator(mode="after")
-    def _rises(self) -> Self:
-        if self.most <= self.free:
-            raise ValueError(f"most {self.most} is not above free {self.free}")
-        return self
-
-
-class ForbiddenSpec(Spec):
-    """An answer with one of these constructs (``rewards/constructs.py``) loses ``weight``."""
-
-    weight: float = Field(0.0, ge=0)
-    constructs: tuple[str, ...] = ("select_star", "cross_join")
-
-
-class TermsSpec(Spec):
-    """What an answer may lose beside being right or wrong."""
-
-    efficiency: EfficiencySpec = EfficiencySpec()
-    format: FormatSpec = FormatSpec()
-    length: LengthSpec = LengthSpec()
-    forbidden: ForbiddenSpec = ForbiddenSpec()
 
 
 class ScoringSpec(Spec):

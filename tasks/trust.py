@@ -1,8 +1,8 @@
 """Which code a task spec may run: a file from elsewhere must not choose what is executed here.
 
-A spec names code as ``module:name`` (``dataset.path`` with ``source: python``, ``scoring.reward``). It runs
-where the caller trusts the spec (``--trust-task``, ``load(..., trust=True)``), where it is the package's own, and
-where an installed package offers it as an entry point of the group ``harness.tasks``::
+A spec names code as ``module:name`` (``dataset.path`` of ``source: python``, ``scoring.reward``). It runs if
+the caller trusts the spec (``--trust-task``, ``load(..., trust=True)``), if it is the package's own, or if an
+installed package offers it as an entry point of the group ``harness.tasks``::
 
     [project.entry-points."harness.tasks"]
     mine = "my_package.rewards:Mine"     # this object; "my_package.rewards" allows every name of the module

@@ -72,7 +72,7 @@ MISTAKES = [
     ("eval --model replay:{}/missing.sql --task pocket", "missing.sql"),
     ("eval --model replay:{}/short.sql --task pocket", "give a .jsonl"),
     ("eval --model gold --task pocket --limit 0", "not a positive number"),
-    ("eval --model gold --task pocket --limit x", "invalid"),
+    ("eval --model gold --task pocket --limit x", "'x' is not a positive number"),
     ("eval --task pocket", "--model"),
     ("eval --model gold --task pocket --temperature 0,-1", "--temperature"),
     ("eval --model gold --task pocket --top-p 0", "--top-p"),

@@ -26,6 +26,7 @@ def test_the_example_in_the_docs_is_what_the_command_writes(capsys: pytest.Captu
             "spec": "spider",
             "split": split,
             "overrides": [],
+            "trust": False,
         }
 
 

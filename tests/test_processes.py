@@ -201,7 +201,7 @@ def test_one_failing_process_ends_all_with_one_line(home: Path) -> None:
         "        return Score(0.5, Reason.CORRECT)\n"
     )
     command = [*TRAIN, "--model", "nano", "--out", str(home / "x"), "--processes", "2", *SMALL]
-    ended = _run([*command, "--set", "scoring.reward=paying:Broken"], home)
+    ended = _run([*command, "--set", "scoring.reward=paying:Broken", "--trust-task"], home)
     assert ended.returncode == 2 and "Traceback" not in ended.stderr
     lines = [line for line in ended.stderr.splitlines() if line.startswith("harness train:")]
     assert lines == ["harness train: scoring.reward: paying:Broken raised AssertionError: not here"]

@@ -120,16 +120,15 @@ def test_a_file_that_cannot_be_scored_is_one_line(
 
 def test_a_reward_of_ones_own_lies_in_the_folder_one_works_in(here: Path) -> None:
     (here / "mine.py").write_text(OWN.format(divisor=1))
-    assert scored(here, "answers.sql", "--set", "scoring.reward=mine:Half")["reward"] == 0.5
+    assert scored(here, "answers.sql", "--trust-task", "--set", "scoring.reward=mine:Half")["reward"] == 0.5
+    line = ("score", "answers.sql", "--task", "shop.yaml", "--trust-task", "--set")
     for reward, says in {
         "mine:Third": "has no attribute 'Third'",
         "yours:Half": f"No module named 'yours' (looked in {here} too)",
         "mine:OWN": "has no attribute",
     }.items():
-        done = harness(
-            here, "score", "answers.sql", "--task", "shop.yaml", "--set", f"scoring.reward={reward}"
-        )
+        done = harness(here, *line, f"scoring.reward={reward}")
         assert done.returncode == 2 and says in done.stderr and len(done.stderr.splitlines()) == 1
     (here / "mine.py").write_text(OWN.format(divisor=0))
-    done = harness(here, "score", "answers.sql", "--task", "shop.yaml", "--set", "scoring.reward=mine:Half")
+    done = harness(here, *line, "scoring.reward=mine:Half")
     assert done.returncode == 2 and "ZeroDivisionError" in done.stderr

@@ -47,8 +47,8 @@ def place(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(place: Path, line: str, *, code: str = "") -> subprocess.CompletedProcess[str]:
     """A command in a process of its own, whose current folder is no place for modules."""
-    start = f"import sys; {code}; from harness.cli import main; sys.exit(main(sys.argv[1:]))"
-    path = os.pathsep.join([str(Path(__file__).parent.parent)])
+    start = f"import sys; {code}\nfrom harness.cli import main; sys.exit(main(sys.argv[1:]))"
+    path = str(Path(__file__).parent.parent)
     return subprocess.run(
         [sys.executable, "-P", "-c", start, *line.split()],
         cwd=place,
@@ -96,11 +96,11 @@ def test_code_runs_where_it_is_told_to(place: Path) -> None:
         ("check rows.yaml --trust-task --set dataset.path=spec_code:nosuch", "names nothing to import"),
         (
             "score answers.sql --task reward.yaml --trust-task",
-            "'spec_code:Reward' raised ValueError: no reward",
+            "spec_code:Reward raised ValueError: no reward",
         ),
         (
             "eval --model gold --task reward.yaml --trust-task",
-            "'spec_code:Reward' raised ValueError: no reward",
+            "spec_code:Reward raised ValueError: no reward",
         ),
     ],
 )
@@ -152,9 +152,9 @@ def test_the_shipped_tasks_need_no_trust_nor_their_copies(name: str, tmp_path: P
 TEMPLATES = [
     ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe"),
     ("{{ cycler.__init__.__globals__.os.popen('id').read() }}", "unsafe"),
-    ("{{ 'a' * 10**9 }}", "too large"),
+    ("{{ 2 ** 10 ** 9 }}", "too large"),
     ("{{ 'a' * 1000000000 }}", "too large"),
-    ("{% for i in range(1000000000) %}x{% endfor %}", "Range too big"),
+    ("{% for i in range(1000000000) %}x{% endfor %}", "[Rr]ange too big"),
     (
         "{% for i in range(9999) %}{% for j in range(99999) %}{{ question * 999 }}{% endfor %}{% endfor %}",
         "more",

@@ -1,0 +1,54 @@
+"""What an answer may lose beside being right or wrong: the section ``scoring.terms`` of a task."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from tasks.parse import Spec
+
+
+class EfficiencySpec(Spec):
+    """A right query that costs more than the gold loses up to ``weight``."""
+
+    weight: float = Field(0.0, ge=0)
+    by: Literal[steps, seconds] = "steps"
+
+
+class FormatSpec(Spec):
+    """An answer whose whole text does not match loses ``weight``."""
+
+    weight: float = Field(0.0, ge=0)
+    pattern: str = r"```sql\n.*\n```|[^`]*"
+    """A Python regular expression for the text without outer space; ``.`` matches newlines too."""
+
+
+class LengthSpec(Spec):
+    """An answer loses nothing up to ``free`` characters, and ``weight`` from ``most`` on."""
+
+    weight: float = Field(0.0, ge=0)
+    free: int = Field(500, ge=0)
+    most: int = Field(2000, gt=0)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.most <= self.free:
+            raise ValueError(f"most {self.most} is not above free {self.free}")
+        return self
+
+
+class ForbiddenSpec(Spec):
+    """An answer with one of these constructs (``rewards/constructs.py``) loses ``weight``."""
+
+    weight: float = Field(0.0, ge=0)
+    constructs: tuple[str, ...] = ("select_star", "cross_join")
+
+
+class TermsSpec(Spec):
+    """What an answer may lose beside being right or wrong."""
+
+    efficiency: EfficiencySpec = EfficiencySpec()
+    format: FormatSpec = FormatSpec()
+    length: LengthSpec = LengthSpec()
+    forbidden: ForbiddenSpec = ForbiddenSpec()
