@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,7 @@ class EfficiencySpec(Spec):
     """A right query that costs more than the gold loses up to ``weight``."""
 
     weight: float = Field(0.0, ge=0)
-    by: Literal[steps, seconds] = "steps"
+    by: Literal["steps", "seconds"] = "steps"
 
 
 class FormatSpec(Spec):

@@ -1,8 +1,8 @@
 """A reward of one's own: right answers earn 1, less a little for every table beyond those of the gold.
 
 Used by ``scoring.reward: short_reward:FewTables`` and ``--trust-task``, with this folder on PYTHONPATH. A
-reward is a class made without arguments: an ``Attempt`` (``rewards/types.py``) in, a ``Score`` out. ``value`` None
-is "not scored": the answer's group is left out of the loss.
+reward is a class made without arguments: an ``Attempt`` (``rewards/types.py``) in, a ``Score`` out. ``value``
+None is "not scored": the answer's group is left out of the loss.
 """
 
 from dataclasses import dataclass
