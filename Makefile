@@ -23,7 +23,7 @@ check: .venv/ready       ## lint and types
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -e '.[train,quant,eval,verifiers,dev]'
+	$(BIN)/python -m pip install --quiet -e '.[train,quant,eval,verifiers,track,dev]'
 	touch $@
 
 clean:

@@ -68,8 +68,10 @@ def _run(arguments: list[str]) -> int:
         sys.path.append(os.getcwd())  # where a user's own module:Class is; last, so that it hides nothing
     try:
         from harness import commands
+        from runners.quiet import quiet
 
-        code = commands.VERBS[options.verb](options)
+        with quiet():
+            code = commands.VERBS[options.verb](options)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from statistics import fmean
@@ -20,10 +19,6 @@ from runners.payment import Rewards
 from runners.refill import idle, replaced
 from runners.turns import Talk, Turns
 from tasks.types import Sample
-
-logging.getLogger(GRPOTrainer.__module__).addFilter(
-    lambda record: "returned None" not in record.getMessage()  # unscored answers: the curve counts them
-)
 
 
 class GroupTrainer(GRPOTrainer):

@@ -8,7 +8,6 @@ from a model is run.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shutil
@@ -17,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ModelError, nearest
-
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # a kernel is absent: no news
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -154,17 +151,20 @@ def load_model(
     placed = {"quantization_config": quant.four_bits(kind), "device_map": device()} if four_bit else {}
     model: Any
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, report = AutoModelForCausalLM.from_pretrained(
             source.path,
             revision=source.revision,
             dtype=kind,
             use_safetensors=True,
             trust_remote_code=False,
             attn_implementation=attention,
+            output_loading_info=True,
             **placed,
         )
     except Exception as error:  # of any of its libraries: the files are the user's
         raise ModelError(f"{source.path}: cannot be loaded: {_first_line(error)}") from error
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(f"{source.path}: {len(missing)} weights are missing, such as {missing[0]}")
     quant.keep_format(model)
     if source.adapter:
         model = _adapted(model, source).get_base_model()

@@ -8,6 +8,7 @@ and questions on one database share its schema.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -157,6 +158,12 @@ def _grown(old: Tensor, used: int, room: int) -> Tensor:
     return new
 
 
+def cache_argument(model: Any) -> str:
+    """By which argument a model takes its cache: older versions of transformers have another name for it."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return "cache" if "cache" in inspect.signature(base.forward).parameters else "past_key_values"
+
+
 class Forest:
     """The keys and values of a batch of rows, and for each slot its owner and its position in the text."""
 
@@ -164,6 +171,7 @@ class Forest:
         self.model = model
         self.layers = [_Layer() for _ in range(model.config.num_hidden_layers)]
         self.cache = Cache(layers=list(self.layers))
+        self.argument = cache_argument(model)
         self.owner = torch.empty((rows, 0), dtype=torch.long, device=model.device)
         self.place = self.owner.clone()
 
@@ -176,9 +184,9 @@ class Forest:
             input_ids=tokens,
             position_ids=place,
             attention_mask=additive(seen, self.model.dtype),
-            past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=keep,
+            **{self.argument: self.cache},
         )
         logits: Tensor = output.logits
         return logits

@@ -7,7 +7,6 @@ in between nothing is sent, so processes may sample as long, and learn from as m
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,8 +24,6 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from runners import processes
-
-warnings.filterwarnings("ignore", ".*returned a view tensor")  # only the hooks of ``reduce`` matter here
 
 OPTIMIZER = "sharded_optimizer.pt"
 FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -26,8 +25,6 @@ from runners.guard import Guard, disk, stopped
 from runners.models import Source
 from runners.types import Feedback
 from tasks.errors import MissingExtra
-
-warnings.filterwarnings("ignore", ".*gradient_checkpointing.*", FutureWarning)  # TRL's, not ours to mend
 
 NAMES = {
     "loss": "loss",

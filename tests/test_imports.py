@@ -6,9 +6,12 @@ import ast
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -16,23 +19,110 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = {"tasks": 1, "rewards": 2, "runners": 2, "leaderboards": 3, "harness": 4}
 HEAVY = {"torch", "transformers", "trl", "vllm", "datasets", "duckdb", "pandas", "pyarrow", "peft", "wandb"}
-FILES = sorted(path for package in FLOORS for path in (ROOT / package).rglob("*.py"))
+LAZY_PAIRS = {
+    ("harness.check", "harness.check_table"),
+    ("leaderboards.board", "leaderboards.screen_board"),
+    ("leaderboards.compare", "leaderboards.screen_compare"),
+    ("leaderboards.evidence", "leaderboards.screen_evidence"),
+    ("runners.bases", "runners.models"),
+    ("runners.lm_eval", "runners.open"),
+}
+"""Files that import each other, one of them inside a function. None is to be added."""
+OF_EXTRAS = {"tasks": {"datasets"}, "rewards": set(), "leaderboards": set()}
+"""What these packages may import beyond the core dependencies: the others may use every extra."""
+INDIRECT = {"pytz"}
+"""Core dependencies that are imported by another one of them, not by us."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def imported(source: str) -> Iterator[str]:
-    """Top-level names of all that a file imports, inside functions too."""
+def files(root: Path, packages: Mapping[str, int] = FLOORS) -> list[Path]:
+    return sorted(path for package in packages for path in (root / package).rglob("*.py"))
+
+
+FILES = files(ROOT)
+
+
+def modules(source: str, known: frozenset[str] = frozenset()) -> Iterator[str]:
+    """All that a file imports, inside functions too; a name taken from a package counts as the ``known``
+    module that it is.
+    """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module.partition(".")[0]
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in known else node.module
 
 
-def allowed(importer: str, target: str) -> bool:
-    """Whether one of the packages may import the other: itself, or any floor below."""
-    return importer == target or FLOORS[target] < FLOORS[importer]
+def imported(path: Path) -> set[str]:
+    """Top-level names of all that a file imports."""
+    return {name.partition(".")[0] for name in modules(path.read_text(encoding="utf-8"))}
+
+
+def upward(root: Path) -> list[str]:
+    """Imports of a package on the same floor or a higher one."""
+    return [
+        f"{path.relative_to(root)} imports {target}"
+        for path in files(root)
+        for target in sorted(imported(path) & FLOORS.keys())
+        if target != (package := path.relative_to(root).parts[0]) and FLOORS[target] >= FLOORS[package]
+    ]
+
+
+def circles(root: Path) -> set[tuple[str, ...]]:
+    """Sets of files, by module name, that reach each other by imports."""
+    names = {path: ".".join(path.relative_to(root).with_suffix("").parts) for path in files(root)}
+    names = {path: name.removesuffix(".__init__") for path, name in names.items()}
+    known = frozenset(names.values())
+    direct = {
+        name: set(modules(path.read_text(encoding="utf-8"), known)) & known - {name}
+        for path, name in names.items()
+    }
+    reached = {name: reachable(name, direct) for name in direct}
+    return {
+        tuple(sorted(other for other in reached[name] if name in reached[other]))
+        for name in direct
+        if name in reached[name]
+    }
+
+
+def reachable(start: str, direct: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = set(direct[start])
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting |= direct[name] - found
+    return found
+
+
+def declared(extras: bool = True, dev: bool = False) -> set[str]:
+    """Names of the distributions that ``pyproject.toml`` asks for."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = list(project["dependencies"])
+    for extra, more in project["optional-dependencies"].items():
+        if (dev if extra == "dev" else extras) and extra != "all":
+            lines += more
+    return {normal(re.split(r"[\[<>=~!; ]", line)[0]) for line in lines}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def undeclared(paths: list[Path], known: set[str]) -> list[str]:
+    """Third-party imports whose distribution is not ``known``; files beside ours are no third party."""
+    by_name = packages_distributions()
+    ours = {*FLOORS, "harness_sql"}
+    found = []
+    for path in paths:
+        beside = {other.stem for other in path.parent.glob("*")}
+        for name in sorted(imported(path) - ours - beside - sys.stdlib_module_names):
+            if not {normal(one) for one in by_name.get(name, [name])} & known:
+                found.append(f"{path.name} imports {name}")
+    return found
 
 
 def functions(path: Path) -> Iterator[Function]:
@@ -53,35 +143,77 @@ def where(path: Path, line: int) -> str:
     return f"{path.relative_to(ROOT)}:{line}"
 
 
-@pytest.mark.parametrize(
-    ("importer", "target", "may"),
-    [
-        ("harness", "tasks", True),
-        ("leaderboards", "rewards", True),
-        ("rewards", "rewards", True),
-        ("rewards", "runners", False),
-        ("runners", "rewards", False),
-        ("tasks", "rewards", False),
-        ("leaderboards", "harness", False),
-    ],
-)
-def test_the_floors_are_those_of_the_design(importer: str, target: str, may: bool) -> None:
-    assert allowed(importer, target) is may
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The packages' Python files, to plant mistakes in."""
+    for package in FLOORS:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=not_python)
+    return tmp_path
+
+
+def not_python(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if "." in name and not name.endswith(".py")} | {"__pycache__"}
 
 
 def test_every_import_goes_down() -> None:
-    wrong = [
-        f"{path.relative_to(ROOT)} imports {target}"
-        for path in FILES
-        for target in imported(path.read_text(encoding="utf-8"))
-        if target in FLOORS and not allowed(path.relative_to(ROOT).parts[0], target)
+    assert upward(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "target"),
+    [
+        ("tasks/parse.py", "from harness.cli import main", "harness"),
+        ("tasks/databases/sqlite.py", "import rewards.types as types", "rewards"),
+        ("rewards/grade.py", "def late():\n    from runners import open", "runners"),
+        ("runners/grpo.py", "import os, rewards", "rewards"),
+        ("leaderboards/store.py", "if TYPE_CHECKING:\n    import harness", "harness"),
+    ],
+)
+def test_an_import_that_goes_up_is_found(copy: Path, file: str, line: str, target: str) -> None:
+    with (copy / file).open("a") as source:
+        source.write(f"\n{line}\n")
+    assert upward(copy) == [f"{file} imports {target}"]
+
+
+def test_no_two_files_import_each_other() -> None:
+    assert circles(ROOT) == LAZY_PAIRS
+
+
+def test_files_that_import_each_other_are_found(copy: Path) -> None:
+    (copy / "tasks" / "one.py").write_text("from tasks import other\n")
+    (copy / "tasks" / "other.py").write_text("def late():\n    import tasks.one\n")
+    (copy / "runners" / "first.py").write_text("from runners.second import x\n")
+    (copy / "runners" / "second.py").write_text("from runners.third import x\n")
+    (copy / "runners" / "third.py").write_text("from runners.first import x\n")
+    three = ("runners.first", "runners.second", "runners.third")
+    assert circles(copy) == LAZY_PAIRS | {("tasks.one", "tasks.other"), three}
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    for package, more in OF_EXTRAS.items():
+        assert undeclared(files(ROOT, {package: 0}), declared(extras=False) | more) == []
+    assert undeclared([*FILES, ROOT / "harness_sql.py"], declared()) == []
+    others = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    assert undeclared(sorted(others), declared(dev=True)) == []
+
+
+def test_an_undeclared_dependency_is_found(copy: Path) -> None:
+    (copy / "tasks" / "fetch.py").write_text("import json, pip\nfrom setuptools.command import build\n")
+    assert undeclared(files(copy), declared(dev=True)) == [
+        "fetch.py imports pip",
+        "fetch.py imports setuptools",
     ]
-    assert wrong == []
+
+
+def test_every_core_dependency_is_used() -> None:
+    by_name = packages_distributions()
+    used = {normal(one) for path in FILES for name in imported(path) for one in by_name.get(name, [])}
+    assert declared(extras=False) - used == INDIRECT
 
 
 def test_nothing_but_the_packages_is_imported_from_the_checkout() -> None:
     others = {"tests", "benchmarks"}
-    assert [str(path) for path in FILES if others & set(imported(path.read_text(encoding="utf-8")))] == []
+    assert [str(path) for path in FILES if others & imported(path)] == []
 
 
 def test_files_are_at_most_250_lines() -> None:
