@@ -149,9 +149,9 @@ def load_model(
         dtype = "bfloat16" if device() == "cuda" else "float32"
     kind = "auto" if dtype == "stored" else getattr(torch, dtype)
     placed = {"quantization_config": quant.four_bits(kind), "device_map": device()} if four_bit else {}
-    model: Any
+    loaded: Any
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded = AutoModelForCausalLM.from_pretrained(
             source.path,
             revision=source.revision,
             dtype=kind,
@@ -163,6 +163,7 @@ def load_model(
         )
     except Exception as error:  # of any of its libraries: the files are the user's
         raise ModelError(f"{source.path}: cannot be loaded: {_first_line(error)}") from error
+    model, report = loaded
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{source.path}: {len(missing)} weights are missing, such as {missing[0]}")
     quant.keep_format(model)
