@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import tiny_models
+from safetensors.torch import load_file, save_file
 
 from runners.models import Source, load, merge_and_save, resolve
 from runners.open import open_runner
@@ -196,3 +197,13 @@ def test_a_merged_adapter_answers_like_base_plus_adapter(tmp_path: Path, folder:
         model, _ = load(name)
         assert torch.allclose(model(ids).logits, expected, atol=1e-5)
     assert any("lora_A" in part for part, _ in model.named_modules()), "the adapter stands beside its base"
+
+
+def test_a_folder_that_lacks_weights_is_refused(tmp_path: Path) -> None:
+    folder = tiny_models.save(tmp_path / "tiny")
+    file = tmp_path / "tiny" / "model.safetensors"
+    weights = load_file(file)
+    del weights["model.layers.0.mlp.up_proj.weight"]
+    save_file(weights, file, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"1 weights are missing, such as model\.layers\.0\.mlp\.up_proj"):
+        load(folder)
