@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -164,15 +163,16 @@ def load_model(
         )
     except Exception as error:  # of any of its libraries: the files are the user's
         raise ModelError(f"{source.path}: cannot be loaded: {_first_line(error)}") from error
-    model = _whole(*loaded, source)
+    model = _whole(loaded, source)
     quant.keep_format(model)
     if source.adapter:
         model = _adapted(model, source).get_base_model()
     return model.eval() if four_bit else model.to(device()).eval()
 
 
-def _whole(model: Any, report: Mapping[str, Any], source: Source) -> Any:
-    """The model, unless its files lack weights: those would be random."""
+def _whole(loaded: Any, source: Source) -> Any:
+    """A loaded model, unless its files lack weights: those would be random."""
+    model, report = loaded
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{source.path}: {len(missing)} weights are missing, such as {missing[0]}")
     return model
