@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import ChainMap, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from sqlglot import exp
 
@@ -14,6 +15,11 @@ CLAUSES = (
 )  # fmt: skip
 Bag = Mapping[str, int]
 Features = Mapping[str, Bag]
+
+VISITS = 20_000
+"""Most nodes that are read of one query; each is read once, so a query within ``tree.TOKENS`` has fewer."""
+LONGEST = 200
+"""Characters of a content's text from which on its digest stands for it."""
 
 _COMPARISONS = (
     exp.EQ,
@@ -34,10 +40,10 @@ _QUERIES = (exp.Select, exp.SetOperation)
 
 
 @dataclass(frozen=True)
-class _Scope:
+class Scope:
     """What names stand for inside one SELECT."""
 
-    tables: Mapping[str, str] = field(default_factory=dict)
+    tables: ChainMap[str, str] = field(default_factory=ChainMap)
     """Alias -> table; "" for a derived table or a common table expression."""
     common: frozenset[str] = frozenset()
     """Names of common table expressions."""
@@ -48,19 +54,25 @@ class _Scope:
 
 
 def read(tree: exp.Query) -> Features:
-    """The bag of contents of each clause, over the query and all its subqueries."""
-    reader = _Reader()
-    reader.query(tree, _Scope())
+    """The bag of contents of each clause, over the query and all its subqueries.
+
+    Linear in the size of the tree. Raises OverflowError where it has over VISITS nodes.
+    """
+    reader = Reader()
+    reader.query(tree, Scope())
     return {clause: dict(bag) for clause, bag in reader.found.items()}
 
 
-class _Reader:
-    """One walk over one query."""
+class Reader:
+    """One walk over one query. ``visits`` counts the nodes that it has read."""
 
     def __init__(self) -> None:
         self.found: dict[str, dict[str, int]] = {clause: defaultdict(int) for clause in CLAUSES}
+        self.visits = 0
+        self._projected: dict[int, str] = {}
+        """Text of each projection by the id of its node: ORDER BY 1 must not read a subquery again."""
 
-    def query(self, node: exp.Expr, outer: _Scope) -> None:
+    def query(self, node: exp.Expr, outer: Scope) -> None:
         """Read a SELECT, a set operation or either in parentheses."""
         scope = self._common_tables(node, outer)
         if isinstance(node, exp.Select):
@@ -68,8 +80,9 @@ class _Reader:
             scope = self._projections(node, scope)
             self._conditions(node, scope)
             if group := node.args.get("group"):
+                selects = node.selects
                 for term in group.expressions:
-                    self.found["grouping"][self._term(term, scope, node)] += 1
+                    self.found["grouping"][self._term(term, scope, selects)] += 1
         elif isinstance(node, exp.SetOperation):
             kind = node.key if node.args.get("distinct", True) else f"{node.key} all"
             self.found["set_operations"][kind] += 1
@@ -79,21 +92,21 @@ class _Reader:
             self.query(node.this, scope)
         self._order_and_limit(node, scope)
 
-    def _common_tables(self, node: exp.Expr, outer: _Scope) -> _Scope:
+    def _common_tables(self, node: exp.Expr, outer: Scope) -> Scope:
         with_ = node.args.get("with_")
         if with_ is None:
             return outer
         names = outer.common | {cte.alias.lower() for cte in with_.expressions}
-        scope = _Scope(outer.tables, names)
+        scope = Scope(outer.tables, names)
         for cte in with_.expressions:
             self._subquery("from", cte.this, scope)
         return scope
 
-    def _subquery(self, place: str, node: exp.Expr, scope: _Scope) -> None:
+    def _subquery(self, place: str, node: exp.Expr, scope: Scope) -> None:
         self.found["subqueries"][place] += 1
-        self.query(node, _Scope(scope.tables, scope.common))
+        self.query(node, Scope(scope.tables, scope.common))
 
-    def _sources(self, node: exp.Select, outer: _Scope) -> _Scope:
+    def _sources(self, node: exp.Select, outer: Scope) -> Scope:
         """FROM and its joins: tables are counted, their aliases resolved."""
         from_ = node.args.get("from_")
         joins = node.args.get("joins") or []
@@ -102,13 +115,13 @@ class _Reader:
         for source in sources:
             own[source.alias_or_name.lower()] = self._source(source, outer)
         only = next(iter(own.values())) if len(sources) == 1 else None
-        scope = _Scope({**outer.tables, **own}, outer.common, {}, only)
+        scope = Scope(outer.tables.new_child(own), outer.common, {}, only)
         before = next(iter(own.values()), "")
         for join in joins:
             self._join(join, before, scope)
         return scope
 
-    def _source(self, source: exp.Expr, scope: _Scope) -> str:
+    def _source(self, source: exp.Expr, scope: Scope) -> str:
         if isinstance(source, exp.Table):
             name: str = source.name.lower()
             if name in scope.common:
@@ -119,7 +132,7 @@ class _Reader:
             self._subquery("from", source.this, scope)
         return ""
 
-    def _join(self, join: exp.Join, before: str, scope: _Scope) -> None:
+    def _join(self, join: exp.Join, before: str, scope: Scope) -> None:
         if join.side:
             self.found["joins"][join.side.lower()] += 1
         for column in join.args.get("using") or []:
@@ -129,19 +142,19 @@ class _Reader:
         if on := join.args.get("on"):
             self._condition(on, scope, "")
 
-    def _projections(self, node: exp.Select, scope: _Scope) -> _Scope:
+    def _projections(self, node: exp.Select, scope: Scope) -> Scope:
         if node.args.get("distinct"):
             self.found["columns"]["distinct"] += 1
         outputs = {}
         for projection in node.expressions:
             inner = projection.unalias()
-            text = self._text(inner, scope)
+            text = self._projected[id(inner)] = self._text(inner, scope)
             self.found["columns"][self._located(inner, text, scope)] += 1
             if isinstance(projection, exp.Alias):
                 outputs[projection.alias.lower()] = text
-        return _Scope(scope.tables, scope.common, outputs, scope.only)
+        return Scope(scope.tables, scope.common, outputs, scope.only)
 
-    def _located(self, node: exp.Expr, text: str, scope: _Scope) -> str:
+    def _located(self, node: exp.Expr, text: str, scope: Scope) -> str:
         """``table.column`` for a plain column, ``.column`` where its table is not said, else the text."""
         if not isinstance(node, exp.Column):
             return text
@@ -149,13 +162,13 @@ class _Reader:
             return f"{scope.tables.get(node.table.lower(), '')}.{text}"
         return f"{scope.only or ''}.{text}"
 
-    def _conditions(self, node: exp.Select, scope: _Scope) -> None:
+    def _conditions(self, node: exp.Select, scope: Scope) -> None:
         if where := node.args.get("where"):
             self._condition(where.this, scope, "")
         if having := node.args.get("having"):
             self._condition(having.this, scope, "having ")
 
-    def _condition(self, node: exp.Expr, scope: _Scope, prefix: str) -> None:
+    def _condition(self, node: exp.Expr, scope: Scope, prefix: str) -> None:
         """Each comparison by itself; one that ties columns of two tables is a join, wherever it stands."""
         pending = [node]
         while pending:
@@ -170,32 +183,39 @@ class _Reader:
             else:
                 self.found["predicates"][prefix + self._text(part, scope)] += 1
 
-    def _order_and_limit(self, node: exp.Expr, scope: _Scope) -> None:
+    def _order_and_limit(self, node: exp.Expr, scope: Scope) -> None:
         if order := node.args.get("order"):
+            selects = node.selects if isinstance(node, exp.Query) else []
             for ordered in order.expressions:
                 direction = "desc" if ordered.args.get("desc") else "asc"
-                self.found["ordering"][f"{self._term(ordered.this, scope, node)} {direction}"] += 1
+                self.found["ordering"][f"{self._term(ordered.this, scope, selects)} {direction}"] += 1
         for kind in ("limit", "offset"):
             if clause := node.args.get(kind):
                 self.found["limit"][self._composed(clause, scope)] += 1
 
-    def _term(self, term: exp.Expr, scope: _Scope, node: exp.Expr) -> str:
-        """A term of GROUP BY or ORDER BY, which may name an output column by its number."""
-        if isinstance(term, exp.Literal) and term.is_int and isinstance(node, exp.Query):
+    def _term(self, term: exp.Expr, scope: Scope, selects: Sequence[exp.Expr]) -> str:
+        """A term of GROUP BY or ORDER BY, which may name one of the output columns by its number."""
+        if isinstance(term, exp.Literal) and term.is_int:
             place = int(term.this) - 1
-            if 0 <= place < len(node.selects):
-                return self._text(node.selects[place].unalias(), scope)
+            if 0 <= place < len(selects):
+                return self._projected.get(id(selects[place].unalias()), "")
         return self._text(term, scope)
 
-    def _text(self, node: exp.Expr, scope: _Scope) -> str:
-        """An expression in short, the same for all ways to write it that are treated as one."""
+    def _text(self, node: exp.Expr, scope: Scope) -> str:
+        """An expression in short, the same for all ways to write it that are treated as one.
+
+        A long one is its digest, so that the texts of nested expressions do not add up.
+        """
+        self.visits += 1
+        if self.visits > VISITS:
+            raise OverflowError(f"over {VISITS} nodes")
         if isinstance(node, exp.Column):
             name: str = node.name
             if _is_value(node):
                 return f"'{name}'"
             return scope.outputs.get(name.lower(), name.lower()) if not node.table else name.lower()
         if isinstance(node, exp.Literal):
-            return f"'{node.this}'" if node.is_string else _number(node.this)
+            return _short(f"'{node.this}'") if node.is_string else _number(node.this)
         if isinstance(node, exp.Paren):
             return self._text(node.this, scope)
         if isinstance(node, exp.Identifier):
@@ -205,7 +225,7 @@ class _Reader:
             return "query"
         return self._composed(node, scope)
 
-    def _composed(self, node: exp.Expr, scope: _Scope) -> str:
+    def _composed(self, node: exp.Expr, scope: Scope) -> str:
         parts = []
         for value in node.args.values():
             for item in value if isinstance(value, list) else [value]:
@@ -220,10 +240,16 @@ class _Reader:
             parts.sort()
         elif isinstance(node, exp.In):
             parts[1:] = sorted(parts[1:])
-        text = f"{name}({','.join(parts)})"
+        text = _short(f"{name}({','.join(parts)})")
         if isinstance(node, exp.AggFunc):
             self.found["aggregates"][text] = 1
         return text
+
+
+def _short(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def _joins(node: exp.EQ) -> bool:

@@ -46,6 +46,24 @@ def split(sql: str) -> list[str]:
     return [statement for statement in statements if not is_blank(statement)]
 
 
+def only(sql: str) -> str:
+    """The one statement of ``sql`` for a parser: without semicolons around it and comments behind it.
+
+    "" where there are none or several. An engine gets the text as it is.
+    """
+    statements = split(sql)
+    if len(statements) != 1:
+        return ""
+    statement = statements[0]
+    if "--" not in statement and "/*" not in statement:
+        return statement.strip()
+    end = 0
+    for token in _TOKEN.finditer(statement):
+        if token[0].strip() and not token[0].startswith(("--", "/*")):
+            end = token.start() + len(token[0].rstrip())
+    return statement[:end].strip()
+
+
 def is_blank(sql: str) -> bool:
     """Whether there is nothing but white space and comments."""
     return _skip(sql) == len(sql)
