@@ -28,6 +28,8 @@ class Rules:
     """Note a digest of what the query returned."""
     preview: int = 0
     """Keep this many rows of what the query returned, to be shown between turns."""
+    constructs: tuple[str, ...] = ()
+    """Look for these constructs in the answer's query (``rewards.constructs``)."""
     golds: str = ""
     """Folder of slow golds' results; "": none are read or kept."""
 
@@ -57,6 +59,11 @@ def attempt_of(job: Job, result: Mapping[str, Any] | str | None) -> Attempt:
     if not isinstance(result, Mapping):
         lost: dict[str, float | None] = dict.fromkeys(job.rules.modes)
         return Attempt(job.sql, Reason.INFRASTRUCTURE, lost, "the worker was lost")
-    fields = {**result, "reason": Reason(result["reason"]), "preview": tuple(result["preview"])}
+    fields = {
+        **result,
+        "reason": Reason(result["reason"]),
+        "preview": tuple(result["preview"]),
+        "constructs": tuple(result["constructs"]),
+    }
     del fields["kept"]
     return Attempt(job.sql, **fields)

@@ -73,7 +73,7 @@ CONSTRUCTS: dict[str, Construct] = {
 """Name -> how it is found in a query's tree."""
 
 
-def forbidden_in(sql: str, names: Iterable[str], dialect: str = "sqlite") -> list[str]:
+def forbidden_in(sql: str, names: Iterable[str], dialect: str) -> list[str]:
     """Which of these constructs a query has, read as its engine reads it."""
     tree = parse(sql, dialect)
     if tree is not None:

@@ -40,6 +40,7 @@ class Grader:
             structure,
             digests,
             scoring.feedback_rows,
+            _constructs(scoring) if structure else (),
             str(home() / "gold"),
         )
         self._scorers = {name: make(scoring.metric) for name, make in SCORERS.items()}
@@ -100,3 +101,9 @@ class Grader:
             self._seconds[questions[index]] = max(costs[index], attempt.seconds)
             grades[index] = Grade(attempt, {name: scorer(attempt) for name, scorer in self._scorers.items()})
         return grades
+
+
+def _constructs(scoring: ScoringSpec) -> tuple[str, ...]:
+    """The constructs that cost an answer something."""
+    forbidden = scoring.terms.forbidden if scoring.terms else None
+    return forbidden.constructs if forbidden and forbidden.weight else ()

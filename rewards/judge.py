@@ -89,6 +89,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "parses": answer.status in _READABLE,
         "executes": answer.ok,
         "clauses": trial.likeness() if rules.structure else {},
+        "constructs": trial.constructs(rules.constructs),
         "columns": len(answer.columns),
         "gold_columns": len(gold.columns),
         "rows": len(answer.rows),

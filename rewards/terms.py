@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rewards.constructs import CONSTRUCTS, forbidden_in
+from rewards.constructs import CONSTRUCTS
 from rewards.efficiency import gain
 from rewards.scorers import is_correct
 from rewards.types import Attempt, Score, Scorer
@@ -88,5 +88,5 @@ class WithTerms:
         return min(1.0, max(0.0, over))
 
     def _forbidden(self, attempt: Attempt) -> float:
-        """Only of what the judge could read in time: a parser in this process has no deadline."""
-        return float(attempt.parses and bool(forbidden_in(attempt.sql, self.terms.forbidden.constructs)))
+        """Of what an engine could read as one query; the worker has looked for the constructs in it."""
+        return float(attempt.parses and bool(attempt.constructs))

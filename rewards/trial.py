@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
+from typing import TypeVar
 
 from rewards import spider
 from rewards.attempt import Job
 from rewards.compare import Groups, strict
+from rewards.constructs import forbidden_in
 from rewards.golds import Shelf
 from rewards.order import order_of, tie_groups
 from rewards.structure import likeness
 from rewards.types import Reason
 from tasks.databases.executor import Executor
 from tasks.types import Outcome, Status
+
+T = TypeVar("T")
 
 
 class Trial:
@@ -83,14 +87,27 @@ class Trial:
         return strict(gold, answer, ties)
 
     def likeness(self) -> Mapping[str, float]:
-        """How alike the two queries are as trees. The deadline holds for this too: a parser may not end."""
-        text = f"likeness\0{self.database.engine}\0{self.sql}"
+        """How alike the two queries are as trees; a query that cannot be parsed in time is like none."""
+        engine = self.database.engine
+        return self._parsed(
+            lambda: likeness(self.gold_sql, self.sql, engine), likeness(self.gold_sql, "", engine)
+        )
+
+    def constructs(self, names: Sequence[str]) -> list[str]:
+        """Which of these constructs the answer has; all of them where it cannot be parsed in time."""
+        if not names:
+            return []
+        return self._parsed(lambda: forbidden_in(self.sql, names, self.database.engine), list(names))
+
+    def _parsed(self, read: Callable[[], T], unread: T) -> T:
+        """What ``read`` makes of the answer. The deadline of a query holds for this too."""
+        text = f"parsed\0{self.database.engine}\0{self.sql}"
         digest = blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
         if digest in self._executor.deadly:
-            return likeness(self.gold_sql, "", self.database.engine)
+            return unread
         self._executor.heartbeat.begin(digest)
         try:
-            return likeness(self.gold_sql, self.sql, self.database.engine)
+            return read()
         finally:
             self._executor.heartbeat.end()
 

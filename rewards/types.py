@@ -59,6 +59,8 @@ class Attempt:
     parses: bool = False
     executes: bool = False
     clauses: Mapping[str, float] = field(default_factory=dict)
+    constructs: tuple[str, ...] = ()
+    """Those constructs of the query that the task forbids (``scoring.terms.forbidden``)."""
     columns: int = 0
     gold_columns: int = 0
     rows: int = 0

@@ -33,7 +33,8 @@ def scoring(**keys: object) -> ScoringSpec:
 def test_correct_strictly_dominates_whatever_is_lost(name: str, one: Attempt, two: Attempt) -> None:
     """The worst right answer (slow, misshapen, long, forbidden) against the best wrong one."""
     paid = reward(scoring(reward=name, terms=ALL_TERMS))
-    worst = replace(one, sql="SELECT * FROM a, b", text="` " * 9999, parses=True, steps=10**9, gold_steps=1)
+    lost = {"constructs": ("select_star",), "text": "` " * 9999, "steps": 10**9, "gold_steps": 1}
+    worst = replace(one, parses=True, **lost)  # type: ignore[arg-type]
     values = [paid(attempt).value for attempt in (worst, replace(two, text="SELECT 1"))]
     assert values[0] is not None and values[1] is not None and values[0] > values[1]
 
@@ -96,7 +97,7 @@ def test_a_gain_is_by_steps_where_they_are_counted() -> None:
         ({"text": "\n```sql\nSELECT 1\n```\n"}, {}),
         ({"text": "x" * 1250}, {"length": 0.05}),
         ({"text": "x" * 5000}, {"length": 0.1}),
-        ({"sql": "SELECT a.* FROM a"}, {"forbidden": 0.1}),
+        ({"constructs": ("select_star",)}, {"forbidden": 0.1}),
     ],
 )
 def test_what_each_term_takes(changes: dict[str, object], lost: dict[str, float]) -> None:
@@ -125,11 +126,68 @@ def test_a_slow_wrong_answer_loses_nothing_for_that() -> None:
         ("SELECT x FROM a UNION SELECT y FROM b", ["subquery", "set_operation"]),
         ("SELECT CASE WHEN x THEN 1 END, SUM(y) OVER () FROM a", ["case", "window"]),
         ("SELECT 'SELECT * FROM a, b' FROM a -- CASE", []),
-        ("SELECT ((((", []),
+        ("SELECT x FROM a JOIN b ON 1", ["cross_join"]),
+        ("SELECT x FROM a ORDER BY NULL LIMIT 1", ["limit_without_order"]),
+        ("SELECT x FROM a ORDER BY 1 LIMIT 1", []),
+        ("SELECT COUNT(*) FROM a GROUP BY x ORDER BY COUNT(*) LIMIT 1", []),
+        ("VALUES (1)", []),
+        ("SELECT a.x, [a].* FROM [a];; -- end", ["select_star"]),
     ],
 )
 def test_constructs_are_found_in_the_tree(sql: str, found: list[str]) -> None:
-    assert forbidden_in(sql, CONSTRUCTS) == found
+    assert forbidden_in(sql, CONSTRUCTS, "sqlite") == found
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("FROM a", ["select_star"]),
+        ("TABLE a", ["select_star"]),
+        ("SELECT COLUMNS(*) FROM a", ["select_star"]),
+        ("SELECT * EXCLUDE (x) FROM a", ["select_star"]),
+        ("FROM a SELECT x, [1, 2]", []),
+        ("SELECT x FROM a LIMIT 10%", ["limit_without_order"]),
+        ("SELECT x FROM a QUALIFY row_number() OVER (ORDER BY x) = 1", ["window"]),
+    ],
+)
+def test_constructs_are_read_in_the_engines_dialect(sql: str, found: list[str]) -> None:
+    assert forbidden_in(sql, CONSTRUCTS, "duckdb") == found
+
+
+HIDDEN = [
+    "{} -- " + "(" * 50_000,
+    "/* " + "[{(" * 20_000 + " */ {}",
+    "-- )\n{}",
+    "{} /* never closed",
+    ";; {} ;;",
+    "{} WHERE x IN (" + "1, " * 20_000 + "1)",
+    "{} WHERE " + "(" * 60 + "1" + ")" * 60,
+    "{} WHERE 1" + " AND 1" * 5000,
+    "{} WHERE '(((' <> 'x' AND \"x\" = x",
+    "{} WHERE CAST(x AS UNSIGNED BIG INT) >= 0",
+    "{} WHERE x " + " " * 60_000,
+]
+
+
+@pytest.mark.parametrize("form", HIDDEN, ids=range(len(HIDDEN)))
+def test_no_construct_can_be_hidden(form: str) -> None:
+    names = ("select_star", "cross_join", "case")
+    assert forbidden_in(form.replace("{}", "sElEcT t.* FrOm t CROSS join u"), names, "sqlite") == list(
+        names[:2]
+    )
+    assert forbidden_in(form.replace("{}", "SELECT x FROM t"), ("window", "case"), "sqlite") == []
+
+
+def test_hidden_constructs_are_paid_less_by_the_grader(database: Database, home: Path) -> None:
+    gold = "SELECT x FROM t"
+    texts = [gold, *(form.replace("{}", "SELECT * FROM t") for form in HIDDEN)]
+    terms = {"forbidden": {"weight": 0.3}}
+    with Grader(scoring(terms=terms), workers=1) as grader:
+        grades = grader.grade([Answer(database, (gold,), text) for text in texts])
+    values = [grade.scores["reward"].value or 0.0 for grade in grades]
+    right = [grade.attempt.verdicts[Mode.STRICT] == 1 for grade in grades]
+    assert values[0] == 1.0 and right.count(True) >= 9
+    assert all(value == pytest.approx(0.7) for value, one in zip(values[1:], right[1:], strict=True) if one)
 
 
 def test_hostile_text_is_matched_in_time() -> None:

@@ -166,7 +166,9 @@ def test_hostile_text_is_bounded(name: str, dialect: str) -> None:
 
 
 GROWING: dict[str, Callable[[int], str]] = {
-    "ORDER BY in each subquery": lambda n: "SELECT " + "(SELECT " * n + "1" + " ORDER BY 1)" * n + " ORDER BY 1",
+    "ORDER BY in each subquery": lambda n: (
+        "SELECT " + "(SELECT " * n + "1" + " ORDER BY 1)" * n + " ORDER BY 1"
+    ),
     "GROUP BY in each subquery": lambda n: "SELECT " + "(SELECT " * n + "a, 1" + " GROUP BY 1, 2, 1)" * n,
     "an ordered query in FROM": lambda n: (
         "SELECT * FROM " + "(SELECT *, (SELECT 1) FROM " * n + "t" + " ORDER BY 1, 2, 2)" * n + " ORDER BY 1"
