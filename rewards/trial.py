@@ -89,9 +89,7 @@ class Trial:
     def likeness(self) -> Mapping[str, float]:
         """How alike the two queries are as trees; a query that cannot be parsed in time is like none."""
         engine = self.database.engine
-        return self._parsed(
-            lambda: likeness(self.gold_sql, self.sql, engine), likeness(self.gold_sql, "", engine)
-        )
+        return self._parsed(lambda sql: likeness(self.gold_sql, sql, engine))
 
     def constructs(self, names: Sequence[str]) -> list[str]:
         """Which of these constructs the answer has; all of them where it cannot be parsed in time."""
