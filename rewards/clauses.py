@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import ChainMap, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
 from sqlglot import exp
+
+from rewards.expressions import is_value, joins, number, short
 
 CLAUSES = (
     "tables", "columns", "joins", "predicates", "grouping", "ordering", "limit", "set_operations",
@@ -18,22 +19,6 @@ Features = Mapping[str, Bag]
 
 VISITS = 20_000
 """Most nodes that are read of one query; each is read once, so a query within ``tree.TOKENS`` has fewer."""
-LONGEST = 200
-"""Characters of a content's text from which on its digest stands for it."""
-
-_COMPARISONS = (
-    exp.EQ,
-    exp.NEQ,
-    exp.GT,
-    exp.GTE,
-    exp.LT,
-    exp.LTE,
-    exp.Like,
-    exp.ILike,
-    exp.In,
-    exp.Between,
-    exp.Is,
-)
 _EITHER_WAY = (exp.EQ, exp.NEQ, exp.Add, exp.Mul)
 _TURNED: Mapping[type[exp.Expr], str] = {exp.GT: "lt", exp.GTE: "lte"}
 _QUERIES = (exp.Select, exp.SetOperation)
@@ -177,7 +162,7 @@ class Reader:
                 if isinstance(part, exp.Or):
                     self.found["predicates"]["or"] += 1
                 pending += [part.this, part.expression]
-            elif isinstance(part, exp.EQ) and _joins(part):
+            elif isinstance(part, exp.EQ) and joins(part):
                 sides = [self._located(side, side.name.lower(), scope) for side in part.iter_expressions()]
                 self.found["joins"]["=".join(sorted(sides))] += 1
             else:
@@ -211,11 +196,11 @@ class Reader:
             raise OverflowError(f"over {VISITS} nodes")
         if isinstance(node, exp.Column):
             name: str = node.name
-            if _is_value(node):
+            if is_value(node):
                 return f"'{name}'"
             return scope.outputs.get(name.lower(), name.lower()) if not node.table else name.lower()
         if isinstance(node, exp.Literal):
-            return _short(f"'{node.this}'") if node.is_string else _number(node.this)
+            return short(f"'{node.this}'") if node.is_string else number(node.this)
         if isinstance(node, exp.Paren):
             return self._text(node.this, scope)
         if isinstance(node, exp.Identifier):
@@ -240,35 +225,7 @@ class Reader:
             parts.sort()
         elif isinstance(node, exp.In):
             parts[1:] = sorted(parts[1:])
-        text = _short(f"{name}({','.join(parts)})")
+        text = short(f"{name}({','.join(parts)})")
         if isinstance(node, exp.AggFunc):
             self.found["aggregates"][text] = 1
         return text
-
-
-def _short(text: str) -> str:
-    if len(text) <= LONGEST:
-        return text
-    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-
-
-def _joins(node: exp.EQ) -> bool:
-    """Whether an equation ties two columns that are said to be of different tables."""
-    left, right = node.this, node.expression
-    return isinstance(left, exp.Column) and isinstance(right, exp.Column) and not _is_value(right)
-
-
-def _is_value(column: exp.Column) -> bool:
-    """Whether ``"this"`` is compared with something: SQLite takes it for text if no column has the name."""
-    identifier = column.this
-    quoted = isinstance(identifier, exp.Identifier) and identifier.quoted and not column.table
-    return quoted and isinstance(column.parent, _COMPARISONS) and column.arg_key != "this"
-
-
-def _number(text: str) -> str:
-    """``1``, ``1.0`` and ``01`` are the same number."""
-    try:
-        value = float(text)
-    except ValueError:
-        return text
-    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
