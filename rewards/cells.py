@@ -3,51 +3,69 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator
 
-from tasks.types import Cell, Row
+from tasks.types import DECIMAL, Cell
 
-TOLERANCE = 1e-6
-
-
-def same_cell(one: Cell, other: Cell) -> bool:
-    """Whether two cells are equal."""
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        if isinstance(one, int) and isinstance(other, int):
-            return one == other
-        return math.isclose(one, other, rel_tol=TOLERANCE) or (one != one and other != other)
-    return type(one) is type(other) and one == other
+RELATIVE = 1e-9
+"""How far apart two floats may be, as a share of the larger."""
+FLOOR = 1e-12
+"""How far apart they may be in any case, as a share of the largest number of their columns."""
+NAN = ("nan",)
+_NUMBER = ("number",)
 
 
-def harmonised(gold: Sequence[Row], other: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
-    """Both tables with numbers that are near each other made the same, and NaN one object.
-
-    Nearness is not transitive, so this only finds candidates: a chain of near numbers becomes one. Tables
-    in which nothing changes are returned as they are.
-    """
-    floats = {cell for row in chain(gold, other) for cell in row if isinstance(cell, float)}
-    if not floats:
-        return gold, other
-    integers = {cell for row in chain(gold, other) for cell in row if isinstance(cell, int)}
-    undefined = {number for number in floats if number != number}
-    stand_in: dict[Cell, Cell] = dict.fromkeys(undefined, math.nan)
-    stand_in |= _chained(sorted((floats - undefined) | integers), floats)
-    if not stand_in:
-        return gold, other
-    get = stand_in.get
-    return [tuple(map(get, row, row)) for row in gold], [tuple(map(get, row, row)) for row in other]
+def same_cell(one: Cell, other: Cell, floor: float = 0.0) -> bool:
+    """Whether two cells are equal. ``floor``: what their columns allow numbers to be apart."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        if one == other:
+            return True
+        if one[0] == DECIMAL or one[0] != other[0] or len(one) != len(other):
+            return False
+        return all(same_cell(a, b, floor) for a, b in zip(one[1:], other[1:], strict=True))
+    if not isinstance(one, float) and not isinstance(other, float):
+        alike = type(one) is type(other) or (isinstance(one, int) and isinstance(other, int))
+        return alike and one == other
+    x, y = number(one), number(other)
+    return x is not None and y is not None and near(x, y, floor)
 
 
-def _chained(numbers: Sequence[float], floats: set[float]) -> dict[Cell, Cell]:
-    """For each number near the one before it, the first of its chain. Integers are only near floats."""
-    stand_in: dict[Cell, Cell] = {}
-    last = first = math.nan
-    for number in numbers:
-        near = math.isclose(last, number, rel_tol=TOLERANCE)
-        if near and (number in floats or last in floats):
-            stand_in[number] = first
-        else:
-            first = number
-        last = number
-    return stand_in
+def near(one: float, other: float, floor: float) -> bool:
+    """Whether two numbers, one of them a float, are equal. NaN equals NaN, an infinity itself."""
+    return math.isclose(one, other, rel_tol=RELATIVE, abs_tol=floor) or (one != one and other != other)
+
+
+def number(cell: Cell) -> float | None:
+    """The cell's number as a float; None where it is none."""
+    if isinstance(cell, int | float):
+        return float(cell)
+    if isinstance(cell, tuple) and cell[0] == DECIMAL:
+        return float(str(cell[1]))
+    return None
+
+
+def has_float(cell: Cell) -> bool:
+    """Whether the cell is a float or holds one."""
+    if isinstance(cell, tuple):
+        return cell[0] != DECIMAL and any(map(has_float, cell[1:]))
+    return isinstance(cell, float)
+
+
+def numbers_in(cell: Cell) -> Iterator[float]:
+    """The cell's number, or all numbers that a nested cell holds."""
+    if isinstance(cell, tuple) and cell[0] != DECIMAL:
+        for part in cell[1:]:
+            yield from numbers_in(part)
+    elif (found := number(cell)) is not None:
+        yield found
+
+
+def shape(cell: Cell) -> object:
+    """What two equal cells have in common exactly: all but their numbers. Hashable."""
+    if isinstance(cell, float) and cell != cell:
+        return NAN
+    if number(cell) is not None:
+        return _NUMBER
+    if isinstance(cell, tuple):
+        return (cell[0], *map(shape, cell[1:]))
+    return cell

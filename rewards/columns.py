@@ -3,51 +3,34 @@
 Two tables that are equal up to the order of their rows and columns are isomorphic graphs, for which no
 polynomial algorithm is known; the official evaluators try all n! or n^n orders. Here columns and rows refine
 each other (Weisfeiler and Leman's colour refinement): columns with different bags of cells differ, rows that
-hold different cells in columns already told apart differ, and so on until nothing changes. Real results are
-settled by that; what is left is a search with a budget.
+hold different cells in columns already told apart differ, and so on until nothing changes. What that leaves
+open is a search with a budget. Cells are numbered by equality first, and all that follows compares numbers:
+nothing depends on how Python hashes a value.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 from tasks.types import Cell, Row
 
 Column = tuple[Cell, ...]
-Classes = list[int]
-SEARCH = 2 * 10**6
+Codes = list[int]
+"""One column, or the classes of the rows: a number for each row. Equal numbers are equal cells."""
+Sides = tuple[list[Codes], list[Codes]]
+"""The columns of both tables, numbered alike."""
+Colours = tuple[Codes, Codes]
+"""A number for each column of both tables; only columns of the same number may be the same column."""
+Classes = tuple[Codes, Codes]
+"""A number for each row of both tables; only rows of the same number may be the same row."""
+Allowed = Callable[[int, int], bool]
+SEARCH = 2 * 10**7
 """Cells that a search may look at, beside a few passes over the whole of both tables."""
-PASS = 2000
+PASS = 1000
 """What one pass costs beside its cells, in cells."""
-
-
-@dataclass
-class _Side:
-    """One table: its distinct columns, where each of them stands, and the class of each row."""
-
-    columns: list[Column]
-    places: list[list[int]]
-    classes: Classes
-
-
-@dataclass
-class _Budget:
-    cells: int
-
-    def spend(self, cells: int) -> bool:
-        self.cells -= cells
-        return self.cells >= 0
-
-
-@dataclass(frozen=True)
-class _State:
-    """Colours of the distinct columns (equal colour: perhaps the same column) and classes of the rows."""
-
-    gold: tuple[int, ...]
-    other: tuple[int, ...]
-    rows: tuple[Classes, Classes] = field(repr=False)
 
 
 def bijections(
@@ -58,24 +41,37 @@ def bijections(
     Both have the same number of rows (one at least) and of columns. ``groups[i]`` is the group that row i
     of both must belong to. Cells are equal if Python says so. Yields ``order``: ``order[i]`` is the column of
     ``other`` that is column i of ``gold``; ends when there is no other candidate or when the budget is spent.
-    Candidates rest on hashes: the caller checks them.
+    The caller checks each candidate.
     """
-    classes = list(groups) if groups is not None else [0] * len(gold)
-    left, right = _side(gold, classes), _side(other, classes)
-    if len(left.columns) != len(right.columns):
+    if not set(gold[0]).issubset(chain.from_iterable(other)):
         return
+    left, right = _places(gold), _places(other)
+    if len(left) != len(right):
+        return
+    classes = list(groups) if groups is not None else [0] * len(gold)
     if classes[-1] == len(gold) - 1:
         yield from _aligned(left, right)
         return
-    budget = _Budget(SEARCH + 8 * 2 * len(gold) * len(gold[0]))
-    start = _State(
-        tuple(len(places) for places in left.places),
-        tuple(len(places) for places in right.places),
-        (left.classes, right.classes),
-    )
-    for state in _solve(left, right, start, budget):
-        where = dict(zip(state.other, right.places, strict=True))
-        yield _order(left.places, [where[colour] for colour in state.gold])
+    numbers: dict[Cell, int] = {}
+    sides = _numbered(left, numbers), _numbered(right, numbers)
+    if sorted(map(sum, sides[0])) != sorted(map(sum, sides[1])):
+        return
+    colours = [len(places) for places in left.values()], [len(places) for places in right.values()]
+    here, there = list(left.values()), list(right.values())
+    for partners in Search(sides, None).run(colours, (classes, classes)):
+        yield _order(here, [there[partner] for partner in partners])
+
+
+def _places(rows: Sequence[Row]) -> dict[Column, list[int]]:
+    """The distinct columns, and where each of them stands."""
+    places: dict[Column, list[int]] = {}
+    for index, column in enumerate(zip(*rows, strict=True)):
+        places.setdefault(column, []).append(index)
+    return places
+
+
+def _numbered(columns: dict[Column, list[int]], numbers: dict[Cell, int]) -> list[Codes]:
+    return [[numbers.setdefault(cell, len(numbers)) for cell in column] for column in columns]
 
 
 def _order(places: list[list[int]], partners: list[list[int]]) -> tuple[int, ...]:
@@ -85,109 +81,137 @@ def _order(places: list[list[int]], partners: list[list[int]]) -> tuple[int, ...
     return tuple([there for _, there in sorted(pairs)])
 
 
-def _aligned(left: _Side, right: _Side) -> Iterator[tuple[int, ...]]:
+def _aligned(left: dict[Column, list[int]], right: dict[Column, list[int]]) -> Iterator[tuple[int, ...]]:
     """The one order where every row has its partner already: columns are equal or not."""
-    where = dict(zip(right.columns, right.places, strict=True))
-    partners = [where.get(column, []) for column in left.columns]
-    if [len(there) for there in partners] == [len(here) for here in left.places]:
-        yield _order(left.places, partners)
+    partners = [right.get(column, []) for column in left]
+    if [len(there) for there in partners] == [len(here) for here in left.values()]:
+        yield _order(list(left.values()), partners)
 
 
-def _side(rows: Sequence[Row], classes: Classes) -> _Side:
-    places: dict[Column, list[int]] = {}
-    for index, column in enumerate(zip(*rows, strict=True)):
-        places.setdefault(column, []).append(index)
-    return _Side(list(places), list(places.values()), classes)
+@dataclass(frozen=True)
+class _State:
+    colours: Colours
+    classes: Classes
 
 
-def _solve(left: _Side, right: _Side, state: _State, budget: _Budget) -> Iterator[_State]:
-    """All refinements of ``state`` in which each colour stands for one column."""
-    refined = _refine(left, right, state, budget)
-    if refined is None:
-        return
-    sizes = Counter(refined.gold)
-    open_colours = [colour for colour, size in sizes.items() if size > 1]
-    if not open_colours:
-        yield refined
-        return
-    colour = min(open_colours, key=lambda c: sizes[c])
-    chosen = refined.gold.index(colour)
-    fresh = max(refined.gold) + 1
-    for index, candidate in enumerate(refined.other):
-        if candidate == colour:
-            gold = _replace(refined.gold, chosen, fresh)
-            yield from _solve(
-                left, right, _State(gold, _replace(refined.other, index, fresh), refined.rows), budget
-            )
+class Search:
+    """The search for partners of columns, in two tables with the same number of rows and of columns.
 
+    ``allowed(i, j)`` says whether column i of the first may be column j of the second at all; None: any may
+    that has its colour.
+    """
 
-def _replace(colours: tuple[int, ...], index: int, colour: int) -> tuple[int, ...]:
-    return (*colours[:index], colour, *colours[index + 1 :])
+    def __init__(self, sides: Sides, allowed: Allowed | None, budget: int = SEARCH) -> None:
+        self._sides = sides
+        self._allowed = allowed
+        self._rows = len(sides[0][0])
+        self._codes = 1 + max(max(map(max, side)) for side in sides)
+        self._left = budget + 16 * self._rows * len(sides[0])
 
+    def run(self, colours: Colours, classes: Classes) -> Iterator[list[int]]:
+        """For each column of the first table its partner in the second, candidate after candidate."""
+        waiting = iter([_State(colours, classes)])
+        stack = [waiting]
+        while stack:
+            state = next(stack[-1], None)
+            if state is None:
+                stack.pop()
+                continue
+            refined = self._refine(state)
+            if refined is None:
+                continue
+            branches = self._branches(refined)
+            if branches is None:
+                where = {colour: index for index, colour in enumerate(refined.colours[1])}
+                yield [where[colour] for colour in refined.colours[0]]
+            else:
+                stack.append(branches)
 
-def _refine(left: _Side, right: _Side, state: _State, budget: _Budget) -> _State | None:
-    """Let columns and rows tell each other apart until nothing changes; None where they cannot match."""
-    cells = PASS + 2 * (len(left.columns) + len(right.columns)) * len(left.classes)
-    while budget.spend(cells):
-        gold, other = _signatures(left, right, state, sum)
-        if len(set(gold)) < len(gold):
-            gold, other = _signatures(left, right, state, _mixed)
-        if Counter(gold) != Counter(other):
+    def _branches(self, state: _State) -> Iterator[_State] | None:
+        """The ways to choose a partner for one more column; None where each has its partner."""
+        gold, other = state.colours
+        sizes = Counter(gold)
+        shared = [colour for colour, size in sizes.items() if size > 1]
+        if not shared:
             return None
-        numbers = {signature: number for number, signature in enumerate(dict.fromkeys(gold))}
-        colours = tuple(numbers[s] for s in gold), tuple(numbers[s] for s in other)
-        if len(numbers) == len(gold):
-            return _State(*colours, state.rows)
-        rows = _row_classes(left, right, colours, state.rows)
-        if rows is None:
+        colour = min(shared, key=sizes.__getitem__)
+        members = [index for index, one in enumerate(gold) if one == colour]
+        partners = [index for index, one in enumerate(other) if one == colour]
+        chosen, fitting = members[0], partners
+        if self._allowed is not None:
+            options = [[j for j in partners if self._allowed(i, j)] for i in members]
+            chosen, fitting = min(zip(members, options, strict=True), key=lambda option: len(option[1]))
+        fresh = max(gold) + 1
+        return (
+            _State((_replaced(gold, chosen, fresh), _replaced(other, index, fresh)), state.classes)
+            for index in fitting
+        )
+
+    def _refine(self, state: _State) -> _State | None:
+        """Let columns and rows tell each other apart until nothing changes; None: they cannot match."""
+        while True:
+            colours = self._told_apart(state)
+            if colours is None:
+                return None
+            count = max(colours[0]) + 1
+            if count == len(colours[0]):
+                return _State(colours, state.classes)
+            classes = self._row_classes(colours, state.classes)
+            if classes is None:
+                return None
+            settled = count == len(set(state.colours[0])) and max(classes[0]) == max(state.classes[0])
+            state = _State(colours, classes)
+            if settled:
+                return state
+
+    def _told_apart(self, state: _State) -> Colours | None:
+        """Columns by their colour and their bag of (row class, cell); None where the bags then differ."""
+        sizes = Counter(state.colours[0])
+        if sizes != Counter(state.colours[1]):
             return None
-        settled = len(numbers) == len(set(state.gold)) and max(rows[0]) == max(state.rows[0])
-        state = _State(*colours, rows)
-        if settled:
-            return state
-    return None
+        open_columns = sum(size for size in sizes.values() if size > 1)
+        self._left -= PASS + 2 * open_columns * self._rows + len(sizes)
+        if self._left < 0:
+            return None
+        numbers: dict[tuple[int, Codes | tuple[int, ...]], int] = {}
+        result = []
+        for columns, colours, classes in zip(self._sides, state.colours, state.classes, strict=True):
+            scaled = [self._codes * one for one in classes]
+            keys = [
+                (colour, tuple(sorted(map(int.__add__, scaled, column))) if sizes[colour] > 1 else ())
+                for colour, column in zip(colours, columns, strict=True)
+            ]
+            result.append([numbers.setdefault(key, len(numbers)) for key in keys])
+        if Counter(result[0]) != Counter(result[1]):
+            return None
+        return result[0], result[1]
+
+    def _row_classes(self, colours: Colours, classes: Classes) -> Classes | None:
+        """Rows told apart by what they hold in each colour; None where the two tables then differ."""
+        self._left -= 2 * len(colours[0]) * self._rows
+        numbers: dict[tuple[object, ...], int] = {}
+        result = []
+        for columns, colour, rows in zip(self._sides, colours, classes, strict=True):
+            keys = zip(rows, *_by_colour(columns, colour), strict=True)
+            result.append([numbers.setdefault(key, len(numbers)) for key in keys])
+        if Counter(result[0]) != Counter(result[1]):
+            return None
+        return result[0], result[1]
 
 
-_Signatures = list[tuple[int, int]]
+def _replaced(colours: Codes, index: int, colour: int) -> Codes:
+    return [*colours[:index], colour, *colours[index + 1 :]]
 
 
-def _signatures(
-    left: _Side, right: _Side, state: _State, total: Callable[[Iterable[int]], int]
-) -> tuple[_Signatures, _Signatures]:
-    """For each column its colour and an order-free hash of its (row class, cell) pairs."""
-    sides = []
-    for side, colours, classes in ((left, state.gold, state.rows[0]), (right, state.other, state.rows[1])):
-        hashes = [total(map(hash, zip(classes, column, strict=True))) for column in side.columns]
-        sides.append(list(zip(colours, hashes, strict=True)))
-    return sides[0], sides[1]
-
-
-def _mixed(hashes: Iterable[int]) -> int:
-    """An order-free hash of hashes. Squares: Python's hashes of small tuples are all but linear."""
-    return sum([number * number for number in hashes])
-
-
-def _row_classes(
-    left: _Side, right: _Side, colours: tuple[tuple[int, ...], tuple[int, ...]], rows: tuple[Classes, Classes]
-) -> tuple[Classes, Classes] | None:
-    """Rows told apart by what they hold in each colour; None where the two tables then differ."""
-    numbers: dict[tuple[int, ...], int] = {}
-    result = []
-    for side, colour, classes in ((left, colours[0], rows[0]), (right, colours[1], rows[1])):
-        keys = zip(classes, *_by_colour(side.columns, colour), strict=True)
-        result.append([numbers.setdefault(key, len(numbers)) for key in keys])
-    if Counter(result[0]) != Counter(result[1]):
-        return None
-    return result[0], result[1]
-
-
-def _by_colour(columns: list[Column], colours: tuple[int, ...]) -> list[list[int]]:
-    """For each colour, in order, one hash a row: of its cell, or its bag of cells where columns share it."""
-    shared: dict[int, list[Column]] = defaultdict(list)
+def _by_colour(columns: list[Codes], colours: Codes) -> list[Sequence[object]]:
+    """For each colour, in order, what a row holds there: a cell, or a bag of cells where columns share it."""
+    shared: dict[int, list[Codes]] = defaultdict(list)
     for column, colour in zip(columns, colours, strict=True):
         shared[colour].append(column)
-    hashes = []
+    found: list[Sequence[object]] = []
     for colour in sorted(shared):
-        cells = [[hash((cell,)) for cell in column] for column in shared[colour]]
-        hashes.append(cells[0] if len(cells) == 1 else list(map(_mixed, zip(*cells, strict=True))))
-    return hashes
+        cells = shared[colour]
+        found.append(
+            cells[0] if len(cells) == 1 else [tuple(sorted(row)) for row in zip(*cells, strict=True)]
+        )
+    return found

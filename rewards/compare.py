@@ -2,38 +2,89 @@
 
 - A result is a bag of rows: how often a row stands in it matters, DISTINCT is never stripped.
 - The order of rows matters only where the gold's *outermost* query has an ORDER BY, and rows that tie under
-  it may come in any order (``rewards.order``).
+  it may come in any order (``rewards.order``). Where a LIMIT or OFFSET of that query cuts through rows that
+  tie, any of these may stand in their places. LIMIT without ORDER BY is no such case: the rows that the
+  gold returned are asked for.
 - Both have the same number of columns. Names and order of columns are free: some one-to-one mapping of
   columns must make the rows equal, the same mapping for all rows (``rewards.columns``).
 - NULL equals NULL only. Text equals the same text only, never a number or a blob, byte for byte, case and
-  white space included. A blob equals the same blob only. Dates and decimals are what the engine's file in
-  ``tasks/databases`` makes of them.
-- Numbers: integers are equal exactly, beyond 2^53 too. If one of the two is a float, they are equal
-  within 1e-6 of the larger: 1 = 1.0. -0.0 = 0. Booleans are 0 and 1. NaN equals NaN, an infinity itself.
-- Where the rule cannot be decided within bounds (``rewards.columns``), the answer is wrong.
+  white space included. A blob equals the same blob only. Dates and times are text, as SQLite has them.
+- A list, struct or map equals one of its own kind with equal parts (names of fields included), never a text.
+- Exact numbers (INTEGER, DECIMAL, BOOLEAN as 0 and 1) are equal when their values are, at any size.
+- Numbers of which one is a float (REAL, DOUBLE, FLOAT) are equal within 1e-9 of the larger, or within 1e-12
+  of the largest number of their two columns. Where one column holds nothing but zeros, nothing shows how
+  large the numbers were that cancelled out: that size is taken as 1. -0.0 = 0. NaN equals NaN, an infinity
+  itself. DuckDB's FLOAT has the value of the DOUBLE that it widens to. ::
+
+    one                          other                        equal
+    1                            1.0                          yes
+    9007199254740993             9007199254740992             no: both are exact
+    9007199254740993             9007199254740992.0           yes
+    DECIMAL 1.10                 DECIMAL 1.1                  yes
+    DECIMAL 1.0000000001         DECIMAL 1.0000000002         no: both are exact
+    SUM of 100,000 floats        the same in another order    yes: they differ by less than 1e-11
+    0.1 + 0.2 - 0.3              0.0                          yes: 5.6e-17
+    1e-10, beside 1e6            0.0, beside 1e6              yes
+    1e-20                        2e-20                        no
+    1/3.0                        0.333333                     no
+    julianday('2021-01-01')      julianday('2021-01-02')      no: 4e-7 apart
+    12345678                     12345683.0                   no: 4e-7 apart
+    0.1::FLOAT                   0.1::DOUBLE                  no: 1.5e-8 apart, as DuckDB says
+
+- Nearness is no equivalence, so it is asked of rows in pairs: there must be a one-to-one mapping of rows
+  (inside their tie groups) under which all cells are equal (``rewards.near``).
+- Where the rule cannot be decided within bounds (``rewards.columns``, ``rewards.near``), the answer is wrong.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 
-from rewards.cells import harmonised, same_cell
 from rewards.columns import bijections
 from rewards.near import Near
 from rewards.types import Reason
-from tasks.types import Outcome, Row
+from tasks.types import DECIMAL, Cell, Outcome, Row
 
 Groups = Sequence[int]
 """For each row of the gold the number of its tie group, in order: 0, 0, 1, 2, 2, ..."""
 
-_Buckets = dict[tuple[int, Row], list[Row]]
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A gold whose LIMIT or OFFSET cuts through rows that tie.
+
+    ``rows`` are those that may stand in the result, more than do, and ``groups`` their tie groups;
+    ``places[i]`` is the group of which some row must stand in row i of the result.
+    """
+
+    rows: Sequence[Row]
+    groups: Groups
+    places: Groups
+
+    def holds(self, rows: Sequence[Row]) -> bool:
+        """Whether a result of as many rows is one that the cut allows."""
+        return Near(self.rows, rows).holds(self.groups, self.places)
 
 
-def strict(gold: Outcome, prediction: Outcome, ties: Callable[[], Groups | None]) -> Reason:
-    """CORRECT, or what is wrong with the prediction. ``ties()`` is None where the order of rows is free."""
+def no_cut() -> Cut | None:
+    """A gold of which no other rows may be returned."""
+    return None
+
+
+def strict(
+    gold: Outcome,
+    prediction: Outcome,
+    ties: Callable[[], Groups | None],
+    cut: Callable[[], Cut | None] = no_cut,
+) -> Reason:
+    """CORRECT, or what is wrong with the prediction. ``ties()`` is None where the order of rows is free.
+
+    Both functions may run queries and are asked only where their answers decide.
+    """
     if len(gold.columns) != len(prediction.columns):
         return Reason.WRONG_COLUMNS
     if gold.same_as(prediction) or gold.rows == prediction.rows:
@@ -41,12 +92,14 @@ def strict(gold: Outcome, prediction: Outcome, ties: Callable[[], Groups | None]
     if len(gold.rows) != len(prediction.rows):
         return Reason.WRONG_ROWS if prediction.rows else Reason.EMPTY_RESULT
     tables = _Tables(gold.rows, prediction.rows)
-    if not tables.same(None):
-        return Reason.WRONG_ROWS
-    groups = ties()
-    if groups is not None and not tables.same(groups):
-        return Reason.WRONG_ORDER
-    return Reason.CORRECT
+    wrong = Reason.WRONG_ROWS
+    if tables.same(None):
+        groups = ties()
+        if groups is None or tables.same(groups):
+            return Reason.CORRECT
+        wrong = Reason.WRONG_ORDER
+    found = cut()
+    return Reason.CORRECT if found and found.holds(prediction.rows) else wrong
 
 
 class _Tables:
@@ -60,30 +113,16 @@ class _Tables:
     def _near(self) -> Near:
         return Near(self._gold, self._other)
 
-    @cached_property
-    def _harmonised(self) -> tuple[Sequence[Row], Sequence[Row]]:
-        return harmonised(self._gold, self._other)
-
     def same(self, groups: Groups | None) -> bool:
         """Whether the rows are the same, group by group, under some order of columns."""
         classes = groups if groups is not None else [0] * len(self._gold)
-        if _bag(self._gold, classes) == _bag(self._other, classes):
+        expected = _bag(self._gold, classes)
+        if expected == _bag(self._other, classes):
             return True
         for order in bijections(self._gold, self._other, groups):
-            if _bag(self._gold, classes) == _bag(permuted(self._other, order), classes):
+            if expected == _bag(permuted(self._other, order), classes):
                 return True
-        decided = self._near.same(groups)
-        if decided is not None:
-            return decided
-        gold, other = self._harmonised
-        if gold is self._gold:
-            return False
-        expected = _buckets(gold, self._gold, classes)
-        for order in bijections(gold, other, groups):
-            found = _buckets(permuted(other, order), permuted(self._other, order), classes)
-            if expected.keys() == found.keys() and all(_pairwise(expected[key], found[key]) for key in found):
-                return True
-        return False
+        return not self._near.exact and self._near.same(groups)
 
 
 def permuted(rows: Sequence[Row], order: Sequence[int]) -> Sequence[Row]:
@@ -95,23 +134,6 @@ def permuted(rows: Sequence[Row], order: Sequence[int]) -> Sequence[Row]:
 
 def _bag(rows: Sequence[Row], classes: Groups) -> Counter[tuple[int, Row]]:
     return Counter(zip(classes, rows, strict=True))
-
-
-def _buckets(keys: Sequence[Row], rows: Sequence[Row], classes: Groups) -> _Buckets:
-    """The rows of each class that are alike up to nearness, sorted by their numbers."""
-    buckets: _Buckets = defaultdict(list)
-    for group, key, row in zip(classes, keys, rows, strict=True):
-        buckets[group, key].append(row)
-    for bucket in buckets.values():
-        if len(bucket) > 1:
-            bucket.sort(key=lambda row: [cell for cell in row if isinstance(cell, int | float)])
-    return buckets
-
-
-def _pairwise(rows: Sequence[Row], others: Sequence[Row]) -> bool:
-    if len(rows) != len(others):
-        return False
-    return all(all(map(same_cell, row, other)) for row, other in zip(rows, others, strict=True))
 
 
 def difference(gold: Outcome, prediction: Outcome) -> str:
@@ -153,5 +175,22 @@ def _first_missing(rows: Sequence[Row], other: Sequence[Row]) -> Row | None:
 def _short(row: Row | None, cells: int = 6, width: int = 40) -> str:
     if row is None:
         return "no other row"
-    shown = [repr(cell[:width] if isinstance(cell, str | bytes) else cell) for cell in row[:cells]]
+    shown = [
+        repr(cell[:width]) if isinstance(cell, str | bytes) else _written(cell)[:width]
+        for cell in row[:cells]
+    ]
     return f"({', '.join(shown)}{', ...' if len(row) > cells else ''})"
+
+
+def _written(cell: Cell) -> str:
+    """A cell as DuckDB writes it: [1, 2], {'a': 1}, MAP {1: 'x'}, 1.5."""
+    if not isinstance(cell, tuple):
+        return repr(cell)
+    kind, *parts = cell
+    if kind == DECIMAL:
+        return str(parts[0])
+    shown = list(map(_written, parts))
+    if kind == "list":
+        return f"[{', '.join(shown)}]"
+    pairs = [f"{key}: {value}" for key, value in zip(shown[::2], shown[1::2], strict=True)]
+    return f"{'MAP ' if kind == 'map' else ''}{{{', '.join(pairs)}}}"

@@ -14,11 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 Engine = Literal["sqlite", "duckdb"]
-Cell = None | int | float | str | bytes
+Cell: TypeAlias = "int | float | str | bytes | tuple[Cell, ...] | None"
+"""A value as a plain builtin. A kind that SQLite lacks is a tuple that begins with its name and equals no
+number and no text: ("decimal", "1.5"), ("list", 1, 2), ("struct", "a", 1, "b", 2), ("map", 1, "x")."""
 Row = tuple[Cell, ...]
+DECIMAL = "decimal"
+"""The kind of an exact number that is not whole. Its text has no zeros at the end."""
 
 
 class Message(TypedDict):
