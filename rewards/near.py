@@ -8,109 +8,19 @@ What is not decided within the budget is not the same.
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import accumulate, chain
-from operator import not_
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
-from rewards.cells import FLOOR, NAN, RELATIVE, has_float, near, number, numbers_in, same_cell, shape
+from rewards.chains import Column, chain_codes, families_of, may_be
 from rewards.columns import Codes, Search
-from tasks.types import Cell, Row
+from rewards.partners import Block, Budget, Pair, matched
+from tasks.types import Row
 
 PAIRS = 3 * 10**6
 """Pairs of columns, of rows and of cells that are looked at beside one pass over both tables."""
 ORDERS = 5000
 """Orders of columns that are tried."""
-_FLOATS = frozenset({float})
-_FEW = 16
-"""Pairs of different cells of a block that are all looked at."""
-
-Block = tuple[list[int], list[int]]
-"""Rows of the gold and rows of the other table that may only be partners of each other."""
-
-
-class Column:
-    """One column, and what is known of it at a glance."""
-
-    def __init__(self, cells: Sequence[Cell]) -> None:
-        self.cells = cells
-        self.kinds = frozenset(map(type, cells))
-
-    @cached_property
-    def exact(self) -> bool:
-        """Whether no cell is a float or holds one."""
-        return float not in self.kinds and not (tuple in self.kinds and any(map(has_float, self.cells)))
-
-    @cached_property
-    def bag(self) -> Counter[Cell]:
-        return Counter(self.cells)
-
-    @cached_property
-    def floats(self) -> bool:
-        """Whether all cells are floats and finite."""
-        return self.kinds == _FLOATS and math.isfinite(sum(self.cells))  # type: ignore[arg-type]
-
-    @cached_property
-    def values(self) -> list[float]:
-        """The numbers that are cells, NaN left out, sorted."""
-        if self.floats:
-            return sorted(self.cells)  # type: ignore[arg-type]
-        found = [x for x in map(number, self.cells) if x is not None and x == x]
-        return sorted(found)
-
-    @cached_property
-    def rest(self) -> Counter[object]:
-        """The shapes of what are no numbers."""
-        if len(self.values) == len(self.cells):
-            return Counter()
-        return Counter([shape(cell) for cell in self.cells if number(cell) is None or cell != cell])
-
-    @cached_property
-    def size(self) -> float:
-        """The largest finite number that stands in a cell, without its sign."""
-        if self.floats:
-            return max(-self.values[0], self.values[-1])
-        found: Iterator[float] | list[float] = self.values
-        if tuple in self.kinds:
-            found = (x for cell in self.cells for x in numbers_in(cell))
-        return max((abs(x) for x in found if math.isfinite(x)), default=0.0)
-
-
-def floor_of(one: Column, other: Column) -> float:
-    """What two columns allow their numbers to be apart. Beside nothing but zeros, the size is taken as 1."""
-    sizes = one.size, other.size
-    return FLOOR * (max(sizes) if min(sizes) > 0 else 1.0)
-
-
-def _may_be(gold: Column, other: Column) -> bool:
-    """Whether each cell of ``other`` may have a partner of its own in ``gold``, which may have more."""
-    if gold.exact and other.exact:
-        return dict.__eq__(gold.bag, other.bag) or (
-            len(other.cells) < len(gold.cells) and other.bag <= gold.bag
-        )
-    if not other.rest <= gold.rest or len(other.values) > len(gold.values):
-        return False
-    close = partial(math.isclose, rel_tol=RELATIVE, abs_tol=floor_of(gold, other))
-    one, two = gold.values, other.values
-    if len(one) == len(two):
-        step = len(one) // 8 + 1
-        return all(map(close, one[::step], two[::step])) and all(map(close, one, two))
-    left = iter(one)
-    return all(any(close(x, value) for x in left) for value in two)
-
-
-@dataclass
-class _Budget:
-    left: int
-
-    def spend(self, count: int) -> bool:
-        self.left -= count
-        return self.left >= 0
 
 
 class Near:
@@ -124,7 +34,7 @@ class Near:
             [Column(cells) for cells in zip(*rows, strict=True)] for rows in (gold, other)
         ]
         self._width = len(self._left)
-        self._budget = _Budget(PAIRS + 4 * self._width * len(gold))
+        self._budget = Budget(PAIRS + 4 * self._width * len(gold))
 
     @property
     def exact(self) -> bool:
@@ -166,7 +76,7 @@ class Near:
         for mine in self._left:
             if not self._budget.spend(len(self._right)):
                 return [[]]
-            found.append([j for j, other in enumerate(self._right) if _may_be(mine, other)])
+            found.append([j for j, other in enumerate(self._right) if may_be(mine, other)])
             if not found[-1]:
                 break
         return found
@@ -179,7 +89,7 @@ class Near:
         """
         if not all(self._candidates):
             return None
-        families = _families(self._candidates, self._width)
+        families = families_of(self._candidates, self._width)
         if -1 in families[1]:
             return None
         left: list[Codes] = [[] for _ in self._left]
@@ -194,7 +104,7 @@ class Near:
                 # each row is known by another column: no need to number this one
                 left[mine[0]], right[theirs[0]] = [0] * rows, [0] * len(self._right[0].cells)
                 continue
-            codes = _codes(columns)
+            codes = chain_codes(columns)
             told_apart = told_apart or len(set(codes[0])) == rows
             for place, code in zip(mine, codes[: len(mine)], strict=True):
                 left[place] = code
@@ -240,189 +150,11 @@ class Near:
         needed = [block for block in blocks.values() if block[1]]
         if any(len(here) < len(there) for here, there in needed):
             return False
-        pairs = [_Pair(mine, self._right[j]) for mine, j in zip(self._left, order, strict=True)]
+        pairs = [Pair(mine, self._right[j]) for mine, j in zip(self._left, order, strict=True)]
         exact = self._exact_families
         open_pairs = [pair for pair, one in zip(pairs, families[0], strict=True) if one not in exact]
         single = [block for block in needed if len(block[0]) == 1]
         here, there = [block[0][0] for block in single], [block[1][0] for block in single]
         if not all(pair.all_equal(here, there) for pair in open_pairs):
             return False
-        return all(_matched(block, open_pairs, self._budget) for block in needed if len(block[0]) > 1)
-
-
-class _Pair:
-    """A column of the gold and its partner."""
-
-    def __init__(self, gold: Column, other: Column) -> None:
-        self.gold = gold.cells
-        self.other = other.cells
-        self.floor = floor_of(gold, other)
-        self.floats = gold.floats and other.floats
-
-    def equal(self, here: int, there: int) -> bool:
-        return same_cell(self.gold[here], self.other[there], self.floor)
-
-    def all_equal(self, here: Sequence[int], there: Sequence[int]) -> bool:
-        test: Callable[..., bool] = partial(same_cell, floor=self.floor)
-        if self.floats:
-            test = partial(math.isclose, rel_tol=RELATIVE, abs_tol=self.floor)
-        return all(map(test, map(self.gold.__getitem__, here), map(self.other.__getitem__, there)))
-
-
-class _Within:
-    """A pair of columns in one block of rows."""
-
-    def __init__(self, pair: _Pair, block: Block) -> None:
-        self.equal = pair.equal
-        self.all_equal = pair.all_equal
-        self._pair = pair
-        self._cells = [pair.gold[row] for row in block[0]], [pair.other[row] for row in block[1]]
-
-    @cached_property
-    def smooth(self) -> bool:
-        """Whether nearness keeps the order of numbers here: all are, and one side has nothing but floats."""
-        kinds = [set(map(type, cells)) for cells in self._cells]
-        numbers = all(number(cell) is not None and cell == cell for cells in self._cells for cell in cells)
-        return numbers and (kinds[0] == _FLOATS or kinds[1] == _FLOATS)
-
-    @property
-    def tells_apart(self) -> bool:
-        """Whether some of these rows may be no partners by this column."""
-        if self.smooth:
-            found = [*map(_value, self._cells[0]), *map(_value, self._cells[1])]
-            return not near(min(found), max(found), self._pair.floor)
-        one, two = [list({repr(cell): cell for cell in cells}.values()) for cells in self._cells]
-        few = len(one) * len(two) <= _FEW
-        return not few or not all(same_cell(a, b, self._pair.floor) for a in one for b in two)
-
-    def here(self, row: int) -> float:
-        return _value(self._pair.gold[row])
-
-    def there(self, row: int) -> float:
-        return _value(self._pair.other[row])
-
-    def reach(self, value: float) -> float:
-        """More than what lies between a number and any that is near it."""
-        return 2 * RELATIVE * abs(value) + 2 * self._pair.floor
-
-
-def _value(cell: Cell) -> float:
-    value = number(cell)
-    assert value is not None
-    return value
-
-
-def _matched(block: Block, pairs: Sequence[_Pair], budget: _Budget) -> bool:
-    """Whether each row of the second has a partner of its own among those of the first."""
-    here, there = block
-    if not budget.spend(len(pairs) * len(here)):
-        return False
-    telling = [one for one in (_Within(pair, block) for pair in pairs) if one.tells_apart]
-    if not telling:
-        return True
-    smooth = [one for one in telling if one.smooth]
-    if len(here) == len(there):
-        for one in smooth:
-            mine, theirs = sorted(here, key=one.here), sorted(there, key=one.there)
-            if all(other.all_equal(mine, theirs) for other in telling):
-                return True
-        if len(telling) == len(smooth) == 1:
-            return False
-    return _all_matched(_partners(here, there, telling, budget), budget)
-
-
-def _partners(
-    here: Sequence[int], there: Sequence[int], telling: Sequence[_Within], budget: _Budget
-) -> list[list[int]]:
-    """For each row of ``there`` the rows of ``here`` that are near it; nothing where the budget is spent."""
-    first = next((one for one in telling if one.smooth), None)
-    here = sorted(here, key=first.here) if first else here
-    numbers = list(map(first.here, here)) if first else []
-    found: list[list[int]] = []
-    for row in there:
-        possible = here
-        if first:
-            value = first.there(row)
-            reach = first.reach(value)
-            possible = here[bisect_left(numbers, value - reach) : bisect_right(numbers, value + reach)]
-        if not budget.spend(len(possible) * len(telling)):
-            return [[]]
-        found.append([mine for mine in possible if all(one.equal(mine, row) for one in telling)])
-    return found
-
-
-def _all_matched(partners: Sequence[Sequence[int]], budget: _Budget) -> bool:
-    """Whether a bipartite graph has a matching that leaves out no one on the left (augmenting paths)."""
-    owner: dict[int, int] = {}
-    held: dict[int, int] = {}
-    for start in range(len(partners)):
-        reached: dict[int, int] = {}
-        free = _free_partner(start, partners, owner, reached, budget)
-        while free is not None:
-            one = reached[free]
-            owner[free] = one
-            held[one], free = free, held.get(one)
-        if start not in held:
-            return False
-    return True
-
-
-def _free_partner(
-    start: int,
-    partners: Sequence[Sequence[int]],
-    owner: dict[int, int],
-    reached: dict[int, int],
-    budget: _Budget,
-) -> int | None:
-    """A partner without owner at the end of an alternating path; ``reached`` tells the way back."""
-    waiting = [start]
-    while waiting and budget.spend(1):
-        one = waiting.pop()
-        for partner in partners[one]:
-            if partner in reached:
-                continue
-            budget.spend(1)
-            reached[partner] = one
-            if partner not in owner:
-                return partner
-            waiting.append(owner[partner])
-    return None
-
-
-def _families(candidates: Sequence[Sequence[int]], width: int) -> tuple[Codes, Codes]:
-    """Numbers of the connected components of a bipartite graph, for both of its sides; -1: no partner."""
-    mine = list(range(width))
-    theirs: list[int] = [-1] * width
-    for i, found in enumerate(candidates):
-        for j in found:
-            if theirs[j] < 0:
-                theirs[j] = mine[i]
-            elif theirs[j] != mine[i]:
-                old, new = mine[i], theirs[j]
-                mine = [new if one == old else one for one in mine]
-                theirs = [new if one == old else one for one in theirs]
-    return mine, theirs
-
-
-def _codes(columns: Sequence[Column]) -> list[Codes]:
-    """Cells as numbers: equal for cells of one chain, or of one shape where they are no numbers."""
-    codes: dict[object, int] = {}
-    if all(column.exact for column in columns):
-        return [[codes.setdefault(cell, len(codes)) for cell in column.cells] for column in columns]
-    values = sorted(chain.from_iterable(column.values for column in columns))
-    floor = FLOOR * max([column.size or 1.0 for column in columns])
-    close = partial(math.isclose, rel_tol=RELATIVE, abs_tol=floor)
-    links = map(not_, map(close, values, values[1:]))
-    chains = dict(zip(values, accumulate(links, initial=0), strict=False))
-    codes[NAN] = len(values)
-
-    def code(cell: Cell) -> int:
-        if isinstance(cell, float) and cell == cell:
-            return chains[cell]
-        value = number(cell)
-        if value is not None and value == value:
-            return chains[value]
-        return codes.setdefault(shape(cell), len(values) + len(codes))
-
-    look_up: Callable[[Any], int] = chains.__getitem__
-    return [list(map(look_up if column.floats else code, column.cells)) for column in columns]
+        return all(matched(block, open_pairs, self._budget) for block in needed if len(block[0]) > 1)

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.cells import same_cell
+from rewards.chains import Column, floor_of
 from rewards.compare import strict
-from rewards.near import Column, Near, floor_of
+from rewards.near import Near
 from rewards.types import Reason
 from tasks.types import Cell, Outcome, Row, Status
 
