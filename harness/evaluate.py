@@ -60,6 +60,13 @@ class Evaluation:
             stop=self.task.spec.answer.stop,
         )
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides how answers are drawn, as the run records it."""
+        sent = self.spec.runner.endpoint.body if self.spec.model.startswith("openai:") else {}
+        turns = {"turns": self.spec.turns} if self.spec.turns > 1 else {}
+        return self.sampling.settings(sent) | turns
+
 
 def evaluate_model(
     spec: EvalSpec, overrides: Sequence[str], workers: int, fresh: bool = False, modes: Sequence[Mode] = MODES
@@ -92,7 +99,8 @@ def model_path(model: str) -> Path | None:
 def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
     """Run to the end and return the finished run, or the one that already stands there (unless ``fresh``).
 
-    A run with questions that the runner failed to answer stays unfinished: the same call asks them again.
+    A run whose model or endpoint was lost stays unfinished: the same call asks what is missing. Questions
+    that the model does not take, and the few that fail while others are answered, are part of a finished run.
     """
     samples = _samples(evaluation)
     run = _describe(evaluation)
@@ -107,12 +115,21 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
             for records in _judged(evaluation, asked):
                 handle.append(records)
                 report(len({record.sample_id for record in records}), tally.add(records))
-        failed = [record for record in handle.done.values() if record.finish == "error"]
-        if failed:
-            one = failed[0]
-            say(f"{len(failed)} answers failed; question {one.sample_id}: {one.detail}")
+        records = list(handle.done.values())
+        missing = _reported(records, "error", "answers failed")
+        _reported(records, "failed", "answers failed again and again, and stay unscored")
+        _reported(records, "unanswered", "answers the model could not give count as wrong")
+        if missing:
             return handle.run
         return handle.finish(summary(list(handle.done.values())))
+
+
+def _reported(records: Sequence[Record], finish: str, what: str) -> int:
+    """How many records ended so; says so, with the first one's reason."""
+    found = [record for record in records if record.finish == finish]
+    if found:
+        say(f"{len(found)} {what}; question {found[0].sample_id}: {found[0].detail}")
+    return len(found)
 
 
 def _samples(evaluation: Evaluation) -> list[Sample]:
@@ -145,8 +162,7 @@ def _describe(evaluation: Evaluation) -> Run:
         method=method,
         parent=known.parent,
         trained_by=known.run,
-        sampling={"temperature": spec.temperature, "samples": spec.samples, "top_p": spec.top_p}
-        | ({"turns": spec.turns} if spec.turns > 1 else {}),
+        sampling=evaluation.settings,
         seed=spec.seed,
         limit=spec.limit,
         skipped=task.skipped.get(split, 0),

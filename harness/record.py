@@ -12,9 +12,12 @@ from tasks.types import Mode
 
 
 def record_of(task: Task, request: Request, number: int, completion: Completion, grade: Grade) -> Record:
-    """The record of a request's ``number``-th completion; one that the runner failed to draw is unscored."""
+    """The record of a request's ``number``-th completion; one that the runner failed to draw is unscored.
+
+    A question that the model did not take (``unanswered``) is an answer without SQL, and wrong.
+    """
     sample, attempt = request.sample, grade.attempt
-    failed = completion.finish == "error"
+    failed = completion.finish in ("failed", "error")
     verdicts = {} if failed else attempt.verdicts
     reward = grade.scores["reward"]
     return Record(
@@ -30,7 +33,7 @@ def record_of(task: Task, request: Request, number: int, completion: Completion,
         prompt=json.dumps(request.messages + completion.before, ensure_ascii=False),
         sql=attempt.sql,
         gold=sample.gold[0],
-        detail=completion.error if failed else attempt.detail,
+        detail=completion.error or attempt.detail,
         metric=verdicts.get(task.spec.scoring.metric),
         **{mode.value: verdicts.get(mode.value) for mode in Mode},
         reward=None if failed else reward.value,

@@ -101,6 +101,9 @@ def _notes(rows: Sequence[board.Row]) -> list[RenderableType]:
             table.add_row(name, plain(" → ".join(stages), "dim"))
         if row.summary["pass_at"]:
             table.add_row(name, _sampled(row))
+        if count := row.summary.get("unanswered"):
+            why = "over the model's context, or refused; they count as wrong"
+            table.add_row(name, Text(f"{count:,} unanswered: {why}", style="yellow"))
         if row.summary["cost"]:
             table.add_row(name, Text(f"cost {row.summary['cost']:.2f} US dollars", style="dim"))
         for warning in row.warnings:

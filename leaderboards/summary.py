@@ -24,6 +24,7 @@ def summary(records: Sequence[Record]) -> Summary:
         **part(scored),
         completions=len(records),
         unscored=len(records) - len(scored),
+        unanswered=sum(record.finish == "unanswered" for record in records),
         executable=mean(float(record.executes) for record in scored),
         reward=mean(record.reward for record in records),
         tokens=mean(record.tokens for record in records),

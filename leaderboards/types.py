@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 Kind = Literal["eval", "train"]
 Method = Literal["", "base", "sft", "grpo"]
@@ -58,7 +58,7 @@ class Record:
     seconds: float = 0.0
     """Time the runner spent on this answer."""
     finish: str = "stop"
-    """Why the answer ended: ``stop``, ``length`` or ``error``."""
+    """Why the answer ended: a ``runners.types.Finish``."""
     logprob: float | None = None
     """Sum of the log-probabilities of the answer's tokens, where the runner knows them."""
     cost: float = 0.0
@@ -157,6 +157,8 @@ class Summary(Slice):
     completions: int
     unscored: int
     """Completions that were not scored."""
+    unanswered: NotRequired[int]
+    """Completions that the model could not give (prompt over its context, or refused): wrong, and counted."""
     executable: float | None
     """Share of the scored completions that ran."""
     reward: float | None

@@ -1,8 +1,8 @@
 """A chat endpoint over HTTP: asked many times at once, patient with what passes, plain about what does not.
 
 Asked again, with growing pauses: 408, 429 and 5xx, timeouts, broken connections, replies that are cut off
-or no chat completion. Not asked again: any other 4xx. The key comes from the environment, and is cut out of
-all that the endpoint says.
+or no chat completion. Not asked again: any other 4xx. An endpoint that was never reached is not waited for.
+The key comes from the environment, and is cut out of errors, never out of answers.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from runners.failures import over_context
 from tasks.errors import ModelError
 from tasks.parse import Spec
+from tasks.secrets import credentials, redacted, secrets_in
 
 if TYPE_CHECKING:
     import httpx
@@ -34,8 +39,20 @@ MAX_PAUSE = 60.0
 """Seconds: a server that asks for a longer pause is not waited for."""
 AGAIN = (408, 429)
 """Client errors that pass by themselves; so do all 5xx."""
-HOPELESS = (401, 403, 404, 405)
-"""Replies that every question would get: wrong key, wrong model, wrong URL."""
+BUSY = (408, 429, 503, 529)
+"""Of them, those that say nothing about the question."""
+HOPELESS = (401, 402, 403, 404, 405)
+"""Replies that every question would get: wrong key, no credit, wrong model, wrong URL."""
+MODERATED = 403
+"""Some gateways refuse a single question so, too: once others were answered it is that."""
+CONNECT_SECONDS = 5.0
+"""Longest wait for a connection."""
+FIRST_TRIES = 3
+"""Connections tried before an endpoint that never replied counts as absent."""
+FIRST_PAUSE = 0.3
+"""Seconds between them."""
+SHOWN = 200
+"""Characters of a reply that an error shows."""
 
 
 class EndpointConfig(Spec):
@@ -55,16 +72,21 @@ class EndpointConfig(Spec):
     logprobs: bool = False
     """Ask for the log-probabilities of answers."""
     body: Mapping[str, Any] = Field(default_factory=dict)
-    """Parameters to send beside ours, or instead; null leaves one out."""
+    """Parameters to send beside ours, or instead; null leaves one out. The run records them."""
     input_price: float = Field(0.0, ge=0)
     """US dollars for a million prompt tokens."""
     output_price: float = Field(0.0, ge=0)
     """US dollars for a million tokens of answers."""
 
+    @field_validator("base_url")
+    @classmethod
+    def _without_path(cls, url: str) -> str:
+        return _base(url)
+
     @property
     def url(self) -> str:
         """The base URL that is used. Raises ModelError where it is none, or holds a password."""
-        url = (self.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI).rstrip("/")
+        url = self.base_url or _base(os.environ.get("OPENAI_BASE_URL", "")) or OPENAI
         try:
             parts = urlsplit(url)
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -72,21 +94,36 @@ class EndpointConfig(Spec):
             usable = False
         if not usable:
             raise ModelError(f"base URL '{url}': expected http://HOST or https://HOST, up to and with /v1")
-        if parts.username or parts.password or parts.query:
+        if credentials(url) or parts.query:
             raise ModelError(f"base URL of {parts.hostname}: keys belong in the environment, not in the URL")
         return url
 
 
 class Unanswered(Exception):
-    """A question that got no usable reply; ``str()`` says why in one line."""
+    """A question that got no usable reply; ``str()`` says why in one line.
+
+    ``busy``: for want of the endpoint's time, not for anything about the question.
+    """
+
+    def __init__(self, why: str, busy: bool = False) -> None:
+        super().__init__(why)
+        self.busy = busy
+
+
+class Refused(Exception):
+    """A question that the endpoint replied to without an answer, and would again; ``str()`` says why."""
+
+
+class NoAnswer(Exception):
+    """A chat completion in which no answer stands."""
 
 
 class _Passing(Exception):
     """What another try may mend, after ``pause`` seconds where the server names them."""
 
-    def __init__(self, why: str, pause: float = 0.0) -> None:
+    def __init__(self, why: str, pause: float = 0.0, busy: bool = False) -> None:
         super().__init__(why)
-        self.pause = pause
+        self.pause, self.busy = pause, busy
 
 
 class Endpoint:
@@ -99,43 +136,64 @@ class Endpoint:
         self.config = config
         self.url = config.url
         self._key = _key(config)
+        self._secrets = (self._key, *secrets_in(config.body))
+        self._reached = self._answered = False
         self._closed = Event()
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=httpx.Timeout(config.timeout, pool=None),
+            timeout=httpx.Timeout(config.timeout, connect=min(CONNECT_SECONDS, config.timeout), pool=None),
             limits=httpx.Limits(
                 max_connections=config.concurrency, max_keepalive_connections=config.concurrency
             ),
+            trust_env=not is_local(self.url),
         )
 
     def ask(self, body: Mapping[str, Any], read: Callable[[Any], Read]) -> Read:
         """POST to ``/chat/completions`` until ``read`` can read the reply's JSON, and return what it read.
 
-        Raises Unanswered where that stays so, ModelError where every question would fare the same.
+        Raises Unanswered where that stays so, Refused where the endpoint replies without an answer,
+        ModelError where every question would fare the same.
         """
         tries = self.config.retries + 1
         for number in range(tries):
             try:
                 return self._ask_once(body, read)
-            except _Passing as error:
-                pause = max(error.pause, self.config.backoff * 2**number * random.uniform(0.5, 1))
-                if number + 1 == tries or error.pause > MAX_PAUSE or self._closed.wait(min(pause, MAX_PAUSE)):
-                    raise Unanswered(f"{error} (asked {number + 1} times)") from None
+            except (_Passing, NoAnswer) as error:
+                asked = error.pause if isinstance(error, _Passing) else 0.0
+                pause = max(asked, self.config.backoff * 2**number * random.uniform(0.5, 1))
+                if number + 1 < tries and asked <= MAX_PAUSE and not self._closed.wait(min(pause, MAX_PAUSE)):
+                    continue
+                why = f"{error} (asked {number + 1} times)"
+                if isinstance(error, _Passing):
+                    raise Unanswered(why, error.busy) from None
+                raise Refused(why) from None
         raise AssertionError("the last try returns or raises")
 
     def _ask_once(self, body: Mapping[str, Any], read: Callable[[Any], Read]) -> Read:
         status, pause, text = self._post(body)
+        reply = _parsed(text)
+        if status == 200:
+            status = _inner_status(reply)
         if status == 200:
             try:
-                return read(json.loads(text, object_pairs_hook=self._without_key))
-            except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-                raise _Passing(self._hidden(f"no chat completion: {_shown(text)}")) from None
-        said = self._hidden(f"HTTP {status}: {_shown(_error_text(text))}")
-        if status in AGAIN or status >= 500:
-            raise _Passing(said, pause)
-        if status in HOPELESS:
+                answer = read(reply)
+                self._answered = True
+                return answer
+            except NoAnswer as error:
+                raise NoAnswer(f"{error}: {self._shown(text)}") from None
+            except (ValueError, TypeError, LookupError, AttributeError):
+                raise _Passing(f"no chat completion: {self._shown(text)}") from None
+        said = f"HTTP {status}: {self._shown(_error_text(reply, text))}"
+        if over_context(said):
+            raise Refused(said)
+        if "insufficient_quota" in text:
             raise ModelError(f"{self.url}: {said}")
-        raise Unanswered(said)
+        if status in AGAIN or status >= 500:
+            raise _Passing(said, pause, status in BUSY)
+        if status in HOPELESS and not (status == MODERATED and self._answered):
+            bare = status == 404 and not urlsplit(self.url).path
+            raise ModelError(f"{self.url}: {said}{' (is /v1 missing at its end?)' if bare else ''}")
+        raise Refused(said)
 
     def _post(self, body: Mapping[str, Any]) -> tuple[int, float, str]:
         """The status, the pause that the server asks for, and the text of one reply."""
@@ -144,7 +202,7 @@ class Endpoint:
         deadline = time.monotonic() + self.config.timeout
         data = bytearray()
         try:
-            with self._client.stream("POST", f"{self.url}/chat/completions", json=body) as response:
+            with self._connected(json.dumps(body).encode()) as response:
                 for chunk in response.iter_bytes():
                     data += chunk
                     if len(data) > MAX_REPLY:
@@ -154,14 +212,43 @@ class Endpoint:
         except httpx.TimeoutException:
             raise _Passing(f"no reply within {self.config.timeout:g} s") from None
         except httpx.RequestError as error:
-            raise _Passing(self._hidden(f"{type(error).__name__}: {_shown(str(error))}")) from None
+            lost = isinstance(error, httpx.ConnectError)
+            raise _Passing(f"{type(error).__name__}: {self._shown(str(error))}", busy=lost) from None
+        except RuntimeError:  # httpx: the client was closed while a question waited
+            if not self._closed.is_set():
+                raise
+            raise _Passing("closed before it was asked", busy=True) from None
         return response.status_code, _pause(response.headers), data.decode("utf-8", "replace")
 
-    def _hidden(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+    @contextmanager
+    def _connected(self, content: bytes) -> Iterator[httpx.Response]:
+        """A reply whose headers have come. Raises ModelError where the endpoint was never reached."""
+        import httpx
 
-    def _without_key(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        return {name: self._hidden(value) if isinstance(value, str) else value for name, value in pairs}
+        headers = {"Content-Type": "application/json"}
+        for number in range(FIRST_TRIES):
+            request = self._client.build_request(
+                "POST", f"{self.url}/chat/completions", content=content, headers=headers
+            )
+            try:
+                response = self._client.send(request, stream=True)
+                break
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                if self._reached:
+                    raise
+                late = isinstance(error, httpx.ConnectTimeout) or self._closed.wait(FIRST_PAUSE)
+                if late or number + 1 == FIRST_TRIES:
+                    why = self._shown(str(error)) if str(error) else "no connection in time"
+                    raise ModelError(f"{self.url} cannot be reached: {why}") from None
+        self._reached = True
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def _shown(self, text: str) -> str:
+        """Foreign text as a part of one line, without secrets."""
+        return _line(redacted(text[: 100 * SHOWN], *self._secrets))
 
     def close(self) -> None:
         """End all waiting between tries, and the connections."""
@@ -169,8 +256,24 @@ class Endpoint:
         self._client.close()
 
 
+def is_local(url: str) -> bool:
+    """Is a URL this machine's? Then no proxy of the environment is asked for it."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _base(url: str) -> str:
+    """A base URL without what is added to it."""
+    return url.strip().rstrip("/").removesuffix("/chat/completions").rstrip("/")
+
+
 def _key(config: EndpointConfig) -> str:
     """The key from the environment, "" where there is none and none is needed."""
+    if config.key and not re.fullmatch(r"[A-Za-z_]\w*", config.key):
+        raise ModelError("runner.endpoint.key names the environment variable that holds the key")
     key = os.environ.get(config.key, "").strip()
     if not key and config.url == OPENAI:
         raise ModelError(f"no key for {OPENAI}: set {config.key}, or name another --base-url")
@@ -192,15 +295,30 @@ def _pause(headers: httpx.Headers) -> float:
         return 0.0
 
 
-def _error_text(text: str) -> str:
-    """The message of an error reply in OpenAI's form, else the reply."""
+def _parsed(text: str) -> Any:
+    """The reply's JSON; None where it is none."""
     try:
-        return str(json.loads(text)["error"]["message"])
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return text
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
-def _shown(text: str) -> str:
-    """Foreign text as a part of one line."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[:2000]).split())
-    return line[:200] or "an empty reply"
+def _inner_status(reply: Any) -> int:
+    """The status that a reply with status 200 means: some gateways put an error into its body."""
+    if not isinstance(reply, dict) or not reply.get("error") or reply.get("choices"):
+        return 200
+    code = reply["error"].get("code") if isinstance(reply["error"], dict) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else 500
+
+
+def _error_text(reply: Any, text: str) -> str:
+    """The message of an error reply in OpenAI's form, else the reply."""
+    error = reply.get("error") if isinstance(reply, dict) else None
+    if isinstance(error, dict) and error.get("message"):
+        return str(error["message"])
+    return error if isinstance(error, str) else text
+
+
+def _line(text: str) -> str:
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 10 * SHOWN]).split())
+    return line[:SHOWN] or "an empty reply"

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
-from runners.types import Completion, Request
+from runners.types import Completion, Finish, Request
 from tasks.errors import ModelError
+from tasks.secrets import redacted
 
 GIVE_UP = 32
 """Questions in a row without any answer after which the rest is not asked."""
 
+FEW = 20
+"""One in so many questions, and always one, may fail for good while the others are answered."""
+
 Answers = list[Completion]
+
+
+def few(questions: int) -> int:
+    """How many of these questions may fail for good in a run that ends all the same."""
+    return max(1, questions // FEW)
 
 
 class Patience:
@@ -31,6 +41,23 @@ class Patience:
 
 
 Ask = Callable[[Sequence[Request]], list[Answers]]
+STOPS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What is no failure of a question. All else is: a panic of a library in Rust is no Exception either."""
+
+_OVER_CONTEXT = re.compile(
+    r"context[ _](length|window|size|limit)|maximum context|max(imum)?[ _](model|sequence|input)[ _]len"
+    r"|prompt is too long|input is too long|too many (input )?tokens|longer than the (model|maximum)"
+    r"|inputs? tokens? .{0,40}exceed|`inputs` tokens",
+    re.IGNORECASE,
+)
+
+
+def over_context(message: str) -> bool:
+    """Does an error say that a prompt is longer than the model's context?
+
+    In the words of OpenAI, Anthropic, Bedrock, vLLM, SGLang, TGI, llama.cpp and transformers.
+    """
+    return _OVER_CONTEXT.search(message) is not None
 
 
 def in_chunks(
@@ -38,13 +65,25 @@ def in_chunks(
 ) -> Iterator[tuple[int, Answers]]:
     """``(index, the n answers)`` of each request, ``size`` of them asked together.
 
-    Raises ModelError where too many questions in a row get no answer.
+    The few that fail while the others are answered come last, as ``failed``. Raises ModelError where too many
+    questions in a row get no answer.
     """
     patience = Patience(name)
-    for start in range(0, len(requests), size):
-        for number, answers in enumerate(in_halves(ask, requests[start : start + size], n)):
-            yield start + number, answers
-            patience.note(answers)
+    lost: dict[int, Answers] = {}
+    try:
+        for start in range(0, len(requests), size):
+            for number, answers in enumerate(in_halves(ask, requests[start : start + size], n)):
+                if any(answer.finish == "error" for answer in answers):
+                    lost[start + number] = answers
+                else:
+                    yield start + number, answers
+                patience.note(answers)
+    except ModelError:
+        yield from lost.items()
+        raise
+    final = len(lost) <= few(len(requests)) and len(lost) < len(requests)
+    for index, answers in lost.items():
+        yield index, [replace(one, finish="failed") for one in answers] if final else answers
 
 
 def in_halves(ask: Ask, requests: Sequence[Request], n: int) -> Iterator[Answers]:
@@ -54,9 +93,12 @@ def in_halves(ask: Ask, requests: Sequence[Request], n: int) -> Iterator[Answers
     """
     try:
         found = ask(requests)
-    except Exception as error:  # a library's, whatever it is: it says nothing about the model's answer
+    except BaseException as error:  # a library's, whatever it is: it says nothing about the model's answer
+        if isinstance(error, STOPS):
+            raise
         if len(requests) == 1:
-            yield [Completion("", finish="error", error=line(error))] * n
+            finish: Finish = "unanswered" if over_context(str(error)) else "error"
+            yield [Completion("", finish=finish, error=line(error))] * n
             return
         half = len(requests) // 2
         yield from in_halves(ask, requests[:half], n)
@@ -65,14 +107,6 @@ def in_halves(ask: Ask, requests: Sequence[Request], n: int) -> Iterator[Answers
     yield from found
 
 
-def line(error: Exception) -> str:
-    """An error as a part of one line, without keys."""
-    return f"{type(error).__name__}: {' '.join(hidden(str(error)).split())[:200]}"
-
-
-def hidden(text: str) -> str:
-    """A text without the values of the environment's keys: libraries print what servers reply."""
-    for name, value in os.environ.items():
-        if name.endswith(("_KEY", "_TOKEN")) and len(value) >= 8:
-            text = text.replace(value, "[key]")
-    return text
+def line(error: BaseException) -> str:
+    """An error as a part of one line, without secrets."""
+    return f"{type(error).__name__}: {' '.join(redacted(str(error)).split())[:200]}"

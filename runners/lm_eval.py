@@ -20,10 +20,11 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model, register_model
 
-from runners.failures import Answers, hidden, in_chunks, line
+from runners.failures import Answers, in_chunks, line
 from runners.models import device
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.errors import ModelError
+from tasks.secrets import credentials, is_secret, redacted
 from tasks.types import Message, Sample
 
 CHUNK = 256
@@ -33,7 +34,7 @@ LOCAL = ("hf", "hf-auto", "huggingface")
 
 
 def _without_keys(record: logging.LogRecord) -> bool:
-    record.msg, record.args = hidden(record.getMessage()), ()
+    record.msg, record.args = redacted(record.getMessage()), ()
     return True
 
 
@@ -43,7 +44,8 @@ logging.getLogger("lm_eval.models.api_models").addFilter(_without_keys)  # it lo
 def open_lm_eval(rest: str) -> LmEvalRunner:
     """The runner of ``backend:key=value,...``. Raises ModelError: no such backend, or what it raises."""
     backend, _, arguments = rest.partition(":")
-    if any(name in arguments for name in ("api_key=", "auth_token=")):
+    settings = [one.partition("=") for one in arguments.split(",")]
+    if any(is_secret(name.strip(), value) or credentials(value) for name, _, value in settings):
         raise ModelError(f"lm-eval:{backend}: keys belong in the environment, not in its arguments")
     if backend in LOCAL and "device=" not in arguments:
         arguments = ",".join(filter(None, [arguments, f"device={device()}"]))
@@ -57,7 +59,7 @@ def open_lm_eval(rest: str) -> LmEvalRunner:
 
 
 class LmEvalRunner:
-    """A loaded lm-eval model. A prompt that it would cut is an error; so is a question on which it raises."""
+    """A loaded lm-eval model. A prompt that it would cut is unanswered; where it raises, a question fails."""
 
     def __init__(self, lm: Any, name: str) -> None:
         self.lm, self.name = lm, name
@@ -79,29 +81,32 @@ class LmEvalRunner:
     def _ask(self, requests: Sequence[Request], sampling: Sampling) -> list[Answers]:
         """The answers to each request. Raises whatever lm-eval raises."""
         contexts = [self.lm.apply_chat_template(list(request.messages)) for request in requests]
-        for context in contexts:
-            self._expect_room(context, sampling.max_new_tokens)
+        found: list[Answers] = [self._over(context, sampling) for context in contexts]
+        places = [i for i, answers in enumerate(found) if not answers]
         asked = [
-            Instance("generate_until", {}, (context, _arguments(sampling)), 0)
-            for context in contexts
+            Instance("generate_until", {}, (contexts[i], _arguments(sampling)), 0)
+            for i in places
             for _ in range(sampling.n)
         ]
+        if not asked:
+            return found
         began = time.perf_counter()
         texts = self.lm.generate_until(asked, disable_tqdm=True)
         if len(texts) != len(asked):
             raise ModelError(f"{len(texts)} answers to {len(asked)} requests")
         seconds = (time.perf_counter() - began) / len(texts)
-        completions = [
-            self._completion(one.args[0], text, seconds, sampling)
-            for one, text in zip(asked, texts, strict=True)
-        ]
-        return [completions[i : i + sampling.n] for i in range(0, len(completions), sampling.n)]
+        for number, i in enumerate(places):
+            own = texts[number * sampling.n :][: sampling.n]
+            found[i] = [self._completion(contexts[i], text, seconds, sampling) for text in own]
+        return found
 
-    def _expect_room(self, context: Any, new_tokens: int) -> None:
-        """Raise ModelError where the prompt does not fit: lm-eval would cut off its beginning."""
+    def _over(self, context: Any, sampling: Sampling) -> Answers:
+        """The answers to a prompt that lm-eval would cut at its beginning; none where it fits."""
         length = self._length(context)
-        if length and length + new_tokens > self.lm.max_length:
-            raise ModelError(f"{length} prompt tokens and {new_tokens} new ones exceed {self.lm.max_length}")
+        if not length or length + sampling.max_new_tokens <= self.lm.max_length:
+            return []
+        why = f"{length} prompt tokens and {sampling.max_new_tokens} new ones exceed {self.lm.max_length}"
+        return [Completion("", length, finish="unanswered", error=why)] * sampling.n
 
     def _length(self, text: Any) -> int:
         """Tokens of a text; 0 where the backend has no tokenizer of its own."""
@@ -111,7 +116,7 @@ class LmEvalRunner:
     def _completion(self, context: Any, text: str, seconds: float, sampling: Sampling) -> Completion:
         tokens = self._length(text)
         return Completion(
-            text=hidden(text),
+            text=text,
             prompt_tokens=self._length(context),
             tokens=tokens,
             seconds=seconds,
@@ -153,7 +158,7 @@ class HarnessLM(LM):
         for sampling, places in groups.items():
             asked = [_request(str(i), requests[i].args[0]) for i in places]
             for number, (answer,) in self.runner.generate(asked, sampling):
-                if answer.finish == "error":
+                if answer.finish in ("failed", "error"):
                     raise ModelError(answer.error)
                 texts[places[number]] = answer.text
         return texts

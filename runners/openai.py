@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
 from typing import Any, NamedTuple
 
-from runners.endpoint import OPENAI, Endpoint, EndpointConfig, Unanswered
-from runners.failures import Patience
+from runners.endpoint import OPENAI, Endpoint, EndpointConfig, NoAnswer, Refused, Unanswered
+from runners.failures import Patience, few
 from runners.threads import in_threads
-from runners.types import Completion, Finish, Request, Sampling
+from runners.types import NEUTRAL, Completion, Finish, Request, Sampling
+from tasks.errors import ModelError
+from tasks.types import Message
+
+STANDARD = ("presence_penalty", "frequency_penalty")
+"""Of ``NEUTRAL``, what OpenAI's own API knows; the others are vLLM's, SGLang's and llama.cpp's."""
+FLAGS = {
+    "temperature": "--temperature",
+    "top_p": "--top-p",
+    "n": "--samples",
+    "max_tokens": "--max-new-tokens",
+    "max_completion_tokens": "--max-new-tokens",
+}
+"""Parameter -> the option that sets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What an endpoint calls the limit of an answer, and whether it knows sampling beyond OpenAI's."""
+
+    limit: str
+    extended: bool
 
 
 class OpenAIRunner:
@@ -21,50 +46,134 @@ class OpenAIRunner:
         self.name = f"openai:{model}"
         self.config = config or EndpointConfig()
         self.endpoint = Endpoint(self.config)
+        official = self.endpoint.url == OPENAI
+        self._dialect = Dialect("max_completion_tokens" if official else "max_tokens", not official)
+        self._lock = Lock()
+        self._settled = False
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """Yield ``(index, n completions)`` as replies come; what got none is an error, never an answer.
+        """Yield ``(index, n completions)`` as replies come; what got none is no answer, and says why.
 
-        Raises ModelError where the endpoint refuses every question, or is gone.
+        A question that the endpoint refuses, while it answers others, is ``unanswered``. The few that got no
+        usable reply are asked once more at the end: those that get none again are ``failed``, or ``error``
+        where the endpoint is busy, gone, or fails on many. Raises ModelError where it refuses every question,
+        or is gone.
         """
         patience = Patience(self.endpoint.url)
+        lost: dict[int, list[Completion]] = {}
 
         def ask(request: Request) -> list[Completion]:
             return self._ask(request, sampling)
 
-        for index, answers in in_threads(ask, requests, self.config.concurrency):
-            yield index, answers
-            patience.note(answers)
+        try:
+            for index, answers in in_threads(ask, requests, self.config.concurrency):
+                if any(answer.finish == "error" for answer in answers):
+                    lost[index] = answers
+                else:
+                    yield index, answers
+                patience.note(answers)
+        except ModelError:
+            yield from lost.items()
+            raise
+        yield from self._once_more(requests, sampling, lost)
 
-    def _ask(self, request: Request, sampling: Sampling) -> list[Completion]:
+    def _once_more(
+        self, requests: Sequence[Request], sampling: Sampling, lost: Mapping[int, list[Completion]]
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """The questions that got no usable reply, asked again where the endpoint answers others."""
+        if not lost or len(lost) > few(len(requests)) or not self._alive(requests[0], sampling):
+            yield from lost.items()
+            return
+        places = list(lost)
+
+        def ask(index: int) -> list[Completion]:
+            return self._ask(requests[index], sampling, final=True)
+
+        for number, answers in in_threads(ask, places, self.config.concurrency):
+            yield places[number], answers
+
+    def _ask(self, request: Request, sampling: Sampling, final: bool = False) -> list[Completion]:
         """The answers to one question. A server that gives fewer than it is asked for is asked again."""
         answers: list[Completion] = []
         while len(answers) < sampling.n:
-            body = self._body(request, sampling, len(answers))
+            dialect = self._dialect
+            body = self._body(request.messages, sampling, len(answers), dialect)
             began = time.perf_counter()
             try:
                 reply = self.endpoint.ask(body, _read)
             except Unanswered as error:
-                missing = sampling.n - len(answers)
-                return answers + [Completion("", finish="error", error=str(error))] * missing
+                finish: Finish = "failed" if final and not error.busy else "error"
+                return answers + [_missing(finish, error)] * (sampling.n - len(answers))
+            except Refused as error:
+                if self._settle(request, sampling, error) == dialect:
+                    return answers + [_missing("unanswered", error)] * (sampling.n - len(answers))
+                continue
             answers += self._completions(reply, time.perf_counter() - began)
         return answers[: sampling.n]
 
-    def _body(self, request: Request, sampling: Sampling, done: int) -> dict[str, Any]:
-        limit = "max_completion_tokens" if self.endpoint.url == OPENAI else "max_tokens"
+    def _settle(self, request: Request, sampling: Sampling, error: Refused) -> Dialect:
+        """The dialect in which the endpoint answers a plain question put like this one.
+
+        Where it is the one in which this question was refused, the refusal is about the question. Raises
+        ModelError where the endpoint answers in none: then its settings are refused.
+        """
+        with self._lock:
+            own = self._dialect
+            other = "max_tokens" if own.limit == "max_completion_tokens" else "max_completion_tokens"
+            tried = [own]
+            if not self._settled:
+                tried += [Dialect(own.limit, False)] if own.extended else []
+                tried += [Dialect(other, own.extended), Dialect(other, False)]
+            why: Exception = error
+            for dialect in dict.fromkeys(tried):
+                try:
+                    self._probe(request, sampling, dialect)
+                except (Refused, Unanswered) as found:
+                    why = found
+                    continue
+                self._adopt(dialect)
+                return dialect
+            advice = _advice(str(why), self._body((), sampling, 0, own))
+            raise ModelError(f"{self.endpoint.url}: {why}{advice}")
+
+    def _adopt(self, dialect: Dialect) -> None:
+        if self._dialect.extended and not dialect.extended:
+            print(
+                f"{self.endpoint.url} takes no {', '.join(name for name in NEUTRAL if name not in STANDARD)}:"
+                " what its server sets for them is not in the run's record",
+                file=sys.stderr,
+            )
+        self._dialect, self._settled = dialect, True
+
+    def _alive(self, request: Request, sampling: Sampling) -> bool:
+        try:
+            self._probe(request, sampling, self._dialect)
+        except (Refused, Unanswered, ModelError):
+            return False
+        return True
+
+    def _probe(self, request: Request, sampling: Sampling, dialect: Dialect) -> None:
+        """Ask a plain question with the roles of this one."""
+        messages = [Message(role=one["role"], content="Hello") for one in request.messages]
+        self.endpoint.ask(self._body(messages, sampling, 0, dialect), _read)
+
+    def _body(
+        self, messages: Sequence[Message], sampling: Sampling, done: int, dialect: Dialect
+    ) -> dict[str, Any]:
+        neutral = {name: value for name, value in NEUTRAL.items() if dialect.extended or name in STANDARD}
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": list(request.messages),
+            "messages": list(messages),
             "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            **neutral,
             "seed": sampling.seed + done,
-            limit: sampling.max_new_tokens,
+            dialect.limit: sampling.max_new_tokens,
         }
         if sampling.n - done > 1:
             body["n"] = sampling.n - done
-        if sampling.top_p < 1:
-            body["top_p"] = sampling.top_p
         if sampling.stop:
             body["stop"] = list(sampling.stop)
         if self.config.logprobs:
@@ -109,28 +218,72 @@ class _Reply(NamedTuple):
 
 
 def _read(reply: Any) -> _Reply:
-    """A chat completion. Raises ValueError, TypeError, LookupError or AttributeError where it is none."""
+    """A chat completion.
+
+    Raises ValueError, TypeError, LookupError or AttributeError where it is none, NoAnswer where it has no
+    choice with a message.
+    """
+    found = reply["choices"]
+    if not isinstance(found, list):
+        raise TypeError("choices are no list")
+    if not found:
+        raise NoAnswer("a reply without choices")
     choices = [
         _Choice(
-            _text(choice["message"]["content"]),
+            _said(choice.get("message")),
             "length" if choice.get("finish_reason") == "length" else "stop",
             _logprob(choice.get("logprobs")),
         )
-        for choice in reply["choices"]
+        for choice in found
     ]
-    if not choices:
-        raise ValueError("no choices")
     usage = reply.get("usage") or {}
     return _Reply(choices, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
 
 
+def _said(message: Any) -> str:
+    """What a message says: its content, else its refusal.
+
+    "" where it says nothing: all tokens went to thinking (``reasoning_content`` is no part of an answer), a
+    content filter took it, or the model called a tool. Raises NoAnswer where it is no message.
+    """
+    if not isinstance(message, dict):
+        raise NoAnswer("a reply without a message")
+    text = _text(message.get("content")) or _text(message.get("refusal"))
+    return text.encode("utf-8", "replace").decode()
+
+
 def _text(content: Any) -> str:
-    """The text of an answer; "" where the model refused, or spent all its tokens on reasoning."""
-    if content is None:
+    """The text of a content or refusal: a string, nothing, or parts of which only text counts."""
+    if content is None or content is False:
         return ""
-    if not isinstance(content, str):
-        raise TypeError("content is no text")
-    return content.encode("utf-8", "replace").decode()
+    if isinstance(content, str):
+        return content
+    if isinstance(content, dict):
+        return _part(content)
+    if isinstance(content, list):
+        return "".join(_text(one) for one in content)
+    raise NoAnswer(f"content is a {type(content).__name__}")
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    kind = part.get("type", "text")
+    if kind == "refusal":
+        return _text(part.get("refusal"))
+    return _text(part.get("text")) if kind in ("text", "output_text") else ""
+
+
+def _missing(finish: Finish, error: Exception) -> Completion:
+    return Completion("", finish=finish, error=str(error))
+
+
+def _advice(why: str, body: Mapping[str, Any]) -> str:
+    """What to set where a refusal names a parameter that was sent."""
+    for name in body:
+        named = rf"[\"'`.]{name}[\"'`]|\b{name}\b" if len(name) > 1 else rf"[\"'`.]{name}[\"'`]"
+        if name not in ("model", "messages") and re.search(named, why):
+            flag = f"set {FLAGS[name]}, or leave" if name in FLAGS else "leave"
+            return f" ({flag} it out with --set runner.endpoint.body.{name}=null)"
+    return ""
 
 
 def _logprob(logprobs: Any) -> float | None:

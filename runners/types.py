@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
 
 from tasks.types import Message, Sample
 
-Finish = Literal["stop", "length", "error"]
+Finish = Literal["stop", "length", "unanswered", "failed", "error"]
+"""How an answer ended. ``stop`` and ``length`` (cut off) are answers of the model.
+
+``unanswered``  the model takes no such question: its prompt is over the context, or it was refused. Wrong: 0.
+``failed``      the question fails again and again while others are answered. Unscored, and final.
+``error``       not answered yet: the endpoint is gone, or a file lacks it. Unscored, and asked again.
+"""
+
+NEUTRAL: Mapping[str, float] = MappingProxyType(
+    {
+        "top_k": -1,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+    }
+)
+"""What else could change how answers are drawn, and the values that turn it off (vLLM's names). Every way to
+run a model draws with these: a model's own ``generation_config`` says only where answers end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +40,22 @@ class Sampling:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+
+    def settings(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """All that decides how answers are drawn, as a run records it.
+
+        ``overrides``: parameters that an endpoint is sent instead; None leaves one out.
+        """
+        own = {
+            "temperature": self.temperature,
+            "samples": self.n,
+            "top_p": self.top_p,
+            "max_new_tokens": self.max_new_tokens,
+            "seed": self.seed,
+            "stop": list(self.stop),
+            **NEUTRAL,
+        }
+        return own | {name: value for name, value in (overrides or {}).items() if name in own}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +78,7 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer. ``finish`` "error" means the runner failed: unscored, never wrong."""
+    """One answer; ``error`` says in one line why there is none."""
 
     text: str
     prompt_tokens: int = 0

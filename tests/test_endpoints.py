@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from leaderboards import store
 from leaderboards.types import Run
 
 KEY = "sk-secret-0123456789"
-DEEDS = ["429", "500", "half", "halfjson", "garbage", "silent", "close", "503", "nochoices", "wait", "400"]
+DEEDS = ["429", "500", "half", "halfjson", "garbage", "silent", "close", "503", "wait", "inside"]
 PATIENCE = ["runner.endpoint.timeout=0.5", "runner.endpoint.backoff=0.01", "runner.endpoint.retries=1"]
 
 
@@ -107,6 +108,80 @@ def test_only_what_is_missing_is_asked_again(task: str, server: Hostile) -> None
     assert not [question for question in again if "plan: ok" in question]
 
 
+@pytest.mark.parametrize("deed", ["400", "toolong", "nochoices", "500", "garbage"])
+def test_one_bad_question_ends_as_a_counted_one_of_a_finished_run(
+    task: str, server: Hostile, deed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused: the model has no answer, and is wrong. Failed again and again: unscored."""
+    text = Path(task).with_name("dev.json")
+    rows = json.loads(text.read_text())
+    for number, row in enumerate(rows):
+        plan = deed if number == 3 else "ok"
+        row["question"] = f"{number}\nplan: {plan}\nanswer: {row['query']}"
+    text.write_text(json.dumps(rows))
+    assert evaluate(task, server.url) == 0
+    shown, run = capsys.readouterr(), the_run()
+    scores, asked = store.scores(run.id), len(server.bodies)
+    [bad] = [record for record in store.records(run.id) if record.sample_id == "3"]
+    if deed in ("500", "garbage"):
+        assert (bad.finish, bad.metric, bad.reason) == ("failed", None, "infrastructure")
+        assert (scores["n"], scores["unscored"], scores["unanswered"]) == (len(rows) - 1, 1, 0)
+    else:
+        assert (bad.finish, bad.metric, bad.reason) == ("unanswered", 0.0, "no_sql")
+        assert (scores["n"], scores["unscored"], scores["unanswered"]) == (len(rows), 0, 1)
+        assert "1 unanswered" in shown.out
+    assert scores["ex"] == pytest.approx((len(rows) - 1) / scores["n"])
+    assert "question 3: " in shown.err and bad.detail in shown.err
+    assert evaluate(task, server.url) == 0 and len(server.bodies) == asked, "asked for ever"
+
+
+def test_a_dead_endpoint_is_one_line_at_once(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with hostile() as gone:
+        pass
+    began = time.monotonic()
+    line = ["eval", "--model", "openai:m", "--base-url", gone.url, "--task", task, "--workers", "1"]
+    assert main(line) == 2
+    assert time.monotonic() - began < 5
+    [said] = capsys.readouterr().err.strip().splitlines()[-1:]
+    assert said == f"harness eval: {gone.url} cannot be reached: [Errno 111] Connection refused"
+
+
+def test_a_temperature_that_is_refused_is_one_line(
+    task: str, server: Hostile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.refuses["temperature"] = "'temperature' does not support 0.0 with this model."
+    assert evaluate(task, server.url) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "set --temperature, or leave it out with --set runner.endpoint.body.temperature=null" in said
+    server.healthy = True
+    assert evaluate(task, server.url, "--set", "runner.endpoint.body.temperature=null") == 0
+    [run] = [one for one in store.runs() if one.finished]
+    assert run.sampling["temperature"] is None, "the run says what was sent"
+
+
+def test_a_run_records_all_of_its_sampling(task: str, server: Hostile) -> None:
+    server.healthy = True
+    more = ("--top-p", "0.9", "--temperature", "0.5", "--set", "runner.endpoint.body.top_k=20")
+    assert evaluate(task, server.url, "--limit", "1", *more) == 0
+    sent, recorded = server.bodies[0], the_run().sampling
+    assert recorded["max_new_tokens"] == sent["max_tokens"]
+    names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "seed")
+    assert {name: sent[name] for name in names} == {name: recorded[name] for name in names}
+    assert (recorded["top_k"], recorded["top_p"]) == (20, 0.9)
+
+
+@pytest.mark.parametrize("key", ["name", "x", "sex"])
+def test_a_dummy_key_changes_no_verdict(
+    task: str, server: Hostile, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    server.healthy = True
+    assert evaluate(task, server.url) == 0
+    records = store.records(the_run().id)
+    assert [record.metric for record in records] == [float(int(one.sample_id) % 2 == 0) for one in records]
+    assert all(record.completion.startswith("SELECT x FROM t WHERE x = ") for record in records)
+
+
 def test_another_server_is_another_run(task: str, server: Hostile) -> None:
     server.healthy = True
     assert evaluate(task, server.url, "--limit", "2") == 0
@@ -162,7 +237,7 @@ def test_a_failed_query_is_corrected_and_the_record_holds_the_conversation(
     assert the_run().sampling["turns"] == 3
 
 
-@pytest.mark.parametrize("deed", ["echo", "401", "500", "crash"])
+@pytest.mark.parametrize("deed", ["400", "401", "500", "garbage", "crash"])
 def test_the_key_is_nowhere(task: str, server: Hostile, tmp_path: Path, deed: str) -> None:
     """In a process of its own: its output, a bug's traceback, the run directory and the pages."""
     text = Path(task).with_name("dev.json")

@@ -50,11 +50,13 @@ def answers(one: OpenAIRunner, requests: list[Request], **sampling: Any) -> list
 
 PASSING = [
     *("429", "500", "502", "503", "529", "408", "half", "silent", "drip", "close", "garbage", "halfjson"),
-    *("nesting", "list", "nochoices", "nomessage", "number", "inside", "binary", "gzip", "endless"),
+    *("nesting", "list", "inside", "insidetext", "binary", "gzip", "endless"),
 ]
+BUSY = ["429", "503", "529", "408", "inside"]
+EMPTY = ["nochoices", "nomessage", "nullmessage", "number"]
 
 
-@pytest.mark.parametrize("deed", PASSING)
+@pytest.mark.parametrize("deed", PASSING + EMPTY)
 def test_what_passes_is_asked_again(server: Hostile, deed: str) -> None:
     [[answer]] = answers(runner(server), [question(f"{deed} ok")])
     assert (answer.text, answer.finish, answer.error) == ("SELECT 7", "stop", "")
@@ -62,11 +64,43 @@ def test_what_passes_is_asked_again(server: Hostile, deed: str) -> None:
 
 
 @pytest.mark.parametrize("deed", [deed for deed in PASSING if deed not in ("silent", "drip", "endless")])
-def test_what_does_not_pass_is_unscored_and_says_why(server: Hostile, deed: str) -> None:
+def test_one_question_that_always_fails_is_asked_twice_and_then_counted(server: Hostile, deed: str) -> None:
+    """While the endpoint answers others. What is only busy is asked again by the next run."""
+    asked = [question("ok"), question(deed, number=1)]
+    [[good], [bad]] = answers(runner(server), asked)
+    assert (good.text, bad.text) == ("SELECT 7", "")
+    assert bad.finish == ("error" if deed in BUSY else "failed")
+    assert "(asked 3 times)" in bad.error and "\n" not in bad.error and KEY not in bad.error
+    assert server.asked[asked[1].messages[0]["content"]] == 6
+
+
+def test_many_questions_that_fail_stay_unanswered(server: Hostile) -> None:
+    """More than one in twenty: the endpoint is at fault, and the next run asks them again."""
+    asked = [question("500" if i < 3 else "ok", number=i) for i in range(40)]
+    found = answers(runner(server), asked)
+    assert [one.finish for [one] in found] == ["error"] * 3 + ["stop"] * 37
+    assert [one.finish for [one] in answers(runner(server), asked[1:])] == ["error"] * 2 + ["stop"] * 37
+
+
+@pytest.mark.parametrize("deed", EMPTY)
+def test_a_reply_without_a_message_is_an_unanswered_question(server: Hostile, deed: str) -> None:
     [[answer]] = answers(runner(server), [question(deed)])
-    assert (answer.text, answer.finish) == ("", "error")
-    assert "(asked 3 times)" in answer.error and "\n" not in answer.error and KEY not in answer.error
-    assert len(server.bodies) == 3
+    assert (answer.text, answer.finish) == ("", "unanswered")
+    assert "(asked 3 times)" in answer.error and "\n" not in answer.error
+
+
+@pytest.mark.parametrize(
+    ("deed", "text"),
+    [
+        *((deed, "SELECT 7") for deed in ("parts", "thinkingparts", "strings", "onepart", "reasoning")),
+        *((deed, "") for deed in ("nullcontent", "missingcontent", "noparts", "onlyreasoning", "tool")),
+        *[("filtered", ""), ("refused", "I will not.")],
+    ],
+)
+def test_content_in_every_form_is_an_answer_at_once(server: Hostile, deed: str, text: str) -> None:
+    [[answer]] = answers(runner(server), [question(deed)])
+    assert (answer.text, answer.finish, answer.error) == (text, "stop", "")
+    assert len(server.bodies) == 1
 
 
 def test_silence_ends_at_the_timeout(server: Hostile) -> None:
@@ -77,11 +111,85 @@ def test_silence_ends_at_the_timeout(server: Hostile) -> None:
 
 
 @pytest.mark.parametrize("status", ["400", "413", "422"])
-def test_a_refused_question_is_unscored_and_names_the_reply(server: Hostile, status: str) -> None:
+def test_a_refused_question_is_unanswered_and_names_the_reply(server: Hostile, status: str) -> None:
+    """That it is the question, and not the settings, a plain question in the same settings shows."""
     [[bad], [good]] = answers(runner(server), [question(status), question("ok", number=1)])
-    assert bad.finish == "error" and bad.error == f"HTTP {status}: no, says {status}; you sent Bearer [key]"
+    assert bad.finish == "unanswered"
+    assert bad.error == f"HTTP {status}: no, says {status}; you sent Bearer [key]"
     assert good.text == "SELECT 7"
-    assert len(server.bodies) == 2
+    assert [body["messages"][0]["content"] for body in server.bodies].count("Hello") == 1
+
+
+@pytest.mark.parametrize("deed", ["toolong", "toolong500", "inside400"])
+def test_a_prompt_over_the_context_is_unanswered_whatever_the_status(server: Hostile, deed: str) -> None:
+    asked = question(deed)
+    [[bad]] = answers(runner(server), [asked])
+    assert bad.finish == "unanswered" and server.asked[asked.messages[0]["content"]] == 1
+
+
+def test_a_single_refusal_with_403_is_the_question_s_once_others_are_answered(server: Hostile) -> None:
+    asked = [question("ok" if i != 5 else "403", number=i) for i in range(10)]
+    found = answers(runner(server, concurrency=1), asked)
+    assert [one.finish for [one] in found].count("unanswered") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "advice"),
+    [
+        (
+            "temperature",
+            "Unsupported value: 'temperature' does not support 0.0 with this model.",
+            "set --temperature, or leave it out with --set runner.endpoint.body.temperature=null",
+        ),
+        ("seed", "unknown field `seed`", "leave it out with --set runner.endpoint.body.seed=null"),
+        (
+            "top_p",
+            "top_p: not permitted",
+            "set --top-p, or leave it out with --set runner.endpoint.body.top_p=",
+        ),
+    ],
+)
+def test_a_setting_that_is_refused_is_one_line_that_names_it(
+    server: Hostile, name: str, said: str, advice: str
+) -> None:
+    server.refuses[name] = said
+    with pytest.raises(ModelError) as error:
+        answers(runner(server, concurrency=1), [question("ok", number=i) for i in range(40)])
+    assert f"{server.url}: HTTP 400: {said}" in str(error.value) and advice in str(error.value)
+    assert len(server.bodies) < 8
+    [[answer]] = answers(runner(server, body={name: None}), [question("ok")])
+    assert answer.text == "SELECT 7"
+
+
+def test_a_server_of_openai_s_own_words_is_answered_in_them(
+    server: Hostile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.refuses["max_tokens"] = "Unsupported parameter: use 'max_completion_tokens' instead."
+    server.refuses["top_k"] = "Unrecognized request argument supplied"
+    found = answers(runner(server), [question("ok", number=i) for i in range(10)])
+    assert {one.text for [one] in found} == {"SELECT 7"}
+    sent = server.bodies[-1]
+    assert sent["max_completion_tokens"] == 256 and "min_p" not in sent
+    assert (sent["presence_penalty"], sent["frequency_penalty"]) == (0, 0)
+    assert "takes no top_k, min_p, repetition_penalty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["name", "se", "x", "select", "database"])
+def test_a_key_that_is_a_word_changes_no_answer_and_no_message(
+    server: Hostile, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    sql = "SELECT sex, name FROM database -- select x"
+    [[answer], [bad]] = answers(runner(server), [question("ok", sql), question("400", number=1)])
+    assert answer.text == sql
+    assert bad.error == "HTTP 400: no, says 400; you sent Bearer [key]"
+
+
+def test_secrets_that_are_sent_in_the_body_are_not_shown(server: Hostile) -> None:
+    server.refuses["extra_headers"] = "refused: token tok-1234567890 of proxy"
+    body = {"extra_headers": {"X-Api-Key": "tok-1234567890"}}
+    with pytest.raises(ModelError, match=r"token \[key\] of proxy"):
+        answers(runner(server, body=body), [question("ok")])
 
 
 @pytest.mark.parametrize("status", ["401", "403", "404"])
@@ -100,11 +208,50 @@ def test_an_endpoint_that_is_gone_ends_the_run_with_what_it_had(server: Hostile)
     assert found == list(range(GIVE_UP + 1))
 
 
-def test_a_wrong_port_is_one_line() -> None:
+@pytest.mark.parametrize("url", ["", "http://no.such.host.invalid/v1"])
+def test_an_endpoint_that_was_never_there_is_one_line_at_once(url: str) -> None:
     with hostile() as gone:
         pass
-    [[answer]] = answers(runner(gone), [question("ok")])
-    assert answer.error.startswith("ConnectError: ") and answer.finish == "error"
+    one = runner(gone, base_url=url or gone.url, retries=6, backoff=1.0, timeout=120.0)
+    began = time.monotonic()
+    with pytest.raises(ModelError, match=f"{url or gone.url} cannot be reached: ") as error:
+        answers(one, [question("ok", number=i) for i in range(40)])
+    assert time.monotonic() - began < 5 and "\n" not in str(error.value)
+
+
+def test_an_endpoint_that_goes_away_is_waited_for(server: Hostile) -> None:
+    """Once it has replied, a lost connection is asked again, and stays the next run's to ask."""
+    one = runner(server, concurrency=1)
+    found = one.generate([question("ok"), question("ok", number=1)], Sampling())
+    assert next(found)[1][0].text == "SELECT 7"
+    one.close()
+    assert [answer.finish for _, [answer] in found] == ["error"]
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "http://proxy.invalid:3128"])
+def test_a_local_endpoint_is_asked_without_the_environment_s_proxy(
+    server: Hostile, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    for host in ("127.0.0.1", "localhost"):
+        url = server.url.replace("127.0.0.1", host)
+        [[answer]] = answers(runner(server, base_url=url), [question("ok")])
+        assert answer.text == "SELECT 7"
+
+
+@pytest.mark.parametrize("end", ["", "/", "//", "/chat/completions", "/chat/completions/"])
+def test_a_base_url_is_the_same_however_it_ends(server: Hostile, end: str) -> None:
+    assert EndpointConfig(base_url=server.url + end).base_url == server.url
+    [[answer]] = answers(runner(server, base_url=server.url + end), [question("ok")])
+    assert answer.text == "SELECT 7"
+
+
+def test_text_that_is_no_unicode_is_sent(server: Hostile) -> None:
+    """A lone surrogate, as a dataset's JSON can hold, and a model's name in any script."""
+    one = OpenAIRunner("modèle/模型", EndpointConfig(base_url=server.url))
+    [[answer]] = answers(one, [question("ok", "SELECT '\ud800'")])
+    assert answer.text == "SELECT '?'" and server.bodies[0]["model"] == "modèle/模型"
 
 
 def test_retry_after_is_kept(server: Hostile) -> None:
@@ -114,8 +261,9 @@ def test_retry_after_is_kept(server: Hostile) -> None:
 
 
 def test_an_hour_is_not_waited_for(server: Hostile) -> None:
-    [[answer]] = answers(runner(server), [question("waitlong ok")])
+    [[answer]] = answers(runner(server), [question("waitlong")])
     assert answer.error == "HTTP 429: no, says 429; you sent Bearer [key] (asked 1 times)"
+    assert answer.finish == "error"
 
 
 def test_closing_ends_a_wait_between_tries(server: Hostile) -> None:
@@ -157,15 +305,23 @@ def test_what_is_sent(server: Hostile) -> None:
         "max_tokens": 64,
         "n": 3,
         "top_p": 0.9,
+        "top_k": -1,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
         "stop": [";"],
         "logprobs": True,
         "user": "me",
     }
 
 
-def test_a_greedy_question_is_sent_plain(server: Hostile) -> None:
+def test_all_sampling_that_a_run_records_is_sent(server: Hostile) -> None:
     answers(runner(server), [question("ok")])
-    assert sorted(server.bodies[0]) == ["max_tokens", "messages", "model", "seed", "temperature"]
+    recorded = Sampling().settings()
+    renamed = {"max_new_tokens": "max_tokens"}
+    for name in recorded.keys() - {"samples", "stop"}:
+        assert server.bodies[0][renamed.get(name, name)] == recorded[name], name
 
 
 def test_usage_cost_and_log_probability_are_counted(server: Hostile) -> None:
@@ -184,7 +340,7 @@ def test_a_server_that_ignores_n_is_asked_again_with_other_seeds(server: Hostile
 
 def test_what_came_before_a_failure_is_kept(server: Hostile) -> None:
     [found] = answers(runner(server), [question("one 400")], n=3)
-    assert [one.finish for one in found] == ["stop", "error", "error"]
+    assert [one.finish for one in found] == ["stop", "unanswered", "unanswered"]
 
 
 def test_a_refusal_is_an_answer_and_a_cut_one_says_so(server: Hostile) -> None:
@@ -193,9 +349,9 @@ def test_a_refusal_is_an_answer_and_a_cut_one_says_so(server: Hostile) -> None:
     assert cut.finish == "length"
 
 
-def test_a_key_that_comes_back_is_cut_out(server: Hostile) -> None:
+def test_an_answer_is_kept_as_it_was_given_whatever_it_repeats(server: Hostile) -> None:
     [[answer]] = answers(runner(server), [question("echo")])
-    assert answer.text == "SELECT 'Bearer [key]'"
+    assert answer.text == f"SELECT 'Bearer {KEY}'"
 
 
 @pytest.mark.parametrize(
@@ -225,6 +381,12 @@ def test_openai_needs_a_key_and_others_do_not(monkeypatch: pytest.MonkeyPatch, s
     monkeypatch.setenv("OPENAI_BASE_URL", server.url)
     [[answer]] = answers(OpenAIRunner("m"), [question("ok")])
     assert answer.text == "SELECT 7"
+
+
+def test_a_key_in_place_of_its_variable_s_name_is_not_printed() -> None:
+    with pytest.raises(ModelError, match="names the environment variable") as error:
+        OpenAIRunner("m", EndpointConfig(base_url="http://127.0.0.1:1/v1", key=KEY))
+    assert KEY not in str(error.value)
 
 
 @pytest.mark.parametrize("key", ["sk-1234\n56789", "sk-1234 56789", "sk-schl\u00fcssel"])

@@ -31,6 +31,8 @@ class Hostile(ThreadingHTTPServer):
         self.running = self.most = 0
         self.healthy = False
         """Answer every question, whatever its plan."""
+        self.refuses: dict[str, str] = {}
+        """Parameter -> what a request that carries it is told, with status 400."""
 
     @property
     def url(self) -> str:
@@ -58,7 +60,11 @@ class Handler(BaseHTTPRequestHandler):
             self.server.asked[text] += 1
             self.server.running += 1
             self.server.most = max(self.server.most, self.server.running)
+        refused = next((said for name, said in self.server.refuses.items() if name in body), "")
         try:
+            if refused:
+                self.reply(400, json.dumps({"error": {"message": refused}}).encode())
+                return
             plan = _line(text, "plan: ").split() or ["ok"]
             deed = "ok" if self.server.healthy else plan[min(number, len(plan) - 1)]
             DEEDS[deed](self, body)
@@ -103,12 +109,24 @@ def _slow(one: Handler, body: dict[str, Any]) -> None:
     _ok(one, body)
 
 
-def _status(status: int, **headers: str) -> Callable[[Handler, dict[str, Any]], None]:
+def _status(status: int, message: str = "", **headers: str) -> Callable[[Handler, dict[str, Any]], None]:
     def deed(one: Handler, body: dict[str, Any]) -> None:
-        message = f"no, says {status}; you sent {one.headers['Authorization']}"
-        one.reply(status, json.dumps({"error": {"message": message}}).encode(), **headers)
+        said = message or f"no, says {status}; you sent {one.headers['Authorization']}"
+        one.reply(status, json.dumps({"error": {"message": said}}).encode(), **headers)
 
     return deed
+
+
+def _content(content: object, **more: object) -> Callable[[Handler, dict[str, Any]], None]:
+    return lambda one, body: one.reply(200, completion(body, message={"content": content, **more}))
+
+
+def _filtered(one: Handler, body: dict[str, Any]) -> None:
+    one.reply(200, completion(body, message={"content": None}, finish_reason="content_filter"))
+
+
+def _inside(code: object) -> Callable[[Handler, dict[str, Any]], None]:
+    return _text(json.dumps({"error": {"message": "overloaded", "code": code}}).encode())
 
 
 def _half(one: Handler, body: dict[str, Any]) -> None:
@@ -164,14 +182,33 @@ DEEDS: dict[str, Callable[[Handler, dict[str, Any]], None]] = {
     "nochoices": _text(b'{"choices": []}'),
     "nomessage": _text(b'{"choices": [{}]}'),
     "number": _text(b'{"choices": [{"message": {"content": 1}}]}'),
-    "inside": _text(b'{"error": {"message": "overloaded", "code": 529}}'),
+    "inside": _inside(529),
+    "inside400": _inside(400),
+    "insidetext": _text(b'{"error": "no capacity"}'),
+    "nullcontent": _content(None),
+    "missingcontent": lambda one, body: one.reply(200, completion(body, message={"role": "assistant"})),
+    "parts": _content([{"type": "text", "text": "SELECT"}, {"type": "text", "text": " 7"}]),
+    "thinkingparts": _content(
+        [{"type": "thinking", "thinking": [{"type": "text", "text": "SELECT 0"}]}, {"text": "SELECT 7"}]
+    ),
+    "strings": _content(["SELECT", " 7"]),
+    "onepart": _content({"type": "output_text", "text": "SELECT 7"}),
+    "noparts": _content([]),
+    "reasoning": _content("SELECT 7", reasoning_content="SELECT 0"),
+    "onlyreasoning": _content(None, reasoning_content="SELECT 0"),
+    "tool": _content(None, tool_calls=[{"type": "function", "function": {"name": "f", "arguments": "{}"}}]),
+    "refused": _content(None, refusal="I will not."),
+    "filtered": _filtered,
+    "nullmessage": lambda one, body: one.reply(200, completion(body, message=None)),
+    "toolong": _status(400, message="This model's maximum context length is 512 tokens, you asked for 900"),
+    "toolong500": _status(500, message="the request exceeds the available context size (512 tokens)"),
     "binary": _text(b"\xff\xfe\x00"),
     "gzip": lambda one, body: one.reply(200, b"no gzip", Content_Encoding="gzip"),
     "wait": _status(429, Retry_After="1"),
     "waitlong": _status(429, Retry_After="3600"),
     **{
         str(status): _status(status)
-        for status in (400, 401, 403, 404, 408, 413, 422, 429, 500, 502, 503, 529)
+        for status in (400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502, 503, 529)
     },
 }
 

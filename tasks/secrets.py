@@ -1,0 +1,100 @@
+"""Secrets in messages and in settings that are kept. The one place that redacts.
+
+Only what we print of errors and requests, and settings that are stored, is redacted. A model's answer is
+never changed, whatever it repeats: an answer with letters missing would be judged wrongly.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+MARK = "[key]"
+"""What stands in a message where a secret was."""
+LONG = 8
+"""A shorter secret, or one of letters only, can be a word of the message: it is cut out only after ``Bearer``
+or ``key:``."""
+WORD = 20
+"""Letters after which a text without digits is no word."""
+
+_NAME = re.compile(
+    r"(^|[_\-. ])((api|access|secret|private|auth)[_-]?key|secret|password|passwd|pwd|token|auth"
+    r"|authorization|credentials?|bearer|cookie)$",
+    re.IGNORECASE,
+)
+_TOKENIZER = re.compile(
+    r"(pad|eos|bos|unk|sep|cls|mask|image|audio|stop|start|end|think)_?token$", re.IGNORECASE
+)
+_ENVIRONMENT = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/?#@]+@", re.IGNORECASE)
+_LEAD = r"(\bbearer\s+|\b(?:api[ _-]?key|key|token|password|secret|provided)[\"']?\s*[:=]\s*[\"']?)"
+
+
+def redacted(text: str, *secrets: str) -> str:
+    """A message without these secrets, the environment's keys and passwords in URLs.
+
+    >>> redacted("no such column: name; you sent Bearer name", "name")
+    'no such column: name; you sent Bearer [key]'
+    """
+    for secret in sorted({*secrets, *_from_environment()} - {""}, key=len, reverse=True):
+        if len(secret) >= (WORD if secret.isalpha() else LONG):
+            text = text.replace(secret, MARK)
+        else:
+            text = re.sub(_LEAD + re.escape(secret) + r"(?![\w-])", rf"\1{MARK}", text, flags=re.IGNORECASE)
+    return _URL.sub(rf"\g<scheme>{MARK}@", text)
+
+
+def without_secrets(settings: Any) -> Any:
+    """Settings as they may be kept: without values of names such as ``api_key``, and passwords in URLs.
+
+    >>> without_secrets({"extra_headers": {"Authorization": "Bearer x"}, "max_tokens": 5})
+    {'extra_headers': {'Authorization': '[key]'}, 'max_tokens': 5}
+    """
+    if isinstance(settings, Mapping):
+        return {
+            name: MARK if is_secret(str(name), value) else without_secrets(value)
+            for name, value in settings.items()
+        }
+    if isinstance(settings, list | tuple):
+        return [without_secrets(one) for one in settings]
+    return _URL.sub(rf"\g<scheme>{MARK}@", settings) if isinstance(settings, str) else settings
+
+
+def secrets_in(settings: Any) -> Iterator[str]:
+    """The secret texts that settings hold."""
+    if isinstance(settings, Mapping):
+        for name, value in settings.items():
+            if is_secret(str(name), value):
+                yield str(value)
+                yield str(value).rpartition(" ")[2]  # what stands behind "Bearer"
+            else:
+                yield from secrets_in(value)
+    elif isinstance(settings, list | tuple):
+        for one in settings:
+            yield from secrets_in(one)
+
+
+def is_secret(name: str, value: object) -> bool:
+    """Does a setting of this name hold a secret? Flags, numbers and the tokens of a tokenizer are none."""
+    return (
+        isinstance(value, str)
+        and bool(value)
+        and _NAME.search(name) is not None
+        and _TOKENIZER.search(name) is None
+    )
+
+
+def credentials(url: str) -> bool:
+    """Does a URL hold a user or password? False for what is no URL."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.username or parts.password)
+    except ValueError:
+        return False
+
+
+def _from_environment() -> list[str]:
+    return [value.strip() for name, value in os.environ.items() if name.upper().endswith(_ENVIRONMENT)]
