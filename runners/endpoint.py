@@ -8,31 +8,26 @@ The key comes from the environment, and is cut out of errors, never out of answe
 from __future__ import annotations
 
 import json
-import os
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
-
+from runners.endpoint_config import EndpointConfig, is_local, key_of
 from runners.failures import over_context
+from runners.replies import NoAnswer
 from tasks.errors import ModelError
-from tasks.parse import Spec
-from tasks.secrets import credentials, redacted, secrets_in
+from tasks.secrets import redacted, secrets_in
 
 if TYPE_CHECKING:
     import httpx
 
 Read = TypeVar("Read")
 
-OPENAI = "https://api.openai.com/v1"
 MAX_REPLY = 16 * 2**20
 """Bytes of a reply after which it counts as broken."""
 MAX_PAUSE = 60.0
@@ -55,50 +50,6 @@ SHOWN = 200
 """Characters of a reply that an error shows."""
 
 
-class EndpointConfig(Spec):
-    """Where an endpoint is and how it is asked."""
-
-    base_url: str = ""
-    """Up to and with ``/v1``. Default: the environment's OPENAI_BASE_URL, else OpenAI's."""
-    key: str = "OPENAI_API_KEY"
-    """Name of the environment variable that holds the key."""
-    concurrency: int = Field(16, ge=1, le=1024)
-    """Requests under way at once."""
-    timeout: float = Field(120.0, gt=0)
-    """Seconds for a whole reply."""
-    retries: int = Field(6, ge=0)
-    backoff: float = Field(1.0, ge=0)
-    """Seconds before the first retry, at most; doubled for each one after it."""
-    logprobs: bool = False
-    """Ask for the log-probabilities of answers."""
-    body: Mapping[str, Any] = Field(default_factory=dict)
-    """Parameters to send beside ours, or instead; null leaves one out. The run records them."""
-    input_price: float = Field(0.0, ge=0)
-    """US dollars for a million prompt tokens."""
-    output_price: float = Field(0.0, ge=0)
-    """US dollars for a million tokens of answers."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _without_path(cls, url: str) -> str:
-        return _base(url)
-
-    @property
-    def url(self) -> str:
-        """The base URL that is used. Raises ModelError where it is none, or holds a password."""
-        url = self.base_url or _base(os.environ.get("OPENAI_BASE_URL", "")) or OPENAI
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise ModelError(f"base URL '{url}': expected http://HOST or https://HOST, up to and with /v1")
-        if credentials(url) or parts.query:
-            raise ModelError(f"base URL of {parts.hostname}: keys belong in the environment, not in the URL")
-        return url
-
-
 class Unanswered(Exception):
     """A question that got no usable reply; ``str()`` says why in one line.
 
@@ -112,10 +63,6 @@ class Unanswered(Exception):
 
 class Refused(Exception):
     """A question that the endpoint replied to without an answer, and would again; ``str()`` says why."""
-
-
-class NoAnswer(Exception):
-    """A chat completion in which no answer stands."""
 
 
 class _Passing(Exception):
@@ -135,7 +82,7 @@ class Endpoint:
 
         self.config = config
         self.url = config.url
-        self._key = _key(config)
+        self._key = key_of(config)
         self._secrets = (self._key, *secrets_in(config.body))
         self._reached = self._answered = False
         self._closed = Event()
@@ -254,32 +201,6 @@ class Endpoint:
         """End all waiting between tries, and the connections."""
         self._closed.set()
         self._client.close()
-
-
-def is_local(url: str) -> bool:
-    """Is a URL this machine's? Then no proxy of the environment is asked for it."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _base(url: str) -> str:
-    """A base URL without what is added to it."""
-    return url.strip().rstrip("/").removesuffix("/chat/completions").rstrip("/")
-
-
-def _key(config: EndpointConfig) -> str:
-    """The key from the environment, "" where there is none and none is needed."""
-    if config.key and not re.fullmatch(r"[A-Za-z_]\w*", config.key):
-        raise ModelError("runner.endpoint.key names the environment variable that holds the key")
-    key = os.environ.get(config.key, "").strip()
-    if not key and config.url == OPENAI:
-        raise ModelError(f"no key for {OPENAI}: set {config.key}, or name another --base-url")
-    if not key.isascii() or not all(letter.isprintable() and letter != " " for letter in key):
-        raise ModelError(f"{config.key} holds characters that no key has")
-    return key
 
 
 def _pause(headers: httpx.Headers) -> float:

@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
-from runners.endpoint import OPENAI, Endpoint, EndpointConfig, NoAnswer, Refused, Unanswered
+from runners.endpoint import Endpoint, Refused, Unanswered
+from runners.endpoint_config import OPENAI, EndpointConfig
 from runners.failures import Patience, few
+from runners.replies import Reply, read
 from runners.threads import in_threads
 from runners.types import NEUTRAL, Completion, Finish, Request, Sampling
 from tasks.errors import ModelError
@@ -102,7 +104,7 @@ class OpenAIRunner:
             body = self._body(request.messages, sampling, len(answers), dialect)
             began = time.perf_counter()
             try:
-                reply = self.endpoint.ask(body, _read)
+                reply = self.endpoint.ask(body, read)
             except Unanswered as error:
                 finish: Finish = "failed" if final and not error.busy else "error"
                 return answers + [_missing(finish, error)] * (sampling.n - len(answers))
@@ -157,7 +159,7 @@ class OpenAIRunner:
     def _probe(self, request: Request, sampling: Sampling, dialect: Dialect) -> None:
         """Ask a plain question with the roles of this one."""
         messages = [Message(role=one["role"], content="Hello") for one in request.messages]
-        self.endpoint.ask(self._body(messages, sampling, 0, dialect), _read)
+        self.endpoint.ask(self._body(messages, sampling, 0, dialect), read)
 
     def _body(
         self, messages: Sequence[Message], sampling: Sampling, done: int, dialect: Dialect
@@ -181,7 +183,7 @@ class OpenAIRunner:
         body |= self.config.body
         return {name: value for name, value in body.items() if value is not None}
 
-    def _completions(self, reply: _Reply, seconds: float) -> list[Completion]:
+    def _completions(self, reply: Reply, seconds: float) -> list[Completion]:
         """The choices of a reply; its time, tokens and cost are shared out among them."""
         count = len(reply.choices)
         price = reply.prompt_tokens * self.config.input_price + reply.tokens * self.config.output_price
@@ -203,75 +205,6 @@ class OpenAIRunner:
         self.endpoint.close()
 
 
-class _Choice(NamedTuple):
-    text: str
-    finish: Finish
-    logprob: float | None
-
-
-class _Reply(NamedTuple):
-    """What is used of a reply."""
-
-    choices: list[_Choice]
-    prompt_tokens: int
-    tokens: int
-
-
-def _read(reply: Any) -> _Reply:
-    """A chat completion.
-
-    Raises ValueError, TypeError, LookupError or AttributeError where it is none, NoAnswer where it has no
-    choice with a message.
-    """
-    found = reply["choices"]
-    if not isinstance(found, list):
-        raise TypeError("choices are no list")
-    if not found:
-        raise NoAnswer("a reply without choices")
-    choices = [
-        _Choice(
-            _said(choice.get("message")),
-            "length" if choice.get("finish_reason") == "length" else "stop",
-            _logprob(choice.get("logprobs")),
-        )
-        for choice in found
-    ]
-    usage = reply.get("usage") or {}
-    return _Reply(choices, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
-
-
-def _said(message: Any) -> str:
-    """What a message says: its content, else its refusal.
-
-    "" where it says nothing: all tokens went to thinking (``reasoning_content`` is no part of an answer), a
-    content filter took it, or the model called a tool. Raises NoAnswer where it is no message.
-    """
-    if not isinstance(message, dict):
-        raise NoAnswer("a reply without a message")
-    text = _text(message.get("content")) or _text(message.get("refusal"))
-    return text.encode("utf-8", "replace").decode()
-
-
-def _text(content: Any) -> str:
-    """The text of a content or refusal: a string, nothing, or parts of which only text counts."""
-    if content is None or content is False:
-        return ""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, dict):
-        return _part(content)
-    if isinstance(content, list):
-        return "".join(_text(one) for one in content)
-    raise NoAnswer(f"content is a {type(content).__name__}")
-
-
-def _part(part: Mapping[str, Any]) -> str:
-    kind = part.get("type", "text")
-    if kind == "refusal":
-        return _text(part.get("refusal"))
-    return _text(part.get("text")) if kind in ("text", "output_text") else ""
-
-
 def _missing(finish: Finish, error: Exception) -> Completion:
     return Completion("", finish=finish, error=str(error))
 
@@ -284,9 +217,3 @@ def _advice(why: str, body: Mapping[str, Any]) -> str:
             flag = f"set {FLAGS[name]}, or leave" if name in FLAGS else "leave"
             return f" ({flag} it out with --set runner.endpoint.body.{name}=null)"
     return ""
-
-
-def _logprob(logprobs: Any) -> float | None:
-    if not logprobs or not logprobs.get("content"):
-        return None
-    return float(sum(token["logprob"] for token in logprobs["content"]))

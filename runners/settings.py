@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runners.endpoint import EndpointConfig
+from runners.endpoint_config import EndpointConfig
 from tasks.parse import Spec
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 
-from runners.endpoint import EndpointConfig
+from runners.endpoint_config import EndpointConfig
 from runners.models import Source
 from runners.openai import OpenAIRunner
 from runners.settings import VllmConfig

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from servers.hostile import Hostile, hostile
 
-from runners.endpoint import EndpointConfig
+from runners.endpoint_config import EndpointConfig
 from runners.failures import GIVE_UP
 from runners.openai import OpenAIRunner
 from runners.types import Completion, Request, Sampling

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import tiny_models
 
-from runners.endpoint import EndpointConfig
+from runners.endpoint_config import EndpointConfig
 from runners.models import Source, resolve
 from runners.open import open_runner
 from runners.settings import RunnerConfig, VllmConfig

@@ -1,0 +1,89 @@
+"""What stands in a chat completion, in the forms in which servers give one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from runners.types import Finish
+
+
+class NoAnswer(Exception):
+    """A chat completion in which no answer stands."""
+
+
+class Choice(NamedTuple):
+    """One answer of a reply."""
+
+    text: str
+    finish: Finish
+    logprob: float | None
+
+
+class Reply(NamedTuple):
+    """What is used of a reply."""
+
+    choices: list[Choice]
+    prompt_tokens: int
+    tokens: int
+
+
+def read(reply: Any) -> Reply:
+    """A chat completion.
+
+    Raises ValueError, TypeError, LookupError or AttributeError where it is none, NoAnswer where it has no
+    choice with a message.
+    """
+    found = reply["choices"]
+    if not isinstance(found, list):
+        raise TypeError("choices are no list")
+    if not found:
+        raise NoAnswer("a reply without choices")
+    choices = [
+        Choice(
+            _said(choice.get("message")),
+            "length" if choice.get("finish_reason") == "length" else "stop",
+            _logprob(choice.get("logprobs")),
+        )
+        for choice in found
+    ]
+    usage = reply.get("usage") or {}
+    return Reply(choices, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
+
+
+def _said(message: Any) -> str:
+    """What a message says: its content, else its refusal.
+
+    "" where it says nothing: all tokens went to thinking (``reasoning_content`` is no part of an answer), a
+    content filter took it, or the model called a tool. Raises NoAnswer where it is no message.
+    """
+    if not isinstance(message, dict):
+        raise NoAnswer("a reply without a message")
+    text = _text(message.get("content")) or _text(message.get("refusal"))
+    return text.encode("utf-8", "replace").decode()
+
+
+def _text(content: Any) -> str:
+    """The text of a content or refusal: a string, nothing, or parts of which only text counts."""
+    if content is None or content is False:
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, dict):
+        return _part(content)
+    if isinstance(content, list):
+        return "".join(_text(one) for one in content)
+    raise NoAnswer(f"content is a {type(content).__name__}")
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    kind = part.get("type", "text")
+    if kind == "refusal":
+        return _text(part.get("refusal"))
+    return _text(part.get("text")) if kind in ("text", "output_text") else ""
+
+
+def _logprob(logprobs: Any) -> float | None:
+    if not logprobs or not logprobs.get("content"):
+        return None
+    return float(sum(token["logprob"] for token in logprobs["content"]))
