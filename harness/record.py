@@ -12,10 +12,7 @@ from tasks.types import Mode
 
 
 def record_of(task: Task, request: Request, number: int, completion: Completion, grade: Grade) -> Record:
-    """The record of a request's ``number``-th completion; one that the runner failed to draw is unscored.
-
-    A question that the model did not take (``unanswered``) is an answer without SQL, and wrong.
-    """
+    """The record of a request's ``number``-th completion: unscored where the runner failed to draw it."""
     sample, attempt = request.sample, grade.attempt
     failed = completion.finish in ("failed", "error")
     verdicts = {} if failed else attempt.verdicts

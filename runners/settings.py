@@ -47,6 +47,7 @@ class VllmConfig(Spec):
             "dtype": self.dtype,
             "gpu_memory_utilization": self.gpu_memory,
             "enable_prefix_caching": True,
+            "generation_config": "vllm",  # the model's own says where answers end, not how they are drawn
         }
         length = {"max_model_len": self.max_model_len} if self.max_model_len else {}
         return chosen | length | dict(self.extra)

@@ -16,7 +16,7 @@ from typing import Any
 from runners.failures import Answers, in_chunks, line
 from runners.models import Source
 from runners.settings import VllmConfig
-from runners.types import Completion, Request, Sampling
+from runners.types import NEUTRAL, Completion, Request, Sampling
 from tasks.errors import ModelError
 
 CHUNK = 512
@@ -43,7 +43,7 @@ class VllmRunner:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """Yield ``(index, n completions)``, some hundred at a time; what vLLM refuses is an error."""
+        """Yield ``(index, n completions)``, some hundred at a time; what vLLM refuses has no answer."""
         ask = partial(self._ask, sampling=sampling)
         yield from in_chunks(self.name, ask, requests, sampling.n, CHUNK)
 
@@ -59,6 +59,7 @@ class VllmRunner:
                 stop=list(sampling.stop),
                 seed=zlib.crc32(f"{sampling.seed} {request.sample.id}".encode()),
                 logprobs=0,
+                **NEUTRAL,
             )
             for request in requests
         ]

@@ -53,7 +53,7 @@ class VllmServer:
         import httpx
 
         deadline = time.monotonic() + seconds
-        with httpx.Client(timeout=5) as client:
+        with httpx.Client(timeout=5, trust_env=False) as client:
             while time.monotonic() < deadline:
                 if self._process.poll() is not None:
                     raise ModelError(f"{self.name}: the server ended: {self._last_line()} (see {self.log})")

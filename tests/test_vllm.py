@@ -88,7 +88,8 @@ def test_flags_are_those_of_the_engine() -> None:
     config = VllmConfig(data_parallel=4, max_model_len=4096, extra=extra)
     assert flags(Source("org/name", "v1"), config) == [
         *("--host", "127.0.0.1", "--tensor-parallel-size", "1", "--dtype", "auto"),
-        *("--gpu-memory-utilization", "0.9", "--enable-prefix-caching", "--max-model-len", "4096"),
+        *("--gpu-memory-utilization", "0.9", "--enable-prefix-caching"),
+        *("--generation-config", "vllm", "--max-model-len", "4096"),
         *("--enforce-eager", "--no-async-scheduling", "--hf-overrides", '{"a": 1}'),
         *("--data-parallel-size", "4", "--revision", "v1"),
     ]
@@ -146,12 +147,13 @@ def test_in_the_process_prompts_go_together_and_one_at_fault_alone(engine: list[
         "dtype": "auto",
         "gpu_memory_utilization": 0.9,
         "enable_prefix_caching": True,
+        "generation_config": "vllm",
         "seed": 3,
     }
     asked = [request(str(i)) for i in range(8)]
     asked[5] = request("5 is too long")
     found = dict(runner.generate(asked, Sampling(n=2, temperature=0.5, seed=1)))
-    assert [found[i][0].finish for i in range(8)] == ["length"] * 5 + ["error"] + ["length"] * 2
+    assert [found[i][0].finish for i in range(8)] == ["length"] * 5 + ["unanswered"] + ["length"] * 2
     assert found[5][0].error.startswith("ValueError: The decoder prompt is longer")
     one = found[0][1]
     assert (one.text, one.prompt_tokens, one.tokens, one.logprob) == (
