@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewards.types import Attempt, Reason
-from tasks.databases.sandbox import OVERDUE
+from tasks.databases.sandbox import CRASHED, OVERDUE
+from tasks.databases.worker import EXHAUSTED
 from tasks.types import Database, Mode
 
 WORK = "rewards.judge:judge"
 """The function that workers run on a job."""
+_FAULTS = {
+    OVERDUE: (Reason.TIMEOUT, "no verdict within the deadline"),
+    CRASHED: (Reason.EXECUTION_ERROR, "comparing the result crashed the worker twice"),
+    EXHAUSTED: (Reason.MEMORY, "no memory was left to compare the result"),
+}
+"""What ``sandbox.FAULTS`` say of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +58,16 @@ class Job:
 def attempt_of(job: Job, result: Mapping[str, Any] | str | None) -> Attempt:
     """The attempt that a worker described in plain builtins.
 
-    ``None``: the worker was lost. OVERDUE: the answer is built to keep the judge busy, and is wrong.
+    ``None``: the worker was lost at a gold, or stopped from outside. FAULTS: the answer kept the judge busy,
+    or cost it its memory or its life, and is wrong.
     """
-    if result == OVERDUE:
-        wrong: dict[str, float | None] = dict.fromkeys(job.rules.modes, 0.0)
-        return Attempt(job.sql, Reason.TIMEOUT, wrong, "no verdict within the deadline")
-    if not isinstance(result, Mapping):
+    if result is None:
         lost: dict[str, float | None] = dict.fromkeys(job.rules.modes)
         return Attempt(job.sql, Reason.INFRASTRUCTURE, lost, "the worker was lost")
+    if not isinstance(result, Mapping):
+        reason, detail = _FAULTS[result]
+        wrong: dict[str, float | None] = dict.fromkeys(job.rules.modes, 0.0)
+        return Attempt(job.sql, reason, wrong, detail)
     fields = {
         **result,
         "reason": Reason(result["reason"]),

@@ -21,7 +21,7 @@ from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
-from tasks.databases.executor import NO_QUERY, Executor
+from tasks.databases.executor import Executor
 from tasks.databases.state import files, stamped, state_of
 from tasks.errors import DataError
 from tasks.types import Database, Limits, Outcome, Status
@@ -84,7 +84,7 @@ class Shelf:
         for path in paths:
             with path.open("rb") as file:
                 while block := file.read(_BLOCK):
-                    self._executor.heartbeat.begin(NO_QUERY)
+                    self._executor.heartbeat.end()
                     digest.update(block)
         content = digest.hexdigest()
         self._executor.memo.put((Shelf, place), content)

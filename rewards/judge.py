@@ -6,6 +6,7 @@ gold fails or a database is broken, the verdict is None: that says nothing about
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from itertools import chain
 from typing import Any
 
 from rewards import bird
+from rewards.answers import Answers
 from rewards.attempt import Job
 from rewards.ballot import result_digest
 from rewards.compare import difference, first_out_of_order, preview
@@ -49,12 +51,39 @@ def judge(executor: Executor, job: Job) -> dict[str, Any]:
     And ``kept``: files of golds for the parent to write (``rewards.golds``).
     """
     best: dict[str, Any] = {}
+    answers = Answers(executor, job.database, job.sql, job.gold)
     for gold in job.gold:
-        found = _against(Trial(executor, job, gold), job)
+        trial = Trial(executor, job, gold, answers)
+        try:
+            found = _against(trial, job)
+        except Exception as error:
+            if executor.heartbeat.ours:
+                raise
+            found = _failed(trial, job, error)
         best = _better(best, found, job.rules.metric.value) if best else found
         if all(value == 1.0 for value in best["verdicts"].values()):
             break
     return best
+
+
+def _failed(trial: Trial, job: Job, error: Exception) -> dict[str, Any]:
+    """The finding where an answer made the comparison itself fail: it is wrong, and the rest is judged.
+
+    What is not for lack of memory or of stack is a bug of ours that an answer has found: its traceback is on
+    stderr.
+    """
+    if not isinstance(error, MemoryError | RecursionError):
+        traceback.print_exception(error)
+    reason = Reason.MEMORY if isinstance(error, MemoryError) else Reason.EXECUTION_ERROR
+    return {
+        "reason": reason.value,
+        "verdicts": {mode.value: 0.0 for mode in job.rules.modes},
+        "detail": f"could not be compared: {type(error).__name__}",
+        "clauses": trial.likeness() if job.rules.structure else {},
+        "constructs": trial.constructs(job.rules.constructs),
+        "preview": [],
+        "kept": trial.shelf.kept,
+    }
 
 
 def _better(one: dict[str, Any], two: dict[str, Any], metric: str) -> dict[str, Any]:
@@ -161,7 +190,7 @@ def _ran(trial: Trial, instance: int, gold_sql: str, sql: str) -> Finding | None
     answer = trial.answer(instance, sql)
     if answer.ok:
         return None
-    lost = answer.status is Status.INFRASTRUCTURE
+    lost = answer.status is Status.INFRASTRUCTURE  # the database cannot be opened any more
     return Finding(None if lost else 0.0, Reason(answer.status.value), where + answer.message)
 
 

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import TypeVar
 
 from rewards import spider
+from rewards.answers import Answers
 from rewards.attempt import Job
 from rewards.compare import Groups, strict
 from rewards.constructs import forbidden_in
@@ -16,7 +17,7 @@ from rewards.order import order_of, tie_groups
 from rewards.structure import likeness
 from rewards.types import Reason
 from tasks.databases.executor import Executor
-from tasks.types import Outcome, Status
+from tasks.types import Outcome
 
 T = TypeVar("T")
 
@@ -24,16 +25,15 @@ T = TypeVar("T")
 class Trial:
     """One query against one gold: runs both, once on each instance that is asked for."""
 
-    def __init__(self, executor: Executor, job: Job, gold: str) -> None:
+    def __init__(self, executor: Executor, job: Job, gold: str, answers: Answers) -> None:
         self.database = job.database
         self.gold_sql = gold
         self.sql = job.sql
         self.shelf = Shelf(job.rules.golds, executor)
         self._executor = executor
         self._golds: dict[tuple[int, str], Outcome] = {}
-        self._answers: dict[tuple[int, str], Outcome] = {}
+        self._answers = answers
         self._official: dict[int, bool] = {}
-        self._endless: Outcome | None = None
 
     @cached_property
     def prepared(self) -> tuple[str, str]:
@@ -44,6 +44,8 @@ class Trial:
         """What the gold, or a query made of it, returns; remembered for all queries of this worker."""
         if known := self._golds.get((instance, sql)):
             return known
+        heartbeat = self._executor.heartbeat
+        heartbeat.at_gold(True)
         key = self._key(instance, sql)
         outcome: Outcome | None = self._executor.memo.get(key)
         if outcome is None:
@@ -52,20 +54,15 @@ class Trial:
                 outcome = self._executor.run(self.database, instance, sql)
                 self.shelf.keep(self.database, instance, sql, outcome)
             self._executor.memo.put(key, outcome, _cost(outcome))
+        heartbeat.at_gold(False)  # not where it raises: that is then known to be ours
         self._golds[instance, sql] = outcome
+        self._answers.budget.extend(outcome)
         return outcome
 
     def answer(self, instance: int, sql: str) -> Outcome:
-        """What the answer's query returns. Once over the deadline, it is not tried again in another form."""
-        if known := self._answers.get((instance, sql)):
-            return known
-        outcome = self._executor.memo.get(self._key(instance, sql)) or self._endless
-        if outcome is None:
-            outcome = self._executor.run(self.database, instance, sql)
-            if outcome.status is Status.TIMEOUT and sql == self.sql:
-                self._endless = outcome
-        self._answers[instance, sql] = outcome
-        return outcome
+        """What the answer's query returns. Where it is the gold's, that need not run again."""
+        same = self._golds.get((instance, sql)) or self._executor.memo.get(self._key(instance, sql))
+        return same or self._answers.run(instance, sql)
 
     def officially(self, instance: int) -> bool:
         """Whether Spider's evaluator finds what the two prepared queries return equal."""
@@ -103,9 +100,11 @@ class Trial:
         digest = blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
         if digest in self._executor.deadly:
             return read("")
-        self._executor.heartbeat.begin(digest)
+        self._executor.heartbeat.begin(digest, self._executor.limits.seconds)
         try:
             return read(self.sql)
+        except (MemoryError, RecursionError):
+            return read("")
         finally:
             self._executor.heartbeat.end()
 

@@ -76,7 +76,7 @@ def crash_while_querying(executor: Executor, job: tuple[str, str]) -> str:
 def _with_session(executor: Executor, database: Database, act: Any) -> str:
     executor.run(database, 0, "SELECT 1")
     session: Any = next(iter(executor._sessions.values()))
-    session.run = lambda sql: act()
+    session.run = lambda sql, allowance: act()
     status = executor.run(database, 0, "poison").status.value
     del session.run
     return status

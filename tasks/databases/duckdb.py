@@ -1,17 +1,22 @@
 """DuckDB, read-only and locked: one open instance of a database, one SELECT at a time.
 
-The file is opened read-only with ``enable_external_access=false`` (no files, no network, no ATTACH, no
-COPY), no temporary files, no extensions, no Python variables, one thread, a memory limit, and the
-configuration is locked.
+Nothing that a statement does reaches the next one. A file is opened read-only; a database built from DDL is
+in memory, where each statement runs in a read-only transaction: both refuse what the plan would write, also
+inside a CTE, a view or a macro (``nextval``). Variables, the seed of random numbers and temporary objects
+belong to a connection, and each statement has its own. After a statement that may use one of the few
+functions that change the open database itself (logs, external resources), it is closed and opened again.
+``enable_external_access=false`` (no files, no network, no ATTACH, no COPY), no temporary files, no
+extensions, no Python variables, one thread, a memory limit; the configuration is locked.
 DuckDB's own parser says how many statements there are and of what kind: only SELECT runs, which to DuckDB are
 also ``FROM t``, ``TABLE t``, ``PIVOT``, ``DESCRIBE``, ``SUMMARIZE`` and ``SHOW``. A PIVOT without a list of
 values is a MULTI: it first collects them in a temporary type. There is no budget of steps and no clock in
-here: the parent kills the worker at the deadline.
+here: the parent kills the worker at the deadline. Functions that sleep are refused.
 Cells become plain by the rules of ``tasks.databases.duckdb_cells``.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from functools import partial
@@ -20,7 +25,8 @@ import duckdb
 
 from tasks.databases.collect import collect
 from tasks.databases.duckdb_cells import execute
-from tasks.databases.statements import first_word, unreadable
+from tasks.databases.executor import Allowance
+from tasks.databases.statements import first_word, quote, unreadable
 from tasks.errors import DataError
 from tasks.types import Database, Limits, Outcome, Status
 
@@ -31,12 +37,25 @@ _STATUSES: dict[type[Exception], Status] = {
     UnicodeError: Status.SYNTAX_ERROR,
     duckdb.PermissionException: Status.FORBIDDEN_STATEMENT,
     duckdb.IOException: Status.INFRASTRUCTURE,
+    duckdb.SerializationException: Status.INFRASTRUCTURE,
+    duckdb.InternalException: Status.INFRASTRUCTURE,
+    duckdb.FatalException: Status.INFRASTRUCTURE,
 }
-"""What an error of the engine says of the query; any other is an execution error."""
+"""What an error of the engine says of the query; any other is an execution error, but for DuckDB's bare
+Error: a corrupt file. INFRASTRUCTURE is believed only where a look of our own finds the file broken."""
 _QUERIES = frozenset(
     {"SELECT", "WITH", "VALUES", "FROM", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "SUMMARIZE", "SHOW"}
 )
 """First words of the statements that may be a MULTI."""
+_FATAL = (duckdb.FatalException, duckdb.InternalException)
+"""After these DuckDB answers nothing more on the open database."""
+_WRITES = re.compile("Cannot write to database|which is attached in read-only mode")
+_SLEEPS = re.compile(r"\b(?:pg_)?sleep(?:_ms)?\"?\s*\(", re.IGNORECASE)
+_STAYS = re.compile(
+    "external_resource|extension|checkpoint|logs?\\b|logging|profiling|query|serialized_sql", re.IGNORECASE
+)
+"""Functions that may change the open database, and those that run SQL held in strings."""
+_TABLES = "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
 _OPTIONS = {
     "enable_external_access": "false",
     "autoload_known_extensions": "false",
@@ -55,38 +74,66 @@ class Session:
     def __init__(self, database: Database, instance: int, limits: Limits) -> None:
         """Open the file, or build ``database.ddl`` in memory. Raises DataError: missing, corrupt, bad DDL."""
         self._limits = limits
+        self._in_memory = not database.instances
         self._open = partial(connect, database, instance, limits.memory // 2)
-        self._connection = self._open()
+        self._connection: duckdb.DuckDBPyConnection | None = self._open()
+        self._whole = self._in_memory
 
-    def run(self, sql: str) -> Outcome:
-        """Execute one statement. Never raises: whatever goes wrong is the outcome's status and message."""
+    def run(self, sql: str, _: Allowance) -> Outcome:
+        """Execute one statement. Whatever goes wrong in it is the outcome's status and message.
+
+        Raises DataError where the database had to be opened again and cannot be.
+        """
         if why := unreadable(sql):
             return Outcome(Status.SYNTAX_ERROR, message=why)
+        if _SLEEPS.search(sql):
+            return Outcome(Status.FORBIDDEN_STATEMENT, message="sleeping is not allowed")
+        if self._connection is None:
+            self._connection = self._open()
         start = time.perf_counter()
-        fatal = False
+        spoilt = bool(_STAYS.search(sql))
         with self._connection.cursor() as cursor:
             try:
                 outcome = _refusal(cursor, sql) or self._execute(cursor, sql)
-            except (duckdb.Error, MemoryError, RuntimeError, ValueError, OverflowError) as error:
+            except Exception as error:  # the engine's, or of a value that Python cannot hold
                 outcome = _explained(error)
-                fatal = isinstance(error, (duckdb.FatalException, duckdb.InternalException))
-        if fatal:  # DuckDB answers nothing more on a database that met an error of its own
-            self._connection.close()
-            self._connection = self._open()
+                spoilt |= isinstance(error, _FATAL)
+        if spoilt:
+            self.close()
         return replace(outcome, seconds=time.perf_counter() - start)
+
+    def broken(self) -> str:
+        """What is wrong with the file by reading all of it, opened anew, once; empty where nothing is."""
+        if self._whole:
+            return ""
+        self.close()
+        try:
+            self._connection = self._open()
+            for schema, table in self._connection.execute(_TABLES).fetchall():
+                every = f"SELECT count(hash(t)) FROM {quote(schema)}.{quote(table)} AS t"
+                self._connection.execute(every).fetchall()
+        except (DataError, duckdb.Error) as error:
+            self.close()
+            return _line(error)
+        self._whole = True
+        return ""
 
     def close(self) -> None:
         """Give back the file and its memory."""
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def _execute(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome:
         """All rows, as plain cells, or why they are refused."""
+        if self._in_memory:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")  # ends with the cursor
         columns, fetch = execute(cursor, sql)
         return collect(fetch, columns, self._limits)
 
 
 def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyConnection:
-    """A locked connection to an instance; ``memory`` in bytes. Raises DataError in one line."""
+    """A locked connection to an instance; ``memory`` in bytes. Raises DataError in one line, MemoryError."""
     options: dict[str, str | bool | int | float | list[str]] = {
         **_OPTIONS,
         "memory_limit": f"{memory // 2**20}MiB",
@@ -95,10 +142,13 @@ def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyCo
     if path is not None and not path.is_file():
         raise DataError(f"{path}: no such database file")
     try:
-        connection = duckdb.connect(str(path or ":memory:"), read_only=path is not None, config=options)
-        if path is None:
-            connection.execute(database.ddl)
+        if path is not None:  # two of one process that open a file must agree in all options
+            return duckdb.connect(str(path), read_only=True, config={**options, "lock_configuration": "true"})
+        connection = duckdb.connect(config=options)
+        connection.execute(database.ddl)
         connection.execute("SET lock_configuration = true")
+    except duckdb.OutOfMemoryException as error:
+        raise MemoryError(_line(error)) from None
     except (duckdb.Error, RuntimeError) as error:
         where = path or f"database {database.id}: its DDL"
         raise DataError(f"{where}: not a readable DuckDB database: {_line(error)}") from None
@@ -122,8 +172,11 @@ def _refusal(cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome | None:
 
 
 def _explained(error: Exception) -> Outcome:
-    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), None)
-    return Outcome(status or Status.EXECUTION_ERROR, message=_line(error))
+    if _WRITES.search(str(error)):
+        return Outcome(Status.FORBIDDEN_STATEMENT, message=_line(error))
+    corrupt = Status.INFRASTRUCTURE if type(error) is duckdb.Error else Status.EXECUTION_ERROR
+    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), corrupt)
+    return Outcome(status, message=_line(error))
 
 
 def _line(error: Exception) -> str:

@@ -4,8 +4,8 @@ What holds here, in this process: the file is opened ``mode=ro&immutable=1`` (no
 WAL beside it is not read). An authorizer lets through SELECT, reads of the schema's own tables and views and
 of JSON's rows (json_each, json_tree), harmless functions and recursive CTEs, nothing else: no PRAGMA, ATTACH,
 transaction, temporary object, extension, nor a look at other statements. ``trusted_schema`` is off; lengths,
-depth and terms are limited; the virtual machine stops after ``limits.steps`` instructions or
-``limits.seconds``. What one opcode does without end, what needs too much memory and what crashes is for the
+depth and terms are limited; the virtual machine stops after the allowed steps (instructions) or seconds of
+CPU time. What one opcode does without end, what needs too much memory and what crashes is for the
 worker and its parent: see ``sandbox``.
 Functions of the clock and of chance (``date('now')``, ``random()``) are allowed: their results differ by run.
 
@@ -20,8 +20,10 @@ import re
 import sqlite3
 import time
 from dataclasses import replace
+from functools import partial
 
 from tasks.databases.collect import FETCH, collect
+from tasks.databases.executor import OUT_OF_MEMORY, Allowance
 from tasks.databases.sqlite_open import DANGEROUS, harden, open_instance, readable
 from tasks.databases.statements import first_word, split, unreadable
 from tasks.errors import DataError
@@ -40,7 +42,7 @@ _SYNTAX = re.compile(
     r"|a JOIN clause is required before .*|.* clause should come (?:after|before) .*|no tables specified",
     re.DOTALL,
 )
-_OURS = frozenset(
+_FILE = frozenset(
     {
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
@@ -51,6 +53,7 @@ _OURS = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
+"""Errors in which SQLite blames the file: believed only where a look of our own finds it broken."""
 _READ, _FUNCTION, _OK = sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_OK
 _HARMLESS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
 _ACTIONS = {
@@ -69,9 +72,13 @@ class Session:
     def __init__(self, database: Database, instance: int, limits: Limits) -> None:
         """Open the file, or build ``database.ddl`` in memory. Raises DataError: missing, corrupt, bad DDL."""
         self._limits = limits
+        self._again = partial(open_instance, database, instance)
         self._denied = ""
         self._ticks = 0
-        self._deadline = 0.0
+        self._allowed = Allowance(limits.seconds, limits.steps)
+        self._cpu = 0.0
+        self._look = 0.0
+        """When to look at the CPU time next: it cannot be over before."""
         self._connection = open_instance(database, instance)
         try:
             pages, size = [
@@ -85,7 +92,7 @@ class Session:
         self._connection.set_progress_handler(self._tick, TICK)
         self._connection.set_authorizer(self._authorize)
 
-    def run(self, sql: str) -> Outcome:
+    def run(self, sql: str, allowance: Allowance) -> Outcome:
         """Execute one statement. Never raises: whatever goes wrong is the outcome's status and message."""
         if why := unreadable(sql):
             return Outcome(Status.SYNTAX_ERROR, message=why)
@@ -97,12 +104,32 @@ class Session:
         word = first_word(statements[0])
         if word not in _READERS and _COMMANDS.fullmatch(word):
             return Outcome(Status.FORBIDDEN_STATEMENT, message=f"{word} is not allowed")
+        self._allowed = allowance
         outcome = self._execute(statements[0])
         if outcome is None:
             self._connection.text_factory = _lossless
             outcome = self._execute(statements[0])
             self._connection.text_factory = str
-        return outcome or Outcome(Status.INFRASTRUCTURE, message="text cannot be decoded")
+        return outcome or Outcome(Status.EXECUTION_ERROR, message="text cannot be decoded")
+
+    def broken(self) -> str:
+        """What SQLite's own check says of the database, opened anew; empty where it is whole.
+
+        Also empty where the check itself takes longer than a query may.
+        """
+        try:
+            connection = self._again()
+        except DataError as error:
+            return str(error)
+        end = time.process_time() + self._limits.seconds
+        connection.set_progress_handler(lambda: time.process_time() > end, 10 * TICK)
+        try:
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        except sqlite3.Error as error:
+            return "" if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT else str(error)
+        finally:
+            connection.close()
+        return "" if found == "ok" else found
 
     def close(self) -> None:
         """Give back the handle and its page cache."""
@@ -112,7 +139,8 @@ class Session:
         """Run one statement; None where its text needs the slower, lossless decoding."""
         self._denied, self._ticks = "", 0
         start = time.perf_counter()
-        self._deadline = start + self._limits.seconds
+        self._cpu = time.process_time()
+        self._look = start + self._allowed.seconds
         cursor = self._connection.cursor()
         try:
             cursor.execute(sql)
@@ -132,15 +160,18 @@ class Session:
         message = str(error)
         code = getattr(error, "sqlite_errorcode", None)
         if isinstance(error, MemoryError):
-            return Status.MEMORY, "out of memory"
+            return Status.MEMORY, OUT_OF_MEMORY
         if self._denied:
             return Status.FORBIDDEN_STATEMENT, f"{self._denied} is not allowed"
         if code == sqlite3.SQLITE_INTERRUPT:
-            over = f"{self._limits.steps} steps" if self._over_budget() else f"{self._limits.seconds} seconds"
+            allowed = self._allowed
+            over = (
+                f"{allowed.steps} steps" if self._over_budget() else f"{allowed.seconds:.3g} seconds of CPU"
+            )
             return Status.TIMEOUT, f"over {over}"
         if code == sqlite3.SQLITE_TOOBIG or message == "string or blob too big":
             return Status.MEMORY, message
-        if code is not None and code & 0xFF in _OURS:
+        if code is not None and code & 0xFF in _FILE:
             return Status.INFRASTRUCTURE, message
         if message.startswith("You can only execute one statement"):
             return Status.MANY_STATEMENTS, message
@@ -149,12 +180,18 @@ class Session:
         return Status.EXECUTION_ERROR, message
 
     def _over_budget(self) -> bool:
-        return self._ticks * TICK >= self._limits.steps
+        return self._ticks * TICK >= self._allowed.steps
 
     def _tick(self) -> bool:
         """Called by SQLite every TICK instructions; True stops the query."""
         self._ticks += 1
-        return self._over_budget() or time.perf_counter() > self._deadline
+        return self._over_budget() or (time.perf_counter() > self._look and self._over_time())
+
+    def _over_time(self) -> bool:
+        """Whether the CPU time is over. A machine that was busy or stopped leaves some: then look later."""
+        left = self._allowed.seconds - (time.process_time() - self._cpu)
+        self._look = time.perf_counter() + left
+        return left <= 0
 
     def _authorize(self, action: int, first: str | None, second: str | None, *_: object) -> int:
         """The allow-list. A refusal is remembered, since SQLite's message does not always say so."""

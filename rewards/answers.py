@@ -1,0 +1,69 @@
+"""What one answer's query returns: run once on each instance and in each form, within one budget for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tasks.databases.executor import Allowance, Executor
+from tasks.types import Database, Outcome, Status
+
+
+class Budget:
+    """What an answer may still use in all its runs together: the limits of one query.
+
+    Each gold that runs beyond the first adds what it took itself: an answer that costs no more than its gold
+    is not over the deadline because there are many instances.
+    """
+
+    def __init__(self, full: Allowance) -> None:
+        self.left = full
+        self.runs = 0
+        self._first = True
+
+    def extend(self, gold: Outcome) -> None:
+        """A gold has run on one more instance, or in another form."""
+        if not self._first:
+            self.left = Allowance(self.left.seconds + gold.seconds, self.left.steps + (gold.steps or 0))
+        self._first = False
+
+    def charge(self, seconds: float, steps: int | None) -> None:
+        """A run of the answer is over."""
+        self.runs += 1
+        self.left = Allowance(self.left.seconds - seconds, self.left.steps - (steps or 0))
+
+    @property
+    def over(self) -> bool:
+        return self.left.seconds <= 0 or self.left.steps <= 0
+
+
+class Answers:
+    """The outcomes of one answer, for all its golds."""
+
+    def __init__(self, executor: Executor, database: Database, sql: str, golds: Sequence[str]) -> None:
+        self.budget = Budget(Allowance(executor.limits.seconds, executor.limits.steps))
+        self._executor = executor
+        self._database = database
+        self._outcomes: dict[tuple[int, str], Outcome] = {}
+        self._over: Outcome | None = None
+        self._job = "\0".join((sql, *golds))
+
+    def run(self, instance: int, sql: str) -> Outcome:
+        """What a form of the answer returns on an instance. Over the budget once, no form is run again."""
+        known = self._outcomes.get((instance, sql))
+        if known is None:
+            known = self._over or self._fresh(instance, sql)
+            self._outcomes[instance, sql] = known
+        return known
+
+    def _fresh(self, instance: int, sql: str) -> Outcome:
+        budget, limits = self.budget, self._executor.limits
+        if budget.over:
+            message = f"over {limits.steps} steps or {limits.seconds:.3g} seconds on all instances together"
+            outcome = Outcome(Status.TIMEOUT, message=message)
+        else:
+            scope = f"{budget.runs}\0{self._job}" if budget.runs else ""
+            outcome = self._executor.run(self._database, instance, sql, budget.left, scope)
+            budget.charge(self._executor.spent, outcome.steps)
+        if outcome.status is Status.TIMEOUT:
+            self._over = outcome
+        return outcome

@@ -1,0 +1,215 @@
+"""What a statement does, no later one sees: files and databases in memory, both engines."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from rewards.grade import Grader
+from rewards.types import OURS, Answer, Reason
+from tasks.databases.executor import Executor
+from tasks.spec import ScoringSpec
+from tasks.types import Database, Limits, Status
+
+LIMITS = Limits(seconds=2, steps=5_000_000, rows=1000, memory=512 * 2**20)
+DDL = {
+    "sqlite": "CREATE TABLE t(a INTEGER, b TEXT); INSERT INTO t VALUES (1, 'x'), (2, 'y'), (3, 'z');",
+    "duckdb": "CREATE TABLE t(a INTEGER, b TEXT); INSERT INTO t VALUES (1, 'x'), (2, 'y'), (3, 'z');"
+    " CREATE SEQUENCE s; CREATE VIEW v AS SELECT nextval('s') AS n; CREATE MACRO m() AS nextval('s');",
+}
+WRITES = {
+    "sqlite": [
+        "WITH x AS (SELECT 1) DELETE FROM t",
+        "WITH x AS (SELECT 1) INSERT INTO t SELECT 9, 'q' RETURNING a",
+        "UPDATE t SET a = 0 RETURNING a",
+        "SELECT * FROM pragma_user_version",
+        "SELECT load_extension('x')",
+        "SELECT * FROM pragma_case_sensitive_like",
+        "PRAGMA writable_schema = 1",
+        "CREATE TEMP TABLE t(a)",
+        "ATTACH ':memory:' AS x",
+    ],
+    "duckdb": [
+        "WITH x AS (DELETE FROM t RETURNING *) SELECT 1",
+        "WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x",
+        "WITH x AS (INSERT INTO t VALUES (9, 'q') RETURNING *) SELECT * FROM x",
+        "WITH x AS (UPDATE t SET a = 0 RETURNING *) SELECT * FROM x",
+        "WITH y AS (SELECT 1), x AS (DELETE FROM t) SELECT * FROM y",
+        "WITH x AS (COPY t TO 'written.csv') SELECT 1",
+        "SELECT nextval('s')",
+        "SELECT setval('s', 77)",
+        "SELECT n FROM v",
+        "SELECT m()",
+        "SELECT * FROM query('SELECT nextval(''s'')')",
+        "SELECT sleep_ms(100000)",
+        "SELECT pg_sleep(100)",
+    ],
+}
+"""Refused, whatever they are dressed as."""
+TOUCHES = {
+    "sqlite": [
+        "SELECT total_changes(), changes(), last_insert_rowid()",
+        "SELECT json_group_array(a) FROM t",
+        "SELECT a FROM t ORDER BY random()",
+    ],
+    "duckdb": [
+        "SELECT setseed(0.5), random()",
+        "SELECT * FROM register_external_resource('type', 'name', MAP {'a': 'b'})",
+        "SELECT * FROM query('SELECT * FROM register_exter'"
+        " || 'nal_resource(''type'', ''n'', MAP {''a'': ''b''})')",
+        "SELECT * FROM checkpoint()",
+        "SELECT * FROM force_checkpoint()",
+        "SELECT * FROM enable_logging()",
+        "SELECT write_log('x')",
+        "SELECT * FROM truncate_duckdb_logs()",
+        "SELECT * FROM enable_profiling()",
+        "SELECT getvariable('x')",
+    ],
+}
+"""May run; nothing of them may stay."""
+STATE = {
+    "sqlite": ["SELECT * FROM t", "SELECT * FROM sqlite_master", "SELECT total_changes()"],
+    "duckdb": [
+        "SELECT * FROM t",
+        "SELECT name, value FROM duckdb_settings() ORDER BY 1",
+        "SELECT * FROM duckdb_sequences()",
+        "SELECT * FROM duckdb_external_resources()",
+        "SELECT * FROM duckdb_tables() ORDER BY ALL",
+        "SELECT * FROM duckdb_logs()",
+        "SELECT count(*) FROM duckdb_functions()",
+    ],
+}
+"""What a later query can see of the database."""
+CASES = [
+    (engine, place, sql)
+    for engine in ("sqlite", "duckdb")
+    for place in ("file", "memory")
+    for sql in (*WRITES[engine], *TOUCHES[engine])
+]
+
+
+def make(engine: Any, place: str, folder: Path) -> Database:
+    if place == "memory":
+        return Database("d", engine, ddl=DDL[engine])
+    path = folder / f"d.{engine}"
+    if engine == "sqlite":
+        with sqlite3.connect(path) as connection:
+            connection.executescript(DDL[engine])
+        connection.close()
+    else:
+        with duckdb.connect(str(path)) as one:
+            one.execute(DDL[engine])
+    return Database("d", engine, (path,))
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Database]:
+    folder = tmp_path_factory.mktemp("state")
+    return {(e, p): make(e, p, folder) for e in ("sqlite", "duckdb") for p in ("file", "memory")}
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[Executor]:
+    executor = Executor(LIMITS)
+    yield executor
+    executor.close()
+
+
+@pytest.mark.parametrize(("engine", "place", "sql"), CASES)
+def test_no_statement_changes_what_the_next_one_sees(
+    executor: Executor, databases: dict[tuple[str, str], Database], engine: str, place: str, sql: str
+) -> None:
+    database = databases[engine, place]
+
+    def state() -> list[object]:
+        outcomes = [executor.run(database, 0, query) for query in STATE[engine]]
+        assert all(outcome.ok for outcome in outcomes)
+        return [outcome.rows for outcome in outcomes]
+
+    files = {path: hashlib.sha256(path.read_bytes()).digest() for path in database.instances}
+    before = state()
+    outcome = executor.run(database, 0, sql)
+    if sql in WRITES[engine]:
+        assert not outcome.ok and outcome.status is not Status.INFRASTRUCTURE, outcome
+    if "RETURNING" in sql or "nextval" in sql or "sleep" in sql:
+        assert outcome.status is Status.FORBIDDEN_STATEMENT, outcome
+    assert state() == before
+    assert {path: hashlib.sha256(path.read_bytes()).digest() for path in database.instances} == files
+
+
+def test_a_seed_set_by_one_query_is_not_the_next_ones(databases: dict[tuple[str, str], Database]) -> None:
+    for place in ("file", "memory"):
+        executor, seen = Executor(LIMITS), set()
+        for _ in range(2):
+            executor.run(databases["duckdb", place], 0, "SELECT setseed(0.5)")
+            seen.add(executor.run(databases["duckdb", place], 0, "SELECT random()").rows)
+        assert len(seen) == 2
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
+def test_a_gold_is_judged_on_rows_that_no_answer_has_touched(engine: Any) -> None:
+    database = Database("d", engine, ddl=DDL[engine])
+    gold, poison = "SELECT count(*) FROM t", WRITES[engine][0]
+    with Grader(ScoringSpec(), workers=1) as grader:
+        hostile = [Answer(database, (gold,), text) for text in (poison, "SELECT 0")]
+        late = Answer(database, ("SELECT a FROM t",), "SELECT a FROM t")
+        grades = grader.grade([*hostile, late])
+    assert [grade.attempt.verdicts["strict"] for grade in grades] == [0.0, 0.0, 1.0]  # type: ignore[index]
+    assert grades[2].attempt.gold_rows == 3
+
+
+EXCUSES = [
+    "SELECT * FROM read_csv([])",
+    "SELECT * FROM read_json([])",
+    "SELECT * FROM read_parquet([])",
+    "SELECT * FROM read_text('/nowhere/*')",
+    "SELECT * FROM parquet_schema([])",
+    "SELECT * FROM sniff_csv('')",
+    "SELECT * FROM glob('')",
+    "SELECT error('IO Error: Could not read from file: checksum')",
+    "SELECT * FROM duckdb_secrets()",
+    "SELECT * FROM which_secret('', '')",
+]
+"""DuckDB blames files for them."""
+
+
+@pytest.mark.parametrize("place", ["file", "memory"])
+def test_no_answer_can_blame_the_database(databases: dict[tuple[str, str], Database], place: str) -> None:
+    database = databases["duckdb", place]
+    with Grader(ScoringSpec(), workers=1) as grader:
+        for grade in grader.grade([Answer(database, ("SELECT a FROM t",), text) for text in EXCUSES]):
+            assert grade.attempt.reason not in OURS and grade.scores["execution"].value == 0.0, grade.attempt
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
+def test_a_file_that_is_damaged_where_the_answer_reads_is_ours(engine: Any, tmp_path: Path) -> None:
+    ddl = "CREATE TABLE t AS SELECT 1 AS a; CREATE TABLE big AS {rows};"
+    numbers = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 300000)"
+    path = tmp_path / f"d.{engine}"
+    if engine == "sqlite":
+        with sqlite3.connect(path) as connection:
+            connection.executescript(ddl.format(rows=f"{numbers} SELECT x, x * 7 AS y FROM c"))
+        connection.close()
+    else:
+        with duckdb.connect(str(path)) as one:
+            one.execute(ddl.format(rows="SELECT range AS x, hash(range) AS y FROM range(1000000)"))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle : middle + 4096 * 100] = b"\xff" * 4096 * 100
+    path.write_bytes(data)
+    database = Database("d", engine, (path,))
+    with Grader(ScoringSpec(), workers=1) as grader:
+        damaged, honest = grader.grade(
+            [
+                Answer(database, ("SELECT a FROM t",), text)
+                for text in ("SELECT sum(x), sum(y % 1000) FROM big", "SELECT a FROM t")
+            ]
+        )
+    assert damaged.attempt.reason is Reason.INFRASTRUCTURE, damaged.attempt
+    assert honest.attempt.reason is Reason.CORRECT
