@@ -10,10 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.identity import of_task
 from harness.instances import prepare
 from harness.progress import bar
 from rewards.grade import Grader
 from rewards.types import Answer, Attempt
+from tasks.content import digest_of
 from tasks.task import Task
 from tasks.types import Message, Sample
 
@@ -65,7 +67,7 @@ class SplitCheck:
 
 @dataclass(frozen=True, slots=True)
 class TaskCheck:
-    """The checks of all splits of a task."""
+    """The checks of all splits of a task. ``digest`` is of the content of all that was checked."""
 
     task: str
     digest: str
@@ -121,7 +123,8 @@ def check_task(
             checks.append(_check_split(task, split, samples, attempts, seen, count))
             bad = {broken.id for broken in checks[-1].broken}
             clean += [sample for sample in samples if sample.id not in bad]
-    return TaskCheck(task.name, task.digest, task.spec.prompt.max_tokens, tuple(checks), tuple(clean))
+    contents = [of_task(task, split, samples) for split, samples in known.items()]
+    return TaskCheck(task.name, digest_of(contents), task.spec.prompt.max_tokens, tuple(checks), tuple(clean))
 
 
 def _token_counter(name: str | None) -> TokenCounter | None:

@@ -1,7 +1,7 @@
 """Evaluate one model on one task: questions -> prompts -> completions -> grades -> records.
 
 The runner draws while the sandbox judges. What is judged is on disk at once, so that a killed evaluation
-goes on where it stopped: the same spec on the same task and model has the same digest.
+goes on where it stopped: the same inputs, by their content, are the same run (``leaderboards.identity``).
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from harness import lineage
+from harness.identity import of_evaluation, say_what_changed
 from harness.instances import prepare
 from harness.progress import bar
 from harness.record import record_of
@@ -25,7 +26,7 @@ from leaderboards import store
 from leaderboards.alarms import MODES
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
-from rewards.grade import SCORER_VERSION, Grader
+from rewards.grade import Grader
 from rewards.types import Answer
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.task import Task
@@ -92,7 +93,9 @@ def model_path(model: str) -> Path | None:
 
     prefix, _, rest = model.partition(":")
     name = rest if prefix in ("replay", "hf", "vllm") else model
-    path = FOLDER if name == "nano" else Path(name.rpartition("+")[2])
+    path = FOLDER if name == "nano" else Path(name)
+    if not path.exists():
+        path = Path(name.rpartition("+")[2])
     return path if path.exists() else None
 
 
@@ -103,10 +106,12 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
     that the model does not take, and the few that fail while others are answered, are part of a finished run.
     """
     samples = _samples(evaluation)
-    run = _describe(evaluation)
-    if not fresh and (finished := store.finished(run)):
-        return finished
     prepare(evaluation.task, samples)
+    run = _describe(evaluation, samples)
+    if not fresh:
+        if finished := store.finished(run):
+            return finished
+        say_what_changed(run)
     with store.open_run(run) as handle:
         asked = [s for s in samples if not _answered(handle, s, evaluation.spec.samples)]
         done = len(samples) - len(asked)
@@ -142,23 +147,23 @@ def _answered(handle: store.Handle, sample: Sample, count: int) -> bool:
     return all(record is not None and record.finish != "error" for record in found)
 
 
-def _describe(evaluation: Evaluation) -> Run:
+def _describe(evaluation: Evaluation, samples: Sequence[Sample]) -> Run:
     """The run as it stands in the store before it begins."""
     spec, task = evaluation.spec, evaluation.task
     split = spec.split or task.spec.dataset.eval_split
     known = lineage.read(evaluation.path)
-    digest = spec.digest(task.digest, lineage.fingerprint(evaluation.path) + SCORER_VERSION)
+    identity = of_evaluation(spec, task, samples)
     method: Any = known.method
     return Run(
         id=store.new_id(evaluation.runner.name, task.name),
         kind="eval",
         model=evaluation.runner.name,
         task=task.name,
-        task_digest=task.digest,
+        task_digest=identity.task_digest,
         split=split,
         metric=task.spec.scoring.metric.value,
-        scorer_version=SCORER_VERSION,
-        digest=digest,
+        scorer_version=identity.scorer,
+        digest=identity.digest,
         method=method,
         parent=known.parent,
         trained_by=known.run,
@@ -166,10 +171,12 @@ def _describe(evaluation: Evaluation) -> Run:
         seed=spec.seed,
         limit=spec.limit,
         skipped=task.skipped.get(split, 0),
-        spec={"eval": spec.model_dump(), "task": task.spec.model_dump(mode="json", by_alias=True)},
+        spec={"eval": spec.model_dump(mode="json"), "task": task.spec.model_dump(mode="json", by_alias=True)},
         training=known.training,
         versions=lineage.versions(),
         commit=lineage.commit(),
+        identity=asdict(identity),
+        parent_content=known.parent_content,
     )
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from harness.identity import of_task
 from rewards.grade import Grader
 from rewards.types import Answer
+from tasks.content import digest_of
 from tasks.spec import TaskSpec, load
 from tasks.task import Task
 
@@ -96,8 +99,13 @@ class LmEvalTask:
             "metric_list": [
                 {"metric": name, "aggregation": "mean", "higher_is_better": True} for name in self.metrics()
             ],
-            "metadata": {"version": spec.version, "digest": spec.digest},
+            "metadata": {"version": spec.version, "digest": self.digest},
         }
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the content of questions, golds, databases, prompts and scorer."""
+        return digest_of(of_task(self.task, self.split, self._samples))
 
     def metrics(self) -> list[str]:
         """What ``judge`` reports of an answer."""

@@ -1,17 +1,26 @@
-"""Where a model comes from: a digest of its files, and the note that training leaves beside them."""
+"""Where a model comes from: the note that training leaves beside its files."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from leaderboards import files, store
+from leaderboards.identity import differences, identity_of, listed, parsed
+from leaderboards.types import Run
+from runners.identity import of_folder
+from tasks.content import digest_of
+from tasks.errors import ModelError
+
 NOTE = "harness.json"
+IDENTITY = "identity.json"
+"""In a training's folder: what it is made of."""
 PACKAGES = ("sql-harness", "torch", "transformers", "trl", "peft", "sqlglot", "duckdb", "vllm", "lm-eval")
 
 
@@ -25,29 +34,76 @@ class Lineage:
     run: str = ""
     """Id of the training run that made it."""
     training: Mapping[str, Any] = field(default_factory=dict)
+    parent_content: str = ""
+    """Digest of the parent's content."""
+    content: str = ""
+    """Digest of the files that the note is of."""
+
+
+def of(run: Run, task: str) -> Lineage:
+    """The lineage of what a training run makes. ``task``: as it was named."""
+    method = run.method or "base"
+    return Lineage(method, run.parent, task, run.id, run.training, run.parent_content)
 
 
 def read(folder: Path | None) -> Lineage:
-    """The lineage noted in a model folder; an unknown model is a base."""
+    """The lineage noted in a model folder; an unknown model is a base.
+
+    A note that was written beside other files says nothing of these: they are a base, and stderr says so.
+    """
     note = folder / NOTE if folder and folder.is_dir() else None
-    return Lineage(**json.loads(note.read_text(encoding="utf-8"))) if note and note.is_file() else Lineage()
+    if folder is None or note is None or not note.is_file():
+        return Lineage()
+    known = {one.name for one in fields(Lineage)}
+    found = json.loads(note.read_text(encoding="utf-8"))
+    lineage = Lineage(**{name: value for name, value in found.items() if name in known})
+    if lineage.content and lineage.content != content(folder):
+        print(
+            f"{note} was written of other files than are there now: taken for a base model", file=sys.stderr
+        )
+        return Lineage()
+    return lineage
 
 
 def write(folder: Path, lineage: Lineage) -> None:
-    """Note a lineage in a model folder."""
-    (folder / NOTE).write_text(json.dumps(asdict(lineage), indent=2) + "\n", encoding="utf-8")
+    """Note a lineage, and of which files it is, in a model folder."""
+    noted = asdict(replace(lineage, content=content(folder)))
+    (folder / NOTE).write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
 
 
-def fingerprint(path: Path | None) -> str:
-    """Changes when the files of a model (or the file of its answers) do; "" for what is no path."""
-    if path is None:
-        return ""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            state = file.stat()
-            digest.update(f"{file.relative_to(path)} {state.st_size} {state.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:12]
+def stands(run: Run, model: Path) -> bool:
+    """Whether a finished training of these very inputs made the model that is there, wherever it was then."""
+    made = read(model).run
+    wanted = identity_of(run)
+    return any(one.id == made and one.finished and identity_of(one) == wanted for one in store.runs())
+
+
+def expect_same(out: Path, run: Run) -> None:
+    """Note in its folder what a training is made of; raise ModelError where it began with something else.
+
+    Settings and rows are compared by ``runners.folder``, which names them one by one.
+    """
+    file = out / IDENTITY
+    wanted = identity_of(run)
+    if wanted is None or not (out / "settings.json").is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        files.write(file, files.as_json(run.identity))
+        return
+    try:
+        found = parsed(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        found = None
+    remedy = "choose another folder or remove it"
+    if found is None:
+        raise ModelError(f"{out} holds a training that did not record what it is made of: {remedy}")
+    words = differences(replace(wanted, training={}), replace(found, training={}), run.task, run.parent)
+    if words:
+        raise ModelError(f"{listed(words)} changed since the training in {out} began: {remedy}")
+
+
+def content(folder: Path) -> str:
+    """One digest of all of a model's (or adapter's) files."""
+    return digest_of(of_folder(folder))
 
 
 def versions() -> dict[str, str]:

@@ -39,6 +39,16 @@ def shown(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Lesson
     return _lessons(spec, task, samples) if spec.method == "sft" else _requests(spec, task, samples)
 
 
+def sees(spec: TrainSpec) -> str:
+    """What a training is shown, for the board."""
+    if spec.method == "grpo":
+        return "questions and gold rows"
+    files = [name for name in spec.data if name != GOLD]
+    return ", ".join(
+        ["questions and gold SQL"] * (GOLD in spec.data) + [f"the rows of {one}" for one in files]
+    )
+
+
 def _lessons(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Lesson]:
     """SFT's rows: the questions with their gold, then the rows of the files in ``spec.data``."""
     found = [Lesson(task.messages(sample), sample.gold[0]) for sample in samples]

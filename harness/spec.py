@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Literal
 
@@ -34,11 +32,6 @@ class EvalSpec(Spec):
     runner: RunnerConfig = RunnerConfig()
     trust: bool = Field(False, exclude=True)
     """The task may run code of its own (``tasks/trust.py``)."""
-
-    def digest(self, task_digest: str, model_digest: str) -> str:
-        """Names the run: the same digest goes on where it was stopped, another starts anew."""
-        asked = self.model_dump(mode="json", exclude={"runner"})
-        return _digest(asked, self.runner.identity(), task_digest, model_digest)
 
 
 class TrainSpec(Spec):
@@ -75,11 +68,3 @@ class TrainSpec(Spec):
     def turns(self) -> int:
         """Answers that a question may take, in training and in the evaluations around it."""
         return self.grpo.max_turns if self.method == "grpo" else 1
-
-    def digest(self, task_digest: str, model_digest: str) -> str:
-        """Names the run, as ``EvalSpec.digest`` does."""
-        return _digest(self.model_dump(mode="json"), task_digest, model_digest)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]

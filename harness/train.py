@@ -15,8 +15,8 @@ from typing import Any
 
 from harness import lineage, rows
 from harness.evaluate import evaluate_model, model_path
+from harness.identity import of_training
 from harness.instances import prepare
-from harness.lineage import Lineage
 from harness.live import Live, Tracker
 from harness.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
@@ -25,11 +25,12 @@ from harness.watch import TrainingWatch, watched
 from leaderboards import store
 from leaderboards.types import Run
 from rewards.feedback import feedback
-from rewards.grade import SCORER_VERSION, Grader
+from rewards.grade import Grader
 from rewards.types import Answer
 from runners import processes
 from runners.guard import memory
 from runners.types import Feedback, Request, Reward, Runner, Sampling, Score
+from tasks.content import digest_of
 from tasks.task import Task
 from tasks.types import Sample
 
@@ -48,14 +49,15 @@ def train_model(
     if not processes.main():
         with memory():
             return _assist(spec, task, shown, out, workers)
-    run = _describe(spec, task, samples, len(shown), out)
+    prepare(task, samples)
+    run = _describe(spec, task, samples, shown, out)
     before = [_evaluate(spec.model, spec, overrides, workers)] if evaluated else []
     model = out / "model"
-    if not (store.finished(run) and model.is_dir()):
-        prepare(task, samples)
+    if not lineage.stands(run, model):
+        lineage.expect_same(out, run)
         with store.open_run(run) as handle, grader_of(task, workers) as grader, memory():
             trained = _train(spec, task, shown, out, grader, handle)
-            lineage.write(model, _lineage(spec, task, handle.run))
+            lineage.write(model, lineage.of(handle.run, spec.task))
             handle.finish(trained)
     return before + ([_evaluate(str(model), spec, overrides, workers)] if evaluated else [])
 
@@ -86,13 +88,18 @@ def _evaluate(model: str, spec: TrainSpec, overrides: Sequence[str], workers: in
     )
 
 
-def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], count: int, out: Path) -> Run:
+def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], shown: Sequence[Any], out: Path) -> Run:
     parent = lineage.read(model_path(spec.model))
-    files = "".join(lineage.fingerprint(Path(one)) for one in spec.data if one != rows.GOLD)
+    seen = (
+        [one.seen for one in shown if isinstance(one, Request)]
+        if spec.method == "grpo" and spec.grpo.curriculum
+        else None
+    )
+    identity = of_training(spec, task, samples, seen)
     given = {
-        "rows": count,
+        "rows": len(shown),
         "databases": sorted({sample.database for sample in samples}),
-        "sees": _sees(spec),
+        "sees": rows.sees(spec),
         **spec.config.model_dump(mode="json"),
     }
     return Run(
@@ -100,13 +107,11 @@ def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], count: int
         kind="train",
         model=str(out / "model"),
         task=task.name,
-        task_digest=task.digest,
+        task_digest=identity.task_digest,
         split=spec.split or task.spec.dataset.train_split,
         metric=task.spec.scoring.metric.value,
-        scorer_version=SCORER_VERSION,
-        digest=spec.digest(
-            task.digest, lineage.fingerprint(model_path(spec.model)) + files + str(out.resolve())
-        ),
+        scorer_version=identity.scorer,
+        digest=digest_of(identity.digest, str(out.resolve())),
         method=spec.method,
         parent=spec.model,
         seed=spec.config.seed,
@@ -118,20 +123,9 @@ def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], count: int
         training={**parent.training, spec.method: given},
         versions=lineage.versions(),
         commit=lineage.commit(),
+        identity=asdict(identity),
+        parent_content=digest_of(identity.model),
     )
-
-
-def _sees(spec: TrainSpec) -> str:
-    if spec.method == "grpo":
-        return "questions and gold rows"
-    files = [name for name in spec.data if name != rows.GOLD]
-    return ", ".join(
-        ["questions and gold SQL"] * (rows.GOLD in spec.data) + [f"the rows of {one}" for one in files]
-    )
-
-
-def _lineage(spec: TrainSpec, task: Task, run: Run) -> Lineage:
-    return Lineage(spec.method, spec.model, spec.task, run.id, run.training)
 
 
 def _train(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from leaderboards import alarms, store
 from leaderboards.find import evaluations
+from leaderboards.identity import conflicting, identity_of
 from leaderboards.types import Run, Summary
+from tasks.content import digest_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,10 +24,12 @@ class Group(NamedTuple):
     split: str
     metric: str
     scorer_version: str
+    databases: str = ""
+    """Of groups that differ in the content of a database alone, a digest of it in all but the newest."""
 
 
 def group(run: Run) -> Group:
-    """The group of a run."""
+    """The group of a run, as far as its databases are those of the newest runs."""
     return Group(run.task, run.task_digest, run.split, run.metric, run.scorer_version)
 
 
@@ -86,16 +90,39 @@ def board(run_ids: Sequence[str] | None = None, task: str = "", reasons: bool = 
             hidden += 1
         elif (found := _summary(run)) is not None:
             seen.add(run.digest)
-            groups.setdefault(group(run), []).append(Row(run, found))
+            groups.setdefault(_group_among(groups, run), []).append(Row(run, found))
     ranked = {key: sorted(_trended(rows), key=_rank) for key, rows in reversed(groups.items())}
     return Board(ranked, reasons, hidden)
 
 
+def _group_among(groups: Mapping[Group, Sequence[Row]], run: Run) -> Group:
+    """The group whose runs saw the same databases as this one, as far as they share any; else a new one."""
+    wanted = group(run)
+    alike = [key for key in groups if key._replace(databases="") == wanted]
+    ours = _databases(run)
+    for key in alike:
+        if not any(conflicting(ours, _databases(row.run)) for row in groups[key]):
+            return key
+    return wanted._replace(databases=digest_of(ours)) if alike else wanted
+
+
+def _databases(run: Run) -> Mapping[str, str]:
+    known = identity_of(run)
+    return known.databases if known else {}
+
+
 def _trended(rows: Sequence[Row]) -> list[Row]:
-    """The rows of a group, each beside the one it was trained from."""
-    measured = {row.run.model: row.summary["alarms"] for row in rows}
+    """The rows of a group, each beside the one it was trained from: by content, else by name."""
+    measured: dict[str, Mapping[str, float]] = {}
+    for row in rows:
+        known = identity_of(row.run)
+        measured[digest_of(known.model) if known else row.run.model] = row.summary["alarms"]
     return [
-        replace(row, start=measured.get(row.run.parent, {}), training=_said(row.run.trained_by))
+        replace(
+            row,
+            start=measured.get(row.run.parent_content or row.run.parent, {}),
+            training=_said(row.run.trained_by),
+        )
         for row in rows
     ]
 

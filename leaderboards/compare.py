@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leaderboards import store
-from leaderboards.board import Group, group
+from leaderboards.board import group
 from leaderboards.find import candidates
+from leaderboards.identity import asked_differently, incomparable
 from leaderboards.statistics import Interval, bootstrap, mcnemar
 from leaderboards.summary import level
 from leaderboards.types import Run
@@ -83,16 +84,19 @@ class Comparison:
     slices: dict[str, dict[str, Paired]]
     """``difficulty``, ``database`` and ``part``, each where there are several -> name -> those questions."""
     flips: list[Flip]
+    differ: tuple[str, ...] = ()
+    """What beside the model differs in how the two were asked."""
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
         return {
-            **group(self.b)._asdict(),
+            **{name: value for name, value in group(self.b)._asdict().items() if name != "databases"},
             "a": {"run": self.a.id, "model": self.a.model},
             "b": {"run": self.b.id, "model": self.b.model},
             **self.all.as_dict(),
             "interval": self.interval,
             "left_out": self.left_out,
+            "differ": list(self.differ),
             **{field: {name: one.as_dict() for name, one in of.items()} for field, of in self.slices.items()},
             "flips": [{name: getattr(flip, name) for name in Flip.__slots__} for flip in self.flips],
         }
@@ -104,7 +108,10 @@ class Comparison:
 
 
 def compare(a: str, b: str) -> Comparison:
-    """Compare the newest evaluations of A and B that share task, split, metric and scorer version.
+    """Compare the newest evaluations of A and B that were asked the same questions, judged by the same rules.
+
+    Another prompt is no hindrance: what it changes is a thing to compare. Of several that can be compared
+    those are taken that differ in nothing but the model.
 
     Raises DataError: no such run, or none that can be compared (the line says what differs).
     """
@@ -119,21 +126,21 @@ def compare(a: str, b: str) -> Comparison:
         left_out=left_out,
         slices={field: found for field in fields if len(found := _slices(pairs, field)) > 1},
         flips=_flips(first, second, pairs),
+        differ=tuple(asked_differently(first, second)),
     )
 
 
 def _choose(a: str, b: str) -> tuple[Run, Run]:
     first, second = candidates(a), candidates(b)
-    for two in second:
-        for one in first:
-            if group(one) == group(two) and one.id != two.id:
-                return one, two
+    pairs = [(one, two) for two in second for one in first if one.id != two.id]
+    fair = [pair for pair in pairs if not incomparable(*pair)]
+    if fair:
+        return min(fair, key=lambda pair: group(pair[0]) != group(pair[1]))
     one, two = first[0], second[0]
     if one.id == two.id:
         raise DataError(f"'{a}' and '{b}' are one and the same run, {one.id}")
-    names = [name for name in Group._fields if getattr(one, name) != getattr(two, name)]
-    differ = [f"{name.replace('_', ' ')} {getattr(one, name)} and {getattr(two, name)}" for name in names]
-    raise DataError(f"{one.id} and {two.id} cannot be compared: they differ in {'; '.join(differ)}")
+    differ = "; ".join(incomparable(one, two))
+    raise DataError(f"{one.id} and {two.id} cannot be compared: they differ in {differ}")
 
 
 def _pairs(a: Run, b: Run) -> tuple[list[Pair], int]:

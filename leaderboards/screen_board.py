@@ -40,9 +40,9 @@ def screen(what: board.Board) -> RenderableType:
 
 def _title(key: board.Group) -> Text:
     title = plain(f"{key.task} · {key.split} · {key.metric}", "bold")
-    return title.append(
-        visible(f"   task {key.task_digest[:8]} · scorer {key.scorer_version}"), style="not bold dim"
-    )
+    databases = f" · databases {key.databases[:8]}" if key.databases else ""
+    versions = f"   task {key.task_digest[:8]} · scorer {key.scorer_version[:8]}{databases}"
+    return title.append(visible(versions), style="not bold dim")
 
 
 def _table(key: board.Group, rows: Sequence[board.Row]) -> Table:

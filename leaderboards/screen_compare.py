@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leaderboards.compare import Comparison, Flip, Paired
+from leaderboards.identity import listed
 from leaderboards.terminal import columns, number, p_value, percent, plain, points, reason
 from tasks.terminal import visible
 
@@ -46,6 +47,8 @@ def _totals(what: Comparison) -> Table:
     table.add_row("", counts.append(f"   McNemar {p_value(one.p)}"))
     left = f", {what.left_out:,} left out (in one run only, or unscored)" if what.left_out else ""
     table.add_row("", Text(f"{one.n:,} questions in both{left}", "dim"))
+    if what.differ:
+        table.add_row("", Text(f"beside the model they differ in {listed(what.differ)}", "yellow"))
     return table
 
 

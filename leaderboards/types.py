@@ -90,7 +90,7 @@ class Run:
     metric: str
     scorer_version: str
     digest: str
-    """Of everything that decides the records: task, model, sampling, limit, scorer, seed."""
+    """Of everything that decides the records: that of ``identity``."""
     method: Method = ""
     parent: str = ""
     """The model that this one was trained from."""
@@ -109,6 +109,10 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package -> version."""
     commit: str = ""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    """The fields of a ``leaderboards.identity.Identity``; empty in runs of versions that had none."""
+    parent_content: str = ""
+    """Digest of the model that this one was trained from."""
     started: str = ""
     """ISO 8601, UTC."""
     ended: str = ""

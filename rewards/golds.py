@@ -1,4 +1,4 @@
-"""Results of slow golds, kept on disk between runs, a file each.
+"""Results of slow golds, kept on disk between runs, a file each, in a folder of the scorer's version.
 
 A file is named by all that the result depends on: digest of the database's content, SQL, engine version and
 limits. It begins with a digest of its own, so that a damaged one is not read, and it is moved into place

@@ -12,13 +12,11 @@ from rewards.extract import extract
 from rewards.presets import reward
 from rewards.scorers import SCORERS
 from rewards.types import Answer, Grade
+from rewards.version import code_version
 from tasks.databases.sandbox import Sandbox
 from tasks.databases.state import stamped
 from tasks.databases.statements import MOST_CHARACTERS
 from tasks.spec import ScoringSpec, home
-
-SCORER_VERSION = "1"
-"""Changes when any score of any answer can change: runs of different versions are never ranked together."""
 
 
 class Grader:
@@ -41,7 +39,7 @@ class Grader:
             digests,
             scoring.feedback_rows,
             _constructs(scoring) if structure else (),
-            str(home() / "gold"),
+            str(home() / f"gold-{code_version()}"),
         )
         self._scorers = {name: make(scoring.metric) for name, make in SCORERS.items()}
         self._scorers["reward"] = reward(scoring)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from jinja2.exceptions import SecurityError
-from jinja2.meta import find_undeclared_variables
+from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from tasks.databases.state import state
 from tasks.errors import SpecError, nearest
 from tasks.spec import PromptSpec, SchemaSpec
 from tasks.types import Cell, Message, Sample, Schema, Table
@@ -42,11 +44,11 @@ def messages(
     spec: PromptSpec, engine: str, schema: Schema, sample: Sample, examples: Sequence[Sample] = ()
 ) -> tuple[Message, ...]:
     """The chat messages that ask one question. Raises SpecError: no template, an undefined name in it."""
-    template, names = _template(spec.template)
-    if examples and "examples" not in names:
+    template = _template(spec.template)
+    if examples and "examples" not in template.names:
         raise SpecError(f"template '{spec.template}' shows no examples: loop over 'examples' in it")
     try:
-        pieces = template.generate(
+        pieces = template.template.generate(
             schema=render_schema(spec.schema_, schema),
             examples=examples,
             question=sample.question,
@@ -86,22 +88,78 @@ def _joined(pieces: Iterable[str]) -> str:
     return "".join(found)
 
 
-@lru_cache(maxsize=64)
-def _template(name: str) -> tuple[jinja2.Template, frozenset[str]]:
-    """A template and the names it uses."""
+def template_texts(name: str) -> dict[str, str]:
+    """The text of a template and of all that it includes, imports or extends, by their names.
+
+    Raises SpecError: a file that is missing, or a name that is no literal string.
+    """
+    return {one: file.read_text(encoding="utf-8") for one, file in _files(name).items()}
+
+
+def _files(name: str) -> dict[str, Path]:
+    """A template's file, first, and those that it takes in: from its own folder, or shipped ones."""
+    main = _located(name)
+    found: dict[str, Path] = {}
+    waiting = [main.name]
+    while waiting:
+        one = waiting.pop()
+        if one in found:
+            continue
+        places = [folder / one for folder in (main.parent, TEMPLATES) if (folder / one).is_file()]
+        if not places or ".." in Path(one).parts or Path(one).is_absolute():
+            raise SpecError(f"template '{name}' takes in '{one}': no such file beside it")
+        found[one] = places[0]
+        try:
+            tree = jinja2.Environment().parse(places[0].read_text(encoding="utf-8"))
+        except jinja2.TemplateSyntaxError as error:
+            raise SpecError(f"template '{one}', line {error.lineno}: {error.message}") from None
+        for other in find_referenced_templates(tree):
+            if other is None:
+                raise SpecError(f"template '{one}': what it takes in must be named by a literal string")
+            waiting.append(other)
+    return found
+
+
+def _located(name: str) -> Path:
     shipped = TEMPLATES / f"{name}.jinja"
     path = shipped if shipped.is_file() else Path(name)
     if not path.is_file():
         known = [file.stem for file in TEMPLATES.glob("*.jinja")]
         raise SpecError(f"no prompt template '{name}': {nearest(name, known)}")
-    environment = _Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-    )
-    text = path.read_text(encoding="utf-8")
-    try:
-        return environment.from_string(text), frozenset(find_undeclared_variables(environment.parse(text)))
-    except jinja2.TemplateSyntaxError as error:
-        raise SpecError(f"template '{name}', line {error.lineno}: {error.message}") from None
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A template that was parsed, the names it uses, and its files with their states at that time."""
+
+    template: jinja2.Template
+    names: frozenset[str]
+    files: tuple[tuple[Path, str], ...]
+
+    def current(self) -> bool:
+        return all(file.is_file() and state(file) == found for file, found in self.files)
+
+
+_parsed: dict[str, _Template] = {}
+
+
+def _template(name: str) -> _Template:
+    """The template of this name, parsed again where one of its files has changed."""
+    if name not in _parsed or not _parsed[name].current():
+        states = tuple((file, state(file)) for file in _files(name).values())
+        texts = template_texts(name)
+        environment = _Environment(
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,
+            loader=jinja2.DictLoader(texts),
+        )
+        used = (find_undeclared_variables(environment.parse(text)) for text in texts.values())
+        template = environment.get_template(next(iter(texts)))
+        _parsed[name] = _Template(template, frozenset(chain.from_iterable(used)), states)
+    return _parsed[name]
 
 
 def render_schema(spec: SchemaSpec, schema: Schema) -> str:

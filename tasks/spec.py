@@ -5,8 +5,6 @@ Every model is frozen and refuses unknown keys. ``load`` finds a shipped task by
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -114,12 +112,12 @@ class ScoringSpec(Spec):
     weights: Mapping[str, float] = Field(default_factory=dict)
     """Weights of scorers; where given they make the reward instead of a preset."""
     terms: TermsSpec | None = None
-    """What an answer may lose beside; where given, the task's digest changes."""
+    """What an answer may lose beside."""
     instances: int = Field(1, ge=1)
     """Strict mode asks for agreement on this many instances of the database."""
     feedback_rows: int = Field(0, ge=0)
     """Over several turns, how many rows of its query's result the model is shown, to confirm or correct it;
-    0: a query that returns rows stands. Where given, the task's digest changes."""
+    0: a query that returns rows stands."""
     seconds: float = Field(Limits().seconds, gt=0)
     steps: int = Field(Limits().steps, gt=0)
     rows: int = Field(Limits().rows, gt=0)
@@ -137,7 +135,7 @@ class AnswerSpec(Spec):
 
 
 class TaskSpec(Spec):
-    """All of a task. ``digest`` changes when anything that can change a score changes."""
+    """All of a task."""
 
     name: str
     version: int = 1
@@ -152,14 +150,6 @@ class TaskSpec(Spec):
         """Key -> the ``module:name`` that it has run."""
         found = {"scoring.reward": self.scoring.reward} if ":" in self.scoring.reward else {}
         return found | ({"dataset.path": self.dataset.path} if self.dataset.source == "python" else {})
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the resolved spec, 16 hex digits; places (environment variables) stay unresolved."""
-        unused = {name for name in ("terms", "feedback_rows") if not getattr(self.scoring, name)}
-        fields = self.model_dump(mode="json", by_alias=True, exclude={"scoring": unused})
-        text = json.dumps(fields, sort_keys=True)  # without what is not used, as before there was any of it
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def shipped() -> list[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from tasks import prompts, sources
 from tasks.databases.schema import describe, find_values
-from tasks.databases.variants import VERSION, with_instances
+from tasks.databases.variants import with_instances
 from tasks.errors import DataError, nearest
 from tasks.examples import Examples
 from tasks.spec import TaskSpec, expand, home, load
@@ -24,6 +26,7 @@ class Task:
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
         self.skipped: dict[str, int] = {}
+        self._splits: dict[str, list[Sample]] = {}
         self._located: dict[str, Database] = {}
         self._databases: dict[tuple[str, str], Database] = {}
         self._picked: dict[Sample, tuple[Sample, ...]] = {}
@@ -37,28 +40,56 @@ class Task:
     def name(self) -> str:
         return self.spec.name
 
-    @cached_property
-    def digest(self) -> str:
-        """Changes when what is asked or how it is judged does: results under others are never compared."""
-        spec = self.spec
-        if spec.dataset.fields.ddl or (spec.scoring.instances > 1 and not spec.databases.instances):
-            return sha256(f"{spec.digest} on instances of version {VERSION}".encode()).hexdigest()[:16]
-        return spec.digest
-
     def samples(self, split: str = "", limit: int = 0, seed: int | None = None) -> list[Sample]:
         """The samples of a split (default: the evaluation split), at most ``limit``, shuffled under ``seed``.
 
-        Raises DataError: unknown split, a row without question or gold, a missing database, nothing left.
+        Raises DataError: unknown split, a row without question or gold, an id that two rows have, a missing
+        database, nothing left.
         """
         split = split or self.spec.dataset.eval_split
-        found = [self._sample(row, index) for index, row in enumerate(sources.rows(self.spec.dataset, split))]
-        kept = [sample for sample in found if sample is not None and self._has_database(sample)]
-        self.skipped[split] = sum(sample is not None for sample in found) - len(kept)
+        if split not in self._splits:
+            self._splits[split] = self._read(split)
+        chosen = list(self._splits[split])
+        if seed is not None:
+            random.Random(seed).shuffle(chosen)
+        return chosen[:limit] if limit else chosen
+
+    def _read(self, split: str) -> list[Sample]:
+        """All samples of a split that have a database, in the dataset's order."""
+        rows = enumerate(sources.rows(self.spec.dataset, split))
+        found = [(number, sample) for number, row in rows if (sample := self._sample(row, number))]
+        kept = [(number, sample) for number, sample in found if self._has_database(sample)]
+        self.skipped[split] = len(found) - len(kept)
         if not kept:
             raise DataError(f"{self.name}: the split '{split}' has no sample with a database")
-        if seed is not None:
-            random.Random(seed).shuffle(kept)
-        return kept[:limit] if limit else kept
+        return self._named_apart(split, kept)
+
+    def _named_apart(self, split: str, rows: Sequence[tuple[int, Sample]]) -> list[Sample]:
+        """The samples, each with an id of its own. A row that repeats another word for word is numbered:
+        official files have such rows, and count them."""
+        first: dict[str, tuple[int, Sample]] = {}
+        named: list[Sample] = []
+        repeated: list[str] = []
+        for number, sample in rows:
+            before, other = first.setdefault(sample.id, (number, sample))
+            if before != number and sample != other:
+                raise DataError(
+                    f"{self.name}: rows {before} and {number} of '{split}' have the same id '{sample.id}':"
+                    ' set dataset.fields.id to a column of unique ids, or to "" for ids by position'
+                )
+            if before != number:
+                place = next(i for i in count(2) if f"{sample.id}#{i}" not in first)
+                sample = replace(sample, id=f"{sample.id}#{place}")
+                first[sample.id] = number, sample
+                repeated.append(sample.id)
+            named.append(sample)
+        if repeated:
+            print(
+                f"{self.name}: {len(repeated)} rows of '{split}' repeat an earlier row word for word:"
+                f" the first is asked as '{repeated[0]}'",
+                file=sys.stderr,
+            )
+        return named
 
     def _sample(self, row: Mapping[str, Any], index: int) -> Sample | None:
         """A row as a Sample, or None where ``dataset.where`` leaves it out."""
@@ -125,12 +156,12 @@ class Task:
         return self._located[sample.database]
 
     def _completed(self, given: Database, sample: Sample) -> Database:
-        count, engine = self.spec.scoring.instances, given.engine
-        if len(given.instances) >= count or (engine != "sqlite" and given.ddl):
+        wanted, engine = self.spec.scoring.instances, given.engine
+        if len(given.instances) >= wanted or (engine != "sqlite" and given.ddl):
             return given
         golds = self._golds.get((sample.database, sample.ddl), sample.gold)
         try:
-            return with_instances(given, golds, count, home() / "variants")
+            return with_instances(given, golds, wanted, home() / "variants")
         except DataError:
             if given.ddl:
                 return given  # it does not run: scoring says so of each of its questions

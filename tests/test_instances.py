@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.identity import of_task
 from rewards.grade import Grader
 from rewards.types import Answer, Attempt, Reason
 from tasks.errors import DataError
@@ -107,7 +108,13 @@ def test_other_engines_need_files_of_their_own(tmp_path: Path) -> None:
         duck.database(Sample("q", "?", "shop", (GOLD,)))
 
 
-def test_generated_instances_are_part_of_what_a_digest_says(tmp_path: Path) -> None:
-    one, two, bare = task(tmp_path, 1), task(tmp_path, 2), task(tmp_path, 1, SHOP)
-    assert one.digest == one.spec.digest
-    assert two.digest != two.spec.digest and bare.digest != bare.spec.digest
+def test_generated_instances_are_part_of_the_identity(tmp_path: Path) -> None:
+    found = []
+    for one in (task(tmp_path, 1), task(tmp_path, 2), task(tmp_path, 1, SHOP)):
+        found.append(of_task(one, "dev", one.samples("dev"))["databases"])
+    assert len({str(contents) for contents in found}) == 3
+    two = task(tmp_path, 2)
+    path = two.database(two.samples("dev")[0]).instances[-1]
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM item WHERE rowid = 1")
+    assert of_task(two, "dev", two.samples("dev"))["databases"] != found[1]

@@ -17,7 +17,7 @@ from rewards.presets import GAPS, PRESETS, reward
 from rewards.types import Answer, Attempt, Reason
 from tasks.errors import SpecError
 from tasks.parse import parse
-from tasks.spec import ScoringSpec, TaskSpec
+from tasks.spec import ScoringSpec
 from tasks.types import Database, Mode
 
 ALL_TERMS = {"efficiency": {"weight": 0.1}, "format": {"weight": 0.1}, "length": {"weight": 0.1}}
@@ -230,9 +230,3 @@ def test_the_example_of_ones_own_reward_pays_as_it_says(
     answers = [Answer(database, (gold,), text) for text in (gold, joined, "SELECT 2")]
     with Grader(scoring(reward="short_reward:FewTables"), workers=1) as grader:
         assert [grade.scores["reward"].value for grade in grader.grade(answers)] == [1.0, 0.9, 0.0]
-
-
-def test_a_task_without_terms_keeps_its_digest() -> None:
-    spec = parse(TaskSpec, {"name": "x", "dataset": {"path": "x.json", "splits": {"dev": "x"}}})
-    weighed = spec.model_copy(update={"scoring": scoring(terms=ALL_TERMS)})
-    assert spec.digest == "c043651b040a3133" and weighed.digest != spec.digest

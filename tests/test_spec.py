@@ -67,12 +67,6 @@ def test_a_wrong_override_is_a_spec_error(override: str) -> None:
         parse(TaskSpec, MINIMAL, [override])
 
 
-def test_the_digest_follows_what_can_change_a_score() -> None:
-    base = parse(TaskSpec, MINIMAL)
-    assert base.digest == parse(TaskSpec, MINIMAL).digest
-    assert base.digest != parse(TaskSpec, MINIMAL, ["scoring.seconds=2"]).digest
-
-
 def test_an_unknown_task_names_the_nearest() -> None:
     with pytest.raises(SpecError, match="did you mean 'spider'"):
         specs.load("spidr")

@@ -1,0 +1,188 @@
+"""The identity of an evaluation or a training: its inputs as they are now, each read as content."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from harness.spec import EvalSpec, TrainSpec
+from leaderboards import store
+from leaderboards.identity import Identity, changed, listed
+from leaderboards.types import Run
+from rewards.version import scorer_version
+from runners import identity as models
+from tasks import examples, prompts
+from tasks.content import digest_of, file_digest
+from tasks.databases.digest import digest
+from tasks.task import Task
+from tasks.types import Sample
+
+REWARD = ("reward", "weights", "terms")
+"""Settings of scoring that decide rewards alone."""
+
+
+LOGGED: dict[str, Any] = {"wandb": True, "deepspeed": True, "curriculum": {"run": True}}
+"""Settings of a training that decide nothing, or name what is read as content."""
+
+
+def of_evaluation(spec: EvalSpec, task: Task, samples: Sequence[Sample]) -> Identity:
+    """The identity of an evaluation on these samples. Raises SpecError, DataError."""
+    split = spec.split or task.spec.dataset.eval_split
+    asked = spec.model_dump(
+        mode="json", include={"samples", "temperature", "top_p", "seed", "max_new_tokens", "turns"}
+    )
+    sampling = {
+        **asked,
+        "max_new_tokens": spec.max_new_tokens or task.spec.answer.max_new_tokens,
+        "stop": task.spec.answer.stop,
+        "feedback_rows": task.spec.scoring.feedback_rows if spec.turns > 1 else 0,
+        **models.settings(spec.model, spec.runner),
+    }
+    return Identity(
+        **of_task(task, split, samples),
+        sampling=digest_of(sampling),
+        model=models.content(spec.model, spec.runner),
+    )
+
+
+def of_training(spec: TrainSpec, task: Task, samples: Sequence[Sample], seen: object = None) -> Identity:
+    """The identity of a training on these samples. ``seen``: what a curriculum begins with.
+
+    Raises SpecError, DataError.
+    """
+    settings = spec.config.model_dump(mode="json", exclude=LOGGED)
+    training = {
+        "settings": digest_of(spec.method, settings, task.spec.answer.model_dump(mode="json")),
+        "order of questions": digest_of([sample.id for sample in samples]),
+    }
+    if spec.config.deepspeed:
+        training["deepspeed file"] = file_digest(Path(spec.config.deepspeed))
+    if files := [name for name in spec.data if name != "gold"]:
+        training["data"] = digest_of([file_digest(Path(name)) for name in files])
+    if seen:
+        training["curriculum"] = digest_of(seen)
+    if spec.dev_limit and spec.dev_split in task.spec.dataset.splits:
+        chosen = task.samples(spec.dev_split, spec.dev_limit, seed=0)
+        training["dev questions"] = digest_of(questions(chosen), golds(chosen), databases(task, chosen))
+    split = spec.split or task.spec.dataset.train_split
+    return Identity(
+        **of_task(task, split, samples),
+        sampling="",
+        model=models.content(spec.model),
+        training=training,
+    )
+
+
+def of_task(task: Task, split: str, samples: Sequence[Sample]) -> dict[str, Any]:
+    """The components of an identity that a task decides. ``samples``: those that are used of the split."""
+    whole = task.samples(split)
+    scoring = task.spec.scoring.model_dump(mode="json", exclude={*REWARD, "feedback_rows"})
+    return {
+        "task": f"{task.name} {split}",
+        "questions": questions(samples),
+        "golds": golds(samples),
+        "databases": databases(task, samples),
+        "prompt": prompt(task),
+        "examples": few_shot(task, whole),
+        "scoring": digest_of(scoring, task.spec.version),
+        "reward": reward(task),
+        "scorer": scorer_version(task.spec.databases.engine),
+        "split": {"questions": questions(whole), "golds": golds(whole)},
+    }
+
+
+def questions(samples: Iterable[Sample]) -> str:
+    """All of the rows but their golds, in any order."""
+    fields = [name for name in Sample.__slots__ if name != "gold"]
+    return digest_of(sorted([getattr(sample, name) for name in fields] for sample in samples))
+
+
+def golds(samples: Iterable[Sample]) -> str:
+    """The golds of the rows, in any order of the rows."""
+    return digest_of(sorted([sample.id, *sample.gold] for sample in samples))
+
+
+def databases(task: Task, samples: Iterable[Sample]) -> dict[str, str]:
+    """Database -> content of all its instances, those that were generated too.
+
+    Rows that carry their own DDL may share a name: its digest stands behind it. Raises DataError.
+    """
+    found = {}
+    for sample in samples:
+        name = f"{sample.database} {digest_of(sample.ddl)[:8]}" if sample.ddl else sample.database
+        if name not in found:
+            one = task.database(sample)
+            contents = [digest(one, number) for number in range(max(1, len(one.instances)))]
+            found[name] = digest_of(one.engine, one.made, contents)
+    return dict(sorted(found.items()))
+
+
+def prompt(task: Task) -> str:
+    """Everything that makes prompts of rows: the code that does it too."""
+    spec = task.spec.prompt.model_dump(mode="json", exclude={"template", "examples", "max_tokens"})
+    texts = prompts.template_texts(task.spec.prompt.template)
+    return digest_of(list(texts.values()), spec, _code())
+
+
+@cache
+def _code() -> list[str]:
+    return [file_digest(Path(module.__file__)) for module in (prompts, examples) if module.__file__]
+
+
+def few_shot(task: Task, whole: Sequence[Sample]) -> str:
+    """The examples that the prompts show. The nearest are picked by an index over all training rows.
+
+    Of a fixed pick it is what the whole split is shown, so that a limit makes no difference.
+    """
+    spec = task.spec.prompt.examples
+    if not spec.count:
+        return ""
+    if spec.pick == "nearest":
+        shown = task.samples(task.spec.dataset.train_split)
+    else:
+        shown = list(dict.fromkeys(one for sample in whole for one in task.examples(sample)))
+    return digest_of(spec.model_dump(mode="json"), questions(shown), golds(shown))
+
+
+def reward(task: Task) -> str:
+    """The settings of the reward; of ``module:Class`` also the module's file, where that can be found."""
+    scoring = task.spec.scoring
+    settings = scoring.model_dump(mode="json", include=set(REWARD))
+    module, colon, _ = scoring.reward.partition(":")
+    return digest_of(settings, _source(module) if colon else "")
+
+
+def _source(module: str) -> str:
+    try:
+        found = find_spec(module)
+    except (ImportError, ValueError):
+        return ""
+    place = Path(found.origin) if found and found.origin else None
+    return file_digest(place) if place and place.is_file() else ""
+
+
+def say_what_changed(run: Run) -> None:
+    """Name on stderr what is no longer as it was when the same command last made a finished run."""
+    asked = _command(run)
+    known = [one for one in reversed(store.runs()) if one.finished and _command(one) == asked]
+    found = [(words, one) for one in known if (words := changed(run, one))]
+    if found:
+        words, other = min(found, key=lambda pair: len(pair[0]))
+        print(f"{listed(words)} changed since run {other.id}: judged anew", file=sys.stderr)
+    elif known:
+        print(f"run {known[0].id} did not record what it was made of: judged anew", file=sys.stderr)
+
+
+def _command(run: Run) -> tuple[Any, ...]:
+    """What a user asked for, apart from the content of what is named."""
+    given = run.spec.get("eval")
+    kept = (
+        {key: value for key, value in given.items() if key not in ("task", "trust")}
+        if isinstance(given, dict)
+        else {}
+    )
+    return run.kind, run.model, run.task, run.split, kept

@@ -1,0 +1,165 @@
+"""The one answer to "is this the same?": digests of all that decides a run's records, component by component.
+
+Every digest is of content, never of a path, a file's time or the order of keys. Resumption, runs that are
+handed back, boards, comparisons, curricula and lineage ask here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from leaderboards.types import Run
+from tasks.content import digest_of
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides the records of a run. ``split`` alone is not part of ``digest``."""
+
+    task: str
+    """Its name, and the name of the split: what a board calls the run."""
+    questions: str
+    """The rows that are asked: id, text, evidence, database, DDL, difficulty, part, family."""
+    golds: str
+    databases: Mapping[str, str]
+    """Name -> content of all its instances, for the databases of those rows."""
+    prompt: str
+    """Template, what it includes, system message, and how the schema is shown."""
+    examples: str
+    """Few-shot rows, and how they are picked."""
+    scoring: str
+    """What decides verdicts."""
+    reward: str
+    """What decides rewards beside verdicts, with the code of a reward of one's own."""
+    sampling: str
+    """How answers are drawn: temperature, length, stops, seed, turns, the runner and its settings."""
+    model: Mapping[str, str]
+    """``weights``, ``config``, ``tokenizer``, ``adapter``, ... -> content."""
+    scorer: str
+    """The version of the scorer."""
+    training: Mapping[str, str] = field(default_factory=dict)
+    """Of a training: its settings, the order of rows, files of rows, questions that choose the weights."""
+    split: Mapping[str, str] = field(default_factory=dict)
+    """``questions`` and ``golds`` of the whole split: runs with another limit are compared by it."""
+
+    @property
+    def digest(self) -> str:
+        """Of everything that decides the records."""
+        parts = asdict(self)
+        del parts["split"]
+        return digest_of(parts)
+
+    @property
+    def task_digest(self) -> str:
+        """Of what runs on one board share, beside their databases and the scorer."""
+        return digest_of(dict(self.split), self.prompt, self.examples, self.scoring, self.reward)
+
+
+def identity_of(run: Run) -> Identity | None:
+    """The identity that a run was stored with; None for runs of versions that stored none, or another."""
+    return parsed(run.identity)
+
+
+def parsed(found: object) -> Identity | None:
+    """An identity as JSON keeps it; None for anything else."""
+    known = {one.name: str(one.type) for one in fields(Identity)}
+    if not isinstance(found, Mapping) or found.keys() != known.keys():
+        return None
+    if any(
+        not isinstance(found[name], Mapping if "Mapping" in kind else str) for name, kind in known.items()
+    ):
+        return None
+    return Identity(**found)
+
+
+def changed(new: Run, old: Run) -> list[str]:
+    """In plain words what differs between the inputs of two runs; nothing where one has not recorded them."""
+    one, two = identity_of(new), identity_of(old)
+    return differences(one, two, new.task, new.label) if one and two else []
+
+
+def differences(one: Identity, two: Identity, task: str, model: str) -> list[str]:
+    """In plain words what differs, as ``pocket's gold`` or ``nano's weights``."""
+    plain = {
+        "task": "the task or split",
+        "questions": f"{task}'s questions",
+        "golds": f"{task}'s gold",
+        "prompt": f"{task}'s prompt",
+        "examples": f"{task}'s few-shot examples",
+        "scoring": f"{task}'s scoring",
+        "reward": f"{task}'s reward",
+        "sampling": "the settings of sampling",
+        "scorer": "the scorer",
+    }
+    words = [text for name, text in plain.items() if getattr(one, name) != getattr(two, name)]
+    for name, text in (
+        ("databases", f"{task}'s database "),
+        ("model", f"{model}'s "),
+        ("training", "the training's "),
+    ):
+        if different := list(_different(getattr(one, name), getattr(two, name))):
+            words.append(text + _some(different))
+    return words
+
+
+def incomparable(a: Run, b: Run) -> list[str]:
+    """In plain words why two runs cannot be compared question by question; empty where they can.
+
+    They may differ in the model, in how it is asked (``asked_differently``) and in what a reward is made of.
+    """
+    labels = ("task", "split", "metric")
+    words = [f"{name} {getattr(a, name)} and {getattr(b, name)}" for name in labels if _differ(a, b, name)]
+    one, two = identity_of(a), identity_of(b)
+    if one is None or two is None:
+        if _differ(a, b, "task_digest"):
+            words.append(f"task digest {a.task_digest} and {b.task_digest}")
+    else:
+        words += [f"the {name} of the split" for name in ("questions", "golds") if _other(one, two, name)]
+        if conflict := conflicting(one.databases, two.databases):
+            words.append(f"the content of the database {_some(conflict)}")
+        if one.scoring != two.scoring:
+            words.append("the scoring settings")
+    if _differ(a, b, "scorer_version"):
+        words.append(f"scorer version {a.scorer_version} and {b.scorer_version}")
+    return words
+
+
+def asked_differently(a: Run, b: Run) -> list[str]:
+    """In plain words what differs in how two comparable runs were asked."""
+    one, two = identity_of(a), identity_of(b)
+    if one is None or two is None:
+        return []
+    plain = {
+        "prompt": "the prompt",
+        "examples": "the few-shot examples",
+        "sampling": "the settings of sampling",
+    }
+    return [text for name, text in plain.items() if getattr(one, name) != getattr(two, name)]
+
+
+def conflicting(one: Mapping[str, str], two: Mapping[str, str]) -> list[str]:
+    """The databases that both have, with other content."""
+    return sorted(name for name in one.keys() & two.keys() if one[name] != two[name])
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
+
+
+def _differ(a: Run, b: Run, name: str) -> bool:
+    return bool(getattr(a, name) != getattr(b, name))
+
+
+def _other(one: Identity, two: Identity, name: str) -> bool:
+    return one.split.get(name) != two.split.get(name)
+
+
+def _different(one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[str]:
+    return (name for name in {**one, **two} if one.get(name) != two.get(name))
+
+
+def _some(names: Sequence[str]) -> str:
+    return listed([*names[:3], f"{len(names) - 3} others"] if len(names) > 4 else names)

@@ -1,0 +1,322 @@
+"""One changed byte in any input of a run and it is judged anew, by name; what must not matter does not.
+
+Real runs through the command line: a task of files, gold answers, stored answers, and nano.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.cli import main
+from leaderboards import store
+from leaderboards.identity import parsed
+from rewards.attempt import WORK
+from rewards.version import scorer_version, sources
+from runners.nano import FOLDER
+from tasks.databases.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+TASK: dict[str, Any] = {
+    "name": "mine",
+    "dataset": {
+        "path": "data/{split}.jsonl",
+        "splits": {"train": "train", "dev": "dev"},
+        "fields": {"evidence": "hint"},
+        "where": {"kept": 1},
+    },
+    "databases": {"path": "data/{database}.sqlite"},
+    "prompt": {"template": "mine.jinja", "examples": {"count": 1}, "system": "You write SQL."},
+    "scoring": {"reward": "mine_reward:Mine", "seconds": 5},
+}
+REWARD = """
+from rewards.scorers import Execution
+from rewards.types import Attempt, Score
+
+class Mine:
+    def __call__(self, attempt: Attempt) -> Score:
+        return Score(attempt.verdicts["strict"], attempt.reason)
+"""
+Edit = Callable[[Path], object]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a task of two questions on two databases, and stored answers to them."""
+    place = tmp_path / "project"
+    (place / "data").mkdir(parents=True)
+    for name in ("one", "two", "unused"):
+        with sqlite3.connect(place / "data" / f"{name}.sqlite") as connection:
+            connection.executescript("CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (2);")
+    row = {"query": "SELECT a FROM t", "hint": "", "kept": 1}
+    rows = [row | {"question": f"What is {name}?", "db_id": name} for name in ("one", "two")]
+    left_out = row | {"question": "Left out?", "db_id": "unused", "kept": 0}
+    write_rows(place / "data" / "dev.jsonl", [*rows, left_out])
+    train = [row | {"question": f"Example {i}?", "db_id": "one", "query": f"SELECT {i}"} for i in range(3)]
+    write_rows(place / "data" / "train.jsonl", train)
+    write_rows(place / "answers.jsonl", [{"id": str(i), "sql": "SELECT a FROM t"} for i in range(2)])
+    (place / "rules.jinja").write_text("Answer in SQL.")
+    (place / "mine.jinja").write_text(
+        "{% include 'rules.jinja' %}\n{{ schema }}{{ evidence }}\n"
+        "{% for one in examples %}{{ one.question }} {{ one.gold[0] }}{% endfor %}\n{{ question }}"
+    )
+    (place / "mine_reward.py").write_text(REWARD)
+    (place / "mine.yaml").write_text(yaml.safe_dump(TASK))
+    shutil.copytree(FOLDER, place / "runs" / "sft+grpo" / "model")
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(str(place))
+    monkeypatch.delitem(sys.modules, "mine_reward", raising=False)
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
+    return place
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def evaluated(capsys: Capture, model: str = "gold", *more: str, task: str = "mine.yaml") -> tuple[str, str]:
+    """Id of the run that ``harness eval`` ends with, made or handed back, and what it said on stderr."""
+    capsys.readouterr()
+    assert main(["eval", "--model", model, "--task", task, "--workers", "1", "--json", *more]) == 0
+    said = capsys.readouterr()
+    (group,) = json.loads(said.out)["groups"]
+    return group["rows"][0]["run"], said.err
+
+
+def replaced(name: str, old: str, new: str) -> Edit:
+    """Some bytes of a file are others; its size and times stay."""
+
+    def edit(place: Path) -> None:
+        path = place / name
+        before, text = path.stat(), path.read_bytes()
+        assert old.encode() in text and len(old) == len(new)
+        path.write_bytes(text.replace(old.encode(), new.encode(), 1))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    return edit
+
+
+def cell(place: Path) -> None:
+    with sqlite3.connect(place / "data" / "one.sqlite") as connection:
+        connection.execute("UPDATE t SET a = 7 WHERE a = 2")
+
+
+def nothing(_: Path) -> None:
+    """What changes stands on the command line."""
+
+
+@pytest.mark.parametrize(
+    ("edit", "more", "said"),
+    [
+        (replaced("data/dev.jsonl", "SELECT a", "SELECT A"), (), "mine's gold"),
+        (replaced("data/dev.jsonl", "is one", "is One"), (), "mine's questions"),
+        (replaced("data/dev.jsonl", '"hint": ""', '"hint":"x"'), (), "mine's questions"),
+        (
+            replaced("data/dev.jsonl", '"kept": 0', '"kept": 1'),
+            (),
+            "mine's questions, mine's gold and mine's database unused",
+        ),
+        (cell, (), "mine's database one"),
+        (replaced("mine.jinja", "{{ question }}", "{{question  }}"), (), "mine's prompt"),
+        (replaced("rules.jinja", "SQL.", "SQL!"), (), "mine's prompt"),
+        (replaced("mine.yaml", "write SQL.", "write SQL!"), (), "mine's prompt"),
+        (nothing, ("--set", "prompt.schema.format=ddl"), "mine's prompt"),
+        (replaced("data/train.jsonl", "Example 0", "example 0"), (), "mine's few-shot examples"),
+        (nothing, ("--set", "scoring.seconds=4"), "mine's scoring"),
+        (nothing, ("--set", "scoring.reward=gated"), "mine's reward"),
+        (replaced("mine_reward.py", '["strict"], ', '["strict"] ,'), (), "mine's reward"),
+        (nothing, ("--set", "answer.stop=[x]"), "the settings of sampling"),
+    ],
+)
+def test_a_changed_input_of_a_task_is_judged_anew_and_named(
+    project: Path, capsys: Capture, edit: Edit, more: tuple[str, ...], said: str
+) -> None:
+    first, _ = evaluated(capsys)
+    assert evaluated(capsys)[0] == first
+    edit(project)
+    second, error = evaluated(capsys, "gold", *more)
+    assert second != first
+    assert error.startswith(f"{said} changed since run {first}: judged anew\n")
+
+
+def moved(place: Path) -> None:
+    """All files stand elsewhere, under other names; the YAML's keys are in another order, and commented."""
+    (place / "else" / "where").mkdir(parents=True)
+    for name in ("data", "mine.jinja", "rules.jinja"):
+        shutil.move(place / name, place / "else" / "where" / name)
+    (place / "else" / "where" / "mine.jinja").rename(place / "else" / "where" / "other.jinja")
+    task = yaml.safe_load((place / "mine.yaml").read_text())
+    task["dataset"]["path"] = str(place / "else/where/data/{split}.jsonl")
+    task["databases"]["path"] = str(place / "else/where/data/{database}.sqlite")
+    task["prompt"]["template"] = str(place / "else/where/other.jinja")
+    text = yaml.safe_dump(dict(reversed(task.items())), sort_keys=False)
+    (place / "mine.yaml").write_text(f"# moved\n{text}")
+
+
+def touched(place: Path) -> None:
+    for path in place.rglob("*"):
+        os.utime(path)
+
+
+def unused(place: Path) -> None:
+    """A database that no row asks, a row that the filter leaves out, an example that no prompt shows."""
+    with sqlite3.connect(place / "data" / "unused.sqlite") as connection:
+        connection.execute("UPDATE t SET a = 7")
+    replaced("data/dev.jsonl", "Left out", "left out")(place)
+
+
+def copied(place: Path) -> None:
+    shutil.copytree(place / "data", place / "copy")
+    shutil.rmtree(place / "data")
+    (place / "data").symlink_to("copy")
+
+
+@pytest.mark.parametrize("edit", [moved, touched, unused, copied])
+def test_what_must_not_matter_does_not(project: Path, capsys: Capture, edit: Edit) -> None:
+    first, _ = evaluated(capsys)
+    edit(project)
+    assert evaluated(capsys) == (first, "")
+
+
+def test_stored_answers_are_known_by_their_content(project: Path, capsys: Capture) -> None:
+    first, _ = evaluated(capsys, "replay:answers.jsonl")
+    shutil.copy("answers.jsonl", "moved.jsonl")
+    assert evaluated(capsys, "replay:moved.jsonl") == (first, "")
+    replaced("answers.jsonl", "SELECT a", "SELECT b")(project)
+    second, error = evaluated(capsys, "replay:answers.jsonl")
+    assert second != first and f"answers's answers changed since run {first}: judged anew" in error
+    assert evaluated(capsys, "replay:moved.jsonl")[0] == first
+
+
+def one_byte(name: str) -> Edit:
+    """The last byte of a file's white space, weights or text is another."""
+
+    def edit(place: Path) -> None:
+        path = place / name
+        content = bytearray(path.read_bytes())
+        at = len(content) - 2 if path.suffix == ".safetensors" else content.index(b"\n")
+        content[at] = content[at] ^ 1 if path.suffix == ".safetensors" else ord(" ")
+        path.write_bytes(content)
+
+    return edit
+
+
+MODEL = "runs/sft+grpo/model"
+SHORT = ("--limit", "1", "--max-new-tokens", "2")
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (one_byte(f"{MODEL}/model.safetensors"), "weights"),
+        (one_byte(f"{MODEL}/config.json"), "config"),
+        (one_byte(f"{MODEL}/generation_config.json"), "generation config"),
+        (one_byte(f"{MODEL}/tokenizer.json"), "tokenizer"),
+        (replaced(f"{MODEL}/chat_template.jinja", "{% for message in", "{%for  message in"), "chat template"),
+    ],
+)
+def test_a_changed_file_of_a_model_is_judged_anew_and_named(
+    project: Path, capsys: Capture, edit: Edit, said: str
+) -> None:
+    first, _ = evaluated(capsys, MODEL, *SHORT)
+    edit(project)
+    second, error = evaluated(capsys, MODEL, *SHORT)
+    assert second != first and f"runs/sft+grpo's {said} changed since run {first}: judged anew" in error
+
+
+def test_a_copy_of_a_model_is_the_same_model_and_so_is_one_with_other_notes(
+    project: Path, capsys: Capture
+) -> None:
+    """``nano`` itself, a copy whose path holds a plus, a link, and a copy with a README and a checkpoint."""
+    first, _ = evaluated(capsys, "nano", *SHORT)
+    assert evaluated(capsys, MODEL, *SHORT)[0] == first
+    (project / "link").symlink_to(MODEL)
+    (project / MODEL / "README.md").write_text("new")
+    (project / MODEL / "checkpoint-1").mkdir()
+    (project / MODEL / "checkpoint-1" / "model.safetensors").write_text("other")
+    assert evaluated(capsys, "link", *SHORT)[0] == first
+    shutil.rmtree(project / MODEL)
+    shutil.copytree(FOLDER, project / MODEL)
+    one_byte(f"{MODEL}/model.safetensors")(project)
+    assert evaluated(capsys, "link", *SHORT)[0] != first
+
+
+def test_an_adapter_counts_with_its_base(project: Path, capsys: Capture) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    from runners import models
+
+    lora = LoraConfig(r=1, target_modules="all-linear", task_type="CAUSAL_LM")
+    loaded: Any = models.load("nano")[0]
+    get_peft_model(loaded, lora).save_pretrained(project / "adapter")
+    shutil.copytree(MODEL, "base")
+    named, copied = "base+adapter", f"{MODEL}+else/adapter"
+    first, _ = evaluated(capsys, named, *SHORT)
+    shutil.copytree("adapter", "else/adapter")
+    assert evaluated(capsys, copied, *SHORT)[0] == first
+    one_byte("adapter/adapter_model.safetensors")(project)
+    second, error = evaluated(capsys, named, *SHORT)
+    assert f"base+adapter's adapter changed since run {first}" in error
+    one_byte("base/model.safetensors")(project)
+    third, error = evaluated(capsys, named, *SHORT)
+    assert f"base+adapter's weights changed since run {second}" in error
+    assert len({first, second, third}) == 3
+
+
+def test_a_changed_module_of_the_scorer_is_judged_anew(project: Path) -> None:
+    """The packages are copied elsewhere and run from there, as an installation would be."""
+    for name in ("harness", "tasks", "rewards", "runners", "leaderboards"):
+        shutil.copytree(ROOT / name, project / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    line = [sys.executable, "-m", "harness.cli", "eval", "--model", "gold", "--task", "mine.yaml", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(project / "code")}
+
+    def run() -> tuple[str, str]:
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)["groups"][0]["rows"][0]["run"], done.stderr
+
+    first, _ = run()
+    assert run()[0] == first
+    with (project / "code" / "rewards" / "near.py").open("a") as file:
+        file.write("# changed\n")
+    second, error = run()
+    assert second != first and f"the scorer changed since run {first}: judged anew" in error
+
+
+def test_all_that_a_worker_loads_of_ours_is_part_of_the_scorers_version(project: Path) -> None:
+    with Sandbox(1) as sandbox:
+        ((_, loaded),) = sandbox.map("identity_jobs:loaded", [WORK])
+    ours = {str(path) for path in sources()}
+    packages = tuple(str(ROOT / name) for name in ("harness", "tasks", "rewards", "runners", "leaderboards"))
+    found = {path for path in loaded if path.startswith(packages)}
+    assert {"judge.py", "executor.py", "types.py"} <= {Path(path).name for path in found}
+    assert {path for path in found if Path(path).name != "__init__.py"} - ours == set()
+    assert scorer_version("sqlite") != scorer_version("duckdb")
+
+
+def test_runs_that_recorded_nothing_are_shown_and_never_handed_back(project: Path, capsys: Capture) -> None:
+    first, _ = evaluated(capsys)
+    file = store.folder(first) / "run.json"
+    old = json.loads(file.read_text())
+    del old["identity"], old["parent_content"]
+    file.write_text(json.dumps(old | {"digest": "0123456789ab", "scorer_version": "1", "task_digest": "0"}))
+    second, error = evaluated(capsys)
+    assert second != first and f"run {first} did not record what it was made of: judged anew" in error
+    assert main(["board", "--json"]) == 0
+    groups = json.loads(capsys.readouterr().out)["groups"]
+    assert sorted(row["run"] for group in groups for row in group["rows"]) == sorted([first, second])
+
+
+@pytest.mark.parametrize("found", [{}, [], "x", {"task": 1}, None, {"databases": {}}])
+def test_an_identity_that_is_none_is_read_as_none(found: object) -> None:
+    assert parsed(found) is None
