@@ -107,7 +107,7 @@ def _files(name: str) -> dict[str, Path]:
             continue
         places = [folder / one for folder in (main.parent, TEMPLATES) if (folder / one).is_file()]
         if not places or ".." in Path(one).parts or Path(one).is_absolute():
-            raise SpecError(f"template '{name}' takes in '{one}': no such file beside it")
+            raise SpecError(f"template '{name}' includes '{one}': no such file beside it")
         found[one] = places[0]
         try:
             tree = jinja2.Environment().parse(places[0].read_text(encoding="utf-8"))
@@ -115,7 +115,7 @@ def _files(name: str) -> dict[str, Path]:
             raise SpecError(f"template '{one}', line {error.lineno}: {error.message}") from None
         for other in find_referenced_templates(tree):
             if other is None:
-                raise SpecError(f"template '{one}': what it takes in must be named by a literal string")
+                raise SpecError(f"template '{one}': what it includes must be named by a literal string")
             waiting.append(other)
     return found
 
@@ -157,7 +157,10 @@ def _template(name: str) -> _Template:
             loader=jinja2.DictLoader(texts),
         )
         used = (find_undeclared_variables(environment.parse(text)) for text in texts.values())
-        template = environment.get_template(next(iter(texts)))
+        try:
+            template = environment.get_template(next(iter(texts)))
+        except jinja2.TemplateError as error:
+            raise SpecError(f"template '{name}': {error.message}") from None
         _parsed[name] = _Template(template, frozenset(chain.from_iterable(used)), states)
     return _parsed[name]
 

@@ -88,7 +88,8 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 def evaluated(capsys: Capture, model: str = "gold", *more: str, task: str = "mine.yaml") -> tuple[str, str]:
     """Id of the run that ``harness eval`` ends with, made or handed back, and what it said on stderr."""
     capsys.readouterr()
-    assert main(["eval", "--model", model, "--task", task, "--workers", "1", "--json", *more]) == 0
+    line = ["eval", "--model", model, "--task", task, "--workers", "1", "--trust-task", "--json"]
+    assert main([*line, *more]) == 0
     said = capsys.readouterr()
     (group,) = json.loads(said.out)["groups"]
     return group["rows"][0]["run"], said.err
@@ -278,7 +279,8 @@ def test_a_changed_module_of_the_scorer_is_judged_anew(project: Path) -> None:
     """The packages are copied elsewhere and run from there, as an installation would be."""
     for name in ("harness", "tasks", "rewards", "runners", "leaderboards"):
         shutil.copytree(ROOT / name, project / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    line = [sys.executable, "-m", "harness.cli", "eval", "--model", "gold", "--task", "mine.yaml", "--json"]
+    line = [sys.executable, "-m", "harness.cli", "eval", "--model", "gold", "--task", "mine.yaml"]
+    line += ["--trust-task", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(project / "code")}
 
     def run() -> tuple[str, str]:
