@@ -88,9 +88,8 @@ def _divided(overrides: Sequence[str], prefix: str) -> tuple[list[str], list[str
 def _trained_on(model: str) -> str:
     """The task that a model was trained on, else ``pocket``; says which on stderr."""
     from harness import lineage
-    from harness.evaluate import model_path
 
-    task = lineage.read(model_path(model)).task or "pocket"
+    task = lineage.read(lineage.model_path(model)).task or "pocket"
     say(f"no --task given: {model} is asked {task}")
     return task
 

@@ -84,19 +84,7 @@ def evaluate_model(
         runner = TurnsRunner(runner, task, workers, spec.turns)
     scoring = watched(task.spec.scoring, modes)
     with closing(runner), Grader(scoring, workers, digests=spec.samples > 1) as grader:
-        return evaluate(Evaluation(spec, task, runner, grader, model_path(spec.model)), fresh)
-
-
-def model_path(model: str) -> Path | None:
-    """The folder or file behind a model's name, where it is one on this machine."""
-    from runners.nano import FOLDER
-
-    prefix, _, rest = model.partition(":")
-    name = rest if prefix in ("replay", "hf", "vllm") else model
-    path = FOLDER if name == "nano" else Path(name)
-    if not path.exists():
-        path = Path(name.rpartition("+")[2])
-    return path if path.exists() else None
+        return evaluate(Evaluation(spec, task, runner, grader, lineage.model_path(spec.model)), fresh)
 
 
 def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:

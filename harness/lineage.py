@@ -40,6 +40,18 @@ class Lineage:
     """Digest of the files that the note is of."""
 
 
+def model_path(model: str) -> Path | None:
+    """The folder or file behind a model's name, where it is one on this machine."""
+    from runners.nano import FOLDER
+
+    prefix, _, rest = model.partition(":")
+    name = rest if prefix in ("replay", "hf", "vllm") else model
+    path = FOLDER if name == "nano" else Path(name)
+    if not path.exists():
+        path = Path(name.rpartition("+")[2])
+    return path if path.exists() else None
+
+
 def of(run: Run, task: str) -> Lineage:
     """The lineage of what a training run makes. ``task``: as it was named."""
     method = run.method or "base"

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from harness import lineage, rows
-from harness.evaluate import evaluate_model, model_path
+from harness.evaluate import evaluate_model
 from harness.identity import of_training
 from harness.instances import prepare
 from harness.live import Live, Tracker
@@ -89,7 +89,7 @@ def _evaluate(model: str, spec: TrainSpec, overrides: Sequence[str], workers: in
 
 
 def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], shown: Sequence[Any], out: Path) -> Run:
-    parent = lineage.read(model_path(spec.model))
+    parent = lineage.read(lineage.model_path(spec.model))
     seen = (
         [one.seen for one in shown if isinstance(one, Request)]
         if spec.method == "grpo" and spec.grpo.curriculum
