@@ -1,109 +1,170 @@
-"""Whether a gold query orders its rows, and which rows tie under that order."""
+"""Which rows of a gold query tie under its ORDER BY, and which more could stand where its LIMIT cuts.
+
+The engine is asked: the gold is run twice with its columns as further order terms, ascending and descending.
+Where both runs have returned the same rows so far, no row that follows ties with one before. So ties are
+those of the engine, whatever the terms are: under a collation, of NULL or NaN, of aliases, in a UNION.
+Rows also tie where the first key in which they differ is a float and differs by its last digits only
+(``KEYS``): a sum in another order would order them otherwise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from sqlglot import exp
+from rewards.compare import Cut, Groups
+from rewards.outermost import Ordered, bare
+from tasks.types import Cell, Outcome, Row
 
-from rewards.tree import parse
-from tasks.types import Cell, Outcome
+KEYS = 1e-13
+"""How far apart two float keys are at most, as a share of the larger, for their rows to tie."""
+SPARE = 1000
+"""Rows that are looked at behind a LIMIT before all are."""
+
+Run = Callable[[str], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """How a query orders its rows.
+class Standing:
+    """The tie group of each row of a gold, and what its LIMIT cuts, if it cuts through a tie."""
 
-    ``keyed`` are ways to write the query with its order keys as further columns, and ``keys`` say where they
-    stand in its rows: counted from the left where they are columns of the result anyway, from the right
-    (negative) where added. Without ``keys`` it is not known by what the rows are ordered.
+    groups: Groups
+    cut: Cut | None = None
+
+
+def standing(gold: Outcome, order: Ordered, engine: str, run: Run) -> Standing:
+    """What ``run`` says of the gold. Where it cannot be told, no row ties with another."""
+    alone = Standing(range(len(gold.rows)))
+    if not gold.rows or order.offset is None:
+        return alone
+    first, last = order.offset, order.offset + len(gold.rows)
+    for breakers in _breakers(gold, engine):
+        for limit in [last + SPARE, None] if order.limited else [None]:
+            rows = _tied(order, breakers, limit, run)
+            if rows is None:
+                break
+            groups = _merged(rows, order, breakers[0], limit, engine, gold, run)
+            if limit is None or len(rows) < limit or groups[-1] > groups[last - 1]:
+                return _window(gold, [row for row, _ in rows], groups, first, last) or alone
+    return alone
+
+
+def _breakers(gold: Outcome, engine: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Further order terms that no two different rows tie under, ascending and descending."""
+    columns = range(1, len(gold.columns) + 1)
+    collations = ["COLLATE BINARY"] if engine == "sqlite" else ["COLLATE C", ""]
+    texts = {i for i in columns if any(isinstance(row[i - 1], str) for row in gold.rows)}
+    for collation in collations:
+        terms = [f"{i} {collation}" if engine == "sqlite" or i in texts else f"{i}" for i in columns]
+        yield terms, [f"{term} DESC" for term in terms]
+
+
+def _tied(
+    order: Ordered, breakers: tuple[list[str], list[str]], limit: int | None, run: Run
+) -> list[tuple[Row, int]] | None:
+    """The rows in order, each with the number of its tie group; None where the engine does not say.
+
+    Of a last group that the limit cuts, some rows only.
     """
-
-    keys: tuple[int, ...] = ()
-    keyed: tuple[str, ...] = ()
-
-
-@lru_cache(maxsize=16_384)
-def order_of(sql: str, dialect: str) -> Order | None:
-    """The order that the outermost query asks for; None where it asks for none."""
-    tree = parse(sql, dialect)
-    if tree is None:
-        return Order() if "order by" in " ".join(sql.lower().split()) else None
-    order = tree.args.get("order")
-    if order is None:
+    up, down = [run(order.by(terms, limit)) for terms in breakers]
+    if not up.ok or not down.ok or len(up.rows) != len(down.rows):
         return None
-    terms = [term.this if isinstance(term, exp.Ordered) else term for term in order.expressions]
-    names = [projection.alias_or_name.lower() for projection in tree.selects]
-    starred = any(projection.is_star for projection in tree.selects)
-    keys: list[int] = []
-    added: list[exp.Expr] = []
-    for term in terms:
-        place = _place(term, tree.selects, names, starred)
-        keys.append(len(added) if place is None else place)
-        if place is None:
-            added.append(term)
-            keys[-1] = -len(added)
-    if not added:
-        return Order(tuple(keys))
-    if not isinstance(tree, exp.Select):
-        return Order()
-    added.reverse()
-    spelt_out = [_without_aliases(term, tree) for term in added]
-    keyed = [tree.copy().select(*terms, copy=True).sql(dialect=dialect) for terms in (added, spelt_out)]
-    return Order(tuple(keys), tuple(dict.fromkeys(keyed)))
+    ahead: Counter[object] = Counter()
+    group, rows = 0, []
+    open_rows = 0
+    for one, two in zip(up.rows, down.rows, strict=True):
+        rows.append((one, group))
+        for row, step in ((_key(one), 1), (_key(two), -1)):
+            open_rows -= ahead[row] != 0
+            ahead[row] += step
+            open_rows += ahead[row] != 0
+        group += not open_rows
+    return rows if not open_rows or limit == len(rows) else None
 
 
-def _without_aliases(term: exp.Expr, tree: exp.Select) -> exp.Expr:
-    """The term with the names of output columns replaced by what they stand for."""
-    aliases = {one.alias.lower(): one.this for one in tree.selects if isinstance(one, exp.Alias)}
-
-    def spell(node: exp.Expr) -> exp.Expr:
-        if isinstance(node, exp.Column) and not node.table and node.name.lower() in aliases:
-            return exp.paren(aliases[node.name.lower()].copy())
-        return node
-
-    return term.copy().transform(spell)
+def _key(row: Row) -> object:
+    """The row, NaN made equal to itself."""
+    return tuple([cell if cell == cell else "nan" for cell in row])
 
 
-def _place(term: exp.Expr, selects: Sequence[exp.Expr], names: list[str], starred: bool) -> int | None:
-    """The column of the result that this order term is, None where it is not known to be one."""
-    if isinstance(term, exp.Literal) and term.is_int:
-        return int(term.this) - 1
-    if starred:
-        return None
-    if isinstance(term, exp.Column) and not term.table and term.name.lower() in names:
-        return names.index(term.name.lower())
-    for index, projection in enumerate(selects):
-        if projection.unalias() == term:
-            return index
-    return None
-
-
-def tie_groups(gold: Outcome, order: Order, run: Callable[[str], Outcome]) -> list[int]:
-    """For each row of the gold the number of its tie group: 0, 0, 1, 2, 2, ...
-
-    The keys are read from what ``run`` returns for one of ``order.keyed``: it must be the gold's own rows,
-    with the keys beside them. Where none is, or the keys are not known, no row ties with another.
-    """
-    keys = _keys(gold, order, run)
+def _merged(
+    rows: Sequence[tuple[Row, int]],
+    order: Ordered,
+    breakers: Sequence[str],
+    limit: int | None,
+    engine: str,
+    gold: Outcome,
+    run: Run,
+) -> list[int]:
+    """The tie groups, those made one whose keys differ in their last digits only."""
+    groups = [group for _, group in rows]
+    keys = _keys([row for row, _ in rows], order, breakers, limit, engine, gold, run)
     if keys is None:
-        return list(range(len(gold.rows)))
-    groups: list[int] = []
-    for index, key in enumerate(keys):
-        groups.append(0 if index == 0 else groups[-1] + (key != keys[index - 1]))
-    return groups
+        return groups
+    merged = [0] * len(rows)
+    for i in range(1, len(rows)):
+        apart = groups[i] != groups[i - 1] and not _near_keys(keys[i - 1], keys[i])
+        merged[i] = merged[i - 1] + apart
+    return merged
 
 
-def _keys(gold: Outcome, order: Order, run: Callable[[str], Outcome]) -> list[tuple[Cell, ...]] | None:
-    width = len(gold.columns)
-    if not order.keys or max(order.keys) >= width:
+def _keys(
+    rows: list[Row],
+    order: Ordered,
+    breakers: Sequence[str],
+    limit: int | None,
+    engine: str,
+    gold: Outcome,
+    run: Run,
+) -> list[tuple[Cell, ...]] | None:
+    """The keys by which the rows are ordered; None where they are not known."""
+    names = [name.lower() for name in gold.columns]
+    places: list[int] = []
+    added: list[str] = []
+    for term in (bare(term, engine) for term in order.terms):
+        name = term.strip('"`[]').lower()
+        if term.isdecimal():
+            places.append(int(term) - 1)
+        elif name in names:
+            places.append(names.index(name))
+        elif not term:
+            break  # a collation: text, which is not near
+        else:
+            places.append(len(names) + len(added))
+            added.append(f"({term})")
+    if not places or (added and order.place is None) or max(places) >= len(names) + len(added):
         return None
-    if not order.keyed:
-        return [tuple([row[key] for key in order.keys]) for row in gold.rows]
-    for sql in order.keyed:
-        rows = run(sql).rows
-        if tuple([row[:width] for row in rows]) == gold.rows:
-            return [tuple([row[key] for key in order.keys]) for row in rows]
-    return None
+    if added:
+        outcome = run(order.by(breakers, limit, added))
+        if [_key(row[: len(names)]) for row in outcome.rows] != [_key(row) for row in rows]:
+            return None
+        rows = list(outcome.rows)
+    return [tuple([row[place] for place in places]) for row in rows]
+
+
+def _near_keys(one: Sequence[Cell], other: Sequence[Cell]) -> bool:
+    """Whether the first key in which two rows differ is a float and does so in its last digits."""
+    x, y = next(
+        ((a, b) for a, b in zip(one, other, strict=True) if a != b and (a == a or b == b)), (None, None)
+    )
+    if not isinstance(x, int | float) or not isinstance(y, int | float):
+        return False
+    return isinstance(x, float) and isinstance(y, float) and math.isclose(x, y, rel_tol=KEYS)
+
+
+def _window(gold: Outcome, rows: list[Row], groups: Sequence[int], first: int, last: int) -> Standing | None:
+    """What stands between two places; None where the gold's own rows could not stand there."""
+    if last > len(rows):
+        return None
+    places = groups[first:last]
+    candidates = [
+        (group, row) for group, row in zip(groups, rows, strict=True) if places[0] <= group <= places[-1]
+    ]
+    found = Counter((group, _key(row)) for group, row in zip(places, gold.rows, strict=True))
+    if not found <= Counter((group, _key(row)) for group, row in candidates):
+        return None
+    if len(candidates) == len(gold.rows):
+        return Standing(places)
+    return Standing(places, Cut([row for _, row in candidates], [group for group, _ in candidates], places))

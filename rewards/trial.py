@@ -10,10 +10,11 @@ from typing import TypeVar
 from rewards import spider
 from rewards.answers import Answers
 from rewards.attempt import Job
-from rewards.compare import Groups, strict
+from rewards.compare import Cut, Groups, strict
 from rewards.constructs import forbidden_in
 from rewards.golds import Shelf
-from rewards.order import order_of, tie_groups
+from rewards.order import Standing, standing
+from rewards.outermost import ordered
 from rewards.structure import likeness
 from rewards.types import Reason
 from tasks.databases.executor import Executor
@@ -78,10 +79,29 @@ class Trial:
         gold, answer = self.gold(instance, gold_sql), self.answer(instance, sql)
 
         def ties() -> Groups | None:
-            order = order_of(gold_sql, self.database.engine)
-            return tie_groups(gold, order, lambda keyed: self.gold(instance, keyed)) if order else None
+            found = self.standing(instance, gold_sql)
+            return found.groups if found else None
 
-        return strict(gold, answer, ties)
+        def cut() -> Cut | None:
+            order = ordered(gold_sql, self.database.engine)
+            found = self.standing(instance, gold_sql) if order and order.limited else None
+            return found.cut if found else None
+
+        return strict(gold, answer, ties, cut)
+
+    def standing(self, instance: int, gold_sql: str) -> Standing | None:
+        """Which rows of a gold tie, and what its LIMIT cuts; None where it does not order its rows."""
+        order = ordered(gold_sql, self.database.engine)
+        if order is None:
+            return None
+        key = Standing, self._key(instance, gold_sql)
+        found: Standing | None = self._executor.memo.get(key)
+        if found is None:
+            gold = self.gold(instance, gold_sql)
+            found = standing(gold, order, self.database.engine, lambda sql: self.gold(instance, sql))
+            rows = len(found.cut.rows) if found.cut else 0
+            self._executor.memo.put(key, found, 8 + len(found.groups) + rows * (1 + len(gold.columns)))
+        return found
 
     def likeness(self) -> Mapping[str, float]:
         """How alike the two queries are as trees; a query that cannot be parsed in time is like none."""
