@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from rewards.compare import Cut, Groups
 from rewards.outermost import Ordered, bare
-from tasks.types import Cell, Outcome, Row
+from tasks.types import Cell, Engine, Outcome, Row
 
 KEYS = 1e-13
 """How far apart two float keys are at most, as a share of the larger, for their rows to tie."""
@@ -34,7 +34,7 @@ class Standing:
     cut: Cut | None = None
 
 
-def standing(gold: Outcome, order: Ordered, engine: str, run: Run) -> Standing:
+def standing(gold: Outcome, order: Ordered, engine: Engine, run: Run) -> Standing:
     """What ``run`` says of the gold. Where it cannot be told, no row ties with another."""
     alone = Standing(range(len(gold.rows)))
     if not gold.rows or order.offset is None:
@@ -42,10 +42,11 @@ def standing(gold: Outcome, order: Ordered, engine: str, run: Run) -> Standing:
     first, last = order.offset, order.offset + len(gold.rows)
     for breakers in _breakers(gold, engine):
         for limit in [last + SPARE, None] if order.limited else [None]:
-            rows = _tied(order, breakers, limit, run)
-            if rows is None:
+            asked = _Asked(order, engine, run, breakers, limit)
+            rows = asked.rows()
+            if rows is None or (not order.limited and len(rows) != len(gold.rows)):
                 break
-            groups = _merged(rows, order, breakers[0], limit, engine, gold, run)
+            groups = asked.groups(rows, gold.columns)
             if limit is None or len(rows) < limit or groups[-1] > groups[last - 1]:
                 return _window(gold, [row for row, _ in rows], groups, first, last) or alone
     return alone
@@ -61,87 +62,77 @@ def _breakers(gold: Outcome, engine: str) -> Iterator[tuple[list[str], list[str]
         yield terms, [f"{term} DESC" for term in terms]
 
 
-def _tied(
-    order: Ordered, breakers: tuple[list[str], list[str]], limit: int | None, run: Run
-) -> list[tuple[Row, int]] | None:
-    """The rows in order, each with the number of its tie group; None where the engine does not say.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The gold with further order terms, ascending and descending, and with another LIMIT or none."""
 
-    Of a last group that the limit cuts, some rows only.
-    """
-    up, down = [run(order.by(terms, limit)) for terms in breakers]
-    if not up.ok or not down.ok or len(up.rows) != len(down.rows):
-        return None
-    ahead: Counter[object] = Counter()
-    group, rows = 0, []
-    open_rows = 0
-    for one, two in zip(up.rows, down.rows, strict=True):
-        rows.append((one, group))
-        for row, step in ((_key(one), 1), (_key(two), -1)):
-            open_rows -= ahead[row] != 0
-            ahead[row] += step
-            open_rows += ahead[row] != 0
-        group += not open_rows
-    return rows if not open_rows or limit == len(rows) else None
+    order: Ordered
+    engine: Engine
+    run: Run
+    breakers: tuple[list[str], list[str]]
+    limit: int | None
+
+    def rows(self) -> list[tuple[Row, int]] | None:
+        """The rows in order, each with its tie group as the engine has it; None where it does not say.
+
+        Of a last group that the limit cuts, some rows only.
+        """
+        up, down = [self.run(self.order.by(terms, self.limit)) for terms in self.breakers]
+        if not up.ok or not down.ok or len(up.rows) != len(down.rows):
+            return None
+        ahead: Counter[object] = Counter()
+        unequal = group = 0
+        rows = []
+        for pair in zip(up.rows, down.rows, strict=True):
+            rows.append((pair[0], group))
+            for row, step in zip(map(_key, pair), (1, -1), strict=True):
+                unequal -= ahead[row] != 0
+                ahead[row] += step
+                unequal += ahead[row] != 0
+            group += not unequal
+        return rows if not unequal or self.limit == len(rows) else None
+
+    def groups(self, rows: Sequence[tuple[Row, int]], columns: Sequence[str]) -> list[int]:
+        """The tie groups, those made one whose keys differ in their last digits only."""
+        groups = [group for _, group in rows]
+        keys = self._keys([row for row, _ in rows], columns)
+        if keys is None:
+            return groups
+        merged = [0] * len(rows)
+        for i in range(1, len(rows)):
+            apart = groups[i] != groups[i - 1] and not _near_keys(keys[i - 1], keys[i])
+            merged[i] = merged[i - 1] + apart
+        return merged
+
+    def _keys(self, rows: Sequence[Row], columns: Sequence[str]) -> list[Row] | None:
+        """The keys by which the rows are ordered; None where they are not known."""
+        names = [name.lower() for name in columns]
+        places: list[int] = []
+        added: list[str] = []
+        for term in (bare(term, self.engine) for term in self.order.terms):
+            name = term.strip('"`[]').lower()
+            if not term:
+                break  # a collation: text, which is not near
+            if term.isdecimal():
+                places.append(int(term) - 1)
+            elif name in names:
+                places.append(names.index(name))
+            else:
+                places.append(len(names) + len(added))
+                added.append(f"({term})")
+        if not places or (added and self.order.place is None) or max(places) >= len(names) + len(added):
+            return None
+        if added:
+            outcome = self.run(self.order.by(self.breakers[0], self.limit, added))
+            if [_key(row[: len(names)]) for row in outcome.rows] != list(map(_key, rows)):
+                return None
+            rows = outcome.rows
+        return [tuple([row[place] for place in places]) for row in rows]
 
 
 def _key(row: Row) -> object:
     """The row, NaN made equal to itself."""
     return tuple([cell if cell == cell else "nan" for cell in row])
-
-
-def _merged(
-    rows: Sequence[tuple[Row, int]],
-    order: Ordered,
-    breakers: Sequence[str],
-    limit: int | None,
-    engine: str,
-    gold: Outcome,
-    run: Run,
-) -> list[int]:
-    """The tie groups, those made one whose keys differ in their last digits only."""
-    groups = [group for _, group in rows]
-    keys = _keys([row for row, _ in rows], order, breakers, limit, engine, gold, run)
-    if keys is None:
-        return groups
-    merged = [0] * len(rows)
-    for i in range(1, len(rows)):
-        apart = groups[i] != groups[i - 1] and not _near_keys(keys[i - 1], keys[i])
-        merged[i] = merged[i - 1] + apart
-    return merged
-
-
-def _keys(
-    rows: list[Row],
-    order: Ordered,
-    breakers: Sequence[str],
-    limit: int | None,
-    engine: str,
-    gold: Outcome,
-    run: Run,
-) -> list[tuple[Cell, ...]] | None:
-    """The keys by which the rows are ordered; None where they are not known."""
-    names = [name.lower() for name in gold.columns]
-    places: list[int] = []
-    added: list[str] = []
-    for term in (bare(term, engine) for term in order.terms):
-        name = term.strip('"`[]').lower()
-        if term.isdecimal():
-            places.append(int(term) - 1)
-        elif name in names:
-            places.append(names.index(name))
-        elif not term:
-            break  # a collation: text, which is not near
-        else:
-            places.append(len(names) + len(added))
-            added.append(f"({term})")
-    if not places or (added and order.place is None) or max(places) >= len(names) + len(added):
-        return None
-    if added:
-        outcome = run(order.by(breakers, limit, added))
-        if [_key(row[: len(names)]) for row in outcome.rows] != [_key(row) for row in rows]:
-            return None
-        rows = list(outcome.rows)
-    return [tuple([row[place] for place in places]) for row in rows]
 
 
 def _near_keys(one: Sequence[Cell], other: Sequence[Cell]) -> bool:

@@ -317,12 +317,6 @@ SQLITE: list[tuple[str, str, str, str]] = [
         f"SELECT age, id FROM p {DOWN}",
         "correct",
     ),
-    (
-        "a random order is any order",
-        "SELECT id FROM p ORDER BY random()",
-        "SELECT id FROM p ORDER BY id",
-        "correct",
-    ),
 ]
 DUCKDB: list[tuple[str, str, str, str]] = [
     ("all in brackets", "(SELECT age, id FROM p ORDER BY age)", f"SELECT age, id FROM p {DOWN}", "correct"),
