@@ -43,26 +43,31 @@ class Answers:
         self.budget = Budget(Allowance(executor.limits.seconds, executor.limits.steps))
         self._executor = executor
         self._database = database
-        self._outcomes: dict[tuple[int, str], Outcome] = {}
+        self._outcomes: dict[tuple[int, str, bool], Outcome] = {}
         self._over: Outcome | None = None
         self._job = "\0".join((sql, *golds))
 
-    def run(self, instance: int, sql: str) -> Outcome:
-        """What a form of the answer returns on an instance. Over the budget once, no form is run again."""
-        known = self._outcomes.get((instance, sql))
+    def run(self, instance: int, sql: str, distinct: bool = False) -> Outcome:
+        """What a form of the answer returns on an instance. Over the budget once, no form is run again.
+
+        ``distinct``: each row once, at its first place, so that the limits count no row twice.
+        """
+        known = self._outcomes.get((instance, sql, distinct))
         if known is None:
-            known = self._over or self._fresh(instance, sql)
-            self._outcomes[instance, sql] = known
+            known = self._over or self._fresh(instance, sql, distinct)
+            self._outcomes[instance, sql, distinct] = known
         return known
 
-    def _fresh(self, instance: int, sql: str) -> Outcome:
+    def _fresh(self, instance: int, sql: str, distinct: bool) -> Outcome:
         budget, limits = self.budget, self._executor.limits
         if budget.over:
             message = f"over {limits.steps} steps or {limits.seconds:.3g} seconds on all instances together"
             outcome = Outcome(Status.TIMEOUT, message=message)
         else:
             scope = f"{budget.runs}\0{self._job}" if budget.runs else ""
-            outcome = self._executor.run(self._database, instance, sql, budget.left, scope)
+            outcome = self._executor.run(
+                self._database, instance, sql, budget.left._replace(distinct=distinct), scope
+            )
             budget.charge(self._executor.spent, outcome.steps)
         if outcome.status is Status.TIMEOUT:
             self._over = outcome

@@ -3,13 +3,23 @@
 Source: github.com/bird-bench/mini_dev, ``evaluation_ex.py`` (``calculate_ex``) and ``evaluation_f1.py``
 (``calculate_f1_score``). EX compares sets: neither duplicates nor order count, the order of columns does. The
 soft F1 pairs the i-th distinct row of one with the i-th of the other, in the order returned.
+SQL goes to Python's ``sqlite3`` as it stands: of two statements none is run, a second ``;`` counts as one,
+and a text without any returns nothing. Text that is not UTF-8, in either result, makes the answer wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, repeat
 
+from tasks.databases.statements import behind_first, is_blank
 from tasks.types import Row
+
+
+def runs(sql: str) -> bool:
+    """Whether ``sqlite3`` runs the text as one statement: behind it there may be white space and comments."""
+    rest = behind_first(sql)
+    return is_blank(rest) and "\ufeff" not in rest
 
 
 def equal(gold: Sequence[Row], prediction: Sequence[Row]) -> bool:
@@ -24,8 +34,8 @@ def soft_f1(gold: Sequence[Row], prediction: Sequence[Row]) -> float:
     golds, predictions = list(dict.fromkeys(gold)), list(dict.fromkeys(prediction))
     paired = [_row_match(row, expected) for row, expected in zip(predictions, golds, strict=False)]
     true = sum(match for match, _, _ in paired)
-    only_prediction = sum(extra for _, extra, _ in paired) + max(0, len(predictions) - len(golds))
-    only_gold = sum(lacking for _, _, lacking in paired) + max(0, len(golds) - len(predictions))
+    only_prediction = sum(chain((extra for _, extra, _ in paired), repeat(1, len(predictions) - len(golds))))
+    only_gold = sum(chain((lacking for _, _, lacking in paired), repeat(1, len(golds) - len(predictions))))
     precision = true / (true + only_prediction) if true + only_prediction else 0.0
     recall = true / (true + only_gold) if true + only_gold else 0.0
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

@@ -57,6 +57,8 @@ class Shelf:
         place = _place(database, instance) if self._folder else ""
         if not place or not outcome.ok or outcome.seconds < SLOW or _CHANGES.search(sql):
             return
+        if outcome.undecodable:
+            return  # lone surrogates would have to be kept too
         if database.stamp and database.stamp != stamped(database).stamp:
             return  # a file has changed since: of which content this is the result, nobody knows
         content = self._known(place) or self._digested(

@@ -107,9 +107,12 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
     many = max(1, len(job.database.instances))
     findings = {mode: _verdict(trial, mode, min(rules.instances, many), many) for mode in rules.modes}
     metric = _explained(trial, findings[rules.metric], rules.metric)
-    gold = trial.gold(0, trial.gold_sql)
     ours = metric.reason in OURS
-    answer = Outcome(Status.INFRASTRUCTURE) if ours else trial.answer(0, trial.sql)
+    if rules.metric in (Mode.BIRD, Mode.BIRD_F1) and not ours:
+        gold, answer = trial.distinct
+    else:
+        gold = trial.gold(0, trial.gold_sql)
+        answer = Outcome(Status.INFRASTRUCTURE) if ours else trial.answer(0, trial.sql)
     examined = range(min(rules.instances, many)) if metric.value == 1.0 and not gold.rows else range(1)
     return {
         "reason": metric.reason.value,
@@ -160,38 +163,65 @@ def _strict(trial: Trial, instance: int) -> Finding:
 
 def _spider(trial: Trial, instance: int) -> Finding:
     gold_sql, sql = trial.prepared
-    if failed := _ran(trial, instance, gold_sql, sql):
-        return failed
+    gold = trial.gold(instance, gold_sql)
+    if not _returns(gold, gold_sql):
+        return _gold_failed(gold, instance)
+    answer = trial.answer(instance, sql)
+    if not _returns(answer, sql):
+        return _answer_failed(answer, instance)
     if trial.officially(instance):
         return RIGHT
     return Finding(0.0, Reason.WRONG_ROWS, differs=(instance, gold_sql, sql))
 
 
 def _bird(trial: Trial, mode: Mode) -> Finding:
-    compared = 0, trial.gold_sql, trial.sql
-    if failed := _ran(trial, *compared):
-        return failed
-    gold, answer = trial.gold(0, trial.gold_sql), trial.answer(0, trial.sql)
+    gold, answer = trial.distinct
+    if not _returns(gold, trial.gold_sql):
+        return _gold_failed(gold, 0)
+    if not _returns(answer, trial.sql):
+        return _answer_failed(answer, 0)
+    if not (bird.runs(trial.sql) and bird.runs(trial.gold_sql)):
+        return Finding(0.0, Reason.MANY_STATEMENTS, "more than one ';'")
+    if gold.undecodable or answer.undecodable:
+        return Finding(0.0, Reason.EXECUTION_ERROR, "text that is not UTF-8")
     if gold.same_as(answer):
         return RIGHT
     rule = bird.equal if mode is Mode.BIRD else bird.soft_f1
     value = float(rule(gold.rows, answer.rows))
-    return RIGHT if value == 1.0 else Finding(value, Reason.WRONG_ROWS, differs=compared)
+    if value == 1.0:
+        return RIGHT
+    compared = 0, trial.gold_sql, trial.sql
+    whole = trial.gold(0, trial.gold_sql).ok and trial.answer(0, trial.sql).ok
+    return Finding(value, Reason.WRONG_ROWS, differs=compared if whole else None)
 
 
 def _ran(trial: Trial, instance: int, gold_sql: str, sql: str) -> Finding | None:
     """The verdict where one of the two did not run, else None. Where the gold fails the answer is not run."""
-    where = f"instance {instance + 1}: " if instance else ""
     gold = trial.gold(instance, gold_sql)
     if not gold.ok:
-        lost = gold.status is Status.INFRASTRUCTURE
-        reason = Reason.INFRASTRUCTURE if lost else Reason.GOLD_FAILED
-        return Finding(None, reason, where + (gold.message or gold.status.value))
+        return _gold_failed(gold, instance)
     answer = trial.answer(instance, sql)
-    if answer.ok:
-        return None
+    return None if answer.ok else _answer_failed(answer, instance)
+
+
+def _returns(outcome: Outcome, sql: str) -> bool:
+    """Whether the official evaluators get rows: none, where there are but comments and semicolons."""
+    return outcome.ok or (outcome.status is Status.NO_SQL and bool(sql))
+
+
+def _gold_failed(gold: Outcome, instance: int) -> Finding:
+    lost = gold.status is Status.INFRASTRUCTURE
+    reason = Reason.INFRASTRUCTURE if lost else Reason.GOLD_FAILED
+    return Finding(None, reason, _where(instance) + (gold.message or gold.status.value))
+
+
+def _answer_failed(answer: Outcome, instance: int) -> Finding:
     lost = answer.status is Status.INFRASTRUCTURE  # the database cannot be opened any more
-    return Finding(None if lost else 0.0, Reason(answer.status.value), where + answer.message)
+    return Finding(None if lost else 0.0, Reason(answer.status.value), _where(instance) + answer.message)
+
+
+def _where(instance: int) -> str:
+    return f"instance {instance + 1}: " if instance else ""
 
 
 def _explained(trial: Trial, finding: Finding, mode: Mode) -> Finding:

@@ -19,7 +19,7 @@ from itertools import chain
 
 from rewards.columns import bijections
 from rewards.compare import permuted
-from tasks.types import Cell, Row
+from tasks.types import Cell, Outcome, Row
 
 _COMMENT = r"(?:--|\#[ ])[^\r\n]*(?:\r\n|\r|\n|\Z)"
 _TOKEN = re.compile(
@@ -35,7 +35,8 @@ _TOKEN = re.compile(
 )
 """The tokens of sqlparse, as far as they say what is one statement and what is the word DISTINCT.
 
-In its strings a backslash escapes a quote; ``# `` begins a comment; a bracket behind a name quotes nothing; an operator swallows a comment behind it.
+In its strings a backslash escapes a quote; ``# `` begins a comment; a bracket behind a name quotes nothing;
+an operator swallows the comment sign behind it.
 """
 _CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECASE)
 
@@ -43,7 +44,7 @@ _CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECA
 def prepared(sql: str) -> str:
     """The query as the official evaluator runs it: operators joined, no DISTINCT, the current year 2020.
 
-    Of several statements it is the first, which may be empty: ``;SELECT 1`` runs as ``;`` and returns nothing.
+    Of several statements it is the first, which may be empty: ``;SELECT 1`` runs as ``;``, without rows.
     """
     joined = sql.replace("> =", ">=").replace("< =", "<=").replace("! =", "!=")
     if ";" in joined or "distinct" in joined.lower():
@@ -53,7 +54,8 @@ def prepared(sql: str) -> str:
 
 def _first_without_distinct(sql: str) -> str:
     """The official ``remove_distinct``."""
-    kept, start = [], 0
+    kept: list[str] = []
+    start = 0
     for token in _TOKEN.finditer(sql):
         if token["end"]:
             return "".join([*kept, sql[start : token.end()]])
@@ -77,7 +79,6 @@ def equal(gold: Sequence[Row], prediction: Sequence[Row], ordered: bool) -> bool
     floats = _has_floats(gold, prediction)
     if gold == prediction and not floats:
         return True
-    gold, prediction = _decoded(gold), _decoded(prediction)
     if floats and not _may_be_equal(gold, prediction, ordered):
         return False
     if _same(gold, prediction, ordered):
@@ -108,16 +109,11 @@ def _unordered(row: Row) -> Row:
     return tuple(sorted(row, key=lambda cell: str(cell) + str(type(cell))))
 
 
-def _decoded(rows: Sequence[Row]) -> Sequence[Row]:
-    """Text that is not UTF-8 without the bytes that are not (the official ``errors="ignore"``)."""
-    try:
-        for row in rows:
-            for cell in row:
-                if isinstance(cell, str):
-                    cell.encode()
-    except UnicodeEncodeError:
-        return [tuple(_decoded_cell(cell) for cell in row) for row in rows]
-    return rows
+def decoded(outcome: Outcome) -> Sequence[Row]:
+    """The rows as the official connection hands them out: without the bytes of text that are not UTF-8."""
+    if not outcome.undecodable:
+        return outcome.rows
+    return [tuple(map(_decoded_cell, row)) for row in outcome.rows]
 
 
 def _decoded_cell(cell: Cell) -> Cell:

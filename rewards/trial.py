@@ -17,10 +17,12 @@ from rewards.order import Standing, standing
 from rewards.outermost import ordered
 from rewards.structure import likeness
 from rewards.types import Reason
-from tasks.databases.executor import Executor
-from tasks.types import Outcome
+from tasks.databases.executor import Allowance, Executor
+from tasks.types import Outcome, Status
 
 T = TypeVar("T")
+
+_TOO_LARGE = frozenset({Status.TOO_MANY_ROWS, Status.MEMORY})
 
 
 class Trial:
@@ -32,7 +34,7 @@ class Trial:
         self.sql = job.sql
         self.shelf = Shelf(job.rules.golds, executor)
         self._executor = executor
-        self._golds: dict[tuple[int, str], Outcome] = {}
+        self._golds: dict[tuple[int, str, bool], Outcome] = {}
         self._answers = answers
         self._official: dict[int, bool] = {}
 
@@ -41,28 +43,37 @@ class Trial:
         """Gold and answer as Spider's evaluator runs them."""
         return spider.prepared(self.gold_sql), spider.prepared(self.sql)
 
-    def gold(self, instance: int, sql: str) -> Outcome:
+    def gold(self, instance: int, sql: str, distinct: bool = False) -> Outcome:
         """What the gold, or a query made of it, returns; remembered for all queries of this worker."""
-        if known := self._golds.get((instance, sql)):
+        if known := self._golds.get((instance, sql, distinct)):
             return known
         heartbeat = self._executor.heartbeat
         heartbeat.at_gold(True)
-        key = self._key(instance, sql)
+        key = self._key(instance, sql, distinct)
         outcome: Outcome | None = self._executor.memo.get(key)
         if outcome is None:
-            outcome = self.shelf.find(self.database, instance, sql)
-            if outcome is None:
-                outcome = self._executor.run(self.database, instance, sql)
-                self.shelf.keep(self.database, instance, sql, outcome)
+            outcome = self._distinct(instance, sql) if distinct else self._kept(instance, sql)
             self._executor.memo.put(key, outcome, _cost(outcome))
         heartbeat.at_gold(False)  # not where it raises: that is then known to be ours
-        self._golds[instance, sql] = outcome
+        self._golds[instance, sql, distinct] = outcome
         self._answers.budget.extend(outcome)
         return outcome
 
+    def _kept(self, instance: int, sql: str) -> Outcome:
+        outcome = self.shelf.find(self.database, instance, sql)
+        if outcome is None:
+            outcome = self._executor.run(self.database, instance, sql)
+            self.shelf.keep(self.database, instance, sql, outcome)
+        return outcome
+
+    def _distinct(self, instance: int, sql: str) -> Outcome:
+        limits = self._executor.limits
+        allowance = Allowance(limits.seconds, limits.steps, distinct=True)
+        return self._executor.run(self.database, instance, sql, allowance, "distinct")
+
     def answer(self, instance: int, sql: str) -> Outcome:
         """What the answer's query returns. Where it is the gold's, that need not run again."""
-        same = self._golds.get((instance, sql)) or self._executor.memo.get(self._key(instance, sql))
+        same = self._golds.get((instance, sql, False)) or self._executor.memo.get(self._key(instance, sql))
         return same or self._answers.run(instance, sql)
 
     def officially(self, instance: int) -> bool:
@@ -71,8 +82,23 @@ class Trial:
             gold_sql, sql = self.prepared
             gold, answer = self.gold(instance, gold_sql), self.answer(instance, sql)
             ordered = spider.order_matters(gold_sql)
-            self._official[instance] = gold.same_as(answer) or spider.equal(gold.rows, answer.rows, ordered)
+            self._official[instance] = gold.same_as(answer) or spider.equal(
+                spider.decoded(gold), spider.decoded(answer), ordered
+            )
         return self._official[instance]
+
+    @cached_property
+    def distinct(self) -> tuple[Outcome, Outcome]:
+        """Gold and answer on the base instance as sets: limits count no row twice. Where it fails, the gold's."""
+        gold = self.gold(0, self.gold_sql)
+        if gold.status in _TOO_LARGE:
+            gold = self.gold(0, self.gold_sql, distinct=True)
+        if not gold.ok and gold.status is not Status.NO_SQL:
+            return gold, gold
+        answer = self.answer(0, self.sql)
+        if answer.status in _TOO_LARGE:
+            answer = self._answers.run(0, self.sql, distinct=True)
+        return gold, answer
 
     def strictly(self, instance: int, gold_sql: str, sql: str) -> Reason:
         """What ``strict`` says of two queries that ran."""
@@ -128,8 +154,8 @@ class Trial:
         finally:
             self._executor.heartbeat.end()
 
-    def _key(self, instance: int, sql: str) -> object:
-        return *self.database.key(instance), sql
+    def _key(self, instance: int, sql: str, distinct: bool = False) -> object:
+        return *self.database.key(instance), sql, distinct
 
 
 def _cost(outcome: Outcome) -> int:

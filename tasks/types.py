@@ -116,6 +116,8 @@ class Outcome:
     """SQLite virtual-machine instructions, in thousands rounded down; None where the engine counts none."""
     digest: bytes = b""
     """Of the rows: equal digests are equal rows, in the same order, each cell of the same type."""
+    undecodable: bool = False
+    """Whether some text is not UTF-8: its other bytes stand as lone surrogates in the cells."""
 
     @property
     def ok(self) -> bool:

@@ -79,7 +79,7 @@ class Session:
         self._connection: duckdb.DuckDBPyConnection | None = self._open()
         self._whole = self._in_memory
 
-    def run(self, sql: str, _: Allowance) -> Outcome:
+    def run(self, sql: str, allowance: Allowance) -> Outcome:
         """Execute one statement. Whatever goes wrong in it is the outcome's status and message.
 
         Raises DataError where the database had to be opened again and cannot be.
@@ -94,7 +94,7 @@ class Session:
         spoilt = bool(_STAYS.search(sql))
         with self._connection.cursor() as cursor:
             try:
-                outcome = _refusal(cursor, sql) or self._execute(cursor, sql)
+                outcome = _refusal(cursor, sql) or self._execute(cursor, sql, allowance.distinct)
             except Exception as error:  # the engine's, or of a value that Python cannot hold
                 outcome = _explained(error)
                 spoilt |= isinstance(error, _FATAL)
@@ -124,12 +124,12 @@ class Session:
             self._connection.close()
         self._connection = None
 
-    def _execute(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome:
+    def _execute(self, cursor: duckdb.DuckDBPyConnection, sql: str, distinct: bool) -> Outcome:
         """All rows, as plain cells, or why they are refused."""
         if self._in_memory:
             cursor.execute("BEGIN TRANSACTION READ ONLY")  # ends with the cursor
         columns, fetch = execute(cursor, sql)
-        return collect(fetch, columns, self._limits)
+        return collect(fetch, columns, self._limits, distinct)
 
 
 def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyConnection:

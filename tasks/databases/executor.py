@@ -35,6 +35,8 @@ class Allowance(NamedTuple):
 
     seconds: float
     steps: int
+    distinct: bool = False
+    """Only each row's first place is kept, and counted for the limits."""
 
 
 class Session(Protocol):

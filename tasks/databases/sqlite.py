@@ -1,17 +1,18 @@
 """SQLite, read-only and hardened: one open instance of a database, one statement at a time.
 
-What holds here, in this process: the file is opened ``mode=ro&immutable=1`` (no lock, no journal, no write; a
-WAL beside it is not read). An authorizer lets through SELECT, reads of the schema's own tables and views and
-of JSON's rows (json_each, json_tree), harmless functions and recursive CTEs, nothing else: no PRAGMA, ATTACH,
-transaction, temporary object, extension, nor a look at other statements. ``trusted_schema`` is off; lengths,
-depth and terms are limited; the virtual machine stops after the allowed steps (instructions) or seconds of
-CPU time. What one opcode does without end, what needs too much memory and what crashes is for the
-worker and its parent: see ``sandbox``.
+What holds here, in this process: the file is opened ``mode=ro&immutable=1`` (no lock, no journal, no write);
+of one with changes in a write-ahead log a copy in memory is read (``pending``). An authorizer lets through
+SELECT, reads of the schema's own tables, virtual tables and views and of JSON's rows (json_each, json_tree),
+harmless functions and recursive CTEs, nothing else, inside views as outside: no PRAGMA, ATTACH, transaction,
+temporary object, extension, nor a look at other statements. ``trusted_schema`` is on, or views could not call
+json_extract or read FTS5 tables. Lengths, depth and terms are limited; the virtual machine stops after the
+allowed steps (instructions) or seconds of CPU time. What one opcode does without end, what needs too much
+memory and what crashes is for the worker and its parent: see ``sandbox``.
 Functions of the clock and of chance (``date('now')``, ``random()``) are allowed: their results differ by run.
 
 Cells are plain as they come. Text that is not UTF-8 is decoded with ``surrogateescape``: lossless, and each
 official evaluator's view follows from it (Spider drops those bytes, that is the lone surrogates; BIRD calls
-the query an error).
+the query an error). Columns are called ``column 1`` and so on where one of their names is not UTF-8.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from functools import partial
 
 from tasks.databases.collect import FETCH, collect
 from tasks.databases.executor import OUT_OF_MEMORY, Allowance
-from tasks.databases.sqlite_open import DANGEROUS, harden, open_instance, readable
+from tasks.databases.sqlite_open import DANGEROUS, harden, lossless, open_instance, readable
 from tasks.databases.statements import first_word, split, unreadable
 from tasks.errors import DataError
 from tasks.types import Database, Limits, Outcome, Status
@@ -56,6 +57,10 @@ _FILE = frozenset(
 """Errors in which SQLite blames the file: believed only where a look of our own finds it broken."""
 _READ, _FUNCTION, _OK = sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_OK
 _HARMLESS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
+_VERSION = sqlite3.SQLITE_PRAGMA, "data_version", None
+"""What FTS5 asks before it reads."""
+_RENAMED = "WITH harness_renamed({names}) AS ({sql}\n) SELECT * FROM harness_renamed"
+_WIDTH = re.compile(r"table harness_renamed has (\d+) values for 1 columns")
 _ACTIONS = {
     sqlite3.SQLITE_READ: "reading",
     sqlite3.SQLITE_FUNCTION: "function",
@@ -105,12 +110,12 @@ class Session:
         if word not in _READERS and _COMMANDS.fullmatch(word):
             return Outcome(Status.FORBIDDEN_STATEMENT, message=f"{word} is not allowed")
         self._allowed = allowance
-        outcome = self._execute(statements[0])
-        if outcome is None:
-            self._connection.text_factory = _lossless
-            outcome = self._execute(statements[0])
-            self._connection.text_factory = str
-        return outcome or Outcome(Status.EXECUTION_ERROR, message="text cannot be decoded")
+        try:
+            return self._execute(statements[0])
+        except UnicodeDecodeError:
+            return self._run_renamed(statements[0])
+        except _NotUtf8:
+            return self._run_lossless(statements[0])
 
     def broken(self) -> str:
         """What SQLite's own check says of the database, opened anew; empty where it is whole.
@@ -135,8 +140,27 @@ class Session:
         """Give back the handle and its page cache."""
         self._connection.close()
 
-    def _execute(self, sql: str) -> Outcome | None:
-        """Run one statement; None where its text needs the slower, lossless decoding."""
+    def _run_lossless(self, sql: str) -> Outcome:
+        """Run a statement whose text is not all UTF-8: slower."""
+        self._connection.text_factory = lossless
+        try:
+            return replace(self._execute(sql), undecodable=True)
+        finally:
+            self._connection.text_factory = str
+
+    def _run_renamed(self, sql: str) -> Outcome:
+        """Run a statement with a column whose name is not UTF-8, which Python's module cannot hand out."""
+        one = self._execute(_RENAMED.format(names='"column 1"', sql=sql))
+        found = _WIDTH.fullmatch(one.message)
+        names = ", ".join(f'"column {number + 1}"' for number in range(int(found[1]) if found else 1))
+        renamed = _RENAMED.format(names=names, sql=sql)
+        try:
+            return self._execute(renamed)
+        except _NotUtf8:
+            return self._run_lossless(renamed)
+
+    def _execute(self, sql: str) -> Outcome:
+        """Run one statement. Raises UnicodeDecodeError: a column's name is not UTF-8; _NotUtf8: a text."""
         self._denied, self._ticks = "", 0
         start = time.perf_counter()
         self._cpu = time.process_time()
@@ -145,10 +169,12 @@ class Session:
         try:
             cursor.execute(sql)
             columns = tuple([column[0] for column in cursor.description or ()])
-            outcome = collect(lambda: cursor.fetchmany(FETCH), columns, self._limits)
+            outcome = collect(lambda: cursor.fetchmany(FETCH), columns, self._limits, self._allowed.distinct)
+        except UnicodeDecodeError:
+            raise
         except (MemoryError, sqlite3.Error, sqlite3.Warning, ValueError) as error:
             if str(error).startswith("Could not decode to UTF-8"):
-                return None
+                raise _NotUtf8 from None
             status, message = self._explain(error)
             outcome = Outcome(status, message=message[:500])
         finally:
@@ -199,12 +225,14 @@ class Session:
             return _OK  # a read of no column is ``count(*)``, of a table or a CTE
         if action in _HARMLESS or (action == _FUNCTION and not DANGEROUS.fullmatch(second or "")):
             return _OK
+        if (action, first, second) == _VERSION:
+            return _OK
         self._denied = _describe(action, first, second)
         return sqlite3.SQLITE_DENY
 
 
-def _lossless(text: bytes) -> str:
-    return text.decode(errors="surrogateescape")
+class _NotUtf8(Exception):
+    """Some text of a result is not UTF-8."""
 
 
 def _describe(action: int, first: str | None, second: str | None) -> str:

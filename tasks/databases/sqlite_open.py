@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
+from tasks.databases.pending import latest
+from tasks.databases.statements import quote
 from tasks.errors import DataError
 from tasks.types import Database, Limits
 
@@ -43,14 +46,21 @@ def open_trusted(database: Database) -> sqlite3.Connection:
 def open_file(path: Path) -> sqlite3.Connection:
     """A read-only connection to a file that is known to hold a database. Raises DataError in one line.
 
+    Where changes wait in a write-ahead log, the connection is to a copy in memory that has them.
     The statement cache is off: a statement used again would begin in the middle of a tick, and its verdict
     at the edge of the budget would depend on what ran before.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such database file")
-    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    try:
+        image = latest(path)
+        uri = ":memory:" if image else f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=0)
     try:
+        if image:
+            connection.deserialize(image)
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
     except sqlite3.Error as error:
         connection.close()
@@ -82,7 +92,7 @@ def build(database: Database) -> sqlite3.Connection:
 
 def harden(connection: sqlite3.Connection, limits: Limits) -> None:
     """Settings that hold for all later statements. One value may take an eighth of ``limits.bytes``."""
-    for pragma in ("trusted_schema=OFF", "query_only=ON", "temp_store=MEMORY", "mmap_size=0"):
+    for pragma in ("trusted_schema=ON", "query_only=ON", "temp_store=MEMORY", "mmap_size=0"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     for what, most in _BOUNDS.items():
         connection.setlimit(what, most)
@@ -92,9 +102,23 @@ def harden(connection: sqlite3.Connection, limits: Limits) -> None:
 def readable(connection: sqlite3.Connection) -> frozenset[str]:
     """Lower-case names that a query may read from: the schema's tables and views, the catalogue, JSON's rows.
 
-    The first use of a table-valued function counts as a change of the catalogue: these two have had it.
+    The first use of a virtual table counts as a change of the catalogue: here all have it. A table whose
+    module is not there fails by itself, whenever it is read.
     """
     connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
-    names = {name.lower() for (name,) in rows}
+    connection.text_factory = lossless
+    rows = connection.execute(
+        "SELECT name, type = 'table' AND rootpage = 0 FROM sqlite_master WHERE type IN ('table', 'view')"
+    ).fetchall()
+    connection.text_factory = str
+    for name, virtual in rows:
+        if virtual:
+            with suppress(sqlite3.Error, UnicodeError):
+                connection.execute(f"SELECT 1 FROM {quote(name)} LIMIT 0").fetchall()
+    names = {name.lower() for name, _ in rows}
     return frozenset({"sqlite_master", "sqlite_schema", "json_each", "json_tree"} | names)
+
+
+def lossless(text: bytes) -> str:
+    """Text that may not be UTF-8: its other bytes become lone surrogates."""
+    return text.decode(errors="surrogateescape")

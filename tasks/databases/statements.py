@@ -64,6 +64,17 @@ def only(sql: str) -> str:
     return statement[:end].strip()
 
 
+def behind_first(sql: str) -> str:
+    """What stands behind the ``;`` of the first statement that is not empty."""
+    start = 0
+    for token in _TOKEN.finditer(sql) if ";" in sql else ():
+        if token["end"]:
+            if not is_blank(sql[start : token.start()]):
+                return sql[token.end() :]
+            start = token.end()
+    return ""
+
+
 def is_blank(sql: str) -> bool:
     """Whether there is nothing but white space and comments."""
     return _skip(sql) == len(sql)
