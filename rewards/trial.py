@@ -89,7 +89,7 @@ class Trial:
 
     @cached_property
     def distinct(self) -> tuple[Outcome, Outcome]:
-        """Gold and answer on the base instance as sets: limits count no row twice. Where it fails, the gold's."""
+        """Gold and answer on the base instance as sets: no row counts twice for the limits."""
         gold = self.gold(0, self.gold_sql)
         if gold.status in _TOO_LARGE:
             gold = self.gold(0, self.gold_sql, distinct=True)

@@ -68,6 +68,8 @@ class Cases:
             else table
         )
         terms = [self._term(table, columns) for _ in range(random.randint(1, 4))]
+        if random.random() < 0.1:
+            terms = [f"{table}.*"]
         parts = {"distinct": random.choice(["", "", "DISTINCT "]), "terms": ", ".join(terms), "from": source}
         name = f"{table}.{random.choice(columns)}"
         if random.random() < 0.3:
@@ -106,7 +108,6 @@ class Cases:
             "1.0",
             "typeof({0})",
             "{0} || ''",
-            "*",
             "'order by'",
             "sum({0})",
         ]

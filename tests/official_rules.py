@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import product
@@ -145,14 +146,7 @@ def _same_denotation(one: Table, two: Table, ordered: bool) -> bool:
 
 
 def _equal(one: Table, two: Table, ordered: bool) -> bool:
-    if ordered:
-        return one == two
-    left = list(two)
-    for row in one:
-        if row not in left:
-            return False
-        left.remove(row)
-    return True
+    return one == two if ordered else Counter(one) == Counter(two)
 
 
 def _soft_f1(got: Table, expected: Table) -> float:
