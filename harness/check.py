@@ -16,6 +16,7 @@ from harness.progress import bar
 from rewards.grade import Grader
 from rewards.types import Answer, Attempt
 from tasks.content import digest_of
+from tasks import files
 from tasks.task import Task
 from tasks.types import Message, Sample
 
@@ -92,9 +93,7 @@ class TaskCheck:
     def write_clean(self, file: Path) -> None:
         """Write the rows whose gold is good, one JSON object a line, in the fields of a Sample."""
         lines = [json.dumps(asdict(sample), ensure_ascii=False) for sample in self.clean]
-        part = file.with_name(file.name + ".part")
-        part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        part.rename(file)
+        files.write(file, "".join(line + "\n" for line in lines).encode())
 
 
 def check_task(

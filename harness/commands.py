@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import traceback
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from harness import lookups
 from runners import processes
 from tasks import spec as specs
-from tasks.errors import HarnessError
+from tasks.errors import DataError, HarnessError
 from tasks.parse import parse
 from tasks.terminal import say
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 def evaluate(options: argparse.Namespace) -> int:
     """``harness eval``: each model by itself; exit 1 where one could not answer everything."""
-    from harness import screens
+    from harness import outputs, screens
     from harness.evaluate import evaluate_model
     from leaderboards import board
 
@@ -33,6 +32,10 @@ def evaluate(options: argparse.Namespace) -> int:
     asked = list(product(options.model, options.temperature))
     if options.samples > 1 and 0 in options.temperature:
         say(f"temperature 0 draws one answer {options.samples} times: give --temperature")
+    if options.out and len(asked) == 1:
+        outputs.copy_into(Path(options.out))
+    elif options.out and not Path(options.out).is_dir() and Path(options.out).exists():
+        raise DataError(f"--out {options.out}: it is no folder")
     for model, temperature in asked:
         spec = _eval_spec(options, model, temperature, settings)
         try:
@@ -49,7 +52,7 @@ def evaluate(options: argparse.Namespace) -> int:
         else:
             say(f"{model}: questions are left unanswered; run the same command again")
     for run in runs if options.out else []:
-        _copy_run(run.id, Path(options.out) / (run.id if len(runs) > 1 else ""))
+        outputs.copy_run(run.id, Path(options.out) / (run.id if len(asked) > 1 else ""))
     if runs:
         screens.emit(board.board([run.id for run in runs]), options.json)
     return int(len(runs) < len(asked))
@@ -94,17 +97,9 @@ def _trained_on(model: str) -> str:
     return task
 
 
-def _copy_run(run_id: str, out: Path) -> None:
-    from leaderboards import store
-
-    shutil.copytree(
-        store.folder(run_id), out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock", "partial*")
-    )
-
-
 def sample(options: argparse.Namespace) -> int:
     """``harness sample``: the model's own right answers, as a file to train on."""
-    from harness import screens
+    from harness import outputs, screens
     from harness.sample import sample as drawn
     from leaderboards import board
     from tasks.task import Task
@@ -113,7 +108,8 @@ def sample(options: argparse.Namespace) -> int:
     spec = _eval_spec(options, options.model, options.temperature, settings)
     split = options.split or Task.named(spec.task, overrides, spec.trust).spec.dataset.train_split
     spec = spec.model_copy(update={"split": split})
-    run, rows = drawn(spec, overrides, options.keep, Path(options.out), options.workers)
+    with outputs.rows_into(Path(options.out)):
+        run, rows = drawn(spec, overrides, options.keep, Path(options.out), options.workers)
     say(f"{options.out}: {rows:,} right answers")
     screens.emit(board.board([run.id]), options.json)
     return 0

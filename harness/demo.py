@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from harness import screens
+from harness import outputs, screens
 from harness.evaluate import evaluate_model
 from harness.spec import EvalSpec, TrainSpec
 from harness.train import train_model
@@ -84,7 +84,10 @@ def stages(seed: int, out: Path, workers: int = 0) -> Story:
         dev_limit=300,
         grpo=GRPO.model_copy(update={"seed": seed}),
     )
-    after = [train_model(spec, (), out / spec.method, workers)[-1] for spec in (sft, grpo)]
+    after = []
+    for spec in (sft, grpo):
+        with outputs.training_into(out / spec.method):
+            after.append(train_model(spec, (), out / spec.method, workers)[-1])
     return Story(base, *after)
 
 

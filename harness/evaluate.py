@@ -24,6 +24,7 @@ from harness.turns import TurnsRunner
 from harness.watch import watched
 from leaderboards import store
 from leaderboards.alarms import MODES
+from leaderboards.handle import Handle
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
 from rewards.grade import Grader
@@ -130,7 +131,7 @@ def _samples(evaluation: Evaluation) -> list[Sample]:
     return evaluation.task.samples(spec.split, spec.limit, spec.sample_seed)
 
 
-def _answered(handle: store.Handle, sample: Sample, count: int) -> bool:
+def _answered(handle: Handle, sample: Sample, count: int) -> bool:
     found = [handle.done.get((sample.id, index)) for index in range(count)]
     return all(record is not None and record.finish != "error" for record in found)
 

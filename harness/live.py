@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from math import isfinite, nan
 from statistics import fmean
 from typing import Any
 
@@ -45,7 +46,7 @@ class Live:
         return "  ".join(filter(None, (self._part(name) for name in SHOWN)))
 
     def _part(self, name: str) -> str:
-        values = [row[name] for row in self._rows if name in row]
+        values = [row[name] for row in self._rows if isfinite(row.get(name, nan))]
         return f"{SHOWN[name]} {spark(values)} {values[-1]:.3g}" if values else ""
 
 

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from harness.evaluate import evaluate_model
 from harness.spec import EvalSpec
-from leaderboards import files, store
+from leaderboards import store
 from leaderboards.types import Record, Run
+from tasks import files
 from tasks.errors import DataError, ModelError
 
 Keep = Literal["correct", "likeliest"]

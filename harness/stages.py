@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import ready
+from harness import outputs, ready
 from harness.plan import recipe
 from harness.spec import TrainSpec
 from harness.train import train_model
@@ -88,6 +88,7 @@ def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list
             ready.check(stage.spec, stage.overrides, stages[0].spec.model, workers)
     runs: dict[str, Run] = {}
     for stage in stages:
-        for run in train_model(stage.spec, stage.overrides, stage.out, workers, evaluated):
-            runs[run.id] = run
+        with outputs.training_into(stage.out):
+            for run in train_model(stage.spec, stage.overrides, stage.out, workers, evaluated):
+                runs[run.id] = run
     return list(runs.values())

@@ -23,6 +23,7 @@ from harness.spec import EvalSpec, TrainSpec
 from harness.turns import TurnsRunner
 from harness.watch import TrainingWatch, watched
 from leaderboards import store
+from leaderboards.handle import Handle
 from leaderboards.types import Run
 from rewards.feedback import feedback
 from rewards.grade import Grader
@@ -129,7 +130,7 @@ def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], shown: Seq
 
 
 def _train(
-    spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, grader: Grader, handle: store.Handle
+    spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, grader: Grader, handle: Handle
 ) -> dict[str, Any]:
     """Run the trainer of the method to its end; its result as plain data."""
     from runners.grpo import train_grpo
@@ -217,7 +218,7 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
 
 
 def _on_step(
-    handle: store.Handle, report: Report, watch: TrainingWatch, tracker: Tracker | None
+    handle: Handle, report: Report, watch: TrainingWatch, tracker: Tracker | None
 ) -> Callable[[Mapping[str, float]], Mapping[str, float]]:
     live = Live(store.curve(handle.run.id))
 

@@ -98,6 +98,8 @@ def warnings(measured: Mapping[str, float], start: Mapping[str, float] | None = 
     lines = []
     for name, value in measured.items():
         before = (start or {}).get(name)
+        if name not in LIMITS:
+            continue  # a newer version's
         if value > LIMITS[name]:
             lines.append(SAYS[name].format(value))
         elif before is not None and value - before > DRIFT:

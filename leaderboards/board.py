@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderboards import alarms, store
-from leaderboards.find import evaluations
 from leaderboards.identity import conflicting, identity_of
 from leaderboards.types import Run, Summary
 from tasks.content import digest_of
+from tasks.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,11 +52,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Groups of rows, the best row of a group first. ``hidden`` older runs repeat one that is shown."""
+    """Groups of rows, the best row of a group first. ``hidden`` older runs repeat one that is shown.
+
+    ``unfinished``: ids of evaluations that have no numbers yet.
+    """
 
     groups: dict[Group, list[Row]]
     reasons: bool = False
     hidden: int = 0
+    unfinished: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``: ``groups``, each with its title fields and ``rows``."""
@@ -66,6 +70,7 @@ class Board:
                 for group, rows in self.groups.items()
             ],
             "hidden": self.hidden,
+            "unfinished": list(self.unfinished),
         }
 
     def __rich__(self) -> RenderableType:
@@ -83,16 +88,21 @@ def board(run_ids: Sequence[str] | None = None, task: str = "", reasons: bool = 
     groups: dict[Group, list[Row]] = {}
     seen: set[str] = set()
     hidden = 0
-    for run in evaluations():
+    unfinished: list[str] = []
+    for run in reversed(store.runs()):
+        if run.kind != "eval":
+            continue
         if (run_ids is not None and run.id not in run_ids) or task not in ("", run.task):
             continue
-        if run_ids is None and run.digest in seen:
+        if not run.finished:
+            unfinished.append(run.id)
+        elif run_ids is None and run.digest in seen:
             hidden += 1
         elif (found := _summary(run)) is not None:
             seen.add(run.digest)
             groups.setdefault(_group_among(groups, run), []).append(Row(run, found))
     ranked = {key: sorted(_trended(rows), key=_rank) for key, rows in reversed(groups.items())}
-    return Board(ranked, reasons, hidden)
+    return Board(ranked, reasons, hidden, unfinished)
 
 
 def _group_among(groups: Mapping[Group, Sequence[Row]], run: Run) -> Group:
@@ -130,9 +140,10 @@ def _trended(rows: Sequence[Row]) -> list[Row]:
 def _said(run_id: str) -> tuple[str, ...]:
     """The warnings that a training ended with."""
     try:
-        return tuple(store.scores(run_id).get("warnings", ())) if run_id else ()
-    except (OSError, ValueError):
+        said = store.scores(run_id).get("warnings", ()) if run_id else ()
+    except (DataError, OSError, ValueError):
         return ()  # the training's own run was removed, or never kept here
+    return tuple(map(str, said)) if isinstance(said, list) else ()
 
 
 def _rank(row: Row) -> tuple[bool, float]:
@@ -142,12 +153,8 @@ def _rank(row: Row) -> tuple[bool, float]:
 
 def _summary(run: Run) -> Summary | None:
     try:
-        scores = store.scores(run.id)
-        missing = Summary.__required_keys__ - scores.keys()
-        if missing:
-            raise ValueError(f"scores.json has no {', '.join(sorted(missing))}")
-        return cast(Summary, scores)
-    except (OSError, ValueError, TypeError) as error:
+        return store.summary(run.id)
+    except (DataError, OSError, ValueError) as error:
         store.leave_out(run.id, error)
         return None
 

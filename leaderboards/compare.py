@@ -12,13 +12,14 @@ from leaderboards.board import group
 from leaderboards.find import candidates
 from leaderboards.identity import asked_differently, incomparable
 from leaderboards.statistics import Interval, bootstrap, mcnemar
-from leaderboards.summary import level
-from leaderboards.types import Run
+from leaderboards.summary import level, mean
+from leaderboards.types import Record, Run
 from tasks.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+Answers = dict[str, list[Record]]
 FLIPS = 3
 """Questions shown of those that B won, and of those that it lost."""
 
@@ -116,7 +117,8 @@ def compare(a: str, b: str) -> Comparison:
     Raises DataError: no such run, or none that can be compared (the line says what differs).
     """
     first, second = _choose(a, b)
-    pairs, left_out = _pairs(first, second)
+    answers = _answers(first), _answers(second)
+    pairs, left_out = _pairs(*answers)
     fields = ("difficulty", "database", "part")
     return Comparison(
         a=first,
@@ -125,7 +127,7 @@ def compare(a: str, b: str) -> Comparison:
         interval=bootstrap([pair.b - pair.a for pair in pairs]),
         left_out=left_out,
         slices={field: found for field in fields if len(found := _slices(pairs, field)) > 1},
-        flips=_flips(first, second, pairs),
+        flips=_flips(*answers, pairs),
         differ=tuple(asked_differently(first, second)),
     )
 
@@ -143,19 +145,23 @@ def _choose(a: str, b: str) -> tuple[Run, Run]:
     raise DataError(f"{one.id} and {two.id} cannot be compared: they differ in {differ}")
 
 
-def _pairs(a: Run, b: Run) -> tuple[list[Pair], int]:
+def _pairs(first: Answers, second: Answers) -> tuple[list[Pair], int]:
     """The pairs by sample id, and how many questions have none."""
-    rows = store.query(
-        """SELECT sample_id, any_value(difficulty) AS difficulty,
-                  any_value(database) AS database, any_value(part) AS part,
-                  avg(metric) FILTER (run = $a) AS a, avg(metric) FILTER (run = $b) AS b
-           FROM records GROUP BY sample_id ORDER BY sample_id""",
-        [a.id, b.id],
-        a=a.id,
-        b=b.id,
-    )
-    pairs = [Pair(**row) for row in rows if row["a"] is not None and row["b"] is not None]
-    return pairs, len(rows) - len(pairs)
+    found = []
+    for sample_id in sorted(first.keys() & second.keys()):
+        a, b = (mean(record.metric for record in answers[sample_id]) for answers in (first, second))
+        if a is not None and b is not None:
+            one = first[sample_id][0]
+            found.append(Pair(sample_id, one.difficulty, one.database, one.part, a, b))
+    return found, len(first.keys() | second.keys()) - len(found)
+
+
+def _answers(run: Run) -> Answers:
+    """Question -> the records of its answers, in their order."""
+    found: Answers = {}
+    for record in store.records(run.id):
+        found.setdefault(record.sample_id, []).append(record)
+    return found
 
 
 def _paired(pairs: Sequence[Pair]) -> Paired:
@@ -180,30 +186,23 @@ def _slices(pairs: Sequence[Pair], field: str) -> dict[str, Paired]:
     return {name: _paired(groups[name]) for name in sorted(groups, key=level) if name}
 
 
-def _flips(a: Run, b: Run, pairs: Sequence[Pair]) -> list[Flip]:
+def _flips(first: Answers, second: Answers, pairs: Sequence[Pair]) -> list[Flip]:
     """Some questions that only B, then some that only A got right; the same ones every time."""
-    chosen: dict[str, str] = {}
+    found = []
     for winner, won in (("b", [p for p in pairs if p.b > p.a]), ("a", [p for p in pairs if p.a > p.b])):
         for pair in random.Random(0).sample(won, min(FLIPS, len(won))):
-            chosen[pair.sample_id] = winner
-    rows = store.query(
-        """SELECT run, sample_id, question, gold, sql, reason FROM records
-           WHERE sample_index = 0 AND list_contains($chosen, sample_id)""",
-        [a.id, b.id],
-        chosen=list(chosen),
-    )
-    found = {(row["run"], row["sample_id"]): row for row in rows}
-    return [_flip(winner, found[a.id, sample], found[b.id, sample]) for sample, winner in chosen.items()]
+            found.append(_flip(winner, first[pair.sample_id][0], second[pair.sample_id][0]))
+    return found
 
 
-def _flip(winner: str, a: dict[str, Any], b: dict[str, Any]) -> Flip:
+def _flip(winner: str, a: Record, b: Record) -> Flip:
     return Flip(
-        sample_id=a["sample_id"],
-        question=a["question"],
-        gold=a["gold"],
+        sample_id=a.sample_id,
+        question=a.question,
+        gold=a.gold,
         winner=winner,
-        sql_a=a["sql"],
-        sql_b=b["sql"],
-        reason_a=a["reason"],
-        reason_b=b["reason"],
+        sql_a=a.sql,
+        sql_b=b.sql,
+        reason_a=a.reason,
+        reason_b=b.reason,
     )

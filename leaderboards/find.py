@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from textwrap import shorten
 
@@ -50,4 +51,12 @@ def _is_model(run: Run, name: str) -> bool:
 
 
 def _is_folder(run: Run, name: str) -> bool:
-    return name.rstrip("/") == run.label or Path(name).resolve() == Path(run.model).resolve()
+    return name.rstrip("/") == run.label or _place(name) == _place(run.model)
+
+
+def _place(name: str) -> str:
+    """Where a path leads; a name that can be no path leads nowhere else."""
+    try:
+        return os.path.realpath(name)
+    except (OSError, ValueError):
+        return name

@@ -25,9 +25,11 @@ ABREAST = 5
 
 def screen(what: board.Board) -> RenderableType:
     """All groups, then the legend."""
-    if not what.groups:
-        return Text(EMPTY)
     lines: list[RenderableType] = []
+    if what.unfinished:
+        lines.append(plain(f"unfinished, the same command goes on: {', '.join(what.unfinished)}", "dim"))
+    if not what.groups:
+        return Group(*lines, Text(EMPTY))
     for key, rows in what.groups.items():
         lines += [_title(key), _table(key, rows), *_notes(rows)]
         if what.reasons:
@@ -77,8 +79,8 @@ def _modes(key: board.Group, row: board.Row) -> Text:
 
 def _model(run: Run) -> Text:
     origin = [f"{run.method or 'trained'} of {label(run.parent)}" if run.parent else run.method]
-    if run.sampling.get("temperature"):
-        origin.append(f"temperature {run.sampling['temperature']:g}")
+    if temperature := run.sampling.get("temperature"):
+        origin.append(f"temperature {temperature}")
     if turns := run.sampling.get("turns"):
         origin.append(f"{turns} turns")
     if run.limit:

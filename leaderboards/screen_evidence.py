@@ -23,10 +23,29 @@ def screen(what: Evidence) -> RenderableType:
     head = plain(first.sample_id, "bold").append_text(
         plain("".join(f" · {fact}" for fact in facts if fact), "not bold dim")
     )
-    prompt = [_block(message["role"], message["content"]) for message in json.loads(first.prompt)]
+    prompt = [_block(role, content) for role, content in _messages(first.prompt)]
     answers = [_answer(record, len(what.records)) for record in what.records]
     origin = plain(f"{what.run.label} · {what.run.id}", "dim")
     return Group(head, origin, *prompt, _block("gold", first.gold), *answers)
+
+
+def _messages(prompt: str) -> list[tuple[str, str]]:
+    """Role and content of each message; what is none is shown as it stands."""
+    try:
+        return [(str(message["role"]), str(message["content"])) for message in json.loads(prompt)]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return [("prompt", prompt)]
+
+
+def _parts(parts: str) -> list[tuple[str, float | None]]:
+    """Name and value of what a reward was made of; nothing where that cannot be read."""
+    try:
+        found = json.loads(parts)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(found, dict):
+        return []
+    return [(name, value) for name, value in found.items() if isinstance(value, int | float | None)]
 
 
 def _block(title: str, text: str) -> RenderableType:
@@ -49,7 +68,7 @@ def _facts(record: Record) -> Table:
     verdicts = [(mode.value, getattr(record, mode)) for mode in Mode]
     table.add_row(Text("verdicts", "dim"), _values([(name, v) for name, v in verdicts if v is not None]))
     table.add_row(Text("reward", "dim"), number(record.reward, 3))
-    table.add_row(Text("scores", "dim"), _values(list(json.loads(record.parts).items())))
+    table.add_row(Text("scores", "dim"), _values(_parts(record.parts)))
     gold = f"gold {record.gold_rows:,} x {record.gold_columns}"
     table.add_row(Text("rows", "dim"), f"{record.rows:,} x {record.columns}, {gold}")
     ended = f"{record.tokens:,} tokens, {duration(record.seconds)}, ended by {record.finish}"

@@ -10,30 +10,33 @@
 
 from __future__ import annotations
 
-import io
-import json
+import glob
+import os
 import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from leaderboards import files
-from leaderboards.types import Record, Run, label
+from leaderboards import checked
+from leaderboards.handle import Handle, now
+from leaderboards.types import Record, Run, Summary, label
+from tasks import files
 from tasks.errors import DataError
 from tasks.spec import home
 from tasks.terminal import one_line, say
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 
 def folder(run_id: str) -> Path:
-    """The directory of a run."""
+    """The directory of a run. Raises DataError where that is no plain name."""
+    if run_id in ("", ".", "..") or any(character in run_id for character in "/\0"):
+        raise DataError(f"'{run_id}' is no id of a run")
     return home() / "runs" / run_id
 
 
@@ -41,67 +44,6 @@ def new_id(model: str, task: str) -> str:
     """A fresh id that a person can type: ``<model>-<task>-<six hex digits>``."""
     name = re.sub(r"[^a-z0-9.]+", "-", f"{label(model)[-40:]}-{task}".lower()).strip("-.")
     return f"{name}-{secrets.token_hex(3)}"
-
-
-class Handle:
-    """A run being written by this process. Made by ``open_run``; closing it unfinished keeps what is there.
-
-    Attributes: ``run``, ``path`` (its directory), ``done`` (key -> record, for all records so far).
-    """
-
-    def __init__(self, run: Run, path: Path, lock: IO[bytes]) -> None:
-        self.run = run
-        self.path = path
-        self._lock = lock
-        self._partial = path / "partial.jsonl"
-        self._curve = path / "curve.jsonl"
-        for file in (self._partial, self._curve):
-            files.cut_torn_line(file)
-        kept = files.read_lines(self._partial)
-        records = [Record(**line["record"]) for line in kept]
-        self.done = {record.key: record for record in records}
-        before = max((line["elapsed"] for line in kept + files.read_lines(self._curve)), default=0.0)
-        self._began = time.monotonic() - before
-
-    @property
-    def seconds(self) -> float:
-        """Time spent on this run, with the sessions before this one."""
-        return time.monotonic() - self._began
-
-    def append(self, records: Sequence[Record]) -> None:
-        """Keep these records; a record with the key of an earlier one replaces it."""
-        clean = [_encodable(record) for record in records]
-        elapsed = self.seconds
-        files.append_lines(self._partial, [{"record": asdict(r), "elapsed": elapsed} for r in clean])
-        self.done.update((record.key, record) for record in clean)
-
-    def append_curve(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep rows of a training curve, each with its ``step``; a step logged again replaces itself."""
-        elapsed = self.seconds
-        files.append_lines(self._curve, [{**row, "elapsed": elapsed} for row in rows])
-
-    def finish(self, summary: Mapping[str, Any]) -> Run:
-        """Write everything, then mark the run as finished, and close it."""
-        records = sorted(self.done.values(), key=lambda record: record.key)
-        files.write(self.path / "records.parquet", _parquet(records))
-        files.write(self.path / "scores.json", files.as_json(summary))
-        self.run = replace(self.run, ended=_now(), seconds=round(self.seconds, 3))
-        files.write(self.path / "run.json", files.as_json(asdict(self.run)))
-        self._partial.unlink(missing_ok=True)
-        self.close()
-        return self.run
-
-    def close(self) -> None:
-        """Let another process go on with this run."""
-        self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_run(run: Run) -> Handle:
@@ -112,27 +54,50 @@ def open_run(run: Run) -> Handle:
     for other in runs():
         if other.finished or (other.kind, other.digest) != (run.kind, run.digest):
             continue
-        path = folder(other.id)
-        lock = files.lock(path)
-        if lock is None:
-            continue
-        current = _read(path)
+        try:
+            if handle := _resumed(folder(other.id)):
+                return handle
+        except (DataError, OSError, ValueError) as error:
+            leave_out(other.id, error)
+    return _begin(replace(run, started=run.started or now()))
+
+
+def _resumed(path: Path) -> Handle | None:
+    """The unfinished run of a directory; None where another process is writing it, or has finished it."""
+    lock = files.lock(path / "lock")
+    if lock is None:
+        return None
+    try:
+        current = checked.run(path)
         if not current.finished:
             return Handle(current, path, lock)
+    except BaseException:
         lock.close()
-    return _begin(replace(run, started=run.started or _now()))
+        raise
+    lock.close()
+    return None
 
 
 def _begin(run: Run) -> Handle:
     path = folder(run.id)
+    _remove_stale(path.parent)
     building = path.with_name(f".{run.id}.{secrets.token_hex(3)}")
     with files.writing(path):
         building.mkdir(parents=True)
-        lock = files.lock(building)
+        lock = files.lock(building / "lock")
         assert lock is not None, "nobody else knows this directory yet"
         files.write(building / "run.json", files.as_json(asdict(run)))
         building.rename(path)
     return Handle(run, path, lock)
+
+
+def _remove_stale(place: Path) -> None:
+    """Remove the directories of runs whose process was killed before they were in place."""
+    for left in place.glob(".*.??????") if place.is_dir() else ():
+        with suppress(DataError, OSError, ValueError):
+            if time.time() - left.stat().st_mtime > files.STALE and (lock := files.lock(left / "lock")):
+                with lock:
+                    files.remove(left)
 
 
 def finished(run: Run) -> Run | None:
@@ -142,19 +107,32 @@ def finished(run: Run) -> Run | None:
 
 
 def runs() -> list[Run]:
-    """All runs, finished or not, oldest first. A broken one is named on stderr and left out."""
+    """All runs, finished or not, oldest first. What is none, or broken, is named on stderr and left out."""
     found = []
-    for path in sorted((home() / "runs").glob("[!.]*/run.json")):
+    for path in _places():
         try:
-            found.append(_read(path.parent))
-        except (OSError, ValueError, TypeError) as error:
-            leave_out(path.parent.name, error)
+            found.append(checked.run(path))
+        except (OSError, ValueError) as error:
+            leave_out(path.name, error)
     return sorted(found, key=lambda run: (run.started, run.id))
+
+
+def _places() -> list[Path]:
+    """The directories of runs, and whatever else stands among them; hidden ones are being made."""
+    place = home() / "runs"
+    try:
+        return [place / name for name in sorted(os.listdir(place)) if not name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        say(f"no runs can be read from {place}: {error.strerror}")
+        return []
 
 
 def leave_out(run_id: str, error: Exception) -> None:
     """Say on stderr, in one line, that a run's files are broken."""
-    say(f"left out run {run_id}: {one_line(str(error))[:200]}")
+    said = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
+    say(f"left out run {run_id}: {one_line(said)[:200]}")
 
 
 def query(sql: str, run_ids: Sequence[str], **values: object) -> list[dict[str, Any]]:
@@ -168,68 +146,53 @@ def query(sql: str, run_ids: Sequence[str], **values: object) -> list[dict[str, 
 
     if not run_ids:
         return []
-    paths = [str(folder(run_id) / "records.parquet") for run_id in run_ids]
+    paths = [_records_file(run_id) for run_id in run_ids]
     source = "read_parquet($paths, union_by_name=true, filename=true)"
     with duckdb.connect() as connection:
         try:
             result = connection.execute(
                 f"WITH records AS (SELECT *, parse_path(filename)[-2] AS run FROM {source}) {sql}",
-                {"paths": paths, **values},
+                {"paths": [glob.escape(str(path)) for path in paths], **values},
             )
             names = [column[0] for column in result.description]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-        except duckdb.Error as error:
+        except (duckdb.Error, ValueError) as error:  # ValueError: text that is not UTF-8
             raise DataError(f"records of {', '.join(run_ids)}: {' '.join(str(error).split())}") from None
 
 
+def _records_file(run_id: str) -> Path:
+    path = folder(run_id) / "records.parquet"
+    try:
+        files.regular(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"records of {run_id}: {error}") from None
+    return path
+
+
 def records(run_id: str) -> list[Record]:
-    """The records of a finished run, in the order of their keys."""
-    names = ", ".join(field.name for field in fields(Record))
-    rows = query(f"SELECT {names} FROM records ORDER BY sample_id, sample_index", [run_id])
-    return [Record(**row) for row in rows]
+    """The records of a finished run, in the order of their keys. Raises DataError: missing or broken."""
+    rows = query("SELECT * FROM records", [run_id])
+    try:
+        return sorted(checked.records(rows), key=lambda record: record.key)
+    except ValueError as error:
+        raise DataError(f"records of {run_id}: {error}") from None
 
 
-def scores(run_id: str) -> dict[str, Any]:
-    """The summary that a finished run was closed with."""
-    return dict(json.loads((folder(run_id) / "scores.json").read_text(encoding="utf-8")))
+def scores(run_id: str) -> Mapping[str, Any]:
+    """The summary that a finished run was closed with. Raises DataError, OSError, ValueError."""
+    return checked.read_json(folder(run_id) / "scores.json")
+
+
+def summary(run_id: str) -> Summary:
+    """The scores of an evaluation, every key of the right type. Raises DataError, OSError, ValueError."""
+    return checked.summary(folder(run_id))
 
 
 def curve(run_id: str) -> list[dict[str, Any]]:
-    """The training curve of a run, finished or not, by step."""
-    rows = {row["step"]: row for row in files.read_lines(folder(run_id) / "curve.jsonl")}
+    """The training curve of a run, finished or not, by step; damaged lines are left out.
+
+    Raises OSError, ValueError: no regular file.
+    """
+    found, _ = checked.lines(folder(run_id) / "curve.jsonl", checked.curve_line)
+    rows = {row["step"]: row for row in found}
     return [rows[step] for step in sorted(rows)]
-
-
-def _read(path: Path) -> Run:
-    return Run(**json.loads((path / "run.json").read_text(encoding="utf-8")))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _encodable(record: Record) -> Record:
-    """The record with lone surrogates, which no file can hold, replaced by ``?``."""
-    values = asdict(record)
-    for name, value in values.items():
-        if isinstance(value, str):
-            values[name] = value.encode("utf-8", "replace").decode()
-    return Record(**values)
-
-
-def _parquet(records: Sequence[Record]) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pylist([asdict(record) for record in records], schema=_schema())
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def _schema() -> pa.Schema:
-    """The columns of ``records.parquet``: the fields of ``Record``, in their order."""
-    import pyarrow as pa
-
-    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
-    return pa.schema([(f.name, types[str(f.type).removesuffix(" | None")]) for f in fields(Record)])

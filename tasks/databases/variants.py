@@ -11,7 +11,6 @@ A database that is DDL alone becomes files with rows, such that its golds return
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 from collections import Counter
@@ -23,6 +22,7 @@ from itertools import count as counter
 from pathlib import Path
 from random import Random
 
+from tasks import files
 from tasks.databases.digest import digest
 from tasks.databases.fill import Plan, fill
 from tasks.databases.literals import spoken
@@ -212,7 +212,6 @@ def _result(connection: sqlite3.Connection, sql: str) -> Counter[Row] | None:
 
 def _write(path: Path, data: bytes) -> None:
     """The whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    with files.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    files.write(path, data)

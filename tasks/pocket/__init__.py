@@ -10,9 +10,10 @@ import hashlib
 import json
 import sqlite3
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
-from tasks import spec
+from tasks import files, spec
 from tasks.errors import DataError, nearest
 
 VERSION = 1
@@ -41,13 +42,27 @@ def ensure() -> Path:
         return folder
     try:
         spec.home().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=spec.home(), prefix=f"{folder.name}-") as temporary:
-            fresh = Path(temporary) / "new"
-            build(fresh)
-            _swap(fresh, folder, Path(temporary) / "old")
-    except (OSError, sqlite3.OperationalError) as error:
+        held = files.lock(folder.with_suffix(".lock"), wait=True)
+        with held or nullcontext():
+            if _stamp(folder) != _digest():
+                _build_alone(folder, held is not None)
+    except (OSError, ValueError, sqlite3.OperationalError) as error:
         raise DataError(f"pocket cannot be built in HARNESS_HOME ({spec.home()}): {error}") from error
     return folder
+
+
+def _build_alone(folder: Path, alone: bool) -> None:
+    """Build into a temporary folder, then put it in place. ``alone``: no other process builds.
+
+    Then every other temporary folder is one that a killed build left.
+    """
+    prefix = f"{folder.name}-"
+    for left in folder.parent.glob(f"{prefix}*") if alone else ():
+        files.remove(left)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as temporary:
+        fresh = Path(temporary) / "new"
+        build(fresh)
+        _swap(fresh, folder, Path(temporary) / "old")
 
 
 def build(folder: Path) -> None:

@@ -1,0 +1,146 @@
+"""What stands in a run directory, checked before it is believed: a disk, another version or a hand may have
+changed it. Keys that a newer version added are ignored; those that an older one lacked have their defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, NotRequired, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from leaderboards.types import Record, Run, Summary
+from tasks import files
+
+T = TypeVar("T")
+DEPTH = 100
+"""Brackets within brackets: more than any spec has, and few enough for every recursive function."""
+
+
+def run(path: Path) -> Run:
+    """The run of a directory; its id is the directory's name. Raises OSError, ValueError: no run in it."""
+    return Run(**{**_checked(RUN, read_json(path / "run.json")), "id": path.name})
+
+
+def summary(path: Path) -> Summary:
+    """What ``scores.json`` of an evaluation holds. Raises OSError, ValueError."""
+    try:
+        found: Summary = _checked(Summary, read_json(path / "scores.json"))
+    except ValueError as error:
+        raise ValueError(f"scores.json: {error}") from None
+    return found
+
+
+def records(rows: list[dict[str, Any]]) -> list[Record]:
+    """Records of rows. Raises ValueError."""
+    return [Record(**_checked(RECORD, row)) for row in rows]
+
+
+def record_line(line: Mapping[str, Any]) -> tuple[Record, float]:
+    """A line of ``partial.jsonl``: the record, and the seconds spent until then. Raises ValueError."""
+    return Record(**_checked(RECORD, line.get("record"))), _number(line.get("elapsed"))
+
+
+def curve_line(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of ``curve.jsonl``: figures, with their ``step``. Raises ValueError."""
+    if not math.isfinite(_number(line.get("step"))):
+        raise ValueError("step is not finite")
+    return {name: _number(value) for name, value in line.items()}
+
+
+def lines(path: Path, check: Callable[[Mapping[str, Any]], T]) -> tuple[list[T], int]:
+    """The good lines of a JSON-lines file, and how many others there are; none where there is no file.
+
+    Raises OSError, ValueError: it is no regular file, or cannot be read.
+    """
+    found, bad = [], 0
+    try:
+        content = files.read(path)
+    except FileNotFoundError:
+        return [], 0
+    for line in content.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            found.append(check(_mapping(_parsed(line))))
+        except ValueError:
+            bad += 1
+    return found, bad
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    """The mapping in a JSON file. Raises OSError, ValueError: none, or one with too many brackets."""
+    return _mapping(_parsed(files.read(path)))
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        value = json.loads(content)
+    except RecursionError:
+        raise ValueError("brackets within brackets without end") from None
+    level = [value]
+    for _ in range(DEPTH):
+        if any(type(one) is int and not -(2**63) <= one < 2**63 for one in level):
+            raise ValueError("a number with more than 64 bits")
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return value
+    raise ValueError("brackets within brackets without end")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"not a mapping of keys but {type(value).__name__}")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"not a number: {value!r:.40}")
+    return value
+
+
+def _checked(kind: Any, value: object) -> Any:
+    """The value as pydantic gives it, every type as declared: no text becomes a number."""
+    try:
+        return _adapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _shape(kind: Any) -> Any:
+    """A dataclass as the mapping that JSON keeps of it."""
+    types = get_type_hints(kind)
+    return TypedDict(  # type: ignore[operator]
+        kind.__name__,
+        {
+            one.name: types[one.name] if _required(one) else NotRequired[types[one.name]]
+            for one in fields(kind)
+        },
+    )
+
+
+def _required(one: Field[Any]) -> bool:
+    return one.default is MISSING and one.default_factory is MISSING
+
+
+RUN: Any = _shape(Run)
+RECORD: Any = _shape(Record)

@@ -1,0 +1,117 @@
+"""A run that is being written: records and curve line by line, everything at once when it is finished."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from leaderboards import checked
+from leaderboards.types import Record, Run
+from tasks import files
+from tasks.terminal import say
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def now() -> str:
+    """The time as ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Handle:
+    """A run being written by this process. Made by ``open_run``; closing it unfinished keeps what is there.
+
+    Attributes: ``run``, ``path`` (its directory), ``done`` (key -> record, for all records so far).
+    """
+
+    def __init__(self, run: Run, path: Path, lock: IO[bytes]) -> None:
+        self.run = run
+        self.path = path
+        self._lock = lock
+        self._partial = path / "partial.jsonl"
+        self._curve = path / "curve.jsonl"
+        for file in (self._partial, self._curve):
+            files.cut_torn_line(file)
+        kept, bad = checked.lines(self._partial, checked.record_line)
+        rows, bad_rows = checked.lines(self._curve, checked.curve_line)
+        if bad or bad_rows:
+            say(f"run {run.id}: {bad + bad_rows} damaged lines are left out")
+        self.done = {record.key: record for record, _ in kept}
+        spent = [elapsed for _, elapsed in kept] + [row.get("elapsed", 0.0) for row in rows]
+        before = max((seconds for seconds in spent if 0 <= seconds < math.inf), default=0.0)
+        self._began = time.monotonic() - before
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this run, with the sessions before this one."""
+        return time.monotonic() - self._began
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Keep these records; a record with the key of an earlier one replaces it."""
+        clean = [_encodable(record) for record in records]
+        elapsed = self.seconds
+        files.append_lines(self._partial, [{"record": asdict(r), "elapsed": elapsed} for r in clean])
+        self.done.update((record.key, record) for record in clean)
+
+    def append_curve(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep rows of a training curve, each with its ``step``; a step logged again replaces itself."""
+        elapsed = self.seconds
+        files.append_lines(self._curve, [{**row, "elapsed": elapsed} for row in rows])
+
+    def finish(self, summary: Mapping[str, Any]) -> Run:
+        """Write everything, then mark the run as finished, and close it."""
+        records = sorted(self.done.values(), key=lambda record: record.key)
+        files.write(self.path / "records.parquet", _parquet(records))
+        files.write(self.path / "scores.json", files.as_json(summary))
+        self.run = replace(self.run, ended=now(), seconds=round(self.seconds, 3))
+        files.write(self.path / "run.json", files.as_json(asdict(self.run)))
+        self._partial.unlink(missing_ok=True)
+        self.close()
+        return self.run
+
+    def close(self) -> None:
+        """Let another process go on with this run."""
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _encodable(record: Record) -> Record:
+    """The record with lone surrogates, which no file can hold, replaced by ``?``."""
+    values = asdict(record)
+    for name, value in values.items():
+        if isinstance(value, str):
+            values[name] = value.encode("utf-8", "replace").decode()
+    return Record(**values)
+
+
+def _parquet(records: Sequence[Record]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist([asdict(record) for record in records], schema=_schema())
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _schema() -> pa.Schema:
+    """The columns of ``records.parquet``: the fields of ``Record``, in their order."""
+    import pyarrow as pa
+
+    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+    return pa.schema([(f.name, types[str(f.type).removesuffix(" | None")]) for f in fields(Record)])
