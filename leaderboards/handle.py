@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from leaderboards import checked
 from leaderboards.types import Record, Run
 from tasks import files
+from tasks.secrets import without_secrets
 from tasks.terminal import say
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 def now() -> str:
     """The time as ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def run_json(run: Run) -> bytes:
+    """What ``run.json`` holds: the run without the secrets of its settings."""
+    return files.as_json(without_secrets(asdict(run)))
 
 
 class Handle:
@@ -72,7 +78,7 @@ class Handle:
         files.write(self.path / "records.parquet", _parquet(records))
         files.write(self.path / "scores.json", files.as_json(summary))
         self.run = replace(self.run, ended=now(), seconds=round(self.seconds, 3))
-        files.write(self.path / "run.json", files.as_json(asdict(self.run)))
+        files.write(self.path / "run.json", run_json(self.run))
         self._partial.unlink(missing_ok=True)
         self.close()
         return self.run

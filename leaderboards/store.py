@@ -17,12 +17,12 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaderboards import checked
-from leaderboards.handle import Handle, now
+from leaderboards.handle import Handle, now, run_json
 from leaderboards.types import Record, Run, Summary, label
 from tasks import files
 from tasks.errors import DataError
@@ -86,7 +86,7 @@ def _begin(run: Run) -> Handle:
         building.mkdir(parents=True)
         lock = files.lock(building / "lock")
         assert lock is not None, "nobody else knows this directory yet"
-        files.write(building / "run.json", files.as_json(asdict(run)))
+        files.write(building / "run.json", run_json(run))
         building.rename(path)
     return Handle(run, path, lock)
 

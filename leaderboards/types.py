@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
-from typing_extensions import NotRequired, TypedDict  # typing's cannot be checked before Python 3.12
+from typing_extensions import TypedDict  # typing's cannot be checked before Python 3.12
 
 Kind = Literal["eval", "train"]
 Method = Literal["", "base", "sft", "grpo"]

@@ -30,6 +30,10 @@ _TOKENIZER = re.compile(
 )
 _ENVIRONMENT = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/?#@]+@", re.IGNORECASE)
+_QUERY = re.compile(
+    r"(?P<name>[?&](?:api[_-]?key|access[_-]?token|key|token|secret|password|sig|signature)=)[^\s&#\"']+",
+    re.IGNORECASE,
+)
 _LEAD = r"(\bbearer\s+|\b(?:api[ _-]?key|key|token|password|secret|provided)[\"']?\s*[:=]\s*[\"']?)"
 
 
@@ -44,7 +48,12 @@ def redacted(text: str, *secrets: str) -> str:
             text = text.replace(secret, MARK)
         else:
             text = re.sub(_LEAD + re.escape(secret) + r"(?![\w-])", rf"\1{MARK}", text, flags=re.IGNORECASE)
-    return _URL.sub(rf"\g<scheme>{MARK}@", text)
+    return _without_credentials(text)
+
+
+def _without_credentials(text: str) -> str:
+    """A text without the passwords and keys of URLs in it."""
+    return _QUERY.sub(rf"\g<name>{MARK}", _URL.sub(rf"\g<scheme>{MARK}@", text))
 
 
 def without_secrets(settings: Any) -> Any:
@@ -60,7 +69,7 @@ def without_secrets(settings: Any) -> Any:
         }
     if isinstance(settings, list | tuple):
         return [without_secrets(one) for one in settings]
-    return _URL.sub(rf"\g<scheme>{MARK}@", settings) if isinstance(settings, str) else settings
+    return _without_credentials(settings) if isinstance(settings, str) else settings
 
 
 def secrets_in(settings: Any) -> Iterator[str]:

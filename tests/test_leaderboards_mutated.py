@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_leaderboards_store import RUN, record
 
 from harness.cli import main
 from harness.live import Live
 from leaderboards import store
 from leaderboards.summary import summary
 from leaderboards.types import Run
-from tests.test_leaderboards_store import RUN, record
 
 Capture = pytest.CaptureFixture[str]
 A, B, HALF, TRAIN = "a-pocket-00000a", "b-pocket-00000b", "half-pocket-00000c", "train-pocket-00000d"
