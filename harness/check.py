@@ -15,8 +15,8 @@ from harness.instances import prepare
 from harness.progress import bar
 from rewards.grade import Grader
 from rewards.types import Answer, Attempt
-from tasks.content import digest_of
 from tasks import files
+from tasks.content import digest_of
 from tasks.task import Task
 from tasks.types import Message, Sample
 

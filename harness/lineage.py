@@ -11,10 +11,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from leaderboards import files, store
+from leaderboards import store
 from leaderboards.identity import differences, identity_of, listed, parsed
 from leaderboards.types import Run
 from runners.identity import of_folder
+from tasks import files
 from tasks.content import digest_of
 from tasks.errors import ModelError
 
