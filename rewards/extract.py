@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from tasks.thoughts import without_thoughts
+
 QUERY_VERBS = frozenset({"select", "with", "values"})
 OTHER_VERBS = frozenset({
     "alter", "analyze", "attach", "begin", "call", "checkpoint", "commit", "copy", "create", "delete",
@@ -15,7 +17,6 @@ OTHER_VERBS = frozenset({
 
 SQL_TAGS = frozenset({"sql", "sqlite", "sqlite3", "duckdb"})
 
-_THINK = re.compile(r"<(/?)think>", re.IGNORECASE)
 _FENCE = re.compile(r"`{3,}")
 _SPACE = re.compile(r"(?:[\s\ufeff;]++|--[^\n]*+(?:\n|\Z)|/\*(?s:.*?)(?:\*/|\Z))*+")
 _TAG = re.compile(r"[^\S\n]*+([^\s`]*+)")
@@ -44,9 +45,9 @@ _SHORT = re.compile(
 def extract(text: str) -> str:
     """The SQL in ``text``, stripped of white space; ``""`` where there is none.
 
-    1. What a reasoning model thought is not its answer: ``<think>...</think>`` is cut out, and so is all that
-       stands before a ``</think>`` whose opening tag was part of the prompt. Thinking that never ends leaves
-       no answer.
+    1. What a reasoning model thought is not its answer: ``<think>...</think>``, and the tags and channels of
+       other models (``tasks.thoughts``), are cut out, and so is all that stands before a closing tag whose
+       opening tag was part of the prompt. Thinking that never ends leaves no answer.
     2. Fences (three or more backticks) open and close in turn; a last one that is never closed reaches to the
        end of the text. The answer is the last block that is not blank and is tagged sql, sqlite, sqlite3 or
        duckdb, or has no tag and begins with a statement. Blocks of other languages are no answer.
@@ -57,7 +58,7 @@ def extract(text: str) -> str:
     ``FROM t``, ``TABLE t``, ``PIVOT t ON``, ``UNPIVOT t ON`` or ``SUMMARIZE t`` (all also inside
     parentheses), or with another SQL verb, which the sandbox judges. Time is linear in the text's length.
     """
-    answer = _without_thoughts(text)
+    answer = without_thoughts(text, _begins)
     pieces = _FENCE.split(answer)
     for block in reversed(pieces[1::2]):
         sql = _block(block)
@@ -66,18 +67,9 @@ def extract(text: str) -> str:
     return pieces[0].strip() if _is_statement(pieces[0]) else ""
 
 
-def _without_thoughts(text: str) -> str:
-    kept: list[str] = []
-    position, thinking = 0, False
-    for tag in _THINK.finditer(text):
-        if tag[1]:
-            if not thinking:
-                kept.clear()
-            position, thinking = tag.end(), False
-        elif not thinking:
-            kept.append(text[position : tag.start()])
-            thinking = True
-    return "" if thinking else "".join([*kept, text[position:]])
+def _begins(text: str) -> bool:
+    """Whether an answer begins here: with a fence or a statement."""
+    return text.lstrip().startswith("```") or _is_statement(text)
 
 
 def _block(block: str) -> str:

@@ -1,0 +1,147 @@
+"""Where a model's thoughts end and its answer begins: one rule for every model, runner and trainer.
+
+Models mark thoughts with tags (``<think>``, ``[THINK]``, ``<|begin_of_thought|>``, ...) or by channels
+(harmony). Some chat templates open a thought at the end of the prompt: then the completion lacks the opening
+tag, and a completion that was cut lacks every tag. So whoever draws completions puts ``opened(prompt)`` in
+front of them, and ``without_thoughts`` reads the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_NAMES = (
+    "think|thinks|thinking|thought|thoughts|reasoning|reason|analysis|reflection|scratchpad|inner_monologue"
+)
+_TAG = re.compile(
+    rf"""
+      <(?P<xml_end>/?)(?P<xml>(?:[a-z]\w{{0,20}}[:_])?(?:{_NAMES}))(?:\s[^<>\n]{{0,80}})?>
+    | \[(?P<square_end>/?)(?P<square>(?-i:THINK))\]
+    | ◁(?P<kimi_end>/?)(?P<kimi>{_NAMES})▷
+    | <\|(?P<words_end>begin|start|end)_?(?:of_?)?(?P<words>{_NAMES})\|>
+    | <\|inner_(?:prefix|(?P<inner_end>suffix))\|>
+    | <\|channel>(?:{_NAMES})\b | (?P<gemma_end><channel\|>)
+    | <unused94>(?:thought)? | (?P<unused_end><unused95>)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Opening and closing tags of DeepSeek, Qwen, SmolLM3, Phi and others (``<think>``), Seed and LongCat
+(``<seed:think>``), Magistral (``[THINK]``), Kimi (``◁think▷``), Sky and OpenThinker (``<|begin_of_thought|>``),
+Command A (``<|START_THINKING|>``), Apertus (``<|inner_prefix|>``) and Gemma (``<|channel>thought``)."""
+_ENDS = ("xml_end", "square_end", "kimi_end", "words_end", "inner_end", "gemma_end", "unused_end")
+_CHANNEL = re.compile(
+    r"<\|channel\|>\s*+(?P<name>\w++)[^<]{0,100}(?:<\|constrain\|>[^<]{0,100})?<\|message\|>"
+)
+_HARMONY = re.compile(r"\A\s*+<\|channel\|>|<\|start\|>assistant<\|channel\|>")
+_MESSAGE_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
+_STRIPPED = re.compile(r"\A\s*analysis(?=[A-Za-z0-9\"'(`])")
+"""Harmony whose special tokens were left out on decoding: ``analysisWe need ...assistantfinalSELECT 1``."""
+_FINAL = "assistantfinal"
+_GRANITE = re.compile(r"\A\s*+here(?: is|'s) my thought process:", re.IGNORECASE)
+_GRANITE_END = re.compile(r"here(?: is|'s) my response:", re.IGNORECASE)
+_WRAPPER = re.compile(
+    r"\A\s*(?:<(?:answer|solution|response|final_answer)>|<\|(?:begin_of_solution|START_RESPONSE|START_TEXT)\|>)"
+    r"|(?:</(?:answer|solution|response|final_answer)>|<\|(?:end_of_solution|END_RESPONSE|END_TEXT)\|>)\s*\Z",
+    re.IGNORECASE,
+)
+_QUOTES = "'\"`"
+_NEAR = 200
+"""Characters around a tag in which the quotes stand that make it a value."""
+
+MARKERS = re.compile(rf"{_TAG.pattern} | <\|(?:channel|message|start|end|return|constrain|call)\|>", _TAG.flags)
+"""Texts of the special tokens that must not be left out when an answer is decoded."""
+
+
+def opened(prompt: str) -> str:
+    """The tag that opens a thought at the very end of a rendered prompt; "" where none is open.
+
+    It belongs in front of the completion's text. Only the end counts: a tag that a question or a system
+    prompt speaks of is followed by the template's own words.
+    """
+    end = prompt[-_NEAR:].rstrip()
+    for tag in _TAG.finditer(end):
+        if tag.end() == len(end) and not _closes(tag):
+            return tag[0]
+    for channel in _CHANNEL.finditer(end):
+        if channel.end() == len(end) and channel["name"] != "final":
+            return channel[0]
+    return ""
+
+
+def without_thoughts(text: str, begins: Callable[[str], bool]) -> str:
+    """What a completion answers: "" where its thoughts do not end.
+
+    Of tags, all between an opening and its closing tag is cut out, and so is all that stands before a closing
+    tag without an opening one. Of channels, the last ``final`` one is the answer. A tag in quotes, inside a
+    statement or spoken of, cuts nothing. ``begins`` says whether a text begins with SQL or with a fence.
+    """
+    if "<|channel|>" in text and (_HARMONY.search(text) or _CHANNEL.search(text)):
+        return _final_channel(text)
+    if _GRANITE.match(text):
+        text = _GRANITE_END.split(text)[-1] if _GRANITE_END.search(text) else ""
+    elif _STRIPPED.match(text):
+        _, final, after = text.rpartition(_FINAL)
+        text = after if final else ""
+    elif text.lstrip().startswith("final") and begins(text.lstrip()[len("final") :][:_NEAR]):
+        text = text.lstrip()[len("final") :]
+    return _WRAPPER.sub("", _outside_tags(text, begins))
+
+
+def _final_channel(text: str) -> str:
+    answer = ""
+    for channel in _CHANNEL.finditer(text):
+        if channel["name"] == "final":
+            end = _MESSAGE_END.search(text, channel.end())
+            answer = text[channel.end() : end.start() if end else len(text)]
+    return answer
+
+
+def _outside_tags(text: str, begins: Callable[[str], bool]) -> str:
+    kept: list[str] = []
+    position, open_kind = 0, ""
+    counted = fences = 0
+    for tag in _TAG.finditer(text):
+        closes, kind = _closes(tag), _kind(tag)
+        if (open_kind and not (closes and kind == open_kind)) or _is_named(text, tag):
+            continue
+        fences += text.count("```", counted, tag.start())
+        counted = tag.start()
+        if not open_kind and _is_quoted(text, tag, position):
+            begun = fences % 2 == 1 or begins(text[position : position + _NEAR])
+            if begun and not begins(text[tag.end() : tag.end() + _NEAR]):
+                continue
+        if closes:
+            if not open_kind:
+                kept.clear()
+            position, open_kind, counted, fences = tag.end(), "", tag.end(), 0
+        else:
+            kept.append(text[position : tag.start()])
+            open_kind = kind
+    return "" if open_kind else "".join([*kept, text[position:]])
+
+
+def _closes(tag: re.Match[str]) -> bool:
+    return any(tag[name] and tag[name].lower() not in ("begin", "start") for name in _ENDS)
+
+
+def _kind(tag: re.Match[str]) -> str:
+    """What an opening tag and its closing one have in common."""
+    name = tag["xml"] or tag["square"] or tag["kimi"] or tag["words"]
+    if name:
+        return f"{tag[0][0]}{name.lower()}"
+    return "inner" if "inner" in tag[0].lower() else "gemma" if "channel" in tag[0] else "unused"
+
+
+def _is_named(text: str, tag: re.Match[str]) -> bool:
+    """Whether a tag is only spoken of: it stands directly between two quotes of one kind, no fences."""
+    before, after = text[max(0, tag.start() - 2) : tag.start()], text[tag.end() : tag.end() + 2]
+    quote = before[-1:]
+    return quote != "" and quote in _QUOTES and after[:1] == quote and "``" not in (before, after)
+
+
+def _is_quoted(text: str, tag: re.Match[str], start: int) -> bool:
+    """Whether quotes of one kind stand on both sides of a tag, on its line."""
+    before = text[max(start, tag.start() - _NEAR) : tag.start()].rpartition("\n")[2]
+    after = text[tag.end() : tag.end() + _NEAR].partition("\n")[0]
+    return any(quote in before and quote in after for quote in _QUOTES)
