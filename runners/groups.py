@@ -17,6 +17,7 @@ from runners import processes
 from runners.curriculum import Chooser
 from runners.payment import Rewards
 from runners.refill import idle, replaced
+from runners.texts import answer_text
 from runners.turns import Talk, Turns
 from tasks.types import Sample
 
@@ -107,12 +108,18 @@ class GroupTrainer(GRPOTrainer):
     def _generate(self, prompts: list[Any]) -> Any:
         began = time.perf_counter()
         spent = self.rewards.watch.row.get("scoring_seconds", 0.0)
-        result = super()._generate(prompts)
+        result = self._read(*super()._generate(prompts))
         if self.rewards.config.max_turns > 1:
             result = self._converse(*result)
         spent = self.rewards.watch.row.get("scoring_seconds", 0.0) - spent
         self.rewards.watch.spend("sampling", time.perf_counter() - began - spent)
         return result
+
+    def _read(self, prompt_ids: Any, completion_ids: Any, mask: Any, completions: Any, *rest: Any) -> Any:
+        """TRL's generation with the texts of answers as evaluation reads them."""
+        for prompt, tokens, said in zip(prompt_ids, completion_ids, completions, strict=True):
+            said[-1]["content"] = answer_text(self._tokenizer, prompt, tokens)
+        return prompt_ids, completion_ids, mask, completions, *rest
 
     def _converse(
         self, prompt_ids: Any, completion_ids: Any, _: Any, completions: Any, logprobs: Any, *rest: Any

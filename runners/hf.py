@@ -10,6 +10,7 @@ from typing import Any
 from runners.decode import Drawing, Drawn, draw
 from runners.probe import refusal
 from runners.separate import draw_separately
+from runners.texts import thought_tag, written
 from runners.types import Completion, Request, Sampling
 
 
@@ -45,15 +46,15 @@ class HfRunner:
         asking = [prompts[i] for i in asked]
         for number, answers in self._draw(self.model, asking, seeds, sampling.n, how, self.batch_tokens):
             index = asked[number]
-            yield index, [self._completion(len(prompts[index]), one, sampling) for one in answers]
+            yield index, [self._completion(prompts[index], one, sampling) for one in answers]
 
-    def _completion(self, prompt_tokens: int, drawn: Drawn, sampling: Sampling) -> Completion:
-        text = self.tokenizer.decode(drawn.tokens, skip_special_tokens=True)
+    def _completion(self, prompt: Sequence[int], drawn: Drawn, sampling: Sampling) -> Completion:
+        text = written(self.tokenizer, drawn.tokens)
         for stop in sampling.stop:
             text = text.partition(stop)[0]
         return Completion(
-            text=text,
-            prompt_tokens=prompt_tokens,
+            text=thought_tag(self.tokenizer, prompt) + text,
+            prompt_tokens=len(prompt),
             tokens=len(drawn.tokens),
             seconds=drawn.seconds,
             finish=drawn.finish,

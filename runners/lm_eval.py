@@ -25,6 +25,7 @@ from runners.models import device
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.errors import ModelError
 from tasks.secrets import credentials, is_secret, redacted
+from tasks.thoughts import opened
 from tasks.types import Message, Sample
 
 CHUNK = 256
@@ -116,7 +117,7 @@ class LmEvalRunner:
     def _completion(self, context: Any, text: str, seconds: float, sampling: Sampling) -> Completion:
         tokens = self._length(text)
         return Completion(
-            text=text,
+            text=(opened(context) if isinstance(context, str) else "") + text,
             prompt_tokens=self._length(context),
             tokens=tokens,
             seconds=seconds,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from renderers import RenderedTokens
+from renderers import ParsedResponse, RenderedTokens
 from renderers.configs import BaseRendererConfig
 from renderers.default import DefaultRenderer
+
+from runners.texts import answer_text
 
 PROBE = "\u2060probe\u2060"
 """Stands for the model's answer when the template is asked what comes after one."""
@@ -33,6 +35,12 @@ class TemplateRenderer(DefaultRenderer):
     @property
     def is_prefix_stable(self) -> bool:
         return True
+
+    def parse_response(
+        self, token_ids: list[int], *, tools: Any = None, prompt_ids: list[int] | None = None
+    ) -> ParsedResponse:
+        """The reply as evaluation and training read it, thoughts included: the scorer leaves them out."""
+        return ParsedResponse(content=answer_text(self._tokenizer, prompt_ids or [], token_ids))
 
     def bridge_to_next_turn(
         self,

@@ -14,6 +14,7 @@ from trl.trainer.utils import split_tensor_dict
 from runners.decode import Drawing, draw
 from runners.groups import GroupTrainer
 from runners.packed import share_prefixes
+from runners.texts import answer_text
 
 
 class SharedPrefixTrainer(GroupTrainer):
@@ -54,8 +55,9 @@ class SharedPrefixTrainer(GroupTrainer):
             for index, answers in draw(model, prompts, seeds, group, how):
                 drawn[index] = answers
                 if config.max_turns == 1:
-                    tokens = [answer.tokens for answer in answers]
-                    texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
+                    texts = [
+                        answer_text(self._tokenizer, prompts[index], answer.tokens) for answer in answers
+                    ]
                     self.rewards.ahead.submit(self.asked[index * group], texts)
         return [answer.tokens for index in range(len(prompts)) for answer in drawn[index]], None
 

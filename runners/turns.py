@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runners.texts import answer_text
 from tasks.types import Message
 
 MARK = "THE-ANSWER-BEFORE"
@@ -71,8 +72,8 @@ class Turns:
             if not again:
                 return
             drawn = self.draw(turn, again)
-            texts = self.tokenizer.batch_decode(drawn, skip_special_tokens=True)
-            for talk, tokens, text in zip(again, drawn, texts, strict=True):
+            for talk, tokens in zip(again, drawn, strict=True):
+                text = answer_text(self.tokenizer, talk.tokens, tokens)
                 talk.tokens += tokens
                 talk.own += [1] * len(tokens)
                 talk.messages.append({"role": "assistant", "content": text})

@@ -16,6 +16,7 @@ from typing import Any
 from runners.failures import Answers, in_chunks, line
 from runners.models import Source
 from runners.settings import VllmConfig
+from runners.texts import special_tokens, thought_tag
 from runners.types import NEUTRAL, Completion, Request, Sampling
 from tasks.errors import ModelError
 
@@ -50,6 +51,7 @@ class VllmRunner:
     def _ask(self, requests: Sequence[Request], sampling: Sampling) -> list[Answers]:
         from vllm import SamplingParams
 
+        tokenizer = self.llm.get_tokenizer()
         parameters = [
             SamplingParams(
                 n=sampling.n,
@@ -59,6 +61,7 @@ class VllmRunner:
                 stop=list(sampling.stop),
                 seed=zlib.crc32(f"{sampling.seed} {request.sample.id}".encode()),
                 logprobs=0,
+                skip_special_tokens=not special_tokens(tokenizer)[1],
                 **NEUTRAL,
             )
             for request in requests
@@ -71,18 +74,18 @@ class VllmRunner:
             lora_request=self.adapter,
         )
         seconds = (time.perf_counter() - began) / (len(requests) * sampling.n)
-        return [_completions(one, seconds) for one in found]
+        return [_completions(one, thought_tag(tokenizer, one.prompt_token_ids), seconds) for one in found]
 
     def close(self) -> None:
         """Let go of the model: the engine's processes end with it."""
         del self.llm
 
 
-def _completions(output: Any, seconds: float) -> Answers:
-    """The answers in one of vLLM's RequestOutputs."""
+def _completions(output: Any, tag: str, seconds: float) -> Answers:
+    """The answers in one of vLLM's RequestOutputs; ``tag``: of the thought that the prompt opened."""
     return [
         Completion(
-            text=one.text,
+            text=tag + one.text,
             prompt_tokens=len(output.prompt_token_ids),
             tokens=len(one.token_ids),
             seconds=seconds,

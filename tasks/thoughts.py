@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 _NAMES = (
     "think|thinks|thinking|thought|thoughts|reasoning|reason|analysis|reflection|scratchpad|inner_monologue"
@@ -27,7 +28,7 @@ _TAG = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """Opening and closing tags of DeepSeek, Qwen, SmolLM3, Phi and others (``<think>``), Seed and LongCat
-(``<seed:think>``), Magistral (``[THINK]``), Kimi (``◁think▷``), Sky and OpenThinker (``<|begin_of_thought|>``),
+(``<seed:think>``), Magistral (``[THINK]``), Kimi (``◁think▷``), OpenThinker (``<|begin_of_thought|>``),
 Command A (``<|START_THINKING|>``), Apertus (``<|inner_prefix|>``) and Gemma (``<|channel>thought``)."""
 _ENDS = ("xml_end", "square_end", "kimi_end", "words_end", "inner_end", "gemma_end", "unused_end")
 _CHANNEL = re.compile(
@@ -49,7 +50,9 @@ _QUOTES = "'\"`"
 _NEAR = 200
 """Characters around a tag in which the quotes stand that make it a value."""
 
-MARKERS = re.compile(rf"{_TAG.pattern} | <\|(?:channel|message|start|end|return|constrain|call)\|>", _TAG.flags)
+MARKERS = re.compile(
+    rf"{_TAG.pattern} | <\|(?:channel|message|start|end|return|constrain|call)\|>", _TAG.flags
+)
 """Texts of the special tokens that must not be left out when an answer is decoded."""
 
 
@@ -61,7 +64,7 @@ def opened(prompt: str) -> str:
     """
     end = prompt[-_NEAR:].rstrip()
     for tag in _TAG.finditer(end):
-        if tag.end() == len(end) and not _closes(tag):
+        if tag.end() == len(end) and not _role(tag[0])[0]:
             return tag[0]
     for channel in _CHANNEL.finditer(end):
         if channel.end() == len(end) and channel["name"] != "final":
@@ -101,13 +104,14 @@ def _outside_tags(text: str, begins: Callable[[str], bool]) -> str:
     kept: list[str] = []
     position, open_kind = 0, ""
     counted = fences = 0
+    quoted = any(quote in text for quote in _QUOTES)
     for tag in _TAG.finditer(text):
-        closes, kind = _closes(tag), _kind(tag)
-        if (open_kind and not (closes and kind == open_kind)) or _is_named(text, tag):
+        closes, kind = _role(tag[0])
+        if (open_kind and not (closes and kind == open_kind)) or (quoted and _is_named(text, tag)):
             continue
         fences += text.count("```", counted, tag.start())
         counted = tag.start()
-        if not open_kind and _is_quoted(text, tag, position):
+        if quoted and not open_kind and _is_quoted(text, tag, position):
             begun = fences % 2 == 1 or begins(text[position : position + _NEAR])
             if begun and not begins(text[tag.end() : tag.end() + _NEAR]):
                 continue
@@ -121,16 +125,17 @@ def _outside_tags(text: str, begins: Callable[[str], bool]) -> str:
     return "" if open_kind else "".join([*kept, text[position:]])
 
 
-def _closes(tag: re.Match[str]) -> bool:
-    return any(tag[name] and tag[name].lower() not in ("begin", "start") for name in _ENDS)
-
-
-def _kind(tag: re.Match[str]) -> str:
-    """What an opening tag and its closing one have in common."""
-    name = tag["xml"] or tag["square"] or tag["kimi"] or tag["words"]
+@lru_cache(maxsize=1024)
+def _role(text: str) -> tuple[bool, str]:
+    """Whether a tag closes a thought, and what it has in common with its other half."""
+    tag = _TAG.fullmatch(text)
+    assert tag is not None, "the text of a match"
+    closes = any(tag[name] and tag[name].lower() not in ("begin", "start") for name in _ENDS)
+    name = tag["xml"] or tag["kimi"] or tag["words"]
     if name:
-        return f"{tag[0][0]}{name.lower()}"
-    return "inner" if "inner" in tag[0].lower() else "gemma" if "channel" in tag[0] else "unused"
+        return closes, f"{text[0]}{name.lower()}"
+    found = next(kind for kind in ("think", "inner", "channel", "unused") if kind in text.lower())
+    return closes, found
 
 
 def _is_named(text: str, tag: re.Match[str]) -> bool:

@@ -106,6 +106,21 @@ def test_linear_on_ten_megabytes(unit: str) -> None:
     assert time.process_time() - start < 5
 
 
+TAGS = [
+    "'</think>'", "'x </think> y'", "</think>/*", "<|channel|>", "<|channel|>final<|message|>", "analysis",
+    "assistantfinal", "<|channel|>a ", "<answer>", "</answer> ", "Here is my response:", "<think x",
+    "[THINK]", "```'</think> '", "<|channel|>a", "final ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", TAGS)
+def test_linear_on_a_megabyte_of_tags(unit: str) -> None:
+    for beginning in ("", "SELECT '", "<|channel|>"):
+        start = time.process_time()
+        extract(beginning + unit * (1_000_000 // len(unit)))
+        assert time.process_time() - start < 2
+
+
 @given(st.lists(st.sampled_from([*HOSTILE, "SELECT 1", "x"]), max_size=12).map("".join))
 def test_never_raises_and_never_invents(text: str) -> None:
     sql = extract(text)

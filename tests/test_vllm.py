@@ -106,6 +106,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         ) -> None:
             noted.append({"model": model, "revision": revision, "trust": trust_remote_code, **engine})
 
+        def get_tokenizer(self) -> Any:
+            return tiny_models.tokenizer()
+
         def chat(
             self, messages: Any, sampling_params: Any, *, use_tqdm: bool, lora_request: Any
         ) -> list[Any]:
