@@ -80,19 +80,26 @@ def of_training(spec: TrainSpec, task: Task, samples: Sequence[Sample], seen: ob
 def of_task(task: Task, split: str, samples: Sequence[Sample]) -> dict[str, Any]:
     """The components of an identity that a task decides. ``samples``: those that are used of the split."""
     whole = task.samples(split)
+    all_questions, all_golds = questions(whole), golds(whole)
+    complete = len(samples) == len(whole)
     scoring = task.spec.scoring.model_dump(mode="json", exclude={*REWARD, "feedback_rows"})
     return {
         "task": f"{task.name} {split}",
-        "questions": questions(samples),
-        "golds": golds(samples),
+        "questions": all_questions if complete else questions(samples),
+        "golds": all_golds if complete else golds(samples),
         "databases": databases(task, samples),
         "prompt": prompt(task),
         "examples": few_shot(task, whole),
         "scoring": digest_of(scoring, task.spec.version),
         "reward": reward(task),
         "scorer": scorer_version(task.spec.databases.engine),
-        "split": {"questions": questions(whole), "golds": golds(whole)},
+        "split": {"questions": all_questions, "golds": all_golds},
     }
+
+
+def current(task: Task, split: str) -> Identity:
+    """What any evaluation of a whole split is made of now, whatever the model. Raises DataError."""
+    return Identity(**of_task(task, split, task.samples(split)), sampling="", model={})
 
 
 def questions(samples: Iterable[Sample]) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from harness.identity import current
+from harness.measured import Measured
 from harness.spec import TrainSpec
 from leaderboards import store
 from leaderboards.find import candidates
+from leaderboards.identity import Identity, identity_of, judged_differently, listed
 from leaderboards.samples import by_question
+from leaderboards.types import Run
 from runners.types import Lesson, Request
 from tasks.errors import DataError
 from tasks.task import Task
@@ -23,6 +26,8 @@ def questions(spec: TrainSpec, task: Task) -> list[Sample]:
     """The task's questions that the model is shown; none where SFT learns from files only."""
     if spec.method == "sft" and GOLD not in spec.data:
         return []
+    measured = Measured.of(spec, task)
+    measured.refuse_split(spec)
     split = spec.split or task.spec.dataset.train_split
     found = [
         sample
@@ -31,7 +36,9 @@ def questions(spec: TrainSpec, task: Task) -> list[Sample]:
     ]
     if not found:
         raise DataError(f"{task.name}: no sample of '{split}' is one of --only {dict(spec.only)}")
-    return found[: spec.limit or None]
+    chosen = found[: spec.limit or None]
+    measured.refuse_samples(chosen)
+    return chosen
 
 
 def shown(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Lesson] | list[Request]:
@@ -52,13 +59,14 @@ def sees(spec: TrainSpec) -> str:
 def _lessons(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Lesson]:
     """SFT's rows: the questions with their gold, then the rows of the files in ``spec.data``."""
     found = [Lesson(task.messages(sample), sample.gold[0]) for sample in samples]
+    measured = Measured.of(spec, task)
     for file in spec.data:
         if file != GOLD:
-            found += _of_file(Path(file), task)
+            found += _of_file(Path(file), measured)
     return found
 
 
-def _of_file(path: Path, task: Task) -> list[Lesson]:
+def _of_file(path: Path, measured: Measured) -> list[Lesson]:
     """Rows of prompt and completion messages, as ``harness sample`` writes them.
 
     Raises DataError: no such file, no such row, or questions of the split that the task is measured on.
@@ -72,17 +80,13 @@ def _of_file(path: Path, task: Task) -> list[Lesson]:
         where = f"{path}, line {number}"
         try:
             row = json.loads(line)
+            if not all(isinstance(message["content"], str) for message in row["prompt"]):
+                raise ValueError("no text")
             found.append(Lesson(tuple(row["prompt"]), row["completion"][-1]["content"]))
         except (ValueError, KeyError, TypeError, IndexError):
             raise DataError(f"{where}: not a row of 'prompt' and 'completion' messages") from None
-        _refuse_measured(row, task, where)
+        measured.refuse_row(row, where)
     return found
-
-
-def _refuse_measured(row: Mapping[str, Any], task: Task, where: str) -> None:
-    measured = task.spec.dataset.eval_split
-    if (row.get("task"), row.get("split")) == (task.name, measured):
-        raise DataError(f"{where}: a question of '{measured}', which {task.name} is measured on")
 
 
 def _requests(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Request]:
@@ -94,7 +98,7 @@ def _requests(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Re
 def _passed(spec: TrainSpec, task: Task) -> dict[str, tuple[float, float]]:
     """Question -> right answers, of how many, in the evaluation that ``train.curriculum.run`` names.
 
-    Raises DataError: no such evaluation, or one of another task or split.
+    Raises DataError: no such evaluation, or one of another task or split, or of other content.
     """
     if not (spec.grpo.curriculum and spec.grpo.curriculum.run):
         return {}
@@ -106,5 +110,20 @@ def _passed(spec: TrainSpec, task: Task) -> dict[str, tuple[float, float]]:
             f"train.curriculum.run: '{name}' was not asked the questions of {task.name} '{split}':"
             f" harness eval --model M --task {task.name} --split {split} --samples 8 --temperature 1"
         )
-    asked = by_question(store.records(known[0].id))
+    now = current(task, split)
+    why = [[*_unlike(run, now)] for run in known]
+    if all(why):
+        raise DataError(
+            f"train.curriculum.run: since run {known[0].id} there is a change in {listed(why[0])}: ask again"
+        )
+    run = known[why.index([])]
+    asked = by_question(store.records(run.id))
     return {key: (sum(one.metric == 1 for one in some), len(some)) for key, some in asked.items()}
+
+
+def _unlike(run: Run, now: Identity) -> list[str]:
+    """In plain words what an evaluation judged that is no longer so."""
+    then = identity_of(run)
+    if then is None:
+        return ["what it was made of, which it did not record"]
+    return judged_differently(then, now) + ["the scorer"] * (then.scorer != now.scorer)

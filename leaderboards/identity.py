@@ -116,14 +116,18 @@ def incomparable(a: Run, b: Run) -> list[str]:
         if _differ(a, b, "task_digest"):
             words.append(f"task digest {a.task_digest} and {b.task_digest}")
     else:
-        words += [f"the {name} of the split" for name in ("questions", "golds") if _other(one, two, name)]
-        if conflict := conflicting(one.databases, two.databases):
-            words.append(f"the content of the database {_some(conflict)}")
-        if one.scoring != two.scoring:
-            words.append("the scoring settings")
+        words += judged_differently(one, two)
     if _differ(a, b, "scorer_version"):
         words.append(f"scorer version {a.scorer_version} and {b.scorer_version}")
     return words
+
+
+def judged_differently(one: Identity, two: Identity) -> list[str]:
+    """In plain words why the verdicts of two runs are of different things; the scorer's version apart."""
+    words = [f"the {name} of the split" for name in ("questions", "golds") if _other(one, two, name)]
+    if conflict := conflicting(one.databases, two.databases):
+        words.append(f"the content of the database {_some(conflict)}")
+    return words + ["the scoring settings"] * (one.scoring != two.scoring)
 
 
 def asked_differently(a: Run, b: Run) -> list[str]:
@@ -131,12 +135,14 @@ def asked_differently(a: Run, b: Run) -> list[str]:
     one, two = identity_of(a), identity_of(b)
     if one is None or two is None:
         return []
-    plain = {
-        "prompt": "the prompt",
-        "examples": "the few-shot examples",
-        "sampling": "the settings of sampling",
-    }
-    return [text for name, text in plain.items() if getattr(one, name) != getattr(two, name)]
+    plain = {"prompt": "the prompt", "examples": "the few-shot examples"}
+    words = [text for name, text in plain.items() if getattr(one, name) != getattr(two, name)]
+    both = [name for name in a.sampling if name in b.sampling]
+    return words + [
+        f"{name} ({a.sampling[name]} and {b.sampling[name]})"
+        for name in both
+        if a.sampling[name] != b.sampling[name]
+    ]
 
 
 def conflicting(one: Mapping[str, str], two: Mapping[str, str]) -> list[str]:

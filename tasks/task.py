@@ -212,7 +212,13 @@ class Task:
 
     @cached_property
     def _examples(self) -> Examples:
-        return Examples(self.spec.prompt.examples, self.samples(self.spec.dataset.train_split))
+        dataset = self.spec.dataset
+        if dataset.train_split == dataset.eval_split:
+            raise DataError(
+                f"{self.name}: prompt.examples come from dataset.train_split, and '{dataset.train_split}' is"
+                " what the task is measured on"
+            )
+        return Examples(self.spec.prompt.examples, self.samples(dataset.train_split))
 
 
 def _same(path: Path, other: Path) -> bool:
