@@ -91,3 +91,25 @@ def remember(executor: Executor, job: int) -> Any:
     known = executor.memo.get(job)
     executor.memo.put(job, job * 10, cost=1)
     return known
+
+
+_held: list[bytearray] = []
+
+
+def swell(executor: Executor, job: int) -> int:
+    """Hold on to 20 MB more, as an answer's result may."""
+    _held.append(bytearray(20 * 2**20))
+    return job
+
+
+def burn(executor: Executor, job: float) -> float:
+    """Compute in Python for so many seconds."""
+    end = time.monotonic() + job
+    while time.monotonic() < end:
+        pass
+    return job
+
+
+def sleep_while_querying(executor: Executor, job: float) -> str:
+    """A query that uses no CPU time."""
+    return _with_session(executor, Database("none", ddl="CREATE TABLE t(a)"), lambda: time.sleep(job))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -281,3 +282,144 @@ def test_works_under_a_parent_with_torch_and_its_threads() -> None:
     assert "Error" not in finish(parent)
     assert parent.returncode == 0
     assert wait_until(lambda: not any(map(alive, workers)), 2)
+
+
+def test_a_worker_full_of_memory_is_replaced_and_each_job_counts_once() -> None:
+    """The consumer is slow, so that several frames of a worker wait to be read together."""
+    seen: list[int] = []
+    with Sandbox(2, LIMITS) as sandbox:
+        for index, _ in sandbox.map("sandbox_jobs:swell", range(60)):
+            seen.append(index)
+            time.sleep(0.02)
+        before = pids(sandbox)
+        assert dict(sandbox.map("sandbox_jobs:echo", [1, 2])) == {0: 1, 1: 2}
+        assert len(before) <= 2
+    assert sorted(seen) == list(range(60))
+
+
+COUNT = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {}) SELECT count(*) FROM c"
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_stopped_worker_is_no_verdict(database: Database, goes_on: bool) -> None:
+    limits = Limits(seconds=1, steps=10**10)
+    stopped: list[int] = []
+
+    def stop(sandbox: Sandbox) -> None:
+        time.sleep(0.1)
+        (pid,) = pids(sandbox)
+        os.kill(pid, signal.SIGSTOP)
+        stopped.append(pid)
+        if goes_on:
+            time.sleep(1.05)
+            os.kill(pid, signal.SIGCONT)
+
+    with Sandbox(1, limits) as sandbox:
+        sandbox.run([(database, 0, "SELECT 1")])
+        thread = threading.Thread(target=stop, args=(sandbox,))
+        thread.start()
+        (outcome,) = sandbox.run([(database, 0, COUNT.format(1_500_000))])
+        thread.join()
+        assert outcome.rows == ((1_500_000,),), outcome
+        assert sandbox.run([(database, 0, COUNT.format(1_500_000))])[0].ok, "no verdict is kept of it"
+    assert stopped
+
+
+@pytest.mark.slow
+def test_a_deadline_is_cpu_time_when_the_machine_is_busy(database: Database) -> None:
+    burners = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(3 * len(os.sched_getaffinity(0)))
+    ]
+    try:
+        with Sandbox(1, Limits(seconds=0.8, steps=10**10)) as sandbox:
+            started = time.monotonic()
+            (outcome,) = sandbox.run([(database, 0, COUNT.format(1_500_000))])
+            took = time.monotonic() - started
+            endless = sandbox.run([(database, 0, COUNT.format(10**9))])[0]
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+    assert outcome.ok, (outcome, took)
+    assert endless.status is Status.TIMEOUT
+
+
+def test_a_sleeper_is_over_the_second_time(sandbox: Sandbox) -> None:
+    started = time.monotonic()
+    with Sandbox(1, Limits(seconds=0.4)) as quick:
+        assert dict(quick.map("sandbox_jobs:sleep_while_querying", [100.0])) == {0: "timeout"}
+    assert time.monotonic() - started < 5 or busy()
+
+
+PARENT = """
+import sys, threading, time
+sys.path[:0] = [{marker!r}, {root!r}, {tests!r}]
+from tasks.databases.sandbox import Sandbox
+from tasks.types import Database, Limits
+sandbox = Sandbox(2, Limits(seconds=60, steps=10**12))
+work, jobs = [
+    ("tasks.databases.worker:run_query", [(Database("d", ddl="CREATE TABLE t(a)"), 0,
+        {never!r} + f" -- {{i}}") for i in range(4)]),
+    ("sandbox_jobs:sleep", [60.0] * 4),
+    ("sandbox_jobs:burn", [60.0] * 4),
+    ("tasks.databases.worker:run_query", [(Database("d", "duckdb", ddl="CREATE TABLE t(a INT)"), 0,
+        f"SELECT count(*) FROM range(10000000000) WHERE range % 7 = {{i}}") for i in range(4)]),
+][{number} % 4]
+if {thread}:  # workers are started by a thread that ends before the parent does
+    starter = threading.Thread(target=lambda: dict(sandbox.map("sandbox_jobs:echo", range(4))))
+    starter.start(); starter.join()
+print("working", flush=True)
+list(sandbox.map(work, jobs))
+"""
+
+
+def marked(marker: str) -> list[int]:
+    """Processes that have the marker in their command line: the parents and their workers."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and marker.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return [pid for pid in found if alive(pid)]
+
+
+def slaughter(tmp_path: Path, parents: int, at_work: bool) -> None:
+    """Kill parents at random moments: while they and their workers start, or at work."""
+    dice, marker = Random(at_work), str(tmp_path / "marker")
+    for first in range(0, parents, 6):
+        started = []
+        for number in range(first, min(parents, first + 6)):
+            script = PARENT.format(
+                marker=marker,
+                root=str(ROOT),
+                tests=str(Path(__file__).parent),
+                never=NEVER,
+                number=number,
+                thread=at_work,
+            )
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                )
+            )
+        for parent in started:
+            if at_work:
+                assert parent.stdout and parent.stdout.readline() == b"working\n"
+            time.sleep(dice.uniform(0, 2 / len(started)))
+            parent.kill()
+            parent.wait()
+            assert parent.stdout
+            parent.stdout.close()
+    assert wait_until(lambda: not marked(marker), 5), marked(marker)
+
+
+@pytest.mark.parametrize("at_work", [False, True])
+def test_no_worker_outlives_a_parent_that_is_killed(tmp_path: Path, at_work: bool) -> None:
+    slaughter(tmp_path, 4, at_work)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_work", [False, True])
+def test_no_worker_outlives_one_of_24_parents_that_are_killed(tmp_path: Path, at_work: bool) -> None:
+    slaughter(tmp_path, 24, at_work)
