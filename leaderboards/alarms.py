@@ -5,6 +5,7 @@ over the answers that a training paid.
 ``empty_matches``             share of the right answers whose gold returns no rows
 ``single_cells``              share of the right answers whose gold returns one cell
 ``repeated``                  share of the questions that got the most frequent completion, word for word
+``unscored``                  share of the answers without a verdict; 0 where of fewer than FEW questions
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ LIMITS: Mapping[str, float] = {
     "empty_matches": 0.05,
     "single_cells": 0.50,
     "repeated": 0.10,
+    "unscored": 0.01,
 }
 DRIFT = 0.10
 """How far a measure may rise above where a training run began."""
 ENOUGH = 20
 """Fewer questions (or right answers) than this say nothing."""
+FEW = 3
+"""Questions without a verdict that may be an accident."""
 WINDOW = 512
 """Answers of a training that are measured together: a step may have too few."""
 
@@ -38,6 +42,7 @@ SAYS: Mapping[str, str] = {
     "empty_matches": "{:.1%} of the right answers match an empty result, which proves little",
     "single_cells": "{:.1%} of the right answers match a single cell, which luck can do",
     "repeated": "{:.1%} of the questions got one and the same answer",
+    "unscored": "{:.1%} of the answers are unscored: the mean leaves them out",
 }
 
 
@@ -90,6 +95,8 @@ def measure(records: Sequence[Judged]) -> dict[str, float]:
     if len(questions) >= ENOUGH:
         asked = Counter(text for text, _ in {(r.completion, r.sample_id) for r in records})
         found["repeated"] = max(asked.values()) / len(questions)
+        lost = [record.sample_id for record in records if record.metric is None]
+        found["unscored"] = len(lost) / len(records) if len(set(lost)) >= FEW else 0.0
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tasks.databases.executor import Allowance, Executor
 from tasks.types import Database, Outcome, Status
@@ -11,8 +12,8 @@ from tasks.types import Database, Outcome, Status
 class Budget:
     """What an answer may still use in all its runs together: the limits of one query.
 
-    Each gold that runs beyond the first adds what it took itself: an answer that costs no more than its gold
-    is not over the deadline because there are many instances.
+    Each gold that runs beyond the first adds twice what it took itself: an answer about as costly as its gold
+    is not over the budget because there are many instances.
     """
 
     def __init__(self, full: Allowance) -> None:
@@ -23,7 +24,8 @@ class Budget:
     def extend(self, gold: Outcome) -> None:
         """A gold has run on one more instance, or in another form."""
         if not self._first:
-            self.left = Allowance(self.left.seconds + gold.seconds, self.left.steps + (gold.steps or 0))
+            seconds, steps = gold.seconds, gold.steps or 0
+            self.left = Allowance(self.left.seconds + 2 * seconds, self.left.steps + 2 * steps)
         self._first = False
 
     def charge(self, seconds: float, steps: int | None) -> None:
@@ -61,7 +63,7 @@ class Answers:
     def _fresh(self, instance: int, sql: str, distinct: bool) -> Outcome:
         budget, limits = self.budget, self._executor.limits
         if budget.over:
-            message = f"over {limits.steps} steps or {limits.seconds:.3g} seconds on all instances together"
+            message = f"over {limits.steps} steps or {limits.seconds:.3g} seconds in all its runs together"
             outcome = Outcome(Status.TIMEOUT, message=message)
         else:
             scope = f"{budget.runs}\0{self._job}" if budget.runs else ""
@@ -69,6 +71,8 @@ class Answers:
                 self._database, instance, sql, budget.left._replace(distinct=distinct), scope
             )
             budget.charge(self._executor.spent, outcome.steps)
+            if scope and outcome.status is Status.TIMEOUT:
+                outcome = replace(outcome, message=f"{outcome.message}, left for all its runs together")
         if outcome.status is Status.TIMEOUT:
             self._over = outcome
         return outcome

@@ -64,6 +64,9 @@ class TrainingConfig(Spec):
     collapse: float = Field(default=1.0, ge=0)
     """End the run where the mean reward of ten steps lies this many (first) standard deviations of the
     reward below that of the first ten; 0: never."""
+    unscored: float = Field(default=0.05, ge=0, le=1)
+    """End the run where more than this share of the last answers got no verdict (``alarms/unscored``); 1:
+    never."""
     wandb: bool = False
     """Also log to Weights & Biases; offline where WANDB_API_KEY is not set."""
 

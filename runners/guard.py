@@ -60,6 +60,7 @@ class Guard:
     def __init__(self, config: TrainingConfig) -> None:
         self.conditions = [Condition.read(text) for text in config.stop_if]
         self.collapse = config.collapse
+        self.unscored = config.unscored
 
     def complaint(self, rows: Sequence[Row]) -> str:
         """Why to stop after the last of these rows; "" to go on. Raises ModelError: an unknown figure."""
@@ -70,6 +71,11 @@ class Guard:
         for condition in self.conditions:
             if condition.holds(rows):
                 return f"stop_if: {condition.text}: {condition.figure} is {row.get(condition.figure)}"
+        if (share := row.get("alarms/unscored", 0.0)) > self.unscored:
+            return (
+                f"{share:.1%} of the last answers are unscored at step {row['step']}: fix the golds and"
+                " databases that harness check names, or set train.unscored=1 to go on regardless"
+            )
         return self._collapsed([row for row in rows if "reward" in row])
 
     def _check_figures(self, first: Row) -> None:

@@ -195,3 +195,37 @@ def colliding(count: int) -> list[tuple[int, int]]:
             pairs.append((number, other))
     assert len({hash(pair) for pair in pairs}) == 1
     return pairs
+
+
+def heavy(count: int) -> str:
+    """A query that takes a few tenths of a second for each million, and returns one row."""
+    numbers = f"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {count})"
+    return f"{numbers} SELECT count(*) FROM c"
+
+
+@pytest.fixture
+def eight(database: Database, tmp_path: Path) -> Database:
+    """A database of eight instances."""
+    paths = []
+    for number in range(8):
+        paths.append(tmp_path / f"{number}.sqlite")
+        paths[-1].write_bytes(database.instances[0].read_bytes())
+    return Database("eight", instances=tuple(paths))
+
+
+def test_one_budget_holds_for_all_instances_and_forms(eight: Database) -> None:
+    """An answer below the limits of a query on each of eight instances, in two forms."""
+    scoring = ScoringSpec(modes=tuple(Mode), instances=8, seconds=5.0, steps=1_000_000)
+    slow = heavy(50_000)
+    answers = [
+        Answer(eight, ("SELECT 1",), slow),
+        Answer(eight, ("SELECT 50000",), slow),
+        Answer(eight, (slow,), slow.replace("count(*)", "count(x)")),
+    ]
+    with Grader(scoring, workers=1) as grader:
+        once, over, right = grader.grade(answers)
+    assert once.attempt.reason is Reason.WRONG_ROWS and (once.attempt.steps or 0) > 500_000
+    assert over.attempt.reason is Reason.TIMEOUT and "together" in over.attempt.detail
+    assert over.attempt.verdicts[Mode.SPIDER] == 1.0, "what was found out before stands"
+    assert over.attempt.verdicts[Mode.STRICT] == 0.0
+    assert right.attempt.verdicts[Mode.STRICT] == 1.0, "as slow as its gold is not over the budget"

@@ -486,6 +486,7 @@ def test_alarms_are_measured_and_say_so() -> None:
         "repeated": [
             replace(r, completion="SELECT 1" if i < 9 else r.completion) for i, r in enumerate(quiet)
         ],
+        "unscored": [replace(r, metric=None if i < 3 else 1.0) for i, r in enumerate(quiet)],
     }
     for name, records in cases.items():
         measured = alarms.measure(records)
@@ -503,6 +504,13 @@ def test_alarms_say_nothing_about_too_little_and_nothing_about_none() -> None:
     assert alarms.measure([]) == {}
     unscored = alarms.measure([record(i, None, spider=1.0) for i in range(30)])
     assert "spider_gap" not in unscored and "empty_matches" not in unscored
+
+
+def test_two_unscored_questions_may_be_an_accident_however_often_they_were_answered() -> None:
+    records = [record(q, None if q < 2 else 1.0, sample_index=i) for q in range(30) for i in range(8)]
+    assert alarms.measure(records)["unscored"] == 0.0
+    records += [record(40, None, sample_index=i) for i in range(8)]
+    assert alarms.measure(records)["unscored"] == 24 / 248
 
 
 def test_a_drift_from_the_start_is_a_warning() -> None:

@@ -82,6 +82,16 @@ def test_a_reward_that_collapses_stops_the_run(rewards: list[float], stops: bool
     assert Guard(GrpoConfig(collapse=0)).complaint(rows(rewards)) == ""
 
 
+@pytest.mark.parametrize(
+    ("share", "limit", "stops"), [(0.06, 0.05, True), (0.04, 0.05, False), (0.9, 1.0, False)]
+)
+def test_unscored_answers_end_the_run(share: float, limit: float, stops: bool) -> None:
+    row = {**rows([0.5])[0], "alarms/unscored": share}
+    complaint = Guard(GrpoConfig(unscored=limit)).complaint([row])
+    assert ("unscored" in complaint) is stops
+    assert GrpoConfig().unscored == 0.05
+
+
 def test_a_stopped_run_leaves_a_report_and_its_curve(tmp_path: Path, folder: str) -> None:
     config = GRPO.model_copy(update={"max_steps": 9, "stop_if": ("reward >= 0 for 2",), "save_every": 1})
     with pytest.raises(ModelError, match=r"stop_if: reward >= 0 for 2: reward is .*stopped\.json"):
