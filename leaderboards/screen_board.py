@@ -11,7 +11,7 @@ from rich.text import Text
 
 from leaderboards import board
 from leaderboards.terminal import NONE, columns, duration, interval, number, percent, plain, reason
-from leaderboards.types import Run, Slice, label
+from leaderboards.types import Run, Slice, Summary, label
 from tasks.terminal import visible
 
 LEGEND = (
@@ -31,7 +31,7 @@ def screen(what: board.Board) -> RenderableType:
     if not what.groups:
         return Group(*lines, Text(EMPTY))
     for key, rows in what.groups.items():
-        lines += [_title(key), _table(key, rows), *_notes(rows)]
+        lines += [_title(key), _table(key, rows), *_notes(key, rows)]
         if what.reasons:
             lines += [_reasons(rows[i : i + ABREAST]) for i in range(0, len(rows), ABREAST)]
         lines.append(Text())
@@ -93,7 +93,7 @@ def _headline(found: Slice) -> Text:
     return Text.assemble((percent(found["ex"]), "bold"), "\n", (interval(found["low"], found["high"]), "dim"))
 
 
-def _notes(rows: Sequence[board.Row]) -> list[RenderableType]:
+def _notes(key: board.Group, rows: Sequence[board.Row]) -> list[RenderableType]:
     """What each model was given, what several answers come to, cost, and warnings."""
     table = Table.grid(padding=(0, 2))
     for row in rows:
@@ -106,6 +106,8 @@ def _notes(rows: Sequence[board.Row]) -> list[RenderableType]:
         if count := row.summary.get("unanswered"):
             why = "over the model's context, or refused; they count as wrong"
             table.add_row(name, Text(f"{count:,} unanswered: {why}", style="yellow"))
+        if counts := _counts(key, row.summary):
+            table.add_row(name, Text(counts, style="yellow"))
         if row.summary["cost"]:
             table.add_row(name, Text(f"cost {row.summary['cost']:.2f} US dollars", style="dim"))
         for warning in row.warnings:
@@ -114,6 +116,17 @@ def _notes(rows: Sequence[board.Row]) -> list[RenderableType]:
     if empty:
         table.add_row("", Text(f"{percent(empty)} % of the golds return no rows", style="dim"))
     return [Padding(table, (1, 0, 0, 0))] if table.row_count else []
+
+
+def _counts(key: board.Group, found: Summary) -> str:
+    """How many answers stand behind the means of other rules, where not as many as behind the headline."""
+    unscored = found.get("modes_unscored", {})
+    whole = found["completions"]
+    return "   ".join(
+        f"{mode}: {whole - count:,} of {whole:,} answers scored, {count:,} unscored"
+        for mode, count in unscored.items()
+        if mode != key.metric and count != found["unscored"]
+    )
 
 
 def _sampled(row: board.Row) -> Text:

@@ -19,7 +19,8 @@ def summary(records: Sequence[Record]) -> Summary:
     scored = [record for record in records if record.metric is not None]
     ran = [record for record in scored if record.executes]
     sampled = samples.measure(records)
-    modes = {mode.value: mean(getattr(record, mode) for record in records) for mode in Mode}
+    verdicts = {mode.value: [getattr(record, mode) for record in records] for mode in Mode}
+    modes = {mode: value for mode, found in verdicts.items() if (value := mean(found)) is not None}
     return Summary(
         **part(scored),
         completions=len(records),
@@ -31,7 +32,8 @@ def summary(records: Sequence[Record]) -> Summary:
         prompt_tokens=mean(record.prompt_tokens for record in records),
         cost=sum(record.cost for record in records),
         empty_gold=mean(float(record.gold_rows == 0) for record in ran),
-        modes={mode: value for mode, value in modes.items() if value is not None},
+        modes=modes,
+        modes_unscored={mode: verdicts[mode].count(None) for mode in modes},
         pass_at=sampled["pass"],
         best_of=sampled["best"],
         majority=sampled["majority"],

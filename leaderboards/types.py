@@ -175,6 +175,8 @@ class Summary(Slice):
     """Share of the answers that ran whose gold returned no rows."""
     modes: dict[str, float]
     """Mode -> mean verdict, for every mode that was asked for."""
+    modes_unscored: NotRequired[dict[str, int]]
+    """Mode -> completions that it could not judge, which its mean leaves out."""
     cost: float
     """US dollars that all of it cost; 0 where nothing has a price."""
     pass_at: dict[str, float]

@@ -186,6 +186,7 @@ def _render_table(spec: SchemaSpec, table: Table) -> str:
 
 
 def _compact(table: Table, keys: bool) -> str:
+    schema = quoted(table.schema) + "." if table.schema else ""
     targets = {key.column: key for key in table.foreign_keys} if keys else {}
     parts = []
     for column in table.columns:
@@ -193,9 +194,9 @@ def _compact(table: Table, keys: bool) -> str:
         if keys and column.primary_key:
             part += " pk"
         if key := targets.get(column.name):
-            part += f" -> {quoted(key.other_table)}.{quoted(key.other_column)}"
+            part += f" -> {schema}{quoted(key.other_table)}.{quoted(key.other_column)}"
         parts.append(part)
-    return f"{quoted(table.name)}({', '.join(parts)})"
+    return f"{schema}{quoted(table.name)}({', '.join(parts)})"
 
 
 def _render_values(schema: Schema) -> str:

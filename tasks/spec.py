@@ -121,10 +121,13 @@ class ScoringSpec(Spec):
     seconds: float = Field(Limits().seconds, gt=0)
     steps: int = Field(Limits().steps, gt=0)
     rows: int = Field(Limits().rows, gt=0)
+    cells: int = Field(Limits().cells, gt=0)
+    bytes: int = Field(Limits().bytes, gt=0)
+    """Of text and blobs in one result, of which one value may take an eighth."""
 
     def limits(self) -> Limits:
         """The limits of one execution under this spec."""
-        return Limits(seconds=self.seconds, steps=self.steps, rows=self.rows)
+        return Limits(self.seconds, self.steps, self.rows, self.cells, self.bytes)
 
 
 class AnswerSpec(Spec):

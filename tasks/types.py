@@ -171,7 +171,10 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     ddl: str = ""
     rows: tuple[Row, ...] = ()
-    """The first few rows, where the prompt shows them."""
+    """The first few rows, where the prompt shows them; of views none."""
+    kind: Literal["table", "view", "virtual"] = "table"
+    schema: str = ""
+    """The schema that its name needs, where that is not the engine's default. Foreign keys stay in it."""
 
 
 @dataclass(frozen=True, slots=True)

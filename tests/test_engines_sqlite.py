@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from attacked import busy
 
-from tasks.databases.executor import Executor
+from tasks.databases.executor import Allowance, Executor
 from tasks.databases.sandbox import Sandbox
 from tasks.types import Database, Limits, Status
 
@@ -206,3 +206,133 @@ def test_a_database_can_be_built_from_ddl() -> None:
     assert executor.run(Database("d", ddl=ddl), 0, "SELECT sum(a) FROM t").rows == ((3,),)
     refused = executor.run(Database("d", ddl="ATTACH '/tmp/x.db' AS x"), 0, "SELECT 1")
     assert refused.status is Status.INFRASTRUCTURE
+
+
+def test_changes_in_a_write_ahead_log_are_read(tmp_path: Path) -> None:
+    """The writer is alive and has checkpointed nothing: the file alone has one row, the log three."""
+    path = tmp_path / "log #1?.sqlite"
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.executescript("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 'x'); PRAGMA journal_mode = WAL")
+    writer.executescript(
+        "PRAGMA wal_autocheckpoint = 0; INSERT INTO t VALUES (2, 'y');"
+        "BEGIN; INSERT INTO t SELECT 3, hex(zeroblob(20000)); COMMIT; BEGIN; INSERT INTO t VALUES (4, 'open')"
+    )
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    database = Database("log", instances=(path,))
+    with Sandbox(1, LIMITS) as sandbox:
+        (outcome,) = sandbox.run([(database, 0, "SELECT a, length(b) FROM t")])
+    assert outcome.rows == ((1, 1), (2, 1), (3, 40000))
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    log = path.with_name(path.name + "-wal")
+    whole = log.read_bytes()
+    log.write_bytes(whole[:-100])
+    assert Executor(LIMITS).run(database, 0, "SELECT max(a) FROM t").rows == ((2,),)
+    log.write_bytes(whole[:200] + b"?" + whole[201:])
+    assert Executor(LIMITS).run(database, 0, "SELECT max(a) FROM t").rows == ((1,),)
+    writer.close()
+
+
+def test_a_checkpointed_log_and_an_idle_journal_are_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.executescript("PRAGMA journal_mode = WAL; CREATE TABLE t(a); INSERT INTO t VALUES (1)")
+    writer.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+    writer.execute("INSERT INTO t VALUES (2)")
+    database = Database("a", instances=(path,))
+    assert Executor(LIMITS).run(database, 0, "SELECT count(*) FROM t").rows == ((2,),)
+    writer.close()
+    path.with_name("a.sqlite-journal").write_bytes(bytes(512))
+    assert Executor(LIMITS).run(database, 0, "SELECT count(*) FROM t").rows == ((2,),)
+
+
+def test_an_unfinished_transaction_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "hot.sqlite"
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.executescript("CREATE TABLE t(a); PRAGMA cache_size = 1; BEGIN")
+    writer.execute(f"INSERT INTO t {ENDLESS} SELECT a FROM x LIMIT 9999")
+    database = Database("hot", instances=(path,))
+    outcome = Executor(LIMITS).run(database, 0, "SELECT count(*) FROM t")
+    assert outcome.status is Status.INFRASTRUCTURE
+    assert "hot.sqlite-journal holds an unfinished transaction" in outcome.message
+    writer.execute("ROLLBACK")
+    writer.close()
+    assert Executor(LIMITS).run(database, 0, "SELECT count(*) FROM t").rows == ((0,),)
+
+
+READ = [
+    ("SELECT x FROM parsed", ((5,), (7,))),
+    ("SELECT value FROM parts WHERE a = 2", ((1,), (2,))),
+    ("SELECT x FROM nested", ((7,),)),
+    ("SELECT g FROM t", ((5,), (7,))),
+    ("SELECT a FROM t WHERE json_extract(j, '$.x') = 7", ((2,),)),
+    ("SELECT title FROM docs WHERE docs MATCH 'fox'", (("one",),)),
+    ("SELECT title FROM docs('dog') ORDER BY bm25(docs)", (("two",),)),
+    ("SELECT highlight(docs, 1, '<', '>') FROM docs WHERE docs MATCH 'fox'", (("the quick <fox>",),)),
+    ("SELECT snippet(docs, 1, '', '', '.', 1) FROM docs('quick')", ((".quick.",),)),
+    ("SELECT s FROM found", (("one",),)),
+    ("SELECT doc FROM words WHERE term = 'fox'", ((1,),)),
+    ("SELECT offsets(old) FROM old WHERE old MATCH 'b'", (("0 0 2 1",),)),
+    ("SELECT id FROM box WHERE low >= 5", ((2,),)),
+    ("SELECT count(*) FROM docs_content", ((2,),)),
+]
+REFUSED = [
+    ("SELECT * FROM vec", Status.EXECUTION_ERROR),
+    ("SELECT * FROM lost", Status.EXECUTION_ERROR),
+    ("SELECT fts5(1)", Status.FORBIDDEN_STATEMENT),
+    ("SELECT optimize(old) FROM old", Status.FORBIDDEN_STATEMENT),
+    ("INSERT INTO docs(docs) VALUES ('rebuild')", Status.FORBIDDEN_STATEMENT),
+    ("SELECT * FROM evil", Status.EXECUTION_ERROR),
+]
+
+
+@pytest.fixture(scope="module")
+def special(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    path = tmp_path_factory.mktemp("special") / "special.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE t(a, j TEXT, g AS (json_extract(j, '$.x')));"
+        'INSERT INTO t VALUES (1, \'{"x": 5}\'), (2, \'{"x": 7, "y": [1, 2]}\');'
+        "CREATE INDEX i ON t(json_extract(j, '$.x')) WHERE lower(j) != '';"
+        "CREATE VIEW parsed AS SELECT a, json_extract(j, '$.x') AS x FROM t;"
+        "CREATE VIEW parts AS SELECT t.a, e.value FROM t, json_each(t.j, '$.y') AS e;"
+        "CREATE VIEW nested AS SELECT x FROM parsed WHERE x > (SELECT count(*) FROM parts) + 3;"
+        "CREATE VIRTUAL TABLE docs USING fts5(title, body);"
+        "INSERT INTO docs VALUES ('one', 'the quick fox'), ('two', 'dog');"
+        "CREATE VIEW found AS SELECT title AS s FROM docs WHERE docs MATCH 'fox';"
+        "CREATE VIRTUAL TABLE words USING fts5vocab(docs, row);"
+        "CREATE VIRTUAL TABLE old USING fts4(x); INSERT INTO old VALUES ('a b');"
+        "CREATE VIRTUAL TABLE box USING rtree(id, low, high); INSERT INTO box VALUES (1, 0, 1), (2, 5, 6);"
+        "CREATE VIEW lost AS SELECT * FROM missing;"
+        "CREATE VIEW evil AS SELECT load_extension('x');"
+    )
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(
+        "INSERT INTO sqlite_master(type, name, tbl_name, rootpage, sql)"
+        " VALUES ('table', 'vec', 'vec', 0, 'CREATE VIRTUAL TABLE vec USING vec0(e float[4])')"
+    )
+    connection.commit()
+    connection.close()
+    return Database("special", instances=(path,))
+
+
+@pytest.mark.parametrize(("sql", "rows"), READ, ids=[sql for sql, _ in READ])
+def test_views_and_virtual_tables_are_read(special: Database, sql: str, rows: object) -> None:
+    outcome = Executor(LIMITS).run(special, 0, sql)
+    assert outcome.rows == rows, outcome.message
+
+
+@pytest.mark.parametrize(("sql", "status"), REFUSED, ids=[sql for sql, _ in REFUSED])
+def test_what_cannot_be_read_spoils_only_itself(special: Database, sql: str, status: Status) -> None:
+    executor = Executor(LIMITS)
+    assert executor.run(special, 0, sql).status is status
+    assert executor.run(special, 0, "SELECT count(*) FROM parsed").rows == ((2,),)
+
+
+def test_sets_of_rows_are_counted_after_their_duplicates_are_gone() -> None:
+    executor = Executor(Limits(rows=1000))
+    sql = "SELECT b.x % 3, NULL FROM n AS a, n AS b ORDER BY b.x"
+    ddl = f"CREATE TABLE n(x); INSERT INTO n {ENDLESS} SELECT a FROM x LIMIT 300"
+    database = Database("n", ddl=ddl)
+    assert executor.run(database, 0, sql).status is Status.TOO_MANY_ROWS
+    sets = executor.run(database, 0, sql, Allowance(30, 10**8, distinct=True))
+    assert sets.rows == ((1, None), (2, None), (0, None))

@@ -247,6 +247,19 @@ def test_other_modes_stand_beside_the_headline_of_a_task_without_parts(
     assert max(map(len, text.splitlines())) <= width
 
 
+def test_a_rule_that_judged_fewer_answers_says_how_many(evaluate: Evaluate) -> None:
+    records = [record(i, 1.0, spider=float(i % 2), bird=1.0) for i in range(8)]
+    records[0] = replace(records[0], spider=None)
+    evaluate("a", records)
+    (rows,) = board().groups.values()
+    assert rows[0].summary["unscored"] == 0
+    assert rows[0].summary["modes"]["spider"] == pytest.approx(4 / 7)
+    assert rows[0].summary["modes_unscored"] == {"strict": 0, "spider": 1, "bird": 0}
+    text = printed(board(), 120)
+    assert "spider: 7 of 8 answers scored, 1 unscored" in text
+    assert "bird:" not in text
+
+
 def test_an_empty_board_says_what_to_type() -> None:
     assert "harness eval --model nano" in printed(board())
 

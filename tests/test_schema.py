@@ -10,9 +10,12 @@ import duckdb
 import pytest
 
 from tasks.databases.digest import digest
+from tasks.databases.executor import Executor
 from tasks.databases.schema import describe, find_values
 from tasks.errors import DataError
-from tasks.types import Database, ForeignKey
+from tasks.prompts import render_schema
+from tasks.spec import SchemaSpec
+from tasks.types import Database, ForeignKey, Limits
 
 DDL = """
 PRAGMA foreign_keys = ON;
@@ -41,8 +44,8 @@ def database(tmp_path: Path) -> Database:
 
 
 def test_tables_columns_and_keys(database: Database) -> None:
-    branch, member, visit = describe(database).tables
-    assert [branch.name, member.name, visit.name] == ["branch", "member", "visit"]
+    branch, member, visit, view = describe(database).tables
+    assert [branch.name, member.name, visit.name, view.name] == ["branch", "member", "visit", "v"]
     assert [(c.name, c.type, c.primary_key, c.not_null) for c in branch.columns] == [
         ("branch id", "INTEGER", True, False),
         ("city", "TEXT", False, True),
@@ -83,14 +86,14 @@ def test_values_that_stand_in_the_question(database: Database) -> None:
 
 def test_a_changed_file_is_read_again(database: Database) -> None:
     path = database.instances[0]
-    assert len(describe(database).tables) == 3
+    assert len(describe(database).tables) == 4
     before = digest(database)
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE more(a TEXT)")
         connection.execute("INSERT INTO more VALUES ('zebra')")
     connection.close()
     os.utime(path, ns=(1, 1))
-    assert len(describe(database).tables) == 4
+    assert len(describe(database).tables) == 5
     assert digest(database) != before
     assert find_values(database, describe(database), "a zebra") == {"more.a": ("zebra",)}
 
@@ -138,3 +141,88 @@ def test_every_spider_database_can_be_described() -> None:
     schemas = [describe(Database(path.stem, instances=(path,)), rows=2) for path in paths]
     assert len(schemas) == 163
     assert all(schema.tables for schema in schemas)
+
+
+SPECIAL = """
+CREATE TABLE t(a INTEGER PRIMARY KEY, j TEXT);
+INSERT INTO t VALUES (1, '{"x": 5}'), (2, '{"x": 7}');
+CREATE VIEW parsed AS SELECT a, json_extract(j, '$.x') AS x FROM t;
+CREATE VIEW gone AS SELECT * FROM missing;
+CREATE VIRTUAL TABLE docs USING fts5(title, body);
+INSERT INTO docs VALUES ('one', 'the quick fox');
+CREATE VIRTUAL TABLE box USING rtree(id, low, high);
+CREATE TABLE vec_chunks(id);
+CREATE TABLE vec_archive(id);
+"""
+
+
+@pytest.fixture
+def special(tmp_path: Path) -> Database:
+    path = tmp_path / "special.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(SPECIAL)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(
+        "INSERT INTO sqlite_master(type, name, tbl_name, rootpage, sql)"
+        " VALUES ('table', 'vec', 'vec', 0, 'CREATE VIRTUAL TABLE vec USING vec0(e float[4])')"
+    )
+    connection.commit()
+    connection.close()
+    return Database("special", instances=(path,))
+
+
+def test_views_and_virtual_tables_stand_in_the_schema_and_what_is_theirs_does_not(special: Database) -> None:
+    tables = describe(special, rows=1).tables
+    assert [(table.name, table.kind) for table in tables] == [
+        ("t", "table"),
+        ("docs", "virtual"),
+        ("box", "virtual"),
+        ("vec_archive", "table"),
+        ("parsed", "view"),
+    ]
+    assert [column.name for column in tables[1].columns] == ["title", "body"]
+    assert tables[1].rows == (("one", "the quick fox"),)
+    assert [column.name for column in tables[-1].columns] == ["a", "x"]
+    assert tables[-1].ddl.startswith("CREATE VIEW parsed")
+    assert render_schema(SchemaSpec(), describe(special)).splitlines()[-1].startswith("parsed(a")
+
+
+def test_a_column_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "latin.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript("CREATE TABLE t(caf_ TEXT, b INT); INSERT INTO t VALUES ('x', 1), ('ab', 2)")
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(
+        "UPDATE sqlite_master SET sql = CAST(replace(CAST(sql AS BLOB), CAST('_' AS BLOB), x'e9') AS TEXT)"
+    )
+    connection.commit()
+    connection.close()
+    database = Database("latin", instances=(path,))
+    schema = describe(database, rows=2)
+    assert [column.name for column in schema.tables[0].columns] == ["café", "b"]
+    assert schema.tables[0].rows == (("x", 1), ("ab", 2))
+    executor = Executor(Limits())
+    assert executor.run(database, 0, "SELECT * FROM t ORDER BY b DESC -- all").rows == (("ab", 2), ("x", 1))
+    assert executor.run(database, 0, "SELECT b FROM t").rows == ((1,), (2,))
+    assert executor.run(database, 0, "SELECT café FROM t WHERE b = 1").rows == (("x",),)
+    assert find_values(database, schema, "the ab") == {"t.café": ("ab",)}
+
+
+def test_duckdb_schemas_and_views(tmp_path: Path) -> None:
+    path = tmp_path / "shop.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE SCHEMA sales; CREATE TABLE main.plain(a INT)")
+        connection.execute("CREATE TABLE sales.buyer(id INT PRIMARY KEY, name TEXT)")
+        connection.execute('CREATE TABLE sales."order"(buyer INT REFERENCES sales.buyer(id))')
+        connection.execute("INSERT INTO sales.buyer VALUES (1, 'Ann Lee')")
+        connection.execute("CREATE VIEW sales.names AS SELECT name FROM sales.buyer")
+    database = Database("shop", "duckdb", (path,))
+    schema = describe(database, rows=1)
+    assert render_schema(SchemaSpec(), schema).splitlines() == [
+        "plain(a integer)",
+        "sales.buyer(id integer pk, name varchar)",
+        'sales."order"(buyer integer -> sales.buyer.id)',
+        "sales.names(name varchar)",
+    ]
+    assert schema.tables[1].rows == ((1, "Ann Lee"),)
+    assert find_values(database, schema, "who is Ann Lee") == {"sales.buyer.name": ("Ann Lee",)}

@@ -21,7 +21,8 @@ def plans_of(database: Database, said: Spoken) -> list[Plan]:
     schema = describe(database)
     connection = open_trusted(database)
     try:
-        return [_plan(connection, table, schema, said) for table in schema.tables]
+        tables = [table for table in schema.tables if table.kind == "table"]
+        return [_plan(connection, table, schema, said) for table in tables]
     except sqlite3.Error as error:
         raise DataError(f"database {database.id}: no variant can be made: {error}") from None
     finally:

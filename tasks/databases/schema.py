@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from tasks.databases.sqlite_open import open_trusted
 from tasks.databases.state import state_of
@@ -30,8 +30,21 @@ _COMMON = re.compile(
 )
 
 
+_CATALOGUE = """
+SELECT name, type, sql FROM sqlite_master
+WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+ORDER BY type = 'view', rowid
+"""
+_KINDS: Mapping[str, Literal["virtual"]] = {"virtual": "virtual"}
+_SHADOWS = (
+    r"content|segments|segdir|docsize|stat|data|idx|config|node|parent|rowid|rowids|chunks|info|auxiliary"
+    r"|vector_chunks\d+|metadatachunks\d+|metadatatext\d+"
+)
+"""What the tables that known modules keep their data in are called, behind the virtual table's name."""
+
+
 def describe(database: Database, rows: int = 0) -> Schema:
-    """The schema of a database's first instance, with the first ``rows`` rows of each table.
+    """The tables and views of a database's first instance, with the first ``rows`` rows of each table.
 
     Foreign keys to tables that do not exist are left out. Raises DataError: missing, corrupt, broken DDL.
     """
@@ -83,15 +96,42 @@ def _where(database: Database) -> str:
 
 
 def _tables(connection: sqlite3.Connection, rows: int) -> Iterator[Table]:
-    """The tables in the order of their creation."""
-    found = connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-    ).fetchall()
-    columns = {name.lower(): _columns(connection, name) for name, _ in found}
-    names = {name.lower(): name for name, _ in found}
-    for name, ddl in found:
+    """The tables in the order of their creation, then the views.
+
+    Left out are tables in which a virtual table keeps its own data, and what no query can read: a virtual
+    table without its module, a view of what is not there.
+    """
+    found = connection.execute(_CATALOGUE).fetchall()
+    kinds = {name: kind for _, name, kind, *_ in connection.execute("PRAGMA table_list").fetchall()}
+    hidden = _hidden(connection, [name for name, kind, _ in found if kinds.get(name) == "virtual"])
+    names = {name.lower(): name for name, kind, _ in found if kind == "table"}
+    for name, kind, ddl in found:
+        if kinds.get(name) == "shadow" or hidden(name):
+            continue
+        try:
+            columns = _columns(connection, name)
+        except sqlite3.OperationalError:
+            continue
+        if kind == "view":
+            yield Table(name, columns, (), ddl or "", (), "view")
+            continue
         keys = tuple(_foreign_keys(connection, name, names))
-        yield Table(name, columns[name.lower()], keys, ddl or "", _rows(connection, name, rows))
+        shown = _rows(connection, name, rows)
+        yield Table(name, columns, keys, ddl or "", shown, _KINDS.get(kinds.get(name, ""), "table"))
+
+
+def _hidden(connection: sqlite3.Connection, virtual: list[str]) -> Callable[[str], bool]:
+    """Whether a name is that of a virtual table whose module is not there, or of a table of its data."""
+    missing = []
+    for name in virtual:
+        try:
+            connection.execute(f"SELECT 1 FROM {quote(name)} LIMIT 0")
+        except sqlite3.OperationalError:
+            missing.append(re.escape(name))
+    pattern = re.compile(
+        f"(?:{'|'.join(missing)})(?:_(?:{_SHADOWS}))?" if missing else r"(?!)", re.IGNORECASE
+    )
+    return lambda name: pattern.fullmatch(name) is not None
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> tuple[Column, ...]:
@@ -130,33 +170,35 @@ def _rows(connection: sqlite3.Connection, table: str, rows: int) -> tuple[Row, .
     return tuple(connection.execute(f"SELECT * FROM {quote(table)} LIMIT {rows}").fetchall())
 
 
-def _text_columns(schema: Schema) -> Iterator[tuple[str, str]]:
-    """``(table, column)`` of all columns that may hold text."""
+def _text_columns(schema: Schema) -> Iterator[tuple[str, str, str]]:
+    """``(name, table as SQL, column)`` of all columns of tables that may hold text."""
     for table in schema.tables:
-        for column in table.columns:
+        place = f"{quote(table.schema)}.{quote(table.name)}" if table.schema else quote(table.name)
+        name = f"{table.schema}.{table.name}" if table.schema else table.name
+        for column in table.columns if table.kind != "view" else ():
             kind = column.type.upper()
             if not kind or any(word in kind for word in ("CHAR", "TEXT", "CLOB", "STRING", "ENUM")):
-                yield table.name, column.name
+                yield f"{name}.{column.name}", place, column.name
 
 
 @lru_cache(maxsize=64)
 def _index(
-    database: Database, columns: tuple[tuple[str, str], ...], _: str
+    database: Database, columns: tuple[tuple[str, str, str], ...], _: str
 ) -> dict[str, list[tuple[str, str]]]:
     """Words of a value -> where it stands, and how it is written there."""
     index: dict[str, list[tuple[str, str]]] = {}
-    for (table, column), values in _distinct(database, columns):
+    for name, values in _distinct(database, columns):
         for value in values:
             words = _WORDS.findall(value.lower())
             if words and len(value) <= _LONGEST:
-                index.setdefault(" ".join(words), []).append((f"{table}.{column}", value))
+                index.setdefault(" ".join(words), []).append((name, value))
     return index
 
 
 def _distinct(
-    database: Database, columns: tuple[tuple[str, str], ...]
-) -> Iterator[tuple[tuple[str, str], list[str]]]:
-    """Each column with its first distinct texts."""
+    database: Database, columns: tuple[tuple[str, str, str], ...]
+) -> Iterator[tuple[str, list[str]]]:
+    """The name of each column with its first distinct texts."""
     connection: Any
     if database.engine == "duckdb":
         from tasks.databases import duckdb
@@ -165,10 +207,10 @@ def _distinct(
     else:
         connection = open_trusted(database)
     try:
-        for table, column in columns:
-            scanned = f"SELECT {quote(column)} AS v FROM {quote(table)} LIMIT {_SCANNED}"
+        for name, table, column in columns:
+            scanned = f"SELECT {quote(column)} AS v FROM {table} LIMIT {_SCANNED}"
             found = connection.execute(f"SELECT DISTINCT v FROM ({scanned}) LIMIT {_VALUES}").fetchall()
-            yield (table, column), [value for (value,) in found if isinstance(value, str)]
+            yield name, [value for (value,) in found if isinstance(value, str)]
     except sqlite3.Error as error:
         raise DataError(f"{_where(database)}: {error}") from None
     finally:

@@ -12,7 +12,7 @@ Functions of the clock and of chance (``date('now')``, ``random()``) are allowed
 
 Cells are plain as they come. Text that is not UTF-8 is decoded with ``surrogateescape``: lossless, and each
 official evaluator's view follows from it (Spider drops those bytes, that is the lone surrogates; BIRD calls
-the query an error). Columns are called ``column 1`` and so on where one of their names is not UTF-8.
+the query an error). Bytes of *names* that are not UTF-8 are read as Latin-1 (``sqlite_open``).
 """
 
 from __future__ import annotations
@@ -59,8 +59,6 @@ _READ, _FUNCTION, _OK = sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQ
 _HARMLESS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
 _VERSION = sqlite3.SQLITE_PRAGMA, "data_version", None
 """What FTS5 asks before it reads."""
-_RENAMED = "WITH harness_renamed({names}) AS ({sql}\n) SELECT * FROM harness_renamed"
-_WIDTH = re.compile(r"table harness_renamed has (\d+) values for 1 columns")
 _ACTIONS = {
     sqlite3.SQLITE_READ: "reading",
     sqlite3.SQLITE_FUNCTION: "function",
@@ -112,8 +110,6 @@ class Session:
         self._allowed = allowance
         try:
             return self._execute(statements[0])
-        except UnicodeDecodeError:
-            return self._run_renamed(statements[0])
         except _NotUtf8:
             return self._run_lossless(statements[0])
 
@@ -148,19 +144,8 @@ class Session:
         finally:
             self._connection.text_factory = str
 
-    def _run_renamed(self, sql: str) -> Outcome:
-        """Run a statement with a column whose name is not UTF-8, which Python's module cannot hand out."""
-        one = self._execute(_RENAMED.format(names='"column 1"', sql=sql))
-        found = _WIDTH.fullmatch(one.message)
-        names = ", ".join(f'"column {number + 1}"' for number in range(int(found[1]) if found else 1))
-        renamed = _RENAMED.format(names=names, sql=sql)
-        try:
-            return self._execute(renamed)
-        except _NotUtf8:
-            return self._run_lossless(renamed)
-
     def _execute(self, sql: str) -> Outcome:
-        """Run one statement. Raises UnicodeDecodeError: a column's name is not UTF-8; _NotUtf8: a text."""
+        """Run one statement. Raises _NotUtf8 where text of the result is not."""
         self._denied, self._ticks = "", 0
         start = time.perf_counter()
         self._cpu = time.process_time()
@@ -170,8 +155,6 @@ class Session:
             cursor.execute(sql)
             columns = tuple([column[0] for column in cursor.description or ()])
             outcome = collect(lambda: cursor.fetchmany(FETCH), columns, self._limits, self._allowed.distinct)
-        except UnicodeDecodeError:
-            raise
         except (MemoryError, sqlite3.Error, sqlite3.Warning, ValueError) as error:
             if str(error).startswith("Could not decode to UTF-8"):
                 raise _NotUtf8 from None

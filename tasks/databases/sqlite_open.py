@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from tasks.databases.pending import latest
+from tasks.databases.pending import LARGEST, latest
 from tasks.databases.statements import quote
 from tasks.errors import DataError
 from tasks.types import Database, Limits
@@ -17,6 +17,8 @@ DANGEROUS = re.compile(
     re.IGNORECASE,
 )
 """Functions that reach outside the query; some exist only in builds other than this one."""
+_STRAY = re.compile("[\udc80-\udcff]")
+"""A byte that is not UTF-8, in text decoded by ``lossless``."""
 _BOUNDS = {
     sqlite3.SQLITE_LIMIT_COLUMN: 2000,
     sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 1000,
@@ -46,26 +48,63 @@ def open_trusted(database: Database) -> sqlite3.Connection:
 def open_file(path: Path) -> sqlite3.Connection:
     """A read-only connection to a file that is known to hold a database. Raises DataError in one line.
 
-    Where changes wait in a write-ahead log, the connection is to a copy in memory that has them.
+    Where changes wait in a write-ahead log, the connection is to a copy in memory that has them. Where names
+    are not UTF-8 it is to a copy in which their other bytes are read as Latin-1.
     The statement cache is off: a statement used again would begin in the middle of a tick, and its verdict
     at the edge of the budget would depend on what ran before.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such database file")
     try:
-        image = latest(path)
-        uri = ":memory:" if image else f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        connection = _connected(path, latest(path))
+        if wrong := _wrong_names(connection):
+            connection = _renamed(path, connection, wrong)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=0)
-    try:
-        if image:
-            connection.deserialize(image)
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
     except sqlite3.Error as error:
-        connection.close()
         raise DataError(f"{path}: not a readable SQLite database: {error}") from None
     return connection
+
+
+def _connected(path: Path, image: bytes | None) -> sqlite3.Connection:
+    """A connection to the file, or to the image of one in memory."""
+    uri = ":memory:" if image else f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=0)
+    if image:
+        connection.deserialize(image)
+    return connection
+
+
+Names = tuple[int, str, str, str]
+"""A row of the catalogue: its id, name, table and SQL."""
+
+
+def _wrong_names(connection: sqlite3.Connection) -> list[Names]:
+    """The rows of the catalogue that are not UTF-8, with the other bytes read as Latin-1."""
+    connection.text_factory = lossless
+    found = connection.execute("SELECT rowid, name, tbl_name, sql FROM sqlite_master").fetchall()
+    connection.text_factory = str
+    wrong = []
+    for row, *texts in found:
+        read = [text and _STRAY.sub(lambda byte: chr(ord(byte[0]) - 0xDC00), text) for text in texts]
+        if read != texts:
+            wrong.append((row, *read))
+    return wrong
+
+
+def _renamed(path: Path, connection: sqlite3.Connection, wrong: list[Names]) -> sqlite3.Connection:
+    """A copy of the database in memory whose names are UTF-8. Python's module hands out no others."""
+    if path.stat().st_size > LARGEST:
+        raise DataError(f"{path}: holds the name of a table or column that is not UTF-8: rename it")
+    image = bytearray(connection.serialize())
+    connection.close()
+    image[18:20] = b"\1\1"  # no write-ahead log
+    changed = _connected(path, bytes(image))
+    changed.execute("PRAGMA writable_schema = ON")
+    changed.executemany("UPDATE sqlite_master SET name = ?2, tbl_name = ?3, sql = ?4 WHERE rowid = ?1", wrong)
+    image = bytearray(changed.serialize())
+    changed.close()
+    return _connected(path, bytes(image))
 
 
 def build(database: Database) -> sqlite3.Connection:

@@ -48,7 +48,7 @@ _MUTANTS = 10
 _STEPS, _FETCHED = 2_000_000, 10_000
 """Instructions and rows after which a near miss is left alone."""
 _DDL = """
-SELECT sql FROM sqlite_master
+SELECT name, sql FROM sqlite_master
 WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND type IN ('table', 'index', 'view')
 ORDER BY type != 'table', type != 'index', rowid
 """
@@ -168,8 +168,10 @@ def _make(database: Database, plans: Sequence[Plan], random: Random) -> bytes:
     base = open_trusted(database)
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
-        for (ddl,) in base.execute(_DDL).fetchall():
-            connection.execute(ddl)
+        shadows = {name for _, name, kind, *_ in base.execute("PRAGMA table_list") if kind == "shadow"}
+        for name, ddl in base.execute(_DDL).fetchall():
+            if name not in shadows:  # those come with their virtual table
+                connection.execute(ddl)
         connection.execute("BEGIN")
         fill(connection, plans, _ROWS, random)
         connection.execute("COMMIT")
