@@ -78,8 +78,8 @@ def of_training(spec: TrainSpec, task: Task, samples: Sequence[Sample], seen: ob
 
 
 def of_task(task: Task, split: str, samples: Sequence[Sample]) -> dict[str, Any]:
-    """The components of an identity that a task decides. ``samples``: those that are used of the split."""
-    whole = task.samples(split)
+    """The components of an identity that a task decides. ``samples``: those that are used, perhaps none."""
+    whole = task.samples(split) if samples else []
     all_questions, all_golds = questions(whole), golds(whole)
     complete = len(samples) == len(whole)
     scoring = task.spec.scoring.model_dump(mode="json", exclude={*REWARD, "feedback_rows"})
