@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.identity import of_task
 from harness.instances import prepare
 from harness.progress import bar
+from harness.prompt_lengths import PromptCounter, counter
 from rewards.grade import Grader
 from rewards.types import Answer, Attempt
 from tasks import files
 from tasks.content import digest_of
 from tasks.task import Task
-from tasks.types import Message, Sample
+from tasks.types import Sample
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-TokenCounter = Callable[[Sequence[Message]], int]
 SLOW = 1.0
 """Seconds after which a gold counts as slow."""
 CHUNK = 256
@@ -58,6 +57,10 @@ class SplitCheck:
     longest_prompt: int
     """Tokens; 0: not counted."""
     over_budget: int
+    context: int
+    """The most tokens that the named model takes; 0: none was named."""
+    over_context: int
+    """Prompts that leave no room for an answer: the model answers none of them."""
     broken: tuple[Broken, ...]
 
     @property
@@ -109,7 +112,7 @@ def check_task(
     Raises SpecError, DataError: the task cannot be read at all.
     """
     task = Task.named(name, overrides, trust)
-    count = _token_counter(tokenizer)
+    count = counter(tokenizer)
     trained = task.spec.dataset.train_split
     known = {split: task.samples(split) for split in (splits or task.spec.dataset.splits)}
     train = known.get(trained) or (task.samples(trained) if trained in task.spec.dataset.splits else [])
@@ -124,21 +127,6 @@ def check_task(
             clean += [sample for sample in samples if sample.id not in bad]
     contents = [of_task(task, split, samples) for split, samples in known.items()]
     return TaskCheck(task.name, digest_of(contents), task.spec.prompt.max_tokens, tuple(checks), tuple(clean))
-
-
-def _token_counter(name: str | None) -> TokenCounter | None:
-    """Counts tokens with a model's tokenizer; None where none was named and none can be loaded."""
-    if name is None and find_spec("transformers") is None:
-        return None
-    from runners.models import load_tokenizer, resolve
-
-    tokenizer = load_tokenizer(resolve(name or "nano"))
-
-    def count(messages: Sequence[Message]) -> int:
-        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-        return len(tokenizer(text, add_special_tokens=False).input_ids)
-
-    return count
 
 
 def _judge_golds(task: Task, grader: Grader, split: str, samples: Sequence[Sample]) -> list[list[Attempt]]:
@@ -161,13 +149,13 @@ def _check_split(
     samples: Sequence[Sample],
     attempts: Sequence[Sequence[Attempt]],
     train: Sequence[Sample],
-    count: TokenCounter | None,
+    count: PromptCounter | None,
 ) -> SplitCheck:
     first = [group[0] for group in attempts]
     asked = Counter((sample.database, sample.question.strip().lower()) for sample in samples)
     trained = {(s.database, s.question.strip().lower()): s.gold for s in train}
     shared = [sample for sample in samples if (sample.database, sample.question.strip().lower()) in trained]
-    lengths = [count(task.messages(sample)) for sample in samples] if count else []
+    lengths = count.lengths(task, samples) if count else []
     budget = task.spec.prompt.max_tokens
     modes = [mode.value for mode in task.spec.scoring.modes]
     return SplitCheck(
@@ -183,6 +171,8 @@ def _check_split(
         shared_pairs=sum(trained[s.database, s.question.strip().lower()] == s.gold for s in shared),
         longest_prompt=max(lengths, default=0),
         over_budget=sum(length > budget for length in lengths) if budget else 0,
+        context=count.context if count else 0,
+        over_context=count.over(lengths) if count else 0,
         broken=tuple(
             found
             for sample, group in zip(samples, attempts, strict=True)

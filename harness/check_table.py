@@ -37,6 +37,7 @@ def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
         return f"{number} ({number / split.rows:.1%})"
 
     modes = {f"gold is right, {mode}": share(count) for mode, count in split.right.items()}
+    over = {f"prompts over the context of {split.context}": str(split.over_context)} if split.context else {}
     return {
         "rows": str(split.total),
         "with a database": f"{split.rows} of {split.total}",
@@ -50,6 +51,7 @@ def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
         "(question, gold) shared with train": str(split.shared_pairs),
         "longest prompt, tokens": str(split.longest_prompt or "not counted"),
         f"prompts over {budget} tokens" if budget else "prompts over budget": str(split.over_budget),
+        **over,
     }
 
 

@@ -54,7 +54,7 @@ def draw(
     """Yield ``(prompt's index, its n answers)`` as they end, with at most ``batch_tokens`` tokens at work.
 
     Rows whose answers have ended make room for the next ones (``REFILL``). An answer depends on its prompt's
-    seed and its number only, not on what is drawn beside it.
+    seed and its number; what is drawn beside it changes the rounding only, which in bfloat16 can change it.
     """
     open_answers: dict[int, dict[int, Drawn]] = {}
     was_training = model.training

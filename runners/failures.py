@@ -9,6 +9,7 @@ from dataclasses import replace
 from runners.types import Completion, Finish, Request
 from tasks.errors import ModelError
 from tasks.secrets import redacted
+from tasks.types import Message
 
 GIVE_UP = 32
 """Questions in a row without any answer after which the rest is not asked."""
@@ -81,9 +82,16 @@ def in_chunks(
     except ModelError:
         yield from lost.items()
         raise
-    final = len(lost) <= few(len(requests)) and len(lost) < len(requests)
+    final = 0 < len(lost) <= few(len(requests)) and _alive(ask, requests[0])
     for index, answers in lost.items():
         yield index, [replace(one, finish="failed") for one in answers] if final else answers
+
+
+def _alive(ask: Ask, request: Request) -> bool:
+    """Is a plain question with the roles of this one answered?"""
+    messages = tuple(Message(role=one["role"], content="Hello") for one in request.messages)
+    (found,) = in_halves(ask, [replace(request, messages=messages)], 1)
+    return all(answer.finish != "error" for answer in found)
 
 
 def in_halves(ask: Ask, requests: Sequence[Request], n: int) -> Iterator[Answers]:

@@ -14,6 +14,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import identity
 
 from runners import processes
+from runners.context import context_of
 from runners.curriculum import Chooser
 from runners.payment import Rewards
 from runners.refill import idle, replaced
@@ -138,7 +139,7 @@ class GroupTrainer(GRPOTrainer):
             talk.logprobs = list(logprobs[talk.index])
         first = sum(len(talk.tokens) for talk in talks)
         config = self.rewards.config
-        room = config.room(self.model.config.max_position_embeddings) - config.max_new_tokens
+        room = config.room(context_of(self.model.config)) - config.max_new_tokens
         Turns(
             config.max_turns,
             room,

@@ -10,6 +10,7 @@ from typing import Any
 from runners import models, processes, ready, training
 from runners import policy as policies
 from runners.config import GrpoConfig
+from runners.context import encode
 from runners.curriculum import Chooser
 from runners.folder import RunFolder, Trained, rows_digest
 from runners.keeper import Keeper
@@ -93,11 +94,7 @@ def rehearse(prompts: Sequence[Request], score: Score) -> None:
 
 def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_tokens: int) -> None:
     """Raise ModelError where a prompt and its answer do not fit the model's context, in tokens."""
-    rendered = [list(prompt.messages) for prompt in prompts]
-    encoded = tokenizer.apply_chat_template(rendered, add_generation_prompt=True, return_dict=True)[
-        "input_ids"
-    ]
-    for prompt, ids in zip(prompts, encoded, strict=True):
+    for prompt, ids in zip(prompts, encode(tokenizer, prompts), strict=True):
         if len(ids) + new_tokens > context:
             raise ModelError(
                 f"sample {prompt.sample.id}: {len(ids)} prompt tokens and max_new_tokens {new_tokens} are"

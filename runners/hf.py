@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import warnings
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from runners.context import Tokens, context_of, encode_each
 from runners.decode import Drawing, Drawn, draw
+from runners.ends import end_tokens
 from runners.probe import refusal
 from runners.separate import draw_separately
 from runners.texts import thought_tag, written
 from runners.types import Completion, Request, Sampling
+from tasks.terminal import say
 
 
 class HfRunner:
-    """A loaded model and its tokenizer. Greedy answers are those of ``model.generate`` without penalties."""
+    """A loaded model and its tokenizer. Greedy answers are those of ``model.generate`` without penalties.
 
-    def __init__(self, model: Any, tokenizer: Any, name: str = "", batch_tokens: int = 0) -> None:
+    ``deterministic``: each question is computed by itself, in the same shapes whatever else is asked. Else
+    rounding depends on what is batched beside it, and in bfloat16 an answer can.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, name: str = "", batch_tokens: int = 0, deterministic: bool = False
+    ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.name = name or model.config._name_or_path
-        self.batch_tokens = batch_tokens
+        self.batch_tokens, self.deterministic = batch_tokens, deterministic
         why_not = refusal(model)
         self._draw = draw_separately if why_not else draw
         if why_not:
@@ -29,23 +39,37 @@ class HfRunner:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """Yield ``(index, n completions)`` as batches end; an answer depends on the seed and sample only."""
+        """Yield ``(index, n completions)`` as batches end; a prompt that is not taken has no answer.
+
+        An answer ends at the model's context at the latest. Raises ModelError where the template takes none.
+        """
         if not requests:
             return
-        context = self.model.config.max_position_embeddings
-        prompts = encode(self.tokenizer, requests)
-        asked = []
-        for index, prompt in enumerate(prompts):
-            if len(prompt) < context:
-                asked.append(index)
-                continue
-            why = f"the prompt has {len(prompt)} tokens, the model's context is {context}"
-            yield index, [Completion("", len(prompt), finish="error", error=why)] * sampling.n
-        seeds = [zlib.crc32(f"{sampling.seed} {requests[i].sample.id}".encode()) for i in asked]
-        how = drawing(self.model, self.tokenizer, sampling)
-        asking = [prompts[i] for i in asked]
-        for number, answers in self._draw(self.model, asking, seeds, sampling.n, how, self.batch_tokens):
-            index = asked[number]
+        context = context_of(self.model.config)
+        prompts = encode_each(self.tokenizer, requests, context)
+        refused = {index: why for index, why in enumerate(prompts) if isinstance(why, str)}
+        if refused:
+            say(f"{len(refused)} of {len(requests)} prompts are not asked: {next(iter(refused.values()))}")
+        for index, why in refused.items():
+            yield index, [Completion("", finish="unanswered", error=why)] * sampling.n
+        asked = {index: one for index, one in enumerate(prompts) if not isinstance(one, str)}
+        rooms: defaultdict[int, list[int]] = defaultdict(list)
+        for index, prompt in asked.items():
+            rooms[min(sampling.max_new_tokens, context - len(prompt))].append(index)
+        for room in sorted(rooms, reverse=True):
+            for places in [[i] for i in rooms[room]] if self.deterministic else [rooms[room]]:
+                yield from self._drawn({i: asked[i] for i in places}, requests, sampling, room)
+
+    def _drawn(
+        self, prompts: dict[int, Tokens], requests: Sequence[Request], sampling: Sampling, room: int
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """The answers to these prompts, each of at most ``room`` tokens."""
+        places = list(prompts)
+        seeds = [zlib.crc32(f"{sampling.seed} {requests[i].sample.id}".encode()) for i in places]
+        how = drawing(self.model, self.tokenizer, sampling, room)
+        found = self._draw(self.model, list(prompts.values()), seeds, sampling.n, how, self.batch_tokens)
+        for number, answers in found:
+            index = places[number]
             yield index, [self._completion(prompts[index], one, sampling) for one in answers]
 
     def _completion(self, prompt: Sequence[int], drawn: Drawn, sampling: Sampling) -> Completion:
@@ -65,22 +89,13 @@ class HfRunner:
         """Nothing to release."""
 
 
-def encode(tokenizer: Any, requests: Sequence[Request]) -> list[tuple[int, ...]]:
-    """The prompt tokens of each request, up to where the answer begins."""
-    rendered = [list(request.messages) for request in requests]
-    encoded = tokenizer.apply_chat_template(rendered, add_generation_prompt=True, return_dict=True)
-    return [tuple(ids) for ids in encoded["input_ids"]]
-
-
-def drawing(model: Any, tokenizer: Any, sampling: Sampling) -> Drawing:
-    """How ``sampling`` is done with this model: where its answers end."""
-    ends = model.generation_config.eos_token_id
-    declared = ends if isinstance(ends, list) else [ends]
+def drawing(model: Any, tokenizer: Any, sampling: Sampling, room: int) -> Drawing:
+    """How ``sampling`` is done with this model, in at most ``room`` tokens an answer."""
     return Drawing(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
-        max_new_tokens=sampling.max_new_tokens,
-        end_tokens=tuple({token for token in [*declared, tokenizer.eos_token_id] if token is not None}),
+        max_new_tokens=room,
+        end_tokens=end_tokens(model, tokenizer),
         ended=_stops(tokenizer, sampling.stop) if sampling.stop else None,
     )
 

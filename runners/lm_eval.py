@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,9 +20,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model, register_model
 
+from runners.ends import keep_ends
 from runners.failures import Answers, in_chunks, line
 from runners.models import device
-from runners.types import Completion, Request, Runner, Sampling
+from runners.types import NEUTRAL, Completion, Request, Runner, Sampling
 from tasks.errors import ModelError
 from tasks.secrets import credentials, is_secret, redacted
 from tasks.thoughts import opened
@@ -32,6 +33,8 @@ CHUNK = 256
 """Prompts handed to lm-eval at a time: it returns them all at once, or raises."""
 LOCAL = ("hf", "hf-auto", "huggingface")
 """Backends that would look for a GPU where no device is named."""
+_OFF: dict[str, Mapping[str, float]] = {**{name: {"top_k": 0} for name in LOCAL}, "vllm": NEUTRAL}
+"""Backends that fill in sampling that is not named. Those that call an API send what is named only."""
 
 
 def _without_keys(record: logging.LogRecord) -> bool:
@@ -39,6 +42,8 @@ def _without_keys(record: logging.LogRecord) -> bool:
     return True
 
 
+logging.getLogger("lm_eval").setLevel(logging.ERROR)  # else each backend introduces itself
+logging.getLogger("lm_eval.models.api_models").setLevel(logging.WARNING)
 logging.getLogger("lm_eval.models.api_models").addFilter(_without_keys)  # it logs replies whole
 
 
@@ -52,18 +57,20 @@ def open_lm_eval(rest: str) -> LmEvalRunner:
         arguments = ",".join(filter(None, [arguments, f"device={device()}"]))
     try:
         lm = get_model(backend).create_from_arg_string(arguments)
+        getattr(lm, "api_key", None)  # raises where the backend needs a key that is not set
     except Exception as error:  # backends raise whatever their libraries do, and the name is the user's
         raise ModelError(f"lm-eval:{backend}: {line(error)}") from error
     if backend in LOCAL:
-        lm.model.generation_config.max_new_tokens = None  # a model's own would beat what is asked for
-    return LmEvalRunner(lm, f"lm-eval:{rest}")
+        keep_ends(lm.model)
+    return LmEvalRunner(lm, f"lm-eval:{rest}", _OFF.get(backend, {}))
 
 
 class LmEvalRunner:
     """A loaded lm-eval model. A prompt that it would cut is unanswered; where it raises, a question fails."""
 
-    def __init__(self, lm: Any, name: str) -> None:
-        self.lm, self.name = lm, name
+    def __init__(self, lm: Any, name: str, off: Mapping[str, float] | None = None) -> None:
+        """``off``: what else of sampling the backend takes, and the values that turn it off."""
+        self.lm, self.name, self.off = lm, name, dict(off or {})
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
@@ -85,7 +92,7 @@ class LmEvalRunner:
         found: list[Answers] = [self._over(context, sampling) for context in contexts]
         places = [i for i, answers in enumerate(found) if not answers]
         asked = [
-            Instance("generate_until", {}, (contexts[i], _arguments(sampling)), 0)
+            Instance("generate_until", {}, (contexts[i], _arguments(sampling) | self.off), 0)
             for i in places
             for _ in range(sampling.n)
         ]

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from runners import ends, hub
+from runners.context import context_of
 from tasks.errors import ModelError, nearest
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -90,6 +92,7 @@ def load_tokenizer(source: Source) -> Any:
     """The model's tokenizer, padding on the left. Raises ModelError: missing, or without a chat template."""
     from transformers import AutoTokenizer
 
+    hub.expect(source.path, source.revision)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             source.path, revision=source.revision, trust_remote_code=False, padding_side="left"
@@ -118,6 +121,7 @@ def config_of(source: Source) -> Any:
     """A model's configuration. Raises ModelError."""
     from transformers import AutoConfig
 
+    hub.expect(source.path, source.revision)
     try:
         return AutoConfig.from_pretrained(source.path, revision=source.revision, trust_remote_code=False)
     except Exception as error:  # as in load_model
@@ -126,7 +130,7 @@ def config_of(source: Source) -> Any:
 
 def context(source: Source) -> int:
     """The most tokens that a model takes, by its configuration. Raises ModelError."""
-    return int(config_of(source).get_text_config().max_position_embeddings)
+    return context_of(config_of(source))
 
 
 def load_model(
@@ -145,6 +149,7 @@ def load_model(
     from runners import quant
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
+    hub.expect(source.path, source.revision)
     if dtype == "auto":
         dtype = "bfloat16" if device() == "cuda" else "float32"
     kind = "auto" if dtype == "stored" else getattr(torch, dtype)
@@ -171,10 +176,11 @@ def load_model(
 
 
 def _whole(loaded: Any, source: Source) -> Any:
-    """A loaded model, unless its files lack weights: those would be random."""
+    """A loaded model without its sampling, unless its files lack weights: those would be random."""
     model, report = loaded
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{source.path}: {len(missing)} weights are missing, such as {missing[0]}")
+    ends.keep_ends(model)
     return model
 
 

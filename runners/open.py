@@ -56,8 +56,9 @@ def _hf(name: str, config: RunnerConfig) -> Runner:
     from runners.hf import HfRunner
     from runners.models import load
 
-    model, tokenizer = load(name, config.hf.dtype, config.hf.four_bit)
-    return HfRunner(model, tokenizer, name, config.hf.batch_tokens)
+    exact = config.hf.deterministic and config.hf.dtype == "auto"
+    model, tokenizer = load(name, "float32" if exact else config.hf.dtype, config.hf.four_bit)
+    return HfRunner(model, tokenizer, name, config.hf.batch_tokens, config.hf.deterministic)
 
 
 PREFIXES: dict[str, Callable[[str, RunnerConfig], Runner]] = {

@@ -24,7 +24,10 @@ def refusal(model: Any) -> str:
         return "it scales its logits"
     if config._attn_implementation != "sdpa":
         return f"its attention is {config._attn_implementation}, not sdpa"
-    return "" if _agrees(model) else "its attention does not follow the mask"
+    try:
+        return "" if _agrees(model) else "its attention does not follow the mask"
+    except Exception as error:  # of an architecture that takes other arguments
+        return f"its architecture does not take the mask ({type(error).__name__})"
 
 
 @torch.inference_mode()

@@ -18,6 +18,8 @@ class HfConfig(Spec):
     """auto: bfloat16 on a GPU, float32 on a CPU; stored: the file's."""
     four_bit: bool = False
     """Linear layers in 4 bits (NF4); needs the extra ``quant``."""
+    deterministic: bool = False
+    """Each question by itself: what else is asked changes no answer. ``dtype`` auto is float32."""
     batch_tokens: int = Field(0, ge=0)
     """Tokens of prompts and answers in memory at once; 0: by device. Less where memory runs out."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from runners import models, processes, ready, training
 from runners import policy as policies
 from runners.config import SftConfig
+from runners.context import context_of
 from runners.folder import RunFolder, Trained, rows_digest
 from runners.training import Hooks, Watch
 from runners.types import Lesson
@@ -79,7 +80,7 @@ def _trainer(
     disable_progress_bars()
     steps = config.max_steps or max(1, round(config.epochs * len(lessons) / config.batch_size))
     micro = config.at_once(processes.world())
-    context = policy.config.max_position_embeddings
+    context = context_of(policy.config)
     arguments = SFTConfig(
         **training.arguments(watch.folder, config, steps),
         per_device_train_batch_size=micro,

@@ -91,6 +91,15 @@ def test_what_train_shares_is_found(make: Make) -> None:
     assert trained.shared_questions == 0
 
 
+def test_prompts_over_the_model_s_context_are_counted(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [GOOD, GOOD | {"question": "word " * 3000}, GOOD | {"question": "x" * 2_000_000}]
+    task = make(rows)
+    (split,) = check_task(str(task), [], ["dev"], "nano", 1).splits
+    assert (split.context, split.over_context) == (2048, 2)
+    assert main(["check", str(task), "--tokenizer", "nano", "--workers", "1"]) == 0
+    assert "prompts over the context of 2048" in capsys.readouterr().out
+
+
 def test_prompts_over_the_budget_are_counted(make: Make) -> None:
     (split,) = check(
         make([GOOD, GOOD | {"question": "word " * 100}], extra="prompt: {max_tokens: 80}\n")

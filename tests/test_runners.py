@@ -1,6 +1,10 @@
 """Runners: what goes in as requests comes out as completions, and a wrong name is one clear line."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from runners.models import Source, load, merge_and_save, resolve
 from runners.open import open_runner
+from runners.settings import HfConfig, RunnerConfig
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.errors import ModelError
 from tasks.types import Sample
@@ -172,10 +177,197 @@ def test_hf_stops_at_a_string_and_leaves_it_out(folder: str) -> None:
     assert cut.finish == "stop" and cut.tokens < whole.tokens
 
 
-def test_a_prompt_longer_than_the_context_is_an_error_and_the_others_are_answered(folder: str) -> None:
+def test_a_prompt_longer_than_the_context_is_unanswered_and_the_others_are_answered(
+    folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = answers(open_runner(folder), [request("0", "x " * 600), request("1")], max_new_tokens=4)
-    assert found[0][0].finish == "error" and "the model's context is 512" in found[0][0].error
-    assert found[1][0].finish != "error"
+    assert found[0][0].finish == "unanswered" and "the model's context is 512" in found[0][0].error
+    assert found[1][0].finish in ("stop", "length")
+    assert "1 of 2 prompts are not asked: the prompt has " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("question", ["x" * 20_000_000, " " * 20_000_000, "word " * 4_000_000])
+def test_a_question_of_20_mb_is_unanswered_without_being_tokenized(folder: str, question: str) -> None:
+    """A panic of the tokenizer's library, or minutes of work, else."""
+    for name in (folder, "nano"):
+        began = time.monotonic()
+        runner = open_runner(name)
+        found = answers(runner, [request("0"), request("1", question)], max_new_tokens=4)
+        assert found[1][0].finish == "unanswered" and "the prompt has at least " in found[1][0].error
+        assert found[0][0].finish in ("stop", "length") and time.monotonic() - began < 10
+
+
+def test_an_answer_ends_at_the_context(folder: str) -> None:
+    """Whatever is asked beside it, and the others are drawn as long as they are asked to be."""
+    runner = open_runner(folder)
+    long = request("0", "x" * 435)
+    [[alone]] = answers(runner, [long], max_new_tokens=200)
+    found = answers(runner, [request("1"), long, request("2")], max_new_tokens=200)
+    assert alone.prompt_tokens + alone.tokens <= 512 and alone.prompt_tokens > 400
+    assert (found[1][0].text, found[1][0].tokens) == (alone.text, alone.tokens)
+
+
+RAISES = "{{ raise_exception('no system role') if messages[0].role == 'system' }}" + tiny_models.TEMPLATE
+ODD = "{{ raise_exception('odd') if 'odd' in messages[0].content }}" + tiny_models.TEMPLATE
+
+
+def with_template(tmp_path: Path, template: str) -> str:
+    name = tiny_models.save(tmp_path / "model")
+    (tmp_path / "model" / "chat_template.jinja").write_text(template)
+    return name
+
+
+def test_a_chat_template_that_raises_is_one_line(tmp_path: Path) -> None:
+    runner = open_runner(with_template(tmp_path, RAISES))
+    asked = Request(request("0").sample, ({"role": "system", "content": "SQL."}, *request("0").messages))
+    with pytest.raises(
+        ModelError, match=r"messages \(system, user\): TemplateError: no system role"
+    ) as error:
+        answers(runner, [asked, asked])
+    assert "\n" not in str(error.value)
+    [[answer]] = answers(runner, [request("0")], max_new_tokens=4)
+    assert answer.finish in ("stop", "length")
+
+
+def test_a_template_that_refuses_one_question_leaves_the_others(tmp_path: Path) -> None:
+    runner = open_runner(with_template(tmp_path, ODD))
+    asked = [request("0"), request("1", "an odd one"), request("2", "lone \ud800")]
+    found = answers(runner, asked, max_new_tokens=4)
+    assert [one.finish == "unanswered" for [one] in found] == [False, True, True]
+    assert "TemplateError: odd" in found[1][0].error
+
+
+OTHERS = {
+    "gpt2": {"n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 2},
+    "opt": {"max_position_embeddings": 64, "hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2}
+    | {"num_attention_heads": 2, "word_embed_proj_dim": 32},
+    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 2},
+    "gpt_neox": {"max_position_embeddings": 64, "hidden_size": 32, "intermediate_size": 64}
+    | {"num_hidden_layers": 2, "num_attention_heads": 2},
+    "mamba": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
+}
+"""Architectures with other names for their sizes, with learned positions, or without a context."""
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_old_architecture_is_asked_up_to_its_context(tmp_path: Path, kind: str) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(
+        kind, vocab_size=400, pad_token_id=0, eos_token_id=1, bos_token_id=1, **OTHERS[kind]
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / kind)
+    tiny_models.tokenizer().save_pretrained(tmp_path / kind)
+    runner = open_runner(str(tmp_path / kind))
+    found = answers(runner, [request("0"), request("1", "x " * 100)], max_new_tokens=50)
+    limited = kind not in ("bloom", "mamba")
+    assert found[0][0].finish in ("stop", "length")
+    assert (found[1][0].finish == "unanswered") is limited
+    if limited:
+        assert found[0][0].prompt_tokens + found[0][0].tokens <= 64
+
+
+SETTINGS = {
+    "do_sample": True,
+    "temperature": 0.3,
+    "top_k": 3,
+    "top_p": 0.5,
+    "min_p": 0.4,
+    "repetition_penalty": 1.7,
+    "no_repeat_ngram_size": 2,
+    "bad_words_ids": [[20], [21], [22], [30]],
+    "suppress_tokens": [40, 41, 42],
+    "forced_eos_token_id": 50,
+    "min_new_tokens": 9,
+    "max_new_tokens": 3,
+    "stop_strings": ["a"],
+    "num_beams": 3,
+}
+WAYS = ["hf", "separate", "lm-eval", "engine"]
+
+
+def drawn_by(way: str, folder: str, temperature: float) -> list[list[str]]:
+    sampling = {"max_new_tokens": 24, "temperature": temperature, "seed": 3, "n": 1}
+    asked = [request(str(i), f"How many {i}?") for i in range(6)]
+    if way == "lm-eval":
+        pytest.importorskip("lm_eval")
+        return texts(open_runner(f"lm-eval:hf:pretrained={folder},batch_size=2"), asked, **sampling)
+    if way == "engine":
+        import torch
+
+        from runners.context import encode
+        from runners.engine import Drawing, generate
+
+        model, tokenizer = load(folder)
+        torch.manual_seed(3)
+        prompts = [list(ids) for ids in encode(tokenizer, asked)]
+        found = generate(model, prompts, Drawing(temperature, 1.0, 24, (1,)), 0)
+        return [[tokenizer.decode(one.tokens)] for one in found]
+    runner = open_runner(folder)
+    if way == "separate":
+        from runners.hf import HfRunner
+        from runners.separate import draw_separately
+
+        assert isinstance(runner, HfRunner)
+        runner._draw = draw_separately
+    return texts(runner, asked, **sampling)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("place", ["generation_config.json", "config.json"])
+def test_a_model_s_own_sampling_changes_no_answer(
+    tmp_path: Path, way: str, temperature: float, place: str
+) -> None:
+    """Neither its ``generation_config`` nor, as old models have it, its ``config``."""
+    plain = tiny_models.save(tmp_path / "plain", initializer_range=0.3)
+    other = tiny_models.save(tmp_path / "other", initializer_range=0.3)
+    file = tmp_path / "other" / place
+    file.write_text(json.dumps(json.loads(file.read_text()) | SETTINGS))
+    assert drawn_by(way, other, temperature) == drawn_by(way, plain, temperature)
+
+
+def test_the_tokens_that_end_an_answer_are_the_generation_config_s(tmp_path: Path) -> None:
+    name = tiny_models.save(tmp_path / "model", initializer_range=0.3)
+    file = tmp_path / "model" / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"eos_token_id": list(range(1, 400))}))
+    [[cut]] = answers(open_runner(name), [request("0")], max_new_tokens=24)
+    assert (cut.finish, cut.tokens) == ("stop", 1)
+
+
+def test_deterministic_answers_do_not_depend_on_what_is_asked_beside_them(folder: str) -> None:
+    """In bfloat16, where they do else."""
+    asked = [request(str(i), f"How many {i} " * (i % 5 + 1)) for i in range(9)]
+    sampling = {"n": 2, "temperature": 1.0, "max_new_tokens": 12}
+    for dtype in ("bfloat16", "auto"):
+        hf = HfConfig(deterministic=True, dtype=dtype)
+        runner = open_runner(folder, RunnerConfig(hf=hf))
+        together = answers(runner, asked, **sampling)
+        few = open_runner(folder, RunnerConfig(hf=hf.model_copy(update={"batch_tokens": 100})))
+        alone = [answers(few, [one], **sampling)[0] for one in asked[::3]]
+        assert [[(a.text, a.logprob) for a in group] for group in together[::3]] == [
+            [(a.text, a.logprob) for a in group] for group in alone
+        ]
+    assert runner.model.dtype.itemsize == 4, "float32 where nothing else is asked for"
+
+
+@pytest.mark.slow
+def test_a_hub_that_is_not_there_is_one_line_at_once(tmp_path: Path) -> None:
+    """In a process of its own: the Hub's address is read when its client is imported."""
+    env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    env |= {"HARNESS_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+    for line in (
+        ["eval", "--model", "org/name", "--task", "pocket"],
+        ["check", "pocket", "--tokenizer", "org/name@v1"],
+    ):
+        began = time.monotonic()
+        command = [sys.executable, "-m", "harness.cli", *line]
+        done = subprocess.run(command, capture_output=True, text=True, env=env)
+        assert done.returncode == 2
+        [said] = done.stderr.strip().splitlines()
+        assert said.startswith(f"harness {line[0]}: org/name: the Hugging Face Hub cannot be reached")
+        assert time.monotonic() - began < 30, "most of it starts Python on a busy machine"
 
 
 def test_no_requests_no_answers(folder: str) -> None:

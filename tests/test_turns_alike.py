@@ -24,8 +24,8 @@ from leaderboards import store
 from rewards.feedback import feedback
 from rewards.grade import Grader
 from rewards.types import Attempt, Reason
+from runners.context import encode
 from runners.engine import Drawing, TokenEngine, generate
-from runners.hf import encode
 from runners.models import load
 from runners.turns import Talk, Turns
 from runners.types import Request
