@@ -47,7 +47,8 @@ from operator import itemgetter
 from rewards.columns import bijections
 from rewards.near import Near
 from rewards.types import Reason
-from tasks.types import DECIMAL, Cell, Outcome, Row
+from tasks.cells import written
+from tasks.types import Outcome, Row
 
 Groups = Sequence[int]
 """For each row of the gold the number of its tie group, in order: 0, 0, 1, 2, 2, ..."""
@@ -176,21 +177,6 @@ def _short(row: Row | None, cells: int = 6, width: int = 40) -> str:
     if row is None:
         return "no other row"
     shown = [
-        repr(cell[:width]) if isinstance(cell, str | bytes) else _written(cell)[:width]
-        for cell in row[:cells]
+        repr(cell[:width]) if isinstance(cell, str | bytes) else written(cell)[:width] for cell in row[:cells]
     ]
     return f"({', '.join(shown)}{', ...' if len(row) > cells else ''})"
-
-
-def _written(cell: Cell) -> str:
-    """A cell as DuckDB writes it: [1, 2], {'a': 1}, MAP {1: 'x'}, 1.5."""
-    if not isinstance(cell, tuple):
-        return repr(cell)
-    kind, *parts = cell
-    if kind == DECIMAL:
-        return str(parts[0])
-    shown = list(map(_written, parts))
-    if kind == "list":
-        return f"[{', '.join(shown)}]"
-    pairs = [f"{key}: {value}" for key, value in zip(shown[::2], shown[1::2], strict=True)]
-    return f"{'MAP ' if kind == 'map' else ''}{{{', '.join(pairs)}}}"

@@ -17,6 +17,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from tasks.cells import written
 from tasks.databases.state import state
 from tasks.errors import SpecError, nearest
 from tasks.spec import PromptSpec, SchemaSpec
@@ -208,6 +209,7 @@ def _render_values(schema: Schema) -> str:
 
 def _cell(cell: Cell) -> str:
     text = "NULL" if cell is None else f"<{len(cell)} bytes>" if isinstance(cell, bytes) else str(cell)
+    text = written(cell) if isinstance(cell, tuple) else text
     text = " ".join(text.split())
     return text if len(text) <= 40 else text[:37] + "..."
 

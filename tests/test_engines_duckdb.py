@@ -125,7 +125,8 @@ VALUES = [
     ("true", 1),
     ("NULL", None),
     ("170141183460469231731687303715884105727::HUGEINT", 170141183460469231731687303715884105727),
-    ("1.50::DECIMAL(10, 2)", 1.5),
+    ("1.50::DECIMAL(10, 2)", ("decimal", "1.5")),
+    ("-12345678901234567890.123456789::DECIMAL(38, 9)", ("decimal", "-12345678901234567890.123456789")),
     ("2.00::DECIMAL(10, 2)", 2),
     ("DATE '2020-01-02'", "2020-01-02"),
     ("TIMESTAMP '2020-01-02 03:04:05'", "2020-01-02 03:04:05"),
@@ -134,9 +135,35 @@ VALUES = [
     ("INTERVAL 3 DAY", "3 days, 0:00:00"),
     ("'00000000-0000-0000-0000-000000000001'::UUID", "00000000-0000-0000-0000-000000000001"),
     ("'\\xAA'::BLOB", b"\xaa"),
-    ("[1, NULL, 3]", "[1, null, 3]"),
-    ("{'a': 1, 'b': [DATE '2020-01-02']}", '{"a": 1, "b": ["2020-01-02"]}'),
-    ("MAP {'k': 1.5::DECIMAL(3, 1)}", '{"k": 1.5}'),
+    ("340282366920938463463374607431768211455::UHUGEINT", 2**128 - 1),
+    ("12345678901234567890123456789012345678901::BIGNUM", 12345678901234567890123456789012345678901),
+    ("TIMESTAMP '2020-01-02 03:04:05.50'", "2020-01-02 03:04:05.5"),
+    ("'2020-01-02 03:04:05.123456789'::TIMESTAMP_NS", "2020-01-02 03:04:05.123456789"),
+    ("'2020-01-02 03:04:05.5'::TIMESTAMP_NS", "2020-01-02 03:04:05.5"),
+    ("(SELECT max(timestamp_tz_ns) FROM test_all_types())", "2262-04-11 23:47:16.854775806+00:00"),
+    ("'03:04:05.123456789'::TIME_NS", "03:04:05.123456789"),
+    ("'12:00:00.5+02'::TIMETZ", "12:00:00.5+02:00"),
+    ("'infinity'::DATE", "infinity"),
+    ("'-infinity'::TIMESTAMP", "-infinity"),
+    ("'infinity'::TIMESTAMPTZ", "infinity"),
+    ("DATE '9999-12-31'", "9999-12-31"),
+    ("DATE '10000-01-01'", "10000-01-01"),
+    ("TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'", "9999-12-31 23:59:59.999999+00:00"),
+    ("INTERVAL 12 MONTHS", "360 days, 0:00:00"),
+    ("'0101'::BIT", "0101"),
+    ("union_value(k := 1)", 1),
+    ("[1, 2]::VARIANT", ("list", 1, 2)),
+    ("[1, NULL, 3]", ("list", 1, None, 3)),
+    ("[1, 2]::INTEGER[2]", ("list", 1, 2)),
+    ("[0.5::DOUBLE, 'nan', 'infinity'][3]", float("inf")),
+    ("['2020-01-02 03:04:05.123456789'::TIMESTAMP_NS]", ("list", "2020-01-02 03:04:05.123456789")),
+    ("{'a': 1, 'b': [DATE '2020-01-02']}", ("struct", "a", 1, "b", ("list", "2020-01-02"))),
+    ("{'a b': DATE '-infinity', 'key': 1}", ("struct", "a b", "-infinity", "key", 1)),
+    ("row(DATE 'infinity', true)", ("tuple", "infinity", 1)),
+    ("MAP {'k': 1.5::DECIMAL(3, 1)}", ("map", "k", ("decimal", "1.5"))),
+    ("MAP {'key': [1], 'value': [2]}", ("map", "key", ("list", 1), "value", ("list", 2))),
+    ("MAP {[DATE 'infinity']: 1}", ("map", ("list", "infinity"), 1)),
+    ("MAP {{'a': 1}: 2}", ("map", ("struct", "a", 1), 2)),
     ("'x'::ENUM('x', 'y')", "x"),
     ("'inf'::DOUBLE", float("inf")),
 ]
@@ -162,3 +189,13 @@ def test_a_database_that_is_missing_or_corrupt_is_our_failure(tmp_path: Path) ->
 def test_a_database_can_be_built_from_ddl() -> None:
     database = Database("d", "duckdb", ddl="CREATE TABLE t(a INT); INSERT INTO t VALUES (1), (2);")
     assert Executor(LIMITS).run(database, 0, "SELECT sum(a) FROM t").rows == ((3,),)
+
+
+def test_an_infinity_far_down_is_found_and_rows_stay_in_order(sandbox: Sandbox, database: Database) -> None:
+    sql = """SELECT i, CASE WHEN i = 150 THEN DATE 'infinity' ELSE DATE '2020-01-01' + i::INTEGER END AS day
+             FROM range(200) t(i) ORDER BY i DESC; -- the last come first"""
+    (outcome,) = sandbox.run([(database, 0, sql)])
+    assert [row[0] for row in outcome.rows] == list(range(199, -1, -1))
+    assert outcome.rows[49] == (150, "infinity")
+    assert outcome.rows[-1] == (0, "2020-01-01")
+    assert outcome.columns == ("i", "day")
