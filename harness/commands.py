@@ -118,7 +118,7 @@ def sample(options: argparse.Namespace) -> int:
 def train(options: argparse.Namespace) -> int:
     """``harness train``: one stage or two, evaluated before and after each unless told not to."""
     from harness import launch, plan, screens
-    from harness.stages import stages, train_stages
+    from harness.stages import finished, stages, train_stages
     from leaderboards import board
     from runners import ready
 
@@ -138,6 +138,8 @@ def train(options: argparse.Namespace) -> int:
         runs = train_stages(asked, options.workers, evaluated=not options.no_eval)
     if runs:
         screens.emit(board.board([run.id for run in runs]), options.json)
+    elif processes.main():
+        screens.emit(finished(asked, options.trust_task), options.json)
     return 0
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from harness import outputs, screens
 from harness.evaluate import evaluate_model
+from harness.shell import command
 from harness.spec import EvalSpec, TrainSpec
 from harness.train import train_model
 from leaderboards import board, store
@@ -47,11 +48,9 @@ What happened
   {minutes:.1f} minutes. Questions, answers, verdicts and curves lie under {home}/runs.
 
 What to type next
-  harness compare {sft_run} {grpo_run}
-  harness show {grpo_run} {sample}
-  harness eval --model Qwen/Qwen3-0.6B --task pocket         a real model on the same questions
-  harness check my.yaml                                      your own database: README, "Add a task"
-  harness train --task my.yaml --method grpo --model ORG/NAME --out runs/mine
+{commands}
+
+A real model is named like Qwen/Qwen3-0.6B, and your own database is one YAML file: README.md says how.
 """
 
 
@@ -105,16 +104,26 @@ def run_demo(seed: int, out: Path) -> None:
             base=base,
             sft=sft,
             grpo=grpo,
-            sft_rows=given["sft"]["rows"],
+            sft_rows=given["sft"]["seen"],
             grpo_rows=given["grpo"]["rows"],
-            asked=GRPO.max_steps * GRPO.prompts_per_step,
+            asked=given["grpo"]["seen"],
             group=GRPO.group_size,
             minutes=(time.monotonic() - began) / 60,
             home=home(),
-            sft_run=story.sft.id,
-            grpo_run=story.grpo.id,
-            sample=store.records(story.grpo.id)[0].sample_id,
+            commands="\n".join(f"  {line}" for line in next_commands(story)),
         )
     )
     closing.highlight_words(("What happened", "What to type next"), "bold")
     SafeConsole().print(closing, soft_wrap=True)
+
+
+def next_commands(story: Story) -> list[str]:
+    """Commands to go on with, as they can be copied."""
+    sample = store.records(story.grpo.id)[0].sample_id
+    return [
+        command("compare", story.sft.id, story.grpo.id),
+        command("show", story.grpo.id, sample),
+        command("board", "--reasons"),
+        command("eval", "--model", str(story.grpo.model), "--task", TASK, "--limit", "100", "--turns", "3"),
+        command("check", TASK),
+    ]

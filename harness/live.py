@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import isfinite, nan
+from pathlib import Path
 from statistics import fmean
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
+from leaderboards.types import Run
 from rewards.types import Grade
 from tasks.types import Sample
 
@@ -51,11 +55,39 @@ class Live:
 
 
 class Tracker:
-    """Logs to the run that the trainer opened in Weights & Biases; nothing where it opened none."""
+    """Logs a training to a run of its own in Weights & Biases, offline where WANDB_API_KEY is not set.
 
-    def __init__(self) -> None:
+    Every figure of the curve is logged once, under its name there, at the step that it belongs to. A training
+    that is resumed goes on with the same run.
+    """
+
+    def __init__(self, run: Run, out: Path) -> None:
+        import wandb
+
         self._answers: list[Iterable[Any]] = []
         self._rewards: list[float] = []
+        wandb.setup(wandb.Settings(silent=True, console="off", disable_git=True))
+        self._run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "sql-harness"),
+            dir=os.environ.get("WANDB_DIR", str(out)),
+            mode=None if os.environ.get("WANDB_API_KEY") or "WANDB_MODE" in os.environ else "offline",
+            id=run.id,
+            name=run.id,
+            group=run.task,
+            job_type=run.method,
+            config=described(run),
+            resume="allow",
+        )
+        self._run.define_metric("step")
+        self._run.define_metric("*", step_metric="step")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._run.finish(exit_code=int(error is not None))
 
     def add(self, samples: Sequence[Sample], grades: Sequence[Grade]) -> None:
         """Answers that were paid in the running step."""
@@ -71,12 +103,22 @@ class Tracker:
         """Log the step: every figure of the curve, some answers, the distribution of the rewards."""
         import wandb
 
-        if wandb.run is not None:
-            found: dict[str, Any] = {f"curve/{name}": value for name, value in row.items()}
-            found["train/global_step"] = row["step"]
-            if self._answers:
-                columns: list[str | int] = ["question", "sql", "reward", "reason", "detail"]
-                found["answers"] = wandb.Table(columns=columns, data=self._answers)
-                found["rewards"] = wandb.Histogram(self._rewards)
-            wandb.log(found)
+        found: dict[str, Any] = dict(row)
+        if self._answers:
+            columns: list[str | int] = ["question", "sql", "reward", "reason", "detail"]
+            found["answers"] = wandb.Table(columns=columns, data=self._answers)
+            found["rewards"] = wandb.Histogram(self._rewards)
+        self._run.log(found)
         self._answers, self._rewards = [], []
+
+
+def described(run: Run) -> dict[str, Any]:
+    """What Weights & Biases keeps of a training run beside its figures."""
+    names = ("task", "task_digest", "split", "metric", "scorer_version", "method", "parent", "seed", "commit")
+    return {
+        **{name: getattr(run, name) for name in names},
+        "reward": run.spec["task"]["scoring"]["reward"],
+        "lineage": run.training,
+        "train": run.spec["train"],
+        "versions": run.versions,
+    }

@@ -11,12 +11,17 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from leaderboards.terminal import SafeConsole
 from tasks.terminal import say
 
 LINE_SECONDS = 30.0
 """Between two lines in a log file; what takes less has none."""
+
+
+NARROW = 100
+"""Columns of a terminal in which the bar gives way to the figures."""
 
 
 class Report(Protocol):
@@ -32,15 +37,16 @@ def bar(title: str, total: int, before: int = 0) -> Iterator[Report]:
     if not console.is_terminal:
         yield lines(title, total, before, say)
         return
+    fixed = Column(no_wrap=True)
     columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}", markup=False),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=fixed),
+        BarColumn(bar_width=24 if console.width > NARROW else 8, table_column=fixed),
+        MofNCompleteColumn(table_column=fixed),
+        TextColumn("{task.fields[rate]}", markup=False, table_column=fixed),
+        TimeRemainingColumn(compact=True, table_column=fixed),
+        TextColumn("{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, expand=True) as progress:
         task = progress.add_task(title, total=total, completed=before, rate="", note="")
 
         def report(done: int, note: str = "") -> None:

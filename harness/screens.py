@@ -26,4 +26,4 @@ def emit(screen: Screen, as_json: bool) -> None:
     console = SafeConsole()
     if not console.is_terminal:
         console = SafeConsole(width=140)
-    console.print(screen)
+    console.print(screen, crop=False)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group
+from rich.text import Text
+
 from harness import outputs, ready
 from harness.plan import recipe
+from harness.shell import command
 from harness.spec import TrainSpec
 from harness.train import train_model
 from leaderboards.types import Run
@@ -76,6 +81,46 @@ def _settings(overrides: Sequence[str], method: str, methods: Sequence[str]) -> 
 
 def _of_task(overrides: Sequence[str]) -> tuple[str, ...]:
     return tuple(one for one in overrides if one.partition(".")[0] not in ("train", *METHODS))
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What stages of training came to, where nothing was evaluated; ``next`` is the command for that."""
+
+    stages: Sequence[Mapping[str, Any]]
+    next: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result of each stage, and the last figures of its curve."""
+        return {"stages": [dict(one) for one in self.stages], "next": self.next}
+
+    def __rich__(self) -> Group:
+        """Lines that are not wrapped: one is a command to be copied."""
+        lines = [f"{one['model']}: {_told(one)}" for one in self.stages] + [f"next: {self.next}"]
+        return Group(*(Text(line, no_wrap=True, overflow="ignore") for line in lines))
+
+
+def _told(stage: Mapping[str, Any]) -> str:
+    figures = [f"{name} {stage[name]:.3f}" for name in ("reward", "loss") if stage.get(name) is not None]
+    best = f"the weights of step {stage['best_step']}" if stage["best_step"] != stage["steps"] else ""
+    dev = f"EX {stage['best']:.1%} on dev" if stage["best"] is not None else ""
+    after = f"{stage['method']}, {stage['steps']} steps"
+    return ", ".join(filter(None, [after, *figures, best, dev]))
+
+
+def finished(stages: Sequence[Stage], trusted: bool) -> Finished:
+    """The result of stages that are done, read from their folders."""
+    results = []
+    for stage in stages:
+        result = json.loads((stage.out / "training.json").read_text())["result"]
+        last = json.loads((stage.out / "curve.jsonl").read_text().splitlines()[-1])
+        figures = {name: last.get(name) for name in ("reward", "loss")}
+        results.append({"method": stage.spec.method, **result, **figures})
+    last_one = stages[-1]
+    words = ["eval", "--model", results[-1]["model"], "--task", last_one.spec.task]
+    words += [word for one in last_one.overrides for word in ("--set", one)]
+    words += ["--turns", str(last_one.spec.turns)] * (last_one.spec.turns > 1)
+    return Finished(results, command(*words, *["--trust-task"] * trusted))
 
 
 def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list[Run]:

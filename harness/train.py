@@ -7,7 +7,7 @@ is evaluated by the same path as any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
@@ -29,6 +29,8 @@ from rewards.feedback import feedback
 from rewards.grade import Grader
 from rewards.types import Answer
 from runners import processes
+from runners.config import reached, steps
+from runners.folder import steps_done
 from runners.guard import memory
 from runners.types import Feedback, Request, Reward, Runner, Sampling, Score
 from tasks.content import digest_of
@@ -99,6 +101,7 @@ def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], shown: Seq
     identity = of_training(spec, task, samples, seen)
     given = {
         "rows": len(shown),
+        "seen": reached(spec.config, len(shown)),
         "databases": sorted({sample.database for sample in samples}),
         "sees": rows.sees(spec),
         **spec.config.model_dump(mode="json"),
@@ -138,10 +141,12 @@ def _train(
     from runners.training import Hooks
 
     watch = TrainingWatch(handle.run.id, task.spec.scoring.metric)
-    with bar(f"{spec.method} {out}", 0) as report:
-        tracker = Tracker() if spec.config.wandb else None
+    tracking = Tracker(handle.run, out) if spec.config.wandb else nullcontext()
+    total, before = steps(spec.config, len(shown)), steps_done(out)
+    with tracking as tracker, bar(f"{spec.method} {out}", total, before) as report:
         on_step = _on_step(handle, report, watch, tracker)
-        hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=on_step)
+        kept = {"alarms": watch}
+        hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=on_step, kept=kept)
         if spec.method == "sft":
             return asdict(train_sft(spec.model, shown, spec.sft, out, hooks))
         score = trainer_score(task, grader, watch, tracker)
@@ -223,7 +228,7 @@ def _on_step(
     live = Live(store.curve(handle.run.id))
 
     def on_step(row: Mapping[str, float]) -> Mapping[str, float]:
-        signs = watch.step(row["step"])
+        signs = watch.step(row)
         handle.append_curve([{**row, **signs}])
         report(1, live.add(row))
         if tracker:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 from tasks.types import Mode
 
@@ -125,12 +125,22 @@ class Trend:
         self.warnings: list[str] = []
         """Of the last step."""
         self._start = dict(start or {})
-        self._last: deque[Judged] = deque(maxlen=WINDOW)
+        self._last: deque[Paid] = deque(maxlen=WINDOW)
         self._told: set[str] = set()
 
-    def add(self, judged: Iterable[Judged]) -> None:
+    def add(self, paid: Iterable[Paid]) -> None:
         """Answers that were paid."""
-        self._last.extend(judged)
+        self._last.extend(paid)
+
+    def state(self) -> dict[str, Any]:
+        """What ``restore`` needs to go on from here, as plain data."""
+        last = [asdict(paid) for paid in self._last]
+        return {"start": self._start, "last": last, "told": sorted(self._told)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from an earlier ``state``: the next step measures what an undisturbed training would."""
+        self._start, self._told = dict(state["start"]), set(state["told"])
+        self._last = deque((Paid(**paid) for paid in state["last"]), maxlen=WINDOW)
 
     def step(self) -> list[str]:
         """A step is over: measure anew; the warnings that no step before had."""

@@ -143,8 +143,11 @@ def _sampled(row: board.Row) -> Text:
 def _given(given: object) -> str:
     if not isinstance(given, dict):
         return str(given)
-    rows = given.get("rows")
-    return " ".join(filter(None, [f"{rows:,}" if isinstance(rows, int) else "", str(given.get("sees", ""))]))
+    rows, seen = given.get("rows"), given.get("seen")
+    count = f"{rows:,}" if isinstance(rows, int) else ""
+    if isinstance(seen, int) and seen != rows:
+        count = f"{seen:,} of {count}"
+    return " ".join(filter(None, [count, str(given.get("sees", ""))]))
 
 
 def _reasons(rows: Sequence[board.Row]) -> RenderableType:

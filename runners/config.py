@@ -68,7 +68,7 @@ class TrainingConfig(Spec):
     """End the run where more than this share of the last answers got no verdict (``alarms/unscored``); 1:
     never."""
     wandb: bool = False
-    """Also log to Weights & Biases; offline where WANDB_API_KEY is not set."""
+    """``harness train`` also logs to Weights & Biases; offline where WANDB_API_KEY is not set."""
 
     @property
     def digest(self) -> str:
@@ -230,3 +230,14 @@ class GrpoConfig(TrainingConfig):
         """Groups in one forward and backward of each process. Raises ModelError."""
         names = ("prompts_per_step", "micro_groups")
         return share(self.prompts_per_step, self.micro_groups, processes, names)
+
+
+def steps(config: SftConfig | GrpoConfig, rows: int) -> int:
+    """Optimizer steps of a run on this many rows or prompts."""
+    return config.max_steps or max(1, round(config.epochs * rows / config.asked))
+
+
+def reached(config: SftConfig | GrpoConfig, rows: int) -> int:
+    """How many of the rows or prompts a run comes to, refills left out."""
+    drawings = config.num_iterations if isinstance(config, GrpoConfig) else 1
+    return min(rows, -(-steps(config, rows) // drawings) * config.asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Container, Mapping, Sequence
 from math import exp, lgamma
+from typing import Any
 
 from runners.config import GrpoConfig
 from runners.types import Request
@@ -70,10 +71,10 @@ class Chooser:
             before = (self.curriculum.memory * count for count in self.seen[index])
             self.seen[index] = (next(before) + right, next(before) + asked)
 
-    def state(self) -> dict[str, list[float]]:
+    def state(self) -> Mapping[str, Any]:
         """What ``restore`` needs to go on from here."""
         return {"right": [right for right, _ in self.seen], "asked": [asked for _, asked in self.seen]}
 
-    def restore(self, state: Mapping[str, Sequence[float]]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from an earlier ``state``."""
         self.seen = list(zip(state["right"], state["asked"], strict=True))

@@ -88,6 +88,12 @@ class RunFolder:
         (self.out / "curve.jsonl").write_text(text)
 
 
+def steps_done(out: Path) -> int:
+    """The step of the newest whole checkpoint of a run, from which it goes on; 0: from the start."""
+    whole = out.glob("checkpoints/checkpoint-*/complete")
+    return max((int(path.parent.name.rpartition("-")[2]) for path in whole), default=0)
+
+
 def _refuse_others(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     flat_found, flat_wanted = _flat(found), _flat(wanted)
     for key in {**flat_found, **flat_wanted}:

@@ -16,6 +16,7 @@ from trl.trainer.utils import identity
 from runners import processes
 from runners.context import context_of
 from runners.curriculum import Chooser
+from runners.figures import TokenMeans, of_answers
 from runners.payment import Rewards
 from runners.refill import idle, replaced
 from runners.texts import answer_text
@@ -23,7 +24,7 @@ from runners.turns import Talk, Turns
 from tasks.types import Sample
 
 
-class GroupTrainer(GRPOTrainer):
+class GroupTrainer(TokenMeans, GRPOTrainer):
     """The data loader only counts passes: what a step asks is chosen when its answers are drawn.
 
     Every process chooses all prompts of a step and asks its part of them, so a group stays in one process.
@@ -75,9 +76,9 @@ class GroupTrainer(GRPOTrainer):
                 break
             output = replaced(output, self._answered(more, len(asked)), config.group_size)
             asked += more
+        watch.row["idle"] = fmean(processes.gathered(idle(output, config.group_size).float().tolist()))
         if config.refill or config.curriculum:
-            left = fmean(processes.gathered(idle(output, config.group_size).float().tolist()))
-            watch.row |= {"expected": expected, "asked": len(asked), "idle": left}
+            watch.row |= {"expected": expected, "asked": len(asked)}
         taught = output["completion_mask"] * output.get("tool_mask", 1)
         output["num_items_in_batch"] = self.accelerator.gather(taught.sum()).sum()
         return output
@@ -112,6 +113,9 @@ class GroupTrainer(GRPOTrainer):
         result = self._read(*super()._generate(prompts))
         if self.rewards.config.max_turns > 1:
             result = self._converse(*result)
+        tokens, own = result[1], result[2] or [[1] * len(ids) for ids in result[1]]
+        ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
+        self.rewards.watch.first(of_answers(own, tokens, ends))
         spent = self.rewards.watch.row.get("scoring_seconds", 0.0) - spent
         self.rewards.watch.spend("sampling", time.perf_counter() - began - spent)
         return result
@@ -148,9 +152,11 @@ class GroupTrainer(GRPOTrainer):
             self._feedback,
             self._draw_again,
         ).go_on(talks)
-        self.state.num_input_tokens_seen += sum(len(talk.tokens) for talk in talks) - first
+        more = sum(processes.gathered([sum(len(talk.tokens) for talk in talks) - first]))
+        self.state.num_input_tokens_seen += more
+        self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
         lengths = processes.gathered([(len(talk.messages) + 1) / 2 for talk in talks])
-        self.rewards.watch.row["turns"] = fmean(lengths)
+        self.rewards.watch.first({"turns": fmean(lengths)})
         own, said = [talk.own for talk in talks], [talk.messages for talk in talks]
         logprobs = logprobs and [talk.spread() for talk in talks]
         return prompt_ids, [talk.tokens for talk in talks], own, said, logprobs, *rest

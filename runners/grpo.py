@@ -9,11 +9,11 @@ from typing import Any
 
 from runners import models, processes, ready, training
 from runners import policy as policies
-from runners.config import GrpoConfig
+from runners.config import GrpoConfig, steps
 from runners.context import encode
 from runners.curriculum import Chooser
 from runners.folder import RunFolder, Trained, rows_digest
-from runners.keeper import Keeper
+from runners.keeper import Kept
 from runners.payment import Rewards, check_numbers
 from runners.training import Hooks, Watch
 from runners.types import Request, Score
@@ -51,9 +51,8 @@ def train_grpo(
     rewards = Rewards(prompts, score, config, watch)
     chooser = Chooser(prompts, config)
     trainer = _trainer(policy, tokenizer, rewards, chooser)
-    if config.curriculum:
-        trainer.add_callback(Keeper(chooser, folder))
-    return training.run(trainer, source, folder, watch)
+    kept: dict[str, Kept] = {"curriculum": chooser} if config.curriculum else {}
+    return training.run(trainer, source, folder, watch, kept)
 
 
 def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
@@ -112,10 +111,9 @@ def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) ->
     from runners.shared import SharedPrefixTrainer
 
     config = rewards.config
-    steps = config.max_steps or max(1, round(config.epochs * len(rewards.prompts) / config.prompts_per_step))
     micro = config.at_once(processes.world())
     arguments = GRPOConfig(
-        **training.arguments(rewards.watch.folder, config, steps),
+        **training.arguments(rewards.watch.folder, config, steps(config, len(rewards.prompts))),
         per_device_train_batch_size=micro * config.group_size,
         gradient_accumulation_steps=config.prompts_per_step // (micro * processes.world()),
         num_generations=config.group_size,

@@ -1,28 +1,36 @@
-"""What a checkpoint keeps of a curriculum, so that a resumed run asks what the undisturbed one would have."""
+"""What a checkpoint keeps besides the trainer's own state, so that a resumed run is the undisturbed one."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from transformers import TrainerCallback
 
 from runners import processes
-from runners.curriculum import Chooser
 from runners.folder import RunFolder, write_json
 
-FILE = "curriculum.json"
+
+class Kept(Protocol):
+    """A part of a training whose state goes into every checkpoint, as plain data."""
+
+    def state(self) -> Mapping[str, Any]: ...
+
+    def restore(self, state: Mapping[str, Any]) -> None: ...
 
 
 class Keeper(TrainerCallback):
-    """Writes the chooser's state into every checkpoint, and reads it from the last whole one."""
+    """Writes ``<name>.json`` of each part into every checkpoint, and reads it from the last whole one."""
 
-    def __init__(self, chooser: Chooser, folder: RunFolder) -> None:
-        self.chooser, self.folder = chooser, folder
-        if checkpoint := folder.last_checkpoint():
-            chooser.restore(json.loads((checkpoint / FILE).read_text()))
+    def __init__(self, parts: Mapping[str, Kept], folder: RunFolder) -> None:
+        self.parts, self.folder = parts, folder
+        checkpoint = folder.last_checkpoint()
+        for name, part in parts.items():
+            if checkpoint and (file := checkpoint / f"{name}.json").is_file():
+                part.restore(json.loads(file.read_text()))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if not processes.main():
-            return
-        write_json(self.folder.checkpoints / f"checkpoint-{state.global_step}" / FILE, self.chooser.state())
+        checkpoint = self.folder.checkpoints / f"checkpoint-{state.global_step}"
+        for name, part in self.parts.items() if processes.main() else ():
+            write_json(checkpoint / f"{name}.json", part.state())

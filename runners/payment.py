@@ -47,8 +47,7 @@ class Rewards:
         self.unscored = [not good for good in learnt for _ in range(size)]
         self.tried = processes.gathered([_tried(row[i * size], group) for i, group in enumerate(groups)])
         scored = processes.gathered([group for group, good in zip(groups, whole, strict=True) if good])
-        figures = _figures(processes.gathered(rewards), scored)
-        self.watch.row = figures | self.watch.row  # of what a step asked first: a refill chooses by reward
+        self.watch.first(_figures(processes.gathered(rewards), scored))
         self.watch.spend("scoring", time.perf_counter() - began)
         return [None if left else reward.value for reward, left in zip(rewards, self.unscored, strict=True)]
 

@@ -21,6 +21,8 @@ SERVER = (
 def check(config: SftConfig | GrpoConfig, world: int) -> None:
     """Raise MissingExtra or ModelError where ``world`` processes cannot train with these settings here."""
     config.at_once(world)
+    if config.wandb and find_spec("wandb") is None:
+        raise MissingExtra("wandb", "track")
     _check_sharding(config, world)
     if isinstance(config, GrpoConfig) and config.vllm:
         _check_vllm(config, config.vllm, world)

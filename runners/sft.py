@@ -9,8 +9,9 @@ from typing import Any
 
 from runners import models, processes, ready, training
 from runners import policy as policies
-from runners.config import SftConfig
+from runners.config import SftConfig, steps
 from runners.context import context_of
+from runners.figures import TokenMeans
 from runners.folder import RunFolder, Trained, rows_digest
 from runners.training import Hooks, Watch
 from runners.types import Lesson
@@ -78,14 +79,13 @@ def _trainer(
     from runners.probe import refusal
 
     disable_progress_bars()
-    steps = config.max_steps or max(1, round(config.epochs * len(lessons) / config.batch_size))
+    count = steps(config, len(lessons))
     micro = config.at_once(processes.world())
-    context = context_of(policy.config)
     arguments = SFTConfig(
-        **training.arguments(watch.folder, config, steps),
+        **training.arguments(watch.folder, config, count),
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=config.batch_size // (micro * processes.world()),
-        max_length=config.max_length or context,
+        max_length=config.max_length or context_of(policy.config),
         packing=config.packing,
         completion_only_loss=True,
         train_sampling_strategy="sequential",
@@ -94,7 +94,8 @@ def _trainer(
         {"prompt": list(lesson.messages), "completion": [{"role": "assistant", "content": lesson.answer}]}
         for lesson in lessons
     ]
-    trainer: Any = sharding.trainer(SFTTrainer, config.sharding == "fsdp2")(
+    kind = type("LessonTrainer", (TokenMeans, SFTTrainer), {})
+    trainer: Any = sharding.trainer(kind, config.sharding == "fsdp2")(
         model=policy,
         args=arguments,
         train_dataset=Dataset.from_list(rows),
@@ -104,7 +105,7 @@ def _trainer(
     if config.shared_prefix and not config.packing and not refusal(policy):
         share_prefixes(policy, 1.0, ("log_probs", "entropy", "is_top1"))
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
-    trainer.train_dataset = trainer.train_dataset.select(order(lengths, steps, config))
+    trainer.train_dataset = trainer.train_dataset.select(order(lengths, count, config))
     return trainer
 
 

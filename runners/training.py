@@ -10,8 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hub when it is imported
@@ -22,9 +21,9 @@ from runners import bases, models, processes, sharding
 from runners.config import GrpoConfig, TrainingConfig
 from runners.folder import Row, RunFolder, Trained, write_json
 from runners.guard import Guard, disk, stopped
+from runners.keeper import Keeper, Kept
 from runners.models import Source
 from runners.types import Feedback
-from tasks.errors import MissingExtra
 
 NAMES = {
     "loss": "loss",
@@ -33,8 +32,6 @@ NAMES = {
     "entropy": "entropy",
     "kl": "kl",
     "mean_token_accuracy": "token_accuracy",
-    "completions/mean_length": "length",
-    "completions/clipped_ratio": "clipped",
     "sampling/sampling_logp_difference/mean": "vllm_gap",
     "sampling/importance_sampling_ratio/mean": "vllm_ratio",
 }
@@ -51,6 +48,8 @@ class Hooks:
     """Called with every new row of the curve; figures that it returns are added to the row."""
     feedback: Feedback | None = None
     """Needed for ``max_turns`` over 1."""
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    """What else of the caller's goes into every checkpoint."""
 
 
 class Watch(TrainerCallback):
@@ -71,6 +70,10 @@ class Watch(TrainerCallback):
     def spend(self, phase: str, seconds: float) -> None:
         """Book wall-clock time of the running step under ``phase``."""
         self.row[f"{phase}_seconds"] = self.row.get(f"{phase}_seconds", 0.0) + seconds
+
+    def first(self, figures: Mapping[str, float]) -> None:
+        """Note figures of the answers that the running step drew first: a refill chooses by reward."""
+        self.row = {**figures, **self.row}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """GRPO may harm: where it begins is a candidate too.
@@ -157,13 +160,6 @@ class Watch(TrainerCallback):
 
 def arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str, Any]:
     """The settings that all of TRL's trainers take, by their names."""
-    if config.wandb:
-        if find_spec("wandb") is None:
-            raise MissingExtra("wandb", "track")
-        if not os.environ.get("WANDB_API_KEY"):
-            os.environ.setdefault("WANDB_MODE", "offline")
-        os.environ.setdefault("WANDB_PROJECT", "sql-harness")
-        os.environ.setdefault("WANDB_DIR", str(folder.out))
     gpu = models.device() == "cuda"
     return {
         "output_dir": str(folder.checkpoints),
@@ -183,12 +179,14 @@ def arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str
         "save_total_limit": 2,
         "ddp_find_unused_parameters": False,
         "deepspeed": config.deepspeed or None,
-        "report_to": ["wandb"] if config.wandb else [],
+        "report_to": [],
         "disable_tqdm": True,
     }
 
 
-def run(trainer: Any, source: Source, folder: RunFolder, watch: Watch) -> Trained:
+def run(
+    trainer: Any, source: Source, folder: RunFolder, watch: Watch, kept: Mapping[str, Kept] | None = None
+) -> Trained:
     """Train from the last whole checkpoint, or from the start, to the end, and save the best weights.
 
     A Ctrl-C leaves a checkpoint and comes back as KeyboardInterrupt.
@@ -197,6 +195,7 @@ def run(trainer: Any, source: Source, folder: RunFolder, watch: Watch) -> Traine
     if processes.main():
         folder.cut_curve(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Keeper({**(kept or {}), **watch.hooks.kept}, folder))
     trainer.add_callback(watch)
     with watch.stopping(), disk(folder):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

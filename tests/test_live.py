@@ -1,13 +1,16 @@
 """What is seen of a training: sparklines, and an offline run of Weights & Biases with tables of answers."""
 
 import json
+import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.live import Live, Tracker, spark
-from rewards.types import Attempt, Grade, Reason, Score
-from tasks.types import Sample
+from harness.cli import main
+from harness.live import Live, spark
+from leaderboards import store
 
 
 @pytest.mark.parametrize(
@@ -29,24 +32,63 @@ def test_a_live_line_goes_on_from_the_rows_before_and_skips_what_is_not_measured
     assert live.add({"reward": 0.5, "dev": 0.25, "seconds": 1.0}) == "reward ▁█ 0.5  EX dev ▁ 0.25  s █▁ 1"
 
 
+MAGIC = 7
+"""Bytes before the first block of an offline run's file."""
+BLOCK, HEADER = 32768, 7
+"""LevelDB's log: blocks of this size, in which a part of a record follows a header (crc, length, kind)."""
+
+
+def logged(file: Path) -> Iterator[Any]:
+    """The records of an offline run."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, place, parts = file.read_bytes(), MAGIC, b""
+    while place + HEADER <= len(data):
+        if BLOCK - place % BLOCK < HEADER:
+            place += BLOCK - place % BLOCK
+            continue
+        _, length, kind = struct.unpack("<IHB", data[place : place + HEADER])
+        parts += data[place + HEADER : place + HEADER + length]
+        place += HEADER + length
+        if kind in (1, 4):  # whole, or the last part
+            yield Record.FromString(parts)
+            parts = b""
+
+
 @pytest.mark.slow
-def test_an_offline_run_of_wandb_holds_the_curve_and_a_table_of_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_offline_run_of_wandb_is_described_and_holds_each_figure_once(
+    home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    wandb = pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    tracker = Tracker()
-    attempt = Attempt("SELECT 1", Reason.WRONG_ROWS, detail="row 1 differs")
-    grades = [Grade(attempt, {"reward": Score(value, attempt.reason)}) for value in (0.25, None)]
-    samples = [Sample("a", "How many?", "d", ("SELECT 2",))] * 2
-    tracker.add(samples, grades)
-    tracker.step({"step": 1, "reward": 0.25})  # no run is open: nothing to log to
-    with wandb.init(project="test", dir=str(tmp_path)):
-        tracker.add(samples, grades)
-        tracker.step({"step": 2, "reward": 0.25})
-    (table,) = tmp_path.glob("wandb/offline-run-*/files/media/table/answers*.json")
-    told = json.loads(table.read_text())
-    assert told["columns"] == ["question", "sql", "reward", "reason", "detail"]
-    assert told["data"] == [
-        ["How many?", "SELECT 1", value, "wrong_rows", "row 1 differs"] for value in (0.25, None)
+    """A real training of two steps; what it left in its file is read back."""
+    pytest.importorskip("wandb")
+    out = home / "run"
+    sizes = ["max_steps=2", "prompts_per_step=2", "group_size=2", "micro_groups=2", "max_new_tokens=24"]
+    settings = [word for one in [*sizes, "wandb=true"] for word in ("--set", f"train.{one}")]
+    command = ["train", "--task", "pocket", "--method", "grpo", "--model", "nano", "--out", str(out)]
+    command += ["--set", "dataset.splits={train: train}"]  # no dev questions
+    assert main([*command, "--limit", "8", "--no-eval", "--workers", "1", *settings]) == 0
+    assert "wandb:" not in capfd.readouterr().err
+    (file,) = out.glob("wandb/offline-run-*/*.wandb")
+    records = list(logged(file))
+    (run,) = (record.run for record in records if record.HasField("run"))
+    (trained,) = (one for one in store.runs() if one.kind == "train")
+    assert run.run_id == run.display_name == trained.id
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert (config["task"], config["reward"], config["method"]) == ("pocket", "gated", "grpo")
+    assert config["lineage"]["grpo"]["rows"] == 8 and config["parent"] == "nano"
+    axes = {
+        one.metric.name or one.metric.glob_name: one.metric.step_metric
+        for one in records
+        if one.HasField("metric")
+    }
+    assert axes == {"step": "", "*": "step"}
+    rows = [
+        {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+        for record in records
+        if record.HasField("history")
     ]
+    ours = [{k: v for k, v in row.items() if k[0] != "_" and k not in ("answers", "rewards")} for row in rows]
+    assert ours == [{k: v for k, v in row.items() if k != "elapsed"} for row in store.curve(trained.id)]
+    (table, _) = sorted(out.glob("wandb/offline-run-*/files/media/table/answers*.json"))
+    told = json.loads(table.read_text())
+    assert told["columns"] == ["question", "sql", "reward", "reason", "detail"] and len(told["data"]) == 4

@@ -26,7 +26,11 @@ from runners.plan import Load, plan, shape
 from runners.processes import share
 from tasks.errors import HarnessError, ModelError
 
-METHODS = ("grpo", "grpo-batch", "grpo-refill", "sft")
+METHODS = ("grpo", "grpo-batch", "grpo-refill", "grpo-turns", "sft")
+FIGURES = (
+    *("reward", "no_spread", "loss", "tokens", "expected", "length", "clipped", "turns", "idle"),
+    *("entropy", "kl", "token_accuracy"),
+)
 SHARDED = ("grpo-fsdp2", "lora-fsdp2", "sft-fsdp2")
 HERE = Path(__file__).parent
 
@@ -74,7 +78,7 @@ def same_gradient(place: Path, method: str) -> None:
     assert scale > 0 and apart / scale < 1e-5
 
 
-@pytest.mark.parametrize("method", ["grpo", "grpo-batch", "sft"])
+@pytest.mark.parametrize("method", ["grpo", "grpo-batch", "grpo-turns", "sft"])
 def test_and_after_three_steps_the_weights_and_curve_of_one(both: Path, method: str) -> None:
     same_end(both, method)
 
@@ -98,8 +102,22 @@ def same_end(place: Path, method: str) -> None:
     )
     assert apart < 1e-3 * moved
     for first, second in zip(curve(place / "one" / method), curve(place / "two" / method), strict=True):
-        for figure in ("reward", "no_spread", "loss", "tokens", "expected", "length"):
-            assert first.get(figure) == pytest.approx(second.get(figure), abs=1e-5)
+        for figure in FIGURES:
+            assert first.get(figure) == pytest.approx(second.get(figure), abs=1e-4), figure
+
+
+def test_figures_of_several_turns_and_idle_passes_are_of_all_processes(both: Path) -> None:
+    for row in curve(both / "two" / "grpo-turns"):
+        assert 1 < row["turns"] < 3 and row["length"] > 6 and row["idle"] >= 0.25
+    first, *_ = curve(both / "two" / "grpo-turns")
+    own = 4 * 4 * first["length"]
+    assert first["tokens"] > own and first["entropy"] > 1
+
+
+def test_a_refill_changes_no_figure_of_what_was_asked_first(both: Path) -> None:
+    one, two = (curve(both / name / "grpo-refill")[0] for name in ("one", "two"))
+    for figure in ("reward", "no_spread", "length", "clipped", "unscored"):
+        assert one[figure] == pytest.approx(two[figure], abs=1e-5), figure
 
 
 def test_every_process_may_ask_further_prompts(both: Path) -> None:
@@ -143,7 +161,7 @@ def test_more_processes_than_prompts_is_one_line(home: Path, capsys: pytest.Capt
     assert "prompts_per_step 4 cannot be dealt to 8 processes" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*TRAIN, *out, "--processes", "0"])
-    assert "0 is not a positive number" in capsys.readouterr().err
+    assert "'0' is not a positive number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

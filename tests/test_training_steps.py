@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,23 +11,19 @@ from test_training import GRPO, requests
 
 from runners.config import CurriculumSpec, SftConfig
 from runners.curriculum import Chooser, chance_of_spread
+from runners.figures import cut, of_answers, weighted
+from runners.folder import RunFolder
 from runners.payment import Rewards
 from runners.refill import idle, replaced
 from runners.sft import order
+from runners.training import Hooks, Watch
 from runners.types import Reward
 
 
-def test_a_group_is_unscored_as_a_whole_and_the_others_are_paid() -> None:
-    class Watching:
-        def __init__(self) -> None:
-            self.row: dict[str, float] = {}
-
-        def spend(self, phase: str, seconds: float) -> None:
-            self.row[phase] = seconds
-
+def test_a_group_is_unscored_as_a_whole_and_the_others_are_paid(tmp_path: Path) -> None:
     values = [1.0, None, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5]
     config = GRPO.model_copy(update={"group_size": 4})
-    watch = Watching()
+    watch = Watch(RunFolder(tmp_path, {}), config, Hooks())
     rewards = Rewards(requests(2), lambda samples, texts: [Reward(v) for v in values], config, watch)
     texts = [[{"role": "assistant", "content": "x"}]] * 8
     assert rewards(completions=texts, row=[0] * 4 + [1] * 4) == [None] * 4 + [0.5] * 4
@@ -101,3 +98,31 @@ def test_groups_without_spread_are_replaced_as_far_as_others_teach() -> None:
     assert merged["completion_ids"][2].tolist() == [22, 0, 0]
     assert merged["prompt_ids"][0].tolist() == [0, 10, 10] and merged["prompt_ids"][3].tolist() == [23] * 3
     assert merged["advantages"].tolist() == [1, -1, 2, -2, 3, -3, 0, 0]
+
+
+END, PAD = 1, 0
+
+
+@pytest.mark.parametrize(
+    ("own", "tokens", "clipped"),
+    [
+        ([1, 1], [7, END], False),
+        ([1, 1], [7, 7], True),
+        ([1, 1, 0, 0, 1], [7, END, 5, 5, END], False),
+        ([1, 1, 0, 0, 1], [7, 7, END, 5, END], True),  # the first answer was cut, the second was not
+        ([1, 1, 0, 0, 1], [7, END, 5, 5, 7], True),
+        ([1, 1], [END, PAD], False),
+    ],
+)
+def test_an_answer_of_any_turn_can_be_cut(own: list[int], tokens: list[int], clipped: bool) -> None:
+    assert cut(own, tokens, {END, PAD}) is clipped
+
+
+def test_the_length_of_a_conversation_is_that_of_its_own_tokens_in_all_turns() -> None:
+    own, tokens = [[1, 1, 0, 0, 1], [1, 1, 1]], [[7, END, 5, 5, END], [7, 7, 7]]
+    assert of_answers(own, tokens, {END}) == {"length": 3.0, "clipped": 0.5}
+
+
+def test_a_pass_counts_by_its_tokens() -> None:
+    assert weighted([2.0, 0.0, 5.0], [30, 0, 10]) == pytest.approx(2.75)
+    assert weighted([2.0, float("nan")], [4, 0]) == 2.0  # an idle pass has no mean

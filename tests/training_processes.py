@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from runners.config import CurriculumSpec, LoraSpec
 from runners.grpo import train_grpo
 from runners.sft import train_sft
 from runners.training import Hooks
+from runners.types import Reward
+from tasks.types import Sample
 
 STEPS: Mapping[str, Any] = {"max_steps": 3, "scheduler": "constant", "warmup": 0.0, "max_grad_norm": 1e9}
 EXTRA: Mapping[str, Mapping[str, Any]] = {
@@ -28,7 +30,21 @@ EXTRA: Mapping[str, Mapping[str, Any]] = {
     "lora-fsdp2": {"sharding": "fsdp2", "lora": LoraSpec(r=4, alpha=8), "gradient_checkpointing": True},
     "sft-fsdp2": {"sharding": "fsdp2"},
     "sft": {},
+    "grpo-turns": {"max_turns": 3, "loss_type": "grpo"},
 }
+
+
+def complaints(samples: Sequence[Sample], texts: Sequence[str], before: Sequence[str]) -> list[str]:
+    """Every other question's answers are asked for again."""
+    return ["Again." if int(sample.id) % 2 else "" for sample in samples]
+
+
+def sparse(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
+    """Pays for the letter e in one question of four, so that most groups, and passes, teach nothing."""
+    return [
+        Reward(text.count("e") / 100 if int(sample.id) % 4 == 0 else 0.0)
+        for sample, text in zip(samples, texts, strict=True)
+    ]
 
 
 def train(method: str, folder: str, out: Path) -> None:
@@ -68,8 +84,9 @@ def learn(method: str, folder: str, out: Path) -> None:
         train_sft(folder, lessons(), SFT.model_copy(update=changes), out)
         return
     config = GRPO.model_copy(update={"micro_groups": 1, **changes})
-    hooks = Hooks(evaluate=better) if config.eval_every == 1 and processes.main() else Hooks()
-    train_grpo(folder, requests(), letters, config, out, hooks)
+    evaluate = better if config.eval_every == 1 and processes.main() else None
+    score = sparse if method == "grpo-turns" else letters
+    train_grpo(folder, requests(), score, config, out, Hooks(evaluate, feedback=complaints))
 
 
 def better(model: Any) -> float:
