@@ -80,7 +80,7 @@ class Limits:
     """Wall-clock deadline; the worker is killed when it passes."""
     steps: int = 200_000_000
     """SQLite virtual-machine instructions, so that a verdict does not depend on the machine's load."""
-    rows: int = 100_000
+    rows: int = 250_000
     cells: int = 1_000_000
     bytes: int = 64 * 2**20
     """Bytes of text and blobs in one result."""
