@@ -151,7 +151,7 @@ def score(options: argparse.Namespace) -> int:
 
     asked = {name: getattr(options, name) for name in ("task", "split", "limit", "sample_seed")}
     asked["trust"] = options.trust_task
-    run = score_stored(options.file, asked, options.overrides, options.workers)
+    run = score_stored(options.file, asked, options.overrides, options.workers, options.column)
     screens.emit(board.board([run.id], reasons=True), options.json)
     return 0
 

@@ -29,6 +29,7 @@ from leaderboards.summary import summary
 from leaderboards.types import Record, Run
 from rewards.grade import Grader
 from rewards.types import Answer
+from runners.replay import ReplayRunner
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.task import Task
 from tasks.terminal import say
@@ -81,6 +82,8 @@ def evaluate_model(
 
     task = Task.named(spec.task, overrides, spec.trust)
     runner = open_runner(spec.model, spec.runner)
+    if isinstance(runner, ReplayRunner):
+        runner.expect(task.row_keys(spec.split))
     if spec.turns > 1:
         runner = TurnsRunner(runner, task, workers, spec.turns)
     scoring = watched(task.spec.scoring, modes)

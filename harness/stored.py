@@ -12,17 +12,24 @@ from leaderboards import store
 from leaderboards.find import find
 from leaderboards.types import Run
 from runners.replay import ReplayRunner
+from runners.settings import ReplayConfig, RunnerConfig
 from tasks.errors import DataError
 from tasks.types import Mode
 
 
-def score_stored(name: str, asked: Mapping[str, Any], overrides: Sequence[str], workers: int) -> Run:
+def score_stored(
+    name: str, asked: Mapping[str, Any], overrides: Sequence[str], workers: int, column: str = ""
+) -> Run:
     """Judge all answers of ``name`` in every mode. ``asked``: fields of an ``EvalSpec`` beside the model.
+
+    ``column`` names the key or column of the file that holds the answers.
 
     Raises SpecError, DataError, ModelError.
     """
     path = _located(name)
-    spec = EvalSpec(model=f"replay:{path}", samples=ReplayRunner(path).samples, **asked)
+    runner = RunnerConfig(replay=ReplayConfig(column=column))
+    samples = ReplayRunner(path, column).samples
+    spec = EvalSpec(model=f"replay:{path}", samples=samples, runner=runner, **asked)
     return evaluate_model(spec, overrides, workers, fresh=True, modes=tuple(Mode))
 
 

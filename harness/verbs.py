@@ -100,7 +100,8 @@ def _train(verbs: Verbs) -> None:
 
 def _score(verbs: Verbs) -> None:
     verb = verbs.add_parser("score", help="judge stored answers on the CPU alone, in all modes")
-    verb.add_argument("file", metavar="FILE", help="a jsonl, one SQL a line, or a run")
+    verb.add_argument("file", metavar="FILE", help="a jsonl, json, csv or tsv, one SQL a line, or a run")
+    verb.add_argument("--column", metavar="NAME", default="", help="of the file: the answers' key or column")
     verb.add_argument("--task", required=True)
     _questions(verb)
     _common(verb)

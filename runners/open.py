@@ -15,7 +15,7 @@ from tasks.errors import MissingExtra, ModelError, nearest
 def _replay(rest: str, config: RunnerConfig) -> Runner:
     from runners.replay import ReplayRunner
 
-    return ReplayRunner(Path(rest))
+    return ReplayRunner(Path(rest), config.replay.column)
 
 
 def _openai(model: str, config: RunnerConfig) -> Runner:

@@ -55,12 +55,20 @@ class VllmConfig(Spec):
         return chosen | length | dict(self.extra)
 
 
+class ReplayConfig(Spec):
+    """How a file of stored answers is read."""
+
+    column: str = ""
+    """The key or column that holds the answers; default: the first of ``runners.stored.TEXT_KEYS``."""
+
+
 class RunnerConfig(Spec):
     """A section for each kind of runner that has something to set."""
 
     hf: HfConfig = HfConfig()
     endpoint: EndpointConfig = EndpointConfig()
     vllm: VllmConfig = VllmConfig()
+    replay: ReplayConfig = ReplayConfig()
 
     def identity(self) -> dict[str, object]:
         """What of it can change an answer; not how patiently or how fast a model is asked."""

@@ -18,6 +18,7 @@ from tasks.errors import DataError, nearest
 from tasks.examples import Examples
 from tasks.spec import TaskSpec, expand, home, load
 from tasks.types import Database, Message, Sample
+from tasks.values import equals, golds, text
 
 
 class Task:
@@ -29,6 +30,7 @@ class Task:
         self._splits: dict[str, list[Sample]] = {}
         self._located: dict[str, Database] = {}
         self._databases: dict[tuple[str, str], Database] = {}
+        self._keys: dict[str, list[tuple[str, str]]] = {}
         self._picked: dict[Sample, tuple[Sample, ...]] = {}
 
     @classmethod
@@ -54,15 +56,27 @@ class Task:
             random.Random(seed).shuffle(chosen)
         return chosen[:limit] if limit else chosen
 
+    def row_keys(self, split: str = "") -> list[tuple[str, str]]:
+        """The id and the database of each row of a split, in the dataset's order, before any filter."""
+        split = split or self.spec.dataset.eval_split
+        self.samples(split)
+        return self._keys[split]
+
     def _read(self, split: str) -> list[Sample]:
         """All samples of a split that have a database, in the dataset's order."""
-        rows = enumerate(sources.rows(self.spec.dataset, split))
+        rows = list(enumerate(sources.rows(self.spec.dataset, split)))
         found = [(number, sample) for number, row in rows if (sample := self._sample(row, number))]
         kept = [(number, sample) for number, sample in found if self._has_database(sample)]
         self.skipped[split] = len(found) - len(kept)
         if not kept:
             raise DataError(f"{self.name}: the split '{split}' has no sample with a database")
-        return self._named_apart(split, kept)
+        named = self._named_apart(split, kept)
+        names = self.spec.dataset.fields
+        keys = [(text(row.get(names.id, number)), text(row.get(names.database))) for number, row in rows]
+        for (number, _), sample in zip(kept, named, strict=True):
+            keys[number] = sample.id, sample.database
+        self._keys[split] = keys
+        return named
 
     def _named_apart(self, split: str, rows: Sequence[tuple[int, Sample]]) -> list[Sample]:
         """The samples, each with an id of its own. A row that repeats another word for word is numbered:
@@ -94,27 +108,34 @@ class Task:
     def _sample(self, row: Mapping[str, Any], index: int) -> Sample | None:
         """A row as a Sample, or None where ``dataset.where`` leaves it out."""
         for column, wanted in self.spec.dataset.where.items():
-            if self._column(row, column, index) != wanted:
+            where = f"{self.name}: column '{column}'"
+            if not equals(self._column(row, column, index), wanted, where):
                 return None
         names = self.spec.dataset.fields
-        gold = self._column(row, names.gold, index)
-        golds = tuple(str(one) for one in gold) if isinstance(gold, list | tuple) else (str(gold or ""),)
-        question = str(self._column(row, names.question, index) or "")
-        if not question.strip() or not any(one.strip() for one in golds):
+        found = golds(self._column(row, names.gold, index), f"{self.name}: row {index}")
+        question = text(self._column(row, names.question, index))
+        if not question.strip() or not found:
             lacks = "a question" if not question.strip() else "its gold"
             raise DataError(f"{self.name}: row {index} lacks {lacks}")
         optional = {
-            key: str(self._column(row, column, index) or "")
+            key: text(self._column(row, column, index))
             for key in ("evidence", "difficulty", "part", "family", "ddl")
             if (column := getattr(names, key))
         }
         return Sample(
-            id=str(self._column(row, names.id, index)) if names.id else str(index),
+            id=self._named(row, names.id, index) if names.id else str(index),
             question=question,
-            database=str(self._column(row, names.database, index)) if names.database else self.name,
-            gold=tuple(one for one in golds if one.strip()),
+            database=self._named(row, names.database, index) if names.database else self.name,
+            gold=found,
             **optional,
         )
+
+    def _named(self, row: Mapping[str, Any], column: str, index: int) -> str:
+        """A cell that may not be empty."""
+        found = text(self._column(row, column, index))
+        if not found.strip():
+            raise DataError(f"{self.name}: row {index} has no value in the column '{column}'")
+        return found
 
     def _column(self, row: Mapping[str, Any], column: str, index: int) -> Any:
         if column not in row:

@@ -70,7 +70,7 @@ MISTAKES = [
     ("eval --model gold --task {}/nogold.yaml", "row 0 lacks its gold"),
     ("eval --model gold --task {}/corrupt.yaml", "d.sqlite"),
     ("eval --model replay:{}/missing.sql --task pocket", "missing.sql"),
-    ("eval --model replay:{}/short.sql --task pocket", "give a .jsonl"),
+    ("eval --model replay:{}/short.sql --task pocket", "has 2 lines, the dataset has 1200 rows"),
     ("eval --model gold --task pocket --limit 0", "not a positive number"),
     ("eval --model gold --task pocket --limit x", "'x' is not a positive number"),
     ("eval --task pocket", "--model"),

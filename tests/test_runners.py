@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from runners.models import Source, load, merge_and_save, resolve
 from runners.open import open_runner
+from runners.replay import ReplayRunner
 from runners.settings import HfConfig, RunnerConfig
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.errors import ModelError
@@ -20,7 +21,7 @@ from tasks.types import Sample
 
 
 def request(id: str, question: str = "How many?", gold: str = "SELECT 1") -> Request:
-    sample = Sample(id=id, question=question, database="d", gold=(gold,))
+    sample = Sample(id=id, question=question, database="db", gold=(gold,))
     return Request(sample, ({"role": "user", "content": f"member(name text)\n\n{question}"},))
 
 
@@ -51,6 +52,8 @@ def test_replay_aligns_lines_with_row_numbers_though_rows_are_missing(tmp_path: 
     file = tmp_path / "model.sql"
     file.write_text(content)
     runner = open_runner(f"replay:{file}")
+    assert isinstance(runner, ReplayRunner)
+    runner.expect([("0", "db"), ("1", "db"), ("2", "db")])
     assert texts(runner, [request("2"), request("0"), request("1")]) == [["SELECT 3"], ["SELECT 1"], [""]]
     assert runner.name == "model"
 
@@ -58,23 +61,30 @@ def test_replay_aligns_lines_with_row_numbers_though_rows_are_missing(tmp_path: 
 def test_replay_of_too_few_lines_says_both_counts(tmp_path: Path) -> None:
     file = tmp_path / "model.sql"
     file.write_text("SELECT 1\nSELECT 2\n")
-    with pytest.raises(ModelError, match=r"has 2 lines, the dataset has at least 3 rows"):
-        answers(open_runner(f"replay:{file}"), [request("0"), request("2")])
+    runner = open_runner(f"replay:{file}")
+    assert isinstance(runner, ReplayRunner)
+    with pytest.raises(ModelError, match=r"has 2 lines, the dataset has 3 rows"):
+        runner.expect([("0", "db"), ("1", "db"), ("2", "db")])
 
 
-def test_replay_of_lines_refuses_a_dataset_with_names(tmp_path: Path) -> None:
+def test_replay_of_lines_follows_the_rows_of_a_dataset_with_names(tmp_path: Path) -> None:
     file = tmp_path / "model.sql"
-    file.write_text("SELECT 1\n")
-    with pytest.raises(ModelError, match="such as 'q-7'"):
-        answers(open_runner(f"replay:{file}"), [request("q-7")])
+    file.write_text("SELECT 1\nSELECT 2\tdb\n")
+    runner = open_runner(f"replay:{file}")
+    assert isinstance(runner, ReplayRunner)
+    runner.expect([("q-7", "db"), ("q-8", "db")])
+    assert texts(runner, [request("q-8")]) == [["SELECT 2"]]
 
 
 def test_replay_of_objects_and_of_a_mapping(tmp_path: Path) -> None:
     lines = tmp_path / "a.jsonl"
     rows = [{"id": 7, "completion": "x\ty\nz"}, {"id": "b", "sql": None}, {"id": 7, "text": "second"}]
     lines.write_text("\n".join(json.dumps(row) for row in rows))
-    assert texts(open_runner(f"replay:{lines}"), [request("7")], n=2) == [["x\ty\nz", "second"]]
-    assert texts(open_runner(f"replay:{lines}"), [request("b")]) == [[""]]
+    runner = open_runner(f"replay:{lines}")
+    assert isinstance(runner, ReplayRunner)
+    runner.expect([("7", "db"), ("b", "db")])
+    assert texts(runner, [request("7")], n=2) == [["x\ty\nz", "second"]]
+    assert texts(runner, [request("b")]) == [[""]]
     mapping = tmp_path / "a.json"
     mapping.write_text(json.dumps({"0": "SELECT 1\t----- bird -----\tschool"}))
     assert texts(open_runner(f"replay:{mapping}"), [request("0")]) == [["SELECT 1"]]
@@ -83,8 +93,11 @@ def test_replay_of_objects_and_of_a_mapping(tmp_path: Path) -> None:
 def test_an_answer_that_the_file_lacks_is_an_error_and_never_wrong(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"id": 1, "completion": "SELECT 1"}\n')
-    [[missing]] = answers(open_runner(f"replay:{file}"), [request("2")])
-    assert (missing.finish, missing.error) == ("error", "a.jsonl has 0 of 1 answers to question 2")
+    runner = open_runner(f"replay:{file}")
+    assert isinstance(runner, ReplayRunner)
+    runner.expect([("1", "db"), ("2", "db")])
+    with pytest.raises(ModelError, match="no answer to question '2'"):
+        answers(runner, [request("2")])
     [[first, second]] = answers(open_runner(f"replay:{file}"), [request("1")], n=2)
     assert (first.text, second.finish) == ("SELECT 1", "error")
 
@@ -95,7 +108,7 @@ def test_an_answer_that_the_file_lacks_is_an_error_and_never_wrong(tmp_path: Pat
         ("a.jsonl", "{", "cannot be read"),
         ("a.jsonl", "[1]", 'line 1: expected an object with "id"'),
         ("a.jsonl", '{"id": 1}', "expected one of the keys completion, text, sql"),
-        ("a.json", "[]", "expected a mapping of id to answer, found a list"),
+        ("a.json", "[]", "expected a mapping of id to answer, found an empty list"),
         ("a.json", "[" * 100_000, "cannot be read"),
         ("a.sql", b"\xff\xfe", "cannot be read"),
     ],

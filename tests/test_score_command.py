@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from runners import stored
+from tasks.errors import ModelError
 
 GOLDS = [
     "SELECT name FROM item WHERE price > 4",
@@ -87,6 +91,74 @@ def test_several_answers_a_question_are_all_scored(here: Path) -> None:
     assert row["ex"] == 0.5 and row["completions"] == 6
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("empty.sql", "", "has 0 lines, the dataset has 3 rows"),
+        ("few.csv", "sql\nSELECT 1\nSELECT 2\n", "has 2 answers, the dataset has 3 rows"),
+        ("float.jsonl", '{"id": 0.5, "sql": "SELECT 1"}', "the id 0.5 is neither a text nor a whole number"),
+        ("odd.jsonl", '{"id": 0, "sql": ["SELECT 1"]}', "the answer is a list, expected a text"),
+        ("odd.json", '{"0": 1}', "id 0: the answer is a int, expected a text"),
+        ("odd2.json", '["SELECT 1"]', "has 1 answers, the dataset has 3 rows"),
+        ("text.json", '"SELECT 1"', "expected a mapping of id to answer, found a str"),
+        ("empty.csv", "", "expected one of the keys"),
+    ],
+)
+def test_what_would_be_shifted_or_guessed_is_refused(
+    tmp_path: Path, file: str, content: str, says: str
+) -> None:
+    path = tmp_path / file
+    path.write_text(content)
+    with pytest.raises(ModelError, match=re.escape(says)) as caught:
+        stored.by_id(stored.read(path), path, ROWS)
+    assert "\n" not in str(caught.value)
+
+
+ROWS = [(str(number), "shop") for number in range(3)]
+READ = {
+    "crlf.sql": "{0}\r\n{1}\r\n{2}\r\n",
+    "open-ended.sql": "{0}\n{1}\n{2}",
+    "bom.sql": "\ufeff{0}\n{1}\n{2}\n",
+    "spider.sql": "{0}\tshop\n{1}\tshop\n{2}\tshop\n",
+    "blank.sql": "{0}\n\n{1}\n\n{2}\n\n",
+    "bird.json": '{{"0": "{0}\\t----- bird -----\\tshop", "1": "{1}", "2": "{2}"}}',
+    "bom.json": '\ufeff{{"0": "{0}", "1": "{1}", "2": "{2}"}}',
+    "list.json": '["{0}", "{1}", "{2}"]',
+    "objects.json": '[{{"id": 2, "sql": "{2}"}}, {{"id": 0, "sql": "{0}"}}, {{"id": 1, "sql": "{1}"}}]',
+    "lines.json": '{{"id": 2, "sql": "{2}"}}\n\n{{"id": 0, "sql": "{0}"}}\n{{"id": "1", "sql": "{1}"}}\n',
+    "odd.jsonl": '\ufeff{{"id": 2, "note": "\u2028\u2029\u0085", "sql": "{2}"}}\r\n'
+    '{{"id": 0, "sql": "{0}"}}\n{{"id": 1, "sql": "{1}"}}',
+    "ids.csv": 'id,sql\n2,"{2}"\n0,"{0}"\n1,"{1}"\n',
+    "rows.csv": '\ufeffprediction,n\r\n"{0}",1\r\n"{1}",2\r\n"{2}",3\r\n',
+    "two-lines.csv": 'n,sql\n1,"{0}\n"\n2,"\n{1}"\n3,"{2}"\n',
+    "long.csv": 'n,sql\n1,"{0} -- ' + "x" * 200_000 + '"\n2,"{1}"\n3,"{2}"\n',
+    "rows.tsv": "n\tsql\n1\t{0}\n2\t{1}\n3\t{2}\n",
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_files_as_people_have_them_are_read_rightly(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(READ[name].format(*ANSWERS).encode())
+    found = stored.by_id(stored.read(path), path, ROWS)
+    assert [found[id][0].partition(" -- x")[0].strip() for id, _ in ROWS] == ANSWERS
+
+
+def test_a_tab_is_the_sqls_own_unless_the_rows_database_follows(tmp_path: Path) -> None:
+    tabbed = ["SELECT\tname\tFROM item", "SELECT 'a\tb'", "SELECT name\tFROM item\tshop"]
+    path = tmp_path / "tabs.sql"
+    path.write_text("\n".join(tabbed))
+    found = stored.by_id(stored.read(path), path, ROWS)
+    assert [found[id][0] for id, _ in ROWS] == [*tabbed[:2], "SELECT name\tFROM item"]
+
+
+def test_the_column_with_the_answers_can_be_named(here: Path) -> None:
+    (here / "mine.csv").write_text("mine,sql\n" + "".join(f'"{sql}",no\n' for sql in ANSWERS))
+    assert scored(here, "mine.csv", "--column", "mine")["reasons"] == {"correct": 2, "execution_error": 1}
+    done = harness(here, "score", "mine.csv", "--task", "shop.yaml", "--column", "mien")
+    assert done.returncode == 2 and "no column 'mien': did you mean 'mine'?" in done.stderr
+
+
 def test_the_table_names_the_reasons(here: Path) -> None:
     done = harness(here, "score", "answers.sql", "--task", "shop.yaml")
     assert done.returncode == 0 and "execution_error" in done.stdout and "bird_f1" in done.stdout
@@ -96,10 +168,18 @@ def test_the_table_names_the_reasons(here: Path) -> None:
     ("file", "content", "says"),
     [
         ("none.sql", None, "none.sql: no such file"),
-        ("short.sql", "SELECT 1\n", "has 1 lines"),
+        ("short.sql", "SELECT 1\n", "has 1 lines, the dataset has 3 rows"),
+        ("long.sql", "SELECT 1\nSELECT 2\nSELECT 3\nSELECT 4\n", "has 4 lines, the dataset has 3 rows"),
+        ("blank.sql", "SELECT 1\n\nSELECT 2\n\n", "has 4 lines, the dataset has 3 rows: line 2 is blank"),
+        ("two.sql", "SELECT 1\nSELECT a\nFROM t\nWHERE b\n", "line 4 goes on with the query before it"),
+        ("shift.sql", "SELECT a\nWHERE b\nSELECT 2\n", "line 2 goes on with the query before it"),
+        ("no.csv", "name,answer_of_mine\na,SELECT 1\n", "it has name, answer_of_mine: name the one with"),
+        ("more.csv", "id,sql\n0,SELECT 1, 2\n", "more.csv, line 2: 3 fields, the header has 2"),
+        ("some.jsonl", '{"id": 0, "sql": "SELECT 1"}', "no answer to question '1' and 1 more of 3"),
+        ("other.jsonl", '{"id": "q7", "sql": "SELECT 1"}', "the dataset has no question 'q7'"),
         ("bad.jsonl", "{", "bad.jsonl: cannot be read"),
         ("bare.jsonl", '{"text": "SELECT 1"}', 'expected an object with "id"'),
-        ("list.json", "[]", "expected a mapping"),
+        ("list.json", "[]", "found an empty list"),
         ("latin.sql", b"SELECT '\xe9'\n", "latin.sql: cannot be read"),
         ("folder", "", "no finished run"),
         ("fake/records.parquet", "x", "cannot be read"),
