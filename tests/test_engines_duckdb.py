@@ -9,9 +9,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from rewards.grade import Grader
+from rewards.types import Answer
 from tasks.databases.executor import Executor
 from tasks.databases.sandbox import Sandbox
-from tasks.types import Database, Limits, Status
+from tasks.spec import ScoringSpec
+from tasks.types import Database, Limits, Mode, Status
 
 LIMITS = Limits(seconds=3, rows=1000, cells=5000, bytes=8 * 2**20, memory=768 * 2**20)
 
@@ -199,3 +202,26 @@ def test_an_infinity_far_down_is_found_and_rows_stay_in_order(sandbox: Sandbox, 
     assert outcome.rows[49] == (150, "infinity")
     assert outcome.rows[-1] == (0, "2020-01-01")
     assert outcome.columns == ("i", "day")
+
+
+SHORT = [
+    ("SELECT * FROM t", "FROM t"),
+    ("SELECT a FROM t ORDER BY a DESC LIMIT 3", "```sql\nFROM t SELECT a ORDER BY a DESC LIMIT 3\n```"),
+    ("SELECT * FROM t", "```\nTABLE t;\n```"),
+    ("FROM t WHERE a > 790 ORDER BY a", "SELECT * FROM t WHERE a > 790 ORDER BY a"),
+    ("PIVOT t ON b USING max(a) GROUP BY a ORDER BY a", "PIVOT t ON b USING min(a) GROUP BY a ORDER BY a"),
+    (
+        "SELECT count(*) FILTER (a % 2 = 0), count(*) FILTER (a % 2 = 1) FROM t",
+        "PIVOT (SELECT a % 2 AS k FROM t) ON k USING count(*)",
+    ),
+    ("DESCRIBE t", "DESCRIBE t"),
+    ("SUMMARIZE t", "SUMMARIZE FROM t"),
+]
+
+
+@pytest.mark.parametrize(("gold", "answer"), SHORT, ids=[answer for _, answer in SHORT])
+def test_short_queries_are_judged(database: Database, gold: str, answer: str) -> None:
+    modes = (Mode.STRICT, Mode.SPIDER, Mode.BIRD)
+    with Grader(ScoringSpec(modes=modes), workers=1) as grader:
+        attempt = grader.grade([Answer(database, (gold,), answer)])[0].attempt
+    assert attempt.verdicts == dict.fromkeys(modes, 1.0), attempt.detail

@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from attacked import busy
@@ -336,3 +337,33 @@ def test_sets_of_rows_are_counted_after_their_duplicates_are_gone() -> None:
     assert executor.run(database, 0, sql).status is Status.TOO_MANY_ROWS
     sets = executor.run(database, 0, sql, Allowance(30, 10**8, distinct=True))
     assert sets.rows == ((1, None), (2, None), (0, None))
+
+
+def test_a_log_that_is_cut_or_damaged_reads_as_sqlite_reads_it(tmp_path: Path) -> None:
+    random = Random(3)
+    sql = "SELECT a, count(*), sum(length(b)) FROM t GROUP BY a"
+    for number in range(25):
+        source, copy = tmp_path / f"{number}.sqlite", tmp_path / f"{number}-copy.sqlite"
+        writer = sqlite3.connect(source, isolation_level=None)
+        writer.executescript("CREATE TABLE t(a, b); PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0")
+        for change in range(random.randint(1, 10)):
+            rows = [(change, "x" * random.randint(0, 900)) for _ in range(random.randint(1, 30))]
+            writer.execute("BEGIN")
+            writer.executemany("INSERT INTO t VALUES (?, ?)", rows)
+            writer.execute("DELETE FROM t WHERE a < ?", [change - random.randint(2, 9)])
+            writer.execute("COMMIT")
+            if random.random() < 0.2:
+                writer.execute(f"PRAGMA wal_checkpoint({random.choice(['PASSIVE', 'RESTART'])})").fetchall()
+        log = source.with_name(source.name + "-wal").read_bytes()
+        place = random.randrange(len(log) or 1)
+        damaged = log[:place] + (b"" if number % 2 else bytes([log[place] ^ 1]) + log[place + 1 :])
+        copy.write_bytes(source.read_bytes())
+        copy.with_name(copy.name + "-wal").write_bytes(damaged)
+        writer.close()
+        outcome = Executor(LIMITS).run(Database("t", instances=(copy,)), 0, sql)
+        reader = sqlite3.connect(copy)
+        try:
+            assert outcome.rows == tuple(reader.execute(sql))
+        except sqlite3.Error:
+            assert not outcome.ok
+        reader.close()
