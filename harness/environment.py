@@ -21,6 +21,8 @@ import httpx
 import verifiers.v1 as vf
 from verifiers.v1.dialects.chat import message_to_wire
 
+from harness.identity import task_digest
+from harness.instances import prepare
 from rewards.feedback import feedback
 from rewards.grade import Grader
 from rewards.types import Answer, Grade
@@ -40,6 +42,8 @@ class SqlData(vf.TaskData):
 
     sample: dict[str, Any]
     spec: dict[str, Any]
+    digest: str = ""
+    """Of the content of the whole split: questions, golds, databases, prompts, scorer."""
 
 
 class SqlState(vf.State):
@@ -158,7 +162,10 @@ class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):
         """Yield a task for each sample, rendered."""
         task = Task.named(self.config.spec, self.config.overrides, self.config.trust)
         spec = task.spec.model_dump(mode="json", by_alias=True)
-        for sample in task.samples(self.config.split):
+        samples = task.samples(self.config.split)
+        prepare(task, samples)
+        content = task_digest(task, self.config.split or task.spec.dataset.eval_split, samples)
+        for sample in samples:
             fields = {name: getattr(sample, name) for name in Sample.__slots__}
             data = SqlData(
                 id=sample.id,
@@ -167,6 +174,7 @@ class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):
                 system_prompt=task.spec.prompt.system or None,
                 sample={**fields, "gold": list(sample.gold)},
                 spec=spec,
+                digest=content,
             )
             yield SqlTask(data, self.config.task)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import lineage
-from harness.identity import of_evaluation, say_what_changed
+from harness.identity import expect_unchanged, of_evaluation, say_what_changed
 from harness.instances import prepare
 from harness.progress import bar
 from harness.record import record_of
@@ -118,6 +118,7 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
         _reported(records, "unanswered", "answers the model could not give count as wrong")
         if missing:
             return handle.run
+        expect_unchanged(handle.run, evaluation.spec, evaluation.task, samples)
         return handle.finish(summary(list(handle.done.values())))
 
 

@@ -7,6 +7,7 @@ The folder holds the resolved spec, and lm-eval reads samples and verdicts throu
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +15,9 @@ from typing import Any
 
 import yaml
 
-from harness.identity import of_task
+from harness.identity import task_digest
 from rewards.grade import Grader
 from rewards.types import Answer
-from tasks.content import digest_of
 from tasks.spec import TaskSpec, load
 from tasks.task import Task
 
@@ -53,12 +53,20 @@ class LmEvalTask:
     def read(cls, file: Path) -> LmEvalTask:
         """The task that ``write`` described in this JSON file."""
         described = json.loads(file.read_text(encoding="utf-8"))
-        return cls(Task(TaskSpec.model_validate(described["task"])), described["split"])
+        found = cls(Task(TaskSpec.model_validate(described["task"])), described["split"])
+        if described.get("digest", found.digest) != found.digest:
+            print(
+                f"{file}: the task's content has changed since this was exported, and lm-eval reports the old"
+                " digest: export it again",
+                file=sys.stderr,
+            )
+        return found
 
     def write(self, out: Path) -> Path:
         """Write the folder for ``lm_eval --include_path``; the YAML file in it."""
         out.mkdir(parents=True, exist_ok=True)
-        described = {"task": self.task.spec.model_dump(mode="json", by_alias=True), "split": self.split}
+        spec = self.task.spec.model_dump(mode="json", by_alias=True)
+        described = {"task": spec, "split": self.split, "digest": self.digest}
         (out / f"{self.name}.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
         (out / f"{self.name}.py").write_text(MODULE.format(name=self.task.name), encoding="utf-8")
         settings = yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True)
@@ -105,7 +113,7 @@ class LmEvalTask:
     @cached_property
     def digest(self) -> str:
         """Of the content of questions, golds, databases, prompts and scorer."""
-        return digest_of(of_task(self.task, self.split, self._samples))
+        return task_digest(self.task, self.split, self._samples)
 
     def metrics(self) -> list[str]:
         """What ``judge`` reports of an answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 
 from harness.spec import EvalSpec, TrainSpec
 from leaderboards import store
-from leaderboards.identity import Identity, changed, listed
+from leaderboards.identity import Identity, changed, differences, identity_of, listed
 from leaderboards.types import Run
 from rewards.version import scorer_version
 from runners import identity as models
 from tasks import examples, prompts
 from tasks.content import digest_of, file_digest
 from tasks.databases.digest import digest
+from tasks.errors import DataError
 from tasks.task import Task
 from tasks.types import Sample
 
@@ -95,6 +97,11 @@ def of_task(task: Task, split: str, samples: Sequence[Sample]) -> dict[str, Any]
         "scorer": scorer_version(task.spec.databases.engine),
         "split": {"questions": all_questions, "golds": all_golds},
     }
+
+
+def task_digest(task: Task, split: str, samples: Sequence[Sample]) -> str:
+    """One digest of all that a task decides, for other programs to note. Raises DataError."""
+    return digest_of(of_task(task, split, samples))
 
 
 def current(task: Task, split: str) -> Identity:
@@ -182,6 +189,14 @@ def say_what_changed(run: Run) -> None:
         print(f"{listed(words)} changed since run {other.id}: judged anew", file=sys.stderr)
     elif known:
         print(f"run {known[0].id} did not record what it was made of: judged anew", file=sys.stderr)
+
+
+def expect_unchanged(run: Run, spec: EvalSpec, task: Task, samples: Sequence[Sample]) -> None:
+    """Raise DataError where files changed while answers were drawn and judged."""
+    then = identity_of(run)
+    now = of_evaluation(spec, task, samples)
+    if then and (words := differences(now, replace(then, sampling=now.sampling), run.task, run.label)):
+        raise DataError(f"{listed(words)} changed while this was judged: run the same command again")
 
 
 def _command(run: Run) -> tuple[Any, ...]:

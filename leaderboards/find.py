@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from leaderboards import store
+from leaderboards.identity import identity_of
 from leaderboards.types import Run
 from tasks.errors import DataError, nearest
 
@@ -22,12 +23,12 @@ def find(name: str) -> Run:
 
 
 def candidates(name: str) -> list[Run]:
-    """What a name can mean, newest first: a run's id, a model's name, a model's folder, the start of one id.
+    """What a name can mean, newest first: a run's id, a model's name or folder, a copy of it, an id's start.
 
     Raises DataError where it means nothing, or several ids begin so.
     """
     known = evaluations()
-    for means in (_is_id, _is_model, _is_folder):
+    for means in (_is_id, _is_model, _is_folder, _is_content):
         if found := [run for run in known if means(run, name)]:
             return found
     found = [run for run in known if run.id.startswith(name)]
@@ -60,3 +61,13 @@ def _place(name: str) -> str:
         return os.path.realpath(name)
     except (OSError, ValueError):
         return name
+
+
+def _is_content(run: Run, name: str) -> bool:
+    """Whether the name is of a folder or file with the content of the run's model."""
+    known = identity_of(run)
+    if known is None or not Path(name.rpartition("+")[2].rpartition(":")[2]).exists():
+        return False
+    from runners.identity import content
+
+    return content(name) == dict(known.model)

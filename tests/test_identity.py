@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,20 @@ import pytest
 import yaml
 
 from harness.cli import main
+from harness.evaluate import Evaluation, evaluate
+from harness.spec import EvalSpec
 from leaderboards import store
+from leaderboards.find import find
 from leaderboards.identity import parsed
 from rewards.attempt import WORK
+from rewards.grade import Grader
 from rewards.version import scorer_version, sources
+from runners.baselines import GoldRunner
 from runners.nano import FOLDER
+from runners.types import Completion, Request, Sampling
 from tasks.databases.sandbox import Sandbox
+from tasks.errors import DataError
+from tasks.task import Task
 
 ROOT = Path(__file__).parent.parent
 TASK: dict[str, Any] = {
@@ -198,6 +206,9 @@ def test_stored_answers_are_known_by_their_content(project: Path, capsys: Captur
     second, error = evaluated(capsys, "replay:answers.jsonl")
     assert second != first and f"answers's answers changed since run {first}: judged anew" in error
     assert evaluated(capsys, "replay:moved.jsonl")[0] == first
+    assert find("replay:moved.jsonl").id == first
+    with pytest.raises(DataError, match=r"no finished evaluation 'replay:none\.jsonl'"):
+        find("replay:none.jsonl")
 
 
 def one_byte(name: str) -> Edit:
@@ -322,3 +333,76 @@ def test_runs_that_recorded_nothing_are_shown_and_never_handed_back(project: Pat
 @pytest.mark.parametrize("found", [{}, [], "x", {"task": 1}, None, {"databases": {}}])
 def test_an_identity_that_is_none_is_read_as_none(found: object) -> None:
     assert parsed(found) is None
+
+
+def board(capsys: Capture) -> list[set[str]]:
+    """The runs of each group of the board."""
+    capsys.readouterr()
+    assert main(["board", "--json"]) == 0
+    groups = json.loads(capsys.readouterr().out)["groups"]
+    return [{row["run"] for row in group["rows"]} for group in groups]
+
+
+def compared(capsys: Capture, a: str, b: str) -> tuple[int, str]:
+    capsys.readouterr()
+    code = main(["compare", a, b, "--json"])
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (replaced("data/dev.jsonl", "SELECT a", "SELECT A"), "they differ in the golds of the split"),
+        (replaced("data/dev.jsonl", "is one", "is One"), "they differ in the questions of the split"),
+        (cell, "they differ in the content of the database one"),
+        (replaced("mine.yaml", "seconds: 5", "seconds: 4"), "they differ in the scoring settings"),
+    ],
+)
+def test_runs_of_other_content_are_neither_ranked_nor_compared(
+    project: Path, capsys: Capture, edit: Edit, says: str
+) -> None:
+    first, _ = evaluated(capsys)
+    edit(project)
+    second, _ = evaluated(capsys, "empty")
+    assert sorted(map(list, board(capsys))) == sorted([[first], [second]])
+    code, said = compared(capsys, first, second)
+    assert code == 2 and says in said
+
+
+def test_a_limit_or_another_prompt_is_no_other_content(project: Path, capsys: Capture) -> None:
+    """Of a limited run the databases are fewer; one that it did not ask may have changed since."""
+    first, _ = evaluated(capsys)
+    limited, _ = evaluated(capsys, "empty", "--limit", "1")
+    assert board(capsys) == [{first, limited}]
+    asked, _ = evaluated(capsys, "empty", "--set", "prompt.schema.format=ddl")
+    assert {first, limited} in board(capsys) and {asked} in board(capsys)
+    code, said = compared(capsys, first, asked)
+    assert code == 0 and json.loads(said)["differ"] == ["the prompt"]
+    replaced("data/two.sqlite", "INTEGER", "INTEGeR")(project)
+    fresh, _ = evaluated(capsys)
+    assert {fresh, limited} in board(capsys) and {first} in board(capsys)
+    assert compared(capsys, limited, fresh)[0] == 0 and compared(capsys, first, fresh)[0] == 2
+
+
+class Edits(GoldRunner):
+    """Answers right, and changes a file meanwhile."""
+
+    def __init__(self, edit: Edit, place: Path) -> None:
+        self.edit, self.place = edit, place
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        self.edit(self.place)
+        yield from super().generate(requests, sampling)
+
+
+def test_a_file_that_changes_while_it_is_judged_ends_the_run_unfinished(project: Path) -> None:
+    spec = EvalSpec(model="gold", task="mine.yaml")
+    task = Task.named("mine.yaml", trust=True)
+    with Grader(task.spec.scoring, workers=1) as grader:
+        asked = Evaluation(spec, task, Edits(cell, project), grader)
+        with pytest.raises(DataError, match="mine's database one changed while this was judged"):
+            evaluate(asked)
+    assert [run.finished for run in store.runs()] == [False]
