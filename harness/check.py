@@ -13,6 +13,7 @@ from harness.identity import of_task
 from harness.instances import prepare
 from harness.progress import bar
 from harness.prompt_lengths import PromptCounter, counter
+from harness.volatile import volatile_golds
 from rewards.grade import Grader
 from rewards.types import Answer, Attempt
 from tasks import files
@@ -49,6 +50,10 @@ class SplitCheck:
     empty: int
     single_cell: int
     slow: int
+    cut: int
+    """Golds whose LIMIT cuts through rows that tie: ``strict`` takes any of these."""
+    volatile: int
+    """Golds that read the clock or random numbers: verdicts may change from run to run."""
     duplicates: int
     shared_questions: int
     """Questions that also stand in the training split, on the same database."""
@@ -117,7 +122,7 @@ def check_task(
     known = {split: task.samples(split) for split in (splits or task.spec.dataset.splits)}
     train = known.get(trained) or (task.samples(trained) if trained in task.spec.dataset.splits else [])
     checks, clean = [], []
-    with Grader(task.spec.scoring, workers) as grader:
+    with Grader(task.spec.scoring, workers, cuts=True) as grader:
         for split, samples in known.items():
             prepare(task, samples)
             attempts = _judge_golds(task, grader, split, samples)
@@ -166,6 +171,8 @@ def _check_split(
         empty=sum(attempt.scored and attempt.gold_rows == 0 for attempt in first),
         single_cell=sum(attempt.gold_rows == 1 and attempt.gold_columns == 1 for attempt in first),
         slow=sum(attempt.seconds > SLOW for attempt in first),
+        cut=sum(attempt.cut for attempt in first),
+        volatile=len(volatile_golds(task, samples)),
         duplicates=sum(number - 1 for number in asked.values()),
         shared_questions=len(shared),
         shared_pairs=sum(trained[s.database, s.question.strip().lower()] == s.gold for s in shared),

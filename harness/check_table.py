@@ -46,6 +46,8 @@ def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
         "gold returns nothing": share(split.empty),
         "gold is a single cell": share(split.single_cell),
         "gold is slow": str(split.slow),
+        "gold's LIMIT cuts through a tie": str(split.cut),
+        "gold reads the clock or chance": str(split.volatile),
         "asked twice": str(split.duplicates),
         "questions shared with train": str(split.shared_questions),
         "(question, gold) shared with train": str(split.shared_pairs),

@@ -21,6 +21,7 @@ from harness.progress import bar
 from harness.record import record_of
 from harness.spec import EvalSpec
 from harness.turns import TurnsRunner
+from harness.volatile import say_volatile
 from harness.watch import watched
 from leaderboards import store
 from leaderboards.alarms import MODES
@@ -99,6 +100,7 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
     """
     samples = _samples(evaluation)
     prepare(evaluation.task, samples)
+    say_volatile(evaluation.task, samples)
     run = _describe(evaluation, samples)
     if not fresh:
         if finished := store.finished(run):

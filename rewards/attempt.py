@@ -37,6 +37,8 @@ class Rules:
     """Keep this many rows of what the query returned, to be shown between turns."""
     constructs: tuple[str, ...] = ()
     """Look for these constructs in the answer's query (``rewards.constructs``)."""
+    cuts: bool = False
+    """Note whether the gold's LIMIT cuts through rows that tie."""
     golds: str = ""
     """Folder of slow golds' results; "": none are read or kept."""
 

@@ -24,11 +24,17 @@ class Grader:
 
     ``workers`` 0: one for each CPU. ``structure`` False leaves out the comparison of syntax trees, and with
     it the scores ``structure`` and ``reward``, for callers that only want verdicts. ``digests`` notes in each
-    attempt what was returned, for votes. Raises SpecError where the spec's reward cannot be made.
+    attempt what was returned, for votes, and ``cuts`` whether the gold's LIMIT cuts through rows that tie.
+    Raises SpecError where the spec's reward cannot be made.
     """
 
     def __init__(
-        self, scoring: ScoringSpec, workers: int = 0, structure: bool = True, digests: bool = False
+        self,
+        scoring: ScoringSpec,
+        workers: int = 0,
+        structure: bool = True,
+        digests: bool = False,
+        cuts: bool = False,
     ) -> None:
         modes = tuple(dict.fromkeys((*scoring.modes, scoring.metric)))
         self._rules = Rules(
@@ -39,6 +45,7 @@ class Grader:
             digests,
             scoring.feedback_rows,
             _constructs(scoring) if structure else (),
+            cuts,
             str(home() / f"gold-{code_version()}"),
         )
         self._scorers = {name: make(scoring.metric) for name, make in SCORERS.items()}

@@ -132,6 +132,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "gold_steps": gold.steps,
         "gold_seconds": gold.seconds,
         "result": result_digest(answer.rows) if rules.digests and answer.ok else "",
+        "cut": rules.cuts and trial.cuts(0, trial.gold_sql),
         "preview": preview(answer, rules.preview) if rules.preview and answer.rows else [],
         "kept": trial.shelf.kept,
     }

@@ -115,6 +115,14 @@ class Trial:
 
         return strict(gold, answer, ties, cut)
 
+    def cuts(self, instance: int, gold_sql: str) -> bool:
+        """Whether a gold's LIMIT cuts through rows that tie."""
+        order = ordered(gold_sql, self.database.engine)
+        if order is None or not order.limited or not self.gold(instance, gold_sql).ok:
+            return False
+        found = self.standing(instance, gold_sql)
+        return found is not None and found.cut is not None
+
     def standing(self, instance: int, gold_sql: str) -> Standing | None:
         """Which rows of a gold tie, and what its LIMIT cuts; None where it does not order its rows."""
         order = ordered(gold_sql, self.database.engine)

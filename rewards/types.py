@@ -74,6 +74,8 @@ class Attempt:
     gold_seconds: float = 0.0
     result: str = ""
     """Digest of the rows that the answer returned, where the grader was asked for it."""
+    cut: bool = False
+    """Whether the gold's LIMIT cuts through rows that tie, where the grader was asked for it."""
     preview: tuple[str, ...] = ()
     """Names of the columns and the first rows that the answer returned, where the scoring shows them."""
     text: str = ""

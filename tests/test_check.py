@@ -24,7 +24,8 @@ def make(tmp_path: Path, home: Path) -> Make:
     """A task file over these dev and train rows."""
     with sqlite3.connect(tmp_path / "d.sqlite") as connection:
         connection.executescript(
-            "CREATE TABLE t(a INT, b TEXT); INSERT INTO t VALUES (1, 'x'), (2, 'y'), (2, NULL)"
+            "CREATE TABLE t(a INT, b TEXT); INSERT INTO t VALUES (1, 'x'), (2, 'y'), (2, NULL);"
+            "CREATE VIEW this_year AS SELECT strftime('%Y', 'now') AS y"
         )
 
     def build(dev: list[dict[str, Any]], train: list[dict[str, Any]] | None = None, extra: str = "") -> Path:
@@ -56,6 +57,11 @@ def check(path: Path) -> TaskCheck:
         ([GOOD | {"query": "SELECT a FROM t WHERE a > 5"}], "empty", 1),
         ([GOOD | {"query": "SELECT COUNT(*) FROM t"}], "single_cell", 1),
         ([GOOD | {"query": "SELECT a, b FROM t WHERE b = 'x'"}], "single_cell", 0),
+        ([GOOD | {"query": "SELECT b FROM t ORDER BY a DESC LIMIT 1"}], "cut", 1),
+        ([GOOD | {"query": "SELECT b FROM t ORDER BY a LIMIT 1"}, GOOD], "cut", 0),
+        ([GOOD | {"query": "SELECT a FROM t ORDER BY a DESC LIMIT 1"}], "cut", 0),
+        ([GOOD | {"query": "SELECT a > date('now') FROM t"}, GOOD], "volatile", 1),
+        ([GOOD | {"query": "SELECT y FROM this_year"}, GOOD], "volatile", 1),
     ],
 )
 def test_what_is_counted(make: Make, rows: list[dict[str, Any]], field: str, count: int) -> None:
