@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import traceback
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -186,7 +187,9 @@ def export(options: argparse.Namespace) -> int:
         return 0
     exported = LmEvalTask(Task.named(options.task, options.overrides, options.trust_task), options.split)
     exported.write(Path(options.out))
-    print(f"lm_eval run --tasks {exported.name} --include_path {options.out} --apply_chat_template")
+    print(
+        f"lm_eval run --tasks {exported.name} --include_path {shlex.quote(options.out)} --apply_chat_template"
+    )
     return 0
 
 

@@ -7,7 +7,7 @@ The folder holds the resolved spec, and lm-eval reads samples and verdicts throu
 from __future__ import annotations
 
 import json
-import sys
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,12 @@ import yaml
 from harness.identity import task_digest
 from rewards.grade import Grader
 from rewards.types import Answer
+from tasks.errors import SpecError
 from tasks.spec import TaskSpec, load
 from tasks.task import Task
+from tasks.terminal import say
 
-MODULE = '''"""The task {name} for lm-evaluation-harness; written by `harness export lm-eval`."""
+MODULE = '''"""A task for lm-evaluation-harness; written by `harness export lm-eval`."""
 
 from pathlib import Path
 
@@ -45,7 +47,7 @@ class LmEvalTask:
     def __init__(self, task: Task, split: str = "") -> None:
         self.task = task
         self.split = split or task.spec.dataset.eval_split
-        self.name = f"harness_{task.name}"
+        self.name = "harness_" + re.sub(r"[^a-zA-Z0-9_-]", "_", task.name)
         self._samples = task.samples(self.split)
         self._grader = Grader(task.spec.scoring, workers=1)
 
@@ -55,11 +57,8 @@ class LmEvalTask:
         described = json.loads(file.read_text(encoding="utf-8"))
         found = cls(Task(TaskSpec.model_validate(described["task"])), described["split"])
         if described.get("digest", found.digest) != found.digest:
-            print(
-                f"{file}: the task's content has changed since this was exported, and lm-eval reports the old"
-                " digest: export it again",
-                file=sys.stderr,
-            )
+            say(f"{file}: the task's content has changed since this was exported, and lm-eval reports the old"
+                " digest: export it again")
         return found
 
     def write(self, out: Path) -> Path:
@@ -68,7 +67,7 @@ class LmEvalTask:
         spec = self.task.spec.model_dump(mode="json", by_alias=True)
         described = {"task": spec, "split": self.split, "digest": self.digest}
         (out / f"{self.name}.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-        (out / f"{self.name}.py").write_text(MODULE.format(name=self.task.name), encoding="utf-8")
+        (out / f"{self.name}.py").write_text(MODULE, encoding="utf-8")
         settings = yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True)
         functions = (
             f"custom_dataset: !function {self.name}.documents\nprocess_results: !function {self.name}.judge\n"
@@ -218,4 +217,14 @@ def prime_rl(name: str, overrides: Sequence[str], model: str, turns: int, trust:
         "turns": turns,
         "trust": trust,
     }
-    return PRIME_RL.format(**{key: json.dumps(value) for key, value in values.items()})
+    return PRIME_RL.format(**{key: _toml(value) for key, value in values.items()})
+
+
+def _toml(value: object) -> str:
+    """A text, number, flag or list of texts in TOML, control characters escaped. Raises SpecError."""
+    text = json.dumps(value, ensure_ascii=False)
+    if not text.isprintable():
+        text = "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
+    if re.search(r"\\U0000d[89a-f]", text):
+        raise SpecError(f"export: {value!r} is no text that TOML can hold")
+    return text
