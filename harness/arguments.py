@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Any, NoReturn
 
 from tasks.errors import nearest
@@ -23,14 +24,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {one_line(message)} (see {self.prog} --help)\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        if self._subparsers is None:
-            self._refuse_unknown_flags(args or ())
+        mine = takewhile(lambda one: one.startswith("-"), args or ()) if self._subparsers else args or ()
+        self._refuse_unknown_flags(mine)
         found, rest = super().parse_known_args(args, namespace)
         if rest:
             self.error(f"unexpected argument: {rest[0]}")
         return found, rest
 
-    def _refuse_unknown_flags(self, args: Sequence[str]) -> None:
+    def _refuse_unknown_flags(self, args: Iterable[str]) -> None:
         """Before argparse asks for what is required: a misspelt flag is why it is missing."""
         known = [flag for flag in self._option_string_actions if flag.startswith("--")]
         for given in args:

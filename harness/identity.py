@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -21,6 +20,7 @@ from tasks.content import digest_of, file_digest
 from tasks.databases.digest import digest
 from tasks.errors import DataError
 from tasks.task import Task
+from tasks.terminal import say
 from tasks.types import Sample
 
 REWARD = ("reward", "weights", "terms")
@@ -186,9 +186,9 @@ def say_what_changed(run: Run) -> None:
     found = [(words, one) for one in known if (words := changed(run, one))]
     if found:
         words, other = min(found, key=lambda pair: len(pair[0]))
-        print(f"{listed(words)} changed since run {other.id}: judged anew", file=sys.stderr)
+        say(f"{listed(words)} changed since run {other.id}: judged anew")
     elif known:
-        print(f"run {known[0].id} did not record what it was made of: judged anew", file=sys.stderr)
+        say(f"run {known[0].id} did not record what it was made of: judged anew")
 
 
 def expect_unchanged(run: Run, spec: EvalSpec, task: Task, samples: Sequence[Sample]) -> None:

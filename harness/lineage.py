@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from leaderboards import store
+from leaderboards import checked, store
 from leaderboards.identity import Identity, differences, identity_of, listed, parsed
 from leaderboards.types import Run
 from runners.identity import of_folder
 from tasks import files
 from tasks.content import digest_of
 from tasks.errors import ModelError
+from tasks.terminal import say
 
 NOTE = "harness.json"
 BY_FOLDER = ("settings", "order of questions", "curriculum")
@@ -68,15 +68,28 @@ def read(folder: Path | None) -> Lineage:
     note = folder / NOTE if folder and folder.is_dir() else None
     if folder is None or note is None or not note.is_file():
         return Lineage()
-    known = {one.name for one in fields(Lineage)}
-    found = json.loads(note.read_text(encoding="utf-8"))
-    lineage = Lineage(**{name: value for name, value in found.items() if name in known})
+    lineage = _noted(note)
     if lineage.content and lineage.content != content(folder):
-        print(
-            f"{note} was written of other files than are there now: taken for a base model", file=sys.stderr
-        )
+        say(f"{note} was written of other files than are there now: taken for a base model")
         return Lineage()
     return lineage
+
+
+def _noted(note: Path) -> Lineage:
+    """What a note says; fields of a newer version are ignored. Raises ModelError: it is damaged."""
+    try:
+        found = checked.read_json(note)
+        values = {one.name: found[one.name] for one in fields(Lineage) if one.name in found}
+        for one in fields(Lineage):
+            if not isinstance(values.get(one.name, ""), str) and one.name != "training":
+                raise ValueError(f"{one.name} is no text")
+        if not isinstance(values.get("training", {}), dict):
+            raise ValueError("training is no mapping")
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{note}: damaged: {error}: restore it, or remove it to take the model for a base"
+        ) from None
+    return Lineage(**values)
 
 
 def write(folder: Path, lineage: Lineage) -> None:

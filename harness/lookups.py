@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks import spec as specs
+from tasks.errors import DataError, nearest
 
 
 def board_(options: argparse.Namespace) -> int:
@@ -15,7 +16,11 @@ def board_(options: argparse.Namespace) -> int:
     from harness import screens
     from leaderboards import board
 
-    screens.emit(board.board(task=options.task, reasons=options.reasons), options.json)
+    found = board.board(task=options.task, reasons=options.reasons)
+    if options.task and not found.groups and options.task not in specs.shipped():
+        known = {key.task for key in board.board().groups} | set(specs.shipped())
+        raise DataError(f"no evaluation of a task '{options.task}': {nearest(options.task, known)}")
+    screens.emit(found, options.json)
     return 0
 
 

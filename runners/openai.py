@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from runners.replies import Reply, read
 from runners.threads import in_threads
 from runners.types import NEUTRAL, Completion, Finish, Request, Sampling
 from tasks.errors import ModelError
+from tasks.terminal import say
 from tasks.types import Message
 
 STANDARD = ("presence_penalty", "frequency_penalty")
@@ -142,10 +142,9 @@ class OpenAIRunner:
 
     def _adopt(self, dialect: Dialect) -> None:
         if self._dialect.extended and not dialect.extended:
-            print(
+            say(
                 f"{self.endpoint.url} takes no {', '.join(name for name in NEUTRAL if name not in STANDARD)}:"
-                " what its server sets for them is not in the run's record",
-                file=sys.stderr,
+                " what its server sets for them is not in the run's record"
             )
         self._dialect, self._settled = dialect, True
 

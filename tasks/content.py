@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Iterable
 from functools import cache
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from tasks.databases.state import state
 from tasks.spec import home
+from tasks.terminal import say
 
 SETTLED = 2.0
 """Seconds for which a file must have been left alone before its digest is kept."""
@@ -111,5 +111,5 @@ def _read(path: Path) -> str:
             done += len(block)
             if time.monotonic() - told > PROGRESS_SECONDS:
                 told = time.monotonic()
-                print(f"reading {path}: {done / 1e9:.1f} of {total / 1e9:.1f} GB", file=sys.stderr)
+                say(f"reading {path}: {done / 1e9:.1f} of {total / 1e9:.1f} GB")
     return sha.hexdigest()

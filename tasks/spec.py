@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks.errors import SpecError, nearest
 from tasks.parse import Spec, parse, read_yaml
@@ -149,6 +149,13 @@ class TaskSpec(Spec):
     scoring: ScoringSpec = ScoringSpec()
     answer: AnswerSpec = AnswerSpec()
 
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if not name.strip() or name.startswith("/") or {".", ".."} & set(name.split("/")):
+            raise ValueError("a task's name is neither empty nor a path")
+        return name
+
     def code(self) -> dict[str, str]:
         """Key -> the ``module:name`` that it has run."""
         found = {"scoring.reward": self.scoring.reward} if ":" in self.scoring.reward else {}
@@ -179,7 +186,9 @@ def load(task: str, overrides: Sequence[str] = (), trust: bool = False) -> TaskS
 
 
 def expand(pattern: str, **names: str) -> str:
-    """Fill ``{name}`` and ``${VARIABLE}`` in a path pattern. Raises SpecError where a variable is unset.
+    """Fill ``{name}`` and ``${VARIABLE}`` in a path pattern.
+
+    Raises SpecError: a variable that is not set, a placeholder that is none of ``names``.
 
     HARNESS_HOME has a default (``~/.harness``); no other variable has.
     """
@@ -192,6 +201,9 @@ def expand(pattern: str, **names: str) -> str:
             raise SpecError(f"{pattern}: the environment variable {name} is not set")
         return os.environ[name]
 
+    for unknown in re.findall(r"(?<!\$)\{(\w+)\}", pattern):
+        if unknown not in names:
+            raise SpecError(f"{pattern}: no placeholder {{{unknown}}}: {nearest(unknown, names)}")
     filled = re.sub(r"\$\{(\w+)\}", variable, pattern)
     for name, value in names.items():
         filled = filled.replace("{" + name + "}", value)

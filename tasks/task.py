@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from tasks.databases.variants import with_instances
 from tasks.errors import DataError, nearest
 from tasks.examples import Examples
 from tasks.spec import TaskSpec, expand, home, load
+from tasks.terminal import say
 from tasks.types import Database, Message, Sample
 from tasks.values import equals, golds, text
 
@@ -98,10 +98,9 @@ class Task:
                 repeated.append(sample.id)
             named.append(sample)
         if repeated:
-            print(
+            say(
                 f"{self.name}: {len(repeated)} rows of '{split}' repeat an earlier row word for word:"
-                f" the first is asked as '{repeated[0]}'",
-                file=sys.stderr,
+                f" the first is asked as '{repeated[0]}'"
             )
         return named
 

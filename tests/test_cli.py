@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -83,14 +84,50 @@ MISTAKES = [
     ("check nosuch", "no task 'nosuch'"),
     ("compare a b", "no finished evaluation 'a'"),
     ("show a 1", "no finished evaluation 'a'"),
-    ("boord", "board"),
+    ("boord", "did you mean 'board'?"),
+    ("", "VERB"),
+    ("--jsn", "--jsn"),
+    ("eval --model gold --task pocket --samples 0", "'0' is not a positive number"),
+    ("eval --model gold --task pocket --seed -1", "'-1' is not a whole number"),
+    ("eval --model gold --task pocket --workers many", "'many' is not a positive number"),
+    ("eval --model gold --task pocket --set databases.path=/{{databse}}.sqlite", "did you mean 'database'?"),
+    ("eval --model gold --task pocket --set name=../x", "neither empty nor a path"),
+    ("eval --model gold --task pocket --set 'name=\"\"'", "neither empty nor a path"),
+    ("train --task pocket --method spft --model nano --out {}/o", "did you mean 'sft'?"),
+    ("train --task pocket --method sft --model nano --out {}/o --only databse=x", "did you mean 'database'?"),
+    ("train --tsk pocket --method sft --model nano --out {}/o", "did you mean '--task'?"),
+    ("train --task pocket --method sft --model nano --limit 9 --out {}/typo.yaml", "typo.yaml"),
+    ("sample --model gold --task pocket --out {}/x --keep corect", "did you mean 'correct'?"),
+    ("sample --model gold --task pocket --out {}/x --temperature 0", "'0' is not a number above 0"),
+    ("sample --model gold --task pocket --out {}/typo.yaml", "name another file"),
+    ("score {}/missing.sql --task pocket", "missing.sql"),
+    ("score {}/short.sql --task nosuch", "no task 'nosuch'"),
+    ("score {}/short.sql --task pocket --limit -3", "'-3' is not a positive number"),
+    ("check pocket --split tst", "did you mean 'test'?"),
+    ("check pocket --tokenizer {}/empty", "config.json"),
+    ("export lmeval --task pocket", "did you mean 'lm-eval'?"),
+    ("export lm-eval --task pocket --split tst --out {}/x", "did you mean 'test'?"),
+    ("export prime-rl --task nosuch", "no task 'nosuch'"),
+    ("board --task spidr", "did you mean 'spider'?"),
+    ("board --json x", "unexpected argument"),
+    ("board --reason-s", "did you mean '--reasons'?"),
+    ("compare a", "required: B"),
+    ("compare a b c", "unexpected argument: c"),
+    ("show a", "required: QUESTION"),
+    ("show a 1 --jsno", "did you mean '--json'?"),
+    ("tasks nope", "unexpected argument: nope"),
+    ("tasks --jsn", "--json"),
+    ("tasks --json=1", "--json"),
+    ("demo --seed x", "'x' is not a whole number"),
+    ("demo --sed 1", "did you mean '--seed'?"),
+    ("demo now", "unexpected argument: now"),
     ("eval --model gold --tsk pocket", "--tsk"),
 ]
 
 
 @pytest.mark.parametrize(("line", "says"), MISTAKES)
 def test_a_mistake_is_one_line_and_exit_code_2(line: str, says: str, folder: Path, capsys: Capture) -> None:
-    assert run(*line.format(*[folder] * line.count("{}")).split()) == 2
+    assert run(*shlex.split(line.format(*[folder] * line.count("{}")))) == 2
     captured = capsys.readouterr()
     last = captured.err.strip().split("\n")[-1]
     assert says in last
@@ -214,6 +251,43 @@ def test_ctrl_c_keeps_what_is_done_and_exits_130(tmp_path: Path) -> None:
     assert "what was finished is kept" in error
     assert "Traceback" not in error
     assert partial.stat().st_size
+
+
+@pytest.mark.parametrize("line", ["--help", "board"])
+def test_ctrl_c_while_it_starts_is_one_line(line: str) -> None:
+    """At any moment of the start; before Python runs our first line there is nobody to say anything."""
+    for milliseconds in range(0, 301, 50):
+        command = [sys.executable, "-m", "harness.cli", line]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        time.sleep(milliseconds / 1000)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+        ours = [part for part in error.splitlines() if "harness/" in part or "tasks/" in part]
+        assert ours == [], f"{milliseconds} ms: {error}"
+        if process.returncode == 130:
+            assert error == "harness: stopped; what was finished is kept\n"
+
+
+def test_a_closed_or_full_output_is_no_traceback() -> None:
+    start = f"{sys.executable} -m harness.cli"
+    for redirected, code in {
+        "tasks >/dev/full": 2,
+        "board --json >&-": 0,
+        "compare a b 2>&-": 2,
+        "--help | true": 0,
+    }.items():
+        done = subprocess.run(["bash", "-c", f"{start} {redirected}"], capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False), (redirected, done.stderr)
+        assert "Exception ignored" not in done.stderr
+
+
+def test_only_one_place_writes_to_stderr() -> None:
+    """``tasks.terminal.say`` makes control characters visible; no print goes round it."""
+    root = Path(__file__).parent.parent
+    packages = ("harness", "leaderboards", "rewards", "runners", "tasks")
+    files = [path for name in packages for path in (root / name).rglob("*.py")]
+    writes = {path.relative_to(root).as_posix() for path in files if "file=sys.stderr" in path.read_text()}
+    assert writes == {"tasks/terminal.py"}
 
 
 def test_help_is_quick_and_light() -> None:

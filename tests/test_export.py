@@ -55,7 +55,7 @@ def test_a_task_of_one_s_own_is_named_by_its_whole_path(
 HOSTILE = [
     '"""; import os; os.system("touch PWNED"); """',
     'it\'s \\ a "name"\nimport os  # {0} {name} %s',
-    "../../outside",
+    "..outside\\..\\",
     "caf\u00e9 \u96ea \U0001f600 \u202e\x7f\x9b[2J",
     "-rf",
     "[/nope] :m: {{ 7 * 7 }}",
