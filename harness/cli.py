@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as in typing, which takes long enough to import for a Ctrl-C to come
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
 EPILOG = """\
 first steps:
