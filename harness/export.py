@@ -57,8 +57,10 @@ class LmEvalTask:
         described = json.loads(file.read_text(encoding="utf-8"))
         found = cls(Task(TaskSpec.model_validate(described["task"])), described["split"])
         if described.get("digest", found.digest) != found.digest:
-            say(f"{file}: the task's content has changed since this was exported, and lm-eval reports the old"
-                " digest: export it again")
+            say(
+                f"{file}: the task's content has changed since this was exported, and lm-eval reports the old"
+                " digest: export it again"
+            )
         return found
 
     def write(self, out: Path) -> Path:
