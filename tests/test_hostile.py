@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from attacked import GOLDS, attack, build, busy, honest, traces
 
+from rewards.attempt import WORK, Job, Rules, attempt_of
 from rewards.exploits import Exploit, load
 from rewards.grade import Grader
 from rewards.types import Answer, Reason
@@ -229,3 +230,24 @@ def test_one_budget_holds_for_all_instances_and_forms(eight: Database) -> None:
     assert over.attempt.verdicts[Mode.SPIDER] == 1.0, "what was found out before stands"
     assert over.attempt.verdicts[Mode.STRICT] == 0.0
     assert right.attempt.verdicts[Mode.STRICT] == 1.0, "as slow as its gold is not over the budget"
+
+
+def test_no_memory_to_compare_is_the_answers_fault_and_not_the_next_ones() -> None:
+    """Results within the limits of a query leave no memory to judge them; an honest answer follows each."""
+    numbers = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {}) SELECT {} FROM c"
+    gold = numbers.format(20, "x, x || 'y', x * 1.5")
+    rules = Rules((Mode.STRICT, Mode.BIRD), Mode.STRICT, digests=True, preview=3)
+    database = Database("none", ddl="CREATE TABLE t(a)")
+    jobs = []
+    for count, columns in (
+        (60_000, "x, x || 'yyyyyyyyyyyy', x * 1.5"),
+        (20_000, "x || hex(zeroblob(100)), x, x"),
+    ):
+        honest_sql = gold.replace("x, x ||", f"x AS n{count}, x ||")
+        jobs += [Job(database, (gold,), numbers.format(count, columns), rules)]
+        jobs += [Job(database, (gold,), honest_sql, rules)]
+    with Sandbox(1, Limits(seconds=20, memory=24 * 2**20)) as sandbox:
+        attempts = {index: attempt_of(jobs[index], result) for index, result in sandbox.map(WORK, jobs)}
+    assert [attempts[index].reason for index in (1, 3)] == [Reason.CORRECT] * 2
+    assert [attempts[index].verdicts[Mode.STRICT] for index in (0, 2)] == [0.0] * 2
+    assert Reason.MEMORY in {attempts[index].reason for index in (0, 2)}
