@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from harness.cli import parser
+from harness.cli import main, parser
+from tasks.spec import shipped
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -101,6 +103,64 @@ def test_every_path_in_a_tree_or_in_prose_exists(page: Path) -> None:
 def test_every_harness_command_parses(page: Path) -> None:
     found = commands(page.read_text(encoding="utf-8"), "harness")
     assert [" ".join(arguments) for arguments in found if not parses(arguments)] == []
+
+
+SETUP = ". .venv/bin/activate"
+LONG = {"demo", "sample", "train"}
+"""Verbs that take minutes: other tests run them, smaller."""
+
+
+def runs_here(arguments: list[str]) -> bool:
+    """Whether a command needs neither data nor a network, nor files that only a reader has."""
+    words = [word for word in arguments[1:] if not word.startswith("--")]
+    foreign = [word for word in words if re.search(r"[/:]|\.\w+$|^[A-Z]+$", word) or word.startswith("demo")]
+    return arguments[0] not in LONG and not foreign and not {"spider", "bird", "geoquery"} & set(words)
+
+
+@pytest.mark.slow
+def test_commands_of_the_readme_that_need_nothing_run(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the order in which they stand, evaluations cut to 20 questions."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = [words for words in commands(text, "harness") if runs_here(words)]
+    for words in found:
+        less = ["--limit", "20"] if words[0] == "eval" else []
+        assert main([*words, *less]) == 0, words
+    assert [words[0] for words in found] == ["check", "eval", "eval", "board", "compare", "show"]
+    assert "gold" in capsys.readouterr().out
+
+
+def test_the_first_command_to_measure_needs_no_data() -> None:
+    (measure,) = (block for block in blocks((ROOT / "README.md").read_text()) if SETUP in block)
+    first = next(words for words in commands(f"```\n{measure}```", "harness"))
+    assert first == ["check", "pocket"]
+
+
+@pytest.mark.slow
+def test_python_in_the_docs_runs(home: Path) -> None:
+    assert main(["eval", "--model", "gold", "--model", "nano", "--task", "pocket", "--limit", "20"]) == 0
+    sources = [
+        source
+        for page in PAGES
+        for source in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+    ]
+    assert sources
+    for source in sources:
+        exec(source, {})
+
+
+def test_every_place_of_data_is_told() -> None:
+    told = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    for name in shipped():
+        spec = yaml.safe_load((ROOT / "tasks" / f"{name}.yaml").read_text())
+        for split in spec["dataset"]["splits"].values():
+            places = [spec["dataset"].get("path", "").replace("{split}", split)]
+            places += [
+                value for key, value in spec.get("databases", {}).items() if key in ("path", "instances")
+            ]
+            for place in places:
+                if place.startswith("${HARNESS_DATA}/"):
+                    path = place.removeprefix("${HARNESS_DATA}/").replace("{database}", "NAME")
+                    assert f"`{path}`" in told, path
 
 
 @pages
