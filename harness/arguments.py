@@ -17,13 +17,31 @@ SEEDS = 2**32
 """Seeds are below this: numpy takes no larger ones."""
 
 
+class _Once(argparse.Action):
+    """An option with one value: of two, the last would win without a word."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: Any = None) -> None:
+        given = parser.given_once
+        if option and self.dest in given:
+            parser.error(f"{option} is given twice: give it once")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with one-line errors that name the nearest flag, verb or choice."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.given_once: set[str] = set()
+        for name in (None, "store"):
+            self.register("action", name, _Once)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {one_line(message)} (see {self.prog} --help)\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        self.given_once.clear()
         mine = takewhile(lambda one: one.startswith("-"), args or ()) if self._subparsers else args or ()
         self._refuse_unknown_flags(mine)
         found, rest = super().parse_known_args(args, namespace)

@@ -21,12 +21,30 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key may stand once in a mapping: the last would win without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                line = key.start_mark.line + 1
+                if key.value in seen:
+                    raise SpecError(
+                        f"line {line}: the key '{key.value}' stands in line {seen[key.value]} too"
+                    )
+                seen[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises SpecError where there is none."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_bytes().decode("utf-8-sig"), Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except SpecError as error:
+        raise SpecError(f"{path}, {error}") from None
     if not isinstance(data, dict):
         raise SpecError(f"{path}: a spec is a mapping of keys, this is {type(data).__name__}")
     return data

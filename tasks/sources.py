@@ -5,17 +5,19 @@ Rows keep the dataset's own column names; ``tasks.task`` maps them to Samples.
 
 from __future__ import annotations
 
-import csv
 import importlib
-import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tasks import readers
 from tasks.errors import DataError, HarnessError, MissingExtra, nearest
 from tasks.spec import DatasetSpec, expand
+from tasks.terminal import say
 
 Rows = list[dict[str, Any]]
+_SLICE = re.compile(r"(?P<name>.*)\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\]")
 
 
 def rows(spec: DatasetSpec, split: str) -> Rows:
@@ -32,49 +34,40 @@ def rows(spec: DatasetSpec, split: str) -> Rows:
 
 
 def _from_file(spec: DatasetSpec, entry: str) -> Rows:
-    path = Path(expand(spec.path, split=entry))
-    if not path.is_file():
-        raise DataError(f"no such file: {path}")
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: cannot read '{path.suffix}' files; known: {', '.join(READERS)}")
-    try:
-        return list(reader(path))
-    except HarnessError:
-        raise
-    except Exception as error:  # a reader of foreign files may raise anything; the file is the user's
-        raise DataError(f"{path}: cannot be read: {type(error).__name__}: {first_line(error)}") from error
+    name, cut = sliced(entry)
+    found = readers.read(Path(expand(spec.path, split=name)))
+    return found[cut(len(found))] if cut else found
 
 
-def _json(path: Path) -> Iterator[dict[str, Any]]:
-    data = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
-        raise DataError(f"{path}: a dataset in JSON is a list of objects")
-    yield from data
+def warn_of_same_rows(task: str, spec: DatasetSpec, split: str) -> None:
+    """Say so, in one line on stderr, where another split reads the very same rows of the same file."""
+    if spec.source != "file":
+        return
+
+    def place(one: str) -> tuple[str, str]:
+        name, _ = sliced(spec.splits[one])
+        return expand(spec.path, split=name), spec.splits[one].removeprefix(name)
+
+    for one in spec.splits:
+        if one != split and place(one) == place(split):
+            say(f"{task}: the splits '{split}' and '{one}' are the same rows of one file")
 
 
-def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {number}: {error.msg}") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, line {number}: not an object")
-        yield row
+def sliced(entry: str) -> tuple[str, Callable[[int], slice] | None]:
+    """A split's entry without ``[from:to]``, and the slice of so many rows that it stands for.
 
+    As on the Hub, a bound is a row number, negative from the end, or a share such as ``10%``.
+    """
+    match = _SLICE.fullmatch(entry)
+    if match is None:
+        return entry, None
 
-def _csv(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+    def bound(text: str | None, rows: int) -> int | None:
+        if not text:
+            return None
+        return round(int(text[:-1]) * rows / 100) if text.endswith("%") else int(text)
 
-
-def _parquet(path: Path) -> Iterator[dict[str, Any]]:
-    import pyarrow.parquet
-
-    yield from pyarrow.parquet.read_table(path).to_pylist()
+    return match["name"], lambda rows: slice(bound(match["start"], rows), bound(match["stop"], rows))
 
 
 def _from_huggingface(spec: DatasetSpec, entry: str) -> Rows:
@@ -88,7 +81,9 @@ def _from_huggingface(spec: DatasetSpec, entry: str) -> Rows:
             data = datasets.load_from_disk(path)
             chosen = data[entry] if isinstance(data, datasets.DatasetDict) else data
         else:
-            chosen = datasets.load_dataset(path, split=entry, revision=spec.revision or None)
+            chosen = datasets.load_dataset(
+                path, spec.config or None, split=entry, revision=spec.revision or None
+            )
     except Exception as error:  # the library raises its own, the hub's and the file system's errors
         raise DataError(f"dataset {path} [{entry}]: {type(error).__name__}: {first_line(error)}") from error
     return [dict(row) for row in chosen]
@@ -153,12 +148,6 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0]
 
 
-READERS: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {
-    ".json": _json,
-    ".jsonl": _jsonl,
-    ".csv": _csv,
-    ".parquet": _parquet,
-}
 SOURCES: dict[str, Callable[[DatasetSpec, str], Rows]] = {
     "file": _from_file,
     "huggingface": _from_huggingface,

@@ -9,12 +9,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tasks.errors import SpecError, nearest
 from tasks.parse import Spec, parse, read_yaml
+from tasks.places import from_folder, missing
 from tasks.terms import TermsSpec
 from tasks.trust import refuse_code
 from tasks.types import Engine, Limits, Mode
@@ -46,13 +47,21 @@ class DatasetSpec(Spec):
     source: Literal["file", "huggingface", "python", "text2sql"] = "file"
     path: str
     revision: str = ""
+    config: str = ""
+    """The configuration of a Hugging Face dataset that has several (``load_dataset``'s ``name``)."""
     splits: Mapping[str, str]
-    """Name of a split -> the file, hub split or argument that stands for it."""
+    """Name of a split -> the file, hub split or argument that stands for it; ``train[:20]`` cuts it."""
     fields: FieldNames = FieldNames()
     where: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     """Keep only the rows in which each of these columns has this value."""
     eval_split: str = "dev"
     train_split: str = "train"
+
+    @model_validator(mode="after")
+    def _has_splits(self) -> Self:
+        if not self.splits:
+            raise ValueError("splits: name at least one, such as {dev: dev}")
+        return self
 
 
 class DatabasesSpec(Spec):
@@ -177,9 +186,10 @@ def load(task: str, overrides: Sequence[str] = (), trust: bool = False) -> TaskS
     if not re.fullmatch(r"[\w-]+", task) or not path.is_file():
         path = Path(task)
     if not path.is_file():
-        raise SpecError(f"no task '{task}': not a file, and not a shipped task ({nearest(task, shipped())})")
+        raise SpecError(f"no task '{task}': {missing(path, shipped())}")
     where = str(path) if path.parent != SHIPPED else task
-    spec = parse(TaskSpec, read_yaml(path), overrides, where=where)
+    data = read_yaml(path) if path.parent == SHIPPED else from_folder(read_yaml(path), path.parent)
+    spec = parse(TaskSpec, data, overrides, where=where)
     if not trust:
         refuse_code(spec.code(), where)
     return spec

@@ -70,6 +70,7 @@ class Task:
         self.skipped[split] = len(found) - len(kept)
         if not kept:
             raise DataError(f"{self.name}: the split '{split}' has no sample with a database")
+        sources.warn_of_same_rows(self.name, self.spec.dataset, split)
         named = self._named_apart(split, kept)
         names = self.spec.dataset.fields
         keys = [(text(row.get(names.id, number)), text(row.get(names.database))) for number, row in rows]

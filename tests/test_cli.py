@@ -59,6 +59,8 @@ def folder(tmp_path: Path) -> Path:
 MISTAKES = [
     ("eval --model gold --task spidr", "did you mean 'spider'?"),
     ("eval --model nan --task pocket", "did you mean 'nano'?"),
+    ("eval --model gold --task pocket --task spider", "--task is given twice: give it once"),
+    ("score x.sql --task pocket --limit 3 --limit 4", "--limit is given twice: give it once"),
     ("eval --model rplay:x --task pocket", "replay"),
     ("eval --model {}/empty --task pocket", "config.json"),
     ("eval --model gold --task pocket --split tst", "did you mean 'test'?"),

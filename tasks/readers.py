@@ -1,0 +1,106 @@
+"""Dataset files -> rows: json, JSON lines, csv, tsv and parquet, as people have them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import DataError, HarnessError, nearest
+
+Row = dict[str, Any]
+
+
+def read(path: Path) -> list[Row]:
+    """All rows of a file. Raises DataError: missing, no plain file, of an unknown kind, broken."""
+    reader = READERS.get(path.suffix.lower())
+    if not path.is_file():
+        raise DataError(_missing(path))
+    if reader is None:
+        raise DataError(f"{path}: cannot read '{path.suffix}' files; known: {', '.join(READERS)}")
+    try:
+        return list(reader(path))
+    except HarnessError:
+        raise
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: cannot be read: not UTF-8 at byte {error.start}") from None
+    except Exception as error:  # a reader of foreign files may raise anything; the file is the user's
+        why = str(error).strip().split("\n")[0]
+        raise DataError(f"{path}: cannot be read: {type(error).__name__}: {why}") from error
+
+
+def _missing(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a folder, expected a file ({', '.join(READERS)}): name the file in it"
+    if path.exists():
+        return f"{path} is no plain file"
+    beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = nearest(path.name, beside[:1000])
+    return f"no such file: {path}" + (f": {near}" if near.startswith("did") else "")
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8-sig")
+
+
+def _json(path: Path) -> Iterator[Row]:
+    try:
+        data = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        if error.msg != "Extra data":
+            raise
+        yield from _jsonl(path)  # JSON lines under another name
+        return
+    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
+        raise DataError(f"{path}: a dataset in JSON is a list of objects")
+    yield from data
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}, line {number}: {error.msg}") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}: not an object")
+        yield row
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    text = _text(path)
+    csv.field_size_limit(max(len(text), 131_072))
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header = next(rows, [])
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: the column '{twice}' stands twice in the header")
+    for row in rows:
+        if row and len(row) != len(header):
+            raise DataError(
+                f"{path}, line {rows.line_num}: {len(row)} fields, the header has {len(header)}:"
+                f" a field with the delimiter or a line end in it needs quotes"
+            )
+        if row:
+            yield dict(zip(header, row, strict=True))
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow.parquet
+
+    yield from pyarrow.parquet.read_table(path).to_pylist()
+
+
+READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".json": _json,
+    ".jsonl": _jsonl,
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".parquet": _parquet,
+}

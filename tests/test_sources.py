@@ -1,0 +1,186 @@
+"""Dataset files as people have them: read rightly, or refused in one line that names the place."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks import readers
+from tasks import spec as specs
+from tasks.errors import DataError, HarnessError, SpecError
+from tasks.parse import parse
+from tasks.spec import TaskSpec
+from tasks.task import Task
+from tasks.values import equals, golds, text
+
+ROW = '{"question": "q \\u2028", "query": "SELECT 1", "db_id": "d"}'
+HEADER = "question,query,db_id\n"
+READ = {
+    "bom.json": f"\ufeff[{ROW}]",
+    "bom.jsonl": f"\ufeff{ROW}\n",
+    "crlf.jsonl": f"{ROW}\r\n\r\n",
+    "raw.jsonl": '{"question": "q \u2028", "query": "SELECT 1", "db_id": "d"}\n',
+    "lines.json": f"{ROW}\n{ROW}\n",
+    "bom.csv": f"\ufeff{HEADER}q \u2028,SELECT 1,d\n",
+    "blank.csv": f"{HEADER}\r\nq \u2028,SELECT 1,d\r\n\r\n",
+    "x.tsv": HEADER.replace(",", "\t") + "q \u2028\tSELECT 1\td\n",
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_files_are_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(READ[name].encode())
+    rows = readers.read(tmp_path / name)
+    assert rows[0] == {"question": "q \u2028", "query": "SELECT 1", "db_id": "d"}
+
+
+def test_a_long_field_is_read(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"a,b\n{'x' * 300_000},1\n")
+    assert len(readers.read(tmp_path / "x.csv")[0]["a"]) == 300_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("x.csv", "a,b\n1,2\n1,2,3\n", "x.csv, line 3: 3 fields, the header has 2"),
+        ("x.csv", "a,b\n1\n", "line 2: 1 fields, the header has 2"),
+        ("x.csv", "a,a\n1,2\n", "the column 'a' stands twice"),
+        ("x.csv", b"a\n\xff\n", "not UTF-8 at byte 2"),
+        ("x.json", '{"a": 1}', "a list of objects"),
+        ("x.jsonl", '{"a": 1}\n{', "line 2: "),
+        ("x.xlsx", "", "cannot read '.xlsx' files; known: .json"),
+    ],
+)
+def test_a_broken_file_is_one_line(tmp_path: Path, name: str, content: str | bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError) as caught:
+        readers.read(tmp_path / name)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "train.csv").touch()
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name, says in {
+        "folder.csv": "is a folder",
+        "pipe.csv": "is no plain file",
+        "trian.csv": "did you mean 'train.csv'?",
+    }.items():
+        with pytest.raises(DataError) as caught:
+            readers.read(tmp_path / name)
+        assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("SELECT 1", ("SELECT 1",)),
+        ([None, "SELECT 1"], ("SELECT 1",)),
+        ({"sql": "SELECT 1", "tables": []}, ("SELECT 1",)),
+        ([{"query": "SELECT 1"}, float("nan"), "SELECT 2"], ("SELECT 1", "SELECT 2")),
+        (None, ()),
+        (float("nan"), ()),
+        ("  ", ()),
+    ],
+)
+def test_golds(value: Any, found: tuple[str, ...]) -> None:
+    assert golds(value, "row 0") == found
+
+
+def test_null_and_nan_are_no_text_and_a_gold_must_be_text() -> None:
+    assert (text(None), text(float("nan")), text(3), text(False)) == ("", "", "3", "False")
+    for value in (3, {"tables": []}):
+        with pytest.raises(DataError, match="row 0"):
+            golds(value, "row 0")
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "same"),
+    [
+        (1, 1, True), (1.0, 1, True), ("1", 1, True), ("01", 1, True), ("x", 1, False), ("1", "1", True),
+        (True, True, True), ("true", True, True), ("False", True, False), (None, "a", False), (0, 1, False),
+        (1, "1", None), (1, True, None), (True, 1, None), (True, "true", None), (float("nan"), 1, False),
+    ],
+)  # fmt: skip
+def test_where_compares_by_the_columns_type(value: Any, wanted: Any, same: bool | None) -> None:
+    if same is None:
+        with pytest.raises(DataError, match="column 'x' holds"):
+            equals(value, wanted, "column 'x'")
+    else:
+        assert equals(value, wanted, "column 'x'") is same
+
+
+def task(folder: Path, **dataset: Any) -> Path:
+    """A YAML file with relative paths, its dataset of ten rows and its database."""
+    rows = [{"question": f"q{i}", "query": "SELECT 1", "db_id": "d"} for i in range(10)]
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "rows.json").write_text(json.dumps(rows))
+    (folder / "data" / "d.sqlite").touch()
+    (folder / "mine.jinja").write_text("{{ schema }} {{ question }}!")
+    given = {"path": "data/rows.json", "splits": {"dev": "dev", "train": "train"}} | dataset
+    path = folder / "t.yml"
+    databases = {"path": "data/{database}.sqlite"}
+    path.write_text(
+        json.dumps(
+            {"name": "t", "dataset": given, "databases": databases, "prompt": {"template": "mine.jinja"}}
+        )
+    )
+    return path
+
+
+def test_relative_paths_are_relative_to_the_yaml_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Task.named(str(task(tmp_path / "elsewhere")))
+    sample = found.samples()[0]
+    assert found.messages(sample)[0]["content"].endswith("q0!")
+    assert "the splits 'dev' and 'train' are the same rows of one file" in capsys.readouterr().err
+
+
+def test_slices_of_one_file_are_different_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    splits = {"train": "x[:30%]", "dev": "x[3:-1]", "last": "x[-1:]"}
+    found = Task.named(str(task(tmp_path / "elsewhere", splits=splits)))
+    asked = {split: [sample.question for sample in found.samples(split)] for split in splits}
+    assert asked["train"] == ["q0", "q1", "q2"] and asked["last"] == ["q9"]
+    assert asked["dev"] == ["q3", "q4", "q5", "q6", "q7", "q8"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"dataset": {"path": "x.json", "splits": {}}}, "splits: name at least one"),
+        ({"name": ""}, "neither empty nor a path"),
+        ({"name": "../x"}, "neither empty nor a path"),
+    ],
+)
+def test_a_spec_that_cannot_be_is_one_line(change: dict[str, Any], says: str) -> None:
+    base = {"name": "t", "dataset": {"path": "x.json", "splits": {"dev": "dev"}}}
+    with pytest.raises(SpecError) as caught:
+        parse(TaskSpec, base | change)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_key_that_stands_twice_is_named_with_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text("name: t\ndataset:\n  path: a.json\n  splits: {dev: dev}\n  path: b.json\n")
+    with pytest.raises(SpecError, match=r"t\.yaml, line 5: the key 'path' stands in line 3 too"):
+        specs.load(str(path))
+
+
+def test_a_task_file_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "shop.yml").touch()
+    with pytest.raises(HarnessError, match=r"did you mean 'shop\.yml'"):
+        specs.load(str(tmp_path / "shop.yaml"))
+    with pytest.raises(HarnessError, match="it is a folder"):
+        specs.load(str(tmp_path))
+
+
+def test_the_configuration_of_a_hub_dataset_can_be_named() -> None:
+    dataset = {"path": "org/name", "source": "huggingface", "config": "xsp", "splits": {"dev": "test"}}
+    assert parse(TaskSpec, {"name": "t", "dataset": dataset}).dataset.config == "xsp"
