@@ -26,9 +26,11 @@ from harness.instances import prepare
 from rewards.feedback import feedback
 from rewards.grade import Grader
 from rewards.types import Answer, Grade
+from runners.dialogue import answer_before, asked_again, shown
+from runners.endpoint_config import is_local
 from tasks.spec import ScoringSpec, TaskSpec
 from tasks.task import Task
-from tasks.types import Database, Sample
+from tasks.types import Database, Message, Sample
 
 os.environ.setdefault("PRIME_RUNS_MODE", "disabled")  # else vf-eval uploads traces; "online" allows it
 
@@ -205,8 +207,11 @@ class SqlHarness(vf.Harness[SqlHarnessConfig]):
         system, prompt = self.resolve_prompt(data)
         said = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else []
         said = said or [message_to_wire(message) for message in prompt or []]
-        messages = ([{"role": "system", "content": system}] if system else []) + said
-        async with httpx.AsyncClient(verify=endpoint.startswith("https"), timeout=None) as client:
+        messages = ([{"role": "system", "content": system}] if system else []) + [shown(one) for one in said]
+        local = is_local(endpoint)  # then no proxy of the environment is asked
+        async with httpx.AsyncClient(
+            verify=endpoint.startswith("https"), timeout=None, trust_env=not local
+        ) as client:
             reply = await client.post(
                 f"{endpoint}/chat/completions",
                 json={"model": ctx.model, "messages": messages},
@@ -231,12 +236,12 @@ class SqlEnv(vf.Env[SqlEnvConfig]):
             await agents.agent.run(task)
             return
         async with agents.agent.interaction(task) as chat:
-            segment, before = await chat.turn(), ""
-            for _ in range(self.config.turns - 1):
-                if segment.terminated:
-                    break
+            segment, said = await chat.turn(), list[Message]()
+            while not segment.terminated:
                 grade = await task.grade(segment.last_reply)
-                if not (said := feedback(grade.attempt, before)):
+                complaint = feedback(grade.attempt, answer_before(said))
+                more = asked_again(said, segment.last_reply, complaint, self.config.turns)
+                if not more:
                     break
-                before = segment.last_reply
-                segment = await chat.turn(said)
+                said += more
+                segment = await chat.turn(complaint)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from rewards.feedback import feedback
 from rewards.grade import Grader
 from rewards.types import Answer
+from runners.dialogue import answer_before, asked_again
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.task import Task
 from tasks.types import Message
@@ -24,6 +25,13 @@ class _Open:
     number: int
     request: Request
     answer: Completion
+    stood: Completion | None = None
+    """The answer before, as it was given."""
+
+    @property
+    def drawn(self) -> bool:
+        """Is the answer the model's?"""
+        return self.answer.finish in ("stop", "length")
 
 
 class TurnsRunner:
@@ -44,10 +52,12 @@ class TurnsRunner:
             again: list[_Open] = []
             how = sampling if turn == 0 else replace(sampling, n=1)
             for batch in self._drawn(asked, how):
-                said = self._feedback(batch) if turn + 1 < self.turns else [""] * len(batch)
+                last = turn + 1 == self.turns
+                said = [""] * len(batch) if last else self._feedback(batch)
                 for one, complaint in zip(batch, said, strict=True):
-                    if complaint:
-                        again.append(_asked_again(one, complaint))
+                    before = one.answer.before
+                    if more := asked_again(before, one.answer.text, complaint, self.turns):
+                        again.append(_with(one, more))
                         continue
                     answers[one.index][one.number] = one.answer
                     if len(answers[one.index]) == sampling.n:
@@ -60,7 +70,7 @@ class TurnsRunner:
         for place, found in self.runner.generate([one.request for one in asked], sampling):
             one = asked[place]
             for number, answer in enumerate(found):
-                batch.append(replace(one, number=max(one.number, number), answer=_added(one.answer, answer)))
+                batch.append(replace(one, number=max(one.number, number), answer=_added(one, answer)))
             if len(batch) >= BATCH:
                 yield batch
                 batch = []
@@ -76,7 +86,7 @@ class TurnsRunner:
             ]
         )
         return [
-            "" if one.answer.finish == "error" else feedback(grade.attempt, _before(one.answer))
+            feedback(grade.attempt, answer_before(one.answer.before)) if one.drawn else ""
             for one, grade in zip(batch, graded, strict=True)
         ]
 
@@ -86,13 +96,14 @@ class TurnsRunner:
         self.runner.close()
 
 
-def _before(answer: Completion) -> str:
-    """The text of the answer before this one; "" where it is the first."""
-    return answer.before[-2]["content"] if answer.before else ""
+def _added(one: _Open, answer: Completion) -> Completion:
+    """An answer with what the turns before it cost, and what was said in them.
 
-
-def _added(before: Completion, answer: Completion) -> Completion:
-    """An answer with what the turns before it cost, and what was said in them."""
+    Where the model does not take the longer conversation, the answer before stands.
+    """
+    if one.stood and answer.finish == "unanswered":
+        return replace(one.stood, error=f"turn {len(one.answer.before) // 2 + 1}: {answer.error}")
+    before = one.answer
     return replace(
         answer,
         tokens=before.tokens + answer.tokens,
@@ -102,7 +113,8 @@ def _added(before: Completion, answer: Completion) -> Completion:
     )
 
 
-def _asked_again(one: _Open, complaint: str) -> _Open:
-    said = (Message(role="assistant", content=one.answer.text), Message(role="user", content=complaint))
-    request = replace(one.request, messages=one.request.messages + said)
-    return replace(one, request=request, answer=replace(one.answer, before=one.answer.before + said))
+def _with(one: _Open, more: tuple[Message, ...]) -> _Open:
+    """A conversation in which these messages follow."""
+    request = replace(one.request, messages=one.request.messages + more)
+    answer = replace(one.answer, before=one.answer.before + more)
+    return replace(one, request=request, answer=answer, stood=one.answer)

@@ -112,7 +112,7 @@ class GroupTrainer(TokenMeans, GRPOTrainer):
         spent = self.rewards.watch.row.get("scoring_seconds", 0.0)
         result = self._read(*super()._generate(prompts))
         if self.rewards.config.max_turns > 1:
-            result = self._converse(*result)
+            result = self._converse(prompts, *result)
         tokens, own = result[1], result[2] or [[1] * len(ids) for ids in result[1]]
         ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
         self.rewards.watch.first(of_answers(own, tokens, ends))
@@ -127,21 +127,22 @@ class GroupTrainer(TokenMeans, GRPOTrainer):
         return prompt_ids, completion_ids, mask, completions, *rest
 
     def _converse(
-        self, prompt_ids: Any, completion_ids: Any, _: Any, completions: Any, logprobs: Any, *rest: Any
+        self, asked: Any, prompt_ids: Any, completion_ids: Any, _: Any, completions: Any, *rest: Any
     ) -> Any:
         """TRL's generation with further turns, and the mask of what in them is the model's.
 
         ``logprobs`` are None, or vLLM's of each token; feedback gets zeros, which the mask hides.
         """
+        logprobs, *rest_ = rest
         talks = [
-            Talk(index, list(prompt), list(tokens), [1] * len(tokens), messages)
+            Talk(index, asked[index], list(prompt), list(tokens), [1] * len(tokens), messages)
             for index, (prompt, tokens, messages) in enumerate(
                 zip(prompt_ids, completion_ids, completions, strict=True)
             )
         ]
         for talk in talks if logprobs else ():
             talk.logprobs = list(logprobs[talk.index])
-        first = sum(len(talk.tokens) for talk in talks)
+        first = sum(len(talk.prompt) + len(talk.tokens) for talk in talks)
         config = self.rewards.config
         room = config.room(context_of(self.model.config)) - config.max_new_tokens
         Turns(
@@ -152,14 +153,15 @@ class GroupTrainer(TokenMeans, GRPOTrainer):
             self._feedback,
             self._draw_again,
         ).go_on(talks)
-        more = sum(processes.gathered([sum(len(talk.tokens) for talk in talks) - first]))
+        more = sum(processes.gathered([sum(len(talk.prompt) + len(talk.tokens) for talk in talks) - first]))
         self.state.num_input_tokens_seen += more
         self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
         lengths = processes.gathered([(len(talk.messages) + 1) / 2 for talk in talks])
         self.rewards.watch.first({"turns": fmean(lengths)})
         own, said = [talk.own for talk in talks], [talk.messages for talk in talks]
         logprobs = logprobs and [talk.spread() for talk in talks]
-        return prompt_ids, [talk.tokens for talk in talks], own, said, logprobs, *rest
+        prompts, tokens = [talk.prompt for talk in talks], [talk.tokens for talk in talks]
+        return prompts, tokens, own, said, logprobs, *rest_
 
     def _feedback(self, talks: Sequence[Talk]) -> list[str]:
         began = time.perf_counter()

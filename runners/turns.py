@@ -1,7 +1,7 @@
 """Several turns in GRPO: an answer that the database speaks against is told so, and answered again.
 
 A conversation is one completion to the trainer: answer, feedback, answer, ... Feedback tokens are masked out
-of the loss; the last answer is paid. The rule and the words are those of ``harness eval --turns``.
+of the loss; the last answer is paid. Who is asked again, and what it is shown, is ``dialogue``'s rule.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runners.dialogue import answer_before, asked_again
 from runners.texts import answer_text
 from tasks.types import Message
 
@@ -22,6 +23,8 @@ class Talk:
     """A conversation behind its prompt. ``own[i]`` is 1 where ``tokens[i]`` is the model's."""
 
     index: int
+    asked: Sequence[Message]
+    """The prompt's messages."""
     prompt: list[int]
     tokens: list[int]
     own: list[int]
@@ -37,7 +40,7 @@ class Talk:
     @property
     def before(self) -> str:
         """The answer before it; "" where it is the first."""
-        return self.messages[-3]["content"] if len(self.messages) > 1 else ""
+        return answer_before(self.messages[:-1])
 
     def spread(self) -> list[float | None]:
         """The log-probability of each token; 0 for feedback."""
@@ -67,28 +70,48 @@ class Turns:
             again = [
                 talk
                 for talk, complaint in zip(talks, said, strict=True)
-                if complaint and self._hear(talk, complaint)
+                if (more := asked_again(talk.messages[:-1], talk.text, complaint, self.most))
+                and self._hear(talk, more)
             ]
             if not again:
                 return
             drawn = self.draw(turn, again)
             for talk, tokens in zip(again, drawn, strict=True):
-                text = answer_text(self.tokenizer, talk.tokens, tokens)
+                text = answer_text(self.tokenizer, talk.prompt + talk.tokens, tokens)
                 talk.tokens += tokens
                 talk.own += [1] * len(tokens)
                 talk.messages.append({"role": "assistant", "content": text})
             talks = again
 
-    def _hear(self, talk: Talk, complaint: str) -> bool:
+    def _hear(self, talk: Talk, more: Sequence[Message]) -> bool:
         """Add what is said to a conversation; False, and nothing added, where there is no room."""
-        tokens = between(self.tokenizer, complaint)
+        answer, complaint = more
+        if answer["content"] != talk.text:
+            return self._renew(talk, more)
+        tokens = between(self.tokenizer, complaint["content"])
         if talk.tokens and talk.tokens[-1] in self.ends and tokens[0] in self.ends:
             del tokens[0]  # the model has ended its turn itself
         if len(talk.prompt) + len(talk.tokens) + len(tokens) > self.room:
             return False
         talk.tokens += tokens
         talk.own += [0] * len(tokens)
-        talk.messages.append({"role": "user", "content": complaint})
+        talk.messages.append(complaint)
+        return True
+
+    def _renew(self, talk: Talk, more: Sequence[Message]) -> bool:
+        """Go on without the thoughts of the answer: the conversation so far becomes the prompt.
+
+        Only the answers to come are trained then, behind what they were drawn behind.
+        """
+        messages = [*talk.messages[:-1], *more]
+        rendered = self.tokenizer.apply_chat_template(
+            [*talk.asked, *messages], add_generation_prompt=True, return_dict=True
+        )
+        prompt = list(rendered["input_ids"])
+        if len(prompt) > self.room:
+            return False
+        talk.prompt, talk.tokens, talk.own, talk.logprobs = prompt, [], [], []
+        talk.messages = messages
         return True
 
 

@@ -45,7 +45,7 @@ def test_a_conversations_tokens_are_those_of_the_rendered_messages(ended: bool) 
         return list(tokenizer(text, add_special_tokens=False)["input_ids"]) + list(end) * ended
 
     prompt, first = ids(asked), spoken("SELECT 1")
-    talk = Talk(0, prompt, list(first), [1] * len(first), [{"role": "assistant", "content": "SELECT 1"}])
+    talk = Talk(0, [], prompt, list(first), [1] * len(first), [{"role": "assistant", "content": "SELECT 1"}])
     said = {1: "Your query failed: x. Answer again.", 2: "It returns no rows."}
     turns = Turns(
         3,
@@ -66,7 +66,7 @@ def test_a_conversations_tokens_are_those_of_the_rendered_messages(ended: bool) 
 
 def test_a_conversation_without_room_stays_as_it_is() -> None:
     tokenizer = tiny_models.tokenizer()
-    talk = Talk(0, [5] * 20, [6, 7], [1, 1], [{"role": "assistant", "content": "x"}])
+    talk = Talk(0, [], [5] * 20, [6, 7], [1, 1], [{"role": "assistant", "content": "x"}])
     room = 22 + len(between(tokenizer, "No."))
     for space, turns in ((room - 1, 1), (room, 2)):
         Turns(2, space, tokenizer, (1,), lambda talks: ["No."], lambda turn, p: [[8]]).go_on([talk])

@@ -19,6 +19,7 @@ from test_verifiers import chat, play
 
 from harness.cli import main
 from harness.train import database_feedback, trainer_score
+from harness.turns import TurnsRunner
 from harness.watch import watched
 from leaderboards import store
 from rewards.feedback import feedback
@@ -27,8 +28,9 @@ from rewards.types import Attempt, Reason
 from runners.context import encode
 from runners.engine import Drawing, TokenEngine, generate
 from runners.models import load
+from runners.open import open_runner
 from runners.turns import Talk, Turns
-from runners.types import Request
+from runners.types import Request, Sampling
 from tasks.task import Task
 from tasks.types import Message, Sample
 
@@ -99,7 +101,8 @@ def by_the_trainer(task: Task, samples: list[Sample], script: dict[str, list[str
     prompts = [list(task.messages(sample)) for sample in samples]
     answers = [script[prompt[-1]["content"]] for prompt in prompts]
     talks = [
-        Talk(index, [], ids(tokenizer, one[0]), [], [assistant(one[0])]) for index, one in enumerate(answers)
+        Talk(index, prompts[index], [], ids(tokenizer, one[0]), [], [assistant(one[0])])
+        for index, one in enumerate(answers)
     ]
 
     def draw(turn: int, again: list[Talk]) -> list[list[int]]:
@@ -163,6 +166,97 @@ def test_runner_environment_and_trainer_play_the_same(home: Path, overrides: lis
     assert [one.reward for one in run[:3]] == [1.0] * 3 and (run[4].reward or 0) < 1
 
 
+QWEN = (
+    "{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'assistant' and not loop.last %}"
+    "{{ m.content.split('</think>')[-1].lstrip('\n') }}{% else %}{{ m.content }}{% endif %}"
+    "<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+"""Drops earlier thoughts, as Qwen3's template does."""
+THOUGHTS = [
+    ["<think>a draft: SELECT 1</think>SELECT gone FROM nowhere", f"<think>hm</think>\n\n{GOLD}"],
+    [
+        "<think>x</think>\nSELECT gone FROM nowhere",
+        "[THINK]y[/THINK] SELECT 1 WHERE 1 = 0",
+        f"</think>{GOLD}",
+    ],
+    ["<think>never ends: SELECT 1", "<think></think>SELECT 1 WHERE 1 = 0", GOLD],
+    ["SELECT gone FROM nowhere", "SELECT '<think>' FROM nowhere", GOLD],
+]
+
+
+@pytest.mark.parametrize("template", [tiny_models.TEMPLATE, QWEN], ids=["keeps", "drops"])
+def test_earlier_thoughts_are_dropped_everywhere_whatever_the_template_does(
+    home: Path, template: str
+) -> None:
+    """What a model is asked at each turn is the same, and so is what its last answer is paid."""
+    task = Task.named("pocket")
+    samples = task.samples("dev", len(THOUGHTS))
+    script = {
+        task.messages(sample)[-1]["content"]: [one.replace(GOLD, sample.gold[0]) for one in answers]
+        for sample, answers in zip(samples, THOUGHTS, strict=True)
+    }
+    asked: dict[str, list[list[dict[str, str]]]] = {"runner": [], "environment": []}
+    limit = len(THOUGHTS)
+    with scripted(script, asked["runner"]) as url:
+        line = ["eval", "--model", "openai:m", "--base-url", url, "--task", "pocket", "--split", "dev"]
+        assert main([*line, "--limit", str(limit), "--turns", str(TURNS), "--workers", "1"]) == 0
+    with scripted(script, asked["environment"]) as url:
+        episodes = play(ENVIRONMENT, chat(url), limit=limit)
+    records = store.records(store.runs()[-1].id)
+    assert (
+        [episode.traces[0].reward for episode in episodes] == [one.reward for one in records] == [1] * limit
+    )
+    turns = sorted(map(repr, asked["runner"]))
+    assert turns == sorted(map(repr, asked["environment"])) and len(turns) == 2 + 3 * 3
+    assert not [one for one in turns if "draft" in one or "hm" in one or "never ends" in one]
+
+    tokenizer = tiny_models.tokenizer()
+    tokenizer.chat_template = template
+    prompts = [list(task.messages(sample)) for sample in samples]
+    talks = [
+        Talk(i, prompt, encoded(tokenizer, prompt), ids(tokenizer, script[prompt[-1]["content"]][0]), [], [])
+        for i, prompt in enumerate(prompts)
+    ]
+    for talk in talks:
+        talk.own, talk.messages = [1] * len(talk.tokens), [assistant(script[talk.asked[-1]["content"]][0])]
+    seen = [tokenizer.decode(talk.prompt) for talk in talks]
+
+    def draw(turn: int, again: list[Talk]) -> list[list[int]]:
+        seen.extend(tokenizer.decode(talk.prompt + talk.tokens) for talk in again)
+        return [ids(tokenizer, script[talk.asked[-1]["content"]][turn]) for talk in again]
+
+    with Grader(watched(task.spec.scoring), 1) as grader:
+        converse(talks, task, samples, tokenizer, grader, draw)
+    rendered = [tokenizer.decode(encoded(tokenizer, messages)) for messages in asked["runner"]]
+    assert sorted(seen) == sorted(rendered), "the trainer shows what the endpoint is asked"
+    for talk in talks[:3]:
+        drawn = tokenizer.decode([token for token, own in zip(talk.tokens, talk.own, strict=True) if own])
+        assert drawn == talk.text, "only what was drawn behind this very prompt is trained"
+
+
+def test_a_turn_that_overflows_the_context_keeps_the_answer_before_it(tmp_path: Path, home: Path) -> None:
+    task = Task.named("pocket")
+    [sample] = task.samples("dev", 1)
+    request = Request(sample, task.messages(sample))
+    room = len(encoded(tiny_models.tokenizer(), request.messages)) + 16
+    model = open_runner(tiny_models.save(tmp_path / "model", max_position_embeddings=room))
+    sampling = Sampling(max_new_tokens=12, n=2, temperature=1.0)
+    [(_, first)] = model.generate([request], sampling)
+    runner = TurnsRunner(model, task, 1, TURNS)
+    [(_, answers)] = runner.generate([request], sampling)
+    runner.close()
+    assert [(one.text, one.finish, one.before) for one in answers] == [
+        (one.text, one.finish, ()) for one in first
+    ]
+    assert all(f"the model's context is {room}" in one.error for one in answers), "and says why"
+
+
+def encoded(tokenizer: Any, messages: Sequence[Any]) -> list[int]:
+    found = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=True)
+    return list(found["input_ids"])
+
+
 @pytest.mark.slow
 def test_a_model_says_the_same_in_the_trainer_and_in_the_environment(home: Path) -> None:
     """nano, greedy, cut short: both extend the very tokens that were drawn."""
@@ -180,7 +274,14 @@ def test_a_model_says_the_same_in_the_trainer_and_in_the_environment(home: Path)
     prompts = encode(tokenizer, [Request(sample, task.messages(sample)) for sample in samples])
     first = drawn(prompts)
     talks = [
-        Talk(index, list(prompt), tokens, [], [assistant(tokenizer.decode(tokens, skip_special_tokens=True))])
+        Talk(
+            index,
+            [],
+            list(prompt),
+            tokens,
+            [],
+            [assistant(tokenizer.decode(tokens, skip_special_tokens=True))],
+        )
         for index, (prompt, tokens) in enumerate(zip(prompts, first, strict=True))
     ]
     with Grader(watched(task.spec.scoring), 1) as grader:

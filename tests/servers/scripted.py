@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     script: Mapping[str, Sequence[str]]
+    asked: list[list[dict[str, str]]]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -25,6 +26,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The answer of the turn: as many answers as the conversation has were given before."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         (question, *said) = [one["content"] for one in body["messages"] if one["role"] != "system"]
+        self.server.asked.append(body["messages"])
         answers = self.server.script[question]
         text = answers[min(len(said) // 2, len(answers) - 1)]
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
@@ -39,10 +41,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def scripted(script: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Serve; the base URL. ``script`` maps a user's first message to the answers by turn."""
+def scripted(
+    script: Mapping[str, Sequence[str]], asked: list[list[dict[str, str]]] | None = None
+) -> Iterator[str]:
+    """Serve; the base URL. ``script`` maps a user's first message to the answers by turn.
+
+    ``asked`` receives the messages of each request.
+    """
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.script = script
+    server.script, server.asked = script, [] if asked is None else asked
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1"
