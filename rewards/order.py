@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rewards.compare import Cut, Groups
@@ -37,29 +37,46 @@ class Standing:
 def standing(gold: Outcome, order: Ordered, engine: Engine, run: Run) -> Standing:
     """What ``run`` says of the gold. Where it cannot be told, no row ties with another."""
     alone = Standing(range(len(gold.rows)))
-    if not gold.rows or order.offset is None:
+    first = _offset(order, run) if gold.rows else None
+    if first is None:
         return alone
-    first, last = order.offset, order.offset + len(gold.rows)
-    for breakers in _breakers(gold, engine):
-        for limit in [last + SPARE, None] if order.limited else [None]:
-            asked = _Asked(order, engine, run, breakers, limit)
-            rows = asked.rows()
-            if rows is None or (not order.limited and len(rows) != len(gold.rows)):
-                break
-            groups = asked.groups(rows, gold.columns)
-            if limit is None or len(rows) < limit or groups[-1] > groups[last - 1]:
-                return _window(gold, [row for row, _ in rows], groups, first, last) or alone
+    last = first + len(gold.rows)
+    order = order.each(len(gold.columns), engine)
+    breakers = _breakers(gold, order, engine, run)
+    for limit in [last + SPARE, None] if order.limited else [None]:
+        asked = _Asked(order, engine, run, breakers, limit)
+        rows = asked.rows()
+        if rows is None or (not order.limited and len(rows) != len(gold.rows)):
+            break
+        groups = asked.groups(rows, gold.columns)
+        if limit is None or len(rows) < limit or groups[-1] > groups[last - 1]:
+            return _window(gold, [row for row, _ in rows], groups, first, last) or alone
     return alone
 
 
-def _breakers(gold: Outcome, engine: str) -> Iterator[tuple[list[str], list[str]]]:
-    """Further order terms that no two different rows tie under, ascending and descending."""
-    columns = range(1, len(gold.columns) + 1)
-    collations = ["COLLATE BINARY"] if engine == "sqlite" else ["COLLATE C", ""]
-    texts = {i for i in columns if any(isinstance(row[i - 1], str) for row in gold.rows)}
-    for collation in collations:
-        terms = [f"{i} {collation}" if engine == "sqlite" or i in texts else f"{i}" for i in columns]
-        yield terms, [f"{term} DESC" for term in terms]
+def _offset(order: Ordered, run: Run) -> int | None:
+    """How many rows are left out in front; None where that cannot be told."""
+    if not order.skip:
+        return order.offset
+    rows = run(order.skip).rows
+    value = rows[0][0] if rows else None
+    return max(value, 0) if isinstance(value, int) else None
+
+
+def _breakers(gold: Outcome, order: Ordered, engine: Engine, run: Run) -> tuple[list[str], list[str]]:
+    """Further order terms that no two different rows tie under, ascending and descending.
+
+    DuckDB refuses a collation of what is no text, which a cell does not tell from the text of a date.
+    """
+    collation = "COLLATE BINARY" if engine == "sqlite" else "COLLATE C"
+    terms = []
+    for place in range(1, len(gold.columns) + 1):
+        term = f"{place} {collation}"
+        if engine == "duckdb":
+            text = any(isinstance(row[place - 1], str) for row in gold.rows)
+            term = term if text and run(order.by([term], 0)).ok else f"{place}"
+        terms.append(term)
+    return terms, [f"{term} DESC" for term in terms]
 
 
 @dataclass(frozen=True, slots=True)

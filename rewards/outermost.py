@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 
 from tasks.databases.statements import only
 
@@ -23,6 +24,7 @@ _LIMITS = {"sqlite": frozenset({"LIMIT"}), "duckdb": frozenset({"LIMIT", "OFFSET
 _BODIES = frozenset(
     {"SELECT", "FROM", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "SUMMARIZE", "SHOW"}
 )
+_OFFSET_ENDS = frozenset({"LIMIT", "ROWS", "ROW", "FETCH"})
 _HOW = frozenset({"ASC", "DESC", "NULLS", "FIRST", "LAST"})
 
 
@@ -52,6 +54,16 @@ class Ordered:
     offset: int | None
     place: int | None
     """Where in ``head`` further columns of the result can be written; None: nowhere."""
+    skip: str = ""
+    """A query for the offset, where that is an expression."""
+
+    def each(self, width: int, engine: str) -> Ordered:
+        """The same with a term for each of ``width`` columns, where this says ORDER BY ALL or ``*``."""
+        tokens = _tokens(self.terms[0], engine)
+        if len(self.terms) > 1 or not tokens or tokens[0].text not in ("ALL", "*"):
+            return self
+        how = self.terms[0][tokens[0].end :]
+        return replace(self, terms=tuple([f"{place}{how}" for place in range(1, width + 1)]))
 
     def by(self, more: Sequence[str], limit: int | None = None, columns: Sequence[str] = ()) -> str:
         """The query without its LIMIT, with further columns, ordered by further terms at the end."""
@@ -67,8 +79,12 @@ def ordered(sql: str, engine: str) -> Ordered | None:
     """How the outermost query orders its rows; None where it does not."""
     sql = only(sql) or sql
     tokens = _tokens(sql, engine)
-    limits = _LIMITS[engine]
-    return _read(sql, tokens, limits) if any(token.text == "ORDER" for token in tokens) else None
+    if all(token.text != "ORDER" for token in tokens):
+        return None
+    found = _read(sql, tokens, _LIMITS[engine])
+    return (
+        replace(found, skip=f"{_tables(sql, tokens)}SELECT {found.skip}") if found and found.skip else found
+    )
 
 
 def bare(term: str, engine: str) -> str:
@@ -115,15 +131,11 @@ def _read(sql: str, tokens: Sequence[Token], limits: frozenset[str]) -> Ordered 
     found = _read(sql, inner, limits)
     if found is None:
         return None
-    both = found.limited and bool(outer)
-    return Ordered(
-        found.head,
-        found.terms,
-        found.tail + ")",
-        found.limited or bool(outer),
-        None if both else _offset(outer) if outer else found.offset,
-        found.place,
-    )
+    found = replace(found, tail=found.tail + ")")
+    if not outer:
+        return found
+    offset, skip = (None, "") if found.limited else _offset(sql, outer)
+    return replace(found, limited=True, offset=offset, skip=skip)
 
 
 def _is_order_by(tokens: Sequence[Token], index: int) -> bool:
@@ -150,9 +162,9 @@ def _found(sql: str, tokens: Sequence[Token], by: int, end: int) -> Ordered:
             start = token.end
     terms.append(sql[start : tokens[end - 1].end].strip())
     tail = tokens[end:]
-    return Ordered(
-        sql[: order.start], tuple(terms), "", bool(tail), _offset(tail), _place(tokens[: by - 1], order.start)
-    )
+    offset, skip = _offset(sql, tail)
+    place = _place(tokens[: by - 1], order.start)
+    return Ordered(sql[: order.start], tuple(terms), "", bool(tail), offset, place, skip)
 
 
 def _place(tokens: Sequence[Token], end: int) -> int | None:
@@ -161,25 +173,41 @@ def _place(tokens: Sequence[Token], end: int) -> int | None:
     selects = [index for index, token in enumerate(words) if token.text == "SELECT"]
     if len(selects) != 1:
         return None
-    after = words[selects[0] + 1 :]
-    return next((token.start for token in after if token.text in ("FROM", "WHERE")), end)
-
-
-def _offset(tail: Sequence[Token]) -> int | None:
-    """Rows left out in front by what stands behind ORDER BY."""
-    texts = [token.text for token in tail if token.text not in ("(", ")")]
-    where = texts.index("OFFSET") + 1 if "OFFSET" in texts else None
-    if where is None:
-        if "," not in texts:
-            return 0
-        where = texts.index("LIMIT") + 1
-    number = texts[where] if where < len(texts) else ""
-    after = texts[where + 1 : where + 2]
-    return (
-        int(number)
-        if number.isdecimal() and after in ([], [","], ["LIMIT"], ["ROWS"], ["ROW"], ["FETCH"])
-        else None
+    after = words[selects[0] :]
+    return next(
+        (
+            token.start
+            for before, token in pairwise(after)
+            if token.text in ("FROM", "WHERE") and before.text != "DISTINCT"
+        ),
+        end,
     )
+
+
+def _offset(sql: str, tail: Sequence[Token]) -> tuple[int | None, str]:
+    """Rows left out in front by what stands behind ORDER BY: their number, or None and an expression."""
+    level = [i for i, token in enumerate(tail) if not token.depth]
+    where = next((i for i in level if tail[i].text == "OFFSET"), None)
+    if where is None:
+        comma = next((i for i in level if tail[i].text == ","), None)
+        if comma is None:
+            return 0, ""
+        part = tail[1:comma]
+    else:
+        end = next((i for i in level if i > where and tail[i].text in _OFFSET_ENDS), len(tail))
+        part = tail[where + 1 : end]
+    numbers = [token.text for token in part if token.text not in ("(", ")")]
+    if len(numbers) == 1 and numbers[0].isdecimal():
+        return int(numbers[0]), ""
+    return None, f"CAST({sql[part[0].start : part[-1].end]} AS BIGINT)" if part else ""
+
+
+def _tables(sql: str, tokens: Sequence[Token]) -> str:
+    """The WITH clause in front of the whole query."""
+    if tokens[0].text != "WITH":
+        return ""
+    body = next((token for token in tokens if not token.depth and token.text in _BODIES), None)
+    return sql[: body.start] if body else ""
 
 
 def _closing(tokens: Sequence[Token], start: int) -> int:

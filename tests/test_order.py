@@ -266,6 +266,30 @@ BOTH: list[tuple[str, str, str, str]] = [
         "SELECT 'v', 0.6",
         "correct",
     ),
+    (
+        "OFFSET by a query",
+        "SELECT id FROM p ORDER BY age LIMIT 1 OFFSET (SELECT COUNT(*) FROM p) / 7",
+        "SELECT 6",
+        "correct",
+    ),
+    (
+        "OFFSET by a query, not of the tie",
+        "SELECT id FROM p ORDER BY age LIMIT 1 OFFSET (SELECT COUNT(*) FROM p) / 7",
+        "SELECT 7",
+        "wrong_rows",
+    ),
+    (
+        "OFFSET by a CTE",
+        "WITH q AS (SELECT 1 AS n) SELECT id FROM p ORDER BY age LIMIT 1 OFFSET (SELECT n FROM q)",
+        "SELECT 6",
+        "correct",
+    ),
+    (
+        "sums in the last digits behind IS DISTINCT FROM",
+        "SELECT who IS DISTINCT FROM 'u', who FROM pay WHERE who <> 'w' GROUP BY who ORDER BY +SUM(amount)",
+        "SELECT 0, 'u' UNION ALL SELECT 1, 'v'",
+        "correct",
+    ),
     ("LIMIT without order", "SELECT id FROM p LIMIT 1", "SELECT id FROM p WHERE id = 3", "wrong_rows"),
     (
         "a LIMIT that cuts nothing",
@@ -340,6 +364,24 @@ DUCKDB: list[tuple[str, str, str, str]] = [
         "wrong_order",
     ),
     ("ORDER BY ALL", "SELECT age, id FROM p ORDER BY ALL", f"SELECT age, id FROM p {DOWN}", "wrong_order"),
+    (
+        "ORDER BY ALL under a collation",
+        "SELECT name FROM p ORDER BY ALL DESC NULLS LAST",
+        "SELECT name FROM p ORDER BY lower(name) DESC, id DESC",
+        "correct",
+    ),
+    (
+        "ORDER BY *, cut in a tie under a collation",
+        "SELECT name FROM p ORDER BY * LIMIT 1",
+        "SELECT 'A'",
+        "correct",
+    ),
+    (
+        "a collation beside a date",
+        "SELECT name, DATE '2020-01-01' FROM p ORDER BY name",
+        "SELECT name, DATE '2020-01-01' FROM p ORDER BY lower(name), id DESC",
+        "correct",
+    ),
     ("FROM first", "FROM p SELECT age, id ORDER BY age", f"SELECT age, id FROM p {DOWN}", "correct"),
     (
         "a list in the result",

@@ -47,9 +47,11 @@ _FUNCTIONS = {
     ),
 }
 _MOMENTS = frozenset({"date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff"})
-"""SQLite's functions for which the text 'now' is the clock; without arguments most read it too."""
-_FORMAT_ALONE = re.compile(r"\bstrftime\s*\(\s*'[^']*'\s*\)", re.IGNORECASE)
-_AGE_ALONE = re.compile(r"\bage\s*\(\s*[^,()]+\)", re.IGNORECASE)
+"""SQLite's functions for which the text 'now' is the clock; without arguments most read it too.
+
+A text may stand in double quotes there."""
+_ALONE = {"sqlite": "strftime", "duckdb": "age"}
+"""With one argument these read the clock for the other."""
 _SAMPLE = re.compile(r"\busing\s+sample\b", re.IGNORECASE)
 
 
@@ -57,17 +59,30 @@ _SAMPLE = re.compile(r"\busing\s+sample\b", re.IGNORECASE)
 def volatile(sql: str, engine: Engine) -> bool:
     """Whether a query says that it reads the clock or random numbers. What stands in views is not seen."""
     words, calls = set(), set()
-    bare = now = False
+    bare = now = alone = False
     for part in _PARTS.finditer(sql):
         word = (part["word"] or "").lower()
         if part["call"]:
             calls.add(word)
             bare = bare or (word in _MOMENTS and bool(part["bare"]))
+            alone = alone or (word == _ALONE[engine] and not part["bare"] and _one_argument(sql, part.end()))
         elif word:
             words.add(word)
-        now = now or (part["text"] or "").strip("' ").lower() == "now"
-    if words & _KEYWORDS[engine] or calls & _FUNCTIONS[engine]:
+        text = part["text"] or (part["name"] if engine == "sqlite" else "") or ""
+        now = now or text.strip("\"' ").lower() == "now"
+    if words & _KEYWORDS[engine] or calls & _FUNCTIONS[engine] or alone:
         return True
     if engine == "sqlite":
-        return bare or (now and bool(calls & _MOMENTS)) or bool(_FORMAT_ALONE.search(sql))
-    return bool(_SAMPLE.search(sql) or _AGE_ALONE.search(sql))
+        return bare or (now and bool(calls & _MOMENTS))
+    return bool(_SAMPLE.search(sql))
+
+
+def _one_argument(sql: str, start: int) -> bool:
+    """Whether no comma separates the arguments of the call whose bracket opens before ``start``."""
+    depth = 1
+    for part in _PARTS.finditer(sql, start):
+        depth += bool(part["call"] and not part["bare"]) or part[0] in "([{"
+        depth -= part[0] in ")]}"
+        if not depth or (depth == 1 and part[0] == ","):
+            return not depth
+    return False
