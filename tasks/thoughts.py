@@ -13,14 +13,18 @@ from collections.abc import Callable
 from functools import lru_cache
 
 _NAMES = (
-    "think|thinks|thinking|thought|thoughts|reasoning|reason|analysis|reflection|scratchpad|inner_monologue"
+    "think|thinks|thinking|thought|thoughts|reasoning|reason|rationale|analysis|reflection|scratchpad"
+    "|monologue|cot"
 )
+ATTRIBUTES = r"""(?:\s{1,9}[\w:.-]{1,40}=(?:"[^"<>\n]{0,80}"|'[^'<>\n]{0,80}'|[\w.-]{1,40})){0,5}\s{0,9}"""
+"""What may follow the name in a tag of XML's form; ``a <think AND b> 3`` is none."""
 _TAG = re.compile(
     rf"""
-      <(?P<xml_end>/?)(?P<xml>(?:[a-z]\w{{0,20}}[:_])?(?:{_NAMES}))(?:\s[^<>\n]{{0,80}})?>
+      <(?:(?P<xml_end>/)\s{{0,3}})?(?P<xml>(?:[a-z]\w{{0,20}}[:_])?(?:{_NAMES})){ATTRIBUTES}>
     | \[(?P<square_end>/?)(?P<square>(?-i:THINK))\]
     | ◁(?P<kimi_end>/?)(?P<kimi>{_NAMES})▷
     | <\|(?P<words_end>begin|start|end)_?(?:of_?)?(?P<words>{_NAMES})\|>
+    | <\|(?P<pipe_end>/?)(?P<pipe>{_NAMES})\|> | <\|(?P<tail>{_NAMES})_(?P<tail_end>begin|start|end)\|>
     | <\|inner_(?:prefix|(?P<inner_end>suffix))\|>
     | <\|channel>(?:{_NAMES})\b | (?P<gemma_end><channel\|>)
     | <unused94>(?:thought)? | (?P<unused_end><unused95>)
@@ -30,22 +34,27 @@ _TAG = re.compile(
 """Opening and closing tags of DeepSeek, Qwen, SmolLM3, Phi and others (``<think>``), Seed and LongCat
 (``<seed:think>``), Magistral (``[THINK]``), Kimi (``◁think▷``), OpenThinker (``<|begin_of_thought|>``),
 Command A (``<|START_THINKING|>``), Apertus (``<|inner_prefix|>``) and Gemma (``<|channel>thought``)."""
-_ENDS = ("xml_end", "square_end", "kimi_end", "words_end", "inner_end", "gemma_end", "unused_end")
+_ENDS = (
+    "xml_end",
+    "square_end",
+    "kimi_end",
+    "words_end",
+    "pipe_end",
+    "tail_end",
+    "inner_end",
+    "gemma_end",
+    "unused_end",
+)
 _CHANNEL = re.compile(
     r"<\|channel\|>\s*+(?P<name>\w++)[^<]{0,100}(?:<\|constrain\|>[^<]{0,100})?<\|message\|>"
 )
 _HARMONY = re.compile(r"\A\s*+<\|channel\|>|<\|start\|>assistant<\|channel\|>")
 _MESSAGE_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
-_STRIPPED = re.compile(r"\A\s*analysis(?=[A-Za-z0-9\"'(`])")
+_STRIPPED = re.compile(r"\A\s*(?:analysis|commentary)(?=[A-Za-z0-9\"'(`])")
 """Harmony whose special tokens were left out on decoding: ``analysisWe need ...assistantfinalSELECT 1``."""
 _FINAL = "assistantfinal"
 _GRANITE = re.compile(r"\A\s*+here(?: is|'s) my thought process:", re.IGNORECASE)
 _GRANITE_END = re.compile(r"here(?: is|'s) my response:", re.IGNORECASE)
-_WRAPPER = re.compile(
-    r"\A\s*(?:<(?:answer|solution|response|final_answer)>|<\|(?:begin_of_solution|START_RESPONSE|START_TEXT)\|>)"
-    r"|(?:</(?:answer|solution|response|final_answer)>|<\|(?:end_of_solution|END_RESPONSE|END_TEXT)\|>)\s*\Z",
-    re.IGNORECASE,
-)
 _QUOTES = "'\"`"
 _NEAR = 200
 """Characters around a tag in which the quotes stand that make it a value."""
@@ -88,7 +97,7 @@ def without_thoughts(text: str, begins: Callable[[str], bool]) -> str:
         text = after if final else ""
     elif text.lstrip().startswith("final") and begins(text.lstrip()[len("final") :][:_NEAR]):
         text = text.lstrip()[len("final") :]
-    return _WRAPPER.sub("", _outside_tags(text, begins))
+    return _outside_tags(text, begins)
 
 
 def _final_channel(text: str) -> str:
@@ -105,15 +114,17 @@ def _outside_tags(text: str, begins: Callable[[str], bool]) -> str:
     position, open_kind = 0, ""
     counted = fences = 0
     quoted = any(quote in text for quote in _QUOTES)
+    last_square = text.rfind("[/THINK]")
     for tag in _TAG.finditer(text):
         closes, kind = _role(tag[0])
         if (open_kind and not (closes and kind == open_kind)) or (quoted and _is_named(text, tag)):
             continue
         fences += text.count("```", counted, tag.start())
         counted = tag.start()
-        if quoted and not open_kind and _is_quoted(text, tag, position):
+        column = tag["square"] is not None and not closes and last_square < tag.start()
+        if not open_kind and (column or (quoted and is_quoted(text, tag, position))):
             begun = fences % 2 == 1 or begins(text[position : position + _NEAR])
-            if begun and not begins(text[tag.end() : tag.end() + _NEAR]):
+            if begun and (column or not begins(text[tag.end() : tag.end() + _NEAR])):
                 continue
         if closes:
             if not open_kind:
@@ -131,7 +142,7 @@ def _role(text: str) -> tuple[bool, str]:
     tag = _TAG.fullmatch(text)
     assert tag is not None, "the text of a match"
     closes = any(tag[name] and tag[name].lower() not in ("begin", "start") for name in _ENDS)
-    name = tag["xml"] or tag["kimi"] or tag["words"]
+    name = tag["xml"] or tag["kimi"] or tag["words"] or tag["pipe"] or tag["tail"]
     if name:
         return closes, f"{text[0]}{name.lower()}"
     found = next(kind for kind in ("think", "inner", "channel", "unused") if kind in text.lower())
@@ -145,7 +156,7 @@ def _is_named(text: str, tag: re.Match[str]) -> bool:
     return quote != "" and quote in _QUOTES and after[:1] == quote and "``" not in (before, after)
 
 
-def _is_quoted(text: str, tag: re.Match[str], start: int) -> bool:
+def is_quoted(text: str, tag: re.Match[str], start: int = 0) -> bool:
     """Whether quotes of one kind stand on both sides of a tag, on its line."""
     before = text[max(start, tag.start() - _NEAR) : tag.start()].rpartition("\n")[2]
     after = text[tag.end() : tag.end() + _NEAR].partition("\n")[0]

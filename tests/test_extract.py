@@ -85,6 +85,34 @@ FACTS = [
     ("prose that begins with pivot", "Pivot the table first", ""),
     ("SUMMARIZE", "SUMMARIZE t", "SUMMARIZE t"),
     ("prose that begins with summarize", "Summarize the sales by year", ""),
+    ("tilde fences", "So:\n~~~sql\nSELECT 1\n~~~\nDone.", "SELECT 1"),
+    ("an operator of tildes", "SELECT 1 WHERE 'a' ~~~ 'a*'", "SELECT 1 WHERE 'a' ~~~ 'a*'"),
+    ("a fence inside another", "````markdown\n```sql\nSELECT 1\n```\n````", "SELECT 1"),
+    ("a draft whose fence is not closed", "```sql\nSELECT 0\nno:\n```sql\nSELECT 1\n```", "SELECT 1"),
+    ("more on the fence's line", "```sql title='x'\nSELECT 1\n```", "SELECT 1"),
+    ("a result that begins like VALUES", "```sql\nSELECT 1\n```\n```\nvalues\n1\n```", "SELECT 1"),
+    ("a result that begins like SHOW", "```sql\nSELECT 1\n```\n```\nShow | n\n1 | 2\n```", "SELECT 1"),
+    ("the schema after the answer", "```sql\nSELECT 1\n```\n```\nCREATE TABLE t (a)\n```", "SELECT 1"),
+    ("a statement that is no query, alone", "```\nDROP TABLE t\n```", "DROP TABLE t"),
+    ("answer tags after prose", "I counted.\n<answer>SELECT 1</answer>", "SELECT 1"),
+    ("answer tags after a draft", "```sql\nSELECT 0\n```\n<solution>\nSELECT 1\n</solution>", "SELECT 1"),
+    ("prose after answer tags", "<solution>SELECT 1</solution>\nThis counts.", "SELECT 1"),
+    ("a fence in answer tags", "So <answer>\n```sql\nSELECT 1\n```\n</answer>.", "SELECT 1"),
+    ("tags of sql", "<think>SELECT 0</think>So:\n<SQL>\nSELECT 1\n</SQL>", "SELECT 1"),
+    ("answer tags in answer tags", "<answer><sql>SELECT 1</sql></answer>", "SELECT 1"),
+    ("an answer tag with an attribute", "<answer type='sql'>SELECT 1</answer>", "SELECT 1"),
+    ("the last answer tag", "<answer>SELECT 0</answer> no, <answer>SELECT 1</answer>", "SELECT 1"),
+    ("an answer tag that is not closed", "So <answer>SELECT 1", "SELECT 1"),
+    ("the prompt opened the answer tag", "SELECT 1</answer>\nDone.", "SELECT 1"),
+    ("answer tags spoken of", "I use <answer></answer> tags:\n```sql\nSELECT 1\n```", "SELECT 1"),
+    ("prose in answer tags", "<answer>see below</answer>\n```sql\nSELECT 1\n```", "SELECT 1"),
+    ("answer tags in thoughts", "<think><answer>SELECT 0</answer></think>SELECT 1", "SELECT 1"),
+    ("answer tags in a value", "SELECT '<sql>SELECT 0</sql>'", "SELECT '<sql>SELECT 0</sql>'"),
+    ("a box", "<think>x</think><|begin_of_box|>SELECT 1<|end_of_box|>", "SELECT 1"),
+    ("a special token at the end", "SELECT 1<|im_end|>\n<|im_start|>user", "SELECT 1"),
+    ("an object of JSON", '{"reasoning": "SELECT 0", "sql": "SELECT 1"}', "SELECT 1"),
+    ("an object of JSON, fenced", 'So:\n```json\n{"query": "SELECT 1"}\n```', "SELECT 1"),
+    ("an object of JSON without SQL", '{"sql": 1, "query": "none"}', ""),
 ]
 
 
@@ -109,7 +137,9 @@ def test_linear_on_ten_megabytes(unit: str) -> None:
 TAGS = [
     "'</think>'", "'x </think> y'", "</think>/*", "<|channel|>", "<|channel|>final<|message|>", "analysis",
     "assistantfinal", "<|channel|>a ", "<answer>", "</answer> ", "Here is my response:", "<think x",
-    "[THINK]", "```'</think> '", "<|channel|>a", "final ",
+    "[THINK]", "```'</think> '", "<|channel|>a", "final ", "<sql>", "<sql>SELECT ", "'<sql>' ", "</s>",
+    "</sql> '", "<think a=b ", "<think a", "</ ", "<|think|>", "~~~\n", "\n~~~sql\n", " \n  ~", '{"sql":',
+    "[THINK]SELECT [THINK] ",
 ]  # fmt: skip
 
 
