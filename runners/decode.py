@@ -33,6 +33,8 @@ class Drawing:
     max_new_tokens: int
     end_tokens: tuple[int, ...]
     ended: Callable[[list[int]], bool] | None = None
+    refill: float | None = None
+    """Share of the room that is free when rows join those at work; None: the device's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def _drawn(
 ) -> Iterator[tuple[int, Drawn]]:
     """Answers by number, as they end; longest rows first, so that memory runs out at once or not at all."""
     room = batch_tokens or BATCH_TOKENS[model.device.type]
-    enough = REFILL[model.device.type] * room
+    enough = (REFILL[model.device.type] if how.refill is None else how.refill) * room
     trees = sorted(plant(prompts, n), key=lambda tree: (len(tree.trunk), tree.trunk))
     work: _Work | None = None
     began = time.perf_counter()

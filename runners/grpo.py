@@ -133,6 +133,6 @@ def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) ->
     why_not = refusal(policy) if config.shared_prefix else ""
     if why_not:
         warnings.warn(f"every copy of a prompt is computed: {why_not}", stacklevel=2)
-    kind = SharedPrefixTrainer if config.shared_prefix and not why_not else GroupTrainer
-    kind = sharding.trainer(kind, config.sharding == "fsdp2")
+    ours = SharedPrefixTrainer if config.shared_prefix and not why_not else GroupTrainer
+    kind = sharding.trainer(rewards.watch.hooks.trainer or ours, config.sharding == "fsdp2")
     return kind(policy, arguments, tokenizer, rewards, chooser, policies.adapters(config.lora))

@@ -22,14 +22,23 @@ from trl.trainer.utils import FusedCausalLMOutput
 from runners.prefix import Tokens, additive, common
 
 NO_LABEL = -100
-ROW_TOKENS = 1024
-"""Slots of a row beyond which a text that shares little begins another one: attention costs their square."""
-ROW_LIMIT = 4096
-"""Slots beyond which every text does: the mask takes as many bytes as their square, times the dtype's."""
 VOCABULARY_TILE = 32_768
 """Widest piece of the vocabulary whose logits are held at a time."""
 FIGURES = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
 """What TRL's kernel returns, in this order; None where not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Slots of a row after which a text begins another one."""
+
+    tokens: int = 1024
+    """Of a text that shares little: attention costs their square."""
+    limit: int = 4096
+    """Of every text: the mask takes as many bytes as their square, times the dtype's."""
+
+
+SIZES = Sizes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,7 @@ class Row:
         }
 
 
-def pack(ids: Tensor, mask: Tensor, labels: Tensor) -> list[Row]:
+def pack(ids: Tensor, mask: Tensor, labels: Tensor, sizes: Sizes = SIZES) -> list[Row]:
     """Lay out a batch: tensors (rows, width), padding on either side, NO_LABEL where nothing is predicted.
 
     A text without a label is left out.
@@ -86,7 +95,7 @@ def pack(ids: Tensor, mask: Tensor, labels: Tensor) -> list[Row]:
         fed = text.tokens[:-1]
         shared = common([before, fed])
         width, new = len(rows[-1].tokens), len(fed) - shared
-        if width and width + new > (ROW_LIMIT if new < shared else ROW_TOKENS):
+        if width and width + new > (sizes.limit if new < shared else sizes.tokens):
             rows.append(Row())
             shared = 0
         path = path[:shared]
@@ -108,7 +117,7 @@ def _texts(ids: Tensor, mask: Tensor, labels: Tensor) -> Iterator[Text]:
             yield Text(tuple(tokens[number][start : columns[-1] + 1]), targets)
 
 
-def share_prefixes(model: Any, temperature: float, figures: Sequence[str]) -> None:
+def share_prefixes(model: Any, temperature: float, figures: Sequence[str], sizes: Sizes = SIZES) -> None:
     """Let ``model(..., labels=..., fused_lm_head=True)``, which TRL's losses call, pack its batch.
 
     Results are those of TRL's ``add_fused_lm_head``: the ``figures`` of each label, (rows, width - 1), logits
@@ -121,7 +130,7 @@ def share_prefixes(model: Any, temperature: float, figures: Sequence[str]) -> No
         if not fused_lm_head:
             return original(*args, **kwargs)
         ids, mask, labels = (kwargs[name] for name in ("input_ids", "attention_mask", "labels"))
-        rows = pack(ids, mask, labels)
+        rows = pack(ids, mask, labels, sizes)
         found = [_zero(self, traced=not rows).expand(ids.numel()) for _ in figures]
         for row in rows:
             hidden = self.base_model(use_cache=False, **row.inputs(self.dtype, ids.device)).last_hidden_state

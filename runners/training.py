@@ -50,6 +50,8 @@ class Hooks:
     """Needed for ``max_turns`` over 1."""
     kept: Mapping[str, Kept] = field(default_factory=dict)
     """What else of the caller's goes into every checkpoint."""
+    trainer: Any = None
+    """A class of GRPO trainer in place of ours, to compare the two."""
 
 
 class Watch(TrainerCallback):

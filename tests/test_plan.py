@@ -158,15 +158,14 @@ TRAIN = ["train", "--task", "pocket", "--method", "sft+grpo", "--limit", "20", "
 
 
 def test_plan_needs_no_weights_and_knows_the_processes(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = Path(tiny_models.save(tmp_path / "model"))
     (folder / "model.safetensors").unlink()
-    monkeypatch.setattr(models, "memory", lambda: 20_000_000_000)
     command = [*TRAIN, "--model", str(folder), "--out", str(tmp_path / "o"), "--json"]
     assert main([*command, "--processes", "2"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["processes"], told["machine"]["memory"]) == (2, 10_000_000_000)
+    assert (told["processes"], told["machine"]["memory"]) == (2, models.memory() / 2)
     assert told["predicted"]["grpo"]["a_step"] == {"all": 32, "each": 16, "passes": 8}
     assert main([*command, "--recipe", "8x80gb"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -177,15 +176,16 @@ def test_plan_needs_no_weights_and_knows_the_processes(
 
 
 def test_plan_prints_and_refuses_by_the_command_line(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [*TRAIN, "--model", "nano", "--out", str(tmp_path / "o")]
     assert main([*command, "--recipe", "24gb", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told["predicted"]) == {"sft", "grpo"} and told["machine"]["memory"] == 24e9
     assert told["predicted"]["grpo"]["seconds_a_step"]["sampling"] > 0
-    monkeypatch.setattr(models, "memory", lambda: 1_100_000_000)
-    assert main(command) == 2
+    huge = Path(tiny_models.save(tmp_path / "huge"))
+    Qwen3Config(hidden_size=16384, intermediate_size=65536, num_hidden_layers=400).save_pretrained(huge)
+    assert main([*TRAIN, "--model", str(huge), "--out", str(tmp_path / "o")]) == 2
     shown = capsys.readouterr()
     assert (
         "peak of a process" in shown.out

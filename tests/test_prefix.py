@@ -7,8 +7,8 @@ import pytest
 import tiny_models
 import torch
 
-from runners.decode import REFILL, Drawing, draw, pick
-from runners.prefix import Forest, Tree, common, kin, plant
+from runners.decode import Drawing, draw, pick
+from runners.prefix import Tree, common, kin, plant
 
 GREEDY = Drawing(0.0, 1.0, 12, (1,))
 SAMPLED = Drawing(1.0, 1.0, 8, (1,))
@@ -77,21 +77,18 @@ def test_a_sampled_answer_depends_on_its_seed_and_number_not_on_its_company() ->
     assert together[0] != together[len(prompts) - 1]  # the same prompt under another seed
 
 
-def test_rows_that_join_later_change_no_answer_and_room_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_join_later_change_no_answer_and_room_is_kept() -> None:
     """Answers end at many ages, so that rows of all ages stand together; the slots stay in their room."""
     model = tiny_models.model(initializer_range=0.3)
     prompts = ragged_prompts(60)
-    how = Drawing(1.0, 1.0, 24, tuple(range(1, 40)))
+    how = Drawing(1.0, 1.0, 24, tuple(range(1, 40)), refill=0.25)
     held: list[int] = []
-    feed = Forest.feed
 
-    def watched(self: Forest, *given: Any, **more: Any) -> Any:
-        logits = feed(self, *given, **more)
-        held.append(self.owner.numel())
-        return logits
+    def note(model: Any, given: Any, named: Any) -> None:
+        rows, _, _, slots = named["attention_mask"].shape
+        held.append(rows * slots)
 
-    monkeypatch.setattr(Forest, "feed", watched)
-    monkeypatch.setitem(REFILL, "cpu", 0.25)
+    model.register_forward_pre_hook(note, with_kwargs=True)
     seeds = range(len(prompts))
     alone = {i: dict(draw(model, [prompt], [i], 3, how, 10**9))[0] for i, prompt in enumerate(prompts)}
     assert len({len(answer.tokens) for found in alone.values() for answer in found}) > 8

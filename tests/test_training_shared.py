@@ -17,15 +17,14 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import add_fused_lm_head, split_tensor_dict
 
-import runners.packed
-import runners.shared
 from runners.config import GrpoConfig, SftConfig
 from runners.groups import GroupTrainer
 from runners.grpo import train_grpo
-from runners.packed import NO_LABEL, pack, share_prefixes
+from runners.packed import NO_LABEL, Sizes, pack, share_prefixes
 from runners.probe import refusal
 from runners.sft import train_sft
 from runners.shared import SharedPrefixTrainer, by_prompt
+from runners.training import Hooks
 from runners.types import Reward
 from tasks.types import Sample
 
@@ -78,7 +77,7 @@ def learned(model: Any, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("most", [0, 1000])
 def test_log_probabilities_and_gradients_are_those_of_separate_sequences(
-    monkeypatch: pytest.MonkeyPatch, shape: str, lora: bool, checkpointing: bool, most: int
+    shape: str, lora: bool, checkpointing: bool, most: int
 ) -> None:
     model: Any = tiny_models.model(shape)
     if lora:
@@ -95,11 +94,9 @@ def test_log_probabilities_and_gradients_are_those_of_separate_sequences(
     turned = (torch.arange(ids.shape[1]) + starts[:, None]) % ids.shape[1]
     right = {name: value.gather(1, turned) for name, value in rolled.items()}  # as SFT pads
     bare = model.get_base_model() if lora else model
-    monkeypatch.setattr(runners.packed, "ROW_TOKENS", most)
-    monkeypatch.setattr(runners.packed, "ROW_LIMIT", most)
     add_fused_lm_head(bare, 0.7, outputs=FIGURES)
     theirs = [learned(model, one) for one in (rolled, right)]
-    share_prefixes(bare, 0.7, FIGURES)
+    share_prefixes(bare, 0.7, FIGURES, Sizes(most, most))
     for expected, found in zip(theirs, [learned(model, one) for one in (rolled, right)], strict=True):
         assert len(expected) == len(found) > 8
         for one, other in zip(expected[:4], found[:4], strict=True):
@@ -139,15 +136,12 @@ def middling(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
     ],
     ids=lambda changes: " ".join(changes),
 )
-def test_training_gives_the_weights_of_stock_trl(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
-) -> None:
+def test_training_gives_the_weights_of_stock_trl(tmp_path: Path, changes: dict[str, Any]) -> None:
     folder = tiny_models.save(tmp_path / "tiny")
     settings = {"max_steps": 4, "learning_rate": 1e-3, "scheduler": "constant", "micro_groups": 4, **changes}
     config = GrpoConfig.model_validate(GRPO.model_dump() | settings)
     ours = train_grpo(folder, requests(), middling, config, tmp_path / "ours")
-    monkeypatch.setattr(runners.shared, "SharedPrefixTrainer", StockLoss)
-    stock = train_grpo(folder, requests(), middling, config, tmp_path / "stock")
+    stock = train_grpo(folder, requests(), middling, config, tmp_path / "stock", Hooks(trainer=StockLoss))
     before, mine, theirs = weights(folder), weights(ours.model), weights(stock.model)
     moved = max((theirs[key] - before[key]).abs().max() for key in before)
     assert moved > 1e-4

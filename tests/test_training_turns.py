@@ -11,6 +11,7 @@ from test_training import GRPO, curve, letters, requests, weights
 
 from runners.groups import GroupTrainer
 from runners.grpo import train_grpo
+from runners.shared import SharedPrefixTrainer
 from runners.training import Hooks
 from runners.turns import Talk, Turns, between
 from runners.types import Reward
@@ -73,26 +74,22 @@ def test_a_conversation_without_room_stays_as_it_is() -> None:
         assert (len(talk.messages) + 1) // 2 == turns
 
 
-class Spy:
-    """Keeps what a trainer learns from."""
+def keeping(kind: type[GroupTrainer], batches: list[dict[str, torch.Tensor]]) -> type[GroupTrainer]:
+    """A trainer that also keeps what it learns from."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.batches: list[dict[str, torch.Tensor]] = []
-        original = GroupTrainer._generate_and_score_completions
-
-        def keep(trainer: Any, inputs: Any) -> Any:
-            batch = original(trainer, inputs)
-            self.batches.append({name: value.clone() for name, value in batch.items()})
+    class Keeping(kind):  # type: ignore[valid-type, misc]
+        def _generate_and_score_completions(self, inputs: Any) -> Any:
+            batch = super()._generate_and_score_completions(inputs)
+            batches.append({name: value.clone() for name, value in batch.items()})
             return batch
 
-        monkeypatch.setattr(GroupTrainer, "_generate_and_score_completions", keep)
+    return Keeping
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_feedback_is_masked_and_the_last_answer_is_paid(
-    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch, shared: bool
-) -> None:
-    spy = Spy(monkeypatch)
+def test_feedback_is_masked_and_the_last_answer_is_paid(tmp_path: Path, folder: str, shared: bool) -> None:
+    batches: list[dict[str, torch.Tensor]] = []
+    kind = keeping(SharedPrefixTrainer if shared else GroupTrainer, batches)
     paid: list[tuple[str, str]] = []
 
     def noting(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
@@ -100,8 +97,8 @@ def test_feedback_is_masked_and_the_last_answer_is_paid(
         return letters(samples, texts)
 
     config = THREE.model_copy(update={"shared_prefix": shared, "max_steps": 1})
-    train_grpo(folder, requests(), noting, config, tmp_path, Hooks(feedback=odd_ones))
-    (batch,) = spy.batches
+    train_grpo(folder, requests(), noting, config, tmp_path, Hooks(feedback=odd_ones, trainer=kind))
+    (batch,) = batches
     tokenizer = tiny_models.tokenizer()
     complaint = tokenizer("Your query failed: no such table.", add_special_tokens=False)["input_ids"]
     for row, (sample, text) in enumerate(paid):
@@ -120,19 +117,15 @@ def test_feedback_is_masked_and_the_last_answer_is_paid(
     assert int(batch["num_items_in_batch"]) == int((batch["completion_mask"] * batch["tool_mask"]).sum())
 
 
-def test_shared_prefixes_learn_the_same_from_conversations(
-    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shared_prefixes_learn_the_same_from_conversations(tmp_path: Path, folder: str) -> None:
     """The same conversations, learnt with prefixes computed once and with TRL's own loss."""
     from test_training_shared import StockLoss
 
-    import runners.shared
-
-    for name in ("ours", "stock"):
-        if name == "stock":
-            monkeypatch.setattr(runners.shared, "SharedPrefixTrainer", StockLoss)
+    for name, kind in (("ours", None), ("stock", StockLoss)):
         config = THREE.model_copy(update={"micro_groups": 4, "scheduler": "constant"})
-        train_grpo(folder, requests(), letters, config, tmp_path / name, Hooks(feedback=odd_ones))
+        train_grpo(
+            folder, requests(), letters, config, tmp_path / name, Hooks(feedback=odd_ones, trainer=kind)
+        )
     ours, stock = (weights(tmp_path / name / "model") for name in ("ours", "stock"))
     assert all(torch.allclose(ours[key], stock[key], atol=2e-5) for key in ours)
 

@@ -213,7 +213,7 @@ def odd_ones(samples: Sequence[Sample], texts: Sequence[str], before: Sequence[s
 def trained(folder: str, config: GrpoConfig, out: Path) -> Any:
     """``train_grpo`` behind its checks, which want a GPU and vLLM; the trainer, when it is done."""
     run = RunFolder(out, {})
-    watch = Watch(run, config, Hooks(feedback=odd_ones))
+    watch = Watch(run, config, Hooks(feedback=odd_ones, trainer=None if config.vllm else Keeping))
     source, policy = policies.base(folder, config, run)
     prompts = requests()
     rewards, chooser = Rewards(prompts, letters, config, watch), Chooser(prompts, config)
@@ -222,19 +222,19 @@ def trained(folder: str, config: GrpoConfig, out: Path) -> Any:
     return trainer
 
 
-@pytest.fixture
-def replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our sampler's answers are kept, and TRL gets them from ``Replay``."""
-    Replay.answers, Replay.synced, Replay.off = [], 0, 0.0
-    own = SharedPrefixTrainer._generate_single_turn
+class Keeping(SharedPrefixTrainer):
+    """Our trainer, whose answers are kept for ``Replay``."""
 
-    def keep(trainer: Any, *args: Any) -> Any:
-        drawn = own(trainer, *args)
-        if not trainer.use_vllm:
-            Replay.answers.append(drawn[0])
+    def _generate_single_turn(self, *args: Any) -> Any:
+        drawn = super()._generate_single_turn(*args)
+        Replay.answers.append(drawn[0])
         return drawn
 
-    monkeypatch.setattr(SharedPrefixTrainer, "_generate_single_turn", keep)
+
+@pytest.fixture
+def replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRL gets the answers that ``Keeping`` kept from ``Replay``, in the place of its vLLM."""
+    Replay.answers, Replay.synced, Replay.off = [], 0, 0.0
     monkeypatch.setattr(grpo_trainer, "VLLMGeneration", Replay)
 
 

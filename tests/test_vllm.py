@@ -52,7 +52,8 @@ def vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script.write_text(textwrap.dedent(source).lstrip())
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr("runners.vllm_server.program", lambda: "vllm")
+    if Path(sys.executable).with_name("vllm").is_file():
+        pytest.skip("vllm is installed here: that one would be started")
 
 
 def request(id: str) -> Request:
