@@ -13,9 +13,7 @@ from renderers.configs import BaseRendererConfig
 from renderers.default import DefaultRenderer
 
 from runners.texts import answer_text
-
-PROBE = "\u2060probe\u2060"
-"""Stands for the model's answer when the template is asked what comes after one."""
+from runners.turns import between
 
 
 class TemplateRendererConfig(BaseRendererConfig):
@@ -53,11 +51,9 @@ class TemplateRenderer(DefaultRenderer):
         """The tokens so far and those of one new user message; None for anything else."""
         if [message["role"] for message in new_messages] != ["user"]:
             return None
-        before = [{"role": "user", "content": ""}, {"role": "assistant", "content": PROBE}]
-        text = self._tokenizer.apply_chat_template(
-            [*before, *new_messages], tokenize=False, add_generation_prompt=True
-        )
-        tail = self._tokenizer(text.partition(PROBE)[2], add_special_tokens=False).input_ids
+        tail = between(self._tokenizer, new_messages[0]["content"])
+        if tail is None:
+            return None
         if previous_completion_ids[-1] == tail[0]:  # the model ended its answer itself
             tail = tail[1:]
         reused = [*previous_prompt_ids, *previous_completion_ids]

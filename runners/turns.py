@@ -86,9 +86,9 @@ class Turns:
     def _hear(self, talk: Talk, more: Sequence[Message]) -> bool:
         """Add what is said to a conversation; False, and nothing added, where there is no room."""
         answer, complaint = more
-        if answer["content"] != talk.text:
-            return self._renew(talk, more)
         tokens = between(self.tokenizer, complaint["content"])
+        if tokens is None or answer["content"] != talk.text:
+            return self._renew(talk, more)
         if talk.tokens and talk.tokens[-1] in self.ends and tokens[0] in self.ends:
             del tokens[0]  # the model has ended its turn itself
         if len(talk.prompt) + len(talk.tokens) + len(tokens) > self.room:
@@ -99,7 +99,7 @@ class Turns:
         return True
 
     def _renew(self, talk: Talk, more: Sequence[Message]) -> bool:
-        """Go on without the thoughts of the answer: the conversation so far becomes the prompt.
+        """Go on without earlier thoughts: the conversation so far, rendered anew, becomes the prompt.
 
         Only the answers to come are trained then, behind what they were drawn behind.
         """
@@ -115,13 +115,18 @@ class Turns:
         return True
 
 
-def between(tokenizer: Any, complaint: str) -> list[int]:
-    """The tokens from the end of an answer to the beginning of the next, as the chat template has them."""
-    messages = [
-        {"role": "user", "content": "?"},
-        {"role": "assistant", "content": MARK},
-        {"role": "user", "content": complaint},
-    ]
-    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    ids: list[int] = tokenizer(text.partition(MARK)[2], add_special_tokens=False)["input_ids"]
+def between(tokenizer: Any, complaint: str) -> list[int] | None:
+    """The tokens from the end of an answer to the beginning of the next, as the chat template has them.
+
+    None where the template shows an earlier answer behind other words than those it was drawn behind, such
+    as an empty thought that it opens and closes: then a longer conversation does not extend a shorter one.
+    """
+    asked = [{"role": "user", "content": "?"}]
+    said = [{"role": "assistant", "content": MARK}, {"role": "user", "content": complaint}]
+    prompt = tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
+    text = tokenizer.apply_chat_template([*asked, *said], add_generation_prompt=True, tokenize=False)
+    before, _, after = text.partition(MARK)
+    if before.split() != prompt.split():
+        return None
+    ids: list[int] = tokenizer(after, add_special_tokens=False)["input_ids"]
     return ids
