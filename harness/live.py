@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from leaderboards.types import Run
 from rewards.types import Grade
+from tasks.secrets import without_secrets
 from tasks.types import Sample
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -115,10 +116,13 @@ class Tracker:
 def described(run: Run) -> dict[str, Any]:
     """What Weights & Biases keeps of a training run beside its figures."""
     names = ("task", "task_digest", "split", "metric", "scorer_version", "method", "parent", "seed", "commit")
-    return {
-        **{name: getattr(run, name) for name in names},
-        "reward": run.spec["task"]["scoring"]["reward"],
-        "lineage": run.training,
-        "train": run.spec["train"],
-        "versions": run.versions,
-    }
+    config: dict[str, Any] = without_secrets(
+        {
+            **{name: getattr(run, name) for name in names},
+            "reward": run.spec["task"]["scoring"]["reward"],
+            "lineage": run.training,
+            "train": run.spec["train"],
+            "versions": run.versions,
+        }
+    )
+    return config

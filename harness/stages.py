@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from harness.spec import TrainSpec
 from harness.train import train_model
 from leaderboards.types import Run
 from runners import processes
+from runners.folder import curve, read_json
 from tasks.errors import SpecError
 from tasks.parse import parse
 
@@ -112,8 +112,8 @@ def finished(stages: Sequence[Stage], trusted: bool) -> Finished:
     """The result of stages that are done, read from their folders."""
     results = []
     for stage in stages:
-        result = json.loads((stage.out / "training.json").read_text())["result"]
-        last = json.loads((stage.out / "curve.jsonl").read_text().splitlines()[-1])
+        result = read_json(stage.out / "training.json")["result"]
+        last = (curve(stage.out) or [{}])[-1]
         figures = {name: last.get(name) for name in ("reward", "loss")}
         results.append({"method": stage.spec.method, **result, **figures})
     last_one = stages[-1]

@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from leaderboards.types import Record, Run, Summary
 from tasks import files
+from tasks.checksum import without_checksum
 
 T = TypeVar("T")
 DEPTH = 100
@@ -68,15 +69,15 @@ def lines(path: Path, check: Callable[[Mapping[str, Any]], T]) -> tuple[list[T],
         if not line.strip():
             continue
         try:
-            found.append(check(_mapping(_parsed(line))))
+            found.append(check(without_checksum(_mapping(_parsed(line)))))
         except ValueError:
             bad += 1
     return found, bad
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
-    """The mapping in a JSON file. Raises OSError, ValueError: none, or one with too many brackets."""
-    return _mapping(_parsed(files.read(path)))
+    """The mapping in a JSON file. Raises OSError, ValueError: none, changed, or with too many brackets."""
+    return without_checksum(_mapping(_parsed(files.read(path))))
 
 
 def _parsed(content: bytes) -> Any:

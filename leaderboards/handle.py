@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import time
@@ -15,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from leaderboards import checked
 from leaderboards.types import Record, Run
 from tasks import files
+from tasks.checksum import with_checksum
 from tasks.secrets import without_secrets
 from tasks.terminal import say
 
@@ -29,7 +31,7 @@ def now() -> str:
 
 def run_json(run: Run) -> bytes:
     """What ``run.json`` holds: the run without the secrets of its settings."""
-    return files.as_json(without_secrets(asdict(run)))
+    return files.as_json(with_checksum(without_secrets(asdict(run))))
 
 
 class Handle:
@@ -64,20 +66,23 @@ class Handle:
         """Keep these records; a record with the key of an earlier one replaces it."""
         clean = [_encodable(record) for record in records]
         elapsed = self.seconds
-        files.append_lines(self._partial, [{"record": asdict(r), "elapsed": elapsed} for r in clean])
+        lines = [with_checksum({"record": asdict(record), "elapsed": elapsed}) for record in clean]
+        files.append_lines(self._partial, lines)
         self.done.update((record.key, record) for record in clean)
 
     def append_curve(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep rows of a training curve, each with its ``step``; a step logged again replaces itself."""
         elapsed = self.seconds
-        files.append_lines(self._curve, [{**row, "elapsed": elapsed} for row in rows])
+        files.append_lines(self._curve, [with_checksum({**row, "elapsed": elapsed}) for row in rows])
 
     def finish(self, summary: Mapping[str, Any]) -> Run:
         """Write everything, then mark the run as finished, and close it."""
         records = sorted(self.done.values(), key=lambda record: record.key)
-        files.write(self.path / "records.parquet", _parquet(records))
-        files.write(self.path / "scores.json", files.as_json(summary))
-        self.run = replace(self.run, ended=now(), seconds=round(self.seconds, 3))
+        content = _parquet(records)
+        files.write(self.path / "records.parquet", content)
+        files.write(self.path / "scores.json", files.as_json(with_checksum(summary)))
+        digest = hashlib.sha256(content).hexdigest()
+        self.run = replace(self.run, ended=now(), seconds=round(self.seconds, 3), records_sha256=digest)
         files.write(self.path / "run.json", run_json(self.run))
         self._partial.unlink(missing_ok=True)
         self.close()

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
 import secrets
@@ -19,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from leaderboards import checked
 from leaderboards.handle import Handle, now, run_json
@@ -28,9 +29,6 @@ from tasks import files
 from tasks.errors import DataError
 from tasks.spec import home
 from tasks.terminal import one_line, say
-
-if TYPE_CHECKING:
-    pass
 
 
 def folder(run_id: str) -> Path:
@@ -163,7 +161,9 @@ def query(sql: str, run_ids: Sequence[str], **values: object) -> list[dict[str, 
 def _records_file(run_id: str) -> Path:
     path = folder(run_id) / "records.parquet"
     try:
-        files.regular(path)
+        wanted = checked.run(path.parent).records_sha256
+        if wanted not in ("", hashlib.sha256(files.read(path)).hexdigest()):
+            raise ValueError("changed since they were written")
     except (OSError, ValueError) as error:
         raise DataError(f"records of {run_id}: {error}") from None
     return path

@@ -121,6 +121,8 @@ class Run:
     """ISO 8601, UTC; empty while the run is unfinished."""
     seconds: float = 0.0
     """Time spent, over all the sessions that it took."""
+    records_sha256: str = ""
+    """Of ``records.parquet``; empty while the run is unfinished, and in runs of versions that had none."""
 
     @property
     def finished(self) -> bool:

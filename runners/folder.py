@@ -17,6 +17,7 @@ from typing import Any
 
 from runners import processes
 from tasks.errors import ModelError
+from tasks.terminal import say
 
 Row = dict[str, float]
 
@@ -55,14 +56,19 @@ class RunFolder:
         if not processes.main():
             return
         if marker.is_file():
-            _refuse_others(out, json.loads(marker.read_text()), wanted)
+            _refuse_others(out, read_json(marker), wanted)
         else:
             write_json(marker, wanted)
 
     def done(self) -> Trained | None:
         """The result of a run that has already ended."""
         path = self.out / "training.json"
-        return Trained(**json.loads(path.read_text())["result"]) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return Trained(**read_json(path)["result"])
+        except (KeyError, TypeError):
+            raise ModelError(f"{path}: damaged: it holds no result of a training") from None
 
     def last_checkpoint(self) -> Path | None:
         """The newest checkpoint that was written to its end; half-written ones are removed."""
@@ -76,16 +82,33 @@ class RunFolder:
 
     def curve(self) -> list[Row]:
         """The rows of the curve so far."""
-        path = self.out / "curve.jsonl"
-        if not path.is_file():
-            return []
-        return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        return curve(self.out)
 
     def cut_curve(self, step: int) -> None:
         """Drop the rows after ``step``: they will be made again."""
         rows = [row for row in self.curve() if row["step"] <= step]
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (self.out / "curve.jsonl").write_text(text)
+
+
+def curve(out: Path) -> list[Row]:
+    """The rows of the curve of a training's folder; stderr says how many lines are damaged."""
+    path = out / "curve.jsonl"
+    if not path.is_file():
+        return []
+    rows = [_row(line) for line in path.read_bytes().split(b"\n")]
+    if damaged := rows[:-1].count(None):
+        say(f"{path}: {damaged} damaged lines are left out")
+    return [row for row in rows if row is not None]
+
+
+def _row(line: bytes) -> Row | None:
+    """A line of the curve; None where it is torn or damaged."""
+    try:
+        row = json.loads(line)
+        return row if "step" in row and all(type(one) in (int, float) for one in row.values()) else None
+    except (ValueError, AttributeError, RecursionError):
+        return None
 
 
 def steps_done(out: Path) -> int:
@@ -110,6 +133,17 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping that ``write_json`` wrote. Raises ModelError: it is damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: damaged: {error}: restore it, or train into another folder") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: damaged: no mapping but {type(found).__name__}")
+    return found
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ from math import isfinite
 from statistics import fmean
 
 from runners.config import TrainingConfig
-from runners.folder import Row, RunFolder, write_json
+from runners.folder import Row, RunFolder, read_json, write_json
 from tasks.errors import ModelError, nearest
 
 WINDOW = 10
@@ -103,7 +102,7 @@ class Guard:
 def stopped(folder: RunFolder, complaint: str, rows: Sequence[Row]) -> ModelError:
     """Write ``stopped.json`` (why, the best weights so far, the last rows); the error to raise."""
     best = folder.best / "best.json"
-    known = json.loads(best.read_text()) if best.is_file() else None
+    known = read_json(best) if best.is_file() else None
     report = folder.out / "stopped.json"
     write_json(report, {"why": complaint, "best": known, "rows": [*rows[-WINDOW:]]})
     return ModelError(f"{complaint} (the last rows are in {report})")

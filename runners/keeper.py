@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from transformers import TrainerCallback
 
 from runners import processes
-from runners.folder import RunFolder, write_json
+from runners.folder import RunFolder, read_json, write_json
 
 
 class Kept(Protocol):
@@ -28,7 +27,7 @@ class Keeper(TrainerCallback):
         checkpoint = folder.last_checkpoint()
         for name, part in parts.items():
             if checkpoint and (file := checkpoint / f"{name}.json").is_file():
-                part.restore(json.loads(file.read_text()))
+                part.restore(read_json(file))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         checkpoint = self.folder.checkpoints / f"checkpoint-{state.global_step}"

@@ -8,6 +8,7 @@ form). Only ``\\n`` ends a line: U+2028 and their like may stand in SQL.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -56,7 +57,7 @@ def read(path: Path, column: str = "") -> Stored:
     """
     try:
         return _READERS.get(path.suffix.lower(), _lines)(path, column)
-    except (ValueError, RecursionError, csv.Error) as error:
+    except (ValueError, RecursionError, AttributeError, csv.Error) as error:
         raise ModelError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 
 
@@ -158,6 +159,7 @@ def _answer(value: Any, where: str) -> str:
 def _records(path: Path, column: str) -> Stored:
     import duckdb
 
+    _expect_unchanged(path)
     found = Stored()
     try:
         with duckdb.connect() as connection:
@@ -171,6 +173,14 @@ def _records(path: Path, column: str) -> Stored:
     for key, text in rows:
         found.by_id.setdefault(key, []).append(text)
     return found
+
+
+def _expect_unchanged(records: Path) -> None:
+    """Hold the records of a run against the digest beside them, if one was noted. Raises ValueError."""
+    note = records.with_name("run.json")
+    wanted = json.loads(_text(note)).get("records_sha256") if note.is_file() else ""
+    if wanted and wanted != hashlib.sha256(records.read_bytes()).hexdigest():
+        raise ValueError("changed since it was written")
 
 
 _READERS = {".jsonl": _jsonl, ".json": _json, ".csv": _table, ".tsv": _table, ".parquet": _records}

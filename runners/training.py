@@ -19,7 +19,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from runners import bases, models, processes, sharding
 from runners.config import GrpoConfig, TrainingConfig
-from runners.folder import Row, RunFolder, Trained, write_json
+from runners.folder import Row, RunFolder, Trained, read_json, write_json
 from runners.guard import Guard, disk, stopped
 from runners.keeper import Keeper, Kept
 from runners.models import Source
@@ -83,7 +83,7 @@ class Watch(TrainerCallback):
         After a resume GRPO's token count goes on from the checkpoint, SFT's begins again at 0.
         """
         self.rows = rows = self.folder.curve()
-        self._tokens_before = rows[-1]["tokens"] - state.num_input_tokens_seen if rows else 0.0
+        self._tokens_before = rows[-1].get("tokens", 0.0) - state.num_input_tokens_seen if rows else 0.0
         if not rows and isinstance(self.config, GrpoConfig) and self.evaluates:
             self._evaluate(kwargs["model"], 0)
 
@@ -108,7 +108,7 @@ class Watch(TrainerCallback):
             if self.hooks.evaluate and processes.main():
                 value = self.hooks.evaluate(model)
                 note = self.folder.best / "best.json"
-                better = not note.is_file() or value > json.loads(note.read_text())["value"]
+                better = not note.is_file() or value > read_json(note)["value"]
         if any(processes.gathered([better])):
             self._keep(model, {"step": step, "value": value})
         return value
@@ -219,7 +219,7 @@ def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:
     step, value = trainer.state.global_step, None
     tokenizer = models.load_tokenizer(source)
     if (folder.best / "best.json").is_file():
-        note = json.loads((folder.best / "best.json").read_text())
+        note = read_json(folder.best / "best.json")
         step, value = note["step"], note["value"]
     out = folder.out / "model"
     if lora := (folder.best / "adapter_config.json").is_file():
@@ -234,7 +234,7 @@ def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:
     result = Trained(
         model=str(out),
         steps=trainer.state.global_step,
-        seconds=round(sum(row["seconds"] for row in rows), 3),
+        seconds=round(sum(row.get("seconds", 0.0) for row in rows), 3),
         tokens=int(rows[-1].get("tokens", 0)),
         best_step=step,
         best=value,

@@ -91,11 +91,6 @@ def _opened(path: Path, flags: int) -> int:
     return descriptor
 
 
-def regular(path: Path) -> None:
-    """Raise what ``read`` would for this file, without reading it."""
-    os.close(_opened(path, os.O_RDONLY))
-
-
 def cut_torn_line(path: Path) -> None:
     """Cut an unended last line off, so that the next append begins a line of its own.
 

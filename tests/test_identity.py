@@ -321,7 +321,7 @@ def test_runs_that_recorded_nothing_are_shown_and_never_handed_back(project: Pat
     first, _ = evaluated(capsys)
     file = store.folder(first) / "run.json"
     old = json.loads(file.read_text())
-    del old["identity"], old["parent_content"]
+    del old["identity"], old["parent_content"], old["crc32"], old["records_sha256"]
     file.write_text(json.dumps(old | {"digest": "0123456789ab", "scorer_version": "1", "task_digest": "0"}))
     second, error = evaluated(capsys)
     assert second != first and f"run {first} did not record what it was made of: judged anew" in error

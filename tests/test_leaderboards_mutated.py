@@ -16,9 +16,11 @@ from test_leaderboards_store import RUN, record
 
 from harness.cli import main
 from harness.live import Live
-from leaderboards import store
+from leaderboards import checked, store
 from leaderboards.summary import summary
 from leaderboards.types import Run
+from tasks.checksum import KEY
+from tasks.errors import DataError
 
 Capture = pytest.CaptureFixture[str]
 A, B, HALF, TRAIN = "a-pocket-00000a", "b-pocket-00000b", "half-pocket-00000c", "train-pocket-00000d"
@@ -85,6 +87,8 @@ def swapped(path: Path, choose: random.Random) -> None:
     lines = text.splitlines() if path.suffix == ".jsonl" else [text]
     number = choose.randrange(len(lines))
     value = json.loads(lines[number])
+    if choose.randrange(2):
+        value.pop(KEY, None)  # types are checked where no checksum is
     container, key = choose.choice(list(places(value)))
     how = choose.randrange(4)
     if how == 0:
@@ -214,3 +218,47 @@ def test_no_damage_ends_a_verb_or_hides_a_run(whole: Path, tmp_path: Path, capsy
 @pytest.mark.timeout(3600)
 def test_two_thousand_damaged_folders(whole: Path, tmp_path: Path, capsys: Capture) -> None:
     check(whole, tmp_path, capsys, range(10_000, 12_000))
+
+
+FLIPS = [
+    *((A, "run.json"), (A, "scores.json"), (A, "records.parquet")),
+    *((HALF, "partial.jsonl"), (TRAIN, "curve.jsonl")),
+]
+
+
+def believed(run_id: str) -> list[object]:
+    """All values that are read of a run, each as text; empty where it is named as broken."""
+    try:
+        run = checked.run(store.folder(run_id))
+        if run.finished:
+            return [repr(run), repr(store.summary(run_id)), *map(repr, store.records(run_id))]
+        with store.open_run(run) as handle:
+            return [*map(repr, handle.done.values()), *map(repr, store.curve(run_id))]
+    except (DataError, OSError, ValueError):
+        return []
+
+
+@pytest.mark.parametrize(("run_id", "name"), FLIPS)
+def test_no_flipped_bit_is_believed(run_id: str, name: str, whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    file = store.folder(run_id) / name
+    content, right = file.read_bytes(), set(believed(run_id))
+    assert right
+    choose = random.Random(0)
+    for _ in range(60):
+        changed = bytearray(content)
+        changed[choose.randrange(len(changed))] ^= 1 << choose.randrange(8)
+        file.write_bytes(changed)
+        assert set(believed(run_id)) <= right
+
+
+@pytest.mark.parametrize("name", ["run.json", "scores.json"])
+def test_what_an_older_version_wrote_has_no_checksum_and_is_read(
+    name: str, whole: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    file = store.folder(A) / name
+    told = json.loads(file.read_text())
+    del told[KEY]
+    file.write_text(json.dumps(told))
+    assert len(believed(A)) == 8
