@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -11,8 +12,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.errors import SpecError, nearest
+from tasks.terminal import one_line
 
 S = TypeVar("S", bound=BaseModel)
+MOST_BYTES = 2**20
+"""Of a spec's file."""
+MOST_VALUES = 100_000
+"""In a spec."""
 
 
 class Spec(BaseModel):
@@ -39,15 +45,46 @@ class _Loader(yaml.SafeLoader):
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises SpecError where there is none."""
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise SpecError(f"{path}: {size:,} bytes: a spec has at most {MOST_BYTES:,}")
     try:
-        data = yaml.load(path.read_bytes().decode("utf-8-sig"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        data = _loaded(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: not YAML: {error}") from None
     except SpecError as error:
-        raise SpecError(f"{path}, {error}") from None
+        raise SpecError(
+            f"{path}, {error}" if str(error).startswith("line ") else f"{path}: {error}"
+        ) from None
     if not isinstance(data, dict):
         raise SpecError(f"{path}: a spec is a mapping of keys, this is {type(data).__name__}")
     return data
+
+
+def _loaded(text: str) -> Any:
+    """The plain data of a YAML text. Raises SpecError: no YAML, or aliases that grow or never end."""
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > MOST_VALUES:
+            raise SpecError(f"not a spec: over {MOST_VALUES:,} values, counted wherever an alias puts them")
+        return json.loads(json.dumps(loader.construct_document(node), default=str))
+    except RecursionError:
+        raise SpecError("not a spec: brackets within brackets without end") from None
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
+        raise SpecError(f"not YAML: {one_line(str(error))[:300]}") from None
+
+
+def _size(node: Any, known: dict[int, int]) -> int:
+    """The values in a YAML node, those of an alias counted each time; a node within itself has no end."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = MOST_VALUES
+        inner = node.value if isinstance(node, yaml.SequenceNode) else chain.from_iterable(node.value)
+        known[id(node)] = 1 + sum(_size(one, known) for one in inner)
+    return known[id(node)]
 
 
 def parse(kind: type[S], data: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "spec") -> S:
@@ -71,8 +108,8 @@ def _override(data: dict[str, Any], override: str) -> None:
         if not isinstance(data, dict):
             raise SpecError(f"--set {override}: '{parent}' is not a section")
     try:
-        data[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
+        data[last] = _loaded(value)
+    except SpecError:
         raise SpecError(f"--set {override}: '{value}' is not a YAML value") from None
 
 

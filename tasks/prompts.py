@@ -6,25 +6,21 @@ The schema comes before examples and question, so that all questions on one data
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import jinja2
-from jinja2.exceptions import SecurityError
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tasks.cells import written
 from tasks.databases.state import state
 from tasks.errors import SpecError, nearest
+from tasks.jinja import Environment, joined
 from tasks.spec import PromptSpec, SchemaSpec
 from tasks.types import Cell, Message, Sample, Schema, Table
 
-MOST = 16 * 2**20
-"""Characters of one prompt: more is a template that runs away."""
 TEMPLATES = Path(__file__).parent / "templates"
 ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
 RESERVED = frozenset(
@@ -48,6 +44,7 @@ def messages(
     template = _template(spec.template)
     if examples and "examples" not in template.names:
         raise SpecError(f"template '{spec.template}' shows no examples: loop over 'examples' in it")
+    template.environment.start()
     try:
         pieces = template.template.generate(
             schema=render_schema(spec.schema_, schema),
@@ -57,36 +54,13 @@ def messages(
             engine=ENGINE_NAMES[engine],
             database=sample.database,
         )
-        content = _joined(pieces)
+        content = joined(pieces)
     except jinja2.UndefinedError as error:
         raise SpecError(f"template '{spec.template}': {error.message}") from None
     except Exception as error:  # a template calls functions, and they raise what they like
         raise SpecError(f"template '{spec.template}': {type(error).__name__}: {error}") from None
     user = Message(role="user", content=content.strip())
     return (Message(role="system", content=spec.system), user) if spec.system else (user,)
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """A template comes with a task: it reads its variables, calls nothing of Python's, and stays small."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        sized = [len(side) if hasattr(side, "__len__") else abs(side) for side in (left, right)]
-        if operator == "**" or sized[0] * sized[1] > MOST:
-            raise SecurityError(f"the result of '{operator}' may be too large")
-        return super().call_binop(context, operator, left, right)
-
-
-def _joined(pieces: Iterable[str]) -> str:
-    """What a template wrote. Raises SecurityError over MOST characters."""
-    found, length = [], 0
-    for piece in pieces:
-        length += len(piece)
-        if length > MOST:
-            raise SecurityError(f"it writes more than {MOST:,} characters")
-        found.append(piece)
-    return "".join(found)
 
 
 def template_texts(name: str) -> dict[str, str]:
@@ -135,6 +109,7 @@ class _Template:
     """A template that was parsed, the names it uses, and its files with their states at that time."""
 
     template: jinja2.Template
+    environment: Environment
     names: frozenset[str]
     files: tuple[tuple[Path, str], ...]
 
@@ -150,7 +125,7 @@ def _template(name: str) -> _Template:
     if name not in _parsed or not _parsed[name].current():
         states = tuple((file, state(file)) for file in _files(name).values())
         texts = template_texts(name)
-        environment = _Environment(
+        environment = Environment(
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -162,7 +137,7 @@ def _template(name: str) -> _Template:
             template = environment.get_template(next(iter(texts)))
         except jinja2.TemplateError as error:
             raise SpecError(f"template '{name}': {error.message}") from None
-        _parsed[name] = _Template(template, frozenset(chain.from_iterable(used)), states)
+        _parsed[name] = _Template(template, environment, frozenset(chain.from_iterable(used)), states)
     return _parsed[name]
 
 

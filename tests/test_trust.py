@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -149,6 +151,7 @@ def test_the_shipped_tasks_need_no_trust_nor_their_copies(name: str, tmp_path: P
     assert load(str(copy)) == load(name)
 
 
+GROWING = "{{% set n = namespace(x='ab') %}}{{% for i in range(99) %}}{{% set n.x = {} %}}{{% endfor %}}"
 TEMPLATES = [
     ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe"),
     ("{{ cycler.__init__.__globals__.os.popen('id').read() }}", "unsafe"),
@@ -164,6 +167,23 @@ TEMPLATES = [
     ("{{ 1 / 0 }}", "division by zero"),
     ("{{ question.nosuch }}", "nosuch"),
     ("{{ question | nosuch }}", "nosuch"),
+    (
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "more than 5 seconds",
+    ),
+    (
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+        "5 seconds",
+    ),
+    ("{% for x in [1] recursive %}{{ loop([1, 1]) }}{% endfor %}", "seconds|recursion"),
+    (GROWING.format("n.x ~ n.x"), "more than"),
+    (GROWING.format("n.x + n.x"), "too large"),
+    (GROWING.format("n.x | list + n.x | list"), "too large"),
+    ("{{ '%1000000000d' % 1 }}", "too large"),
+    ("{{ '{:1000000000}'.format(1) }}", "too large"),
+    ("{{ question.ljust(1000000000) }}", "too large"),
+    ("{{ question | center(1000000000) }}", "No filter named 'center'"),
+    ("{{ lipsum(n=1000000000) }}", "lipsum"),
 ]
 
 
@@ -174,3 +194,46 @@ def test_a_template_reaches_nothing_but_its_variables(text: str, says: str, tmp_
     with pytest.raises(SpecError, match=says) as caught:
         prompts.messages(PromptSpec(template=str(path)), "sqlite", Schema(()), Sample("1", "q", "d", ("S",)))
     assert "\n" not in str(caught.value)
+
+
+def test_a_template_may_still_count_join_and_loop(tmp_path: Path) -> None:
+    path = tmp_path / "kind.jinja"
+    path.write_text(
+        "{% for x in ['a', 'b'] %}{{ loop.index }}/{{ loop.length }}{{ x ~ question ~ 1 }}"
+        "{{ ', ' if not loop.last }}{% endfor %}{% for k, v in {'p': 1}.items() %} {{ k }}={{ v + 7 % 4 }}"
+        "{% else %}none{% endfor %} {{ [1, 2] | join('-') }}"
+    )
+    (asked,) = prompts.messages(
+        PromptSpec(template=str(path)), "sqlite", Schema(()), Sample("1", "q", "d", ("S",))
+    )
+    assert asked["content"] == "1/2aq1, 2/2bq1 p=4 1-2"
+
+
+SPECS = {
+    "aliases": "a: &a [x]\n"
+    + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 10)}]\n" for a, b in pairwise("abcdefghijkl")),
+    "merges": "a: &a {x: 1}\n"
+    + "".join(f"{b}: &{b} {{<<: [{', '.join(['*' + a] * 10)}]}}\n" for a, b in pairwise("abcdefghijkl")),
+    "a list within itself": "name: &a [*a]\n",
+    "brackets": "name: " + "[" * 50_000,
+    "no date": "name: 2020-13-45\n",
+    "a long number": "version: 0x" + "f" * 100_000,
+    "a date as a key": "2020-01-01: 1\n",
+    "python": "name: !!python/object/apply:os.system ['id']\n",
+    "long": "name: '" + "x" * 2**21 + "'\n",
+}
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_a_hostile_spec_is_one_line_at_once(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "task.yaml"
+    path.write_text(SPECS[kind])
+    with pytest.raises(SpecError, match=re.escape(str(path))) as caught:
+        load(str(path))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+    if kind != "long":
+        with pytest.raises(SpecError):
+            load(
+                "pocket",
+                [f"name={SPECS[kind].partition(': ')[2]}" if "\n" not in SPECS[kind][:-1] else SPECS[kind]],
+            )
