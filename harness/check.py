@@ -119,7 +119,8 @@ def check_task(
     task = Task.named(name, overrides, trust)
     count = counter(tokenizer)
     trained = task.spec.dataset.train_split
-    known = {split: task.samples(split) for split in (splits or task.spec.dataset.splits)}
+    asked = [split or task.spec.dataset.eval_split for split in splits] or list(task.spec.dataset.splits)
+    known = {split: task.samples(split) for split in asked}
     train = known.get(trained) or (task.samples(trained) if trained in task.spec.dataset.splits else [])
     checks, clean = [], []
     with Grader(task.spec.scoring, workers, cuts=True) as grader:

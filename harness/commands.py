@@ -6,6 +6,7 @@ import argparse
 import shlex
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,20 +160,22 @@ def score(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """``harness check``: exit 1 where a gold fails."""
-    from harness import screens
+    from harness import outputs, screens
     from harness.check import check_task
 
-    report = check_task(
-        options.task,
-        options.overrides,
-        options.split or (),
-        options.tokenizer,
-        options.workers,
-        options.trust_task,
-    )
-    screens.emit(report, options.json)
-    if options.write_clean:
-        report.write_clean(Path(options.write_clean))
+    clean = Path(options.write_clean) if options.write_clean else None
+    with outputs.rows_into(clean, "check") if clean else nullcontext():
+        report = check_task(
+            options.task,
+            options.overrides,
+            options.split or (),
+            options.tokenizer,
+            options.workers,
+            options.trust_task,
+        )
+        screens.emit(report, options.json)
+        if clean:
+            report.write_clean(clean)
     return int(report.broken > 0 and not options.allow_broken_gold)
 
 

@@ -14,42 +14,53 @@ from tasks.errors import DataError
 
 COPIED = ("run.json", "records.parquet", "scores.json", "curve.jsonl")
 """The files of a finished run."""
+KEYS = {"sample": {"prompt", "completion"}, "check": {"id", "question", "database", "gold"}}
+"""Verb -> keys of every row that it writes."""
 
 
 @contextmanager
 def training_into(out: Path) -> Iterator[None]:
     """Keep other trainings out of a folder, which is made if it is missing, while the block runs.
 
-    Raises DataError: another process trains there, or it cannot be written.
+    Raises DataError: another process trains there, it cannot be written, or it holds no training.
     """
     if not processes.main():
         yield
         return
+    refuse_foreign(out)
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with files.only_writer(out, "training"):
         yield
 
 
+def refuse_foreign(out: Path) -> None:
+    """Raise DataError where a folder holds something and no training began there."""
+    with files.writing(out):
+        found = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    if set(found) - {"lock"} and not {"settings.json", "identity.json"} & set(found):
+        raise DataError(f"--out {out}: it holds '{found[0]}' and no training: name another folder")
+
+
 @contextmanager
-def rows_into(out: Path) -> Iterator[None]:
-    """Keep other processes from writing a file of ``harness sample`` while the block runs.
+def rows_into(out: Path, verb: str = "sample") -> Iterator[None]:
+    """Keep other processes from writing a file of ``harness sample``, or of ``check``, while the block runs.
 
     Raises DataError: another process writes it, or what stands there is no such file.
     """
-    if out.exists() and not _sampled(out):
-        raise DataError(f"--out {out}: it exists and harness sample did not write it: name another file")
+    if out.exists() and not _written_by(verb, out):
+        raise DataError(f"{out} exists and harness {verb} did not write it: name another file")
     with files.writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    with files.only_writer(out, "harness sample"):
+    with files.only_writer(out, f"harness {verb}"):
         yield
 
 
-def _sampled(out: Path) -> bool:
-    """Whether a file is empty, or its first line is a row of ``harness sample``."""
+def _written_by(verb: str, out: Path) -> bool:
+    """Whether a file is empty, or its first line is a row of this verb's."""
     try:
         first = files.read(out).split(b"\n", 1)[0]
-        return not first or {"prompt", "completion"} <= json.loads(first).keys()
+        return not first or json.loads(first).keys() >= KEYS[verb]
     except (OSError, ValueError, AttributeError, RecursionError):
         return False
 

@@ -128,8 +128,9 @@ def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list
 
     All stages are looked at before the first begins: a later one's model has the shape of the first's.
     """
-    for stage in stages:
-        if processes.main() and not (stage.out / "training.json").is_file():
+    for stage in stages if processes.main() else ():
+        outputs.refuse_foreign(stage.out)
+        if not (stage.out / "training.json").is_file():
             ready.check(stage.spec, stage.overrides, stages[0].spec.model, workers)
     runs: dict[str, Run] = {}
     for stage in stages:

@@ -116,8 +116,7 @@ def compare(a: str, b: str) -> Comparison:
 
     Raises DataError: no such run, or none that can be compared (the line says what differs).
     """
-    first, second = _choose(a, b)
-    answers = _answers(first), _answers(second)
+    (first, second), answers = _first_readable(_choose(a, b))
     pairs, left_out = _pairs(*answers)
     fields = ("difficulty", "database", "part")
     return Comparison(
@@ -132,17 +131,42 @@ def compare(a: str, b: str) -> Comparison:
     )
 
 
-def _choose(a: str, b: str) -> tuple[Run, Run]:
+def _choose(a: str, b: str) -> list[tuple[Run, Run]]:
+    """The pairs that can be compared, the best first. Raises DataError where there is none."""
     first, second = candidates(a), candidates(b)
     pairs = [(one, two) for two in second for one in first if one.id != two.id]
-    fair = [pair for pair in pairs if not incomparable(*pair)]
+    fair = sorted(
+        (pair for pair in pairs if not incomparable(*pair)),
+        key=lambda pair: group(pair[0]) != group(pair[1]),
+    )
     if fair:
-        return min(fair, key=lambda pair: group(pair[0]) != group(pair[1]))
+        return fair
     one, two = first[0], second[0]
     if one.id == two.id:
         raise DataError(f"'{a}' and '{b}' are one and the same run, {one.id}")
     differ = "; ".join(incomparable(one, two))
     raise DataError(f"{one.id} and {two.id} cannot be compared: they differ in {differ}")
+
+
+def _first_readable(pairs: Sequence[tuple[Run, Run]]) -> tuple[tuple[Run, Run], tuple[Answers, Answers]]:
+    """The first pair without a damaged run, and its answers; damaged runs before it are named on stderr.
+
+    Raises DataError, of the first damaged run: every pair has one.
+    """
+    found: dict[str, Answers] = {}
+    damaged: dict[str, DataError] = {}
+    for one, two in pairs:
+        for run in (one, two):
+            if run.id not in found and run.id not in damaged:
+                try:
+                    found[run.id] = _answers(run)
+                except DataError as error:
+                    damaged[run.id] = error
+        if one.id in found and two.id in found:
+            for run_id, why in damaged.items():
+                store.leave_out(run_id, why)
+            return (one, two), (found[one.id], found[two.id])
+    raise next(iter(damaged.values()))
 
 
 def _pairs(first: Answers, second: Answers) -> tuple[list[Pair], int]:

@@ -7,7 +7,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from leaderboards import store
-from leaderboards.find import find
+from leaderboards.find import candidates
 from leaderboards.types import Record, Run
 from tasks.errors import DataError, nearest
 
@@ -34,8 +34,7 @@ class Evidence:
 
 def show(run: str, sample_id: str) -> Evidence:
     """The evidence of one question. Raises DataError: no such run, or no such question in it."""
-    found = find(run)
-    records = store.records(found.id)
+    found, records = store.first_readable(candidates(run))
     chosen = [record for record in records if record.sample_id == sample_id]
     if not chosen:
         known = shorten(nearest(sample_id, {record.sample_id for record in records}), 100, placeholder=" ...")

@@ -178,6 +178,24 @@ def records(run_id: str) -> list[Record]:
         raise DataError(f"records of {run_id}: {error}") from None
 
 
+def first_readable(runs: Sequence[Run]) -> tuple[Run, list[Record]]:
+    """The first run whose records can be read, and these; those before it are named on stderr.
+
+    Raises DataError, of the first one: there is none.
+    """
+    broken: list[tuple[Run, DataError]] = []
+    for run in runs:
+        try:
+            found = records(run.id)
+        except DataError as error:
+            broken.append((run, error))
+            continue
+        for other, why in broken:
+            leave_out(other.id, why)
+        return run, found
+    raise broken[0][1]
+
+
 def scores(run_id: str) -> Mapping[str, Any]:
     """The summary that a finished run was closed with. Raises DataError, OSError, ValueError."""
     return checked.read_json(folder(run_id) / "scores.json")

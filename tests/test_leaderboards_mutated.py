@@ -262,3 +262,20 @@ def test_what_an_older_version_wrote_has_no_checksum_and_is_read(
     del told[KEY]
     file.write_text(json.dumps(told))
     assert len(believed(A)) == 8
+
+
+def test_a_damaged_run_is_left_for_an_older_one_of_the_model(
+    whole: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    newer = "a-pocket-ffffff"
+    shutil.copytree(store.folder(A), store.folder(newer))
+    damaged = store.folder(newer) / "records.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    for line in (["show", "a", "0"], ["compare", "a", "b"], ["compare", "b", "a"]):
+        assert main(line) == 0
+        told = capsys.readouterr()
+        assert told.err.count("\n") == 1 and told.err.startswith(f"left out run {newer}: records of ")
+        assert f"{newer}" not in told.out
+    assert main(["show", newer, "0"]) == 2
+    assert main(["compare", newer, B]) == 2

@@ -197,3 +197,35 @@ def test_a_lock_that_is_no_file_is_one_line(tmp_path: Path) -> None:
     os.mkfifo(out / "lock")
     with pytest.raises(DataError, match="not a regular file"), files.only_writer(out, "training"):
         pass
+
+
+CHECK = ["check", "pocket", "--split", "dev", "--write-clean"]
+
+
+def test_check_writes_over_its_own_file_and_no_other(tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "new" / "clean.jsonl"
+    for _ in range(2):
+        assert main([*CHECK, str(out)]) == 0
+        assert {"id", "question", "database", "gold"} <= json.loads(out.read_text().split("\n")[0]).keys()
+    capsys.readouterr()
+    for content in ("mine", '{"id": 1}\n', '{"prompt": [], "completion": []}\n'):
+        out.write_text(content)
+        assert main([*CHECK, str(out)]) == 2
+        told = capsys.readouterr()
+        assert told.err.count("\n") == 1 and "name another file" in told.err and told.out == ""
+        assert out.read_text() == content
+
+
+@pytest.mark.parametrize("method", ["sft", "sft+grpo"])
+def test_train_refuses_a_folder_of_somebody_else(method: str, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    (out / "sft").mkdir(parents=True)
+    for folder in (out, out / "sft"):
+        (folder / "notes.txt").write_text("mine")
+    line = ["train", "--task", "pocket", "--method", method, "--model", "nano", "--limit", "4"]
+    assert main([*line, "--out", str(out)]) == 2
+    said = capsys.readouterr().err.strip().split("\n")[-1]
+    assert "holds 'notes.txt' and no training: name another folder" in said
+    assert {path.name for path in out.iterdir()} == {"sft", "notes.txt"}
+    assert [path.name for path in (out / "sft").iterdir()] == ["notes.txt"]
+    assert store.runs() == []
