@@ -44,13 +44,14 @@ CHUNK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that an evaluation works with. ``path`` is the model's, where it is on this machine."""
+    """All that an evaluation works with. ``path``: the model's, if any; ``modes``: its records' verdicts."""
 
     spec: EvalSpec
     task: Task
     runner: Runner
     grader: Grader
     path: Path | None = None
+    modes: tuple[Mode, ...] = ()
 
     @property
     def sampling(self) -> Sampling:
@@ -89,7 +90,8 @@ def evaluate_model(
         runner = TurnsRunner(runner, task, workers, spec.turns)
     scoring = watched(task.spec.scoring, modes)
     with closing(runner), Grader(scoring, workers, digests=spec.samples > 1) as grader:
-        return evaluate(Evaluation(spec, task, runner, grader, lineage.model_path(spec.model)), fresh)
+        path = lineage.model_path(spec.model)
+        return evaluate(Evaluation(spec, task, runner, grader, path, scoring.modes), fresh)
 
 
 def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
@@ -149,6 +151,7 @@ def _describe(evaluation: Evaluation, samples: Sequence[Sample]) -> Run:
     known = lineage.read(evaluation.path)
     identity = of_evaluation(spec, task, samples)
     method: Any = known.method
+    plain = task.spec.model_dump(mode="json", by_alias=True)
     return Run(
         id=store.new_id(evaluation.runner.name, task.name),
         kind="eval",
@@ -166,7 +169,7 @@ def _describe(evaluation: Evaluation, samples: Sequence[Sample]) -> Run:
         seed=spec.seed,
         limit=spec.limit,
         skipped=task.skipped.get(split, 0),
-        spec={"eval": spec.model_dump(mode="json"), "task": task.spec.model_dump(mode="json", by_alias=True)},
+        spec={"eval": spec.model_dump(mode="json"), "task": plain, "modes": sorted(evaluation.modes)},
         training=known.training,
         versions=lineage.versions(),
         commit=lineage.commit(),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from harness.imports import source_files
 from harness.spec import EvalSpec, TrainSpec
 from leaderboards import store
 from leaderboards.identity import Identity, changed, differences, identity_of, listed
@@ -44,11 +44,10 @@ def of_evaluation(spec: EvalSpec, task: Task, samples: Sequence[Sample]) -> Iden
         "feedback_rows": task.spec.scoring.feedback_rows if spec.turns > 1 else 0,
         **models.settings(spec.model, spec.runner),
     }
-    return Identity(
-        **of_task(task, split, samples),
-        sampling=digest_of(sampling),
-        model=models.content(spec.model, spec.runner),
-    )
+    parts = of_task(task, split, samples)
+    if models.by_position(spec.model, spec.runner):
+        parts["questions"] = digest_of(parts["questions"], task.row_keys(split))
+    return Identity(**parts, sampling=digest_of(sampling), model=models.content(spec.model, spec.runner))
 
 
 def of_training(spec: TrainSpec, task: Task, samples: Sequence[Sample], seen: object = None) -> Identity:
@@ -148,7 +147,8 @@ def _code() -> list[str]:
 
 
 def few_shot(task: Task, whole: Sequence[Sample]) -> str:
-    """The examples that the prompts show. The nearest are picked by an index over all training rows.
+    """The examples that the prompts show, in their order. The nearest are picked by an index over all
+    training rows, whose order decides between two that are equally near.
 
     Of a fixed pick it is what the whole split is shown, so that a limit makes no difference.
     """
@@ -156,27 +156,23 @@ def few_shot(task: Task, whole: Sequence[Sample]) -> str:
     if not spec.count:
         return ""
     if spec.pick == "nearest":
-        shown = task.samples(task.spec.dataset.train_split)
+        shown = [ordered(task.samples(task.spec.dataset.train_split))]
     else:
-        shown = list(dict.fromkeys(one for sample in whole for one in task.examples(sample)))
-    return digest_of(spec.model_dump(mode="json"), questions(shown), golds(shown))
+        shown = sorted(ordered(one) for one in {task.examples(sample) for sample in whole})
+    return digest_of(spec.model_dump(mode="json"), shown)
+
+
+def ordered(samples: Iterable[Sample]) -> str:
+    """The rows with their golds, in their order."""
+    return digest_of([[getattr(sample, name) for name in Sample.__slots__] for sample in samples])
 
 
 def reward(task: Task) -> str:
-    """The settings of the reward; of ``module:Class`` also the module's file, where that can be found."""
+    """The settings of the reward; of ``module:Class`` also the module's file, and those that it imports."""
     scoring = task.spec.scoring
     settings = scoring.model_dump(mode="json", include=set(REWARD))
     module, colon, _ = scoring.reward.partition(":")
-    return digest_of(settings, _source(module) if colon else "")
-
-
-def _source(module: str) -> str:
-    try:
-        found = find_spec(module)
-    except (ImportError, ValueError):
-        return ""
-    place = Path(found.origin) if found and found.origin else None
-    return file_digest(place) if place and place.is_file() else ""
+    return digest_of(settings, [file_digest(file) for file in source_files(module)] if colon else "")
 
 
 def say_what_changed(run: Run) -> None:

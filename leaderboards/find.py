@@ -66,7 +66,8 @@ def _place(name: str) -> str:
 def _is_content(run: Run, name: str) -> bool:
     """Whether the name is of a folder or file with the content of the run's model."""
     known = identity_of(run)
-    if known is None or not Path(name.rpartition("+")[2].rpartition(":")[2]).exists():
+    rest = name.partition(":")[2] if not Path(name).exists() else name
+    if known is None or not any(Path(one).exists() for one in (name, rest, name.rpartition("+")[2])):
         return False
     from runners.identity import content
 

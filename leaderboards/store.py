@@ -45,12 +45,13 @@ def new_id(model: str, task: str) -> str:
 
 
 def open_run(run: Run) -> Handle:
-    """Begin this run, or go on with an unfinished one of its kind and digest that nobody is writing.
+    """Begin this run, or go on with an unfinished one that nobody is writing.
 
+    That one has the same kind and digest, and its records the same verdicts.
     The handle's ``run`` says which. Raises DataError where the disk does not let it.
     """
     for other in runs():
-        if other.finished or (other.kind, other.digest) != (run.kind, run.digest):
+        if other.finished or _continued(other) != _continued(run):
             continue
         try:
             if handle := _resumed(folder(other.id)):
@@ -58,6 +59,11 @@ def open_run(run: Run) -> Handle:
         except (DataError, OSError, ValueError) as error:
             leave_out(other.id, error)
     return _begin(replace(run, started=run.started or now()))
+
+
+def _continued(run: Run) -> tuple[object, ...]:
+    """What two sessions of one run have in common."""
+    return run.kind, run.digest, run.spec.get("modes")
 
 
 def _resumed(path: Path) -> Handle | None:

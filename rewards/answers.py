@@ -67,8 +67,9 @@ class Answers:
             outcome = Outcome(Status.TIMEOUT, message=message)
         else:
             scope = f"{budget.runs}\0{self._job}" if budget.runs else ""
-            allowance = budget.left._replace(distinct=True) if distinct else budget.left
-            outcome = self._executor.run(self._database, instance, sql, allowance, scope)
+            outcome = self._executor.run(
+                self._database, instance, sql, budget.left._replace(distinct=distinct), scope
+            )
             budget.charge(self._executor.spent, outcome.steps)
             if scope and outcome.status is Status.TIMEOUT:
                 outcome = replace(outcome, message=f"{outcome.message}, left for all its runs together")

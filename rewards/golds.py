@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tasks.databases.executor import Executor
 from tasks.databases.state import files, stamped, state_of
+from tasks.databases.volatile import volatile
 from tasks.errors import DataError
 from tasks.types import Database, Limits, Outcome, Status
 
@@ -48,14 +49,14 @@ class Shelf:
 
     def find(self, database: Database, instance: int, sql: str) -> Outcome | None:
         """What the gold returned in an earlier run, where that is kept."""
-        place = _place(database, instance) if self._folder and not _CHANGES.search(sql) else ""
+        place = "" if not self._folder or _changes(sql, database) else _place(database, instance)
         content = self._known(place) if place else ""
         return read(self._folder, self._name(content, database, sql)) if content else None
 
     def keep(self, database: Database, instance: int, sql: str, outcome: Outcome) -> None:
         """Note an outcome that is slow to come by, not too large, and the same at any time."""
         place = _place(database, instance) if self._folder else ""
-        if not place or not outcome.ok or outcome.seconds < SLOW or _CHANGES.search(sql):
+        if not place or not outcome.ok or outcome.seconds < SLOW or _changes(sql, database):
             return
         if outcome.undecodable:
             return  # lone surrogates would have to be kept too
@@ -121,6 +122,11 @@ def write(folder: str, kept: Iterable[Kept]) -> None:
         except OSError:
             with suppress(OSError):
                 part.unlink()
+
+
+def _changes(sql: str, database: Database) -> bool:
+    """Whether the query may return other rows at another time."""
+    return bool(_CHANGES.search(sql)) or volatile(sql, database.engine)
 
 
 def _place(database: Database, instance: int) -> str:

@@ -14,7 +14,7 @@ from tasks.types import Engine
 
 LENGTH = 12
 """Hex digits of a version."""
-ALSO = ("types.py", "errors.py", "cells.py", "thoughts.py")
+ALSO = ("types.py", "errors.py", "cells.py", "terms.py", "thoughts.py")
 """Of the package ``tasks``, beside all of ``tasks/databases``."""
 
 

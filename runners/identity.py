@@ -6,6 +6,7 @@ of the Hugging Face Hub is known by the commit in the local cache, an endpoint's
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,7 +49,12 @@ def settings(name: str, config: RunnerConfig) -> Mapping[str, object]:
     """What of the runner's settings can change an answer of this model, with its defaults resolved."""
     what = kind(name)
     given = config.identity()
-    sections = {"hf": ("hf",), "vllm": ("vllm", "endpoint"), "openai": ("endpoint",)}
+    sections = {
+        "hf": ("hf",),
+        "vllm": ("vllm", "endpoint"),
+        "openai": ("endpoint",),
+        "replay": ("replay",),
+    }
     found: dict[str, object] = {section: given[section] for section in sections.get(what, ())}
     if what == "hf" and config.hf.dtype == "auto":
         found["device"] = _device()
@@ -85,6 +91,18 @@ def content(name: str, config: RunnerConfig | None = None) -> dict[str, str]:
     return {"name": rest}
 
 
+def by_position(name: str, config: RunnerConfig) -> bool:
+    """Whether these are stored answers without ids: the order of the dataset's rows says whose they are."""
+    if kind(name) != "replay":
+        return False
+    file = Path(name.removeprefix("replay:"))
+    if not file.is_file():
+        return False
+    from runners import stored
+
+    return stored.read(file, config.replay.column).by_row is not None
+
+
 def of_source(source: Source) -> dict[str, str]:
     """The content of a model and of the adapter on it."""
     folder = Path(source.path)
@@ -100,7 +118,20 @@ def of_folder(folder: Path) -> dict[str, str]:
     for file in [*folder.iterdir(), *(folder / TEMPLATES).glob("*")]:
         if file.is_file() and not IGNORED.fullmatch(file.name):
             roles.setdefault(_role(file), []).append((str(file.relative_to(folder)), file))
+    if shards := _shards_elsewhere(folder):
+        roles.setdefault("weights", []).extend(shards)
     return {role: files_digest(files) for role, files in sorted(roles.items())}
+
+
+def _shards_elsewhere(folder: Path) -> list[tuple[str, Path]]:
+    """Files of weights that an index names outside the folder itself: they are loaded from there."""
+    named: set[str] = set()
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            named |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            continue  # loading it says what is wrong
+    return [(name, folder / name) for name in sorted(named) if "/" in name and (folder / name).is_file()]
 
 
 def _role(file: Path) -> str:

@@ -12,9 +12,12 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
+from tasks import files
 from tasks.databases.state import state
 from tasks.spec import home
 from tasks.terminal import say
@@ -57,13 +60,14 @@ class _Digests:
         self._known: dict[str, tuple[str, str]] = {}
         """Path -> state and digest."""
         try:
-            lines = place.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-        except OSError:
+            lines = files.read(place).decode("utf-8", "surrogateescape").split("\n")
+        except (OSError, ValueError):
             lines = []
         for line in lines:
-            digest, tab, rest = line.partition("\t")
-            found, tab, path = rest.partition("\t")
-            if tab and len(digest) == 64:
+            check, _, kept = line.partition("\t")
+            parts = kept.split("\t")
+            if len(parts) == 3 and check == _check(kept):
+                digest, found, path = parts
                 self._known[path] = found, digest
         if len(lines) > 2 * len(self._known) + 1000:
             self._rewrite()
@@ -79,11 +83,13 @@ class _Digests:
         found = _read(path)
         if state(path) == before and began - path.stat().st_ctime > SETTLED:
             self._known[where] = before, found
-            self._append(f"{found}\t{before}\t{where}\n")
+            self._append(_line(found, before, where))
         return found
 
     def _append(self, line: str) -> None:
         """Keep a line. A home that cannot be written costs time at the next start, not this run."""
+        if self._place.exists() and not self._place.is_file():
+            return
         try:
             self._place.parent.mkdir(parents=True, exist_ok=True)
             with self._place.open("ab", buffering=0) as file:
@@ -92,13 +98,24 @@ class _Digests:
             return
 
     def _rewrite(self) -> None:
-        lines = [f"{digest}\t{found}\t{path}\n" for path, (found, digest) in self._known.items()]
+        lines = [_line(digest, found, path) for path, (found, digest) in self._known.items()]
         part = self._place.with_suffix(f".{os.getpid()}")
         try:
             part.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
             part.replace(self._place)
         except OSError:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
+
+
+def _line(digest: str, found: str, path: str) -> str:
+    """A line of the file, with a checksum in front: damage to it must not pass for other content."""
+    kept = f"{digest}\t{found}\t{path}"
+    return f"{_check(kept)}\t{kept}\n"
+
+
+def _check(kept: str) -> str:
+    return f"{crc32(kept.encode('utf-8', 'surrogateescape')):08x}"
 
 
 def _read(path: Path) -> str:

@@ -97,7 +97,7 @@ def without_thoughts(text: str, begins: Callable[[str], bool]) -> str:
         text = after if final else ""
     elif text.lstrip().startswith("final") and begins(text.lstrip()[len("final") :][:_NEAR]):
         text = text.lstrip()[len("final") :]
-    return _outside_tags(text, begins) if _TAG.search(text) else text
+    return _outside_tags(text, begins)
 
 
 def _final_channel(text: str) -> str:

@@ -48,12 +48,13 @@ TASK: dict[str, Any] = {
     "scoring": {"reward": "mine_reward:Mine", "seconds": 5},
 }
 REWARD = """
+from mine_helper import NOTE
 from rewards.scorers import Execution
 from rewards.types import Attempt, Score
 
 class Mine:
     def __call__(self, attempt: Attempt) -> Score:
-        return Score(attempt.verdicts["strict"], attempt.reason)
+        return Score(attempt.verdicts["strict"], attempt.reason, NOTE)
 """
 Edit = Callable[[Path], object]
 Capture = pytest.CaptureFixture[str]
@@ -80,11 +81,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "{% for one in examples %}{{ one.question }} {{ one.gold[0] }}{% endfor %}\n{{ question }}"
     )
     (place / "mine_reward.py").write_text(REWARD)
+    (place / "mine_helper.py").write_text("NOTE = 'a'\n")
     (place / "mine.yaml").write_text(yaml.safe_dump(TASK))
     shutil.copytree(FOLDER, place / "runs" / "sft+grpo" / "model")
     monkeypatch.chdir(place)
     monkeypatch.syspath_prepend(str(place))
-    monkeypatch.delitem(sys.modules, "mine_reward", raising=False)
+    for module in ("mine_reward", "mine_helper"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
     return place
 
@@ -145,6 +148,7 @@ def nothing(_: Path) -> None:
         (nothing, ("--set", "scoring.seconds=4"), "mine's scoring"),
         (nothing, ("--set", "scoring.reward=gated"), "mine's reward"),
         (replaced("mine_reward.py", '["strict"], ', '["strict"] ,'), (), "mine's reward"),
+        (replaced("mine_helper.py", "'a'", "'b'"), (), "mine's reward"),
         (nothing, ("--set", "answer.stop=[x]"), "the settings of sampling"),
     ],
 )
@@ -157,6 +161,43 @@ def test_a_changed_input_of_a_task_is_judged_anew_and_named(
     second, error = evaluated(capsys, "gold", *more)
     assert second != first
     assert error.startswith(f"{said} changed since run {first}: judged anew\n")
+
+
+@pytest.mark.parametrize("pick", ["fixed", "nearest"])
+def test_the_order_of_examples_counts_and_that_of_questions_does_not(
+    project: Path, capsys: Capture, pick: str
+) -> None:
+    """Rows with ids of their own are written in another order: all questions have the same words."""
+    more = ["--set", "dataset.fields.id=id", "--set", "prompt.examples.count=3"]
+    more += ["--set", f"prompt.examples.pick={pick}"]
+    found = {}
+    for name in ("train", "dev"):
+        file = project / "data" / f"{name}.jsonl"
+        found[name] = [json.loads(line) | {"id": str(i)} for i, line in enumerate(file.open())]
+        write_rows(file, found[name])
+    first, _ = evaluated(capsys, "gold", *more)
+    write_rows(project / "data" / "dev.jsonl", found["dev"][::-1])
+    assert evaluated(capsys, "gold", *more) == (first, "")
+    write_rows(project / "data" / "train.jsonl", found["train"][::-1])
+    second, error = evaluated(capsys, "gold", *more)
+    assert second != first and "mine's few-shot examples changed" in error
+
+
+def test_stored_answers_count_with_their_column_and_without_ids_with_the_order_of_rows(
+    project: Path, capsys: Capture
+) -> None:
+    write_rows(project / "two.jsonl", [{"id": str(i), "a": "SELECT 1", "b": "SELECT 2"} for i in range(2)])
+    a, b = (evaluated(capsys, "replay:two.jsonl", "--set", f"runner.replay.column={one}")[0] for one in "ab")
+    assert a != b
+    (project / "lines.sql").write_text("SELECT a FROM t\nSELECT 1\nSELECT 2\n")
+    rows = [json.loads(line) | {"id": f"q{i}"} for i, line in enumerate((project / "data/dev.jsonl").open())]
+    write_rows(project / "data" / "dev.jsonl", rows)
+    more = ("--set", "dataset.fields.id=id", "--set", "prompt.examples.count=0")
+    first, _ = evaluated(capsys, "replay:lines.sql", *more)
+    assert evaluated(capsys, "replay:lines.sql", *more) == (first, "")
+    write_rows(project / "data" / "dev.jsonl", [rows[2], *rows[:2]])  # the row that is left out goes first
+    second, error = evaluated(capsys, "replay:lines.sql", *more)
+    assert second != first and "mine's questions changed" in error
 
 
 def moved(place: Path) -> None:
@@ -264,6 +305,29 @@ def test_a_copy_of_a_model_is_the_same_model_and_so_is_one_with_other_notes(
     assert evaluated(capsys, "link", *SHORT)[0] != first
 
 
+def test_weights_count_in_the_folder_that_their_index_names(project: Path, capsys: Capture) -> None:
+    from runners import models
+
+    loaded, tokenizer = models.load("nano")
+    loaded.save_pretrained(project / "parts", max_shard_size="1MB")
+    tokenizer.save_pretrained(project / "parts")
+    index = project / "parts" / "model.safetensors.index.json"
+    *_, last = sorted((project / "parts").glob("*.safetensors"))
+    (project / "parts" / "below").mkdir()
+    last.rename(project / "parts" / "below" / last.name)
+    index.write_text(index.read_text().replace(last.name, f"below/{last.name}"))
+    first, _ = evaluated(capsys, "parts", *SHORT)
+    one_byte(f"parts/below/{last.name}")(project)
+    second, error = evaluated(capsys, "parts", *SHORT)
+    assert second != first and f"parts's weights changed since run {first}" in error
+
+
+def test_a_copy_is_found_by_its_content_whatever_its_name(project: Path, capsys: Capture) -> None:
+    first, _ = evaluated(capsys, MODEL, *SHORT)
+    shutil.copytree(MODEL, "other+one/model")
+    assert find("other+one/model").id == find("hf:other+one/model").id == first
+
+
 def test_an_adapter_counts_with_its_base(project: Path, capsys: Capture) -> None:
     from peft import LoraConfig, get_peft_model
 
@@ -314,6 +378,13 @@ def test_all_that_a_worker_loads_of_ours_is_part_of_the_scorers_version(project:
     found = {path for path in loaded if path.startswith(packages)}
     assert {"judge.py", "executor.py", "types.py"} <= {Path(path).name for path in found}
     assert {path for path in found if Path(path).name != "__init__.py"} - ours == set()
+    code = "import sys, pkgutil, rewards\nfor one in pkgutil.iter_modules(rewards.__path__):\n"
+    code += "    __import__('rewards.' + one.name)\n"
+    code += "print(*(m.__file__ for m in list(sys.modules.values()) if getattr(m, '__file__', None)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    here = {path for path in done.stdout.split() if path.startswith(packages)}
+    reads_specs = {"__init__.py", "spec.py", "parse.py", "trust.py", "places.py", "terminal.py"}
+    assert {path for path in here if Path(path).name not in reads_specs} - ours == set()
     assert scorer_version("sqlite") != scorer_version("duckdb")
 
 

@@ -16,6 +16,7 @@ from rewards.types import Answer
 from tasks import content
 from tasks.databases.digest import digest
 from tasks.databases.schema import describe
+from tasks.databases.state import stamped
 from tasks.spec import ScoringSpec
 from tasks.types import Database
 
@@ -80,10 +81,24 @@ def test_what_is_kept_is_found_again_and_damage_to_it_costs_only_time(tmp_path: 
     found = known.digest(path)
     kept = (home / "digests").read_bytes()
     assert found.encode() in kept
-    for damaged in (b"", kept[:70], b"\xff\xfe\n" + kept, kept * 1500):
+    at = kept.index(found.encode())
+    other = bytearray(kept)
+    other[at] ^= 1
+    for damaged in (b"", kept[:70], bytes(other), b"\xff\xfe\n" + kept, kept * 1500):
         (home / "digests").write_bytes(damaged)
         assert content._Digests(home / "digests").digest(path) == found
     assert (home / "digests").read_bytes() == kept  # repeated lines were dropped
+
+
+def test_what_is_no_file_in_the_place_of_the_kept_digests_is_left_alone(tmp_path: Path, home: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"A")
+    os.utime(path, (1, 1))
+    time.sleep(content.SETTLED + 0.1)
+    home.mkdir()
+    os.mkfifo(home / "digests")
+    found = content._Digests(home / "digests").digest(path)
+    assert content._Digests(home / "digests").digest(path) == found
 
 
 def database(path: Path, value: int) -> Database:
@@ -125,6 +140,25 @@ def test_what_waits_in_a_write_ahead_log_is_content(tmp_path: Path) -> None:
     connection.execute("UPDATE t SET a = 3")
     connection.commit()
     assert len({before, first, digest(given)}) == 3
+    connection.close()
+
+
+def test_what_waits_beside_the_file_that_a_link_leads_to_is_content(tmp_path: Path) -> None:
+    database(tmp_path / "t.sqlite", 1)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "t.sqlite").symlink_to("../t.sqlite")
+    given = Database("t", instances=(tmp_path / "links" / "t.sqlite",))
+    connection = sqlite3.connect(tmp_path / "t.sqlite")
+    connection.execute("PRAGMA journal_mode = wal")
+    found = []
+    for value in (2, 3):
+        connection.execute("UPDATE t SET a = ?", [value])
+        connection.commit()
+        found.append((digest(given), stamped(given).stamp))
+        with Grader(ScoringSpec(), workers=1) as grader:
+            (grade,) = grader.grade([Answer(given, ("SELECT a FROM t",), f"SELECT {value}")])
+        assert grade.attempt.reason == "correct"
+    assert found[0][0] != found[1][0] and found[0][1] != found[1][1]
     connection.close()
 
 

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,12 +86,22 @@ def test_an_unfinished_run_goes_on_where_it_stopped() -> None:
         assert handle.run.id == "fresh", "a finished run is never written to again"
 
 
-@pytest.mark.parametrize("change", [{"digest": "other"}, {"kind": "train"}])
-def test_a_run_of_another_digest_or_kind_is_not_continued(change: dict[str, str]) -> None:
+@pytest.mark.parametrize("change", [{"digest": "other"}, {"kind": "train"}, {"spec": {"modes": ["bird"]}}])
+def test_a_run_of_another_digest_kind_or_verdicts_is_not_continued(change: dict[str, Any]) -> None:
     with store.open_run(RUN) as handle:
         handle.append([record("a")])
     with store.open_run(replace(RUN, id="other", **change)) as handle:
         assert handle.run.id == "other" and not handle.done
+
+
+def test_runs_that_begin_within_a_second_are_in_their_order() -> None:
+    names = [f"run-{number:06}" for number in (3, 1, 2, 0)]
+    for name in names:
+        with store.open_run(replace(RUN, id=name)) as handle:
+            handle.finish({})
+    assert [run.id for run in store.runs()] == names
+    last = store.finished(RUN)
+    assert last and last.id == names[-1]
 
 
 @pytest.mark.parametrize("tail", [b'{"record": {"sample_id": "b"', b"\x00\x00\x00", b"\xff\xfe", b"{}{}"])

@@ -91,7 +91,7 @@ def test_fast_golds_leave_nothing(database: Database, tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-@pytest.mark.parametrize("call", ["random()", "date('now')", "CURRENT_DATE"])
+@pytest.mark.parametrize("call", ["random()", "date('now')", "CURRENT_DATE", "date()"])
 def test_what_changes_is_not_kept(call: str, database: Database, tmp_path: Path) -> None:
     judged(database, SLOW.replace("0.1", f"{call} IS NULL"))
     assert files(tmp_path) == []

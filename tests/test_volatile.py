@@ -17,6 +17,7 @@ CASES: list[tuple[Engine, str, bool]] = [
     ("sqlite", "SELECT strftime('%Y', 'NOW') - born FROM p", True),
     ("sqlite", "SELECT julianday() - julianday(born) FROM p", True),
     ("sqlite", "SELECT strftime('%Y')", True),
+    ("sqlite", 'SELECT date("now")', True),
     ("sqlite", "SELECT CURRENT_TIMESTAMP", True),
     ("sqlite", "SELECT name FROM p ORDER BY random() LIMIT 1", True),
     ("sqlite", "SELECT hex(randomblob(4))", True),

@@ -37,8 +37,6 @@ class Allowance(NamedTuple):
     steps: int
     distinct: bool = False
     """Only each row's first place is kept, and counted for the limits."""
-    began: float = 0.0
-    """CPU seconds of the worker when the run began, set by the executor."""
 
 
 class Session(Protocol):
@@ -105,16 +103,15 @@ class Heartbeat:
         self.ours = ours
         self._LONG.pack_into(self._memory, 48, ours)
 
-    def begin(self, digest: bytes, seconds: float) -> float:
-        """A query begins that may use so many seconds of CPU time. Returns those of this process so far."""
-        cpu = time.process_time()
-        self._TIMES.pack_into(self._memory, 0, time.monotonic(), cpu, seconds)
+    def begin(self, digest: bytes, seconds: float) -> None:
+        """A query begins that may use so many seconds of CPU time."""
+        self._TIMES.pack_into(self._memory, 0, time.monotonic(), time.process_time(), seconds)
         self._memory[24:40] = digest
-        return cpu
 
-    def end(self) -> float:
-        """The query is over, the job goes on. Returns the CPU seconds of this process so far."""
-        return self.begin(NO_QUERY, self._seconds)
+    def end(self) -> None:
+        """The query is over, the job goes on."""
+        self._TIMES.pack_into(self._memory, 0, time.monotonic(), time.process_time(), self._seconds)
+        self._memory[24:40] = NO_QUERY
 
     def rest(self) -> None:
         """Nothing is being done until the next job."""
@@ -168,7 +165,7 @@ class Executor:
         self.deadly: dict[bytes, tuple[str, str]] = {}
         """Queries that cost a worker its life -> (status, message): they are not tried again."""
         self.spent = 0.0
-        """CPU seconds of the last run's queries."""
+        """CPU seconds of the last run."""
         self._full = Allowance(limits.seconds, limits.steps)
         self._sessions: OrderedDict[Key, Session] = OrderedDict()
         self._weight = 0
@@ -193,17 +190,19 @@ class Executor:
         if known := self.deadly.get(digest):
             return Outcome(Status(known[0]), message=known[1])
         open_session = partial(self._session, key, database, instance)
-        self.spent = 0.0
+        began = time.process_time()
         try:
             outcome = self._query(open_session, sql, allowance or self._full, digest)
             if outcome.message == OUT_OF_MEMORY and len(self._sessions) > 1:
                 self.close()  # what other databases hold in memory must not decide a verdict
                 outcome = self._query(open_session, sql, allowance or self._full, digest)
         except DataError as error:
-            self.heartbeat.end()
             outcome = Outcome(Status.INFRASTRUCTURE, message=str(error))
         except MemoryError:
             outcome = Outcome(Status.MEMORY, message=OUT_OF_MEMORY)
+        finally:
+            self.heartbeat.end()
+        self.spent = time.process_time() - began
         if outcome.status is Status.MEMORY:
             self._forget(key)
         return outcome
@@ -212,15 +211,12 @@ class Executor:
         self, open_session: Callable[[], Session], sql: str, allowance: Allowance, digest: bytes
     ) -> Outcome:
         session = open_session()
-        began = self.heartbeat.begin(digest, allowance.seconds)
-        try:
-            outcome = session.run(sql, Allowance(*allowance[:3], began))
-        finally:
-            self.spent += self.heartbeat.end() - began
+        self.heartbeat.begin(digest, allowance.seconds)
+        outcome = session.run(sql, allowance)
         if outcome.status is Status.INFRASTRUCTURE:
-            broken = session.broken()
             self.heartbeat.end()
-            return outcome if broken else replace(outcome, status=Status.EXECUTION_ERROR)
+            if not session.broken():
+                return replace(outcome, status=Status.EXECUTION_ERROR)
         return outcome
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.databases.state import state
+from tasks.databases.state import beside, state
 from tasks.errors import DataError
 
 LARGEST = 128 * 2**20
@@ -30,8 +30,8 @@ def latest(path: Path) -> bytes | None:
     Raises DataError in one line: an unfinished transaction, a log or database over LARGEST, a file that is
     written while it is read.
     """
-    _refuse_hot_journal(path)
-    log = path.with_name(path.name + "-wal")
+    log, journal = beside(path, "sqlite")
+    _refuse_hot_journal(path, journal)
     if not log.is_file() or not log.stat().st_size:
         return None
     if max(path.stat().st_size, log.stat().st_size) > LARGEST:
@@ -47,8 +47,7 @@ def latest(path: Path) -> bytes | None:
     raise DataError(f"{path}: is being written by another program: copy it, or wait until that has ended")
 
 
-def _refuse_hot_journal(path: Path) -> None:
-    journal = path.with_name(path.name + "-journal")
+def _refuse_hot_journal(path: Path, journal: Path) -> None:
     if not journal.is_file():
         return
     with journal.open("rb") as file:

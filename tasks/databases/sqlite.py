@@ -79,6 +79,7 @@ class Session:
         self._denied = ""
         self._ticks = 0
         self._allowed = Allowance(limits.seconds, limits.steps)
+        self._cpu = 0.0
         self._look = 0.0
         """When to look at the CPU time next: it cannot be over before."""
         self._connection = open_instance(database, instance)
@@ -147,6 +148,7 @@ class Session:
         """Run one statement. Raises _NotUtf8 where text of the result is not."""
         self._denied, self._ticks = "", 0
         start = time.perf_counter()
+        self._cpu = time.process_time()
         self._look = start + self._allowed.seconds
         cursor = self._connection.cursor()
         try:
@@ -196,7 +198,7 @@ class Session:
 
     def _over_time(self) -> bool:
         """Whether the CPU time is over. A machine that was busy or stopped leaves some: then look later."""
-        left = self._allowed.seconds - (time.process_time() - self._allowed.began)
+        left = self._allowed.seconds - (time.process_time() - self._cpu)
         self._look = time.perf_counter() + left
         return left <= 0
 

@@ -43,13 +43,18 @@ def stamped(database: Database) -> Database:
 
 def files(path: Path, engine: Engine) -> list[Path]:
     """A database's file, and those beside it that hold changes."""
-    beside = (path.with_name(path.name + ending) for ending in COMPANIONS[engine])
-    return [path, *(file for file in beside if file.is_file() and file.stat().st_size)]
+    return [path, *(file for file in beside(path, engine) if file.is_file() and file.stat().st_size)]
+
+
+def beside(path: Path, engine: Engine) -> list[Path]:
+    """Where changes to a database may wait: beside the file itself, wherever a symbolic link to it is."""
+    file = path.resolve() if path.is_symlink() else path
+    return [file.with_name(file.name + ending) for ending in COMPANIONS[engine]]
 
 
 def _states(path: Path, engine: Engine) -> list[str]:
     found = []
-    for file in (path, *(path.with_name(path.name + ending) for ending in COMPANIONS[engine])):
+    for file in (path, *beside(path, engine)):
         try:
             found.append(state(file))
         except OSError:

@@ -64,13 +64,13 @@ def main(channel: int, heartbeat: int, lifeline: int, parent: int) -> None:
                 gc.set_threshold(GARBAGE)
                 confine(limits)
                 pulse.confined()
-            if not _serve(connection, executor, pulse, works[name], jobs):
+            if not _serve(connection, executor, works[name], jobs):
                 return
         except Exception:
             _send(connection, ("error", traceback.format_exc(), []))
 
 
-def _serve(connection: socket.socket, executor: Executor, pulse: _Pulse, work: Work, jobs: list[Job]) -> bool:
+def _serve(connection: socket.socket, executor: Executor, work: Work, jobs: list[Job]) -> bool:
     """Do a chunk; False where this process should be replaced: it holds on to memory, and has said so.
 
     A frame is ``(state, text, [(index, packed result), ...])``; state: more, done, tired, error. The last
@@ -79,25 +79,24 @@ def _serve(connection: socket.socket, executor: Executor, pulse: _Pulse, work: W
     """
     results: list[tuple[int, bytes]] = []
     flushed = time.monotonic()
-    pulse.renew_memory()
     for index, job in jobs:
-        pulse.job(index)
+        executor.heartbeat.job(index)
         try:
             result = marshal.dumps(work(executor, job))
         except MemoryError:
-            result = marshal.dumps(None if pulse.ours else EXHAUSTED)
+            result = marshal.dumps(None if executor.heartbeat.ours else EXHAUSTED)
         results.append((index, result))
-        if pulse.swollen():
-            pulse.rest()
+        if _swollen(executor.limits):
+            executor.heartbeat.rest()
             _send(connection, ("tired", "", results))
             return False
         now = time.monotonic()
         if now - flushed > FLUSH_SECONDS and index != jobs[-1][0]:
-            pulse.rest()
+            executor.heartbeat.rest()
             _send(connection, ("more", "", results))
             results, flushed = [], now
-    pulse.job(NO_JOB)
-    pulse.rest()
+    executor.heartbeat.job(NO_JOB)
+    executor.heartbeat.rest()
     _send(connection, ("done", "", results))
     return True
 
@@ -133,8 +132,8 @@ def _limit_sqlite(heap: int) -> None:
 class _Pulse(Heartbeat):
     """A heartbeat that also renews what the kernel allows this process.
 
-    Memory, before each job and each gold that runs: none has less because of what ran before it. CPU time,
-    once a second: a job that computes without end while the parent looks away does not hang the pool either.
+    Memory, at each job and each gold: none has less because of what ran before it. CPU time, once a second: a
+    job that computes without end, while the parent looks away, does not hang the pool either.
     """
 
     def __init__(self, file: int, limits: Limits) -> None:
@@ -150,31 +149,17 @@ class _Pulse(Heartbeat):
 
     def job(self, index: int) -> None:
         self._renew_cpu(self._limits.seconds)
+        self._renew_memory()
         super().job(index)
 
     def at_gold(self, ours: bool) -> None:
         if ours:
-            self.renew_memory()
+            self._renew_memory()
         super().at_gold(ours)
 
-    def begin(self, digest: bytes, seconds: float) -> float:
+    def begin(self, digest: bytes, seconds: float) -> None:
         self._renew_cpu(seconds)
-        return super().begin(digest, seconds)
-
-    def renew_memory(self) -> int:
-        """Let the process add as much as the limit to what it holds. Returns the bytes it holds."""
-        held = _data()
-        if self._held and abs(held - self._held) > _SLACK:
-            _limit_data(held + self._limits.memory)
-            self._held = held
-        return held
-
-    def swollen(self) -> bool:
-        """Whether this process holds on to so much memory that a fresh one should take its place."""
-        if self.renew_memory() < self._limits.memory // 4:
-            return False
-        gc.collect()
-        return self.renew_memory() >= self._limits.memory // 4
+        super().begin(digest, seconds)
 
     def _renew_cpu(self, seconds: float) -> None:
         now = time.monotonic()
@@ -183,6 +168,20 @@ class _Pulse(Heartbeat):
             allowed = time.process_time() + seconds + CPU_GRACE
             resource.setrlimit(resource.RLIMIT_CPU, (int(allowed), hard))
             self._renewed = now
+
+    def _renew_memory(self) -> None:
+        held = _data() if self._held else 0
+        if abs(held - self._held) > _SLACK:
+            _limit_data(held + self._limits.memory)
+            self._held = held
+
+
+def _swollen(limits: Limits) -> bool:
+    """Whether this process holds on to so much memory that a fresh one should take its place."""
+    if _data() < limits.memory // 4:
+        return False
+    gc.collect()
+    return _data() >= limits.memory // 4
 
 
 def _data() -> int:
