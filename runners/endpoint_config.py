@@ -36,6 +36,9 @@ class EndpointConfig(Spec):
     """Ask for the log-probabilities of answers."""
     body: Mapping[str, Any] = Field(default_factory=dict)
     """Parameters to send beside ours, or instead; null leaves one out. The run records them."""
+    thought: str = ""
+    """The tag by which the server's chat template opens a thought (``<think>``), where the content holds
+    thoughts; "": seen from the replies."""
     input_price: float = Field(0.0, ge=0)
     """US dollars for a million prompt tokens."""
     output_price: float = Field(0.0, ge=0)

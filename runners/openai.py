@@ -15,6 +15,7 @@ from runners.failures import Patience, few
 from runners.replies import Reply, read
 from runners.threads import in_threads
 from runners.types import NEUTRAL, Completion, Finish, Request, Sampling
+from runners.unseen import Unseen
 from tasks.errors import ModelError
 from tasks.terminal import say
 from tasks.types import Message
@@ -52,6 +53,7 @@ class OpenAIRunner:
         self._dialect = Dialect("max_completion_tokens" if official else "max_tokens", not official)
         self._lock = Lock()
         self._settled = False
+        self._unseen = Unseen(self.config.thought)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
@@ -69,17 +71,36 @@ class OpenAIRunner:
         def ask(request: Request) -> list[Completion]:
             return self._ask(request, sampling)
 
+        held: dict[int, list[Completion]] = {}
         try:
             for index, answers in in_threads(ask, requests, self.config.concurrency):
                 if any(answer.finish == "error" for answer in answers):
                     lost[index] = answers
+                elif any(map(self._unseen.may_be_thought, answers)):
+                    held[index] = answers
                 else:
-                    yield index, answers
+                    yield index, self._unseen.shown(answers)
+                if not self._unseen.undecided:
+                    yield from self._let_go(held)
                 patience.note(answers)
         except ModelError:
+            yield from self._let_go(held)
             yield from lost.items()
             raise
-        yield from self._once_more(requests, sampling, lost)
+        for index, answers in self._once_more(requests, sampling, lost):
+            yield index, self._unseen.shown(answers)
+        if held and not self._unseen.ended:
+            say(
+                f"{self.endpoint.url}: the limit of tokens cut {len(held)} answers, and none ended: if the"
+                " chat template opens a thought, raise --max-new-tokens or --set runner.endpoint.thought='<think>'"
+            )
+        yield from self._let_go(held)
+
+    def _let_go(self, held: dict[int, list[Completion]]) -> Iterator[tuple[int, list[Completion]]]:
+        """The answers that were held back, for they may be thoughts that were cut."""
+        while held:
+            index, answers = held.popitem()
+            yield index, self._unseen.shown(answers)
 
     def _once_more(
         self, requests: Sequence[Request], sampling: Sampling, lost: Mapping[int, list[Completion]]
@@ -185,6 +206,8 @@ class OpenAIRunner:
     def _completions(self, reply: Reply, seconds: float) -> list[Completion]:
         """The choices of a reply; its time, tokens and cost are shared out among them."""
         count = len(reply.choices)
+        for choice in reply.choices:
+            self._unseen.note(choice)
         price = reply.prompt_tokens * self.config.input_price + reply.tokens * self.config.output_price
         return [
             Completion(

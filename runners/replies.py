@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 from runners.types import Finish
 
+REASONING = ("reasoning_content", "reasoning", "thinking")
+"""Where servers put the thoughts that they cut out of the content."""
+
 
 class NoAnswer(Exception):
     """A chat completion in which no answer stands."""
@@ -18,6 +21,8 @@ class Choice(NamedTuple):
     text: str
     finish: Finish
     logprob: float | None
+    reasoned: bool = False
+    """Whether the server gave thoughts beside the content."""
 
 
 class Reply(NamedTuple):
@@ -44,6 +49,7 @@ def read(reply: Any) -> Reply:
             _said(choice.get("message")),
             "length" if choice.get("finish_reason") == "length" else "stop",
             _logprob(choice.get("logprobs")),
+            any(choice["message"].get(name) for name in REASONING),
         )
         for choice in found
     ]

@@ -16,14 +16,17 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 from runners.endpoint_config import EndpointConfig
 from runners.models import Source
 from runners.openai import OpenAIRunner
 from runners.settings import VllmConfig
+from runners.texts import special_tokens
 from runners.types import Completion, Request, Sampling
 from runners.vllm import adapter_arguments
 from tasks.errors import ModelError
+from tasks.thoughts import opened
 
 
 class VllmServer:
@@ -45,7 +48,12 @@ class VllmServer:
             self.close()
             raise
         asked = endpoint.model_copy(
-            update={"base_url": f"http://127.0.0.1:{port}/v1", "key": "", "logprobs": True}
+            update={
+                "base_url": f"http://127.0.0.1:{port}/v1",
+                "key": "",
+                "logprobs": True,
+                **thoughts(source, endpoint),
+            }
         )
         self._runner = OpenAIRunner("adapter" if source.adapter else source.path, asked)
 
@@ -87,6 +95,30 @@ class VllmServer:
                     self._process.wait(timeout=30)
                 except subprocess.TimeoutExpired:
                     continue
+
+
+def thoughts(source: Source, endpoint: EndpointConfig) -> dict[str, Any]:
+    """Settings by which the model's thoughts are told from its answers: as its tokenizer has them.
+
+    What the user has set stays. None where the tokenizer cannot be read here.
+    """
+    from transformers import AutoTokenizer
+
+    body = endpoint.body
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.path, revision=source.revision, trust_remote_code=False, local_files_only=True
+        )
+        prompt = tokenizer.apply_chat_template(
+            [{"role": "user", "content": "?"}],
+            add_generation_prompt=True,
+            tokenize=False,
+            **body.get("chat_template_kwargs", {}),
+        )
+    except Exception:  # of any of its libraries: then the replies show it
+        return {}
+    shown = {"skip_special_tokens": False} if special_tokens(tokenizer)[1] else {}
+    return {"thought": endpoint.thought or opened(str(prompt)), "body": {**shown, **body}}
 
 
 def program() -> str:

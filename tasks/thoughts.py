@@ -81,6 +81,17 @@ def opened(prompt: str) -> str:
     return ""
 
 
+def has_tag(text: str) -> bool:
+    """Whether a tag or a channel of thoughts stands in a text."""
+    return _TAG.search(text) is not None or _CHANNEL.search(text) is not None
+
+
+def ends_alone(text: str) -> bool:
+    """Whether a thought ends in a text that does not begin there: its prompt opened it."""
+    tag = _TAG.search(text)
+    return tag is not None and _role(tag[0])[0] and not is_quoted(text, tag)
+
+
 def without_thoughts(text: str, begins: Callable[[str], bool]) -> str:
     """What a completion answers: "" where its thoughts do not end.
 

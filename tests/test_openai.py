@@ -395,3 +395,35 @@ def test_a_broken_key_is_not_printed(monkeypatch: pytest.MonkeyPatch, key: str) 
     with pytest.raises(ModelError, match="OPENAI_API_KEY holds characters that no key has") as error:
         OpenAIRunner("m", EndpointConfig(base_url="http://127.0.0.1:1/v1"))
     assert "sk-" not in str(error.value)
+
+
+OTHERS = {
+    "a reply closes a thought it did not open": (["cut", "closed", "ok"], "<think>SELECT 0"),
+    "the cut reply comes last": (["closed", "ok", "cut"], "<think>SELECT 0"),
+    "many replies end without": (["cut", *["ok"] * 9], "SELECT 0"),
+    "few replies, none closes one": (["cut", "ok"], "SELECT 0"),
+    "thoughts stand apart": (["apart", "closed", "ok"], "SELECT 0"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_cut_thought_is_known_from_other_replies(server: Hostile, case: str, at_once: int) -> None:
+    plans, text = OTHERS[case]
+    asked = [question(plan, "SELECT 0" if plan in ("cut", "apart") else "SELECT 7", number)
+             for number, plan in enumerate(plans)]  # fmt: skip
+    found = answers(runner(server, concurrency=at_once), asked)
+    assert [one.text for (one,), plan in zip(found, plans, strict=True) if plan in ("cut", "apart")] == [text]
+    assert plans.count("ok") == [one.text for (one,) in found].count("SELECT 7")
+
+
+def test_where_no_reply_ends_it_is_said_and_can_be_set(
+    server: Hostile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [question("cut", number=number) for number in range(3)]
+    assert [one.text for (one,) in answers(runner(server), asked)] == ["SELECT 7"] * 3
+    assert "cut 3 answers, and none ended" in capsys.readouterr().err
+    found = answers(runner(server, thought="<think>"), [*asked, question("ok", number=4), question("apart")])
+    assert found[4][0].text == "SELECT 7" and not capsys.readouterr().err
+    found = answers(runner(server, thought="[THINK]"), [*asked, question("ok", number=4)])
+    assert [one.text for (one,) in found] == ["[THINK]SELECT 7"] * 4

@@ -19,7 +19,7 @@ from runners.open import open_runner
 from runners.settings import RunnerConfig, VllmConfig
 from runners.types import Request, Sampling
 from runners.vllm import VllmRunner
-from runners.vllm_server import VllmServer, flags
+from runners.vllm_server import VllmServer, flags, thoughts
 from tasks.errors import MissingExtra, ModelError
 from tasks.types import Sample
 
@@ -70,6 +70,24 @@ def test_a_server_is_started_asked_and_stopped(vllm: None) -> None:
     process = server._process
     server.close()
     assert process.poll() is not None
+
+
+def test_the_model_s_template_says_whether_it_opens_thoughts(vllm: None, tmp_path: Path) -> None:
+    folder = tiny_models.save(tmp_path / "model")
+    tokenizer = tiny_models.tokenizer()
+    opening = "<|assistant|>{% if think is not defined or think %}<think>\n{% endif %}{% endif"
+    tokenizer.chat_template = tiny_models.TEMPLATE.replace("<|assistant|>{% endif", opening)
+    tokenizer.add_special_tokens({"extra_special_tokens": ["[THINK]", "[/THINK]"]})
+    tokenizer.save_pretrained(folder)
+    assert thoughts(Source(folder), EndpointConfig()) == {
+        "thought": "<think>",
+        "body": {"skip_special_tokens": False},
+    }
+    off = EndpointConfig(body={"chat_template_kwargs": {"think": False}})
+    assert thoughts(Source(folder), off)["thought"] == ""
+    server = VllmServer(Source(folder), folder, VllmConfig(), EndpointConfig())
+    assert [one.text for _, (one,) in server.generate([request("1")], Sampling())] == ["<think>SELECT 1"]
+    server.close()
 
 
 def test_a_server_that_ends_says_why(vllm: None) -> None:

@@ -100,6 +100,10 @@ def _line(text: str, start: str) -> str:
     return next((line.removeprefix(start) for line in text.split("\n") if line.startswith(start)), "")
 
 
+def _answer(body: dict[str, Any]) -> str:
+    return _line(body["messages"][-1]["content"], "answer: ")
+
+
 def _ok(one: Handler, body: dict[str, Any]) -> None:
     one.reply(200, completion(body))
 
@@ -169,6 +173,13 @@ DEEDS: dict[str, Callable[[Handler, dict[str, Any]], None]] = {
     "one": lambda one, body: one.reply(200, completion(body, count=1)),
     "refusal": lambda one, body: one.reply(200, completion(body, message={"content": None})),
     "cut": lambda one, body: one.reply(200, completion(body, finish_reason="length")),
+    "closed": lambda one, body: _content(f"a draft\n</think>\n{_answer(body)}")(one, body),
+    "apart": lambda one, body: one.reply(
+        200,
+        completion(
+            body, finish_reason="length", message={"content": _answer(body), "reasoning_content": "hm"}
+        ),
+    ),
     "half": _half,
     "silent": _silent,
     "drip": _drip,
