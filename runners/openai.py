@@ -92,7 +92,7 @@ class OpenAIRunner:
         if held and not self._unseen.ended:
             say(
                 f"{self.endpoint.url}: the limit of tokens cut {len(held)} answers, and none ended: if the"
-                " chat template opens a thought, raise --max-new-tokens or --set runner.endpoint.thought='<think>'"
+                " chat template opens a thought, raise --max-new-tokens or set runner.endpoint.thought"
             )
         yield from self._let_go(held)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ModelError, nearest
+from tasks.readers import parsed
 
 ID_KEYS = ("id", "question_id", "sample_id")
 TEXT_KEYS = (
@@ -38,6 +39,13 @@ _GOES_ON = re.compile(
     re.IGNORECASE,
 )
 """How a line begins that is the middle of a query."""
+_BREAKS_OFF = re.compile(
+    r"(?:[,(=<>+*/|]|\b(?:select|distinct|from|where|and|or|not|in|on|by|as|join|having|case|when|then|else|union"
+    r"|all|intersect|except))\Z",
+    re.IGNORECASE,
+)
+"""How a line ends that has no end of a query."""
+_STARTS = re.compile(r"[\s(]*(?:select|with|values|from|table|pivot|--|/\*|\Z)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -80,15 +88,17 @@ def _jsonl(path: Path, column: str) -> Stored:
     for number, line in enumerate(_text(path).split("\n"), start=1):
         if line.strip():
             try:
-                objects.append((f"{path}, line {number}", json.loads(line)))
+                objects.append((f"{path}, line {number}", parsed(line)))
             except json.JSONDecodeError as error:
                 raise ModelError(f"{path}: cannot be read: line {number}: {error.msg}") from None
+            except ValueError as error:
+                raise ModelError(f"{path}: cannot be read: line {number}: {error}") from None
     return _objects(objects, column)
 
 
 def _json(path: Path, column: str) -> Stored:
     try:
-        data = json.loads(_text(path))
+        data = parsed(_text(path))
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # JSON lines under another name
             return _jsonl(path, column)
@@ -121,8 +131,11 @@ def _table(path: Path, column: str) -> Stored:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     text = _text(path)
     csv.field_size_limit(max(len(text), 131_072))
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header = next(rows, [])
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise ModelError(f"{path}: the column '{twice}' stands twice in the header")
     name = _column(header, column, str(path))
     place, key = header.index(name), next((one for one in ID_KEYS if one in header), "")
     found, by_row = Stored(), []
@@ -183,7 +196,14 @@ def _expect_unchanged(records: Path) -> None:
         raise ValueError("changed since it was written")
 
 
-_READERS = {".jsonl": _jsonl, ".json": _json, ".csv": _table, ".tsv": _table, ".parquet": _records}
+_READERS = {
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".json": _json,
+    ".csv": _table,
+    ".tsv": _table,
+    ".parquet": _records,
+}
 
 
 def in_order(stored: Stored, path: Path, rows: int) -> list[str]:
@@ -194,7 +214,7 @@ def in_order(stored: Stored, path: Path, rows: int) -> list[str]:
     """
     answers = stored.by_row or []
     filled = [line for line in answers if line]
-    split = next((i for i, line in enumerate(answers) if stored.lines and _GOES_ON.match(line)), None)
+    split = _broken_up(answers) if stored.lines else None
     if len(answers) != rows and len(filled) == rows:
         answers = filled
     if len(answers) == rows and split is None:
@@ -207,6 +227,18 @@ def in_order(stored: Stored, path: Path, rows: int) -> list[str]:
     elif blank is not None and stored.lines:
         why += f": line {blank + 1} is blank"
     raise ModelError(f"{why}: write one {what[:-1]} for each row, in order, empty where there is no answer")
+
+
+def _broken_up(lines: Sequence[str]) -> int | None:
+    """The first line that goes on with the query of the line before it.
+
+    A line that merely breaks off may be an answer that was cut: the one after it must be no query.
+    """
+    for number, line in enumerate(lines):
+        cut = number and _BREAKS_OFF.search(lines[number - 1][-20:]) and not _STARTS.match(line)
+        if cut or _GOES_ON.match(line):
+            return number
+    return None
 
 
 def without_database(answer: str, database: str) -> str:

@@ -28,19 +28,22 @@ class Spec(BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key may stand once in a mapping: the last would win without a word."""
+    """YAML in which a key is text as it stands (``yes``, ``2020``), once in a mapping: the last would win."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
         seen: dict[str, int] = {}
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            if isinstance(key, yaml.ScalarNode):
                 line = key.start_mark.line + 1
                 if key.value in seen:
                     raise SpecError(
                         f"line {line}: the key '{key.value}' stands in line {seen[key.value]} too"
                     )
                 seen[key.value] = line
-        return super().construct_mapping(node, deep)
+                if key.tag != "tag:yaml.org,2002:merge":
+                    key.tag = "tag:yaml.org,2002:str"
+        return node
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -56,7 +59,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path}, {error}" if str(error).startswith("line ") else f"{path}: {error}"
         ) from None
     if not isinstance(data, dict):
-        raise SpecError(f"{path}: a spec is a mapping of keys, this is {type(data).__name__}")
+        found = "empty" if data is None else f"a {type(data).__name__}"
+        raise SpecError(f"{path}: a spec is a mapping of keys, this is {found}")
     return data
 
 

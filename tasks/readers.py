@@ -46,9 +46,23 @@ def _text(path: Path) -> str:
     return path.read_bytes().decode("utf-8-sig")
 
 
+def parsed(text: str) -> Any:
+    """The value of a JSON text. Raises ValueError where there is none, or a key stands twice in an object."""
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {json.dumps(twice)} stands twice in an object")
+    return found
+
+
 def _json(path: Path) -> Iterator[Row]:
     try:
-        data = json.loads(_text(path))
+        data = parsed(_text(path))
     except json.JSONDecodeError as error:
         if error.msg != "Extra data":
             raise
@@ -64,9 +78,11 @@ def _jsonl(path: Path) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parsed(line)
         except json.JSONDecodeError as error:
             raise DataError(f"{path}, line {number}: {error.msg}") from None
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: {error}") from None
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number}: not an object")
         yield row
@@ -100,6 +116,7 @@ def _parquet(path: Path) -> Iterator[Row]:
 READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".json": _json,
     ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
     ".csv": _csv,
     ".tsv": _csv,
     ".parquet": _parquet,

@@ -66,6 +66,11 @@ class Task:
         """All samples of a split that have a database, in the dataset's order."""
         rows = list(enumerate(sources.rows(self.spec.dataset, split)))
         found = [(number, sample) for number, row in rows if (sample := self._sample(row, number))]
+        if not found:
+            wanted = ", ".join(f"{key} = {value!r}" for key, value in self.spec.dataset.where.items())
+            raise DataError(
+                f"{self.name}: dataset.where ({wanted}) leaves none of {len(rows)} rows of '{split}'"
+            )
         kept = [(number, sample) for number, sample in found if self._has_database(sample)]
         self.skipped[split] = len(found) - len(kept)
         if not kept:

@@ -102,6 +102,13 @@ def test_several_answers_a_question_are_all_scored(here: Path) -> None:
         ("odd2.json", '["SELECT 1"]', "has 1 answers, the dataset has 3 rows"),
         ("text.json", '"SELECT 1"', "expected a mapping of id to answer, found a str"),
         ("empty.csv", "", "expected one of the keys"),
+        ("open.csv", 'id,sql\n0,"A\n1,B\n', "unexpected end of data"),
+        ("quoted.tsv", 'sql\n"a" x\n"b" y\n', "expected after"),
+        ("twice.csv", "sql,sql\nA,B\n", "the column 'sql' stands twice"),
+        ("twice.json", '{"0": "A", "0": "B"}', 'the key "0" stands twice'),
+        ("twice.jsonl", '{"id": 0, "sql": "A", "sql": "B"}', 'line 1: the key "sql" stands twice'),
+        ("list.sql", "SELECT a,\n  b FROM t\nSELECT 1\n", "line 2 goes on with the query before it"),
+        ("select.sql", "SELECT\n  a\nFROM t\n", "line 2 goes on with the query before it"),
     ],
 )
 def test_what_would_be_shifted_or_guessed_is_refused(
@@ -128,6 +135,7 @@ READ = {
     "lines.json": '{{"id": 2, "sql": "{2}"}}\n\n{{"id": 0, "sql": "{0}"}}\n{{"id": "1", "sql": "{1}"}}\n',
     "odd.jsonl": '\ufeff{{"id": 2, "note": "\u2028\u2029\u0085", "sql": "{2}"}}\r\n'
     '{{"id": 0, "sql": "{0}"}}\n{{"id": 1, "sql": "{1}"}}',
+    "x.ndjson": '{{"id": 2, "sql": "{2}"}}\n{{"id": 0, "sql": "{0}"}}\n{{"id": 1, "sql": "{1}"}}\n',
     "ids.csv": 'id,sql\n2,"{2}"\n0,"{0}"\n1,"{1}"\n',
     "rows.csv": '\ufeffprediction,n\r\n"{0}",1\r\n"{1}",2\r\n"{2}",3\r\n',
     "two-lines.csv": 'n,sql\n1,"{0}\n"\n2,"\n{1}"\n3,"{2}"\n',
@@ -150,6 +158,12 @@ def test_a_tab_is_the_sqls_own_unless_the_rows_database_follows(tmp_path: Path) 
     path.write_text("\n".join(tabbed))
     found = stored.by_id(stored.read(path), path, ROWS)
     assert [found[id][0] for id, _ in ROWS] == [*tabbed[:2], "SELECT name\tFROM item"]
+
+
+def test_an_answer_that_was_cut_is_no_query_over_two_lines(tmp_path: Path) -> None:
+    (tmp_path / "cut.sql").write_text("SELECT a,\nSELECT b FROM t WHERE\n\n")
+    found = stored.by_id(stored.read(tmp_path / "cut.sql"), tmp_path, ROWS)
+    assert [found[id] for id, _ in ROWS] == [["SELECT a,"], ["SELECT b FROM t WHERE"], [""]]
 
 
 def test_the_column_with_the_answers_can_be_named(here: Path) -> None:

@@ -25,6 +25,7 @@ READ = {
     "crlf.jsonl": f"{ROW}\r\n\r\n",
     "raw.jsonl": '{"question": "q \u2028", "query": "SELECT 1", "db_id": "d"}\n',
     "lines.json": f"{ROW}\n{ROW}\n",
+    "lines.ndjson": f"{ROW}\n",
     "bom.csv": f"\ufeff{HEADER}q \u2028,SELECT 1,d\n",
     "blank.csv": f"{HEADER}\r\nq \u2028,SELECT 1,d\r\n\r\n",
     "x.tsv": HEADER.replace(",", "\t") + "q \u2028\tSELECT 1\td\n",
@@ -49,6 +50,9 @@ def test_a_long_field_is_read(tmp_path: Path) -> None:
         ("x.csv", "a,b\n1,2\n1,2,3\n", "x.csv, line 3: 3 fields, the header has 2"),
         ("x.csv", "a,b\n1\n", "line 2: 1 fields, the header has 2"),
         ("x.csv", "a,a\n1,2\n", "the column 'a' stands twice"),
+        ("x.csv", 'a,b\n"1,2\n3,4\n', "unexpected end of data"),
+        ("x.json", '[{"a": 1, "a": 2}]', 'the key "a" stands twice'),
+        ("x.jsonl", '{"a": 1}\n{"a": 1, "a": 2}', 'line 2: the key "a" stands twice'),
         ("x.csv", b"a\n\xff\n", "not UTF-8 at byte 2"),
         ("x.json", '{"a": 1}', "a list of objects"),
         ("x.jsonl", '{"a": 1}\n{', "line 2: "),
@@ -184,3 +188,47 @@ def test_a_task_file_that_is_not_there_names_the_nearest(tmp_path: Path) -> None
 def test_the_configuration_of_a_hub_dataset_can_be_named() -> None:
     dataset = {"path": "org/name", "source": "huggingface", "config": "xsp", "splits": {"dev": "test"}}
     assert parse(TaskSpec, {"name": "t", "dataset": dataset}).dataset.config == "xsp"
+
+
+SPEC = "dataset: {path: data/rows.json, splits: {dev: dev}}\ndatabases: {path: 'data/{database}.sqlite'}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("2020-01-01: 1\nname: t\n" + SPEC, "unknown key '2020-01-01'"),
+        (
+            "name: t\n" + SPEC.replace("{dev: dev}", "{dev: dev, 'dev': x}"),
+            "the key 'dev' stands in line 2 too",
+        ),
+        ("name: t\ndataset:\n  <<: {path: x, path: y}\n", "line 3: the key 'path' stands in line 3 too"),
+        ("name: t\ndataset:\n  <<: {path: x}\n  <<: {path: y}\n", "the key '<<' stands in line 3 too"),
+        ("", "this is empty"),
+        ("- a", "this is a list"),
+        ("name: t\n" + SPEC + "---\nname: u\n", "expected a single document"),
+        ("name: t\ndataset:\n\tpath: x\n", "'\\t' that cannot start any token"),
+        ("name: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+    ],
+)
+def test_yaml_that_is_no_spec_is_one_line(tmp_path: Path, content: str, says: str) -> None:
+    path = task(tmp_path).with_suffix(".yaml")
+    path.write_text(content)
+    with pytest.raises(SpecError) as caught:
+        specs.load(str(path))
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_keys_of_yaml_are_text_and_merges_work(tmp_path: Path) -> None:
+    path = task(tmp_path).with_suffix(".yaml")
+    path.write_text(
+        "name: 2020-01-01\ndataset:\n  <<: {path: nope.json, splits: {no: x}}\n  path: data/rows.json\n"
+        "  eval_split: 'no'\n  where: {db_id: d}\ndatabases: {path: 'data/{database}.sqlite'}\n"
+    )
+    found = Task(specs.load(str(path), ["description=2020-01-02"]))
+    assert (found.name, found.spec.description) == ("2020-01-01", "2020-01-02")
+    assert len(found.samples("no")) == 10
+
+
+def test_a_where_that_leaves_nothing_says_what_it_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"dataset.where \(db_id = 8\) leaves none of 10 rows of 'dev'"):
+        Task.named(str(task(tmp_path)), ["dataset.where.db_id=010"]).samples()
