@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,20 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ModelError, nearest
-from tasks.readers import parsed
+from tasks.errors import DataError, ModelError, nearest
+from tasks.readers import parsed, table
 
 ID_KEYS = ("id", "question_id", "sample_id")
 TEXT_KEYS = (
-    "completion",
-    "text",
-    "sql",
-    "prediction",
-    "query",
-    "predicted_sql",
-    "pred_sql",
-    "answer",
-    "response",
+    *("completion", "text", "sql", "prediction", "query", "predicted_sql", "pred_sql", "answer", "response"),
 )
 BIRD = "\t----- bird -----\t"
 _GOES_ON = re.compile(
@@ -89,10 +80,9 @@ def _jsonl(path: Path, column: str) -> Stored:
         if line.strip():
             try:
                 objects.append((f"{path}, line {number}", parsed(line)))
-            except json.JSONDecodeError as error:
-                raise ModelError(f"{path}: cannot be read: line {number}: {error.msg}") from None
             except ValueError as error:
-                raise ModelError(f"{path}: cannot be read: line {number}: {error}") from None
+                why = getattr(error, "msg", error)
+                raise ModelError(f"{path}: cannot be read: line {number}: {why}") from None
     return _objects(objects, column)
 
 
@@ -128,26 +118,18 @@ def _objects(objects: Iterable[tuple[str, Any]], column: str) -> Stored:
 
 
 def _table(path: Path, column: str) -> Stored:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    text = _text(path)
-    csv.field_size_limit(max(len(text), 131_072))
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    header = next(rows, [])
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise ModelError(f"{path}: the column '{twice}' stands twice in the header")
-    name = _column(header, column, str(path))
-    place, key = header.index(name), next((one for one in ID_KEYS if one in header), "")
-    found, by_row = Stored(), []
+    try:
+        header, rows = table(path)
+    except DataError as error:
+        raise ModelError(str(error)) from None
+    place = header.index(_column(header, column, str(path)))
+    key = next((header.index(name) for name in ID_KEYS if name in header), None)
+    if key is None:
+        return Stored(by_row=[row[place].strip() for row in rows])
+    found = Stored()
     for row in rows:
-        if len(row) != len(header) and row:
-            raise ModelError(f"{path}, line {rows.line_num}: {len(row)} fields, the header has {len(header)}")
-        answer = row[place].strip() if row else ""
-        if key and row:
-            found.by_id.setdefault(row[header.index(key)], []).append(answer)
-        elif row:
-            by_row.append(answer)
-    return found if key else Stored(by_row=by_row)
+        found.by_id.setdefault(row[key], []).append(row[place].strip())
+    return found
 
 
 def _column(names: Sequence[str], wanted: str, where: str) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +90,34 @@ def _jsonl(path: Path) -> Iterator[Row]:
 
 
 def _csv(path: Path) -> Iterator[Row]:
+    header, rows = table(path)
+    yield from (dict(zip(header, row, strict=True)) for row in rows)
+
+
+def table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The header of a csv or tsv file, and its rows without blank ones.
+
+    A tsv in which quotes do not enclose fields is read with its quotes. Raises DataError, csv.Error.
+    """
     text = _text(path)
     csv.field_size_limit(max(len(text), 131_072))
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    if path.suffix.lower() != ".tsv":
+        return _table(path, text, ",", csv.QUOTE_MINIMAL)
+    try:
+        return _table(path, text, "\t", csv.QUOTE_MINIMAL)
+    except (DataError, csv.Error):
+        with suppress(DataError, csv.Error):
+            return _table(path, text, "\t", csv.QUOTE_NONE)
+        raise
+
+
+def _table(path: Path, text: str, delimiter: str, quoting: Any) -> tuple[list[str], list[list[str]]]:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     header = next(rows, [])
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"{path}: the column '{twice}' stands twice in the header")
+    found = []
     for row in rows:
         if row and len(row) != len(header):
             raise DataError(
@@ -104,7 +125,8 @@ def _csv(path: Path) -> Iterator[Row]:
                 f" a field with the delimiter or a line end in it needs quotes"
             )
         if row:
-            yield dict(zip(header, row, strict=True))
+            found.append(row)
+    return header, found
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -68,9 +68,7 @@ class Task:
         found = [(number, sample) for number, row in rows if (sample := self._sample(row, number))]
         if not found:
             wanted = ", ".join(f"{key} = {value!r}" for key, value in self.spec.dataset.where.items())
-            raise DataError(
-                f"{self.name}: dataset.where ({wanted}) leaves none of {len(rows)} rows of '{split}'"
-            )
+            raise DataError(f"{self.name}: dataset.where ({wanted}) leaves none of the rows of '{split}'")
         kept = [(number, sample) for number, sample in found if self._has_database(sample)]
         self.skipped[split] = len(found) - len(kept)
         if not kept:

@@ -103,7 +103,6 @@ def test_several_answers_a_question_are_all_scored(here: Path) -> None:
         ("text.json", '"SELECT 1"', "expected a mapping of id to answer, found a str"),
         ("empty.csv", "", "expected one of the keys"),
         ("open.csv", 'id,sql\n0,"A\n1,B\n', "unexpected end of data"),
-        ("quoted.tsv", 'sql\n"a" x\n"b" y\n', "expected after"),
         ("twice.csv", "sql,sql\nA,B\n", "the column 'sql' stands twice"),
         ("twice.json", '{"0": "A", "0": "B"}', 'the key "0" stands twice'),
         ("twice.jsonl", '{"id": 0, "sql": "A", "sql": "B"}', 'line 1: the key "sql" stands twice'),
@@ -135,6 +134,7 @@ READ = {
     "lines.json": '{{"id": 2, "sql": "{2}"}}\n\n{{"id": 0, "sql": "{0}"}}\n{{"id": "1", "sql": "{1}"}}\n',
     "odd.jsonl": '\ufeff{{"id": 2, "note": "\u2028\u2029\u0085", "sql": "{2}"}}\r\n'
     '{{"id": 0, "sql": "{0}"}}\n{{"id": 1, "sql": "{1}"}}',
+    "quotes.tsv": 'note\tsql\n"a" said\t{0}\nb "c\t{1}\n"\t{2}\n',
     "x.ndjson": '{{"id": 2, "sql": "{2}"}}\n{{"id": 0, "sql": "{0}"}}\n{{"id": 1, "sql": "{1}"}}\n',
     "ids.csv": 'id,sql\n2,"{2}"\n0,"{0}"\n1,"{1}"\n',
     "rows.csv": '\ufeffprediction,n\r\n"{0}",1\r\n"{1}",2\r\n"{2}",3\r\n',

@@ -32,6 +32,13 @@ READ = {
 }
 
 
+def test_a_tsv_with_and_without_quoting(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text('a\tb\n"who" is it?\t1\n"x\ty"\n')
+    assert [row["a"] for row in readers.read(tmp_path / "x.tsv")] == ['"who" is it?', '"x']
+    (tmp_path / "x.tsv").write_text('a\tb\n"who ""is"" it?"\t1\n"x\ty"\t2\n')
+    assert [row["a"] for row in readers.read(tmp_path / "x.tsv")] == ['who "is" it?', "x\ty"]
+
+
 @pytest.mark.parametrize("name", READ)
 def test_files_are_read(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(READ[name].encode())
@@ -230,5 +237,5 @@ def test_keys_of_yaml_are_text_and_merges_work(tmp_path: Path) -> None:
 
 
 def test_a_where_that_leaves_nothing_says_what_it_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"dataset.where \(db_id = 8\) leaves none of 10 rows of 'dev'"):
+    with pytest.raises(DataError, match=r"dataset.where \(db_id = 8\) leaves none of the rows of 'dev'"):
         Task.named(str(task(tmp_path)), ["dataset.where.db_id=010"]).samples()
