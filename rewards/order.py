@@ -66,17 +66,19 @@ def _offset(order: Ordered, run: Run) -> int | None:
 def _breakers(gold: Outcome, order: Ordered, engine: Engine, run: Run) -> tuple[list[str], list[str]]:
     """Further order terms that no two different rows tie under, ascending and descending.
 
-    DuckDB refuses a collation of what is no text, which a cell does not tell from the text of a date.
+    DuckDB refuses a collation of what is no text, which a cell does not tell from the text of a date. It puts
+    NULL last in both directions.
     """
-    collation = "COLLATE BINARY" if engine == "sqlite" else "COLLATE C"
+    places = range(1, len(gold.columns) + 1)
+    if engine == "sqlite":
+        terms = [f"{place} COLLATE BINARY" for place in places]
+        return terms, [f"{term} DESC" for term in terms]
     terms = []
-    for place in range(1, len(gold.columns) + 1):
-        term = f"{place} {collation}"
-        if engine == "duckdb":
-            text = any(isinstance(row[place - 1], str) for row in gold.rows)
-            term = term if text and run(order.by([term], 0)).ok else f"{place}"
-        terms.append(term)
-    return terms, [f"{term} DESC" for term in terms]
+    for place in places:
+        term = f"{place} COLLATE C"
+        text = any(isinstance(row[place - 1], str) for row in gold.rows)
+        terms.append(term if text and run(order.by([term], 0)).ok else f"{place}")
+    return [f"{term} NULLS FIRST" for term in terms], [f"{term} DESC NULLS LAST" for term in terms]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +168,9 @@ def _window(gold: Outcome, rows: list[Row], groups: Sequence[int], first: int, l
     """What stands between two places; None where the gold's own rows could not stand there."""
     if last > len(rows):
         return None
+    groups = [group - groups[first] for group in groups]
     places = groups[first:last]
-    candidates = [
-        (group, row) for group, row in zip(groups, rows, strict=True) if places[0] <= group <= places[-1]
-    ]
+    candidates = [(group, row) for group, row in zip(groups, rows, strict=True) if 0 <= group <= places[-1]]
     found = Counter((group, _key(row)) for group, row in zip(places, gold.rows, strict=True))
     if not found <= Counter((group, _key(row)) for group, row in candidates):
         return None

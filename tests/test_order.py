@@ -54,6 +54,13 @@ BOTH: list[tuple[str, str, str, str]] = [
     ),
     ("NULLS LAST", "SELECT age, id FROM p ORDER BY 1 NULLS LAST", f"SELECT age, id FROM p {DOWN}", "correct"),
     (
+        "NULL among rows that tie",
+        "SELECT NULLIF(id, 3) FROM p ORDER BY age % 2 NULLS LAST",
+        "SELECT NULL UNION ALL SELECT 7 UNION ALL SELECT 4 UNION ALL SELECT 1 UNION ALL SELECT 6"
+        " UNION ALL SELECT 2 UNION ALL SELECT 5",
+        "correct",
+    ),
+    (
         "an expression",
         "SELECT id FROM p ORDER BY age % 2, age",
         "SELECT id FROM p ORDER BY age % 2, age, id DESC",
@@ -264,6 +271,18 @@ BOTH: list[tuple[str, str, str, str]] = [
         "cut, in the last digits of a sum",
         "SELECT who, SUM(amount) FROM pay WHERE who <> 'w' GROUP BY who ORDER BY SUM(amount) DESC LIMIT 1",
         "SELECT 'v', 0.6",
+        "correct",
+    ),
+    (
+        "a tie behind OFFSET, columns in another order",
+        "SELECT age, id FROM p ORDER BY age DESC LIMIT 9 OFFSET 4",
+        "SELECT 6 AS id, 1 AS age UNION ALL SELECT 5, 1 UNION ALL SELECT 7, 0",
+        "correct",
+    ),
+    (
+        "nothing but a tie behind OFFSET, columns in another order",
+        "SELECT age, id FROM p WHERE age > 1 ORDER BY age DESC LIMIT 9 OFFSET 2",
+        "SELECT 4 AS id, 2 AS age UNION ALL SELECT 3, 2",
         "correct",
     ),
     (
