@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from unicodedata import normalize
 
 from harness.spec import TrainSpec
 from runners import processes
@@ -24,6 +25,13 @@ from tasks.types import Sample
 
 EVALUATION = re.compile(r"(.*[_-])?(test|dev|val|valid|validation|eval|evaluation)([_-].*)?", re.IGNORECASE)
 """What splits for evaluation are called."""
+
+HINTS = ("", "hint", "evidence", "external knowledge")
+"""What may stand between a question and its evidence on one line."""
+LINES = 4
+"""A question in a prompt may be broken over so many."""
+_TAG = re.compile(r"</?[A-Za-z][\w-]*>")
+_NUMBER = re.compile(r"^\s*\(?\d{1,3}[.)]\s+")
 
 Question = tuple[str, str, str]
 """Database, its DDL where the row carries it, and the words of the question."""
@@ -89,9 +97,9 @@ class Measured:
         if row.get("task") == self.task.name and split in self.splits:
             raise DataError(f"{where}: a question of '{split}', which {self.task.name} is measured on")
         said = " \n".join(str(one["content"]) for one in row["prompt"] if one.get("role") != "system")
-        text = _words(said)
-        for sample in self._asked_in(said, text):
-            if self._same_database(sample, row.get("database"), text):
+        whole = " \n".join(str(one["content"]) for one in row["prompt"])
+        for sample in self._asked_in(whole, _words(said)):
+            if self._same_database(sample, row.get("database"), _words(whole), _words(said)):
                 raise DataError(
                     f"{where}: the question '{sample.id}', which {self.task.name} is measured on:"
                     f" {sample.question[:80]}"
@@ -125,23 +133,32 @@ class Measured:
             if _key(sample) in self._trained:
                 continue
             rendered = _words(self.task.messages(sample)[-1]["content"])
-            for words in dict.fromkeys((_words(sample.question), rendered)):
+            hints = [f" {label} {sample.evidence}" for label in HINTS] if sample.evidence else []
+            asked = (_words(sample.question + hint) for hint in ["", *hints])
+            for words in dict.fromkeys((*asked, rendered)):
                 found.setdefault(words, []).append(sample)
         return found
 
     def _asked_in(self, said: str, words: str) -> Iterator[Sample]:
-        """The evaluation questions that are a line of a prompt (after a label), or that it was made of."""
+        """The evaluation questions that are lines of a prompt (after a label), or that it was made of."""
         pieces = {words}
-        for line in said.splitlines():
-            parts = line.split(":")
-            pieces |= {_words(":".join(parts[start:])) for start in range(min(len(parts), 8))}
+        lines = [_NUMBER.sub("", line) for line in _TAG.sub("", said).splitlines()]
+        for first in range(len(lines)):
+            for last in range(first + 1, min(first + LINES, len(lines)) + 1):
+                parts = " ".join(lines[first:last]).split(":")
+                pieces |= {_words(":".join(parts[start:])) for start in range(min(len(parts), 8))}
         for piece in pieces:
             yield from self._forbidden.get(piece, ())
 
-    def _same_database(self, sample: Sample, named: object, words: str) -> bool:
-        """Whether a row asks the sample's database: the one it names, else the one whose tables it shows."""
+    def _same_database(self, sample: Sample, named: object, words: str, asked: str) -> bool:
+        """Whether a row asks the sample's database: the one it names, else the one whose tables it shows.
+
+        A prompt that is nothing but the question may ask any.
+        """
         if isinstance(named, str) and named:
-            return named == sample.database
+            return named.lower() == sample.database.lower()
+        if asked == _words(sample.question):
+            return True
         padded = f" {words} "
         return all(f" {_words(table.name)} " in padded for table in describe(self.task.shown(sample)).tables)
 
@@ -160,4 +177,4 @@ def _key(sample: Sample) -> Question:
 
 def _words(text: str) -> str:
     """The words of a text: case, punctuation and spacing do not make a question another one."""
-    return " ".join(re.findall(r"\w+", text.lower()))
+    return " ".join(re.findall(r"\w+", normalize("NFKC", text).lower()))

@@ -37,7 +37,8 @@ def questions(spec: TrainSpec, task: Task) -> list[Sample]:
     if not found:
         raise DataError(f"{task.name}: no sample of '{split}' is one of --only {dict(spec.only)}")
     chosen = found[: spec.limit or None]
-    measured.refuse_samples(chosen)
+    shown = dict.fromkeys(one for sample in chosen for one in task.examples(sample))
+    measured.refuse_samples(dict.fromkeys([*chosen, *shown]))
     return chosen
 
 

@@ -27,6 +27,10 @@ TASK: dict[str, Any] = {
 }
 
 
+EXAMPLES = ("--set", "prompt.examples.count=2", "--set", "prompt.template=cot")
+EXAMPLES += ("--set", "dataset.train_split=test", "--set", "dataset.eval_split=dev")
+
+
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three questions a split on two databases; ``mixed`` holds one of ``test``."""
@@ -60,8 +64,8 @@ def trained(capsys: Capture, *more: str, method: str = "sft") -> str:
     """What a refused training says."""
     line = ["train", "--task", "mine.yaml", "--method", method, "--model", "nano", "--out", "out"]
     assert main([*line, "--no-eval", *more]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
+    *notes, error = capsys.readouterr().err.splitlines(keepends=True)
+    assert all("are the same rows of one file" in note for note in notes)
     return error
 
 
@@ -76,6 +80,10 @@ def trained(capsys: Capture, *more: str, method: str = "sft") -> str:
         (("--set", "dataset.train_split=test"), "mine is measured on 'test'"),
         (("--set", "dataset.splits.train=test"), "3 of 3 training questions are questions that mine"),
         (("--split", "mixed"), "1 of 2 training questions are questions that mine is measured"),
+        (
+            ("--split", "more", *EXAMPLES),
+            "training questions are questions that mine is measured on",
+        ),
         (("--set", "dataset.splits.my_test=more", "--split", "my_test"), "'my_test' is called like a split"),
     ],
 )  # fmt: skip
@@ -95,6 +103,12 @@ def test_a_split_for_evaluation_is_not_trained_on(
         row("Question: what is TEST 1"),
         row("-- What is test 1?", "CREATE TABLE zoo_animal (name TEXT);"),
         row("What is train 1?\n\nQ: What is test 2?", "zoo_animal(name)\n"),
+        row("Question: What is\ntest 2?"),
+        row("<question>What is test 1?</question>"),
+        row("1. What is test 1?"),
+        row("What is test 1?", database="Zoo"),
+        row("What is test 1?", shown=""),
+        {**row("Answer."), "prompt": [{"role": "system", "content": "zoo_animal\nWhat is test 1?"}]},
     ],
 )
 def test_a_row_of_a_file_is_known_by_its_content(capsys: Capture, found: dict[str, Any]) -> None:
@@ -147,7 +161,7 @@ def test_the_file_may_declare_a_split_for_training_whatever_it_is_called() -> No
     ("rows_", "says"),
     [
         (["a", "b", "a"], "rows 0 and 2 of 'test' have the same id 'a'"),
-        (["", "b", ""], "have the same id"),
+        (["", "b", ""], "row 0 has no value in the column 'id'"),
     ],
 )
 def test_an_id_that_two_rows_have_is_refused(capsys: Capture, rows_: list[str], says: str) -> None:
