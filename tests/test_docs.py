@@ -118,6 +118,7 @@ def runs_here(arguments: list[str]) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_commands_of_the_readme_that_need_nothing_run(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the order in which they stand, evaluations cut to 20 questions."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")

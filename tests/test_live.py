@@ -56,6 +56,7 @@ def logged(file: Path) -> Iterator[Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_an_offline_run_of_wandb_is_described_and_holds_each_figure_once(
     home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_watch_goes_on_where_its_checkpoint_was(home: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_an_alarm_stops_a_killed_and_resumed_run_at_the_step_of_an_undisturbed_one(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,6 +167,7 @@ def test_training_without_evaluations_ends_with_the_model_and_the_next_command(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_closing_commands_of_the_demo_run_as_they_are_printed(home: Path) -> None:
     """Each is given to a shell that knows nothing but PATH, in the folder of the checkout."""
     spec = EvalSpec(model="nano", task="pocket", limit=12)
