@@ -60,7 +60,14 @@ def _run(arguments: list[str]) -> int:
 
     from tasks.errors import HarnessError
 
-    load_dotenv(".env")
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        load_dotenv(".env")
+    except ValueError as error:
+        _say(f"harness: .env: cannot be read: {error}")
+        return 2
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = parser().parse_args(arguments)
     options.given = arguments

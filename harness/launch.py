@@ -63,7 +63,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
         shutdown_timeout=SAVING_SECONDS,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "harness.cli", *arguments)
+        elastic_launch(config, sys.executable)("-P", "-m", "harness.cli", *arguments)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         told = failure.exitcode == 2 and os.path.exists(failure.error_file)

@@ -221,5 +221,12 @@ def expand(pattern: str, **names: str) -> str:
 
 
 def home() -> Path:
-    """Where runs, built databases and caches are kept: HARNESS_HOME, else ``~/.harness``."""
-    return Path(os.environ.get("HARNESS_HOME") or Path.home() / ".harness").expanduser()
+    """Where runs, built databases and caches are kept: HARNESS_HOME, else ``~/.harness``.
+
+    Raises SpecError: there is no such user's folder, or none of this user's.
+    """
+    place = os.environ.get("HARNESS_HOME") or "~/.harness"
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        raise SpecError(f"no home directory for '{place}': set HARNESS_HOME to a folder") from None

@@ -303,3 +303,20 @@ def test_help_is_quick_and_light() -> None:
     loaded, seconds = out.strip().split("\n")
     assert loaded == "[]"
     assert float(seconds) < 0.3
+
+
+@pytest.mark.parametrize("content", [b"A=\xff\xfe\n", b"A=\0b\n"])
+def test_an_env_file_that_cannot_be_read_is_one_line(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    assert main(["tasks"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("harness: .env: cannot be read") and error.count("\n") == 1
+
+
+def test_an_empty_split_is_the_one_that_is_evaluated(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["check", "pocket", "--set", "dataset.eval_split=dev", "--json", "--split", ""]
+    assert main(line) == 0
+    assert [one["split"] for one in json.loads(capsys.readouterr().out)["splits"]] == ["dev"]

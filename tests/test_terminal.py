@@ -116,3 +116,21 @@ def test_narrow_terminals_and_no_color(width: str, colour: str, tmp_path: Path) 
     command = [sys.executable, "-m", "harness.cli", "board"]
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)
     assert (done.returncode, done.stderr, "\x1b" in done.stdout) == (0, "", False)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_without_unicode_gets_question_marks(encoding: str, tmp_path: Path) -> None:
+    with store.open_run(replace(RUN, model="m\u202e \u65e5\u672c")) as handle:
+        handle.append([record("a")])
+        handle.finish(summary(list(handle.done.values())))
+    environment = {"HARNESS_HOME": str(tmp_path), "PYTHONIOENCODING": encoding, "PATH": ""}
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "-m", "harness.cli", "board", "--reasons"]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"") and b"EX" in done.stdout
+
+
+def test_no_home_directory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("HARNESS_HOME", "~no-such-user/x")
+    assert main(["board"]) == 2
+    assert "set HARNESS_HOME to a folder" in capsys.readouterr().err

@@ -237,3 +237,14 @@ def test_a_hostile_spec_is_one_line_at_once(kind: str, tmp_path: Path) -> None:
                 "pocket",
                 [f"name={SPECS[kind].partition(': ')[2]}" if "\n" not in SPECS[kind][:-1] else SPECS[kind]],
             )
+
+
+@pytest.mark.slow
+def test_no_process_of_a_training_imports_from_the_current_folder(place: Path) -> None:
+    for name in ("tasks", "harness", "json", "spec_code"):
+        (place / f"{name}.py").write_text(f"open({str(place / 'MARK')!r}, 'w')\n")
+    (place / "plain.yaml").write_text((place / "reward.yaml").read_text().partition("scoring")[0])
+    line = "train --task plain.yaml --method sft --model nano --out out --limit 1 --no-eval --processes 2"
+    run(place, f"{line} --set train.max_steps=1 --set train.batch_size=2")
+    assert not (place / "MARK").exists()
+    assert (place / "out" / "model").is_dir()
