@@ -49,14 +49,16 @@ class Shelf:
 
     def find(self, database: Database, instance: int, sql: str) -> Outcome | None:
         """What the gold returned in an earlier run, where that is kept."""
-        place = "" if not self._folder or _changes(sql, database) else _place(database, instance)
+        place = self._placed(database, instance) if not _changes(sql, database) else ""
         content = self._known(place) if place else ""
         return read(self._folder, self._name(content, database, sql)) if content else None
 
     def keep(self, database: Database, instance: int, sql: str, outcome: Outcome) -> None:
         """Note an outcome that is slow to come by, not too large, and the same at any time."""
-        place = _place(database, instance) if self._folder else ""
-        if not place or not outcome.ok or outcome.seconds < SLOW or _changes(sql, database):
+        if not outcome.ok or outcome.seconds < SLOW or _changes(sql, database):
+            return
+        place = self._placed(database, instance)
+        if not place:
             return
         if outcome.undecodable:
             return  # lone surrogates would have to be kept too
@@ -71,15 +73,28 @@ class Shelf:
     def _name(self, content: str, database: Database, sql: str) -> str:
         return name_of(content, database.engine, sql, self._executor.limits)
 
+    def _placed(self, database: Database, instance: int) -> str:
+        """The name under which a file's digest is kept; "" where nothing is. Found once for each stamp."""
+        if not self._folder or not database.instances:
+            return ""
+        memo, key = self._executor.memo, (Shelf, database.instances[instance], database.stamp)
+        place: str | None = memo.get(key) if database.stamp else None
+        if place is None:
+            place = _place(database, instance)
+            memo.put(key, place)
+        return place
+
     def _known(self, place: str) -> str:
-        """The content's digest, if this or an earlier run has found it out; else ""."""
-        content: str | None = self._executor.memo.get((Shelf, place))
-        if content is None:
+        """The content's digest, if this or an earlier run has found it out; else "". Asks the disk once."""
+        memo = self._executor.memo
+        content: str | None = memo.get((Shelf, place))
+        if content is None and not memo.get((Shelf, place, "asked")):
+            memo.put((Shelf, place, "asked"), True)
             kept = _unsealed(self._folder, place)
             content = kept.decode() if kept else ""
             if content:
-                self._executor.memo.put((Shelf, place), content)
-        return content
+                memo.put((Shelf, place), content)
+        return content or ""
 
     def _digested(self, place: str, paths: Iterable[Path]) -> str:
         """SHA-256 of the files. Each block is a sign of life: the deadline is not for this."""

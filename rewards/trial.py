@@ -47,14 +47,13 @@ class Trial:
         """What the gold, or a query made of it, returns; remembered for all queries of this worker."""
         if known := self._golds.get((instance, sql, distinct)):
             return known
-        heartbeat = self._executor.heartbeat
-        heartbeat.at_gold(True)
         key = self._key(instance, sql, distinct)
         outcome: Outcome | None = self._executor.memo.get(key)
         if outcome is None:
+            self._executor.heartbeat.at_gold(True)
             outcome = self._distinct(instance, sql) if distinct else self._kept(instance, sql)
             self._executor.memo.put(key, outcome, _cost(outcome))
-        heartbeat.at_gold(False)  # not where it raises: that is then known to be ours
+            self._executor.heartbeat.at_gold(False)  # not where it raises: that is then known to be ours
         self._golds[instance, sql, distinct] = outcome
         self._answers.budget.extend(outcome)
         return outcome

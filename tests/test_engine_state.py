@@ -49,6 +49,10 @@ WRITES = {
         "SELECT * FROM query('SELECT nextval(''s'')')",
         "SELECT sleep_ms(100000)",
         "SELECT pg_sleep(100)",
+        'SELECT main."sleep_ms"/* so */(100000)',
+        "SELECT `sleep_ms`(100000)",
+        "SELECT (100000).sleep_ms(), 'é'",
+        "SELECT * FROM query('SELECT sleep_ms(100000)')",
     ],
 }
 """Refused, whatever they are dressed as."""
@@ -57,6 +61,11 @@ TOUCHES = {
         "SELECT total_changes(), changes(), last_insert_rowid()",
         "SELECT json_group_array(a) FROM t",
         "SELECT a FROM t ORDER BY random()",
+        "SELECT x.a FROM t x, t, t y, t z, t u, t w, t p, t q, t r",
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c",
+        "SELECT abs(-9223372036854775808 + a - 1) FROM t ORDER BY a DESC",
+        "SELECT hex(zeroblob(100000000)) FROM t",
+        "WITH t AS MATERIALIZED (SELECT 7 AS a) SELECT * FROM t",
     ],
     "duckdb": [
         "SELECT setseed(0.5), random()",
@@ -70,6 +79,22 @@ TOUCHES = {
         "SELECT * FROM truncate_duckdb_logs()",
         "SELECT * FROM enable_profiling()",
         "SELECT getvariable('x')",
+        "SELECT x.a FROM t x, t, t y, t z, t u, t w, t p, t q, t r",
+        "SELECT CASE WHEN a = 3 THEN error('no') END FROM t",
+        "SELECT list(repeat('x', 10000000)) FROM range(1000)",
+        "PIVOT t ON b USING sum(a)",
+        "PIVOT t ON nothing USING sum(a)",
+        "SUMMARIZE t",
+        "DESCRIBE t",
+        "WITH t AS MATERIALIZED (SELECT 7 AS a) SELECT * FROM t",
+        "PREPARE p AS SELECT 1",
+        "SET VARIABLE x = 1",
+        "BEGIN TRANSACTION",
+        "USE temp",
+        "CREATE TEMP TABLE t(a INT)",
+        "CREATE TEMP MACRO abs(x) AS 7",
+        "ATTACH ':memory:' AS more",
+        "SELECT nextval('s'), 1 / 0",
     ],
 }
 """May run; nothing of them may stay."""
@@ -83,6 +108,11 @@ STATE = {
         "SELECT * FROM duckdb_tables() ORDER BY ALL",
         "SELECT * FROM duckdb_logs()",
         "SELECT count(*) FROM duckdb_functions()",
+        "SELECT type_name FROM duckdb_types() ORDER BY 1",
+        "SELECT * FROM duckdb_variables()",
+        "SELECT * FROM duckdb_prepared_statements()",
+        "SELECT database_name FROM duckdb_databases() ORDER BY 1",
+        "SELECT current_database(), current_schema(), abs(-3), getvariable('x')",
     ],
 }
 """What a later query can see of the database."""
@@ -141,6 +171,30 @@ def test_no_statement_changes_what_the_next_one_sees(
         assert outcome.status is Status.FORBIDDEN_STATEMENT, outcome
     assert state() == before
     assert {path: hashlib.sha256(path.read_bytes()).digest() for path in database.instances} == files
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM t WHERE b LIKE '%sleep_ms(%'",
+        "SELECT a, $$pg_sleep(1)$$, $x$ sleep_ms( $x$, E'\\'sleep_ms(' FROM t -- sleep_ms(1)",
+        "/* sleep_ms( /* pg_sleep(9) */ */ SELECT a AS sleep_ms FROM t",
+        'SELECT a AS "sleep_ms(3)" FROM t',
+        "SELECT count(*) FROM t AS pg_sleep WHERE pg_sleep.b NOT IN ('query(', 'é漢 sleep_ms(')",
+    ],
+)
+def test_what_stands_in_text_or_comments_is_not_called(
+    executor: Executor, databases: dict[tuple[str, str], Database], sql: str
+) -> None:
+    assert executor.run(databases["duckdb", "file"], 0, sql).ok
+
+
+def test_text_in_a_message_is_no_refusal(
+    executor: Executor, databases: dict[tuple[str, str], Database]
+) -> None:
+    for text in ('Cannot write to database "', '" which is attached in read-only mode'):
+        outcome = executor.run(databases["duckdb", "file"], 0, f"SELECT CAST('{text}' AS INT) FROM t")
+        assert outcome.status is Status.EXECUTION_ERROR
 
 
 def test_a_seed_set_by_one_query_is_not_the_next_ones(databases: dict[tuple[str, str], Database]) -> None:

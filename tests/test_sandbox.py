@@ -230,15 +230,16 @@ from tasks.types import Database, Limits
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 sandbox = Sandbox(2, Limits(seconds=30))
 list(sandbox.map("sandbox_jobs:echo", range(10)))
+{then}
 print(*[worker.pid for worker in sandbox._pool], flush=True)
 sandbox.run([(Database("d", ddl="CREATE TABLE t(a)"), 0, {sql!r} + " -- " + str(i)) for i in range(4)])
 """
 
 
-def start(extra: str = "", sql: str = NEVER) -> tuple[subprocess.Popen[str], list[int]]:
+def start(extra: str = "", sql: str = NEVER, then: str = "") -> tuple[subprocess.Popen[str], list[int]]:
     """A parent whose two workers are at an endless opcode, and their process ids."""
     script = SCRIPT.format(
-        root=str(ROOT), tests=str(Path(__file__).parent), sql=sql, extra=textwrap.dedent(extra)
+        root=str(ROOT), tests=str(Path(__file__).parent), sql=sql, extra=textwrap.dedent(extra), then=then
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -261,6 +262,33 @@ def test_no_orphans_when_the_parent_is_killed() -> None:
     parent.kill()
     finish(parent)
     assert wait_until(lambda: not any(map(alive, workers)), 2)
+
+
+def test_no_orphans_when_a_fork_of_the_parent_lives_on(tmp_path: Path) -> None:
+    """A data loader, say: it has a copy of the pipe by whose end the workers know that the parent ended."""
+    note = tmp_path / "fork"
+    fork = f"import os\nif not os.fork(): open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(30)"
+    parent, workers = start(then=fork + "; os._exit(0)")
+    try:
+        parent.kill()
+        parent.wait()
+        assert wait_until(lambda: not any(map(alive, workers)), 2)
+    finally:
+        os.kill(int(note.read_text()), signal.SIGKILL)
+
+
+def test_a_fork_has_workers_of_its_own(sandbox: Sandbox) -> None:
+    jobs = list(range(300))
+    list(sandbox.map("sandbox_jobs:echo", jobs))
+    mine = pids(sandbox)
+    fork = os.fork()
+    if not fork:
+        theirs = dict(sandbox.map("sandbox_jobs:pid", jobs))
+        sandbox.close()
+        os._exit(0 if len(theirs) == len(jobs) and not mine & set(theirs.values()) else 1)
+    assert set(dict(sandbox.map("sandbox_jobs:pid", jobs)).values()) <= mine
+    assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0
+    assert set(dict(sandbox.map("sandbox_jobs:pid", jobs)).values()) <= mine
 
 
 def test_ctrl_c_ends_the_parent_with_one_traceback_and_no_orphans() -> None:

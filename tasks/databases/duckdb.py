@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import duckdb
 
@@ -49,12 +51,22 @@ _QUERIES = frozenset(
 """First words of the statements that may be a MULTI."""
 _FATAL = (duckdb.FatalException, duckdb.InternalException)
 """After these DuckDB answers nothing more on the open database."""
-_WRITES = re.compile("Cannot write to database|which is attached in read-only mode")
-_SLEEPS = re.compile(r"\b(?:pg_)?sleep(?:_ms)?\"?\s*\(", re.IGNORECASE)
+_WRITES = re.compile(
+    'TransactionContext Error: Cannot write to database "'
+    '|Invalid Input Error: Cannot execute statement of type "\\w+"'
+    ' on database ".*" which is attached in read-only',
+    re.DOTALL,
+)
+"""How messages begin that refuse a write. What else stands in a message may be text of the query."""
+_SLEEPS = re.compile("sleep_ms|pg_sleep", re.IGNORECASE)
+_RUNS_TEXT = re.compile("query|serialized_sql", re.IGNORECASE)
+"""Functions that run SQL held in strings."""
 _STAYS = re.compile(
-    "external_resource|extension|checkpoint|logs?\\b|logging|profiling|query|serialized_sql", re.IGNORECASE
+    f"external_resource|extension|checkpoint|_logs?$|logging|profiling|{_RUNS_TEXT.pattern}", re.IGNORECASE
 )
 """Functions that may change the open database, and those that run SQL held in strings."""
+_MAY_STAY = re.compile(_STAYS.pattern.replace("$", r"\b"), re.IGNORECASE)
+"""The same in a whole text."""
 _TABLES = "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
 _OPTIONS = {
     "enable_external_access": "false",
@@ -86,12 +98,13 @@ class Session:
         """
         if why := unreadable(sql):
             return Outcome(Status.SYNTAX_ERROR, message=why)
-        if _SLEEPS.search(sql):
+        called = _called(sql)
+        if _sleeps(sql, called):
             return Outcome(Status.FORBIDDEN_STATEMENT, message="sleeping is not allowed")
         if self._connection is None:
             self._connection = self._open()
         start = time.perf_counter()
-        spoilt = bool(_STAYS.search(sql))
+        spoilt = any(map(_STAYS.search, called))
         with self._connection.cursor() as cursor:
             try:
                 outcome = _refusal(cursor, sql) or self._execute(cursor, sql, allowance.distinct)
@@ -155,6 +168,30 @@ def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyCo
     return connection
 
 
+def _called(sql: str) -> list[str]:
+    """The functions that a text calls, if one of them may sleep, run text or change the open database.
+
+    By DuckDB's own tokens: what stands in strings and comments calls nothing.
+    """
+    if not (_SLEEPS.search(sql) or _MAY_STAY.search(sql)):
+        return []
+    text = sql.encode()
+    places = duckdb.tokenize(sql)
+    ends = [start for start, _ in places[1:]] + [len(text)]
+    words = [
+        text[start:end].decode(errors="replace").strip()
+        for (start, kind), end in zip(places, ends, strict=True)
+        if kind != duckdb.token_type.comment
+    ]
+    return [word.strip('"`') for word, after in pairwise(words) if after.startswith("(")]
+
+
+def _sleeps(sql: str, called: Sequence[str]) -> bool:
+    if any(map(_SLEEPS.fullmatch, called)):
+        return True
+    return any(map(_RUNS_TEXT.search, called)) and bool(_SLEEPS.search(sql))
+
+
 def _refusal(cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome | None:
     """Why a text is not run; None for one SELECT."""
     statements = cursor.extract_statements(sql)
@@ -172,7 +209,7 @@ def _refusal(cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome | None:
 
 
 def _explained(error: Exception) -> Outcome:
-    if _WRITES.search(str(error)):
+    if _WRITES.match(str(error)):
         return Outcome(Status.FORBIDDEN_STATEMENT, message=_line(error))
     corrupt = Status.INFRASTRUCTURE if type(error) is duckdb.Error else Status.EXECUTION_ERROR
     status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), corrupt)

@@ -158,6 +158,12 @@ class Worker:
         self._lifeline.close()
         return -code if code < 0 else 0
 
+    def disown(self) -> None:
+        """Close this process's ends of the pipes, which another process has too."""
+        self._process.poll()  # notes that there is no such child
+        self.channel.close()
+        self._lifeline.close()
+
     def _frames(self) -> Iterator[tuple[str, str, list[tuple[int, bytes]]]]:
         try:
             data = self.channel.recv(2**20)

@@ -4,7 +4,7 @@ Covered. A statement that is not one read-only query is refused (see the engine 
 over its limits ends with a status: VM steps and CPU time inside the worker, then SIGKILL from here when the
 deadline has passed; memory is limited by SQLite's heap, DuckDB's pool and the kernel; results too large are
 refused, never cut. Workers cannot write files, start with an empty environment, and die with this process,
-whatever they are doing.
+whatever they are doing. A fork of this process has no part in its workers and starts its own.
 
 The deadline is CPU time: that a machine was busy or stopped says nothing about a query. Where only the wall
 clock has passed it, a worker that waits for the CPU is given more time; one that was stopped is replaced
@@ -23,6 +23,7 @@ import os
 import select
 import signal
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -69,6 +70,7 @@ class Sandbox:
         """How many deadly queries there have been, those forgotten included."""
         self._stillborn = 0
         self._turn = threading.Lock()
+        _sandboxes.add(self)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -80,6 +82,12 @@ class Sandbox:
         """End all workers. The sandbox starts new ones if it is used again."""
         while self._pool:
             self._pool.pop().end()
+
+    def disown(self) -> None:
+        """In a fork of the process that started them: the workers stay with that one, and end with it."""
+        self._turn = threading.Lock()
+        while self._pool:
+            self._pool.pop().disown()
 
     def run(self, queries: Sequence[tuple[Database, int, str]]) -> list[Outcome]:
         """Execute each ``(database, instance, sql)``; the outcomes, in order."""
@@ -208,3 +216,14 @@ class Sandbox:
         for worker in [worker for worker in self._pool if worker.indices]:
             self._pool.remove(worker)
             worker.end()
+
+
+_sandboxes: weakref.WeakSet[Sandbox] = weakref.WeakSet()
+
+
+def _disown_all() -> None:
+    for sandbox in list(_sandboxes):
+        sandbox.disown()
+
+
+os.register_at_fork(after_in_child=_disown_all)
