@@ -21,6 +21,7 @@ from leaderboards.compare import compare
 from leaderboards.terminal import SafeConsole
 from leaderboards.types import Run
 from runners.config import GrpoConfig, SftConfig
+from tasks import files
 from tasks.spec import home
 
 TASK = "pocket"
@@ -65,6 +66,10 @@ class Story:
 
 def stages(seed: int, out: Path, workers: int = 0) -> Story:
     """base -> SFT -> GRPO under one seed, each evaluated on pocket's test questions. Resumable."""
+    for method in ("sft", "grpo"):
+        with files.writing(out):
+            (out / method).mkdir(parents=True, exist_ok=True)
+        outputs.refuse_foreign(out / method)
     base = evaluate_model(EvalSpec(model="nano", task=TASK), (), workers)
     sft = TrainSpec(
         task=TASK,

@@ -229,3 +229,15 @@ def test_train_refuses_a_folder_of_somebody_else(method: str, tmp_path: Path, ca
     assert {path.name for path in out.iterdir()} == {"sft", "notes.txt"}
     assert [path.name for path in (out / "sft").iterdir()] == ["notes.txt"]
     assert store.runs() == []
+
+
+@pytest.mark.parametrize("kind", ["file", "notes.txt"])
+def test_the_demo_refuses_its_out_before_it_evaluates(kind: str, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    if kind == "file":
+        out.write_text("mine")
+    else:
+        (out / "grpo").mkdir(parents=True)
+        (out / "grpo" / kind).write_text("mine")
+    assert main(["demo", "--out", str(out)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and store.runs() == []
