@@ -119,18 +119,24 @@ class _Asked:
             return groups
         merged = [0] * len(rows)
         for i in range(1, len(rows)):
-            apart = groups[i] != groups[i - 1] and not _near_keys(keys[i - 1], keys[i])
-            merged[i] = merged[i - 1] + apart
+            alike = rows[i - 1][0] == rows[i][0] and keys[i - 1] == keys[i]
+            tied = groups[i] == groups[i - 1] or alike or _near_keys(keys[i - 1], keys[i])
+            merged[i] = merged[i - 1] + (not tied)
         return merged
 
     def _keys(self, rows: Sequence[Row], columns: Sequence[str]) -> list[Row] | None:
-        """The keys by which the rows are ordered; None where they are not known."""
+        """The keys by which the rows are ordered; None where they are not known.
+
+        Where only the first keys are known, the row's number follows them: no two rows have the same.
+        """
         names = [name.lower() for name in columns]
         places: list[int] = []
         added: list[str] = []
+        whole = True
         for term in (bare(term, self.engine) for term in self.order.terms):
             name = term.strip('"`[]').lower()
             if not term:
+                whole = False
                 break  # a collation: text, which is not near
             if term.isdecimal():
                 places.append(int(term) - 1)
@@ -146,7 +152,8 @@ class _Asked:
             if [_key(row[: len(names)]) for row in outcome.rows] != list(map(_key, rows)):
                 return None
             rows = outcome.rows
-        return [tuple([row[place] for place in places]) for row in rows]
+        keys = [tuple([row[place] for place in places]) for row in rows]
+        return keys if whole else [(*key, number) for number, key in enumerate(keys)]
 
 
 def _key(row: Row) -> object:
@@ -156,11 +163,8 @@ def _key(row: Row) -> object:
 
 def _near_keys(one: Sequence[Cell], other: Sequence[Cell]) -> bool:
     """Whether the first key in which two rows differ is a float and does so in its last digits."""
-    x, y = next(
-        ((a, b) for a, b in zip(one, other, strict=True) if a != b and (a == a or b == b)), (None, None)
-    )
-    if not isinstance(x, int | float) or not isinstance(y, int | float):
-        return False
+    differ = ((a, b) for a, b in zip(one, other, strict=True) if a != b and (a == a or b == b))
+    x, y = next(differ, (None, None))
     return isinstance(x, float) and isinstance(y, float) and math.isclose(x, y, rel_tol=KEYS)
 
 

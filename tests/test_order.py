@@ -309,6 +309,13 @@ BOTH: list[tuple[str, str, str, str]] = [
         "SELECT 0, 'u' UNION ALL SELECT 1, 'v'",
         "correct",
     ),
+    (
+        "cut, in the last digits, behind rows that are the same",
+        "SELECT who FROM (SELECT 'u' AS who, 0.3e0 AS s UNION ALL SELECT 'u', 0.3e0 UNION ALL"
+        " SELECT 'v', 0.1e0 + 0.2e0) AS t ORDER BY s LIMIT 2 OFFSET 1",
+        "SELECT 'u' UNION ALL SELECT 'u'",
+        "correct",
+    ),
     ("LIMIT without order", "SELECT id FROM p LIMIT 1", "SELECT id FROM p WHERE id = 3", "wrong_rows"),
     (
         "a LIMIT that cuts nothing",
