@@ -70,6 +70,8 @@ class Sandbox:
         """How many deadly queries there have been, those forgotten included."""
         self._stillborn = 0
         self._turn = threading.Lock()
+        self._closed = 0
+        """How often it was closed."""
         _sandboxes.add(self)
 
     def __enter__(self) -> Sandbox:
@@ -79,7 +81,8 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End all workers. The sandbox starts new ones if it is used again."""
+        """End all workers. The sandbox starts new ones if it is used again; a ``map`` under way raises."""
+        self._closed += 1
         while self._pool:
             self._pool.pop().end()
 
@@ -106,15 +109,20 @@ class Sandbox:
         ``work`` is ``"module:function"``; the worker calls ``function(executor, job)``. Jobs can be pickled,
         results are plain builtins. Jobs start in the given order, with ``costs`` the costliest first.
         Where the function does not return, the result is one of FAULTS, or None: our own failure.
-        Raises RuntimeError with the worker's traceback where the function raises.
+        Raises RuntimeError with the worker's traceback where the function raises, or where it is closed.
         """
         with self._turn:
-            batch = Batch(work, jobs, costs, self.workers)
+            batch, closed = Batch(work, jobs, costs, self.workers), self._closed
             try:
-                while batch.left:
+                while batch.left and self._closed == closed:
                     yield from self._step(batch)
+            except (ValueError, OSError):  # of a worker that has just been taken away
+                if self._closed == closed:
+                    raise
             finally:
                 self._dismiss()
+            if batch.left:
+                raise RuntimeError("the sandbox was closed while it was at work")
 
     def _step(self, batch: Batch) -> Iterator[tuple[int, Any]]:
         """Give every idle worker a chunk, wait a little, yield what has come."""
