@@ -31,8 +31,14 @@ def _cross(tree: exp.Expr) -> bool:
 
 
 def _ties(condition: exp.Expr | None) -> bool:
-    """Whether a join's condition speaks of a column: ON 1 joins all with all."""
-    return condition is not None and condition.find(exp.Column) is not None
+    """Whether a join's condition speaks of a column: ON 1, and ON a.x = a.x, join all with all."""
+    if condition is None:
+        return False
+    if isinstance(condition, exp.And | exp.Paren):
+        return any(_ties(one) for one in condition.iter_expressions())
+    if isinstance(condition, exp.EQ | exp.GTE | exp.LTE | exp.Is) and condition.this == condition.expression:
+        return False
+    return condition.find(exp.Column) is not None
 
 
 def _unordered_limit(tree: exp.Expr) -> bool:

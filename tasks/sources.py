@@ -14,7 +14,7 @@ from typing import Any
 from tasks import readers
 from tasks.errors import DataError, HarnessError, MissingExtra, nearest
 from tasks.spec import DatasetSpec, expand
-from tasks.terminal import say
+from tasks.terminal import one_line, say
 
 Rows = list[dict[str, Any]]
 _SLICE = re.compile(r"(?P<name>.*)\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\]")
@@ -85,7 +85,8 @@ def _from_huggingface(spec: DatasetSpec, entry: str) -> Rows:
                 path, spec.config or None, split=entry, revision=spec.revision or None
             )
     except Exception as error:  # the library raises its own, the hub's and the file system's errors
-        raise DataError(f"dataset {path} [{entry}]: {type(error).__name__}: {first_line(error)}") from error
+        why = one_line(str(error))[:200] if isinstance(error, ValueError) else first_line(error)
+        raise DataError(f"dataset {path} [{entry}]: {type(error).__name__}: {why}") from error
     return [dict(row) for row in chosen]
 
 

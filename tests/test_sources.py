@@ -192,6 +192,46 @@ def test_a_task_file_that_is_not_there_names_the_nearest(tmp_path: Path) -> None
         specs.load(str(tmp_path))
 
 
+def test_a_configuration_of_a_local_folder_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    for name, sql in {"easy": "SELECT 1", "hard": "SELECT 2"}.items():
+        row = {"question": "q", "query": [{"sql": sql, "n": None}, None], "db_id": "d"}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
+    (tmp_path / "README.md").write_text(
+        "---\nconfigs:\n- config_name: easy\n  data_files: [{split: test, path: easy.jsonl}]\n"
+        "- config_name: hard\n  data_files: [{split: test, path: hard.jsonl}]\n---\n"
+    )
+    (tmp_path / "d.sqlite").touch()
+    for config, wanted in {"easy": "SELECT 1", "hard": "SELECT 2", "": "", "hrad": ""}.items():
+        dataset = {
+            "path": str(tmp_path),
+            "source": "huggingface",
+            "config": config,
+            "splits": {"dev": "test"},
+        }
+        found = Task(
+            parse(TaskSpec, {"name": "t", "dataset": dataset, "databases": {"path": f"{tmp_path}/d.sqlite"}})
+        )
+        if wanted:
+            assert found.samples()[0].gold == (wanted,)
+        else:
+            with pytest.raises(DataError, match="easy"):
+                found.samples()
+
+
+def test_parquet_with_nested_golds(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [
+        {"question": "q", "query": [{"sql": "SELECT 1", "n": 1}, None], "id": 1},
+        {"question": "q", "query": [{"sql": "SELECT 2", "n": None}, {"sql": None, "n": 2}], "id": 2},
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "x.parquet")
+    read = readers.read(tmp_path / "x.parquet")
+    assert [golds(row["query"], "") for row in read] == [("SELECT 1",), ("SELECT 2",)]
+
+
 def test_the_configuration_of_a_hub_dataset_can_be_named() -> None:
     dataset = {"path": "org/name", "source": "huggingface", "config": "xsp", "splits": {"dev": "test"}}
     assert parse(TaskSpec, {"name": "t", "dataset": dataset}).dataset.config == "xsp"
