@@ -28,6 +28,7 @@ from rewards.grade import Grader
 from rewards.types import Answer, Grade
 from runners.dialogue import answer_before, asked_again, shown
 from runners.endpoint_config import is_local
+from runners.failures import over_context
 from tasks.spec import ScoringSpec, TaskSpec
 from tasks.task import Task
 from tasks.types import Database, Message, Sample
@@ -217,7 +218,10 @@ class SqlHarness(vf.Harness[SqlHarnessConfig]):
                 json={"model": ctx.model, "messages": messages},
                 headers={"Authorization": f"Bearer {secret}"},
             )
-        return vf.ProgramResult(int(reply.status_code != 200), "", reply.text[-2000:])
+        later = any(one["role"] == "assistant" for one in messages)
+        stands = later and over_context(reply.text)  # the answer before: no further turn, and no error
+        failed = reply.status_code != 200 and not stands
+        return vf.ProgramResult(int(failed), "", reply.text[-2000:])
 
 
 class SqlEnvConfig(vf.EnvConfig):

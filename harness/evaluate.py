@@ -31,7 +31,7 @@ from leaderboards.types import Record, Run
 from rewards.grade import Grader
 from rewards.types import Answer
 from runners.replay import ReplayRunner
-from runners.types import Completion, Request, Runner, Sampling
+from runners.types import Completion, Request, Runner, Sampling, unsent
 from tasks.task import Task
 from tasks.terminal import say
 from tasks.types import Mode, Sample
@@ -116,6 +116,7 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
             for records in _judged(evaluation, asked):
                 handle.append(records)
                 report(len({record.sample_id for record in records}), tally.add(records))
+        handle.note_sampling({**handle.run.sampling, **dict.fromkeys(unsent(evaluation.runner))})
         records = list(handle.done.values())
         missing = _reported(records, "error", "answers failed")
         _reported(records, "failed", "answers failed again and again, and stay unscored")

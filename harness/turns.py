@@ -9,7 +9,7 @@ from rewards.feedback import feedback
 from rewards.grade import Grader
 from rewards.types import Answer
 from runners.dialogue import answer_before, asked_again
-from runners.types import Completion, Request, Runner, Sampling
+from runners.types import Completion, Request, Runner, Sampling, unsent
 from tasks.task import Task
 from tasks.types import Message
 
@@ -41,6 +41,11 @@ class TurnsRunner:
         self.runner, self.task, self.turns = runner, task, turns
         self.name = runner.name
         self._grader = Grader(task.spec.scoring, workers, structure=False)
+
+    @property
+    def unsent(self) -> tuple[str, ...]:
+        """What the runner does not send."""
+        return unsent(self.runner)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling

@@ -75,6 +75,12 @@ class Handle:
         elapsed = self.seconds
         files.append_lines(self._curve, [with_checksum({**row, "elapsed": elapsed}) for row in rows])
 
+    def note_sampling(self, sampling: Mapping[str, Any]) -> None:
+        """Record how answers were drawn, where that turned out to be otherwise than was meant."""
+        if sampling != self.run.sampling:
+            self.run = replace(self.run, sampling=dict(sampling))
+            files.write(self.path / "run.json", run_json(self.run))
+
     def finish(self, summary: Mapping[str, Any]) -> Run:
         """Write everything, then mark the run as finished, and close it."""
         records = sorted(self.done.values(), key=lambda record: record.key)

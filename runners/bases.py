@@ -8,12 +8,11 @@ their base only.
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from pathlib import Path
 
 from runners.folder import write_json
-from runners.models import HUB_ID, Source
+from runners.models import HUB_ID, Source, adapter_base, read_json
 from tasks.errors import ModelError
 
 NOTE = "base.json"
@@ -33,7 +32,7 @@ def check(source: Source) -> None:
     trained_on = recorded(source.adapter)
     noted = Path(source.adapter) / NOTE
     if noted.is_file():
-        wanted = json.loads(noted.read_text())["weights"]
+        wanted = str(read_json(noted).get("weights", ""))
     else:
         wanted = digest(Source(trained_on)) if Path(trained_on).is_dir() else ""
     given = digest(source) if wanted else ""
@@ -49,8 +48,7 @@ def check(source: Source) -> None:
 
 def recorded(adapter: str) -> str:
     """The name of the base in an adapter's configuration; "" where it has none."""
-    config = json.loads((Path(adapter) / "adapter_config.json").read_text())
-    return str(config.get("base_model_name_or_path") or "")
+    return adapter_base(Path(adapter))
 
 
 def digest(source: Source) -> str:

@@ -64,6 +64,7 @@ def encode_each(tokenizer: Any, requests: Sequence[Request], context: int) -> li
             raise error
     for i, one in zip(places, tokens, strict=True):
         found[i] = one if isinstance(one, str) or len(one) < context else over(len(one), context)
+        found[i] = found[i] or "the chat template makes nothing of the messages"
     return found
 
 

@@ -119,7 +119,7 @@ class Endpoint:
     def _ask_once(self, body: Mapping[str, Any], read: Callable[[Any], Read]) -> Read:
         status, pause, text = self._post(body)
         reply = _parsed(text)
-        if status == 200:
+        if 200 <= status < 300:
             status = _inner_status(reply)
         if status == 200:
             try:
@@ -135,7 +135,9 @@ class Endpoint:
             raise Refused(said)
         if "insufficient_quota" in text:
             raise ModelError(f"{self.url}: {said}")
-        if status in AGAIN or status >= 500:
+        if 300 <= status < 400 and not self._answered:
+            raise ModelError(f"{self.url}: {said} (it answers elsewhere: set --base-url)")
+        if status in AGAIN or status < 400 or status >= 500:
             raise _Passing(said, pause, status in BUSY)
         if status in HOPELESS and not (status == MODERATED and self._answered):
             bare = status == 404 and not urlsplit(self.url).path
@@ -165,7 +167,7 @@ class Endpoint:
             if not self._closed.is_set():
                 raise
             raise _Passing("closed before it was asked", busy=True) from None
-        return response.status_code, _pause(response.headers), data.decode("utf-8", "replace")
+        return response.status_code, _pause(response.headers), data.decode("utf-8-sig", "replace")
 
     @contextmanager
     def _connected(self, content: bytes) -> Iterator[httpx.Response]:

@@ -71,6 +71,8 @@ class LmEvalRunner:
     def __init__(self, lm: Any, name: str, off: Mapping[str, float] | None = None) -> None:
         """``off``: what else of sampling the backend takes, and the values that turn it off."""
         self.lm, self.name, self.off = lm, name, dict(off or {})
+        self.unsent = () if self.off else tuple(NEUTRAL)
+        """Backends that call an API send none of them; local ones draw without them."""
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling

@@ -39,6 +39,8 @@ def resolve(name: str, weights: bool = True) -> Source:
     base, plus, adapter = name.rpartition("+")
     if plus and not Path(name).exists():
         _expect_file(Path(adapter), "adapter_config.json", "is no LoRA adapter")
+        if weights:
+            _expect_file(Path(adapter), "adapter_model.safetensors", "has no weights")
         below = resolve(base, weights)
         if below.adapter:
             raise ModelError(f"{name}: one adapter at a time; merge {base} first")
@@ -66,14 +68,33 @@ def _known(name: str) -> list[str]:
 
 def _plain_folder(folder: Path, weights: bool = True) -> Path:
     if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        base = json.loads((folder / "adapter_config.json").read_text()).get("base_model_name_or_path", "BASE")
+        base = adapter_base(folder) or "BASE"
         raise ModelError(f"{folder} is an adapter, not a model: name it '{base}+{folder}'")
     _expect_file(folder, "config.json", "is no model folder")
+    for file in (folder / "config.json", folder / "generation_config.json"):
+        if file.is_file():
+            read_json(file)
     if weights and not any(folder.glob("*.safetensors")):
         raise ModelError(
             f"{folder} has no *.safetensors: save it with save_pretrained (pickled weights are not read)"
         )
     return folder
+
+
+def adapter_base(folder: Path) -> str:
+    """The name of the base in an adapter's configuration; "" where it has none. Raises ModelError."""
+    return str(read_json(folder / "adapter_config.json").get("base_model_name_or_path") or "")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """What stands in a JSON file of a model. Raises ModelError: not to be read, or no object."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file}: cannot be read: {_first_line(error)}") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{file}: expected an object, found {type(found).__name__}")
+    return found
 
 
 def _expect_file(folder: Path, file: str, complaint: str) -> None:
@@ -99,6 +120,8 @@ def load_tokenizer(source: Source) -> Any:
         )
     except Exception as error:  # as in load_model
         raise ModelError(f"{source.path}: no tokenizer: {_first_line(error)}") from error
+    if tokenizer.get_vocab().keys() <= set(tokenizer.all_special_tokens):  # made of no file at all
+        raise ModelError(f"{source.path}: no tokenizer: tokenizer.json is missing")
     if tokenizer.chat_template is None:
         raise ModelError(
             f"{source.path}: its tokenizer has no chat template; use the model's instruct version"
@@ -187,7 +210,8 @@ def _whole(loaded: Any, source: Source) -> Any:
 def load(name: str, dtype: str = "auto", four_bit: bool = False) -> tuple[Any, Any]:
     """The model and tokenizer that a name stands for; see ``load_model``."""
     source = resolve(name)
-    return load_model(source, dtype, four_bit), load_tokenizer(source)
+    tokenizer = load_tokenizer(source)  # first: it is read at once, and weights take their time
+    return load_model(source, dtype, four_bit), tokenizer
 
 
 def _adapted(model: Any, source: Source) -> Any:
@@ -232,4 +256,10 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    text = str(error).strip()
+    if "ignore_mismatched_sizes" in text:
+        return "its weights have other sizes than its config.json says"
+    first, rest = (part.strip() for part in (text + "\n").split("\n", 1))
+    if first.endswith(":"):  # what it announces stands on the next line
+        first += f" {rest.partition(chr(10))[0].strip()}"
+    return first or type(error).__name__

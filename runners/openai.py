@@ -55,6 +55,13 @@ class OpenAIRunner:
         self._settled = False
         self._unseen = Unseen(self.config.thought)
 
+    @property
+    def unsent(self) -> tuple[str, ...]:
+        """What of ``NEUTRAL`` the endpoint does not take, as far as is known."""
+        if self._dialect.extended:
+            return ()
+        return tuple(name for name in NEUTRAL if name not in STANDARD and name not in self.config.body)
+
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, list[Completion]]]:
@@ -165,7 +172,7 @@ class OpenAIRunner:
         if self._dialect.extended and not dialect.extended:
             say(
                 f"{self.endpoint.url} takes no {', '.join(name for name in NEUTRAL if name not in STANDARD)}:"
-                " what its server sets for them is not in the run's record"
+                " what its server sets for them is not known, and the run records them as null"
             )
         self._dialect, self._settled = dialect, True
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, NamedTuple
 
 from runners.types import Finish
 
 REASONING = ("reasoning_content", "reasoning", "thinking")
 """Where servers put the thoughts that they cut out of the content."""
+MOST_TOKENS = 2**40
+"""A count above it is no count."""
 
 
 class NoAnswer(Exception):
@@ -53,8 +56,15 @@ def read(reply: Any) -> Reply:
         )
         for choice in found
     ]
-    usage = reply.get("usage") or {}
-    return Reply(choices, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
+    usage = reply.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    return Reply(choices, _count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens")))
+
+
+def _count(tokens: Any) -> int:
+    """A number of tokens; 0 where it is none: an answer is not lost for it."""
+    known = isinstance(tokens, int | float) and 0 <= tokens <= MOST_TOKENS
+    return int(tokens) if known else 0
 
 
 def _said(message: Any) -> str:
@@ -86,10 +96,13 @@ def _part(part: Mapping[str, Any]) -> str:
     kind = part.get("type", "text")
     if kind == "refusal":
         return _text(part.get("refusal"))
-    return _text(part.get("text")) if kind in ("text", "output_text") else ""
+    return _text(part.get("text", part.get("value"))) if kind in ("text", "output_text") else ""
 
 
 def _logprob(logprobs: Any) -> float | None:
-    if not logprobs or not logprobs.get("content"):
+    """The sum of the tokens' log-probabilities; None where one is missing: an answer is not lost for it."""
+    try:
+        total = float(sum(token["logprob"] for token in logprobs["content"]))
+    except (TypeError, LookupError, ValueError, OverflowError):
         return None
-    return float(sum(token["logprob"] for token in logprobs["content"]))
+    return total if isfinite(total) and logprobs["content"] else None

@@ -118,6 +118,11 @@ class Reward:
     """The verdict of the metric, which a curriculum counts; None: not scored."""
 
 
+def unsent(runner: Runner) -> tuple[str, ...]:
+    """Settings of sampling that a runner does not send: what its server does instead is not known."""
+    return tuple(getattr(runner, "unsent", ()))
+
+
 Score = Callable[[Sequence[Sample], Sequence[str]], list[Reward]]
 """A trainer's view of the scorers: samples and completion texts (same length) -> rewards, in order."""
 Feedback = Callable[[Sequence[Sample], Sequence[str], Sequence[str]], list[str]]

@@ -102,12 +102,12 @@ def _text(values: Sequence[Any]) -> str:
     return joined(map(str, values))
 
 
-def joined(pieces: Iterable[str]) -> str:
-    """What a template wrote. Raises SecurityError over MOST characters."""
+def joined(pieces: Iterable[str], most: int = MOST) -> str:
+    """What a template wrote. Raises SecurityError over ``most`` characters."""
     found, length = [], 0
     for piece in pieces:
         length += len(piece)
-        if length > MOST:
-            raise SecurityError(f"it writes more than {MOST:,} characters")
+        if length > most:
+            raise SecurityError(f"it writes more than {most:,} characters")
         found.append(piece)
     return "".join(found)

@@ -17,10 +17,12 @@ from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from tasks.cells import written
 from tasks.databases.state import state
 from tasks.errors import SpecError, nearest
-from tasks.jinja import Environment, joined
+from tasks.jinja import MOST, Environment, joined
 from tasks.spec import PromptSpec, SchemaSpec
 from tasks.types import Cell, Message, Sample, Schema, Table
 
+SHOWN_TIMES = 4
+"""So often a question, schema or example is counted: a template may show it more than once."""
 TEMPLATES = Path(__file__).parent / "templates"
 ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
 RESERVED = frozenset(
@@ -46,21 +48,28 @@ def messages(
         raise SpecError(f"template '{spec.template}' shows no examples: loop over 'examples' in it")
     template.environment.start()
     try:
+        rendered = render_schema(spec.schema_, schema)
         pieces = template.template.generate(
-            schema=render_schema(spec.schema_, schema),
+            schema=rendered,
             examples=examples,
             question=sample.question,
             evidence=sample.evidence if spec.evidence else "",
             engine=ENGINE_NAMES[engine],
             database=sample.database,
         )
-        content = joined(pieces)
+        content = joined(pieces, MOST + SHOWN_TIMES * _size(rendered, [sample, *examples]))
     except jinja2.UndefinedError as error:
         raise SpecError(f"template '{spec.template}': {error.message}") from None
     except Exception as error:  # a template calls functions, and they raise what they like
         raise SpecError(f"template '{spec.template}': {type(error).__name__}: {error}") from None
     user = Message(role="user", content=content.strip())
     return (Message(role="system", content=spec.system), user) if spec.system else (user,)
+
+
+def _size(schema: str, samples: Sequence[Sample]) -> int:
+    """Characters of what a template is given."""
+    texts = (text for one in samples for text in (one.question, one.evidence, *one.gold))
+    return len(schema) + sum(map(len, texts))
 
 
 def template_texts(name: str) -> dict[str, str]:

@@ -50,7 +50,7 @@ def answers(one: OpenAIRunner, requests: list[Request], **sampling: Any) -> list
 
 PASSING = [
     *("429", "500", "502", "503", "529", "408", "half", "silent", "drip", "close", "garbage", "halfjson"),
-    *("nesting", "list", "inside", "insidetext", "binary", "gzip", "endless"),
+    *("nothing", "nesting", "list", "inside", "insidetext", "binary", "gzip", "endless"),
 ]
 BUSY = ["429", "503", "529", "408", "inside"]
 EMPTY = ["nochoices", "nomessage", "nullmessage", "number"]
@@ -93,6 +93,8 @@ def test_a_reply_without_a_message_is_an_unanswered_question(server: Hostile, de
     ("deed", "text"),
     [
         *((deed, "SELECT 7") for deed in ("parts", "thinkingparts", "strings", "onepart", "reasoning")),
+        *((deed, "SELECT 7") for deed in ("usagewords", "usageendless", "usagehuge", "usagelist")),
+        *((deed, "SELECT 7") for deed in ("valuepart", "created", "marked", "nologprob")),
         *((deed, "") for deed in ("nullcontent", "missingcontent", "noparts", "onlyreasoning", "tool")),
         *[("filtered", ""), ("refused", "I will not.")],
     ],
@@ -166,11 +168,14 @@ def test_a_server_of_openai_s_own_words_is_answered_in_them(
 ) -> None:
     server.refuses["max_tokens"] = "Unsupported parameter: use 'max_completion_tokens' instead."
     server.refuses["top_k"] = "Unrecognized request argument supplied"
-    found = answers(runner(server), [question("ok", number=i) for i in range(10)])
-    assert {one.text for [one] in found} == {"SELECT 7"}
+    one = runner(server)
+    assert one.unsent == ()
+    found = answers(one, [question("ok", number=i) for i in range(10)])
+    assert {answer.text for [answer] in found} == {"SELECT 7"}
     sent = server.bodies[-1]
     assert sent["max_completion_tokens"] == 256 and "min_p" not in sent
     assert (sent["presence_penalty"], sent["frequency_penalty"]) == (0, 0)
+    assert one.unsent == ("top_k", "min_p", "repetition_penalty")
     assert "takes no top_k, min_p, repetition_penalty" in capsys.readouterr().err
 
 
@@ -190,6 +195,12 @@ def test_secrets_that_are_sent_in_the_body_are_not_shown(server: Hostile) -> Non
     body = {"extra_headers": {"X-Api-Key": "tok-1234567890"}}
     with pytest.raises(ModelError, match=r"token \[key\] of proxy"):
         answers(runner(server, body=body), [question("ok")])
+
+
+def test_a_moved_endpoint_ends_the_run_at_once(server: Hostile) -> None:
+    with pytest.raises(ModelError, match=r"HTTP 301: .* \(it answers elsewhere: set --base-url\)"):
+        answers(runner(server, concurrency=1), [question("elsewhere", number=i) for i in range(9)])
+    assert len(server.bodies) <= 3
 
 
 @pytest.mark.parametrize("status", ["401", "403", "404"])

@@ -187,6 +187,13 @@ TEMPLATES = [
 ]
 
 
+def test_a_long_question_is_shown_whole() -> None:
+    long = "word " * (4 * 2**20)
+    for template in ("plain", "cot"):
+        spec, sample = PromptSpec(template=template), Sample("1", long, "d", ("S",))
+        assert long.strip() in prompts.messages(spec, "sqlite", Schema(()), sample)[-1]["content"]
+
+
 @pytest.mark.parametrize(("text", "says"), TEMPLATES)
 def test_a_template_reaches_nothing_but_its_variables(text: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "hostile.jinja"

@@ -66,13 +66,11 @@ class Played(NamedTuple):
     reward: float | None
 
 
-def by_the_runner(url: str, overrides: Sequence[str]) -> list[Played]:
+def by_the_runner(url: str, overrides: Sequence[str], limit: int = len(SCRIPTS)) -> list[Played]:
     """As ``harness eval --turns 3``."""
     settings = [part for one in overrides for part in ("--set", one)]
     line = ["eval", "--model", "openai:m", "--base-url", url, "--task", "pocket", "--split", "dev"]
-    assert (
-        main([*line, "--limit", str(len(SCRIPTS)), "--turns", str(TURNS), "--workers", "1", *settings]) == 0
-    )
+    assert main([*line, "--limit", str(limit), "--turns", str(TURNS), "--workers", "1", *settings]) == 0
     found = []
     for record in store.records(store.runs()[-1].id):
         talk = [*json.loads(record.prompt), {"role": "assistant", "content": record.completion}]
@@ -250,6 +248,20 @@ def test_a_turn_that_overflows_the_context_keeps_the_answer_before_it(tmp_path: 
         (one.text, one.finish, ()) for one in first
     ]
     assert all(f"the model's context is {room}" in one.error for one in answers), "and says why"
+
+
+def test_an_endpoint_s_context_that_ends_a_conversation_keeps_the_answer_before_it(home: Path) -> None:
+    task = Task.named("pocket")
+    [sample] = task.samples("dev", 1)
+    wrong = f"SELECT * FROM ({sample.gold[0].rstrip(';')}) WHERE 1 = 0"
+    question = task.messages(sample)[-1]["content"]
+    with scripted({question: [wrong, GOLD]}, room=len(question) + 10) as url:
+        [runs] = [by_the_runner(url, [], limit=1)]
+        [episode] = play(ENVIRONMENT, chat(url), limit=1)
+    [trace] = episode.traces
+    assert episode.ok and not trace.errors
+    assert (runs[0].messages[-1], runs[0].turns) == (("assistant", wrong), 1)
+    assert (trace.last_reply, trace.num_turns, trace.reward) == (wrong, 1, runs[0].reward)
 
 
 def encoded(tokenizer: Any, messages: Sequence[Any]) -> list[int]:

@@ -7,6 +7,7 @@ A question's text holds a line ``plan: 429 half ok``; its n-th asking gets the n
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -125,6 +126,13 @@ def _content(content: object, **more: object) -> Callable[[Handler, dict[str, An
     return lambda one, body: one.reply(200, completion(body, message={"content": content, **more}))
 
 
+def _usage(text: str) -> Callable[[Handler, dict[str, Any]], None]:
+    """A good reply whose usage is this JSON."""
+    return lambda one, body: one.reply(
+        200, re.sub(rb'"usage": \{[^}]*\}', f'"usage": {text}'.encode(), completion(body))
+    )
+
+
 def _filtered(one: Handler, body: dict[str, Any]) -> None:
     one.reply(200, completion(body, message={"content": None}, finish_reason="content_filter"))
 
@@ -196,6 +204,16 @@ DEEDS: dict[str, Callable[[Handler, dict[str, Any]], None]] = {
     "inside": _inside(529),
     "inside400": _inside(400),
     "insidetext": _text(b'{"error": "no capacity"}'),
+    "usagewords": _usage('{"prompt_tokens": "many", "completion_tokens": -3}'),
+    "usageendless": _usage('{"prompt_tokens": Infinity, "completion_tokens": NaN}'),
+    "usagehuge": _usage('{"prompt_tokens": 1e300, "completion_tokens": 9999999999999999999999}'),
+    "usagelist": _usage("[1]"),
+    "valuepart": _content([{"type": "text", "text": {"value": "SELECT 7"}}]),
+    "created": lambda one, body: one.reply(201, completion(body)),
+    "marked": lambda one, body: one.reply(200, b"\xef\xbb\xbf" + completion(body)),
+    "nologprob": lambda one, body: one.reply(200, completion(body | {"logprobs": False}, logprobs=["?"])),
+    "nothing": lambda one, body: one.reply(204, b""),
+    "elsewhere": lambda one, body: one.reply(301, b"", Location="/elsewhere"),
     "nullcontent": _content(None),
     "missingcontent": lambda one, body: one.reply(200, completion(body, message={"role": "assistant"})),
     "parts": _content([{"type": "text", "text": "SELECT"}, {"type": "text", "text": " 7"}]),
