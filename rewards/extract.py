@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 
@@ -18,8 +17,6 @@ OTHER_VERBS = frozenset({
 """Not queries: they are let through so that the sandbox can say ``forbidden_statement``."""
 
 SQL_TAGS = frozenset({"sql", "sqlite", "sqlite3", "duckdb"})
-SQL_KEYS = ("sql", "query", "sql_query")
-"""Where the SQL stands in an answer that is a JSON object."""
 
 _FENCE = re.compile(r"`{3,}|^[ \t]*~{3,}", re.MULTILINE)
 _OPENS = re.compile(r"[ \t]*(?:sql|sqlite|sqlite3|duckdb)[ \t]*\r?\n", re.IGNORECASE)
@@ -76,7 +73,6 @@ def extract(text: str) -> str:
        another statement. Blocks of other languages are no answer.
     4. Without any block of these the text up to its first fence is the answer, if it begins with a statement.
        (A fence that only closes belongs to one that the prompt opened.)
-    5. A text, or a last block tagged json, that is a JSON object has its SQL under ``SQL_KEYS``.
 
     A statement begins, after comments, white space and semicolons, with SELECT, WITH or VALUES, with DuckDB's
     ``FROM t``, ``TABLE t``, ``PIVOT t ON``, ``UNPIVOT t ON`` or ``SUMMARIZE t`` (all also inside
@@ -89,10 +85,7 @@ def extract(text: str) -> str:
             sql = _block(block, is_answer)
             if sql:
                 return sql
-    if _is_statement(before):
-        return before.strip()
-    last = blocks[-1] if blocks else before
-    return _in_json(last.strip().removeprefix("json"))
+    return before.strip() if _is_statement(before) else ""
 
 
 def _delimited(answer: str) -> str:
@@ -125,19 +118,6 @@ def _split(answer: str) -> tuple[str, list[str]]:
         if is_open:
             blocks.append(piece)
     return before, blocks
-
-
-def _in_json(text: str) -> str:
-    """The SQL in a JSON object; "" where the text is none, or holds no statement under a known key."""
-    text = text.strip()
-    if not text.startswith("{"):
-        return ""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return ""
-    values = [found[key] for key in SQL_KEYS if isinstance(found.get(key), str)]
-    return next((one.strip() for one in values if _is_statement(one)), "")
 
 
 def _begins(text: str) -> bool:

@@ -110,9 +110,8 @@ FACTS = [
     ("answer tags in a value", "SELECT '<sql>SELECT 0</sql>'", "SELECT '<sql>SELECT 0</sql>'"),
     ("a box", "<think>x</think><|begin_of_box|>SELECT 1<|end_of_box|>", "SELECT 1"),
     ("a special token at the end", "SELECT 1<|im_end|>\n<|im_start|>user", "SELECT 1"),
-    ("an object of JSON", '{"reasoning": "SELECT 0", "sql": "SELECT 1"}', "SELECT 1"),
-    ("an object of JSON, fenced", 'So:\n```json\n{"query": "SELECT 1"}\n```', "SELECT 1"),
-    ("an object of JSON without SQL", '{"sql": 1, "query": "none"}', ""),
+    ("an object of JSON", '{"reasoning": "SELECT 0", "sql": "SELECT 1"}', ""),
+    ("an object of JSON, fenced", 'So:\n```json\n{"query": "SELECT 1"}\n```', ""),
 ]
 
 
