@@ -11,6 +11,9 @@ from runners.types import Request
 from tasks.task import Task
 from tasks.types import Sample
 
+MOST = 2**18
+"""Tokens that are counted of a prompt where no model was named: nothing longer is tokenized to its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class PromptCounter:
@@ -24,10 +27,10 @@ class PromptCounter:
 
         Raises ModelError where the chat template takes none.
         """
-        from runners.context import NO_LIMIT, encode_each
+        from runners.context import encode_each
 
         requests = [Request(sample, task.messages(sample)) for sample in samples]
-        limit = self.context or NO_LIMIT
+        limit = self.context or MOST
         found = encode_each(self.tokenizer, requests, limit)
         return [limit if isinstance(one, str) else len(one) for one in found]
 

@@ -231,7 +231,8 @@ def _inner_status(reply: Any) -> int:
     if not isinstance(reply, dict) or not reply.get("error") or reply.get("choices"):
         return 200
     code = reply["error"].get("code") if isinstance(reply["error"], dict) else None
-    return code if isinstance(code, int) and 400 <= code < 600 else 500
+    status = int(code) if str(code).isdecimal() else 500
+    return status if 400 <= status < 600 else 500
 
 
 def _error_text(reply: Any, text: str) -> str:

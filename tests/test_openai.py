@@ -50,9 +50,9 @@ def answers(one: OpenAIRunner, requests: list[Request], **sampling: Any) -> list
 
 PASSING = [
     *("429", "500", "502", "503", "529", "408", "half", "silent", "drip", "close", "garbage", "halfjson"),
-    *("nothing", "nesting", "list", "inside", "insidetext", "binary", "gzip", "endless"),
+    *("nothing", "nesting", "list", "inside", "insideword", "insidetext", "binary", "gzip", "endless"),
 ]
-BUSY = ["429", "503", "529", "408", "inside"]
+BUSY = ["429", "503", "529", "408", "inside", "insideword"]
 EMPTY = ["nochoices", "nomessage", "nullmessage", "number"]
 
 

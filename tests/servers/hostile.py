@@ -202,6 +202,7 @@ DEEDS: dict[str, Callable[[Handler, dict[str, Any]], None]] = {
     "nomessage": _text(b'{"choices": [{}]}'),
     "number": _text(b'{"choices": [{"message": {"content": 1}}]}'),
     "inside": _inside(529),
+    "insideword": _text(b'{"error": {"code": "429", "message": "slow down"}}'),
     "inside400": _inside(400),
     "insidetext": _text(b'{"error": "no capacity"}'),
     "usagewords": _usage('{"prompt_tokens": "many", "completion_tokens": -3}'),
