@@ -176,8 +176,11 @@ def _window(gold: Outcome, rows: list[Row], groups: Sequence[int], first: int, l
     places = groups[first:last]
     candidates = [(group, row) for group, row in zip(groups, rows, strict=True) if 0 <= group <= places[-1]]
     found = Counter((group, _key(row)) for group, row in zip(places, gold.rows, strict=True))
-    if not found <= Counter((group, _key(row)) for group, row in candidates):
+    there = Counter((group, _key(row)) for group, row in candidates)
+    if not found <= there:
         return None
-    if len(candidates) == len(gold.rows):
+    left_out = {group for group, _ in there - found}
+    different = Counter(group for group, _ in there)
+    if all(different[group] == 1 for group in left_out):  # rows that are the same leave no choice
         return Standing(places)
     return Standing(places, Cut([row for _, row in candidates], [group for group, _ in candidates], places))

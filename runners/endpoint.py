@@ -231,7 +231,7 @@ def _inner_status(reply: Any) -> int:
     if not isinstance(reply, dict) or not reply.get("error") or reply.get("choices"):
         return 200
     code = reply["error"].get("code") if isinstance(reply["error"], dict) else None
-    status = int(code) if str(code).isdecimal() else 500
+    status = int(str(code)) if str(code).isdecimal() else 500
     return status if 400 <= status < 600 else 500
 
 
