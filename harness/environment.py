@@ -218,9 +218,8 @@ class SqlHarness(vf.Harness[SqlHarnessConfig]):
                 json={"model": ctx.model, "messages": messages},
                 headers={"Authorization": f"Bearer {secret}"},
             )
-        later = any(one["role"] == "assistant" for one in messages)
-        stands = later and over_context(reply.text)  # the answer before: no further turn, and no error
-        failed = reply.status_code != 200 and not stands
+        answered = any(one["role"] == "assistant" for one in messages)
+        failed = reply.status_code != 200 and not (answered and over_context(reply.text))
         return vf.ProgramResult(int(failed), "", reply.text[-2000:])
 
 

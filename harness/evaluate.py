@@ -17,7 +17,7 @@ from typing import Any
 from harness import lineage
 from harness.identity import expect_unchanged, of_evaluation, say_what_changed
 from harness.instances import prepare
-from harness.progress import bar
+from harness.progress import Tally, bar
 from harness.record import record_of
 from harness.spec import EvalSpec
 from harness.turns import TurnsRunner
@@ -112,7 +112,7 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
         asked = [s for s in samples if not _answered(handle, s, evaluation.spec.samples)]
         done = len(samples) - len(asked)
         with bar(evaluation.runner.name, len(samples), done) as report:
-            tally = _Tally(record for record in handle.done.values() if record.finish != "error")
+            tally = Tally(record for record in handle.done.values() if record.finish != "error")
             for records in _judged(evaluation, asked):
                 handle.append(records)
                 report(len({record.sample_id for record in records}), tally.add(records))
@@ -232,20 +232,3 @@ def _records(evaluation: Evaluation, chunk: Sequence[Drawn]) -> list[Record]:
     ]
     grades = evaluation.grader.grade(answers)
     return [record_of(evaluation.task, *one, grade) for one, grade in zip(chunk, grades, strict=True)]
-
-
-class _Tally:
-    """The running score, for the progress bar."""
-
-    def __init__(self, records: Iterable[Record]) -> None:
-        self.right = 0.0
-        self.scored = self.unscored = 0
-        self.add(list(records))
-
-    def add(self, records: Sequence[Record]) -> str:
-        values = [record.metric for record in records if record.metric is not None]
-        self.right += sum(values)
-        self.scored += len(values)
-        self.unscored += len(records) - len(values)
-        score = f"EX {self.right / self.scored:.1%}" if self.scored else "EX -"
-        return score + (f", {self.unscored} unscored" if self.unscored else "")

@@ -6,7 +6,7 @@ A terminal gets a bar; a log file gets a line now and then.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 
 from leaderboards.terminal import SafeConsole
+from leaderboards.types import Record
 from tasks.terminal import say
 
 LINE_SECONDS = 30.0
@@ -81,3 +82,21 @@ def lines(
         write(f"{title}: {before + count}{of}, {rate:.1f}/s{left}{', ' if note else ''}{note}")
 
     return report
+
+
+class Tally:
+    """The running score, for the progress bar."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.right = 0.0
+        self.scored = self.unscored = 0
+        self.add(list(records))
+
+    def add(self, records: Sequence[Record]) -> str:
+        """Count further records; the score so far."""
+        values = [record.metric for record in records if record.metric is not None]
+        self.right += sum(values)
+        self.scored += len(values)
+        self.unscored += len(records) - len(values)
+        score = f"EX {self.right / self.scored:.1%}" if self.scored else "EX -"
+        return score + (f", {self.unscored} unscored" if self.unscored else "")

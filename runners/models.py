@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +193,7 @@ def load_model(
     model = _whole(loaded, source)
     quant.keep_format(model)
     if source.adapter:
-        model = _adapted(model, source).get_base_model()
+        model = adapted(model, source).get_base_model()
     return model.eval() if four_bit else model.to(device()).eval()
 
 
@@ -214,7 +213,8 @@ def load(name: str, dtype: str = "auto", four_bit: bool = False) -> tuple[Any, A
     return load_model(source, dtype, four_bit), tokenizer
 
 
-def _adapted(model: Any, source: Source) -> Any:
+def adapted(model: Any, source: Source) -> Any:
+    """The model with the adapter of its source beside its layers. Raises ModelError: not of this base."""
     from peft import PeftModel
 
     from runners import bases
@@ -228,31 +228,6 @@ def _adapted(model: Any, source: Source) -> Any:
         raise ModelError(
             f"{source.adapter} does not fit {source.path}, it was trained on '{base}': {_first_line(error)}"
         ) from error
-
-
-def merge_and_save(source: Source, out: Path) -> None:
-    """Write the base with its adapter merged as a plain folder in the base's dtype.
-
-    Merged in float32 and rounded once. The adapter stays where it is.
-    """
-    import torch
-    from transformers import AutoConfig
-
-    assert source.adapter
-    stored = AutoConfig.from_pretrained(source.path, revision=source.revision).dtype or torch.float32
-    base = load_model(replace(source, adapter=None), "float32")
-    merged = _adapted(base, source).merge_and_unload()
-    save(merged.to(stored), load_tokenizer(source), out)
-
-
-def save(model: Any, tokenizer: Any, out: Path) -> None:
-    """Write a plain model folder (weights, config, tokenizer, chat template), whole or not at all."""
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    shutil.rmtree(out, ignore_errors=True)
-    part.rename(out)
 
 
 def _first_line(error: Exception) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import set_seed
 
-from runners import bases, models, processes
+from runners import bases, models, processes, saving
 from runners.config import GrpoConfig, LoraSpec, SftConfig
 from runners.folder import RunFolder
 from runners.models import Source
@@ -40,7 +40,7 @@ def base(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[
     if source.adapter:
         merged = folder.out / "base"
         if processes.main() and not merged.is_dir():
-            models.merge_and_save(source, merged)
+            saving.merge_and_save(source, merged)
         processes.join()
         source = Source(str(merged))
     policy = models.load_model(

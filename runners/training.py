@@ -17,7 +17,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hu
 
 from transformers import PrinterCallback, TrainerCallback
 
-from runners import bases, models, processes, sharding
+from runners import bases, models, processes, saving, sharding
 from runners.config import GrpoConfig, TrainingConfig
 from runners.folder import Row, RunFolder, Trained, read_json, write_json
 from runners.guard import Guard, disk, stopped
@@ -224,7 +224,7 @@ def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:
     out = folder.out / "model"
     if lora := (folder.best / "adapter_config.json").is_file():
         bases.note(source, folder.best)
-        models.merge_and_save(replace(source, adapter=str(folder.best)), out)
+        saving.merge_and_save(replace(source, adapter=str(folder.best)), out)
     else:
         tokenizer.save_pretrained(folder.best)
     (folder.best / "best.json").unlink(missing_ok=True)

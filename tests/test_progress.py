@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.evaluate import _Tally
-from harness.progress import LINE_SECONDS, bar, lines
+from harness.progress import LINE_SECONDS, Tally, bar, lines
 from leaderboards.types import Record
 
 
@@ -43,7 +42,7 @@ def test_the_score_runs_along_and_says_what_is_unscored() -> None:
             sample_id="1", question="?", database="d", completion="", reason="correct", metric=metric
         )
 
-    tally = _Tally([])
+    tally = Tally([])
     assert tally.add([record(None)]) == "EX -, 1 unscored"
     assert tally.add([record(1.0), record(0.0), record(1.0)]) == "EX 66.7%, 1 unscored"
-    assert _Tally([record(1.0)]).add([record(1.0)]) == "EX 100.0%"
+    assert Tally([record(1.0)]).add([record(1.0)]) == "EX 100.0%"

@@ -11,9 +11,10 @@ import pytest
 import tiny_models
 from safetensors.torch import load_file, save_file
 
-from runners.models import Source, load, merge_and_save, resolve
+from runners.models import Source, load, resolve
 from runners.open import open_runner
 from runners.replay import ReplayRunner
+from runners.saving import merge_and_save
 from runners.settings import HfConfig, RunnerConfig
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.errors import ModelError

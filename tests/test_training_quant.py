@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from test_training import GRPO, SFT, curve, lessons, letters, requests
 
-from runners import models
+from runners import models, saving
 from runners.config import LoraSpec
 from runners.grpo import train_grpo
 from runners.sft import train_sft
@@ -35,7 +35,7 @@ def dequantized(folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The weights that the 4 bits stand for, as a plain model."""
     model, tokenizer = models.load(folder, four_bit=True)
     out = tmp_path_factory.mktemp("models") / "dequantized"
-    models.save(model.dequantize().to(torch.float32), tokenizer, out)
+    saving.save(model.dequantize().to(torch.float32), tokenizer, out)
     return str(out)
 
 

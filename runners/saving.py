@@ -1,0 +1,35 @@
+"""Write a model as a plain folder, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from runners.models import Source, adapted, load_model, load_tokenizer
+
+
+def merge_and_save(source: Source, out: Path) -> None:
+    """Write the base with its adapter merged as a plain folder in the base's dtype.
+
+    Merged in float32 and rounded once. The adapter stays where it is.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    assert source.adapter
+    stored = AutoConfig.from_pretrained(source.path, revision=source.revision).dtype or torch.float32
+    base = load_model(replace(source, adapter=None), "float32")
+    merged = adapted(base, source).merge_and_unload()
+    save(merged.to(stored), load_tokenizer(source), out)
+
+
+def save(model: Any, tokenizer: Any, out: Path) -> None:
+    """Write a plain model folder (weights, config, tokenizer, chat template), whole or not at all."""
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    shutil.rmtree(out, ignore_errors=True)
+    part.rename(out)
