@@ -194,6 +194,7 @@ def test_an_adapter_is_applied_without_merging(engine: list[dict[str, Any]], tmp
     folder = tiny_models.save(tmp_path / "base")
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter_config.json").write_text('{"r": 32}')
+    (tmp_path / "adapter" / "adapter_model.safetensors").write_bytes(b"")
     name = f"{folder}+{tmp_path / 'adapter'}"
     runner = VllmRunner(resolve(name), name, VllmConfig())
     assert (engine[0]["model"], engine[0]["enable_lora"], engine[0]["max_lora_rank"]) == (folder, True, 32)
