@@ -49,9 +49,11 @@ class Shelf:
 
     def find(self, database: Database, instance: int, sql: str) -> Outcome | None:
         """What the gold returned in an earlier run, where that is kept."""
-        place = self._placed(database, instance) if not _changes(sql, database) else ""
+        place = self._placed(database, instance)
         content = self._known(place) if place else ""
-        return read(self._folder, self._name(content, database, sql)) if content else None
+        if not content or _changes(sql, database):
+            return None
+        return read(self._folder, self._name(content, database, sql))
 
     def keep(self, database: Database, instance: int, sql: str, outcome: Outcome) -> None:
         """Note an outcome that is slow to come by, not too large, and the same at any time."""
