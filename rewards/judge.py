@@ -132,7 +132,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "gold_steps": gold.steps,
         "gold_seconds": gold.seconds,
         "result": result_digest(answer.rows) if rules.digests and answer.ok else "",
-        "cut": rules.cuts and trial.cuts(0, trial.gold_sql),
+        "cut": rules.cuts and trial.gold(0, trial.gold_sql).ok and trial.cut(0, trial.gold_sql) is not None,
         "preview": preview(answer, rules.preview) if rules.preview and answer.rows else [],
         "kept": trial.shelf.kept,
     }

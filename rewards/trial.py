@@ -107,20 +107,13 @@ class Trial:
             found = self.standing(instance, gold_sql)
             return found.groups if found else None
 
-        def cut() -> Cut | None:
-            order = ordered(gold_sql, self.database.engine)
-            found = self.standing(instance, gold_sql) if order and order.limited else None
-            return found.cut if found else None
+        return strict(gold, answer, ties, lambda: self.cut(instance, gold_sql))
 
-        return strict(gold, answer, ties, cut)
-
-    def cuts(self, instance: int, gold_sql: str) -> bool:
-        """Whether a gold's LIMIT cuts through rows that tie."""
+    def cut(self, instance: int, gold_sql: str) -> Cut | None:
+        """What the LIMIT of a gold that ran cuts, where it cuts through rows that tie."""
         order = ordered(gold_sql, self.database.engine)
-        if order is None or not order.limited or not self.gold(instance, gold_sql).ok:
-            return False
-        found = self.standing(instance, gold_sql)
-        return found is not None and found.cut is not None
+        found = self.standing(instance, gold_sql) if order and order.limited else None
+        return found.cut if found else None
 
     def standing(self, instance: int, gold_sql: str) -> Standing | None:
         """Which rows of a gold tie, and what its LIMIT cuts; None where it does not order its rows."""
