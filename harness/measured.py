@@ -48,9 +48,10 @@ class Measured:
     def of(cls, spec: TrainSpec, task: Task) -> Measured:
         """What the trainings of this spec may not see."""
         try:
-            return cls(task, Task.named(spec.task, (), spec.trust))
+            written = Task.named(spec.task, (), spec.trust)
         except HarnessError:
             return cls(task, task)  # a file that is only complete with --set
+        return cls(task, task if written.spec == task.spec else written)
 
     @property
     def splits(self) -> list[str]:
@@ -109,7 +110,7 @@ class Measured:
     def _samples(self) -> list[Sample]:
         """The evaluation questions, of the task as written and as set."""
         found: dict[Sample, None] = {}
-        for task in (self.written, self.task):
+        for task in dict.fromkeys((self.written, self.task)):
             found |= dict.fromkeys(_readable(task, task.spec.dataset.eval_split))
         return list(found)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import DataError, ModelError, nearest
-from tasks.readers import parsed, table
+from tasks.readers import parsed, table, text_of
 
 ID_KEYS = ("id", "question_id", "sample_id")
 TEXT_KEYS = (
@@ -60,23 +60,19 @@ def read(path: Path, column: str = "") -> Stored:
         raise ModelError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 
 
-def _text(path: Path) -> str:
-    return path.read_bytes().decode("utf-8-sig")
-
-
 def _lines(path: Path, column: str) -> Stored:
     if column:
         raise ModelError(
             f"{path}: one SQL a line, without columns: --column is for .csv, .tsv, .json and .jsonl"
         )
-    text = _text(path)
+    text = text_of(path)
     lines = text.removesuffix("\n").split("\n") if text else []
     return Stored(by_row=[line.strip() for line in lines], lines=True)
 
 
 def _jsonl(path: Path, column: str) -> Stored:
     objects = []
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+    for number, line in enumerate(text_of(path).split("\n"), start=1):
         if line.strip():
             try:
                 objects.append((f"{path}, line {number}", parsed(line)))
@@ -88,7 +84,7 @@ def _jsonl(path: Path, column: str) -> Stored:
 
 def _json(path: Path, column: str) -> Stored:
     try:
-        data = parsed(_text(path))
+        data = parsed(text_of(path))
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # JSON lines under another name
             return _jsonl(path, column)
@@ -173,7 +169,7 @@ def _records(path: Path, column: str) -> Stored:
 def _expect_unchanged(records: Path) -> None:
     """Hold the records of a run against the digest beside them, if one was noted. Raises ValueError."""
     note = records.with_name("run.json")
-    wanted = json.loads(_text(note)).get("records_sha256") if note.is_file() else ""
+    wanted = json.loads(text_of(note)).get("records_sha256") if note.is_file() else ""
     if wanted and wanted != hashlib.sha256(records.read_bytes()).hexdigest():
         raise ValueError("changed since it was written")
 

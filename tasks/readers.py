@@ -43,7 +43,8 @@ def _missing(path: Path) -> str:
     return f"no such file: {path}" + (f": {near}" if near.startswith("did") else "")
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a UTF-8 file, without its byte order mark. Raises OSError, UnicodeDecodeError."""
     return path.read_bytes().decode("utf-8-sig")
 
 
@@ -63,7 +64,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _json(path: Path) -> Iterator[Row]:
     try:
-        data = parsed(_text(path))
+        data = parsed(text_of(path))
     except json.JSONDecodeError as error:
         if error.msg != "Extra data":
             raise
@@ -75,7 +76,7 @@ def _json(path: Path) -> Iterator[Row]:
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    for number, line in enumerate(text_of(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -99,7 +100,7 @@ def table(path: Path) -> tuple[list[str], list[list[str]]]:
 
     A tsv in which quotes do not enclose fields is read with its quotes. Raises DataError, csv.Error.
     """
-    text = _text(path)
+    text = text_of(path)
     csv.field_size_limit(max(len(text), 131_072))
     if path.suffix.lower() != ".tsv":
         return _table(path, text, ",", csv.QUOTE_MINIMAL)
