@@ -5,7 +5,7 @@ try:
 except ModuleNotFoundError as error:
     if str(error.name).partition(".")[0] != "verifiers":
         raise
-    from tasks.errors import MissingExtra
+    from tasks.common.errors import MissingExtra
 
     raise ImportError(str(MissingExtra("verifiers", "verifiers"))) from None
 

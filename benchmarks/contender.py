@@ -20,11 +20,11 @@ from workload import Pair, place, read
 
 from rewards.attempt import Job, Rules
 from rewards.extract import extract
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.judge import judge
 from rewards.types import Answer
-from tasks.databases.executor import Executor
-from tasks.databases.sandbox import Sandbox
+from tasks.databases.sandbox.executor import Executor
+from tasks.databases.sandbox.pool import Sandbox
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Mode
 

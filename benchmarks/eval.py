@@ -81,7 +81,7 @@ def _options() -> argparse.Namespace:
 
 
 def _rates(options: argparse.Namespace) -> Iterator[Rate]:
-    from runners.context import encode
+    from runners.decoding.context import encode
     from runners.hf import HfRunner
     from runners.lm_eval import open_lm_eval
     from runners.models import load
@@ -105,8 +105,8 @@ def _rates(options: argparse.Namespace) -> Iterator[Rate]:
 
 def _room(requests: Sequence[Request], tokenizer: Any, options: argparse.Namespace) -> int:
     """The tokens that ``batch`` answers in flight take: lm-eval counts answers, our batches count tokens."""
-    from runners.context import encode
-    from runners.prefix import plant
+    from runners.decoding.context import encode
+    from runners.decoding.prefix_cache import plant
 
     trees = plant(encode(tokenizer, requests), 1)
     tokens = sum(

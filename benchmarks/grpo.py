@@ -29,10 +29,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Traine
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from runners.config import GrpoConfig
-from runners.grpo import train_grpo
 from runners.nano import FOLDER
-from runners.training import Hooks
+from runners.training.common import Hooks
+from runners.training.config import GrpoConfig
+from runners.training.grpo import train_grpo
 from runners.types import Request, Reward
 from tasks.types import Sample
 

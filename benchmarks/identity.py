@@ -15,7 +15,7 @@ import time
 
 from harness.identity import of_task
 from rewards.version import code_version, scorer_version
-from tasks import content
+from tasks.common import content
 from tasks.task import Task
 
 

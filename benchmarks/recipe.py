@@ -22,13 +22,13 @@ import yaml
 
 from harness.demo import GRPO, TASK
 from harness.train import trainer_score
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer
-from runners.config import GrpoConfig
-from runners.grpo import train_grpo
 from runners.hf import HfRunner
 from runners.models import load_tokenizer, resolve
-from runners.training import Hooks
+from runners.training.common import Hooks
+from runners.training.config import GrpoConfig
+from runners.training.grpo import train_grpo
 from runners.types import Request, Sampling
 from tasks.pocket import SPLITS, ensure, rows, sampling
 from tasks.pocket.domains import DOMAINS

@@ -5,7 +5,8 @@
 For Spider dev and four published prediction files: of the predictions that are right on the base database
 and wrong on the official test suite, the share that is wrong on ``count`` of our variants too (80 % or more).
 Of those that are right on the official test suite, the share that is wrong on ours (at most 0.5 %). Both by
-the official rule (``rewards.spider``). The variants are made from the base databases and the golds alone.
+the official rule (``rewards.matching.spider``). The variants are made from the base databases and the golds
+alone.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rewards import spider
-from tasks.databases.executor import Executor
-from tasks.databases.sandbox import Sandbox
-from tasks.databases.variants import with_variants
+from rewards.matching import spider
+from tasks.databases.instances.variants import with_variants
+from tasks.databases.sandbox.executor import Executor
+from tasks.databases.sandbox.pool import Sandbox
 from tasks.types import Database, Limits
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import Any, NoReturn
 
-from tasks.errors import nearest
-from tasks.terminal import one_line
+from tasks.common.errors import nearest
+from tasks.common.terminal import one_line
 
 ONLY = ("database", "difficulty", "family", "part")
 """Fields of a sample by which ``--only`` chooses."""

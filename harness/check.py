@@ -14,10 +14,10 @@ from harness.instances import prepare
 from harness.progress import bar
 from harness.prompt_lengths import PromptCounter, counter
 from harness.volatile import volatile_golds
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer, Attempt
-from tasks import files
-from tasks.content import digest_of
+from tasks.common import files
+from tasks.common.content import digest_of
 from tasks.task import Task
 from tasks.types import Sample
 

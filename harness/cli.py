@@ -58,7 +58,7 @@ def _run(arguments: list[str]) -> int:
     """Parse and run; the mistakes of a user become one line."""
     from dotenv import load_dotenv
 
-    from tasks.errors import HarnessError
+    from tasks.common.errors import HarnessError
 
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and stream.encoding.lower() not in ("utf-8", "utf8"):
@@ -75,7 +75,7 @@ def _run(arguments: list[str]) -> int:
         sys.path.append(os.getcwd())  # where a user's own module:Class is; last, so that it hides nothing
     try:
         from harness import commands
-        from runners.quiet import quiet
+        from runners.compat.quiet import quiet
 
         with quiet():
             code = commands.VERBS[options.verb](options)
@@ -108,7 +108,7 @@ def _discard_output() -> None:
 
 
 def _say(line: str) -> None:
-    from runners import processes
+    from runners.training import processes
 
     processes.say(line)
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import lookups
-from runners import processes
+from runners.training import processes
 from tasks import spec as specs
-from tasks.errors import DataError, HarnessError
-from tasks.parse import parse
-from tasks.terminal import say
+from tasks.common.errors import DataError, HarnessError
+from tasks.common.parse import parse
+from tasks.common.terminal import say
 
 if TYPE_CHECKING:
     from harness.spec import EvalSpec
@@ -122,7 +122,7 @@ def train(options: argparse.Namespace) -> int:
     from harness import launch, plan, screens
     from harness.stages import finished, stages, train_stages
     from leaderboards import board
-    from runners import ready
+    from runners.training import requirements
 
     asked = stages(options)
     count = launch.asked(options.processes, options.recipe)
@@ -133,7 +133,7 @@ def train(options: argparse.Namespace) -> int:
         planned.refuse()
         return 0
     for stage in asked:
-        ready.check(stage.spec.config, max(count, processes.world()))
+        requirements.check(stage.spec.config, max(count, processes.world()))
     if count > 1 and not processes.launched():
         return launch.launch(count, options.given)
     with launch.together():

@@ -20,8 +20,8 @@ from leaderboards import board, store
 from leaderboards.compare import compare
 from leaderboards.terminal import SafeConsole
 from leaderboards.types import Run
-from runners.config import GrpoConfig, SftConfig
-from tasks import files
+from runners.training.config import GrpoConfig, SftConfig
+from tasks.common import files
 from tasks.spec import home
 
 TASK = "pocket"

@@ -24,11 +24,11 @@ from verifiers.v1.dialects.chat import message_to_wire
 from harness.identity import task_digest
 from harness.instances import prepare
 from rewards.feedback import feedback
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer, Grade
 from runners.dialogue import answer_before, asked_again, shown
-from runners.endpoint_config import is_local
-from runners.failures import over_context
+from runners.endpoints.config import is_local
+from runners.endpoints.failures import over_context
 from tasks.spec import ScoringSpec, TaskSpec
 from tasks.task import Task
 from tasks.types import Database, Message, Sample
@@ -155,7 +155,7 @@ class SqlTasksetConfig(vf.TasksetConfig):
     overrides: tuple[str, ...] = ()
     """``key.path=value`` overrides of the task."""
     trust: bool = False
-    """The task may run code of its own (``tasks/trust.py``)."""
+    """The task may run code of its own (``tasks/common/trust.py``)."""
 
 
 class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):

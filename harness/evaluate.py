@@ -28,12 +28,12 @@ from leaderboards.alarms import MODES
 from leaderboards.handle import Handle
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer
 from runners.replay import ReplayRunner
 from runners.types import Completion, Request, Runner, Sampling, unsent
+from tasks.common.terminal import say
 from tasks.task import Task
-from tasks.terminal import say
 from tasks.types import Mode, Sample
 
 CHUNK = 128

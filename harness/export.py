@@ -16,12 +16,12 @@ from typing import Any
 import yaml
 
 from harness.identity import task_digest
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer
-from tasks.errors import SpecError
+from tasks.common.errors import SpecError
+from tasks.common.terminal import say
 from tasks.spec import TaskSpec, load
 from tasks.task import Task
-from tasks.terminal import say
 
 MODULE = '''"""A task for lm-evaluation-harness; written by `harness export lm-eval`."""
 

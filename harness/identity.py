@@ -14,13 +14,13 @@ from leaderboards import store
 from leaderboards.identity import Identity, changed, differences, identity_of, listed
 from leaderboards.types import Run
 from rewards.version import scorer_version
-from runners import identity as models
+from runners.weights import identity as models
 from tasks import examples, prompts
-from tasks.content import digest_of, file_digest
+from tasks.common.content import digest_of, file_digest
+from tasks.common.errors import DataError
+from tasks.common.terminal import say
 from tasks.databases.digest import digest
-from tasks.errors import DataError
 from tasks.task import Task
-from tasks.terminal import say
 from tasks.types import Sample
 
 REWARD = ("reward", "weights", "terms")

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 from harness import plan
-from runners import processes
-from tasks.errors import HarnessError, ModelError
-from tasks.terminal import say
+from runners.training import processes
+from tasks.common.errors import HarnessError, ModelError
+from tasks.common.terminal import say
 
 SAVING_SECONDS = 600
 """After a Ctrl-C, for the step to end and the checkpoint to be written."""

@@ -13,11 +13,11 @@ from typing import Any
 from leaderboards import checked, store
 from leaderboards.identity import Identity, differences, identity_of, listed, parsed
 from leaderboards.types import Run
-from runners.identity import of_folder
-from tasks import files
-from tasks.content import digest_of
-from tasks.errors import ModelError
-from tasks.terminal import say
+from runners.weights.identity import of_folder
+from tasks.common import files
+from tasks.common.content import digest_of
+from tasks.common.errors import ModelError
+from tasks.common.terminal import say
 
 NOTE = "harness.json"
 BY_FOLDER = ("settings", "order of questions", "curriculum")
@@ -108,7 +108,7 @@ def stands(run: Run, model: Path) -> bool:
 def expect_same(out: Path, run: Run) -> None:
     """Note in its folder what a training is made of; raise ModelError where it began with something else.
 
-    Settings and rows are compared by ``runners.folder``, which names them one by one.
+    Settings and rows are compared by ``runners.training.folder``, which names them one by one.
     """
     file = out / IDENTITY
     wanted = identity_of(run)
@@ -129,7 +129,7 @@ def expect_same(out: Path, run: Run) -> None:
 
 
 def _without_rows(identity: Identity) -> Identity:
-    """Without what ``runners.folder`` compares, and names better."""
+    """Without what ``runners.training.folder`` compares, and names better."""
     others = {key: value for key, value in identity.training.items() if key not in BY_FOLDER}
     return replace(identity, training=others)
 

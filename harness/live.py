@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from leaderboards.types import Run
 from rewards.types import Grade
-from tasks.secrets import without_secrets
+from tasks.common.secrets import without_secrets
 from tasks.types import Sample
 
 BARS = "▁▂▃▄▅▆▇█"

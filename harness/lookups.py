@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks import spec as specs
-from tasks.errors import DataError, nearest
+from tasks.common.errors import DataError, nearest
 
 
 def board_(options: argparse.Namespace) -> int:

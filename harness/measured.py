@@ -17,9 +17,9 @@ from typing import Any
 from unicodedata import normalize
 
 from harness.spec import TrainSpec
-from runners import processes
+from runners.training import processes
+from tasks.common.errors import DataError, HarnessError, SpecError
 from tasks.databases.schema import describe
-from tasks.errors import DataError, HarnessError, SpecError
 from tasks.task import Task
 from tasks.types import Sample
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from leaderboards import store
-from runners import processes
-from tasks import files
-from tasks.errors import DataError
+from runners.training import processes
+from tasks.common import files
+from tasks.common.errors import DataError
 
 COPIED = ("run.json", "records.parquet", "scores.json", "curve.jsonl")
 """The files of a finished run."""

@@ -13,14 +13,14 @@ from rich.table import Table
 
 from harness import rows
 from harness.spec import TrainSpec
-from runners.config import GrpoConfig, SftConfig
+from runners.training.config import GrpoConfig, SftConfig
 from runners.types import Lesson
-from tasks.errors import ModelError, SpecError, nearest
-from tasks.parse import read_yaml
+from tasks.common.errors import ModelError, SpecError, nearest
+from tasks.common.parse import read_yaml
 from tasks.task import Task
 
 if TYPE_CHECKING:
-    from runners.plan import Plan
+    from runners.training.plan import Plan
 
 RECIPES = Path(__file__).parent / "recipes"
 LOOKED_AT = 500
@@ -157,7 +157,7 @@ def _size(size: float) -> str:
 
 
 def _remedy(stage: Stage, memory: float) -> str:
-    from runners.plan import remedy
+    from runners.training.plan import remedy
 
     config, plan = stage.config, stage.plan
     if plan.static > memory:
@@ -198,7 +198,7 @@ def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: 
     Raises ModelError: a step that cannot be dealt out to ``count`` processes.
     """
     from runners.models import config_of, resolve
-    from runners.plan import Load, plan, shape
+    from runners.training.plan import Load, plan, shape
 
     sizes = shape(config_of(resolve(model, weights=False)))
     found: dict[str, Stage] = {}

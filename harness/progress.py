@@ -15,7 +15,7 @@ from rich.table import Column
 
 from leaderboards.terminal import SafeConsole
 from leaderboards.types import Record
-from tasks.terminal import say
+from tasks.common.terminal import say
 
 LINE_SECONDS = 30.0
 """Between two lines in a log file; what takes less has none."""

@@ -27,7 +27,7 @@ class PromptCounter:
 
         Raises ModelError where the chat template takes none.
         """
-        from runners.context import encode_each
+        from runners.decoding.context import encode_each
 
         requests = [Request(sample, task.messages(sample)) for sample in samples]
         limit = self.context or MOST

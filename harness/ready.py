@@ -17,7 +17,7 @@ def check(spec: TrainSpec, overrides: Sequence[str], model: str, workers: int) -
 
     Looks at rows, lengths, memory, template and adapter, and pays the gold answers of a few questions.
     """
-    from runners import grpo, sft
+    from runners.training import grpo, sft
 
     task = Task.named(spec.task, overrides, spec.trust)
     samples = rows.questions(spec, task)

@@ -15,7 +15,7 @@ from leaderboards.identity import Identity, identity_of, judged_differently, lis
 from leaderboards.samples import by_question
 from leaderboards.types import Run
 from runners.types import Lesson, Request
-from tasks.errors import DataError
+from tasks.common.errors import DataError
 from tasks.task import Task
 from tasks.types import Sample
 

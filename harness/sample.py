@@ -16,8 +16,8 @@ from harness.evaluate import evaluate_model
 from harness.spec import EvalSpec
 from leaderboards import store
 from leaderboards.types import Record, Run
-from tasks import files
-from tasks.errors import DataError, ModelError
+from tasks.common import files
+from tasks.common.errors import DataError, ModelError
 
 Keep = Literal["correct", "likeliest"]
 

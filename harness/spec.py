@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from runners.config import GrpoConfig, SftConfig
 from runners.settings import RunnerConfig
-from tasks.parse import Spec
+from runners.training.config import GrpoConfig, SftConfig
+from tasks.common.parse import Spec
 
 
 class EvalSpec(Spec):
@@ -31,7 +31,7 @@ class EvalSpec(Spec):
     """Over 1 a query that does not run, or returns no rows, may be corrected."""
     runner: RunnerConfig = RunnerConfig()
     trust: bool = Field(False, exclude=True)
-    """The task may run code of its own (``tasks/trust.py``)."""
+    """The task may run code of its own (``tasks/common/trust.py``)."""
 
 
 class TrainSpec(Spec):
@@ -57,7 +57,7 @@ class TrainSpec(Spec):
     sft: SftConfig = SftConfig()
     grpo: GrpoConfig = GrpoConfig()
     trust: bool = Field(False, exclude=True)
-    """The task may run code of its own (``tasks/trust.py``)."""
+    """The task may run code of its own (``tasks/common/trust.py``)."""
 
     @property
     def config(self) -> SftConfig | GrpoConfig:

@@ -17,10 +17,10 @@ from harness.shell import command
 from harness.spec import TrainSpec
 from harness.train import train_model
 from leaderboards.types import Run
-from runners import processes
-from runners.folder import curve, read_json
-from tasks.errors import SpecError
-from tasks.parse import parse
+from runners.training import processes
+from runners.training.folder import curve, read_json
+from tasks.common.errors import SpecError
+from tasks.common.parse import parse
 
 METHODS = ("sft", "grpo")
 

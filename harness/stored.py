@@ -13,7 +13,7 @@ from leaderboards.find import find
 from leaderboards.types import Run
 from runners.replay import ReplayRunner
 from runners.settings import ReplayConfig, RunnerConfig
-from tasks.errors import DataError
+from tasks.common.errors import DataError
 from tasks.types import Mode
 
 

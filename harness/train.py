@@ -26,14 +26,14 @@ from leaderboards import store
 from leaderboards.handle import Handle
 from leaderboards.types import Run
 from rewards.feedback import feedback
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer
-from runners import processes
-from runners.config import reached, steps
-from runners.folder import steps_done
-from runners.guard import memory
+from runners.training import processes
+from runners.training.config import reached, steps
+from runners.training.folder import steps_done
+from runners.training.stopping import memory
 from runners.types import Feedback, Request, Reward, Runner, Sampling, Score
-from tasks.content import digest_of
+from tasks.common.content import digest_of
 from tasks.task import Task
 from tasks.types import Sample
 
@@ -72,9 +72,9 @@ def grader_of(task: Task, workers: int) -> Grader:
 
 def _assist(spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, workers: int) -> list[Run]:
     """The part of a process that is not the main one: its share of the answers, and no run of its own."""
-    from runners.grpo import train_grpo
-    from runners.sft import train_sft
-    from runners.training import Hooks
+    from runners.training.common import Hooks
+    from runners.training.grpo import train_grpo
+    from runners.training.sft import train_sft
 
     if spec.method == "sft":
         train_sft(spec.model, shown, spec.sft, out)
@@ -136,9 +136,9 @@ def _train(
     spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, grader: Grader, handle: Handle
 ) -> dict[str, Any]:
     """Run the trainer of the method to its end; its result as plain data."""
-    from runners.grpo import train_grpo
-    from runners.sft import train_sft
-    from runners.training import Hooks
+    from runners.training.common import Hooks
+    from runners.training.grpo import train_grpo
+    from runners.training.sft import train_sft
 
     watch = TrainingWatch(handle.run.id, task.spec.scoring.metric)
     tracking = Tracker(handle.run, out) if spec.config.wandb else nullcontext()

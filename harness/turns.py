@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rewards.feedback import feedback
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer
 from runners.dialogue import answer_before, asked_again
 from runners.types import Completion, Request, Runner, Sampling, unsent

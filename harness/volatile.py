@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from tasks.common.errors import DataError
+from tasks.common.terminal import say
 from tasks.databases.schema import describe
 from tasks.databases.volatile import volatile
-from tasks.errors import DataError
 from tasks.task import Task
-from tasks.terminal import say
 from tasks.types import Sample
 
 _WORD = re.compile(r"\w+")

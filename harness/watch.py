@@ -10,8 +10,8 @@ from typing import Any
 from leaderboards import store
 from leaderboards.alarms import MODES, SAYS, Paid, Trend
 from rewards.types import Grade
+from tasks.common.terminal import say
 from tasks.spec import ScoringSpec
-from tasks.terminal import say
 from tasks.types import Mode, Sample
 
 PREFIX = "alarms/"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from leaderboards import alarms, store
 from leaderboards.identity import conflicting, identity_of
 from leaderboards.types import Run, Summary
-from tasks.content import digest_of
-from tasks.errors import DataError
+from tasks.common.content import digest_of
+from tasks.common.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

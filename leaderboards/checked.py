@@ -16,8 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from leaderboards.types import Record, Run, Summary
-from tasks import files
-from tasks.checksum import without_checksum
+from tasks.common import files
+from tasks.common.checksum import without_checksum
 
 T = TypeVar("T")
 DEPTH = 100

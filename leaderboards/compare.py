@@ -14,7 +14,7 @@ from leaderboards.identity import asked_differently, incomparable
 from leaderboards.statistics import Interval, bootstrap, mcnemar
 from leaderboards.summary import level, mean
 from leaderboards.types import Record, Run
-from tasks.errors import DataError
+from tasks.common.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from leaderboards import store
 from leaderboards.find import candidates
 from leaderboards.types import Record, Run
-from tasks.errors import DataError, nearest
+from tasks.common.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,7 +9,7 @@ from textwrap import shorten
 from leaderboards import store
 from leaderboards.identity import identity_of
 from leaderboards.types import Run
-from tasks.errors import DataError, nearest
+from tasks.common.errors import DataError, nearest
 
 
 def evaluations() -> list[Run]:
@@ -69,6 +69,6 @@ def _is_content(run: Run, name: str) -> bool:
     rest = name.partition(":")[2] if not Path(name).exists() else name
     if known is None or not any(Path(one).exists() for one in (name, rest, name.rpartition("+")[2])):
         return False
-    from runners.identity import content
+    from runners.weights.identity import content
 
     return content(name) == dict(known.model)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leaderboards import store
 from leaderboards.find import find
-from tasks.errors import DataError
+from tasks.common.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd

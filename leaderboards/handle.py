@@ -15,10 +15,10 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from leaderboards import checked
 from leaderboards.types import Record, Run
-from tasks import files
-from tasks.checksum import with_checksum
-from tasks.secrets import without_secrets
-from tasks.terminal import say
+from tasks.common import files
+from tasks.common.checksum import with_checksum
+from tasks.common.secrets import without_secrets
+from tasks.common.terminal import say
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,7 @@ from rich.text import Text
 from leaderboards import board
 from leaderboards.terminal import NONE, columns, duration, interval, number, percent, plain, reason
 from leaderboards.types import Run, Slice, Summary, label
-from tasks.terminal import visible
+from tasks.common.terminal import visible
 
 LEGEND = (
     "EX: execution accuracy in %, with its 95 % Wilson interval · runs: answers that execute, in % · "

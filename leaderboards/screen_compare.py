@@ -11,7 +11,7 @@ from rich.text import Text
 from leaderboards.compare import Comparison, Flip, Paired
 from leaderboards.identity import listed
 from leaderboards.terminal import columns, number, p_value, percent, plain, points, reason
-from tasks.terminal import visible
+from tasks.common.terminal import visible
 
 BAR = 10
 """Characters on either side of the middle of a bar; they stand for WIDE."""

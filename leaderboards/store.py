@@ -25,10 +25,10 @@ from typing import Any
 from leaderboards import checked
 from leaderboards.handle import Handle, now, run_json
 from leaderboards.types import Record, Run, Summary, label
-from tasks import files
-from tasks.errors import DataError
+from tasks.common import files
+from tasks.common.errors import DataError
+from tasks.common.terminal import one_line, say
 from tasks.spec import home
-from tasks.terminal import one_line, say
 
 
 def folder(run_id: str) -> Path:

@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from tasks.terminal import visible
+from tasks.common.terminal import visible
 
 NONE = "-"
 COLOURS = {"correct": "green", "gold_failed": "yellow", "infrastructure": "yellow"}

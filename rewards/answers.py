@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tasks.databases.executor import Allowance, Executor
+from tasks.databases.sandbox.executor import Allowance, Executor
 from tasks.types import Database, Outcome, Status
 
 

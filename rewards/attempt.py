@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewards.types import Attempt, Reason
-from tasks.databases.sandbox import CRASHED, OVERDUE
-from tasks.databases.worker import EXHAUSTED
+from tasks.databases.sandbox.pool import CRASHED, OVERDUE
+from tasks.databases.sandbox.worker import EXHAUSTED
 from tasks.types import Database, Mode
 
 WORK = "rewards.judge:judge"
@@ -36,7 +36,7 @@ class Rules:
     preview: int = 0
     """Keep this many rows of what the query returned, to be shown between turns."""
     constructs: tuple[str, ...] = ()
-    """Look for these constructs in the answer's query (``rewards.constructs``)."""
+    """Look for these constructs in the answer's query (``rewards.structure.constructs``)."""
     cuts: bool = False
     """Note whether the gold's LIMIT cuts through rows that tie."""
     golds: str = ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from rewards.scorers import SCORERS, is_correct, proves_nothing, scored
 from rewards.types import Attempt, Reason, Score
-from tasks.errors import SpecError, nearest
+from tasks.common.errors import SpecError, nearest
 from tasks.types import Mode
 
 

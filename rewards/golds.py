@@ -21,10 +21,10 @@ from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
-from tasks.databases.executor import Executor
-from tasks.databases.state import files, stamped, state_of
+from tasks.common.errors import DataError
+from tasks.common.file_state import files, stamped, state_of
+from tasks.databases.sandbox.executor import Executor
 from tasks.databases.volatile import volatile
-from tasks.errors import DataError
 from tasks.types import Database, Limits, Outcome, Status
 
 SLOW = 0.1

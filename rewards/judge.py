@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from rewards import bird
 from rewards.answers import Answers
 from rewards.attempt import Job
 from rewards.ballot import result_digest
-from rewards.compare import difference, first_out_of_order, preview
+from rewards.matching import bird
+from rewards.matching.strict import difference, first_out_of_order, preview
 from rewards.trial import Trial
 from rewards.types import OURS, Reason
-from tasks.databases.executor import Executor
+from tasks.databases.sandbox.executor import Executor
 from tasks.types import Mode, Outcome, Status
 
 Compared = tuple[int, str, str]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rewards.composite import Binary, Classic, Gated, Weighted
 from rewards.efficiency import RVes
-from rewards.terms import WithTerms
+from rewards.penalties import WithTerms
 from rewards.types import Attempt, Score, Scorer
-from tasks.errors import HarnessError, SpecError, nearest
+from tasks.common.errors import HarnessError, SpecError, nearest
 from tasks.spec import ScoringSpec
 from tasks.types import Mode
 

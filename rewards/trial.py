@@ -7,17 +7,17 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import TypeVar
 
-from rewards import spider
 from rewards.answers import Answers
 from rewards.attempt import Job
-from rewards.compare import Cut, Groups, strict
-from rewards.constructs import forbidden_in
 from rewards.golds import Shelf
-from rewards.order import Standing, standing
-from rewards.outermost import ordered
-from rewards.structure import likeness
+from rewards.matching import spider
+from rewards.matching.order import Standing, standing
+from rewards.matching.outermost import ordered
+from rewards.matching.strict import Cut, Groups, strict
+from rewards.structure.constructs import forbidden_in
+from rewards.structure.similarity import likeness
 from rewards.types import Reason
-from tasks.databases.executor import Allowance, Executor
+from tasks.databases.sandbox.executor import Allowance, Executor
 from tasks.types import Outcome, Status
 
 T = TypeVar("T")

@@ -14,14 +14,15 @@ from tasks.types import Engine
 
 LENGTH = 12
 """Hex digits of a version."""
-ALSO = ("types.py", "errors.py", "cells.py", "terms.py", "thoughts.py")
-"""Of the package ``tasks``, beside all of ``tasks/databases``."""
+ALSO = ("types.py", "terms.py", "thoughts.py")
+"""Of the package ``tasks``, beside all of ``tasks/databases`` and ``tasks/common``."""
 
 
 def sources() -> list[Path]:
-    """The files that decide verdicts: all of ``rewards`` and ``tasks/databases``, and what both import."""
+    """What decides verdicts: ``rewards``, ``tasks/databases``, ``tasks/common`` and what they import."""
     scorers, ground = Path(rewards.__path__[0]), Path(tasks.__path__[0])
-    found = [*scorers.rglob("*.py"), *(ground / "databases").rglob("*.py"), *(ground / name for name in ALSO)]
+    found = [*scorers.rglob("*.py"), *(ground / "databases").rglob("*.py")]
+    found += [*(ground / "common").rglob("*.py"), *(ground / name for name in ALSO)]
     return sorted(found)
 
 

@@ -8,14 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from runners.context import Tokens, context_of, encode_each
-from runners.decode import Drawing, Drawn, draw
-from runners.ends import end_tokens
-from runners.probe import refusal
-from runners.separate import draw_separately
-from runners.texts import thought_tag, written
+from runners.decoding.context import Tokens, context_of, encode_each
+from runners.decoding.ends import end_tokens
+from runners.decoding.fallback import draw_separately
+from runners.decoding.generation import Drawing, Drawn, draw
+from runners.decoding.probe import refusal
+from runners.decoding.texts import thought_tag, written
 from runners.types import Completion, Request, Sampling
-from tasks.terminal import say
+from tasks.common.terminal import say
 
 
 class HfRunner:

@@ -20,12 +20,12 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model, register_model
 
-from runners.ends import keep_ends
-from runners.failures import Answers, in_chunks, line
+from runners.decoding.ends import keep_ends
+from runners.endpoints.failures import Answers, in_chunks, line
 from runners.models import device
 from runners.types import NEUTRAL, Completion, Request, Runner, Sampling
-from tasks.errors import ModelError
-from tasks.secrets import credentials, is_secret, redacted
+from tasks.common.errors import ModelError
+from tasks.common.secrets import credentials, is_secret, redacted
 from tasks.thoughts import opened
 from tasks.types import Message, Sample
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runners import ends, hub
-from runners.context import context_of
-from tasks.errors import ModelError, nearest
+from runners.decoding import ends
+from runners.decoding.context import context_of
+from runners.weights import hub
+from tasks.common.errors import ModelError, nearest
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -168,14 +169,14 @@ def load_model(
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
-    from runners import quant
+    from runners.weights.four_bit import four_bits, keep_format
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
     hub.expect(source.path, source.revision)
     if dtype == "auto":
         dtype = "bfloat16" if device() == "cuda" else "float32"
     kind = "auto" if dtype == "stored" else getattr(torch, dtype)
-    placed = {"quantization_config": quant.four_bits(kind), "device_map": device()} if four_bit else {}
+    placed = {"quantization_config": four_bits(kind), "device_map": device()} if four_bit else {}
     loaded: Any
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
@@ -191,7 +192,7 @@ def load_model(
     except Exception as error:  # of any of its libraries: the files are the user's
         raise ModelError(f"{source.path}: cannot be loaded: {_first_line(error)}") from error
     model = _whole(loaded, source)
-    quant.keep_format(model)
+    keep_format(model)
     if source.adapter:
         model = adapted(model, source).get_base_model()
     return model.eval() if four_bit else model.to(device()).eval()
@@ -217,14 +218,14 @@ def adapted(model: Any, source: Source) -> Any:
     """The model with the adapter of its source beside its layers. Raises ModelError: not of this base."""
     from peft import PeftModel
 
-    from runners import bases
+    from runners.weights import adapters
 
     assert source.adapter
-    bases.check(source)
+    adapters.check(source)
     try:
         return PeftModel.from_pretrained(model, source.adapter)
     except Exception as error:  # as in load_model
-        base = bases.recorded(source.adapter)
+        base = adapters.recorded(source.adapter)
         raise ModelError(
             f"{source.adapter} does not fit {source.path}, it was trained on '{base}': {_first_line(error)}"
         ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from runners.baselines import EmptyRunner, GoldRunner
 from runners.settings import RunnerConfig
 from runners.types import Runner
-from tasks.errors import MissingExtra, ModelError, nearest
+from tasks.common.errors import MissingExtra, ModelError, nearest
 
 
 def _replay(rest: str, config: RunnerConfig) -> Runner:
@@ -19,7 +19,7 @@ def _replay(rest: str, config: RunnerConfig) -> Runner:
 
 
 def _openai(model: str, config: RunnerConfig) -> Runner:
-    from runners.openai import OpenAIRunner
+    from runners.endpoints.openai import OpenAIRunner
 
     return OpenAIRunner(model, config.endpoint)
 
@@ -42,7 +42,7 @@ def _vllm(name: str, config: RunnerConfig) -> Runner:
     from runners.models import resolve
 
     if config.vllm.server or config.vllm.data_parallel > 1:
-        from runners.vllm_server import VllmServer
+        from runners.endpoints.vllm_server import VllmServer
 
         return VllmServer(resolve(name), name, config.vllm, config.endpoint)
     from runners.vllm import VllmRunner

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runners import stored
 from runners.types import Completion, Request, Sampling
-from tasks.errors import ModelError
+from tasks.common.errors import ModelError
 
 RECORDS = "records.parquet"
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runners.endpoint_config import EndpointConfig
-from tasks.parse import Spec
+from runners.endpoints.config import EndpointConfig
+from tasks.common.parse import Spec
 
 
 class HfConfig(Spec):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import DataError, ModelError, nearest
+from tasks.common.errors import DataError, ModelError, nearest
 from tasks.readers import parsed, table, text_of
 
 ID_KEYS = ("id", "question_id", "sample_id")

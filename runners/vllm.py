@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runners.failures import Answers, in_chunks, line
+from runners.decoding.texts import special_tokens, thought_tag
+from runners.endpoints.failures import Answers, in_chunks, line
 from runners.models import Source
 from runners.settings import VllmConfig
-from runners.texts import special_tokens, thought_tag
 from runners.types import NEUTRAL, Completion, Request, Sampling
-from tasks.errors import ModelError
+from tasks.common.errors import ModelError
 
 CHUNK = 512
 """Questions handed to vLLM at a time: it returns them all at once."""

@@ -14,10 +14,10 @@ from pathlib import Path
 import jinja2
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 
-from tasks.cells import written
-from tasks.databases.state import state
-from tasks.errors import SpecError, nearest
-from tasks.jinja import MOST, Environment, joined
+from tasks.common.errors import SpecError, nearest
+from tasks.common.file_state import state
+from tasks.common.jinja import MOST, Environment, joined
+from tasks.databases.cells import written
 from tasks.spec import PromptSpec, SchemaSpec
 from tasks.types import Cell, Message, Sample, Schema, Table
 

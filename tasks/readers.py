@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import DataError, HarnessError, nearest
+from tasks.common.errors import DataError, HarnessError, nearest
 
 Row = dict[str, Any]
 

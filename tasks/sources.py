@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks import readers
-from tasks.errors import DataError, HarnessError, MissingExtra, nearest
+from tasks.common.errors import DataError, HarnessError, MissingExtra, nearest
+from tasks.common.terminal import one_line, say
 from tasks.spec import DatasetSpec, expand
-from tasks.terminal import one_line, say
 
 Rows = list[dict[str, Any]]
 _SLICE = re.compile(r"(?P<name>.*)\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\]")

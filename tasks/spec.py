@@ -13,11 +13,11 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tasks.errors import SpecError, nearest
-from tasks.parse import Spec, parse, read_yaml
-from tasks.places import from_folder, missing
+from tasks.common.errors import SpecError, nearest
+from tasks.common.parse import Spec, parse, read_yaml
+from tasks.common.trust import refuse_code
+from tasks.paths import from_folder, missing
 from tasks.terms import TermsSpec
-from tasks.trust import refuse_code
 from tasks.types import Engine, Limits, Mode
 
 SHIPPED = Path(__file__).parent
@@ -179,7 +179,7 @@ def shipped() -> list[str]:
 def load(task: str, overrides: Sequence[str] = (), trust: bool = False) -> TaskSpec:
     """The spec of a shipped task (by name) or of a YAML file (by path), with ``key.path=value`` overrides.
 
-    ``trust``: the spec may name code to run (``tasks/trust.py``).
+    ``trust``: the spec may name code to run (``tasks/common/trust.py``).
     Raises SpecError: no such task, broken YAML, unknown key, wrong value, code that is not trusted.
     """
     path = SHIPPED / f"{task}.yaml"

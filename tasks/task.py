@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks import prompts, sources
+from tasks.common.errors import DataError, nearest
+from tasks.common.terminal import say
+from tasks.databases.instances.variants import with_instances
 from tasks.databases.schema import describe, find_values
-from tasks.databases.variants import with_instances
-from tasks.errors import DataError, nearest
 from tasks.examples import Examples
 from tasks.spec import TaskSpec, expand, home, load
-from tasks.terminal import say
 from tasks.types import Database, Message, Sample
 from tasks.values import equals, golds, text
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tasks.parse import Spec
+from tasks.common.parse import Spec
 
 
 class EfficiencySpec(Spec):
@@ -39,7 +39,7 @@ class LengthSpec(Spec):
 
 
 class ForbiddenSpec(Spec):
-    """An answer with one of these constructs (``rewards/constructs.py``) loses ``weight``."""
+    """An answer with one of these constructs (``rewards/structure/constructs.py``) loses ``weight``."""
 
     weight: float = Field(0.0, ge=0)
     constructs: tuple[str, ...] = ("select_star", "cross_join")

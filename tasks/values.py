@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tasks.errors import DataError
+from tasks.common.errors import DataError
 
 SQL_KEYS = ("sql", "query", "SQL", "gold")
 """Where the SQL of a gold stands that is an object."""

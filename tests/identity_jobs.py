@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tasks.databases.executor import Executor, load
+from tasks.databases.sandbox.executor import Executor, load
 
 
 def loaded(executor: Executor, work: str) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from tasks.databases.executor import Executor
+from tasks.databases.sandbox.executor import Executor
 from tasks.types import Database
 
 

@@ -284,12 +284,12 @@ def test_a_closed_or_full_output_is_no_traceback() -> None:
 
 
 def test_only_one_place_writes_to_stderr() -> None:
-    """``tasks.terminal.say`` makes control characters visible; no print goes round it."""
+    """``tasks.common.terminal.say`` makes control characters visible; no print goes round it."""
     root = Path(__file__).parent.parent
     packages = ("harness", "leaderboards", "rewards", "runners", "tasks")
     files = [path for name in packages for path in (root / name).rglob("*.py")]
     writes = {path.relative_to(root).as_posix() for path in files if "file=sys.stderr" in path.read_text()}
-    assert writes == {"tasks/terminal.py"}
+    assert writes == {"tasks/common/terminal.py"}
 
 
 def test_help_is_quick_and_light() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rewards.compare import strict
-from rewards.grade import Grader
+from rewards.grader import Grader
+from rewards.matching.strict import strict
 from rewards.types import Answer, Attempt
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Mode, Outcome, Row, Status

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewards import bird, spider
-from rewards.compare import strict
+from rewards.matching import bird, spider
+from rewards.matching.strict import strict
 from rewards.types import Reason
 from tasks.types import Cell, Outcome, Row, Status
 

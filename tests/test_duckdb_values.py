@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer, Attempt
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Mode

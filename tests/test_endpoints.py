@@ -243,7 +243,7 @@ def test_the_key_is_nowhere(task: str, server: Hostile, tmp_path: Path, deed: st
     text = Path(task).with_name("dev.json")
     text.write_text(text.read_text().replace("plan: 429", f"plan: {deed}"))
     line = ["eval", "--model", "openai:m", "--base-url", server.url, "--task", task, "--limit", "1"]
-    crash = "import runners.openai as o; o.read = lambda reply: 1 / 0; " if deed == "crash" else ""
+    crash = "import runners.endpoints.openai as o; o.read = lambda reply: 1 / 0; " if deed == "crash" else ""
     if deed == "crash":
         server.healthy = True
     settings = [part for setting in PATIENCE for part in ("--set", setting)]

@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import OURS, Answer, Reason
-from tasks.databases.executor import Executor
+from tasks.databases.sandbox.executor import Executor
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Limits, Status
 

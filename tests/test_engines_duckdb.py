@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer
-from tasks.databases.executor import Executor
-from tasks.databases.sandbox import Sandbox
+from tasks.databases.sandbox.executor import Executor
+from tasks.databases.sandbox.pool import Sandbox
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Limits, Mode, Status
 

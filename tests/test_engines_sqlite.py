@@ -11,8 +11,8 @@ from random import Random
 import pytest
 from attacked import busy
 
-from tasks.databases.executor import Allowance, Executor
-from tasks.databases.sandbox import Sandbox
+from tasks.databases.sandbox.executor import Allowance, Executor
+from tasks.databases.sandbox.pool import Sandbox
 from tasks.types import Database, Limits, Status
 
 LIMITS = Limits(seconds=2, steps=20_000_000, rows=1000, cells=5000, bytes=8 * 2**20, memory=512 * 2**20)

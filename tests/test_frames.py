@@ -6,7 +6,7 @@ import pytest
 
 from harness.cli import main
 from leaderboards import frames
-from tasks.errors import DataError
+from tasks.common.errors import DataError
 
 
 def test_records_of_several_runs_stand_in_one_frame(home: Path) -> None:

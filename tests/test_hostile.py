@@ -17,9 +17,9 @@ from attacked import GOLDS, attack, build, busy, honest, traces
 
 from rewards.attempt import WORK, Job, Rules, attempt_of
 from rewards.exploits import Exploit, load
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer, Reason
-from tasks.databases.sandbox import OVERDUE, Sandbox
+from tasks.databases.sandbox.pool import OVERDUE, Sandbox
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Limits, Mode
 

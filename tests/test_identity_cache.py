@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer
-from tasks import content
+from tasks.common import content
+from tasks.common.file_state import stamped
 from tasks.databases.digest import digest
 from tasks.databases.schema import describe
-from tasks.databases.state import stamped
 from tasks.spec import ScoringSpec
 from tasks.types import Database
 

@@ -15,9 +15,9 @@ from harness import lineage, rows
 from harness.cli import main
 from harness.spec import TrainSpec
 from leaderboards import store
-from runners.config import CurriculumSpec, GrpoConfig
 from runners.nano import FOLDER
-from tasks.errors import DataError
+from runners.training.config import CurriculumSpec, GrpoConfig
+from tasks.common.errors import DataError
 from tasks.task import Task
 
 Capture = pytest.CaptureFixture[str]

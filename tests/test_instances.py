@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from harness.identity import of_task
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer, Attempt, Reason
-from tasks.errors import DataError
-from tasks.parse import parse
+from tasks.common.errors import DataError
+from tasks.common.parse import parse
 from tasks.spec import TaskSpec
 from tasks.task import Task
 from tasks.types import Sample

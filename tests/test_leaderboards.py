@@ -21,7 +21,7 @@ from leaderboards.find import find
 from leaderboards.statistics import mcnemar, wilson
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run, label
-from tasks.errors import DataError, HarnessError
+from tasks.common.errors import DataError, HarnessError
 
 Evaluate = Callable[..., Run]
 

@@ -19,8 +19,8 @@ from harness.live import Live
 from leaderboards import checked, store
 from leaderboards.summary import summary
 from leaderboards.types import Run
-from tasks.checksum import KEY
-from tasks.errors import DataError
+from tasks.common.checksum import KEY
+from tasks.common.errors import DataError
 
 Capture = pytest.CaptureFixture[str]
 A, B, HALF, TRAIN = "a-pocket-00000a", "b-pocket-00000b", "half-pocket-00000c", "train-pocket-00000d"

@@ -16,7 +16,7 @@ import pytest
 
 from leaderboards import store
 from leaderboards.types import Record, Run
-from tasks.errors import DataError
+from tasks.common.errors import DataError
 
 RUN = Run(
     id="nano-pocket-000001",
@@ -171,7 +171,7 @@ def test_a_full_disk_is_one_line_and_what_was_kept_stays(limit: int) -> None:
     process = child(
         f"""
         import resource, signal
-        from tasks.errors import DataError
+        from tasks.common.errors import DataError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         handle = store.open_run(RUN)
         resource.setrlimit(resource.RLIMIT_FSIZE, ({before + limit}, {before + limit}))
@@ -192,7 +192,7 @@ def test_a_disk_that_fills_while_finishing_leaves_the_run_unfinished_and_whole()
     process = child(
         """
         import resource, signal
-        from tasks.errors import DataError
+        from tasks.common.errors import DataError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         handle = store.open_run(RUN)
         handle.append([record(str(i)) for i in range(100)])

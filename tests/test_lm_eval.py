@@ -19,11 +19,11 @@ from servers.hostile import hostile
 from harness.cli import main
 from harness.export import LmEvalTask
 from leaderboards import store
-from runners.failures import GIVE_UP
+from runners.endpoints.failures import GIVE_UP
 from runners.lm_eval import HarnessLM, LmEvalRunner, open_lm_eval
 from runners.open import open_runner
 from runners.types import Completion, Request, Runner, Sampling
-from tasks.errors import ModelError
+from tasks.common.errors import ModelError
 from tasks.task import Task
 from tasks.types import Sample
 

@@ -15,7 +15,7 @@ from peft import LoraConfig, get_peft_model
 from runners.models import load
 from runners.open import open_runner
 from runners.types import Request, Sampling
-from tasks.errors import ModelError
+from tasks.common.errors import ModelError
 from tasks.types import Sample
 
 

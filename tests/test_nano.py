@@ -15,15 +15,16 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase, Qwen3ForCausalLM
 
-from runners.nano import FOLDER, build
-from runners.nano.corpus import pages
-from runners.nano.evaluate import answer, held_out
-from runners.nano.layout import IGNORED, collate, pack
-from runners.nano.questions import SHAPES
-from runners.nano.questions.grammar import CHOICES
+from runners.nano import FOLDER
 from tasks.pocket.domains import DOMAINS
 from tasks.pocket.families import FAMILIES
 from tasks.prompts import quoted
+from tools.nano import build
+from tools.nano.corpus import pages
+from tools.nano.evaluate import answer, held_out
+from tools.nano.layout import IGNORED, collate, pack
+from tools.nano.questions import SHAPES
+from tools.nano.questions.grammar import CHOICES
 
 CHOICE = re.compile(r"\[([^\[\]]*)\]|@([a-z]+)")
 TINY = build.Recipe(

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewards.cells import same_cell
-from rewards.chains import Column, floor_of
-from rewards.compare import strict
-from rewards.near import Near
+from rewards.matching.cells import same_cell
+from rewards.matching.chains import Column, floor_of
+from rewards.matching.numbers import Near
+from rewards.matching.strict import strict
 from rewards.types import Reason
 from tasks.types import Cell, Outcome, Row, Status
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer, Grade
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Mode

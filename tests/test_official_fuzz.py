@@ -13,7 +13,7 @@ import official_rules
 import pytest
 from official_cases import Cases
 
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Mode

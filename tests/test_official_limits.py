@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer, Attempt, Reason
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Mode

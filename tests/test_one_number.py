@@ -12,7 +12,7 @@ from harness.evaluate import Evaluation, evaluate
 from harness.spec import EvalSpec
 from harness.train import trainer_score
 from leaderboards import store
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.presets import PRESETS
 from rewards.scorers import SCORERS
 from runners.types import Completion, Request, Sampling

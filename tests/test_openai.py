@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from servers.hostile import Hostile, hostile
 
-from runners.endpoint_config import EndpointConfig
-from runners.failures import GIVE_UP
-from runners.openai import OpenAIRunner
+from runners.endpoints.config import EndpointConfig
+from runners.endpoints.failures import GIVE_UP
+from runners.endpoints.openai import OpenAIRunner
 from runners.types import Completion, Request, Sampling
-from tasks.errors import ModelError
+from tasks.common.errors import ModelError
 from tasks.types import Sample
 
 KEY = "sk-secret-0123456789"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rewards.grade import Grader
-from rewards.outermost import ordered
+from rewards.grader import Grader
+from rewards.matching.outermost import ordered
 from rewards.types import Answer, Attempt
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Engine

@@ -18,8 +18,9 @@ from test_leaderboards_store import RUN, record
 
 from harness.cli import main
 from leaderboards import store
-from tasks import files, pocket
-from tasks.errors import DataError
+from tasks import pocket
+from tasks.common import files
+from tasks.common.errors import DataError
 
 Capture = pytest.CaptureFixture[str]
 EVAL = ["eval", "--model", "gold", "--task", "pocket", "--limit", "3"]

@@ -13,10 +13,10 @@ from transformers import Qwen3Config
 from harness.cli import main
 from harness.plan import RECIPES, Machine, Plans, Stage
 from runners import models
-from runners.config import GrpoConfig, LoraSpec, SamplingVllm, SftConfig
-from runners.plan import Load, Plan, Shape, plan, shape
-from runners.sft import train_sft
-from tasks.errors import ModelError
+from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm, SftConfig
+from runners.training.plan import Load, Plan, Shape, plan, shape
+from runners.training.sft import train_sft
+from tasks.common.errors import ModelError
 
 PROMPT, ANSWER = 1200, {"sft": 80, "grpo": 256}
 KINDS: dict[str, type[SftConfig] | type[GrpoConfig]] = {"sft": SftConfig, "grpo": GrpoConfig}

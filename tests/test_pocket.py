@@ -18,8 +18,8 @@ import sqlglot
 from sqlglot import exp
 
 from tasks import pocket
+from tasks.common.errors import DataError
 from tasks.databases.schema import describe
-from tasks.errors import DataError
 from tasks.pocket.domains import DOMAINS, SEEN, UNSEEN
 from tasks.pocket.families import FAMILIES
 from tasks.pocket.sampling import SIZES, held_out, proves

@@ -7,8 +7,8 @@ import pytest
 import tiny_models
 import torch
 
-from runners.decode import Drawing, draw, pick
-from runners.prefix import Tree, common, kin, plant
+from runners.decoding.generation import Drawing, draw, pick
+from runners.decoding.prefix_cache import Tree, common, kin, plant
 
 GREEDY = Drawing(0.0, 1.0, 12, (1,))
 SAMPLED = Drawing(1.0, 1.0, 8, (1,))

@@ -19,12 +19,12 @@ from training_processes import train
 
 from harness import launch
 from harness.cli import main
-from runners import ready
-from runners.config import GrpoConfig, LoraSpec, SamplingVllm
 from runners.models import load
-from runners.plan import Load, plan, shape
-from runners.processes import share
-from tasks.errors import HarnessError, ModelError
+from runners.training import requirements
+from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm
+from runners.training.plan import Load, plan, shape
+from runners.training.processes import share
+from tasks.common.errors import HarnessError, ModelError
 
 METHODS = ("grpo", "grpo-batch", "grpo-refill", "grpo-turns", "sft")
 FIGURES = (
@@ -175,7 +175,7 @@ def test_more_processes_than_prompts_is_one_line(home: Path, capsys: pytest.Capt
 )
 def test_what_cannot_be_sharded_is_one_line(changes: dict[str, Any], world: int, says: str) -> None:
     with pytest.raises(ModelError, match=says):
-        ready.check(GrpoConfig().model_copy(update={"sharding": "fsdp2", **changes}), world)
+        requirements.check(GrpoConfig().model_copy(update={"sharding": "fsdp2", **changes}), world)
 
 
 def test_a_plan_counts_the_parts_of_sharded_weights() -> None:
@@ -205,7 +205,7 @@ def test_a_deepspeed_file_that_cannot_be_used_is_one_line(
     if "pip" in says and find_spec("deepspeed"):
         pytest.skip("deepspeed is installed here")
     with pytest.raises(HarnessError, match=says):
-        ready.check(GrpoConfig(deepspeed=str(path)), world)
+        requirements.check(GrpoConfig(deepspeed=str(path)), world)
 
 
 @pytest.mark.slow

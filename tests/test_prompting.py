@@ -12,9 +12,9 @@ import pytest
 
 from harness.cli import main
 from leaderboards import store
-from tasks.errors import DataError, SpecError
+from tasks.common.errors import DataError, SpecError
+from tasks.common.parse import parse
 from tasks.examples import Examples
-from tasks.parse import parse
 from tasks.spec import ExamplesSpec, TaskSpec
 from tasks.task import Task
 from tasks.types import Sample

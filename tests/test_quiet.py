@@ -8,7 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from runners.quiet import LOGGERS, VARIABLES, quiet
+from runners.compat.quiet import LOGGERS, VARIABLES, quiet
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,7 +26,7 @@ def test_warnings_and_notices_of_libraries_are_not_shown_and_ours_are() -> None:
 
 
 CALLS = {"addFilter", "filterwarnings", "setLevel", "set_verbosity", "simplefilter"}
-KEPT = {"rewards/tree.py": ["setLevel"], "runners/lm_eval.py": ["addFilter"]}
+KEPT = {"rewards/structure/parse.py": ["setLevel"], "runners/lm_eval.py": ["addFilter"]}
 """sqlglot's notices, in every worker too; keys of endpoints, cut out of a log."""
 
 
@@ -63,7 +63,8 @@ def test_what_was_set_is_restored_where_the_block_raises() -> None:
 
 def test_python_told_to_show_warnings_shows_them() -> None:
     code = (
-        "import warnings, runners.quiet\nwith runners.quiet.quiet():\n    warnings.warn('old', FutureWarning)"
+        "import warnings\nfrom runners.compat import quiet\n"
+        "with quiet.quiet():\n    warnings.warn('old', FutureWarning)"
     )
     for options, shown in ([], False), (["-W", "always"], True):
         done = subprocess.run(

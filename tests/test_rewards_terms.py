@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from test_scorers import PERFECT, right, wrong
 
-from rewards.constructs import CONSTRUCTS, forbidden_in
 from rewards.efficiency import gain, tier
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.presets import GAPS, PRESETS, reward
+from rewards.structure.constructs import CONSTRUCTS, forbidden_in
 from rewards.types import Answer, Attempt, Reason
-from tasks.errors import SpecError
-from tasks.parse import parse
+from tasks.common.errors import SpecError
+from tasks.common.parse import parse
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Mode
 

@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from runners.models import Source, load, resolve
 from runners.open import open_runner
 from runners.replay import ReplayRunner
-from runners.saving import merge_and_save
 from runners.settings import HfConfig, RunnerConfig
 from runners.types import Completion, Request, Runner, Sampling
-from tasks.errors import ModelError
+from runners.weights.saving import merge_and_save
+from tasks.common.errors import ModelError
 from tasks.types import Sample
 
 
@@ -312,8 +312,8 @@ def drawn_by(way: str, folder: str, temperature: float) -> list[list[str]]:
     if way == "engine":
         import torch
 
-        from runners.context import encode
-        from runners.engine import Drawing, generate
+        from runners.decoding.context import encode
+        from runners.training.engine import Drawing, generate
 
         model, tokenizer = load(folder)
         torch.manual_seed(3)
@@ -322,8 +322,8 @@ def drawn_by(way: str, folder: str, temperature: float) -> list[list[str]]:
         return [[tokenizer.decode(one.tokens)] for one in found]
     runner = open_runner(folder)
     if way == "separate":
+        from runners.decoding.fallback import draw_separately
         from runners.hf import HfRunner
-        from runners.separate import draw_separately
 
         assert isinstance(runner, HfRunner)
         runner._draw = draw_separately

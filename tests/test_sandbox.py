@@ -18,7 +18,7 @@ from random import Random
 import pytest
 from attacked import busy
 
-from tasks.databases.sandbox import CRASHED, Sandbox
+from tasks.databases.sandbox.pool import CRASHED, Sandbox
 from tasks.types import Database, Limits, Status
 
 LIMITS = Limits(seconds=2, steps=10_000_000_000, rows=1000, memory=512 * 2**20)
@@ -137,7 +137,7 @@ def test_kill_nine_of_random_workers_in_mid_batch_loses_nothing(database: Databa
     random, results = Random(0), {}
     queries = [(database, 0, f"SELECT {i}, count(*) FROM t a, t b") for i in range(1000)]
     with Sandbox(2, LIMITS) as sandbox:
-        for index, result in sandbox.map("tasks.databases.worker:run_query", queries):
+        for index, result in sandbox.map("tasks.databases.sandbox.worker:run_query", queries):
             results[index] = result[2]
             if len(results) % 100 == 1:
                 os.kill(random.choice(sandbox._pool).pid, signal.SIGKILL)
@@ -233,7 +233,7 @@ import sys, threading, time
 sys.path[:0] = [{root!r}, {tests!r}]
 {extra}
 from pathlib import Path
-from tasks.databases.sandbox import Sandbox
+from tasks.databases.sandbox.pool import Sandbox
 from tasks.types import Database, Limits
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 sandbox = Sandbox(2, Limits(seconds=30))
@@ -391,15 +391,15 @@ def test_a_sleeper_is_over_the_second_time(sandbox: Sandbox) -> None:
 PARENT = """
 import sys, threading, time
 sys.path[:0] = [{marker!r}, {root!r}, {tests!r}]
-from tasks.databases.sandbox import Sandbox
+from tasks.databases.sandbox.pool import Sandbox
 from tasks.types import Database, Limits
 sandbox = Sandbox(2, Limits(seconds=60, steps=10**12))
 work, jobs = [
-    ("tasks.databases.worker:run_query", [(Database("d", ddl="CREATE TABLE t(a)"), 0,
+    ("tasks.databases.sandbox.worker:run_query", [(Database("d", ddl="CREATE TABLE t(a)"), 0,
         {never!r} + f" -- {{i}}") for i in range(4)]),
     ("sandbox_jobs:sleep", [60.0] * 4),
     ("sandbox_jobs:burn", [60.0] * 4),
-    ("tasks.databases.worker:run_query", [(Database("d", "duckdb", ddl="CREATE TABLE t(a INT)"), 0,
+    ("tasks.databases.sandbox.worker:run_query", [(Database("d", "duckdb", ddl="CREATE TABLE t(a INT)"), 0,
         f"SELECT count(*) FROM range(10000000000) WHERE range % 7 = {{i}}") for i in range(4)]),
 ][{number} % 4]
 if {thread}:  # workers are started by a thread that ends before the parent does

@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tasks.common.errors import DataError
 from tasks.databases.digest import digest
-from tasks.databases.executor import Executor
+from tasks.databases.sandbox.executor import Executor
 from tasks.databases.schema import describe, find_values
-from tasks.errors import DataError
 from tasks.prompts import render_schema
 from tasks.spec import SchemaSpec
 from tasks.types import Database, ForeignKey, Limits

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from runners import stored
-from tasks.errors import ModelError
+from tasks.common.errors import ModelError
 
 GOLDS = [
     "SELECT name FROM item WHERE price > 4",

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.clauses import CLAUSES
 from rewards.composite import CLASSIC_OUTCOMES, Weighted
 from rewards.presets import PRESETS, reward
 from rewards.scorers import Execution, Structure, Syntax
+from rewards.structure.clauses import CLAUSES
 from rewards.types import OURS, Attempt, Reason, Score, Scorer
-from tasks.errors import SpecError
+from tasks.common.errors import SpecError
 from tasks.spec import ScoringSpec
 from tasks.types import Mode
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rewards import golds
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer, Attempt
-from tasks.databases.executor import Executor
+from tasks.databases.sandbox.executor import Executor
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Limits, Outcome, Status
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Answer, Grade, Reason
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Mode

@@ -15,7 +15,7 @@ from rewards.composite import Gated
 from rewards.judge import judge
 from rewards.presets import PRESETS
 from rewards.types import Attempt
-from tasks.databases.executor import Executor
+from tasks.databases.sandbox.executor import Executor
 from tasks.types import Database, Limits, Mode
 
 DDL = """

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.clauses import CLAUSES, Reader, Scope
-from rewards.structure import alike, likeness
-from rewards.tree import DEPTH, TOKENS, parse
+from rewards.structure.clauses import CLAUSES, Reader, Scope
+from rewards.structure.parse import DEPTH, TOKENS, parse
+from rewards.structure.similarity import alike, likeness
 
 SELECT = "SELECT T1.name, COUNT(*) FROM singer AS T1 JOIN song AS T2 ON T1.id = T2.singer_id"
 WHERE = "WHERE T1.age > 20 AND T2.title = 'A'"

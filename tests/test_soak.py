@@ -21,7 +21,7 @@ import pytest
 from attacked import GOLDS, attack, build, honest, traces
 
 from rewards.exploits import load
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import OURS, Answer, Reason
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Engine, Mode
@@ -52,7 +52,7 @@ def workers() -> list[int]:
             if (
                 entry.name.isdigit()
                 and int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid()
-                and b"tasks.databases.worker" in (entry / "cmdline").read_bytes()
+                and b"tasks.databases.sandbox.worker" in (entry / "cmdline").read_bytes()
             ):
                 found.append(int(entry.name))
     return found

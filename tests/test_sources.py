@@ -11,8 +11,8 @@ import pytest
 
 from tasks import readers
 from tasks import spec as specs
-from tasks.errors import DataError, HarnessError, SpecError
-from tasks.parse import parse
+from tasks.common.errors import DataError, HarnessError, SpecError
+from tasks.common.parse import parse
 from tasks.spec import TaskSpec
 from tasks.task import Task
 from tasks.values import equals, golds, text

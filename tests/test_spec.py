@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tasks import spec as specs
-from tasks.errors import SpecError
-from tasks.parse import parse
+from tasks.common.errors import SpecError
+from tasks.common.parse import parse
 from tasks.spec import TaskSpec
 
 MINIMAL = {"name": "x", "dataset": {"path": "rows.json", "splits": {"dev": "dev"}}}

@@ -15,7 +15,7 @@ from itertools import permutations
 
 import pytest
 
-from rewards.compare import Cut, strict
+from rewards.matching.strict import Cut, strict
 from rewards.types import Reason
 from tasks.types import Cell, Outcome, Row, Status
 

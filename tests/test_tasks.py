@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import DataError, HarnessError, SpecError
-from tasks.parse import parse
+from tasks.common.errors import DataError, HarnessError, SpecError
+from tasks.common.parse import parse
 from tasks.prompts import quoted
 from tasks.spec import TaskSpec
 from tasks.task import Task

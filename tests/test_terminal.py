@@ -15,7 +15,7 @@ from test_leaderboards_store import RUN, record
 from harness.cli import main
 from leaderboards import store
 from leaderboards.summary import summary
-from tasks.terminal import HOSTILE, one_line, say, visible
+from tasks.common.terminal import HOSTILE, one_line, say, visible
 
 HOSTILE_TEXTS = [
     "[/nope]",

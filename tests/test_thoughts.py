@@ -11,10 +11,10 @@ import yaml
 from test_training import GRPO, requests
 
 from rewards.extract import extract
-from runners.grpo import train_grpo
+from runners.decoding.texts import answer_text, special_tokens, written
 from runners.hf import HfRunner
 from runners.models import load_tokenizer, resolve
-from runners.texts import answer_text, special_tokens, written
+from runners.training.grpo import train_grpo
 from runners.types import Reward, Sampling
 from tasks.thoughts import opened
 
@@ -73,7 +73,7 @@ def test_an_open_thought_is_in_front_of_every_text(folder: str, tmp_path: Path) 
 
 def test_verifiers_reply_has_the_same_text(folder: str) -> None:
     pytest.importorskip("verifiers")
-    from runners.renderer import TemplateRenderer
+    from runners.training.renderer import TemplateRenderer
 
     tokenizer = load_tokenizer(resolve(folder))
     renderer = TemplateRenderer(tokenizer)

@@ -9,13 +9,13 @@ import tiny_models
 import torch
 from safetensors.torch import load_file
 
-from runners.config import GrpoConfig, LoraSpec, SftConfig
-from runners.grpo import train_grpo
 from runners.models import load
-from runners.sft import train_sft
-from runners.training import Hooks
+from runners.training.common import Hooks
+from runners.training.config import GrpoConfig, LoraSpec, SftConfig
+from runners.training.grpo import train_grpo
+from runners.training.sft import train_sft
 from runners.types import Lesson, Request, Reward
-from tasks.errors import ModelError
+from tasks.common.errors import ModelError
 from tasks.types import Message, Sample
 
 SFT = SftConfig(max_steps=8, batch_size=8, micro_batch=4, learning_rate=5e-3, save_every=4, eval_every=2)

@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from runners.ahead import Ahead
+from runners.training.ahead import Ahead
 from runners.types import Reward
 from tasks.types import Sample
 

@@ -11,11 +11,11 @@ import tiny_models
 import torch
 from test_training import GRPO, curve, requests, weights
 
-from runners.config import CurriculumSpec
-from runners.grpo import train_grpo
-from runners.training import Hooks
+from runners.training.common import Hooks
+from runners.training.config import CurriculumSpec
+from runners.training.grpo import train_grpo
 from runners.types import Request, Reward
-from tasks.errors import ModelError
+from tasks.common.errors import ModelError
 from tasks.types import Sample
 
 

@@ -14,11 +14,12 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from test_training import GRPO, SFT, curve, lessons, letters, requests
 
-from runners import models, saving
-from runners.config import LoraSpec
-from runners.grpo import train_grpo
-from runners.sft import train_sft
-from runners.training import Hooks
+from runners import models
+from runners.training.common import Hooks
+from runners.training.config import LoraSpec
+from runners.training.grpo import train_grpo
+from runners.training.sft import train_sft
+from runners.weights import saving
 
 BF16 = 2e-2
 """Relative error of sums of products in bfloat16."""

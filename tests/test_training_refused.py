@@ -14,11 +14,12 @@ import torch
 
 from harness.cli import main
 from leaderboards import store
-from runners import bases, models
-from runners.bases import digest
+from runners import models
 from runners.models import Source
 from runners.nano import FOLDER
-from tasks.errors import ModelError
+from runners.weights import adapters
+from runners.weights.adapters import digest
+from tasks.common.errors import ModelError
 
 REWARDS = """
 from rewards.types import Attempt, Reason, Score
@@ -150,22 +151,22 @@ def test_a_moved_base_keeps_its_adapter(made: Path, tmp_path: Path) -> None:
     model.to(torch.bfloat16).save_pretrained(rounded, max_shard_size="40KB")
     assert len(list(rounded.glob("*.safetensors"))) > 1
     shutil.copytree(made / "adapter", tmp_path / "noted")
-    bases.note(Source(str(made / "one")), tmp_path / "noted")
+    adapters.note(Source(str(made / "one")), tmp_path / "noted")
     config = tmp_path / "noted" / "adapter_config.json"
     config.write_text(config.read_text().replace(str(made / "one"), "/gone"))
     for base in (made / "one", moved, rounded):
         for one in (made / "adapter", tmp_path / "noted"):
-            bases.check(Source(str(base), adapter=str(one)))
+            adapters.check(Source(str(base), adapter=str(one)))
     with pytest.raises(ModelError, match="has other weights"):
-        bases.check(Source(str(made / "other"), adapter=str(tmp_path / "noted")))
+        adapters.check(Source(str(made / "other"), adapter=str(tmp_path / "noted")))
 
 
 def test_a_hub_name_can_only_be_doubted(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "adapter", tmp_path / "adapter")
     config = tmp_path / "adapter" / "adapter_config.json"
     config.write_text(config.read_text().replace(str(made / "one"), "org/name"))
-    bases.check(Source("org/name", "main", str(tmp_path / "adapter")))
-    bases.check(Source(str(made / "one"), adapter=str(tmp_path / "adapter")))
+    adapters.check(Source("org/name", "main", str(tmp_path / "adapter")))
+    adapters.check(Source(str(made / "one"), adapter=str(tmp_path / "adapter")))
     with pytest.warns(UserWarning, match="was trained on org/name, not on org/other"):
-        bases.check(Source("org/other", None, str(tmp_path / "adapter")))
+        adapters.check(Source("org/other", None, str(tmp_path / "adapter")))
     assert digest(Source("org/never-loaded")) == ""

@@ -13,11 +13,11 @@ import tiny_models
 import torch
 from test_training import GRPO, SFT, curve, lessons, letters, requests, weights
 
-from runners.folder import RunFolder
-from runners.grpo import train_grpo
-from runners.sft import train_sft
-from runners.training import Hooks
-from tasks.errors import ModelError
+from runners.training.common import Hooks
+from runners.training.folder import RunFolder
+from runners.training.grpo import train_grpo
+from runners.training.sft import train_sft
+from tasks.common.errors import ModelError
 
 STEPS = {"max_steps": 8, "save_every": 3, "eval_every": 4}
 
@@ -25,7 +25,7 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 from test_training_resume import train
-from runners.training import Hooks
+from runners.training.common import Hooks
 
 method, folder, out, last = sys.argv[1:]
 

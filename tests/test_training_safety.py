@@ -12,15 +12,15 @@ import torch
 from test_training import GRPO, SFT, curve, lessons, letters, requests
 
 from runners import models
-from runners.config import GrpoConfig, LoraSpec, SftConfig, TrainingConfig
-from runners.folder import Row
-from runners.grpo import rehearse, train_grpo
-from runners.guard import Condition, Guard, memory
-from runners.policy import attention
-from runners.sft import train_sft
-from runners.training import Hooks
+from runners.training.common import Hooks
+from runners.training.config import GrpoConfig, LoraSpec, SftConfig, TrainingConfig
+from runners.training.folder import Row
+from runners.training.grpo import rehearse, train_grpo
+from runners.training.policy import attention
+from runners.training.sft import train_sft
+from runners.training.stopping import Condition, Guard, memory
 from runners.types import Lesson, Reward
-from tasks.errors import ModelError
+from tasks.common.errors import ModelError
 from tasks.types import Sample
 
 

@@ -17,14 +17,14 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import add_fused_lm_head, split_tensor_dict
 
-from runners.config import GrpoConfig, SftConfig
-from runners.groups import GroupTrainer
-from runners.grpo import train_grpo
-from runners.packed import NO_LABEL, Sizes, pack, share_prefixes
-from runners.probe import refusal
-from runners.sft import train_sft
-from runners.shared import SharedPrefixTrainer, by_prompt
-from runners.training import Hooks
+from runners.decoding.probe import refusal
+from runners.training.common import Hooks
+from runners.training.config import GrpoConfig, SftConfig
+from runners.training.groups import GroupTrainer
+from runners.training.grpo import train_grpo
+from runners.training.loss import NO_LABEL, Sizes, pack, share_prefixes
+from runners.training.sft import train_sft
+from runners.training.shared import SharedPrefixTrainer, by_prompt
 from runners.types import Reward
 from tasks.types import Sample
 
@@ -244,7 +244,8 @@ OVERRIDDEN = {
 def test_trl_is_still_what_the_shared_prefix_was_written_for(function: Any) -> None:
     digest = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
     assert digest == OVERRIDDEN[function], (
-        f"TRL's {function.__qualname__} has changed: read it beside runners/groups.py and runners/shared.py, "
+        f"TRL's {function.__qualname__} has changed: read it beside groups.py and shared.py of "
+        "runners/training, "
         "then put the new digest here"
     )
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from test_training import GRPO, requests
 
-from runners.config import CurriculumSpec, SftConfig
-from runners.curriculum import Chooser, chance_of_spread
-from runners.figures import cut, of_answers, weighted
-from runners.folder import RunFolder
-from runners.payment import Rewards
-from runners.refill import idle, replaced
-from runners.sft import order
-from runners.training import Hooks, Watch
+from runners.training.common import Hooks, Watch
+from runners.training.config import CurriculumSpec, SftConfig
+from runners.training.curriculum import Chooser, chance_of_spread
+from runners.training.figures import cut, of_answers, weighted
+from runners.training.folder import RunFolder
+from runners.training.refill import idle, replaced
+from runners.training.sft import order
+from runners.training.training_reward import Rewards
 from runners.types import Reward
 
 

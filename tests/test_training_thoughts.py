@@ -11,12 +11,13 @@ from test_training import GRPO, letters, requests
 from test_turns_alike import QWEN
 from transformers import TrainerCallback
 
-from runners import models, policy
-from runners.curriculum import Chooser
-from runners.folder import RunFolder
-from runners.grpo import _trainer
-from runners.payment import Rewards
-from runners.training import Hooks, Watch, run
+from runners import models
+from runners.training import policy
+from runners.training.common import Hooks, Watch, run
+from runners.training.curriculum import Chooser
+from runners.training.folder import RunFolder
+from runners.training.grpo import _trainer
+from runners.training.training_reward import Rewards
 from runners.types import Reward
 from tasks.types import Sample
 

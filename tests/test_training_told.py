@@ -23,7 +23,7 @@ from harness.spec import EvalSpec
 from harness.watch import STEPS, TrainingWatch
 from leaderboards import store
 from rewards.types import Attempt, Grade, Reason
-from runners.config import GrpoConfig, SftConfig, reached, steps
+from runners.training.config import GrpoConfig, SftConfig, reached, steps
 from tasks.types import Mode, Sample
 
 ROOT = Path(__file__).parent.parent

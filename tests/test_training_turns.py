@@ -9,13 +9,13 @@ import tiny_models
 import torch
 from test_training import GRPO, curve, letters, requests, weights
 
-from runners.groups import GroupTrainer
-from runners.grpo import train_grpo
-from runners.shared import SharedPrefixTrainer
-from runners.training import Hooks
-from runners.turns import Talk, Turns, between
+from runners.training.common import Hooks
+from runners.training.groups import GroupTrainer
+from runners.training.grpo import train_grpo
+from runners.training.shared import SharedPrefixTrainer
+from runners.training.turns import Talk, Turns, between
 from runners.types import Reward
-from tasks.errors import ModelError
+from tasks.common.errors import ModelError
 from tasks.types import Sample
 
 THREE = GRPO.model_copy(update={"max_turns": 3, "turn_cost": 0.2, "max_new_tokens": 6})

@@ -22,17 +22,18 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from harness.cli import main
 from harness.spec import TrainSpec
-from runners import grpo, models, ready, training
-from runners import policy as policies
-from runners.config import GrpoConfig, LoraSpec, SamplingVllm
-from runners.curriculum import Chooser
-from runners.folder import RunFolder
-from runners.grpo import train_grpo
-from runners.payment import Rewards
-from runners.shared import SharedPrefixTrainer
-from runners.training import Hooks, Watch
-from tasks.errors import MissingExtra, ModelError, SpecError
-from tasks.parse import parse
+from runners import models
+from runners.training import common, grpo, requirements
+from runners.training import policy as policies
+from runners.training.common import Hooks, Watch
+from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm
+from runners.training.curriculum import Chooser
+from runners.training.folder import RunFolder
+from runners.training.grpo import train_grpo
+from runners.training.shared import SharedPrefixTrainer
+from runners.training.training_reward import Rewards
+from tasks.common.errors import MissingExtra, ModelError, SpecError
+from tasks.common.parse import parse
 from tasks.types import Sample
 
 Answers = list[list[int]]
@@ -123,10 +124,10 @@ def test_settings_that_cannot_work_together_are_refused(
 ) -> None:
     config = GRPO.model_copy(update={**changes, "vllm": SamplingVllm(**vllm)})
     if not says:
-        ready.fits(config, config.vllm or SamplingVllm(), world)
+        requirements.fits(config, config.vllm or SamplingVllm(), world)
         return
     with pytest.raises(ModelError, match=says):
-        ready.fits(config, config.vllm or SamplingVllm(), world)
+        requirements.fits(config, config.vllm or SamplingVllm(), world)
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed here")
@@ -167,12 +168,12 @@ def test_a_server_is_waited_for_and_must_take_weights(server: str) -> None:
     with pytest.raises(
         ModelError, match=r"no vLLM server at http://127\.0\.0\.1:9 after 0 s: start it with VLLM_"
     ):
-        ready.await_server("http://127.0.0.1:9", 0)
+        requirements.await_server("http://127.0.0.1:9", 0)
     Server.known = ("/health",)
     with pytest.raises(ModelError, match="takes no weights: start it with VLLM_SERVER_DEV_MODE=1 vllm serve"):
-        ready.await_server(server, 5)
+        requirements.await_server(server, 5)
     Server.known = ("/health", "/server_info")
-    ready.await_server(server, 5)
+    requirements.await_server(server, 5)
 
 
 class Replay:
@@ -218,7 +219,7 @@ def trained(folder: str, config: GrpoConfig, out: Path) -> Any:
     prompts = requests()
     rewards, chooser = Rewards(prompts, letters, config, watch), Chooser(prompts, config)
     trainer = grpo._trainer(policy, models.load_tokenizer(source), rewards, chooser)
-    training.run(trainer, source, run, watch)
+    common.run(trainer, source, run, watch)
     return trainer
 
 
@@ -302,6 +303,7 @@ RELIED_ON = {
 def test_trl_still_asks_vllm_as_it_did(function: Any) -> None:
     digest = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
     assert digest == RELIED_ON[function], (
-        f"TRL's {function.__qualname__} has changed: read it beside runners/groups.py and runners/config.py, "
+        f"TRL's {function.__qualname__} has changed: read it beside groups.py and config.py of "
+        "runners/training, "
         "then put the new digest here"
     )

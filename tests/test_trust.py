@@ -13,7 +13,7 @@ import pytest
 
 from harness.cli import main
 from tasks import prompts
-from tasks.errors import SpecError
+from tasks.common.errors import SpecError
 from tasks.spec import PromptSpec, load, shipped
 from tasks.types import Sample, Schema
 

@@ -23,13 +23,13 @@ from harness.turns import TurnsRunner
 from harness.watch import watched
 from leaderboards import store
 from rewards.feedback import feedback
-from rewards.grade import Grader
+from rewards.grader import Grader
 from rewards.types import Attempt, Reason
-from runners.context import encode
-from runners.engine import Drawing, TokenEngine, generate
+from runners.decoding.context import encode
 from runners.models import load
 from runners.open import open_runner
-from runners.turns import Talk, Turns
+from runners.training.engine import Drawing, TokenEngine, generate
+from runners.training.turns import Talk, Turns
 from runners.types import Request, Sampling
 from tasks.task import Task
 from tasks.types import Message, Sample
@@ -302,7 +302,7 @@ def test_a_model_says_the_same_in_the_trainer_and_in_the_environment(home: Path)
         client = vf.TrainClientConfig(
             base_url=engine.url,
             api_key_var="NO_KEY",
-            renderer=CustomRendererConfig(import_path="runners.renderer.TemplateRenderer"),
+            renderer=CustomRendererConfig(import_path="runners.training.renderer.TemplateRenderer"),
             renderer_model_name=tokenizer.name_or_path,
         )
         sampling = vf.SamplingConfig(temperature=0.0, max_tokens=MOST)

@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 
-from tasks.databases.executor import Executor
-from tasks.databases.literals import spoken
-from tasks.databases.mutants import mutants
-from tasks.databases.variants import with_variants
-from tasks.errors import DataError
+from tasks.common.errors import DataError
+from tasks.databases.instances.literals import spoken
+from tasks.databases.instances.mutants import mutants
+from tasks.databases.instances.variants import with_variants
+from tasks.databases.sandbox.executor import Executor
 from tasks.types import Database, Limits
 
 DDL = """
@@ -105,7 +105,7 @@ def test_variants_are_the_same_every_time_and_made_once(database: Database, tmp_
     arguments = f"Database({database.id!r}, instances=(Path({str(database.instances[0])!r}),)), {GOLDS!r}"
     script = (
         "from pathlib import Path; from tasks.types import Database;"
-        "from tasks.databases.variants import with_variants;"
+        "from tasks.databases.instances.variants import with_variants;"
         f"with_variants({arguments}, 2, Path({str(tmp_path / 'two')!r}))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parents[1])}

@@ -313,7 +313,7 @@ def test_the_engine_draws_what_the_model_would(folder: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from runners.engine import TokenEngine
+    from runners.training.engine import TokenEngine
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).train()
     prompts = [list(range(5, 5 + n)) for n in (3, 9, 6)]
@@ -337,7 +337,7 @@ def test_the_engine_draws_what_the_model_would(folder: str) -> None:
 
 
 def test_the_next_turn_extends_the_tokens_of_the_last() -> None:
-    from runners.renderer import TemplateRenderer
+    from runners.training.renderer import TemplateRenderer
 
     tokenizer = tiny_models.tokenizer()
     renderer = TemplateRenderer(tokenizer)
@@ -364,7 +364,7 @@ def test_trl_trains_three_steps_through_the_bridge(
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer
 
-    from runners.verifiers import Rollouts, paid
+    from runners.training.verifiers import Rollouts, paid
 
     config = {"taskset": {"id": "harness_sql", "spec": str(task)}, "turns": turns}
     rollouts = Rollouts(config, {"max_tokens": 8, "temperature": 1.0})
@@ -422,7 +422,7 @@ def test_an_env_server_in_another_process_returns_tokens_and_log_probabilities(
     from transformers import AutoModelForCausalLM
     from verifiers.v1.serve.client import EnvClient
 
-    from runners.engine import TokenEngine
+    from runners.training.engine import TokenEngine
 
     config = vf.resolve_env_config({"taskset": {"id": "harness_sql", "spec": str(task)}, "turns": 2})
     address = f"ipc://{tmp_path}/env"
@@ -441,7 +441,7 @@ def test_an_env_server_in_another_process_returns_tokens_and_log_probabilities(
         client = vf.TrainClientConfig(
             base_url=url,
             api_key_var="NO_KEY",
-            renderer=CustomRendererConfig(import_path="runners.renderer.TemplateRenderer"),
+            renderer=CustomRendererConfig(import_path="runners.training.renderer.TemplateRenderer"),
             renderer_model_name=folder,
         )
         environment = EnvClient(address)

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import tiny_models
 
-from runners.endpoint_config import EndpointConfig
+from runners.endpoints.config import EndpointConfig
+from runners.endpoints.vllm_server import VllmServer, flags, thoughts
 from runners.models import Source, resolve
 from runners.open import open_runner
 from runners.settings import RunnerConfig, VllmConfig
 from runners.types import Request, Sampling
 from runners.vllm import VllmRunner
-from runners.vllm_server import VllmServer, flags, thoughts
-from tasks.errors import MissingExtra, ModelError
+from tasks.common.errors import MissingExtra, ModelError
 from tasks.types import Sample
 
 SERVER = """

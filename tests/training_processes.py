@@ -13,11 +13,11 @@ from test_training import GRPO, SFT, lessons, letters, requests
 from torch.distributed.tensor import DTensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from runners import processes
-from runners.config import CurriculumSpec, LoraSpec
-from runners.grpo import train_grpo
-from runners.sft import train_sft
-from runners.training import Hooks
+from runners.training import processes
+from runners.training.common import Hooks
+from runners.training.config import CurriculumSpec, LoraSpec
+from runners.training.grpo import train_grpo
+from runners.training.sft import train_sft
 from runners.types import Reward
 from tasks.types import Sample
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from tasks.content import file_digest
-from tasks.databases.state import files
-from tasks.errors import DataError
+from tasks.common.content import file_digest
+from tasks.common.errors import DataError
+from tasks.common.file_state import files
 from tasks.types import Database
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
-from tasks.databases.sqlite_open import open_trusted
-from tasks.databases.state import state_of
-from tasks.databases.statements import quote
-from tasks.errors import DataError
+from tasks.common.errors import DataError
+from tasks.common.file_state import state_of
+from tasks.databases.engines.sqlite_open import open_trusted
+from tasks.databases.engines.sqlite_statements import quote
 from tasks.types import Column, Database, ForeignKey, Row, Schema, Table
 
 _VALUES = 5_000
@@ -79,7 +79,7 @@ def _bare(database: Database) -> Database:
 @lru_cache(maxsize=4096)
 def _describe(database: Database, rows: int, _: str) -> Schema:
     if database.engine == "duckdb":
-        from tasks.databases.duckdb_schema import describe_duckdb
+        from tasks.databases.engines.duckdb_schema import describe_duckdb
 
         return describe_duckdb(database, rows)
     connection = open_trusted(database)
@@ -201,7 +201,7 @@ def _distinct(
     """The name of each column with its first distinct texts."""
     connection: Any
     if database.engine == "duckdb":
-        from tasks.databases import duckdb
+        from tasks.databases.engines import duckdb
 
         connection = duckdb.connect(database, 0, 2**30)
     else:

@@ -13,8 +13,9 @@ import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
-from tasks import files, spec
-from tasks.errors import DataError, nearest
+from tasks import spec
+from tasks.common import files
+from tasks.common.errors import DataError, nearest
 
 VERSION = 1
 SPLITS = ("train", "dev", "test")

@@ -1,0 +1,186 @@
+"""Which rows of a gold query tie under its ORDER BY, and which more could stand where its LIMIT cuts.
+
+The engine is asked: the gold is run twice with its columns as further order terms, ascending and descending.
+Where both runs have returned the same rows so far, no row that follows ties with one before. So ties are
+those of the engine, whatever the terms are: under a collation, of NULL or NaN, of aliases, in a UNION.
+Rows also tie where the first key in which they differ is a float and differs by its last digits only
+(``KEYS``): a sum in another order would order them otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rewards.matching.outermost import Ordered, bare
+from rewards.matching.strict import Cut, Groups
+from tasks.types import Cell, Engine, Outcome, Row
+
+KEYS = 1e-13
+"""How far apart two float keys are at most, as a share of the larger, for their rows to tie."""
+SPARE = 1000
+"""Rows that are looked at behind a LIMIT before all are."""
+
+Run = Callable[[str], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The tie group of each row of a gold, and what its LIMIT cuts, if it cuts through a tie."""
+
+    groups: Groups
+    cut: Cut | None = None
+
+
+def standing(gold: Outcome, order: Ordered, engine: Engine, run: Run) -> Standing:
+    """What ``run`` says of the gold. Where it cannot be told, no row ties with another."""
+    alone = Standing(range(len(gold.rows)))
+    first = _offset(order, run) if gold.rows else None
+    if first is None:
+        return alone
+    last = first + len(gold.rows)
+    order = order.each(len(gold.columns), engine)
+    breakers = _breakers(gold, order, engine, run)
+    for limit in [last + SPARE, None] if order.limited else [None]:
+        asked = _Asked(order, engine, run, breakers, limit)
+        rows = asked.rows()
+        if rows is None or (not order.limited and len(rows) != len(gold.rows)):
+            break
+        groups = asked.groups(rows, gold.columns)
+        if limit is None or len(rows) < limit or groups[-1] > groups[last - 1]:
+            return _window(gold, [row for row, _ in rows], groups, first, last) or alone
+    return alone
+
+
+def _offset(order: Ordered, run: Run) -> int | None:
+    """How many rows are left out in front; None where that cannot be told."""
+    if not order.skip:
+        return order.offset
+    rows = run(order.skip).rows
+    value = rows[0][0] if rows else None
+    return max(value, 0) if isinstance(value, int) else None
+
+
+def _breakers(gold: Outcome, order: Ordered, engine: Engine, run: Run) -> tuple[list[str], list[str]]:
+    """Further order terms that no two different rows tie under, ascending and descending.
+
+    DuckDB refuses a collation of what is no text, which a cell does not tell from the text of a date. It puts
+    NULL last in both directions.
+    """
+    places = range(1, len(gold.columns) + 1)
+    if engine == "sqlite":
+        terms = [f"{place} COLLATE BINARY" for place in places]
+        return terms, [f"{term} DESC" for term in terms]
+    terms = []
+    for place in places:
+        term = f"{place} COLLATE C"
+        text = any(isinstance(row[place - 1], str) for row in gold.rows)
+        terms.append(term if text and run(order.by([term], 0)).ok else f"{place}")
+    return [f"{term} NULLS FIRST" for term in terms], [f"{term} DESC NULLS LAST" for term in terms]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The gold with further order terms, ascending and descending, and with another LIMIT or none."""
+
+    order: Ordered
+    engine: Engine
+    run: Run
+    breakers: tuple[list[str], list[str]]
+    limit: int | None
+
+    def rows(self) -> list[tuple[Row, int]] | None:
+        """The rows in order, each with its tie group as the engine has it; None where it does not say.
+
+        Of a last group that the limit cuts, some rows only.
+        """
+        up, down = [self.run(self.order.by(terms, self.limit)) for terms in self.breakers]
+        if not up.ok or not down.ok or len(up.rows) != len(down.rows):
+            return None
+        ahead: Counter[object] = Counter()
+        unequal = group = 0
+        rows = []
+        for pair in zip(up.rows, down.rows, strict=True):
+            rows.append((pair[0], group))
+            for row, step in zip(map(_key, pair), (1, -1), strict=True):
+                unequal -= ahead[row] != 0
+                ahead[row] += step
+                unequal += ahead[row] != 0
+            group += not unequal
+        return rows if not unequal or self.limit == len(rows) else None
+
+    def groups(self, rows: Sequence[tuple[Row, int]], columns: Sequence[str]) -> list[int]:
+        """The tie groups, those made one whose keys differ in their last digits only."""
+        groups = [group for _, group in rows]
+        keys = self._keys([row for row, _ in rows], columns)
+        if keys is None:
+            return groups
+        merged = [0] * len(rows)
+        for i in range(1, len(rows)):
+            alike = rows[i - 1][0] == rows[i][0] and keys[i - 1] == keys[i]
+            tied = groups[i] == groups[i - 1] or alike or _near_keys(keys[i - 1], keys[i])
+            merged[i] = merged[i - 1] + (not tied)
+        return merged
+
+    def _keys(self, rows: Sequence[Row], columns: Sequence[str]) -> list[Row] | None:
+        """The keys by which the rows are ordered; None where they are not known.
+
+        Where only the first keys are known, the row's number follows them: no two rows have the same.
+        """
+        names = [name.lower() for name in columns]
+        places: list[int] = []
+        added: list[str] = []
+        whole = True
+        for term in (bare(term, self.engine) for term in self.order.terms):
+            name = term.strip('"`[]').lower()
+            if not term:
+                whole = False
+                break  # a collation: text, which is not near
+            if term.isdecimal():
+                places.append(int(term) - 1)
+            elif name in names:
+                places.append(names.index(name))
+            else:
+                places.append(len(names) + len(added))
+                added.append(f"({term})")
+        if not places or (added and self.order.place is None) or max(places) >= len(names) + len(added):
+            return None
+        if added:
+            outcome = self.run(self.order.by(self.breakers[0], self.limit, added))
+            if [_key(row[: len(names)]) for row in outcome.rows] != list(map(_key, rows)):
+                return None
+            rows = outcome.rows
+        keys = [tuple([row[place] for place in places]) for row in rows]
+        return keys if whole else [(*key, number) for number, key in enumerate(keys)]
+
+
+def _key(row: Row) -> object:
+    """The row, NaN made equal to itself."""
+    return tuple([cell if cell == cell else "nan" for cell in row])
+
+
+def _near_keys(one: Sequence[Cell], other: Sequence[Cell]) -> bool:
+    """Whether the first key in which two rows differ is a float and does so in its last digits."""
+    differ = ((a, b) for a, b in zip(one, other, strict=True) if a != b and (a == a or b == b))
+    x, y = next(differ, (None, None))
+    return isinstance(x, float) and isinstance(y, float) and math.isclose(x, y, rel_tol=KEYS)
+
+
+def _window(gold: Outcome, rows: list[Row], groups: Sequence[int], first: int, last: int) -> Standing | None:
+    """What stands between two places; None where the gold's own rows could not stand there."""
+    if last > len(rows):
+        return None
+    groups = [group - groups[first] for group in groups]
+    places = groups[first:last]
+    candidates = [(group, row) for group, row in zip(groups, rows, strict=True) if 0 <= group <= places[-1]]
+    found = Counter((group, _key(row)) for group, row in zip(places, gold.rows, strict=True))
+    there = Counter((group, _key(row)) for group, row in candidates)
+    if not found <= there:
+        return None
+    left_out = {group for group, _ in there - found}
+    different = Counter(group for group, _ in there)
+    if all(different[group] == 1 for group in left_out):  # rows that are the same leave no choice
+        return Standing(places)
+    return Standing(places, Cut([row for _, row in candidates], [group for group, _ in candidates], places))

@@ -1,0 +1,218 @@
+"""The ORDER BY and LIMIT of a query's outermost SELECT, found in its text.
+
+Read by a tokenizer that knows strings, names in quotes, comments and brackets, not by a parser: what the
+engine runs is read, whatever else stands in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+
+from tasks.databases.engines.sqlite_statements import only
+
+_TOKENS = {
+    "sqlite": r"""--[^\n]* | /\*.*?(?:\*/|\Z) | \s+ | (?P<quoted>'[^']*' | "[^"]*" | `[^`]*` | \[[^\]]*\])""",
+    "duckdb": r"""--[^\n]* | /\*.*?(?:\*/|\Z) | \s+ | (?P<quoted>'[^']*' | "[^"]*" | \$(\w*)\$.*?\$\2\$)""",
+}
+_REST = r""" | (?P<word>[^\W\d]\w*) | (?P<number>\d[\w.]*) | (?P<sign>.)"""
+_LEXERS = {engine: re.compile(tokens + _REST, re.VERBOSE | re.DOTALL) for engine, tokens in _TOKENS.items()}
+_LIMITS = {"sqlite": frozenset({"LIMIT"}), "duckdb": frozenset({"LIMIT", "OFFSET", "FETCH"})}
+_BODIES = frozenset(
+    {"SELECT", "FROM", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "SUMMARIZE", "SHOW"}
+)
+_OFFSET_ENDS = frozenset({"LIMIT", "ROWS", "ROW", "FETCH"})
+_HOW = frozenset({"ASC", "DESC", "NULLS", "FIRST", "LAST"})
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word in capitals, a sign, or what stands in quotes."""
+
+    text: str
+    start: int
+    end: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """A query that orders its rows.
+
+    ``offset`` counts the rows that are left out in front; None where the text does not say how many.
+    """
+
+    head: str
+    """All before ORDER BY."""
+    terms: tuple[str, ...]
+    tail: str
+    """Brackets that are still open."""
+    limited: bool
+    offset: int | None
+    place: int | None
+    """Where in ``head`` further columns of the result can be written; None: nowhere."""
+    skip: str = ""
+    """A query for the offset, where that is an expression."""
+
+    def each(self, width: int, engine: str) -> Ordered:
+        """The same with a term for each of ``width`` columns, where this says ORDER BY ALL or ``*``."""
+        tokens = _tokens(self.terms[0], engine)
+        if len(self.terms) > 1 or not tokens or tokens[0].text not in ("ALL", "*"):
+            return self
+        how = self.terms[0][tokens[0].end :]
+        return replace(self, terms=tuple([f"{place}{how}" for place in range(1, width + 1)]))
+
+    def by(self, more: Sequence[str], limit: int | None = None, columns: Sequence[str] = ()) -> str:
+        """The query without its LIMIT, with further columns, ordered by further terms at the end."""
+        head = self.head
+        if columns:
+            head = f"{head[: self.place]}, {', '.join(columns)} {head[self.place :]}"
+        rows = "" if limit is None else f" LIMIT {limit}"
+        return f"{head} ORDER BY {', '.join((*self.terms, *more))}{rows}{self.tail}"
+
+
+@lru_cache(maxsize=16_384)
+def ordered(sql: str, engine: str) -> Ordered | None:
+    """How the outermost query orders its rows; None where it does not."""
+    sql = only(sql) or sql
+    tokens = _tokens(sql, engine)
+    if all(token.text != "ORDER" for token in tokens):
+        return None
+    found = _read(sql, tokens, _LIMITS[engine])
+    return (
+        replace(found, skip=f"{_tables(sql, tokens)}SELECT {found.skip}") if found and found.skip else found
+    )
+
+
+def bare(term: str, engine: str) -> str:
+    """An ORDER BY term without its direction; "" where it names a collation."""
+    tokens = _tokens(term, engine)
+    while tokens and tokens[-1].text in _HOW:
+        tokens.pop()
+    while len(tokens) > 2 and tokens[0].text == "(" and _closing(tokens, 0) == len(tokens) - 1:
+        tokens = tokens[1:-1]
+    if not tokens or any(token.text == "COLLATE" for token in tokens):
+        return ""
+    return term[tokens[0].start : tokens[-1].end]
+
+
+def _tokens(sql: str, engine: str) -> list[Token]:
+    tokens: list[Token] = []
+    depth = 0
+    for match in _LEXERS[engine].finditer(sql):
+        kind, text = match.lastgroup, match[0]
+        if kind is None:
+            continue
+        if text in (")", "]", "}") and kind == "sign":
+            depth -= 1
+        tokens.append(Token(text.upper() if kind == "word" else text, match.start(), match.end(), depth))
+        if text in ("(", "[", "{") and kind == "sign":
+            depth += 1
+    return tokens
+
+
+def _read(sql: str, tokens: Sequence[Token], limits: frozenset[str]) -> Ordered | None:
+    """What the tokens say; of a query in brackets, what its inside says."""
+    end = next(
+        (i for i in range(len(tokens)) if not tokens[i].depth and tokens[i].text in limits), len(tokens)
+    )
+    outer = tokens[end:]
+    by = max((i for i in range(1, end) if _is_order_by(tokens, i)), default=None)
+    if by is not None:
+        return _found(sql, tokens, by, end)
+    start = _inside(tokens[:end])
+    if start is None:
+        return None
+    shift = tokens[start].depth + 1
+    inner = [Token(t.text, t.start, t.end, t.depth - shift) for t in tokens[start + 1 : end - 1]]
+    found = _read(sql, inner, limits)
+    if found is None:
+        return None
+    found = replace(found, tail=found.tail + ")")
+    if not outer:
+        return found
+    offset, skip = (None, "") if found.limited else _offset(sql, outer)
+    return replace(found, limited=True, offset=offset, skip=skip)
+
+
+def _is_order_by(tokens: Sequence[Token], index: int) -> bool:
+    here, before = tokens[index], tokens[index - 1]
+    return here.text == "BY" and before.text == "ORDER" and here.depth == before.depth == 0
+
+
+def _inside(tokens: Sequence[Token]) -> int | None:
+    """Where the bracket opens in which the whole query stands, WITH aside; None where none does."""
+    if not tokens or tokens[-1].text != ")":
+        return None
+    start = max((i for i in range(len(tokens)) if tokens[i].text == "(" and not tokens[i].depth), default=0)
+    if tokens[start].text != "(" or (start and tokens[0].text != "WITH"):
+        return None
+    return None if any(t.text in _BODIES and not t.depth for t in tokens[:start]) else start
+
+
+def _found(sql: str, tokens: Sequence[Token], by: int, end: int) -> Ordered:
+    order, first = tokens[by - 1], tokens[by].end
+    terms, start = [], first
+    for token in tokens[by + 1 : end]:
+        if token.text == "," and not token.depth:
+            terms.append(sql[start : token.start].strip())
+            start = token.end
+    terms.append(sql[start : tokens[end - 1].end].strip())
+    tail = tokens[end:]
+    offset, skip = _offset(sql, tail)
+    place = _place(tokens[: by - 1], order.start)
+    return Ordered(sql[: order.start], tuple(terms), "", bool(tail), offset, place, skip)
+
+
+def _place(tokens: Sequence[Token], end: int) -> int | None:
+    """Before FROM, or at the end where there is none; nowhere in a compound query."""
+    words = [token for token in tokens if not token.depth]
+    selects = [index for index, token in enumerate(words) if token.text == "SELECT"]
+    if len(selects) != 1:
+        return None
+    after = words[selects[0] :]
+    return next(
+        (
+            token.start
+            for before, token in pairwise(after)
+            if token.text in ("FROM", "WHERE") and before.text != "DISTINCT"
+        ),
+        end,
+    )
+
+
+def _offset(sql: str, tail: Sequence[Token]) -> tuple[int | None, str]:
+    """Rows left out in front by what stands behind ORDER BY: their number, or None and an expression."""
+    level = [i for i, token in enumerate(tail) if not token.depth]
+    where = next((i for i in level if tail[i].text == "OFFSET"), None)
+    if where is None:
+        comma = next((i for i in level if tail[i].text == ","), None)
+        if comma is None:
+            return 0, ""
+        part = tail[1:comma]
+    else:
+        end = next((i for i in level if i > where and tail[i].text in _OFFSET_ENDS), len(tail))
+        part = tail[where + 1 : end]
+    numbers = [token.text for token in part if token.text not in ("(", ")")]
+    if len(numbers) == 1 and numbers[0].isdecimal():
+        return int(numbers[0]), ""
+    return None, f"CAST({sql[part[0].start : part[-1].end]} AS BIGINT)" if part else ""
+
+
+def _tables(sql: str, tokens: Sequence[Token]) -> str:
+    """The WITH clause in front of the whole query."""
+    if tokens[0].text != "WITH":
+        return ""
+    body = next((token for token in tokens if not token.depth and token.text in _BODIES), None)
+    return sql[: body.start] if body else ""
+
+
+def _closing(tokens: Sequence[Token], start: int) -> int:
+    """Where the bracket that opens at ``start`` closes."""
+    depth = tokens[start].depth
+    return next(
+        (i for i in range(start + 1, len(tokens)) if tokens[i].depth == depth and tokens[i].text == ")"), -1
+    )

@@ -1,0 +1,1 @@
+"""How alike two queries are as trees. Start at `similarity.py`."""

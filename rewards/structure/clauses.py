@@ -1,0 +1,231 @@
+"""What each clause of a query holds, as bags of short texts that do not depend on aliases, case or order."""
+
+from __future__ import annotations
+
+from collections import ChainMap, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from rewards.structure.expressions import is_value, joins, number, short
+
+CLAUSES = (
+    "tables", "columns", "joins", "predicates", "grouping", "ordering", "limit", "set_operations",
+    "subqueries", "aggregates",
+)  # fmt: skip
+Bag = Mapping[str, int]
+Features = Mapping[str, Bag]
+
+VISITS = 20_000
+"""Most nodes that are read of one query; each is read once, so a query within ``tree.TOKENS`` has fewer."""
+_EITHER_WAY = (exp.EQ, exp.NEQ, exp.Add, exp.Mul)
+_TURNED: Mapping[type[exp.Expr], str] = {exp.GT: "lt", exp.GTE: "lte"}
+_QUERIES = (exp.Select, exp.SetOperation)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What names stand for inside one SELECT."""
+
+    tables: ChainMap[str, str] = field(default_factory=ChainMap)
+    """Alias -> table; "" for a derived table or a common table expression."""
+    common: frozenset[str] = frozenset()
+    """Names of common table expressions."""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """Alias of an output column -> what it is."""
+    only: str | None = None
+    """The one table of FROM, where there is just one."""
+
+
+def read(tree: exp.Query) -> Features:
+    """The bag of contents of each clause, over the query and all its subqueries.
+
+    Linear in the size of the tree. Raises OverflowError where it has over VISITS nodes.
+    """
+    reader = Reader()
+    reader.query(tree, Scope())
+    return {clause: dict(bag) for clause, bag in reader.found.items()}
+
+
+class Reader:
+    """One walk over one query. ``visits`` counts the nodes that it has read."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, int]] = {clause: defaultdict(int) for clause in CLAUSES}
+        self.visits = 0
+        self._projected: dict[int, str] = {}
+        """Text of each projection by the id of its node: ORDER BY 1 must not read a subquery again."""
+
+    def query(self, node: exp.Expr, outer: Scope) -> None:
+        """Read a SELECT, a set operation or either in parentheses."""
+        scope = self._common_tables(node, outer)
+        if isinstance(node, exp.Select):
+            scope = self._sources(node, scope)
+            scope = self._projections(node, scope)
+            self._conditions(node, scope)
+            if group := node.args.get("group"):
+                selects = node.selects
+                for term in group.expressions:
+                    self.found["grouping"][self._term(term, scope, selects)] += 1
+        elif isinstance(node, exp.SetOperation):
+            kind = node.key if node.args.get("distinct", True) else f"{node.key} all"
+            self.found["set_operations"][kind] += 1
+            self.query(node.this, scope)
+            self.query(node.expression, scope)
+        elif isinstance(node, exp.Subquery):
+            self.query(node.this, scope)
+        self._order_and_limit(node, scope)
+
+    def _common_tables(self, node: exp.Expr, outer: Scope) -> Scope:
+        with_ = node.args.get("with_")
+        if with_ is None:
+            return outer
+        names = outer.common | {cte.alias.lower() for cte in with_.expressions}
+        scope = Scope(outer.tables, names)
+        for cte in with_.expressions:
+            self._subquery("from", cte.this, scope)
+        return scope
+
+    def _subquery(self, place: str, node: exp.Expr, scope: Scope) -> None:
+        self.found["subqueries"][place] += 1
+        self.query(node, Scope(scope.tables, scope.common))
+
+    def _sources(self, node: exp.Select, outer: Scope) -> Scope:
+        """FROM and its joins: tables are counted, their aliases resolved."""
+        from_ = node.args.get("from_")
+        joins = node.args.get("joins") or []
+        sources = ([from_.this] if from_ else []) + [join.this for join in joins]
+        own: dict[str, str] = {}
+        for source in sources:
+            own[source.alias_or_name.lower()] = self._source(source, outer)
+        only = next(iter(own.values())) if len(sources) == 1 else None
+        scope = Scope(outer.tables.new_child(own), outer.common, {}, only)
+        before = next(iter(own.values()), "")
+        for join in joins:
+            self._join(join, before, scope)
+        return scope
+
+    def _source(self, source: exp.Expr, scope: Scope) -> str:
+        if isinstance(source, exp.Table):
+            name: str = source.name.lower()
+            if name in scope.common:
+                return ""
+            self.found["tables"][name] += 1
+            return name
+        if isinstance(source, exp.Subquery):
+            self._subquery("from", source.this, scope)
+        return ""
+
+    def _join(self, join: exp.Join, before: str, scope: Scope) -> None:
+        if join.side:
+            self.found["joins"][join.side.lower()] += 1
+        for column in join.args.get("using") or []:
+            name = column.name.lower()
+            here = scope.tables.get(join.this.alias_or_name.lower(), "")
+            self.found["joins"]["=".join(sorted((f"{before}.{name}", f"{here}.{name}")))] += 1
+        if on := join.args.get("on"):
+            self._condition(on, scope, "")
+
+    def _projections(self, node: exp.Select, scope: Scope) -> Scope:
+        if node.args.get("distinct"):
+            self.found["columns"]["distinct"] += 1
+        outputs = {}
+        for projection in node.expressions:
+            inner = projection.unalias()
+            text = self._projected[id(inner)] = self._text(inner, scope)
+            self.found["columns"][self._located(inner, text, scope)] += 1
+            if isinstance(projection, exp.Alias):
+                outputs[projection.alias.lower()] = text
+        return Scope(scope.tables, scope.common, outputs, scope.only)
+
+    def _located(self, node: exp.Expr, text: str, scope: Scope) -> str:
+        """``table.column`` for a plain column, ``.column`` where its table is not said, else the text."""
+        if not isinstance(node, exp.Column):
+            return text
+        if node.table:
+            return f"{scope.tables.get(node.table.lower(), '')}.{text}"
+        return f"{scope.only or ''}.{text}"
+
+    def _conditions(self, node: exp.Select, scope: Scope) -> None:
+        if where := node.args.get("where"):
+            self._condition(where.this, scope, "")
+        if having := node.args.get("having"):
+            self._condition(having.this, scope, "having ")
+
+    def _condition(self, node: exp.Expr, scope: Scope, prefix: str) -> None:
+        """Each comparison by itself; one that ties columns of two tables is a join, wherever it stands."""
+        pending = [node]
+        while pending:
+            part = pending.pop().unnest()
+            if isinstance(part, exp.And | exp.Or):
+                if isinstance(part, exp.Or):
+                    self.found["predicates"]["or"] += 1
+                pending += [part.this, part.expression]
+            elif isinstance(part, exp.EQ) and joins(part):
+                sides = [self._located(side, side.name.lower(), scope) for side in part.iter_expressions()]
+                self.found["joins"]["=".join(sorted(sides))] += 1
+            else:
+                self.found["predicates"][prefix + self._text(part, scope)] += 1
+
+    def _order_and_limit(self, node: exp.Expr, scope: Scope) -> None:
+        if order := node.args.get("order"):
+            selects = node.selects if isinstance(node, exp.Query) else []
+            for ordered in order.expressions:
+                direction = "desc" if ordered.args.get("desc") else "asc"
+                self.found["ordering"][f"{self._term(ordered.this, scope, selects)} {direction}"] += 1
+        for kind in ("limit", "offset"):
+            if clause := node.args.get(kind):
+                self.found["limit"][self._composed(clause, scope)] += 1
+
+    def _term(self, term: exp.Expr, scope: Scope, selects: Sequence[exp.Expr]) -> str:
+        """A term of GROUP BY or ORDER BY, which may name one of the output columns by its number."""
+        if isinstance(term, exp.Literal) and term.is_int:
+            place = int(term.this) - 1
+            if 0 <= place < len(selects):
+                return self._projected.get(id(selects[place].unalias()), "")
+        return self._text(term, scope)
+
+    def _text(self, node: exp.Expr, scope: Scope) -> str:
+        """An expression in short, the same for all ways to write it that are treated as one.
+
+        A long one is its digest, so that the texts of nested expressions do not add up.
+        """
+        self.visits += 1
+        if self.visits > VISITS:
+            raise OverflowError(f"over {VISITS} nodes")
+        if isinstance(node, exp.Column):
+            name: str = node.name
+            if is_value(node):
+                return f"'{name}'"
+            return scope.outputs.get(name.lower(), name.lower()) if not node.table else name.lower()
+        if isinstance(node, exp.Literal):
+            return short(f"'{node.this}'") if node.is_string else number(node.this)
+        if isinstance(node, exp.Paren):
+            return self._text(node.this, scope)
+        if isinstance(node, exp.Identifier):
+            return str(node.this).lower()
+        if isinstance(node, exp.Subquery | exp.Query):
+            self._subquery(node.parent.key if node.parent else "", node.unnest(), scope)
+            return "query"
+        return self._composed(node, scope)
+
+    def _composed(self, node: exp.Expr, scope: Scope) -> str:
+        parts = []
+        for value in node.args.values():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, exp.Expr):
+                    parts.append(self._text(item, scope))
+                elif item:
+                    parts.append(str(item).lower())
+        name = node.key
+        if type(node) in _TURNED:
+            name, parts = _TURNED[type(node)], parts[::-1]
+        elif isinstance(node, _EITHER_WAY):
+            parts.sort()
+        elif isinstance(node, exp.In):
+            parts[1:] = sorted(parts[1:])
+        text = short(f"{name}({','.join(parts)})")
+        if isinstance(node, exp.AggFunc):
+            self.found["aggregates"][text] = 1
+        return text

@@ -1,0 +1,142 @@
+"""SQL text -> syntax tree, within bounds: what a model wrote may be long, deep or no SQL at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.tokenizer_core import Token, TokenType
+
+from tasks.databases.engines.sqlite_statements import MOST_CHARACTERS, only
+
+TOKENS = 4_000
+"""Longest SQL that is parsed, in tokens; comments are no tokens."""
+DEPTH = 12
+"""Deepest nesting of brackets, and of CASE, that is parsed: twice what queries of Spider and BIRD need. Where
+the parser fails it goes back and tries again, and each level can double or triple its work."""
+STRUCT_DEPTH = 4
+"""What a bracket of a struct type counts for: SQLite has none, and the parser tries each in four ways."""
+NODES = 500
+NODES_PER_TOKEN = 8
+"""The parser may make so many nodes, and so many more for each token. Queries of Spider and BIRD need 2."""
+
+_OPENS = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
+_STRUCTS = frozenset({TokenType.STRUCT, TokenType.OBJECT, TokenType.NESTED, TokenType.UNION})
+_CLOSES = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
+_QUERIES = (exp.Query, exp.Values, exp.Pivot)
+_AFFINITIES = (
+    (("INT",), "INTEGER"),
+    (("CHAR", "CLOB", "TEXT"), "TEXT"),
+    (("BLOB",), "BLOB"),
+    (("REAL", "FLOA", "DOUB"), "REAL"),
+)
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
+
+
+@lru_cache(maxsize=1024)
+def parse(sql: str, dialect: str) -> exp.Query | None:
+    """The tree of one query, None where there is none within bounds. Callers do not change it.
+
+    Semicolons around the query and comments are left out. VALUES, and DuckDB's PIVOT, are read as what they
+    select. A type in CAST that only SQLite knows is read as the type of its affinity.
+    """
+    statement = only(sql)
+    tree = _parse(statement, dialect)
+    if tree is None and dialect == "sqlite" and " " in statement:
+        known = _with_known_types(statement)
+        tree = _parse(known, dialect) if known != statement else None
+    if tree is None or isinstance(tree, exp.Query):
+        return tree
+    wrapped = _parse(f"SELECT * FROM ({statement})", dialect)
+    return wrapped if isinstance(wrapped, exp.Query) else None
+
+
+def _parse(sql: str, dialect: str) -> exp.Expr | None:
+    """The tree of one query as sqlglot reads it."""
+    tokens = tokenize(sql, dialect)
+    if not tokens or len(tokens) > TOKENS or not _shallow(tokens):
+        return None
+    try:
+        parser = _language(dialect).parser_class(
+            dialect=_language(dialect), max_nodes=NODES + NODES_PER_TOKEN * len(tokens)
+        )
+        trees = parser.parse(tokens, sql)
+    except Exception:  # sqlglot's own errors, and its bugs on text that is no SQL
+        return None
+    return trees[0] if len(trees) == 1 and isinstance(trees[0], _QUERIES) else None
+
+
+def tokenize(sql: str, dialect: str) -> list[Token] | None:
+    """The tokens of a text, None where they cannot be read. Linear in its length."""
+    if len(sql) > MOST_CHARACTERS:
+        return None
+    try:
+        tokens: list[Token] = _tokenizer(dialect).tokenize(sql)
+    except Exception:
+        return None
+    return tokens
+
+
+@lru_cache
+def _language(dialect: str) -> Any:
+    return Dialect.get_or_raise(dialect)
+
+
+@lru_cache
+def _tokenizer(dialect: str) -> Any:
+    """The dialect's tokenizer: to make one takes as long as to use it."""
+    return _language(dialect).tokenizer()
+
+
+def _shallow(tokens: Sequence[Token]) -> bool:
+    """Whether brackets are balanced, and nested no deeper than DEPTH, together with CASE."""
+    opened: list[int] = []
+    depth = cases = 0
+    before = None
+    for token in tokens:
+        kind = token.token_type
+        if kind in _OPENS:
+            opened.append(STRUCT_DEPTH if before in _STRUCTS else 1)
+            depth += opened[-1]
+        elif kind in _CLOSES:
+            if not opened:
+                return False
+            depth -= opened.pop()
+        elif kind is TokenType.CASE:
+            cases += 1
+        elif kind is TokenType.END and cases:
+            cases -= 1
+        if depth + cases > DEPTH:
+            return False
+        before = kind
+    return not opened
+
+
+def _with_known_types(sql: str) -> str:
+    """The text with each type name of several words in a CAST replaced by the type of its affinity."""
+    tokens = tokenize(sql, "sqlite") or []
+    parts, done = [], 0
+    for index, token in enumerate(tokens):
+        if token.token_type is not TokenType.ALIAS:
+            continue
+        words = []
+        for word in tokens[index + 1 :]:
+            if not word.text.isidentifier():
+                break
+            words.append(word)
+        end = index + 1 + len(words)
+        if len(words) > 1 and end < len(tokens) and tokens[end].token_type in (*_OPENS, *_CLOSES):
+            parts += [sql[done : words[0].start], _affinity(" ".join(word.text for word in words))]
+            done = words[-1].end + 1
+    return "".join([*parts, sql[done:]])
+
+
+def _affinity(declared: str) -> str:
+    """The type that SQLite takes a declared one for. Source: sqlite.org/datatype3.html, 3.1."""
+    name = declared.upper()
+    return next((known for parts, known in _AFFINITIES if any(part in name for part in parts)), "NUMERIC")

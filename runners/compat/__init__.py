@@ -1,0 +1,1 @@
+"""What depends on internals of other libraries: one module a library."""

@@ -1,0 +1,248 @@
+"""A chat endpoint over HTTP: asked many times at once, patient with what passes, plain about what does not.
+
+Asked again, with growing pauses: 408, 429 and 5xx, timeouts, broken connections, replies that are cut off
+or no chat completion. Not asked again: any other 4xx. An endpoint that was never reached is not waited for.
+The key comes from the environment, and is cut out of errors, never out of answers.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from threading import Event
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from runners.endpoints.config import EndpointConfig, is_local, key_of
+from runners.endpoints.failures import over_context
+from runners.endpoints.replies import NoAnswer
+from tasks.common.errors import ModelError
+from tasks.common.secrets import redacted, secrets_in
+
+if TYPE_CHECKING:
+    import httpx
+
+Read = TypeVar("Read")
+
+MAX_REPLY = 16 * 2**20
+"""Bytes of a reply after which it counts as broken."""
+MAX_PAUSE = 60.0
+"""Seconds: a server that asks for a longer pause is not waited for."""
+AGAIN = (408, 429)
+"""Client errors that pass by themselves; so do all 5xx."""
+BUSY = (408, 429, 503, 529)
+"""Of them, those that say nothing about the question."""
+HOPELESS = (401, 402, 403, 404, 405)
+"""Replies that every question would get: wrong key, no credit, wrong model, wrong URL."""
+MODERATED = 403
+"""Some gateways refuse a single question so, too: once others were answered it is that."""
+CONNECT_SECONDS = 5.0
+"""Longest wait for a connection."""
+FIRST_TRIES = 3
+"""Connections tried before an endpoint that never replied counts as absent."""
+FIRST_PAUSE = 0.3
+"""Seconds between them."""
+SHOWN = 200
+"""Characters of a reply that an error shows."""
+
+
+class Unanswered(Exception):
+    """A question that got no usable reply; ``str()`` says why in one line.
+
+    ``busy``: for want of the endpoint's time, not for anything about the question.
+    """
+
+    def __init__(self, why: str, busy: bool = False) -> None:
+        super().__init__(why)
+        self.busy = busy
+
+
+class Refused(Exception):
+    """A question that the endpoint replied to without an answer, and would again; ``str()`` says why."""
+
+
+class _Passing(Exception):
+    """What another try may mend, after ``pause`` seconds where the server names them."""
+
+    def __init__(self, why: str, pause: float = 0.0, busy: bool = False) -> None:
+        super().__init__(why)
+        self.pause, self.busy = pause, busy
+
+
+class Endpoint:
+    """One pooled connection to one endpoint; safe to use from many threads."""
+
+    def __init__(self, config: EndpointConfig) -> None:
+        """Raises ModelError: no usable URL, or OpenAI's without a key."""
+        import httpx
+
+        self.config = config
+        self.url = config.url
+        self._key = key_of(config)
+        self._secrets = (self._key, *secrets_in(config.body))
+        self._reached = self._answered = False
+        self._closed = Event()
+        self._client = httpx.Client(
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            timeout=httpx.Timeout(config.timeout, connect=min(CONNECT_SECONDS, config.timeout), pool=None),
+            limits=httpx.Limits(
+                max_connections=config.concurrency, max_keepalive_connections=config.concurrency
+            ),
+            trust_env=not is_local(self.url),
+        )
+
+    def ask(self, body: Mapping[str, Any], read: Callable[[Any], Read]) -> Read:
+        """POST to ``/chat/completions`` until ``read`` can read the reply's JSON, and return what it read.
+
+        Raises Unanswered where that stays so, Refused where the endpoint replies without an answer,
+        ModelError where every question would fare the same.
+        """
+        tries = self.config.retries + 1
+        for number in range(tries):
+            try:
+                return self._ask_once(body, read)
+            except (_Passing, NoAnswer) as error:
+                asked = error.pause if isinstance(error, _Passing) else 0.0
+                pause = max(asked, self.config.backoff * 2**number * random.uniform(0.5, 1))
+                if number + 1 < tries and asked <= MAX_PAUSE and not self._closed.wait(min(pause, MAX_PAUSE)):
+                    continue
+                why = f"{error} (asked {number + 1} times)"
+                if isinstance(error, _Passing):
+                    raise Unanswered(why, error.busy) from None
+                raise Refused(why) from None
+        raise AssertionError("the last try returns or raises")
+
+    def _ask_once(self, body: Mapping[str, Any], read: Callable[[Any], Read]) -> Read:
+        status, pause, text = self._post(body)
+        reply = _parsed(text)
+        if 200 <= status < 300:
+            status = _inner_status(reply)
+        if status == 200:
+            try:
+                answer = read(reply)
+                self._answered = True
+                return answer
+            except NoAnswer as error:
+                raise NoAnswer(f"{error}: {self._shown(text)}") from None
+            except (ValueError, TypeError, LookupError, AttributeError):
+                raise _Passing(f"no chat completion: {self._shown(text)}") from None
+        said = f"HTTP {status}: {self._shown(_error_text(reply, text))}"
+        if over_context(said):
+            raise Refused(said)
+        if "insufficient_quota" in text:
+            raise ModelError(f"{self.url}: {said}")
+        if 300 <= status < 400 and not self._answered:
+            raise ModelError(f"{self.url}: {said} (it answers elsewhere: set --base-url)")
+        if status in AGAIN or status < 400 or status >= 500:
+            raise _Passing(said, pause, status in BUSY)
+        if status in HOPELESS and not (status == MODERATED and self._answered):
+            bare = status == 404 and not urlsplit(self.url).path
+            raise ModelError(f"{self.url}: {said}{' (is /v1 missing at its end?)' if bare else ''}")
+        raise Refused(said)
+
+    def _post(self, body: Mapping[str, Any]) -> tuple[int, float, str]:
+        """The status, the pause that the server asks for, and the text of one reply."""
+        import httpx
+
+        deadline = time.monotonic() + self.config.timeout
+        data = bytearray()
+        try:
+            with self._connected(json.dumps(body).encode()) as response:
+                for chunk in response.iter_bytes():
+                    data += chunk
+                    if len(data) > MAX_REPLY:
+                        raise _Passing(f"a reply of more than {MAX_REPLY} bytes")
+                    if time.monotonic() > deadline:
+                        raise httpx.ReadTimeout("a reply that comes too slowly")
+        except httpx.TimeoutException:
+            raise _Passing(f"no reply within {self.config.timeout:g} s") from None
+        except httpx.RequestError as error:
+            lost = isinstance(error, httpx.ConnectError)
+            raise _Passing(f"{type(error).__name__}: {self._shown(str(error))}", busy=lost) from None
+        except RuntimeError:  # httpx: the client was closed while a question waited
+            if not self._closed.is_set():
+                raise
+            raise _Passing("closed before it was asked", busy=True) from None
+        return response.status_code, _pause(response.headers), data.decode("utf-8-sig", "replace")
+
+    @contextmanager
+    def _connected(self, content: bytes) -> Iterator[httpx.Response]:
+        """A reply whose headers have come. Raises ModelError where the endpoint was never reached."""
+        import httpx
+
+        headers = {"Content-Type": "application/json"}
+        for number in range(FIRST_TRIES):
+            request = self._client.build_request(
+                "POST", f"{self.url}/chat/completions", content=content, headers=headers
+            )
+            try:
+                response = self._client.send(request, stream=True)
+                break
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                if self._reached:
+                    raise
+                late = isinstance(error, httpx.ConnectTimeout) or self._closed.wait(FIRST_PAUSE)
+                if late or number + 1 == FIRST_TRIES:
+                    why = self._shown(str(error)) if str(error) else "no connection in time"
+                    raise ModelError(f"{self.url} cannot be reached: {why}") from None
+        self._reached = True
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def _shown(self, text: str) -> str:
+        """Foreign text as a part of one line, without secrets."""
+        return _line(redacted(text[: 100 * SHOWN], *self._secrets))
+
+    def close(self) -> None:
+        """End all waiting between tries, and the connections."""
+        self._closed.set()
+        self._client.close()
+
+
+def _pause(headers: httpx.Headers) -> float:
+    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3: a number or a date); 0 where it does not."""
+    value = headers.get("retry-after", "")
+    try:
+        return max(float(value), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    except ValueError:
+        return 0.0
+
+
+def _parsed(text: str) -> Any:
+    """The reply's JSON; None where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _inner_status(reply: Any) -> int:
+    """The status that a reply with status 200 means: some gateways put an error into its body."""
+    if not isinstance(reply, dict) or not reply.get("error") or reply.get("choices"):
+        return 200
+    code = reply["error"].get("code") if isinstance(reply["error"], dict) else None
+    status = int(str(code)) if str(code).isdecimal() else 500
+    return status if 400 <= status < 600 else 500
+
+
+def _error_text(reply: Any, text: str) -> str:
+    """The message of an error reply in OpenAI's form, else the reply."""
+    error = reply.get("error") if isinstance(reply, dict) else None
+    if isinstance(error, dict) and error.get("message"):
+        return str(error["message"])
+    return error if isinstance(error, str) else text
+
+
+def _line(text: str) -> str:
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 10 * SHOWN]).split())
+    return line[:SHOWN] or "an empty reply"

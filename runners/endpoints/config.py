@@ -1,0 +1,91 @@
+"""Where a chat endpoint is, and how it is asked: ``--set runner.endpoint.KEY=VALUE``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from tasks.common.errors import ModelError
+from tasks.common.parse import Spec
+from tasks.common.secrets import credentials
+
+OPENAI = "https://api.openai.com/v1"
+
+
+class EndpointConfig(Spec):
+    """Where an endpoint is and how it is asked."""
+
+    base_url: str = ""
+    """Up to and with ``/v1``. Default: the environment's OPENAI_BASE_URL, else OpenAI's."""
+    key: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key."""
+    concurrency: int = Field(16, ge=1, le=1024)
+    """Requests under way at once."""
+    timeout: float = Field(120.0, gt=0)
+    """Seconds for a whole reply."""
+    retries: int = Field(6, ge=0)
+    backoff: float = Field(1.0, ge=0)
+    """Seconds before the first retry, at most; doubled for each one after it."""
+    logprobs: bool = False
+    """Ask for the log-probabilities of answers."""
+    body: Mapping[str, Any] = Field(default_factory=dict)
+    """Parameters to send beside ours, or instead; null leaves one out. The run records them."""
+    thought: str = ""
+    """The tag by which the server's chat template opens a thought (``<think>``), where the content holds
+    thoughts; "": seen from the replies."""
+    input_price: float = Field(0.0, ge=0)
+    """US dollars for a million prompt tokens."""
+    output_price: float = Field(0.0, ge=0)
+    """US dollars for a million tokens of answers."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_path(cls, url: str) -> str:
+        return _base(url)
+
+    @property
+    def url(self) -> str:
+        """The base URL that is used. Raises ModelError where it is none, or holds a password."""
+        url = self.base_url or _base(os.environ.get("OPENAI_BASE_URL", "")) or OPENAI
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ModelError(f"base URL '{url}': expected http://HOST or https://HOST, up to and with /v1")
+        if credentials(url) or parts.query:
+            raise ModelError(f"base URL of {parts.hostname}: keys belong in the environment, not in the URL")
+        return url
+
+
+def is_local(url: str) -> bool:
+    """Is a URL this machine's? Then no proxy of the environment is asked for it."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _base(url: str) -> str:
+    """A base URL without what is added to it."""
+    return url.strip().rstrip("/").removesuffix("/chat/completions").rstrip("/")
+
+
+def key_of(config: EndpointConfig) -> str:
+    """The key from the environment, "" where there is none and none is needed."""
+    if config.key and not re.fullmatch(r"[A-Za-z_]\w*", config.key):
+        raise ModelError("runner.endpoint.key names the environment variable that holds the key")
+    key = os.environ.get(config.key, "").strip()
+    if not key and config.url == OPENAI:
+        raise ModelError(f"no key for {OPENAI}: set {config.key}, or name another --base-url")
+    if not key.isascii() or not all(letter.isprintable() and letter != " " for letter in key):
+        raise ModelError(f"{config.key} holds characters that no key has")
+    return key

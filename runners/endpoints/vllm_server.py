@@ -1,0 +1,152 @@
+"""vLLM as a server that is started and stopped here, and asked like any other endpoint.
+
+Written against the command line of vLLM 0.28 to 0.31. It is what data parallelism needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from runners.decoding.texts import special_tokens
+from runners.endpoints.config import EndpointConfig
+from runners.endpoints.openai import OpenAIRunner
+from runners.models import Source
+from runners.settings import VllmConfig
+from runners.types import Completion, Request, Sampling
+from runners.vllm import adapter_arguments
+from tasks.common.errors import ModelError
+from tasks.thoughts import opened
+
+
+class VllmServer:
+    """``vllm serve`` in a process of its own, which ``close`` ends."""
+
+    def __init__(self, source: Source, name: str, config: VllmConfig, endpoint: EndpointConfig) -> None:
+        """Raises ModelError where the server does not come up."""
+        self.name = f"vllm:{name}"
+        port = _free_port()
+        self.log = Path(mkdtemp(prefix="vllm-")) / "server.log"
+        command = [program(), "serve", source.path, *flags(source, config), "--port", str(port)]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        try:
+            self._wait(f"http://127.0.0.1:{port}/health", config.start_seconds)
+        except BaseException:
+            self.close()
+            raise
+        asked = endpoint.model_copy(
+            update={
+                "base_url": f"http://127.0.0.1:{port}/v1",
+                "key": "",
+                "logprobs": True,
+                **thoughts(source, endpoint),
+            }
+        )
+        self._runner = OpenAIRunner("adapter" if source.adapter else source.path, asked)
+
+    def _wait(self, url: str, seconds: float) -> None:
+        import httpx
+
+        deadline = time.monotonic() + seconds
+        with httpx.Client(timeout=5, trust_env=False) as client:
+            while time.monotonic() < deadline:
+                if self._process.poll() is not None:
+                    raise ModelError(f"{self.name}: the server ended: {self._last_line()} (see {self.log})")
+                try:
+                    if client.get(url).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                time.sleep(0.2)
+        raise ModelError(f"{self.name}: not up after {seconds:g} s (see {self.log})")
+
+    def _last_line(self) -> str:
+        text = self.log.read_text(encoding="utf-8", errors="replace").strip()
+        return text.splitlines()[-1][:200] if text else "it said nothing"
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """As ``OpenAIRunner``."""
+        return self._runner.generate(requests, sampling)
+
+    def close(self) -> None:
+        """End the server with all its processes; the log of one that never came up stays."""
+        if hasattr(self, "_runner"):
+            self._runner.close()
+            shutil.rmtree(self.log.parent, ignore_errors=True)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, number)
+                try:
+                    self._process.wait(timeout=30)
+                except subprocess.TimeoutExpired:
+                    continue
+
+
+def thoughts(source: Source, endpoint: EndpointConfig) -> dict[str, Any]:
+    """Settings by which the model's thoughts are told from its answers: as its tokenizer has them.
+
+    What the user has set stays. None where the tokenizer cannot be read here.
+    """
+    from transformers import AutoTokenizer
+
+    body = endpoint.body
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.path, revision=source.revision, trust_remote_code=False, local_files_only=True
+        )
+        prompt = tokenizer.apply_chat_template(
+            [{"role": "user", "content": "?"}],
+            add_generation_prompt=True,
+            tokenize=False,
+            **body.get("chat_template_kwargs", {}),
+        )
+    except Exception:  # of any of its libraries: then the replies show it
+        return {}
+    shown = {"skip_special_tokens": False} if special_tokens(tokenizer)[1] else {}
+    return {"thought": endpoint.thought or opened(str(prompt)), "body": {**shown, **body}}
+
+
+def program() -> str:
+    """The command ``vllm``, of this environment where it has one."""
+    beside = Path(sys.executable).with_name("vllm")
+    return str(beside) if beside.is_file() else "vllm"
+
+
+def flags(source: Source, config: VllmConfig) -> list[str]:
+    """vLLM's command line: engine arguments with dashes."""
+    arguments = config.arguments() | adapter_arguments(source)
+    arguments["data_parallel_size"] = config.data_parallel
+    if source.revision:
+        arguments["revision"] = source.revision
+    found = ["--host", "127.0.0.1"]
+    for name, value in arguments.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            found.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            found += [f"--{flag}", value if isinstance(value, str) else json.dumps(value)]
+    if source.adapter:
+        found += ["--lora-modules", f"adapter={source.adapter}"]
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

@@ -1,0 +1,1 @@
+"""Train models: SFT and GRPO on TRL. Start at `config.py`, then `grpo.py`."""

@@ -1,0 +1,243 @@
+"""Settings of a training run: typed, frozen, a misspelt key is an error."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from runners.training.processes import share
+from tasks.common.parse import Spec
+
+
+class LoraSpec(Spec):
+    """Low-rank adapters (Hu et al. 2021) instead of full training."""
+
+    r: int = Field(default=16, gt=0, le=1024)
+    alpha: int = Field(default=32, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: tuple[str, ...] = ()
+    """Names of the layers that get an adapter; none given: every linear layer but the head."""
+    four_bit: bool = False
+    """Hold the frozen base in 4 bits (QLoRA: NF4, double quantization); merged into the whole at the end."""
+
+
+class CurriculumSpec(Spec):
+    """Prompts by the chance that some answers are right and some wrong (``curriculum.py``)."""
+
+    run: str = ""
+    """An evaluation of the training questions with several answers each: a run's id or a model's name.
+    "": every prompt begins unknown."""
+    memory: float = Field(default=0.5, ge=0, le=1)
+    """What the answers before count for when a prompt is asked again."""
+
+
+class TrainingConfig(Spec):
+    """What every method shares. Steps are optimizer steps."""
+
+    learning_rate: float = Field(default=1e-4, gt=0)
+    epochs: float = Field(default=1.0, gt=0)
+    """Passes over the rows, where ``max_steps`` does not say."""
+    max_steps: int = Field(default=0, ge=0)
+    """Steps to take; 0: as many as ``epochs`` needs."""
+    scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "cosine"
+    warmup: float = Field(default=0.03, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    seed: int = Field(default=0, ge=0)
+    lora: LoraSpec | None = None
+    gradient_checkpointing: bool = False
+    sharding: Literal["none", "fsdp2"] = "none"
+    """Of weights, gradients and optimizer over the processes; "none": each holds all of them (DDP)."""
+    deepspeed: str = ""
+    """A DeepSpeed configuration, JSON, of ZeRO stage 1 or 2."""
+    save_every: int = Field(default=100, gt=0)
+    """Steps between two checkpoints; a run that is killed goes on from the last."""
+    eval_every: int = Field(default=100, gt=0)
+    """Steps between two evaluations on dev; the best weights are the ones kept."""
+    stop_if: tuple[str, ...] = ()
+    """Conditions on the curve that end the run with a report, such as ``reward < 0.1 for 20``."""
+    collapse: float = Field(default=1.0, ge=0)
+    """End the run where the mean reward of ten steps lies this many (first) standard deviations of the
+    reward below that of the first ten; 0: never."""
+    unscored: float = Field(default=0.05, ge=0, le=1)
+    """End the run where more than this share of the last answers got no verdict (``alarms/unscored``); 1:
+    never."""
+    wandb: bool = False
+    """``harness train`` also logs to Weights & Biases; offline where WANDB_API_KEY is not set."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the settings, 16 hex digits."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class SftConfig(TrainingConfig):
+    """Supervised fine-tuning: the loss is on the answer's tokens only."""
+
+    learning_rate: float = Field(default=5e-4, gt=0)
+    batch_size: int = Field(default=32, gt=0)
+    """Rows a step."""
+    micro_batch: int = Field(default=32, gt=0)
+    """Rows in one forward and backward; divides ``batch_size``."""
+    max_length: int = Field(default=0, ge=0)
+    """Tokens of prompt and answer after which a row is cut; 0: the model's context."""
+    packing: bool = False
+    """Fill rows with whole texts, as TRL does; prompts are then not shared."""
+    shared_prefix: bool = True
+    """Compute what the texts of a batch share once; false: TRL's own loss."""
+
+    @property
+    def asked(self) -> int:
+        """Rows of a step, in all processes."""
+        return self.batch_size
+
+    def at_once(self, processes: int) -> int:
+        """Rows in one forward and backward of each process. Raises ModelError."""
+        return share(self.batch_size, self.micro_batch, processes, ("batch_size", "micro_batch"))
+
+
+class SamplingVllm(Spec):
+    """Answers are drawn by vLLM through TRL, which hands it the weights after every step (needs GPUs)."""
+
+    mode: Literal["colocate", "server"] = "colocate"
+    """In the training's processes, on their GPUs; or a ``vllm serve`` of its own, on others."""
+    base_url: str = ""
+    """Of the server; "": ``host`` and ``port``."""
+    host: str = "0.0.0.0"
+    port: int = Field(default=8000, gt=0)
+    group_port: int = Field(default=51216, gt=0)
+    """On which the server is sent the weights."""
+    timeout: float = Field(default=240.0, gt=0)
+    """Seconds to wait for the server to be up."""
+    gpu_memory: float = Field(default=0.3, gt=0, le=1)
+    """Share of each GPU's memory that a colocated vLLM takes, its copy of the weights included."""
+    tensor_parallel: int = Field(default=1, ge=1)
+    """Processes, one a GPU, that hold a colocated vLLM together."""
+    max_model_len: int = Field(default=0, ge=0)
+    """Tokens of prompt and answer that a colocated vLLM makes room for; 0: the model's context."""
+    sleep: bool = False
+    """A colocated vLLM gives its memory back while the model learns."""
+    implementation: Literal["vllm", "transformers"] = "vllm"
+    """Whose code of the model a colocated vLLM runs."""
+    regex: str = ""
+    """A regular expression that answers are held to."""
+    correction: Literal["none", "sequence_mask", "sequence_truncate", "token_mask", "token_truncate"] = (
+        "sequence_mask"
+    )
+    """How an answer counts whose probability in vLLM is not the model's (importance sampling)."""
+    clip_max: float | None = Field(default=3.0, gt=0)
+    """Ratio of the two probabilities above which a mask leaves out, or a truncation cuts."""
+    clip_min: float | None = Field(default=None, gt=0)
+    extra: Mapping[str, Any] = Field(default_factory=dict)
+    """More of vLLM's SamplingParams, by their names."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        others = {"colocate": ("base_url", "host", "port", "group_port", "timeout"), "server": COLOCATED}
+        for name in others[self.mode]:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                where = "of mode server" if self.mode == "colocate" else "given to vllm serve, not here"
+                raise ValueError(f"{name} is {where}")
+        if self.clip_min and self.clip_max and self.clip_min >= self.clip_max:
+            raise ValueError(f"clip_min {self.clip_min} is not below clip_max {self.clip_max}")
+        if self.correction.endswith("truncate") and not (self.clip_min or self.clip_max):
+            raise ValueError(f"correction {self.correction} needs clip_max or clip_min")
+        return self
+
+    def arguments(self) -> dict[str, Any]:
+        """The settings by their names in TRL's GRPOConfig."""
+        correct = self.correction != "none"
+        return {
+            "use_vllm": True,
+            "vllm_mode": self.mode,
+            "vllm_server_base_url": self.base_url or None,
+            "vllm_server_host": self.host,
+            "vllm_server_port": self.port,
+            "vllm_group_port": self.group_port,
+            "vllm_server_timeout": self.timeout,
+            "vllm_gpu_memory_utilization": self.gpu_memory,
+            "vllm_tensor_parallel_size": self.tensor_parallel,
+            "vllm_max_model_length": self.max_model_len or None,
+            "vllm_enable_sleep_mode": self.sleep,
+            "vllm_model_impl": self.implementation,
+            "vllm_structured_outputs_regex": self.regex or None,
+            "vllm_importance_sampling_correction": correct,
+            "vllm_importance_sampling_mode": self.correction if correct else "sequence_mask",
+            "vllm_importance_sampling_clip_max": self.clip_max,
+            "vllm_importance_sampling_clip_min": self.clip_min,
+            "generation_kwargs": dict(self.extra) or None,
+        }
+
+
+COLOCATED = ("gpu_memory", "tensor_parallel", "max_model_len", "sleep", "implementation")
+"""Settings of a colocated vLLM that a server is started with."""
+
+
+class GrpoConfig(TrainingConfig):
+    """Group-relative policy optimisation (Shao et al. 2024, arXiv:2402.03300); losses by TRL's names."""
+
+    prompts_per_step: int = Field(default=32, gt=0)
+    group_size: int = Field(default=8, gt=1)
+    """Answers drawn for each prompt."""
+    micro_groups: int = Field(default=2, gt=0)
+    """Groups in one forward and backward; divides ``prompts_per_step``."""
+    beta: float = Field(default=0.0, ge=0)
+    """Weight of the KL divergence from the model that training started with; 0: no reference model."""
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_new_tokens: int = Field(default=256, gt=0)
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    importance_sampling_level: Literal["token", "sequence"] = "token"
+    num_iterations: int = Field(default=1, gt=0)
+    """Optimizer steps on each batch of answers."""
+    epsilon: float = Field(default=0.2, gt=0)
+    epsilon_high: float | None = Field(default=None, gt=0)
+    mask_truncated: bool = False
+    """Leave answers that hit ``max_new_tokens`` out of the loss."""
+    max_turns: int = Field(default=1, ge=1)
+    """Over 1 the model hears what the database says to a query that fails or returns nothing, and tries
+    again; feedback is masked out of the loss and the last answer is paid."""
+    turn_cost: float = Field(default=0.0, ge=0, le=0.4)
+    """What the last of ``max_turns`` answers is paid less, those between in proportion."""
+    learn_from: Literal["spread", "mixed"] = "spread"
+    """Groups whose rewards differ, or only those that hold right and wrong answers."""
+    refill: int = Field(default=0, ge=0)
+    """Further prompts that a step may ask in place of groups that teach nothing (dynamic
+    sampling, DAPO, arXiv:2503.14476)."""
+    curriculum: CurriculumSpec | None = None
+    shared_prefix: bool = True
+    """Compute a group's prompt once; false: TRL's own sampling and loss."""
+    vllm: SamplingVllm | None = None
+    """Draw the answers with vLLM; the loss stays what ``shared_prefix`` says."""
+
+    def room(self, context: int) -> int:
+        """Tokens that a prompt and its answers may have, of a model with this context."""
+        return min(context, self.vllm.max_model_len or context) if self.vllm else context
+
+    @property
+    def asked(self) -> int:
+        """Prompts of a step, in all processes."""
+        return self.prompts_per_step
+
+    def at_once(self, processes: int) -> int:
+        """Groups in one forward and backward of each process. Raises ModelError."""
+        names = ("prompts_per_step", "micro_groups")
+        return share(self.prompts_per_step, self.micro_groups, processes, names)
+
+
+def steps(config: SftConfig | GrpoConfig, rows: int) -> int:
+    """Optimizer steps of a run on this many rows or prompts."""
+    return config.max_steps or max(1, round(config.epochs * rows / config.asked))
+
+
+def reached(config: SftConfig | GrpoConfig, rows: int) -> int:
+    """How many of the rows or prompts a run comes to, refills left out."""
+    drawings = config.num_iterations if isinstance(config, GrpoConfig) else 1
+    return min(rows, -(-steps(config, rows) // drawings) * config.asked)

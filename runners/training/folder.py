@@ -1,0 +1,153 @@
+"""The folder of a training run: what is in it, and how a run that was cut off goes on.
+
+``settings.json`` says what is trained, on what and how; ``curve.jsonl`` has a row a step; ``checkpoints/``
+and ``best/`` are there while it runs; when it is done, ``model/`` (a plain model folder), ``adapter/`` (LoRA
+only) and ``training.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runners.training import processes
+from tasks.common.errors import ModelError
+from tasks.common.terminal import say
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training run came to. ``best_step`` is the step whose weights were saved."""
+
+    model: str
+    steps: int
+    seconds: float
+    tokens: int
+    best_step: int
+    best: float | None = None
+
+
+def rows_digest(rows: Sequence[object]) -> str:
+    """SHA-256 of the training rows, 16 hex digits."""
+    sha = hashlib.sha256()
+    for row in rows:
+        sha.update(repr(row).encode())
+    return sha.hexdigest()[:16]
+
+
+class RunFolder:
+    """The folder of one training run; opening it again with the same settings goes on where it stopped."""
+
+    def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
+        """Raises ModelError where the folder holds a run with other settings."""
+        self.out = out
+        self.checkpoints = out / "checkpoints"
+        self.best = out / "best"
+        out.mkdir(parents=True, exist_ok=True)
+        marker = out / "settings.json"
+        wanted = json.loads(json.dumps(settings))
+        if not processes.main():
+            return
+        if marker.is_file():
+            _refuse_others(out, read_json(marker), wanted)
+        else:
+            write_json(marker, wanted)
+
+    def done(self) -> Trained | None:
+        """The result of a run that has already ended."""
+        path = self.out / "training.json"
+        if not path.is_file():
+            return None
+        try:
+            return Trained(**read_json(path)["result"])
+        except (KeyError, TypeError):
+            raise ModelError(f"{path}: damaged: it holds no result of a training") from None
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint that was written to its end; half-written ones are removed."""
+        whole = []
+        for folder in self.checkpoints.glob("checkpoint-*"):
+            if (folder / "complete").is_file():
+                whole.append(folder)
+            elif processes.main():
+                shutil.rmtree(folder)
+        return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+
+    def curve(self) -> list[Row]:
+        """The rows of the curve so far."""
+        return curve(self.out)
+
+    def cut_curve(self, step: int) -> None:
+        """Drop the rows after ``step``: they will be made again."""
+        rows = [row for row in self.curve() if row["step"] <= step]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (self.out / "curve.jsonl").write_text(text)
+
+
+def curve(out: Path) -> list[Row]:
+    """The rows of the curve of a training's folder; stderr says how many lines are damaged."""
+    path = out / "curve.jsonl"
+    if not path.is_file():
+        return []
+    rows = [_row(line) for line in path.read_bytes().split(b"\n")]
+    if damaged := rows[:-1].count(None):
+        say(f"{path}: {damaged} damaged lines are left out")
+    return [row for row in rows if row is not None]
+
+
+def _row(line: bytes) -> Row | None:
+    """A line of the curve; None where it is torn or damaged."""
+    try:
+        row = json.loads(line)
+        return row if "step" in row and all(type(one) in (int, float) for one in row.values()) else None
+    except (ValueError, AttributeError, RecursionError):
+        return None
+
+
+def steps_done(out: Path) -> int:
+    """The step of the newest whole checkpoint of a run, from which it goes on; 0: from the start."""
+    whole = out.glob("checkpoints/checkpoint-*/complete")
+    return max((int(path.parent.name.rpartition("-")[2]) for path in whole), default=0)
+
+
+def _refuse_others(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    flat_found, flat_wanted = _flat(found), _flat(wanted)
+    for key in {**flat_found, **flat_wanted}:
+        before, now = flat_found.get(key), flat_wanted.get(key)
+        if before != now:
+            raise ModelError(
+                f"{out} holds a training run with {key} = {before}, this one has {now}:"
+                " choose another folder or remove it"
+            )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping that ``write_json`` wrote. Raises ModelError: it is damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: damaged: {error}: restore it, or train into another folder") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: damaged: no mapping but {type(found).__name__}")
+    return found
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(data, indent=1))
+    part.replace(path)

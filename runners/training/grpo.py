@@ -1,0 +1,139 @@
+"""Reinforcement learning on TRL's ``GRPOTrainer``: the one reward is the scorer that evaluation uses."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runners import models
+from runners.decoding.context import encode
+from runners.training import common, processes, requirements
+from runners.training import policy as policies
+from runners.training.common import Hooks, Watch
+from runners.training.config import GrpoConfig, steps
+from runners.training.curriculum import Chooser
+from runners.training.folder import RunFolder, Trained, rows_digest
+from runners.training.keeper import Kept
+from runners.training.training_reward import Rewards, check_numbers
+from runners.types import Request, Score
+from tasks.common.errors import ModelError
+
+REHEARSED = 8
+"""Questions whose gold answers are paid, for trial, before training."""
+
+
+def train_grpo(
+    model: str,
+    prompts: Sequence[Request],
+    score: Score,
+    config: GrpoConfig,
+    out: Path,
+    hooks: Hooks | None = None,
+) -> Trained:
+    """Train ``model`` (a name) on ``prompts``, paid by ``score``; the result is the folder ``out/model``.
+
+    Started again on the same ``out`` with the same arguments it goes on from the last checkpoint, or returns
+    the result that is there. Raises ModelError: too few prompts, sizes that do not divide, a prompt longer
+    than the model's context, an ``out`` of another run.
+    """
+    check(model, prompts, config)
+    if config.max_turns > 1 and not (hooks and hooks.feedback):
+        raise ModelError("max_turns is over 1 and nothing was given that says what is wrong with an answer")
+    settings = {"method": "grpo", "model": model, "rows": rows_digest(prompts), "config": config.model_dump()}
+    folder = RunFolder(out, settings)
+    if result := folder.done():
+        return result
+    processes.join()
+    watch = Watch(folder, config, hooks or Hooks())
+    tokenizer = models.load_tokenizer(models.resolve(model))
+    source, policy = policies.base(model, config, folder)
+    rewards = Rewards(prompts, score, config, watch)
+    chooser = Chooser(prompts, config)
+    trainer = _trainer(policy, tokenizer, rewards, chooser)
+    kept: dict[str, Kept] = {"curriculum": chooser} if config.curriculum else {}
+    return common.run(trainer, source, folder, watch, kept)
+
+
+def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
+    """Raise ModelError for what would end the run later, as far as it shows without loading the model."""
+    check_sizes(config, len(prompts))
+    source = models.resolve(model)
+    context = config.room(models.context(source))
+    check_lengths(prompts, models.load_tokenizer(source), context, config.max_new_tokens)
+    policies.check(source, config)
+
+
+def check_sizes(config: GrpoConfig, prompts: int) -> None:
+    """Raise ModelError where the sizes of a run do not fit each other."""
+    if prompts < config.prompts_per_step:
+        raise ModelError(
+            f"{prompts} prompts are too few for prompts_per_step {config.prompts_per_step}: lower it"
+        )
+    requirements.check(config, processes.world())
+    if config.save_every % config.num_iterations:
+        raise ModelError(
+            f"save_every {config.save_every} is no multiple of num_iterations {config.num_iterations}"
+        )
+    if config.refill and config.scale_rewards == "batch":
+        raise ModelError("refill replaces groups one by one: set scale_rewards to group or none")
+
+
+def rehearse(prompts: Sequence[Request], score: Score) -> None:
+    """Before training: raise ModelError where the reward of a gold answer or of silence is no number."""
+    samples = [prompt.sample for prompt in prompts[:REHEARSED] for _ in range(2)]
+    texts = [text for prompt in prompts[:REHEARSED] for text in (prompt.sample.gold[0], "")]
+    rewards = score(samples, texts)
+    if len(rewards) != len(samples):
+        raise ModelError(f"the reward function gave {len(rewards)} rewards for {len(samples)} answers")
+    check_numbers(samples, rewards)
+    if all(reward.value is None for reward in rewards):
+        raise ModelError(f"none of the first {REHEARSED} gold answers can be paid: harness check says why")
+
+
+def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_tokens: int) -> None:
+    """Raise ModelError where a prompt and its answer do not fit the model's context, in tokens."""
+    for prompt, ids in zip(prompts, encode(tokenizer, prompts), strict=True):
+        if len(ids) + new_tokens > context:
+            raise ModelError(
+                f"sample {prompt.sample.id}: {len(ids)} prompt tokens and max_new_tokens {new_tokens} are"
+                f" more than the model's context of {context}: lower train.max_new_tokens, or show less of"
+                " the schema (prompt.schema)"
+            )
+
+
+def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) -> Any:
+    from trl.trainer.grpo_config import GRPOConfig
+
+    from runners.decoding.probe import refusal
+    from runners.training import sharding
+    from runners.training.groups import GroupTrainer
+    from runners.training.shared import SharedPrefixTrainer
+
+    config = rewards.config
+    micro = config.at_once(processes.world())
+    arguments = GRPOConfig(
+        **common.arguments(rewards.watch.folder, config, steps(config, len(rewards.prompts))),
+        per_device_train_batch_size=micro * config.group_size,
+        gradient_accumulation_steps=config.prompts_per_step // (micro * processes.world()),
+        num_generations=config.group_size,
+        max_completion_length=config.max_new_tokens,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        beta=config.beta,
+        loss_type=config.loss_type,
+        scale_rewards=config.scale_rewards,
+        importance_sampling_level=config.importance_sampling_level,
+        num_iterations=config.num_iterations,
+        epsilon=config.epsilon,
+        epsilon_high=config.epsilon_high,
+        mask_truncated_completions=config.mask_truncated,
+        **(config.vllm.arguments() if config.vllm else {}),
+    )
+    why_not = refusal(policy) if config.shared_prefix else ""
+    if why_not:
+        warnings.warn(f"every copy of a prompt is computed: {why_not}", stacklevel=2)
+    ours = SharedPrefixTrainer if config.shared_prefix and not why_not else GroupTrainer
+    kind = sharding.trainer(rewards.watch.hooks.trainer or ours, config.sharding == "fsdp2")
+    return kind(policy, arguments, tokenizer, rewards, chooser, policies.lora_config(config.lora))

@@ -1,0 +1,75 @@
+"""The model that is trained: its frozen or whole weights, and the adapters on them."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from transformers import set_seed
+
+from runners import models
+from runners.models import Source
+from runners.training import processes
+from runners.training.config import GrpoConfig, LoraSpec, SftConfig
+from runners.training.folder import RunFolder
+from runners.training.plan import Load, plan, remedy, shape
+from runners.weights import adapters, saving
+from tasks.common.errors import ModelError
+
+
+def lora_config(lora: LoraSpec | None) -> Any:
+    """The peft configuration of a LoRA setting, or None."""
+    if lora is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets) or "all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def base(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[Source, Any]:
+    """The source and the loaded weights of the model to train; an adapter in its name is merged first.
+
+    Full training holds float32 weights (autocast to bfloat16 on a GPU); LoRA's frozen base is bfloat16 there,
+    or 4-bit. Random numbers begin here: an adapter's first weights depend on the seed alone.
+    """
+    source = models.resolve(name)
+    if source.adapter:
+        merged = folder.out / "base"
+        if processes.main() and not merged.is_dir():
+            saving.merge_and_save(source, merged)
+        processes.join()
+        source = Source(str(merged))
+    policy = models.load_model(
+        source,
+        "auto" if config.lora else "float32",
+        bool(config.lora and config.lora.four_bit),
+        attention(config, models.device(), find_spec("flash_attn") is not None),
+    )
+    set_seed(config.seed)
+    return source, policy
+
+
+def attention(config: SftConfig | GrpoConfig, device: str, flash: bool) -> str | None:
+    """FlashAttention 2 on a GPU that has it, where prompts are not shared: it cannot take their masks."""
+    apart = not config.shared_prefix or (isinstance(config, SftConfig) and config.packing)
+    return "flash_attention_2" if apart and flash and device == "cuda" else None
+
+
+def check(source: Source, config: SftConfig | GrpoConfig) -> None:
+    """Raise ModelError: an adapter of another base, or weights and optimizer larger than the memory."""
+    adapters.check(source)
+    gpu = models.device() == "cuda"
+    load = Load(0, 0, gpu, processes=processes.world())
+    needed = plan(shape(models.config_of(source)), config, load).static
+    there = models.memory() / (1 if gpu else processes.beside())
+    if needed > there:
+        raise ModelError(
+            f"{source.path}: weights and optimizer need {needed / 1e9:.1f} GB and there are"
+            f" {there / 1e9:.1f}: {remedy(config)}"
+        )

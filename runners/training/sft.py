@@ -1,0 +1,128 @@
+"""Supervised fine-tuning on TRL's ``SFTTrainer``: chat messages in, the loss is on the answer only."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runners import models
+from runners.decoding.context import context_of
+from runners.training import common, processes, requirements
+from runners.training import policy as policies
+from runners.training.common import Hooks, Watch
+from runners.training.config import SftConfig, steps
+from runners.training.figures import TokenMeans
+from runners.training.folder import RunFolder, Trained, rows_digest
+from runners.types import Lesson
+from tasks.common.errors import ModelError
+
+POOL = 32
+"""Batches whose rows are sorted by length together."""
+
+
+def train_sft(
+    model: str, lessons: Sequence[Lesson], config: SftConfig, out: Path, hooks: Hooks | None = None
+) -> Trained:
+    """Train ``model`` (a name) on ``lessons``; the result is the folder ``out/model``.
+
+    Started again on the same ``out`` with the same arguments it goes on from the last checkpoint, or returns
+    the result that is there. Raises ModelError: no rows, a batch that does not divide, an ``out`` of another
+    run.
+    """
+    check(model, lessons, config)
+    settings = {"method": "sft", "model": model, "rows": rows_digest(lessons), "config": config.model_dump()}
+    folder = RunFolder(out, settings)
+    if result := folder.done():
+        return result
+    processes.join()
+    watch = Watch(folder, config, hooks or Hooks())
+    source, policy = policies.base(model, config, folder)
+    return common.run(_trainer(source, policy, lessons, config, watch), source, folder, watch)
+
+
+def check(model: str, lessons: Sequence[Lesson], config: SftConfig) -> None:
+    """Raise ModelError for what would end the run later, as far as it shows without loading the model."""
+    if not lessons:
+        raise ModelError("there is nothing to train on: no rows")
+    requirements.check(config, processes.world())
+    source = models.resolve(model)
+    check_lengths(lessons, source, config)
+    policies.check(source, config)
+
+
+def check_lengths(lessons: Sequence[Lesson], source: models.Source, config: SftConfig) -> None:
+    """Raise ModelError where a row does not fit the model's context, unless ``max_length`` says to cut."""
+    if config.max_length:
+        return
+    context, tokenizer = models.context(source), models.load_tokenizer(source)
+    rendered = [[*row.messages, {"role": "assistant", "content": row.answer}] for row in lessons]
+    encoded = tokenizer.apply_chat_template(rendered, return_dict=True)["input_ids"]
+    for lesson, ids in zip(lessons, encoded, strict=True):
+        if len(ids) > context:
+            raise ModelError(
+                f"the row with the answer '{lesson.answer:.60}' has {len(ids)} tokens, more than the model's"
+                f" context of {context}: show less of the schema (prompt.schema), or set train.max_length to"
+                " have rows cut"
+            )
+
+
+def _trainer(
+    source: models.Source, policy: Any, lessons: Sequence[Lesson], config: SftConfig, watch: Watch
+) -> Any:
+    from datasets import Dataset, disable_progress_bars
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    from runners.decoding.probe import refusal
+    from runners.training import sharding
+    from runners.training.loss import share_prefixes
+
+    disable_progress_bars()
+    count = steps(config, len(lessons))
+    micro = config.at_once(processes.world())
+    arguments = SFTConfig(
+        **common.arguments(watch.folder, config, count),
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=config.batch_size // (micro * processes.world()),
+        max_length=config.max_length or context_of(policy.config),
+        packing=config.packing,
+        completion_only_loss=True,
+        train_sampling_strategy="sequential",
+    )
+    rows = [
+        {"prompt": list(lesson.messages), "completion": [{"role": "assistant", "content": lesson.answer}]}
+        for lesson in lessons
+    ]
+    kind = type("LessonTrainer", (TokenMeans, SFTTrainer), {})
+    trainer: Any = sharding.trainer(kind, config.sharding == "fsdp2")(
+        model=policy,
+        args=arguments,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=models.load_tokenizer(source),
+        peft_config=policies.lora_config(config.lora),
+    )
+    if config.shared_prefix and not config.packing and not refusal(policy):
+        share_prefixes(policy, 1.0, ("log_probs", "entropy", "is_top1"))
+    lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
+    trainer.train_dataset = trainer.train_dataset.select(order(lengths, count, config))
+    return trainer
+
+
+def order(lengths: Sequence[int], steps: int, config: SftConfig) -> list[int]:
+    """The rows of all steps: shuffled anew each epoch, rows of like length beside each other in a step.
+
+    Fixed before training starts, so that a resumed run reads what the undisturbed one would have read.
+    """
+    dice = random.Random(config.seed)
+    needed = steps * config.batch_size
+    rows: list[int] = []
+    while len(rows) < needed:
+        rows += dice.sample(range(len(lengths)), len(lengths))
+    batches = []
+    for start in range(0, needed, POOL * config.batch_size):
+        pool = sorted(rows[start : min(start + POOL * config.batch_size, needed)], key=lengths.__getitem__)
+        cut = [pool[i : i + config.batch_size] for i in range(0, len(pool), config.batch_size)]
+        batches += dice.sample(cut, len(cut))
+    return [row for batch in batches for row in batch]

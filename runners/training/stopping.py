@@ -1,0 +1,138 @@
+"""When to stop a training run that no longer learns: conditions on its curve, collapse, a full disk."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite
+from statistics import fmean
+
+from runners.training.config import TrainingConfig
+from runners.training.folder import Row, RunFolder, read_json, write_json
+from tasks.common.errors import ModelError, nearest
+
+WINDOW = 10
+"""Steps whose mean reward is compared with that of the first ones."""
+LATER = ("dev", "kl", "alarms")
+"""Figures that the first row of a curve may lack."""
+_FORM = re.compile(r"\s*([\w/@-]+)\s*(<=|>=|<|>)\s*(-?[\d.]+(?:e-?\d+)?)\s*(?:for\s+(\d+))?\s*")
+_FULL = re.compile(r"No space left|File too large|[Qq]uota exceeded|failed writing file|unexpected pos")
+_SIGNS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A figure of the curve, a bound, and for how many rows that have the figure it must hold."""
+
+    text: str
+    figure: str
+    sign: str
+    bound: float
+    rows: int
+
+    @classmethod
+    def read(cls, text: str) -> Condition:
+        """From ``reward < 0.1 for 20``. Raises ModelError where it is not of that form."""
+        found = _FORM.fullmatch(text)
+        if found is None:
+            raise ModelError(f"train.stop_if: '{text}' is not like 'reward < 0.1 for 20'")
+        figure, sign, bound, rows = found.groups()
+        return cls(text, figure, sign, float(bound), int(rows or 1))
+
+    def holds(self, rows: Sequence[Row]) -> bool:
+        """Whether it has held in the last ``self.rows`` rows that have the figure."""
+        values = [row[self.figure] for row in rows if self.figure in row][-self.rows :]
+        return len(values) == self.rows and all(_SIGNS[self.sign](value, self.bound) for value in values)
+
+
+class Guard:
+    """Looks at every new row of a curve; what it says depends on the rows only, so it survives a resume."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.conditions = [Condition.read(text) for text in config.stop_if]
+        self.collapse = config.collapse
+        self.unscored = config.unscored
+
+    def complaint(self, rows: Sequence[Row]) -> str:
+        """Why to stop after the last of these rows; "" to go on. Raises ModelError: an unknown figure."""
+        row = rows[-1]
+        if not isfinite(row["loss"]):
+            return f"the loss is {row['loss']} at step {row['step']}: lower learning_rate"
+        self._check_figures(rows[0])
+        for condition in self.conditions:
+            if condition.holds(rows):
+                return f"stop_if: {condition.text}: {condition.figure} is {row.get(condition.figure)}"
+        if (share := row.get("alarms/unscored", 0.0)) > self.unscored:
+            return (
+                f"{share:.1%} of the last answers are unscored at step {row['step']}: fix the golds and"
+                " databases that harness check names, or set train.unscored=1 to go on regardless"
+            )
+        return self._collapsed([row for row in rows if "reward" in row])
+
+    def _check_figures(self, first: Row) -> None:
+        for condition in self.conditions:
+            if condition.figure not in first and not condition.figure.startswith(LATER):
+                raise ModelError(
+                    f"train.stop_if: the curve has no '{condition.figure}':"
+                    f" {nearest(condition.figure, (*first, *LATER))}"
+                )
+
+    def _collapsed(self, rows: Sequence[Row]) -> str:
+        """Against the first rows, in units of the spread that single answers had there."""
+        if not self.collapse or len(rows) < 2 * WINDOW:
+            return ""
+        first, last = (fmean(row["reward"] for row in part) for part in (rows[:WINDOW], rows[-WINDOW:]))
+        spread = fmean(row["reward_std"] for row in rows[:WINDOW])
+        if first - last <= self.collapse * spread:
+            return ""
+        return (
+            f"the reward collapsed from {first:.3f} to {last:.3f} (means of {WINDOW} steps):"
+            " lower learning_rate, set beta above 0, or collapse to 0 to go on regardless"
+        )
+
+
+def stopped(folder: RunFolder, complaint: str, rows: Sequence[Row]) -> ModelError:
+    """Write ``stopped.json`` (why, the best weights so far, the last rows); the error to raise."""
+    best = folder.best / "best.json"
+    known = read_json(best) if best.is_file() else None
+    report = folder.out / "stopped.json"
+    write_json(report, {"why": complaint, "best": known, "rows": [*rows[-WINDOW:]]})
+    return ModelError(f"{complaint} (the last rows are in {report})")
+
+
+@contextmanager
+def memory() -> Iterator[None]:
+    """Turn a GPU's memory that is full into one line that says what to set."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"the GPU's memory is full ({str(error).partition('. ')[0]}): lower train.micro_groups (SFT:"
+            " train.micro_batch) or train.prompts_per_step, or set train.gradient_checkpointing=true;"
+            " harness train --plan says what is predicted"
+        ) from error
+
+
+@contextmanager
+def disk(folder: RunFolder) -> Iterator[None]:
+    """Turn a disk that is full into one line that says what is kept."""
+    try:
+        yield
+    except Exception as error:  # safetensors and torch have errors of their own for it
+        if not _FULL.search(str(error)):
+            raise
+        kept = folder.last_checkpoint()
+        rest = f"{kept.name} is whole: free some space and start again" if kept else "nothing is kept yet"
+        raise ModelError(
+            f"{folder.out} cannot be written ({' '.join(str(error).split())[:100]}); {rest}"
+        ) from error

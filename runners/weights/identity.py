@@ -1,0 +1,162 @@
+"""What decides the answers of a named model: the content of its files, or its name where it has none.
+
+Of a folder those files count that loading reads: weights, configuration, tokenizer, chat templates. A model
+of the Hugging Face Hub is known by the commit in the local cache, an endpoint's by its name and URL.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runners.models import Source, resolve
+from runners.settings import RunnerConfig
+from tasks.common.content import digest_of, file_digest, files_digest
+from tasks.common.errors import ModelError
+
+IGNORED = re.compile(
+    r"\..*|.*\.(md|pt|pth|h5|msgpack|onnx|part)|LICENSE.*|NOTICE.*|harness\.json|base\.json"
+    r"|trainer_state\.json|training_args\.bin|optimizer\.bin|scheduler\.bin"
+)
+"""Files of a model folder that no answer depends on."""
+ROLES = {
+    "config.json": "config",
+    "generation_config.json": "generation config",
+    "chat_template.jinja": "chat template",
+    "chat_template.json": "chat template",
+}
+_TOKENIZER = re.compile(
+    r"tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab.*|merges\.txt|.*\.(model|tiktoken)"
+)
+TEMPLATES = "additional_chat_templates"
+"""The one folder inside a model's folder that is read."""
+
+
+def kind(name: str) -> str:
+    """What answers under this name: ``hf``, ``vllm``, ``openai``, ... or the name of a baseline."""
+    from runners.open import BASELINES, PREFIXES
+
+    prefix, colon, _ = name.partition(":")
+    if name in BASELINES:
+        return name
+    return prefix if colon and prefix in PREFIXES and not Path(name).exists() else "hf"
+
+
+def settings(name: str, config: RunnerConfig) -> Mapping[str, object]:
+    """What of the runner's settings can change an answer of this model, with its defaults resolved."""
+    what = kind(name)
+    given = config.identity()
+    sections = {
+        "hf": ("hf",),
+        "vllm": ("vllm", "endpoint"),
+        "openai": ("endpoint",),
+        "replay": ("replay",),
+    }
+    found: dict[str, object] = {section: given[section] for section in sections.get(what, ())}
+    if what == "hf" and config.hf.dtype == "auto":
+        found["device"] = _device()
+    if what == "openai":
+        found["url"] = config.endpoint.url
+    return {"runner": what, **found}
+
+
+def _device() -> str:
+    """``cuda`` or ``cpu``: the type "auto" is another on each."""
+    import sys
+
+    if "torch" not in sys.modules:  # whatever answers, it is no model in this process
+        return ""
+    from runners.models import device
+
+    return device()
+
+
+def content(name: str, config: RunnerConfig | None = None) -> dict[str, str]:
+    """Part of the model (``weights``, ``config``, ``tokenizer``, ``adapter``, ...) -> its content."""
+    what = kind(name)
+    rest = name.removeprefix(f"{what}:")
+    if what == "replay":
+        file = Path(rest) / "records.parquet" if Path(rest).is_dir() else Path(rest)
+        return {"answers": file_digest(file)} if file.is_file() else {"name": rest}
+    if what == "lm-eval":
+        return {"arguments": digest_of([_argument(one) for one in rest.split(",")])}
+    if what in ("hf", "vllm"):
+        try:
+            return of_source(resolve(rest))
+        except ModelError:
+            return {"name": rest}  # a runner of the caller's own
+    return {"name": rest}
+
+
+def by_position(name: str, config: RunnerConfig) -> bool:
+    """Whether these are stored answers without ids: the order of the dataset's rows says whose they are."""
+    if kind(name) != "replay":
+        return False
+    file = Path(name.removeprefix("replay:"))
+    if not file.is_file():
+        return False
+    from runners import stored
+
+    return stored.read(file, config.replay.column).by_row is not None
+
+
+def of_source(source: Source) -> dict[str, str]:
+    """The content of a model and of the adapter on it."""
+    folder = Path(source.path)
+    found = of_folder(folder) if folder.is_dir() else {"name": source.path, "revision": _revision(source)}
+    if source.adapter:
+        found["adapter"] = digest_of(of_folder(Path(source.adapter)))
+    return found
+
+
+def of_folder(folder: Path) -> dict[str, str]:
+    """Role of files in a model's (or adapter's) folder -> their content."""
+    roles: dict[str, list[tuple[str, Path]]] = {}
+    for file in [*folder.iterdir(), *(folder / TEMPLATES).glob("*")]:
+        if file.is_file() and not IGNORED.fullmatch(file.name):
+            roles.setdefault(_role(file), []).append((str(file.relative_to(folder)), file))
+    if shards := _shards_elsewhere(folder):
+        roles.setdefault("weights", []).extend(shards)
+    return {role: files_digest(files) for role, files in sorted(roles.items())}
+
+
+def _shards_elsewhere(folder: Path) -> list[tuple[str, Path]]:
+    """Files of weights that an index names outside the folder itself: they are loaded from there."""
+    named: set[str] = set()
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            named |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            continue  # loading it says what is wrong
+    return [(name, folder / name) for name in sorted(named) if "/" in name and (folder / name).is_file()]
+
+
+def _role(file: Path) -> str:
+    if file.parent.name == TEMPLATES:
+        return "chat template"
+    weights = file.suffix in (".safetensors", ".bin", ".gguf") or file.name.endswith(".index.json")
+    if weights or file.name in ROLES:
+        return ROLES.get(file.name, "weights")
+    return "tokenizer" if _TOKENIZER.fullmatch(file.name) else "other files"
+
+
+def _argument(argument: str) -> Any:
+    """One of lm-eval's arguments; where its value is a folder or file, that stands by its content."""
+    key, equals, value = argument.partition("=")
+    place = Path(value) if equals else Path(argument.rpartition(":")[2])
+    if not str(place) or str(place) == "." or not place.exists():
+        return argument
+    return [key, of_folder(place) if place.is_dir() else file_digest(place)]
+
+
+def _revision(source: Source) -> str:
+    """The commit that the Hub's cache holds of this revision; the revision's name where it holds none."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return source.revision or ""
+    found = try_to_load_from_cache(source.path, "config.json", revision=source.revision)
+    return Path(found).parent.name if isinstance(found, str) else source.revision or ""

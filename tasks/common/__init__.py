@@ -1,0 +1,1 @@
+"""What every package uses: errors, whole files, parsing, text for terminals."""

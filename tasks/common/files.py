@@ -1,0 +1,156 @@
+"""Files that no kill and no full disk leaves half-written; a failing disk is a DataError naming the file."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from tasks.common.errors import DataError
+
+STALE = 3600.0
+"""Seconds after which an unfinished file beside another is one that a kill left behind."""
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put a whole file in its place (written beside it, synced, renamed), or leave the place as it was.
+
+    What earlier writers of this file that were killed have left beside it is removed.
+    """
+    building = path.with_name(f".{path.name}.{secrets.token_hex(3)}")
+    with writing(path):
+        try:
+            with building.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            building.rename(path)
+        except BaseException:
+            building.unlink(missing_ok=True)
+            raise
+    remove_stale(path.parent, f".{path.name}.")
+
+
+def remove_stale(folder: Path, prefix: str, digits: int = 6) -> None:
+    """Remove the files named ``prefix`` and hex digits that have not been touched for ``STALE`` seconds."""
+    with suppress(OSError):
+        for left in folder.iterdir():
+            name = left.name.removeprefix(prefix)
+            ours = left.name != name and len(name) == digits and not set(name) - set("0123456789abcdef")
+            if ours and time.time() - left.lstat().st_mtime > STALE:
+                left.unlink()
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Add whole JSON lines in one write; one that fails is taken back, one that Ctrl-C follows stays."""
+    text = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    with writing(path), os.fdopen(_opened(path, flags), "ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(text) != len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except BaseException:
+            if file.seek(0, os.SEEK_END) < size + len(text):
+                file.truncate(size)
+            raise
+
+
+def read(path: Path) -> bytes:
+    """The content of a regular file; of a pipe, device or folder in its place nothing is awaited.
+
+    Raises OSError, ValueError: it is no regular file.
+    """
+    with os.fdopen(_opened(path, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def _opened(path: Path, flags: int) -> int:
+    """A descriptor of a regular file. Opening never waits, as it does for a pipe that nobody writes."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{path.name} is not a regular file")
+    return descriptor
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cut an unended last line off, so that the next append begins a line of its own.
+
+    Raises DataError, ValueError: no regular file stands there; a link is not followed to be written to.
+    """
+    if os.path.lexists(path):
+        with writing(path), os.fdopen(_opened(path, os.O_RDWR | os.O_NOFOLLOW), "r+b") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def lock(file: Path, wait: bool = False) -> IO[bytes] | None:
+    """The held lock of a file, or None where another process holds it. It ends with its holder.
+
+    ``wait``: until the other lets go. Raises DataError, ValueError: not to be written, or no regular file.
+    """
+    with writing(file):
+        held = os.fdopen(_opened(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW), "r+b")
+    try:
+        fcntl.lockf(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        held.close()
+        return None
+    with suppress(OSError):  # a full disk: the number is for people only
+        os.truncate(held.fileno(), 0)
+        os.pwrite(held.fileno(), str(os.getpid()).encode(), 0)
+    return held
+
+
+@contextmanager
+def only_writer(place: Path, what: str) -> Iterator[None]:
+    """Keep other processes from writing to a folder, or to a file, while the block runs.
+
+    Raises DataError where one is writing; ``what`` names it.
+    """
+    file = place / "lock" if place.is_dir() else place.with_name(f".{place.name}.lock")
+    try:
+        held = lock(file)
+    except ValueError as error:
+        raise DataError(f"{place}: {error}") from None
+    if held is None:
+        with suppress(OSError, ValueError):
+            what += f" (process {int(read(file))})"
+        raise DataError(f"another {what} writes to {place}: wait for its end, or choose another --out")
+    with held:
+        try:
+            yield
+        finally:
+            if not place.is_dir():
+                file.unlink(missing_ok=True)
+
+
+def as_json(value: Mapping[str, Any]) -> bytes:
+    """A mapping as indented JSON; what JSON has no form for becomes its ``str``."""
+    return (json.dumps(value, indent=2, default=str) + "\n").encode()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write into the one line that a user sees."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from None

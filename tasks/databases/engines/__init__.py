@@ -1,0 +1,1 @@
+"""The database engines: a file each, and what it needs beside it."""

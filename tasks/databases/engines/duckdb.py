@@ -1,0 +1,220 @@
+"""DuckDB, read-only and locked: one open instance of a database, one SELECT at a time.
+
+Nothing that a statement does reaches the next one. A file is opened read-only; a database built from DDL is
+in memory, where each statement runs in a read-only transaction: both refuse what the plan would write, also
+inside a CTE, a view or a macro (``nextval``). Variables, the seed of random numbers and temporary objects
+belong to a connection, and each statement has its own. After a statement that may use one of the few
+functions that change the open database itself (logs, external resources), it is closed and opened again.
+``enable_external_access=false`` (no files, no network, no ATTACH, no COPY), no temporary files, no
+extensions, no Python variables, one thread, a memory limit; the configuration is locked.
+DuckDB's own parser says how many statements there are and of what kind: only SELECT runs, which to DuckDB are
+also ``FROM t``, ``TABLE t``, ``PIVOT``, ``DESCRIBE``, ``SUMMARIZE`` and ``SHOW``. A PIVOT without a list of
+values is a MULTI: it first collects them in a temporary type. There is no budget of steps and no clock in
+here: the parent kills the worker at the deadline. Functions that sleep are refused.
+Cells become plain by the rules of ``tasks.databases.engines.duckdb_cells``.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+
+import duckdb
+
+from tasks.common.errors import DataError
+from tasks.databases.engines.duckdb_cells import execute
+from tasks.databases.engines.sqlite_statements import first_word, quote, unreadable
+from tasks.databases.sandbox.collect import collect
+from tasks.databases.sandbox.executor import Allowance
+from tasks.types import Database, Limits, Outcome, Status
+
+_STATUSES: dict[type[Exception], Status] = {
+    MemoryError: Status.MEMORY,
+    duckdb.OutOfMemoryException: Status.MEMORY,
+    duckdb.ParserException: Status.SYNTAX_ERROR,
+    UnicodeError: Status.SYNTAX_ERROR,
+    duckdb.PermissionException: Status.FORBIDDEN_STATEMENT,
+    duckdb.IOException: Status.INFRASTRUCTURE,
+    duckdb.SerializationException: Status.INFRASTRUCTURE,
+    duckdb.InternalException: Status.INFRASTRUCTURE,
+    duckdb.FatalException: Status.INFRASTRUCTURE,
+}
+"""What an error of the engine says of the query; any other is an execution error, but for DuckDB's bare
+Error: a corrupt file. INFRASTRUCTURE is believed only where a look of our own finds the file broken."""
+_QUERIES = frozenset(
+    {"SELECT", "WITH", "VALUES", "FROM", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "SUMMARIZE", "SHOW"}
+)
+"""First words of the statements that may be a MULTI."""
+_FATAL = (duckdb.FatalException, duckdb.InternalException)
+"""After these DuckDB answers nothing more on the open database."""
+_WRITES = re.compile(
+    'TransactionContext Error: Cannot write to database "'
+    '|Invalid Input Error: Cannot execute statement of type "\\w+"'
+    ' on database ".*" which is attached in read-only',
+    re.DOTALL,
+)
+"""How messages begin that refuse a write. What else stands in a message may be text of the query."""
+_SLEEPS = re.compile("sleep_ms|pg_sleep", re.IGNORECASE)
+_RUNS_TEXT = re.compile("query|serialized_sql", re.IGNORECASE)
+"""Functions that run SQL held in strings."""
+_STAYS = re.compile(
+    f"external_resource|extension|checkpoint|_logs?$|logging|profiling|{_RUNS_TEXT.pattern}", re.IGNORECASE
+)
+"""Functions that may change the open database, and those that run SQL held in strings."""
+_MAY_STAY = re.compile(_STAYS.pattern.replace("$", r"\b"), re.IGNORECASE)
+"""The same in a whole text."""
+_TABLES = "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
+_OPTIONS = {
+    "enable_external_access": "false",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "python_enable_replacements": "false",
+    "temp_directory": "",
+    "threads": "1",
+}
+
+
+class Session:
+    """One open instance of a DuckDB database. ``weight``: bytes it holds while idle, about."""
+
+    weight = 16 * 2**20
+
+    def __init__(self, database: Database, instance: int, limits: Limits) -> None:
+        """Open the file, or build ``database.ddl`` in memory. Raises DataError: missing, corrupt, bad DDL."""
+        self._limits = limits
+        self._in_memory = not database.instances
+        self._open = partial(connect, database, instance, limits.memory // 2)
+        self._connection: duckdb.DuckDBPyConnection | None = self._open()
+        self._whole = self._in_memory
+
+    def run(self, sql: str, allowance: Allowance) -> Outcome:
+        """Execute one statement. Whatever goes wrong in it is the outcome's status and message.
+
+        Raises DataError where the database had to be opened again and cannot be.
+        """
+        if why := unreadable(sql):
+            return Outcome(Status.SYNTAX_ERROR, message=why)
+        called = _called(sql)
+        if _sleeps(sql, called):
+            return Outcome(Status.FORBIDDEN_STATEMENT, message="sleeping is not allowed")
+        if self._connection is None:
+            self._connection = self._open()
+        start = time.perf_counter()
+        spoilt = any(map(_STAYS.search, called))
+        with self._connection.cursor() as cursor:
+            try:
+                outcome = _refusal(cursor, sql) or self._execute(cursor, sql, allowance.distinct)
+            except Exception as error:  # the engine's, or of a value that Python cannot hold
+                outcome = _explained(error)
+                spoilt |= isinstance(error, _FATAL)
+        if spoilt:
+            self.close()
+        return replace(outcome, seconds=time.perf_counter() - start)
+
+    def broken(self) -> str:
+        """What is wrong with the file by reading all of it, opened anew, once; empty where nothing is."""
+        if self._whole:
+            return ""
+        self.close()
+        try:
+            self._connection = self._open()
+            for schema, table in self._connection.execute(_TABLES).fetchall():
+                every = f"SELECT count(hash(t)) FROM {quote(schema)}.{quote(table)} AS t"
+                self._connection.execute(every).fetchall()
+        except (DataError, duckdb.Error) as error:
+            self.close()
+            return _line(error)
+        self._whole = True
+        return ""
+
+    def close(self) -> None:
+        """Give back the file and its memory."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def _execute(self, cursor: duckdb.DuckDBPyConnection, sql: str, distinct: bool) -> Outcome:
+        """All rows, as plain cells, or why they are refused."""
+        if self._in_memory:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")  # ends with the cursor
+        columns, fetch = execute(cursor, sql)
+        return collect(fetch, columns, self._limits, distinct)
+
+
+def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyConnection:
+    """A locked connection to an instance; ``memory`` in bytes. Raises DataError in one line, MemoryError."""
+    options: dict[str, str | bool | int | float | list[str]] = {
+        **_OPTIONS,
+        "memory_limit": f"{memory // 2**20}MiB",
+    }
+    path = database.instances[instance] if database.instances else None
+    if path is not None and not path.is_file():
+        raise DataError(f"{path}: no such database file")
+    try:
+        if path is not None:  # two of one process that open a file must agree in all options
+            return duckdb.connect(str(path), read_only=True, config={**options, "lock_configuration": "true"})
+        connection = duckdb.connect(config=options)
+        connection.execute(database.ddl)
+        connection.execute("SET lock_configuration = true")
+    except duckdb.OutOfMemoryException as error:
+        raise MemoryError(_line(error)) from None
+    except (duckdb.Error, RuntimeError) as error:
+        where = path or f"database {database.id}: its DDL"
+        raise DataError(f"{where}: not a readable DuckDB database: {_line(error)}") from None
+    return connection
+
+
+def _called(sql: str) -> list[str]:
+    """The functions that a text calls, if one of them may sleep, run text or change the open database.
+
+    By DuckDB's own tokens: what stands in strings and comments calls nothing.
+    """
+    if not (_SLEEPS.search(sql) or _MAY_STAY.search(sql)):
+        return []
+    text = sql.encode()
+    places = duckdb.tokenize(sql)
+    ends = [start for start, _ in places[1:]] + [len(text)]
+    words = [
+        text[start:end].decode(errors="replace").strip()
+        for (start, kind), end in zip(places, ends, strict=True)
+        if kind != duckdb.token_type.comment
+    ]
+    return [word.strip('"`') for word, after in pairwise(words) if after.startswith("(")]
+
+
+def _sleeps(sql: str, called: Sequence[str]) -> bool:
+    if any(map(_SLEEPS.fullmatch, called)):
+        return True
+    return any(map(_RUNS_TEXT.search, called)) and bool(_SLEEPS.search(sql))
+
+
+def _refusal(cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome | None:
+    """Why a text is not run; None for one SELECT."""
+    statements = cursor.extract_statements(sql)
+    if not statements:
+        return Outcome(Status.NO_SQL)
+    if len(statements) > 1:
+        return Outcome(Status.MANY_STATEMENTS, message=f"{len(statements)} statements")
+    kind = statements[0].type
+    if kind == duckdb.StatementType.SELECT:
+        return None
+    word = first_word(sql.replace("(", " ")) if kind == duckdb.StatementType.MULTI else ""
+    if word in _QUERIES:
+        return None
+    return Outcome(Status.FORBIDDEN_STATEMENT, message=f"{word or kind.name} is not allowed")
+
+
+def _explained(error: Exception) -> Outcome:
+    if _WRITES.match(str(error)):
+        return Outcome(Status.FORBIDDEN_STATEMENT, message=_line(error))
+    corrupt = Status.INFRASTRUCTURE if type(error) is duckdb.Error else Status.EXECUTION_ERROR
+    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), corrupt)
+    return Outcome(status, message=_line(error))
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:500]

@@ -1,0 +1,163 @@
+"""Opening SQLite databases: files, never to be written; and schemas that exist as DDL only."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from tasks.common.errors import DataError
+from tasks.databases.engines.sqlite_pending import LARGEST, latest
+from tasks.databases.engines.sqlite_statements import quote
+from tasks.types import Database, Limits
+
+DANGEROUS = re.compile(
+    "load_extension|fts3_tokenizer|fts5|optimize|rtreecheck|sqlite_log|readfile|writefile|edit|eval",
+    re.IGNORECASE,
+)
+"""Functions that reach outside the query; some exist only in builds other than this one."""
+_STRAY = re.compile("[\udc80-\udcff]")
+"""A byte that is not UTF-8, in text decoded by ``lossless``."""
+_BOUNDS = {
+    sqlite3.SQLITE_LIMIT_COLUMN: 2000,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 1000,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 500,
+    sqlite3.SQLITE_LIMIT_VDBE_OP: 5_000_000,
+    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 127,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
+    sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 100,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+
+
+def open_instance(database: Database, instance: int) -> sqlite3.Connection:
+    """A connection to an instance's file, or to what ``ddl`` builds. Raises DataError in one line."""
+    return open_file(database.instances[instance]) if database.instances else build(database)
+
+
+def open_trusted(database: Database) -> sqlite3.Connection:
+    """The first instance, for our own reading: text that is not UTF-8 shows U+FFFD. Raises DataError."""
+    connection = open_instance(database, 0)
+    connection.text_factory = lambda text: text.decode(errors="replace")
+    return connection
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """A read-only connection to a file that is known to hold a database. Raises DataError in one line.
+
+    Where changes wait in a write-ahead log, the connection is to a copy in memory that has them. Where names
+    are not UTF-8 it is to a copy in which their other bytes are read as Latin-1.
+    The statement cache is off: a statement used again would begin in the middle of a tick, and its verdict
+    at the edge of the budget would depend on what ran before.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such database file")
+    try:
+        connection = _connected(path, latest(path))
+        if wrong := _wrong_names(connection):
+            connection = _renamed(path, connection, wrong)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    except sqlite3.Error as error:
+        raise DataError(f"{path}: not a readable SQLite database: {error}") from None
+    return connection
+
+
+def _connected(path: Path, image: bytes | None) -> sqlite3.Connection:
+    """A connection to the file, or to the image of one in memory."""
+    uri = ":memory:" if image else f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=0)
+    if image:
+        connection.deserialize(image)
+    return connection
+
+
+Names = tuple[int, str, str, str]
+"""A row of the catalogue: its id, name, table and SQL."""
+
+
+def _wrong_names(connection: sqlite3.Connection) -> list[Names]:
+    """The rows of the catalogue that are not UTF-8, with the other bytes read as Latin-1."""
+    connection.text_factory = lossless
+    found = connection.execute("SELECT rowid, name, tbl_name, sql FROM sqlite_master").fetchall()
+    connection.text_factory = str
+    wrong = []
+    for row, *texts in found:
+        read = [text and _STRAY.sub(lambda byte: chr(ord(byte[0]) - 0xDC00), text) for text in texts]
+        if read != texts:
+            wrong.append((row, *read))
+    return wrong
+
+
+def _renamed(path: Path, connection: sqlite3.Connection, wrong: list[Names]) -> sqlite3.Connection:
+    """A copy of the database in memory whose names are UTF-8. Python's module hands out no others."""
+    if path.stat().st_size > LARGEST:
+        raise DataError(f"{path}: holds the name of a table or column that is not UTF-8: rename it")
+    image = bytearray(connection.serialize())
+    connection.close()
+    image[18:20] = b"\1\1"  # no write-ahead log
+    changed = _connected(path, bytes(image))
+    changed.execute("PRAGMA writable_schema = ON")
+    changed.executemany("UPDATE sqlite_master SET name = ?2, tbl_name = ?3, sql = ?4 WHERE rowid = ?1", wrong)
+    image = bytearray(changed.serialize())
+    changed.close()
+    return _connected(path, bytes(image))
+
+
+def build(database: Database) -> sqlite3.Connection:
+    """The database that ``ddl`` makes, in memory. PRAGMAs are skipped, ATTACH and extensions refused."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
+
+    def authorize(action: int, _first: str | None, second: str | None, *_: object) -> int:
+        if action == sqlite3.SQLITE_PRAGMA:
+            return sqlite3.SQLITE_IGNORE
+        refused = action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH) or DANGEROUS.fullmatch(
+            second or ""
+        )
+        return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+    connection.set_authorizer(authorize)
+    try:
+        connection.executescript(database.ddl)
+    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        connection.close()
+        raise DataError(f"database {database.id}: its DDL does not run: {error}") from None
+    connection.set_authorizer(None)
+    return connection
+
+
+def harden(connection: sqlite3.Connection, limits: Limits) -> None:
+    """Settings that hold for all later statements. One value may take an eighth of ``limits.bytes``."""
+    for pragma in ("trusted_schema=ON", "query_only=ON", "temp_store=MEMORY", "mmap_size=0"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    for what, most in _BOUNDS.items():
+        connection.setlimit(what, most)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.bytes // 8)
+
+
+def readable(connection: sqlite3.Connection) -> frozenset[str]:
+    """Lower-case names that a query may read from: the schema's tables and views, the catalogue, JSON's rows.
+
+    The first use of a virtual table counts as a change of the catalogue: here all have it. A table whose
+    module is not there fails by itself, whenever it is read.
+    """
+    connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()
+    connection.text_factory = lossless
+    rows = connection.execute(
+        "SELECT name, type = 'table' AND rootpage = 0 FROM sqlite_master WHERE type IN ('table', 'view')"
+    ).fetchall()
+    connection.text_factory = str
+    for name, virtual in rows:
+        if virtual:
+            with suppress(sqlite3.Error, UnicodeError):
+                connection.execute(f"SELECT 1 FROM {quote(name)} LIMIT 0").fetchall()
+    names = {name.lower() for name, _ in rows}
+    return frozenset({"sqlite_master", "sqlite_schema", "json_each", "json_tree"} | names)
+
+
+def lossless(text: bytes) -> str:
+    """Text that may not be UTF-8: its other bytes become lone surrogates."""
+    return text.decode(errors="surrogateescape")

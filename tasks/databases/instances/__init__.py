@@ -1,0 +1,1 @@
+"""Other instances of a database: same schema, other rows. Start at `variants.py`."""

@@ -1,0 +1,245 @@
+"""What runs queries in a worker: open databases, a cache for callers, a heartbeat for the parent."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from hashlib import blake2b
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from tasks.common.errors import DataError
+from tasks.types import Database, Limits, Outcome, Status
+
+SESSIONS = {
+    "sqlite": "tasks.databases.engines.sqlite:Session",
+    "duckdb": "tasks.databases.engines.duckdb:Session",
+}
+"""Engine -> the class that opens it."""
+NO_JOB = -1
+NO_QUERY = bytes(16)
+Key = tuple[str, Path | str, str, bool]
+"""Engine, file or DDL, state of the file (one that has changed is opened anew), whether for golds only."""
+OUT_OF_MEMORY = "out of memory"
+"""The message where an allocation failed: the one refusal that may depend on what else is open."""
+MOST_OPEN = 64
+MOST_WEIGHT = 64 * 2**20
+"""Open sessions in one worker, and the bytes they may hold together."""
+
+
+class Allowance(NamedTuple):
+    """What one run may still use: seconds of CPU time, and steps where the engine counts them."""
+
+    seconds: float
+    steps: int
+    distinct: bool = False
+    """Only each row's first place is kept, and counted for the limits."""
+
+
+class Session(Protocol):
+    """One open instance of a database."""
+
+    weight: int
+
+    def run(self, sql: str, allowance: Allowance) -> Outcome:
+        """One statement's outcome; INFRASTRUCTURE where the engine blames the database's file."""
+
+    def broken(self) -> str:
+        """What is wrong with the database by a look of our own; empty where nothing is."""
+
+    def close(self) -> None: ...
+
+
+def load(where: str) -> Any:
+    """What ``module:name`` names."""
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name)
+
+
+class Beat(NamedTuple):
+    """What a worker is at. ``since`` is 0.0 while it waits for a job."""
+
+    since: float
+    """``time.monotonic()`` (one clock for all processes) when the query, or the work after it, began."""
+    cpu: float
+    """CPU seconds of the worker at that moment."""
+    seconds: float
+    """CPU seconds allowed for it."""
+    digest: bytes
+    """Of the query; NO_QUERY between queries."""
+    job: int
+    ours: bool
+    """Whether the worker is at the gold rather than at the answer."""
+
+
+class Heartbeat:
+    """Shared memory in which a worker says what it is at, since when, and how long that may take.
+
+    The time is always written before the digest: whoever sees a new digest sees that it is fresh.
+    """
+
+    _LAYOUT = struct.Struct("@ddd16sqq")
+    _TIMES = struct.Struct("@ddd")
+    _LONG = struct.Struct("@q")
+
+    def __init__(self, file: int = -1, seconds: float = 0.0) -> None:
+        self._memory = mmap.mmap(file, mmap.PAGESIZE)
+        self._seconds = seconds
+        """Allowed between two queries."""
+        self.ours = False
+        self._LONG.pack_into(self._memory, 40, NO_JOB)
+
+    def job(self, index: int) -> None:
+        """A new job begins."""
+        self.at_gold(False)
+        self.end()
+        self._LONG.pack_into(self._memory, 40, index)
+
+    def at_gold(self, ours: bool) -> None:
+        """Whether what follows is the gold's doing."""
+        self.ours = ours
+        self._LONG.pack_into(self._memory, 48, ours)
+
+    def begin(self, digest: bytes, seconds: float) -> None:
+        """A query begins that may use so many seconds of CPU time."""
+        self._TIMES.pack_into(self._memory, 0, time.monotonic(), time.process_time(), seconds)
+        self._memory[24:40] = digest
+
+    def end(self) -> None:
+        """The query is over, the job goes on."""
+        self._TIMES.pack_into(self._memory, 0, time.monotonic(), time.process_time(), self._seconds)
+        self._memory[24:40] = NO_QUERY
+
+    def rest(self) -> None:
+        """Nothing is being done until the next job."""
+        self._TIMES.pack_into(self._memory, 0, 0.0, 0.0, 0.0)
+
+    def read(self) -> Beat:
+        """What the worker says."""
+        since, cpu, seconds, digest, job, ours = self._LAYOUT.unpack_from(self._memory)
+        return Beat(since, cpu, seconds, digest, job, bool(ours))
+
+
+class Memo:
+    """A bounded cache that lives as long as the worker: the least recently used leaves first.
+
+    ``cost`` is in any unit of the caller's (cells, bytes); what costs over an eighth of the room is not kept.
+    """
+
+    def __init__(self, room: int = 2_000_000) -> None:
+        self._room = room
+        self._used = 0
+        self._entries: OrderedDict[object, tuple[Any, int]] = OrderedDict()
+
+    def get(self, key: object) -> Any:
+        """The kept value, or None."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        self._entries.move_to_end(key)
+        return entry[0]
+
+    def put(self, key: object, value: object, cost: int = 1) -> None:
+        """Keep a value."""
+        if cost > self._room // 8 or key in self._entries:
+            return
+        self._entries[key] = (value, cost)
+        self._used += cost
+        while self._used > self._room:
+            self._used -= self._entries.popitem(last=False)[1][1]
+
+
+class Executor:
+    """Runs one query at a time on databases that it keeps open.
+
+    A database without files exists twice: answers never touch the one on which golds run (``at_gold``).
+    """
+
+    def __init__(self, limits: Limits, heartbeat: Heartbeat | None = None) -> None:
+        self.limits = limits
+        self.heartbeat = heartbeat or Heartbeat()
+        self.memo = Memo()
+        self.deadly: dict[bytes, tuple[str, str]] = {}
+        """Queries that cost a worker its life -> (status, message): they are not tried again."""
+        self.spent = 0.0
+        """CPU seconds of the last run."""
+        self._full = Allowance(limits.seconds, limits.steps)
+        self._sessions: OrderedDict[Key, Session] = OrderedDict()
+        self._weight = 0
+
+    def run(
+        self,
+        database: Database,
+        instance: int,
+        sql: str,
+        allowance: Allowance | None = None,
+        scope: str = "",
+    ) -> Outcome:
+        """Execute one statement on one instance. Never raises; rows and reasons are in the outcome.
+
+        ``allowance``: what is left of the limits; ``scope`` then tells this run from one with full limits, so
+        that a deadline passed here is not held against the query elsewhere.
+        INFRASTRUCTURE: the database is missing or broken by our own look. All else is the query's doing.
+        """
+        key = (*database.key(instance), self.heartbeat.ours and not database.instances)
+        text = "\0".join([*map(str, key[:-1]), sql, scope]).encode(errors="surrogatepass")
+        digest = blake2b(text, digest_size=16).digest()
+        if known := self.deadly.get(digest):
+            return Outcome(Status(known[0]), message=known[1])
+        open_session = partial(self._session, key, database, instance)
+        began = time.process_time()
+        try:
+            outcome = self._query(open_session, sql, allowance or self._full, digest)
+            if outcome.message == OUT_OF_MEMORY and len(self._sessions) > 1:
+                self.close()  # what other databases hold in memory must not decide a verdict
+                outcome = self._query(open_session, sql, allowance or self._full, digest)
+        except DataError as error:
+            outcome = Outcome(Status.INFRASTRUCTURE, message=str(error))
+        except MemoryError:
+            outcome = Outcome(Status.MEMORY, message=OUT_OF_MEMORY)
+        finally:
+            self.heartbeat.end()
+        self.spent = time.process_time() - began
+        if outcome.status is Status.MEMORY:
+            self._forget(key)
+        return outcome
+
+    def _query(
+        self, open_session: Callable[[], Session], sql: str, allowance: Allowance, digest: bytes
+    ) -> Outcome:
+        session = open_session()
+        self.heartbeat.begin(digest, allowance.seconds)
+        outcome = session.run(sql, allowance)
+        if outcome.status is Status.INFRASTRUCTURE:
+            self.heartbeat.end()
+            if not session.broken():
+                return replace(outcome, status=Status.EXECUTION_ERROR)
+        return outcome
+
+    def close(self) -> None:
+        """Close all databases."""
+        for key in list(self._sessions):
+            self._forget(key)
+
+    def _session(self, key: Key, database: Database, instance: int) -> Session:
+        if key in self._sessions:
+            self._sessions.move_to_end(key)
+            return self._sessions[key]
+        session: Session = load(SESSIONS[database.engine])(database, instance, self.limits)
+        self._sessions[key] = session
+        self._weight += session.weight
+        while len(self._sessions) > MOST_OPEN or (self._weight > MOST_WEIGHT and len(self._sessions) > 1):
+            self._forget(next(iter(self._sessions)))
+        return session
+
+    def _forget(self, key: Key) -> None:
+        session = self._sessions.pop(key, None)
+        if session is not None:
+            self._weight -= session.weight
+            session.close()

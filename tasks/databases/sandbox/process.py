@@ -1,0 +1,207 @@
+"""The parent's handle on one worker process: start it, give it a chunk, read its frames, see how it died."""
+
+from __future__ import annotations
+
+import marshal
+import mmap
+import os
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from tasks.databases.sandbox.executor import Heartbeat
+from tasks.databases.sandbox.worker import LENGTH
+from tasks.types import Limits
+
+_BOOT = (
+    "import sys; sys.path[:] = sys.argv[5:]; "
+    "from tasks.databases.sandbox.worker import main; main(*map(int, sys.argv[1:5]))"
+)
+_ROOT = str(Path(__file__).resolve().parents[3])
+GRACE = 0.3
+"""Seconds after the deadline that the worker has to stop by itself before it is looked at."""
+_LOOK = 0.1
+"""Seconds between two looks at a worker that is over the deadline without having used its CPU time."""
+_PATIENCE = 10
+"""A worker that waits for the CPU may take so many times its allowed seconds."""
+_PIECE = 2**16
+_SILENCE = 30.0
+"""Seconds that a worker with jobs may be silent between two of them, or while it starts."""
+
+
+class Gone(Exception):
+    """The worker has died or closed its channel."""
+
+
+class Trouble(Enum):
+    """Why a worker does not go on."""
+
+    SPENT = "spent"
+    """It used the CPU time that it was allowed."""
+    IDLE = "idle"
+    """The time passed while it slept, or while it waited for the CPU beyond all patience."""
+    STOPPED = "stopped"
+    """It was stopped from outside, or does not answer at all: no doing of a query."""
+
+
+class Worker:
+    """One worker. ``indices``: the jobs it has been given and has not answered yet, in its order."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.indices: dict[int, None] = {}
+        self.chunks = 0
+        """Chunks that it has not finished: at most one that it is at, and one that waits in its channel."""
+        self.told = 0
+        """How many of the sandbox's deadly queries this worker knows of."""
+        self.tired = False
+        """It has said that it will do no more."""
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self._heard = time.monotonic()
+        self._seen = (0.0, 0.0)
+        """When it was last looked at while overdue, and the CPU seconds it had used then."""
+        self.channel, theirs = socket.socketpair()
+        self.channel.setblocking(False)
+        memory = os.memfd_create("heartbeat")
+        os.ftruncate(memory, mmap.PAGESIZE)
+        self.heartbeat = Heartbeat(memory)
+        lifeline, ours = os.pipe()
+        self._lifeline = os.fdopen(ours, "wb")
+        self._process = _spawn(theirs.fileno(), memory, lifeline)
+        theirs.close()
+        os.close(memory)
+        os.close(lifeline)
+        self._send(pickle.dumps(limits))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def events(self) -> int:
+        """What to poll its channel for."""
+        return select.POLLIN | (select.POLLOUT if self._outgoing else 0)
+
+    def give(self, work: str, deadly: Iterable[Any], jobs: Sequence[tuple[int, Any]]) -> None:
+        """Queue a chunk of ``(index, job)``. ``deadly``: queries it is not to try."""
+        if not self.indices:
+            self._heard = time.monotonic()
+        self.indices |= dict.fromkeys(index for index, _ in jobs)
+        self.chunks += 1
+        self._send(pickle.dumps((work, list(deadly), list(jobs)), protocol=pickle.HIGHEST_PROTOCOL))
+
+    def flush(self) -> None:
+        """Send as much as the channel takes of what waits to be sent."""
+        with suppress(BlockingIOError, OSError):  # a worker that has died is found out by reading
+            while self._outgoing:
+                del self._outgoing[: self.channel.send(memoryview(self._outgoing)[:_PIECE].tobytes())]
+
+    def results(self) -> list[tuple[int, Any]]:
+        """The results that have arrived (call when the channel is readable). Raises Gone, RuntimeError.
+
+        A job counts once: whatever comes for one that is not, or no longer, this worker's is left out.
+        """
+        results: list[tuple[int, Any]] = []
+        for state, text, packed in self._frames():
+            if state == "error":
+                raise RuntimeError(f"in a worker: {text}")
+            self.tired |= state == "tired"
+            self.chunks -= state == "done"
+            for index, result in packed:
+                if index in self.indices:
+                    del self.indices[index]
+                    results.append((index, marshal.loads(result)))
+        return results
+
+    def trouble(self) -> Trouble | None:
+        """Why it does not go on, if it does not: the clock alone is no reason."""
+        beat, now = self.heartbeat.read(), time.monotonic()
+        if beat.since == 0:
+            return Trouble.STOPPED if self.indices and now - self._heard > _SILENCE else None
+        self._heard = now
+        if now - beat.since <= beat.seconds + GRACE:
+            return None
+        used, state = self._used()
+        if used - beat.cpu > beat.seconds:
+            return Trouble.SPENT
+        seen, before = self._seen
+        if beat.since < seen and now - seen < _LOOK:
+            return None
+        self._seen = (now, used)
+        if seen <= beat.since:  # the first look at this one
+            return None
+        if state in "Tt":
+            return Trouble.STOPPED
+        slept = state == "S" and used - before < _LOOK / 100
+        return Trouble.IDLE if slept or now - beat.since > _PATIENCE * beat.seconds else None
+
+    def late(self) -> bool:
+        """Whether it is (or, when it is dead, was) at one thing for longer than allowed."""
+        beat = self.heartbeat.read()
+        return beat.since > 0 and time.monotonic() - beat.since > beat.seconds
+
+    def end(self) -> int:
+        """Kill it if it still lives and release everything (twice does no harm); the signal that ended it."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+        code = self._process.wait()
+        self.channel.close()
+        self._lifeline.close()
+        return -code if code < 0 else 0
+
+    def disown(self) -> None:
+        """Close this process's ends of the pipes, which another process has too."""
+        self._process.poll()  # notes that there is no such child
+        self.channel.close()
+        self._lifeline.close()
+
+    def _frames(self) -> Iterator[tuple[str, str, list[tuple[int, bytes]]]]:
+        try:
+            data = self.channel.recv(2**20)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            raise Gone
+        self._heard = time.monotonic()
+        self._incoming += data
+        while len(self._incoming) >= LENGTH.size:
+            end = LENGTH.size + LENGTH.unpack_from(self._incoming)[0]
+            if len(self._incoming) < end:
+                break
+            yield marshal.loads(memoryview(self._incoming)[LENGTH.size : end].tobytes())
+            del self._incoming[:end]
+
+    def _used(self) -> tuple[float, str]:
+        """CPU seconds used so far, by its process's clock (clock_getcpuclockid(3)), and its state."""
+        try:
+            used = time.clock_gettime((~self.pid << 3) | 2)
+            return used, Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return 0.0, ""  # it has just died: its channel says so
+
+    def _send(self, data: bytes) -> None:
+        self._outgoing += LENGTH.pack(len(data)) + data
+        self.flush()
+
+
+def _spawn(*files: int) -> subprocess.Popen[bytes]:
+    """A fresh interpreter (a fork of a parent with threads may deadlock): isolated, its environment empty."""
+    path = [_ROOT, *(entry for entry in sys.path if entry)]
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _BOOT, *map(str, files), str(os.getpid()), *path],
+        stdin=subprocess.DEVNULL,
+        pass_fds=files,
+        env={"TZ": "UTC"},
+        process_group=0,
+    )
