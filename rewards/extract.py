@@ -90,6 +90,8 @@ def extract(text: str) -> str:
 
 def _delimited(answer: str) -> str:
     """The part of an answer that its own tags delimit; all of it where they delimit nothing."""
+    if "<" not in answer:
+        return answer
     tags = [tag for tag in _ANSWER.finditer(answer) if not is_quoted(answer, tag)]
     if not tags:
         return answer
@@ -111,6 +113,8 @@ def _closes(tag: re.Match[str]) -> bool:
 
 def _split(answer: str) -> tuple[str, list[str]]:
     """The text before the first fence, and the blocks between fences."""
+    if "```" not in answer and "~~~" not in answer:
+        return answer, []
     before, *pieces = _FENCE.split(answer)
     blocks, is_open = [], False
     for piece in pieces:

@@ -72,10 +72,10 @@ class Grader:
 
         Of SQL that is longer than any engine is shown, no more travels to the workers than says so.
         """
-        databases = {key: stamped(one) for key, one in {id(a.database): a.database for a in answers}.items()}
+        databases = {one: stamped(one) for one in {answer.database for answer in answers}}
         jobs = [
             Job(
-                databases[id(answer.database)],
+                databases[answer.database],
                 answer.gold,
                 extract(answer.text)[: MOST_CHARACTERS + 1],
                 self._rules,

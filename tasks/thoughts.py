@@ -34,6 +34,8 @@ _TAG = re.compile(
 """Opening and closing tags of DeepSeek, Qwen, SmolLM3, Phi and others (``<think>``), Seed and LongCat
 (``<seed:think>``), Magistral (``[THINK]``), Kimi (``◁think▷``), OpenThinker (``<|begin_of_thought|>``),
 Command A (``<|START_THINKING|>``), Apertus (``<|inner_prefix|>``) and Gemma (``<|channel>thought``)."""
+_STARTS = "<[◁"
+"""The first characters of all tags."""
 _ENDS = (
     "xml_end",
     "square_end",
@@ -121,6 +123,8 @@ def _final_channel(text: str) -> str:
 
 
 def _outside_tags(text: str, begins: Callable[[str], bool]) -> str:
+    if not any(start in text for start in _STARTS):
+        return text
     kept: list[str] = []
     position, open_kind = 0, ""
     counted = fences = 0
