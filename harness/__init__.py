@@ -1,1 +1,1 @@
-"""The roof: the command line, evaluation and training. Start at `cli.py`."""
+"""The application: the command line, evaluation and training. Start at `cli.py`."""

@@ -1,4 +1,4 @@
-"""The ground of the domain: what is asked, and of which database.
+"""The domain: what is asked, and of which database.
 
 The way of the data, floor by floor (each floor's ``types.py`` is the page to read first)::
 

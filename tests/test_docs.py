@@ -211,7 +211,7 @@ def test_every_variable_of_the_example_environment_has_its_line() -> None:
 
 LIES = """\
 ```
-harness/        the roof
+harness/        the application
   cli.py          the verbs
   nowhere.py      is not there
 tasks/
