@@ -26,7 +26,7 @@ from harness.instances import prepare
 from rewards.feedback import feedback
 from rewards.grader import Grader
 from rewards.types import Answer, Grade
-from runners.dialogue import answer_before, asked_again, shown
+from runners.dialogue import follow_up, previous_answer, visible_message
 from runners.endpoints.config import is_local
 from runners.endpoints.failures import over_context
 from tasks.spec import ScoringSpec, TaskSpec
@@ -208,7 +208,9 @@ class SqlHarness(vf.Harness[SqlHarnessConfig]):
         system, prompt = self.resolve_prompt(data)
         said = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else []
         said = said or [message_to_wire(message) for message in prompt or []]
-        messages = ([{"role": "system", "content": system}] if system else []) + [shown(one) for one in said]
+        messages = ([{"role": "system", "content": system}] if system else []) + [
+            visible_message(one) for one in said
+        ]
         local = is_local(endpoint)  # then no proxy of the environment is asked
         async with httpx.AsyncClient(
             verify=endpoint.startswith("https"), timeout=None, trust_env=not local
@@ -239,12 +241,12 @@ class SqlEnv(vf.Env[SqlEnvConfig]):
             await agents.agent.run(task)
             return
         async with agents.agent.interaction(task) as chat:
-            segment, said = await chat.turn(), list[Message]()
+            segment, history = await chat.turn(), list[Message]()
             while not segment.terminated:
                 grade = await task.grade(segment.last_reply)
-                complaint = feedback(grade.attempt, answer_before(said))
-                more = asked_again(said, segment.last_reply, complaint, self.config.turns)
-                if not more:
+                comment = feedback(grade.attempt, previous_answer(history))
+                messages = follow_up(history, segment.last_reply, comment, self.config.turns)
+                if not messages:
                     break
-                said += more
-                segment = await chat.turn(complaint)
+                history += messages
+                segment = await chat.turn(comment)

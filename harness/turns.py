@@ -1,41 +1,71 @@
-"""Several turns: a model whose query fails or returns nothing is told so by the database, and asked again."""
+"""Evaluation in several turns: where a query fails or returns no rows, the database's feedback asks again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from rewards.feedback import feedback
 from rewards.grader import Grader
 from rewards.types import Answer
-from runners.dialogue import answer_before, asked_again
+from runners.dialogue import converse, previous_answer
 from runners.types import Completion, Request, Runner, Sampling, unsent
 from tasks.task import Task
 from tasks.types import Message
 
 BATCH = 64
-"""Answers that are run together."""
+"""Answers that are executed together."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
-    """One conversation: whose answer it is, what is asked now, and the answer so far."""
+class _Conversation:
+    """A request with the turns so far, and the newest answer to it."""
 
     index: int
-    number: int
+    """Of the request it began with."""
     request: Request
-    answer: Completion
-    stood: Completion | None = None
-    """The answer before, as it was given."""
+    number: int = -1
+    """Which of the request's n answers it is; -1 before the first turn."""
+    answer: Completion = field(default_factory=partial(Completion, ""))
+    """The newest answer, with the costs of all turns."""
+    previous: Completion | None = None
+    """The answer of the turn before."""
 
     @property
-    def drawn(self) -> bool:
-        """Is the answer the model's?"""
-        return self.answer.finish in ("stop", "length")
+    def text(self) -> str:
+        return self.answer.text
+
+    @property
+    def history(self) -> tuple[Message, ...]:
+        return self.answer.history
+
+    def extended(self, messages: tuple[Message, ...]) -> _Conversation:
+        """The conversation with the messages that ask again."""
+        request = replace(self.request, messages=self.request.messages + messages)
+        answer = replace(self.answer, history=self.history + messages)
+        return replace(self, request=request, answer=answer, previous=self.answer)
+
+    def answered(self, number: int, answer: Completion) -> _Conversation:
+        """The conversation with a new answer, which takes over the costs of the turns before.
+
+        Where the longer conversation does not fit the model's context, the answer of the turn before stands.
+        """
+        if self.previous and answer.finish == "unanswered":
+            why = f"turn {len(self.history) // 2 + 1}: {answer.error}"
+            return replace(self, answer=replace(self.previous, error=why))
+        total = replace(
+            answer,
+            tokens=self.answer.tokens + answer.tokens,
+            seconds=self.answer.seconds + answer.seconds,
+            cost=self.answer.cost + answer.cost,
+            history=self.history,
+        )
+        return replace(self, number=max(self.number, number), answer=total)
 
 
 class TurnsRunner:
-    """Another runner, asked again up to ``turns`` times where its answer does not run or returns no rows."""
+    """A runner that asks another one up to ``turns`` times where an answer fails or returns no rows."""
 
     def __init__(self, runner: Runner, task: Task, workers: int, turns: int) -> None:
         self.runner, self.task, self.turns = runner, task, turns
@@ -44,82 +74,53 @@ class TurnsRunner:
 
     @property
     def unsent(self) -> tuple[str, ...]:
-        """What the runner does not send."""
+        """The settings of sampling that the other runner does not send."""
         return unsent(self.runner)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """Yield ``(index, n completions)``: the last answers, with what was said before them."""
-        answers: list[dict[int, Completion]] = [{} for _ in requests]
-        asked = [_Open(index, -1, request, Completion("")) for index, request in enumerate(requests)]
-        for turn in range(self.turns):
-            again: list[_Open] = []
-            how = sampling if turn == 0 else replace(sampling, n=1)
-            for batch in self._drawn(asked, how):
-                last = turn + 1 == self.turns
-                said = [""] * len(batch) if last else self._feedback(batch)
-                for one, complaint in zip(batch, said, strict=True):
-                    before = one.answer.before
-                    if more := asked_again(before, one.answer.text, complaint, self.turns):
-                        again.append(_with(one, more))
-                        continue
-                    answers[one.index][one.number] = one.answer
-                    if len(answers[one.index]) == sampling.n:
-                        yield one.index, [answers[one.index][k] for k in range(sampling.n)]
-            asked = again
+        """Yield ``(index, n completions)``: the last answers, each with the turns before it."""
 
-    def _drawn(self, asked: Sequence[_Open], sampling: Sampling) -> Iterator[list[_Open]]:
-        """The conversations with their new answers, some at a time."""
-        batch: list[_Open] = []
-        for place, found in self.runner.generate([one.request for one in asked], sampling):
-            one = asked[place]
-            for number, answer in enumerate(found):
-                batch.append(replace(one, number=max(one.number, number), answer=_added(one, answer)))
+        def draw(turn: int, asked: Sequence[_Conversation]) -> Iterator[list[_Conversation]]:
+            return self._draw(asked, sampling if turn == 0 else replace(sampling, n=1))
+
+        answers: list[dict[int, Completion]] = [{} for _ in requests]
+        conversations = [_Conversation(index, request) for index, request in enumerate(requests)]
+        for conversation in converse(conversations, draw, self._feedback, _Conversation.extended, self.turns):
+            ended = answers[conversation.index]
+            ended[conversation.number] = conversation.answer
+            if len(ended) == sampling.n:
+                yield conversation.index, [ended[number] for number in range(sampling.n)]
+
+    def _draw(self, asked: Sequence[_Conversation], sampling: Sampling) -> Iterator[list[_Conversation]]:
+        """The conversations with their new answers, about ``BATCH`` at a time."""
+        batch: list[_Conversation] = []
+        requests = [conversation.request for conversation in asked]
+        for place, completions in self.runner.generate(requests, sampling):
+            batch += [asked[place].answered(number, answer) for number, answer in enumerate(completions)]
             if len(batch) >= BATCH:
                 yield batch
                 batch = []
         if batch:
             yield batch
 
-    def _feedback(self, batch: Sequence[_Open]) -> list[str]:
-        """What the database says to each answer; "" where it stands, or was never drawn."""
-        graded = self._grader.grade(
+    def _feedback(self, batch: Sequence[_Conversation]) -> list[str]:
+        """The database's feedback on each answer; "" where it stands, or the model gave none."""
+        grades = self._grader.grade(
             [
-                Answer(self.task.database(one.request.sample), one.request.sample.gold, one.answer.text)
+                Answer(self.task.database(one.request.sample), one.request.sample.gold, one.text)
                 for one in batch
             ]
         )
         return [
-            feedback(grade.attempt, answer_before(one.answer.before)) if one.drawn else ""
-            for one, grade in zip(batch, graded, strict=True)
+            feedback(grade.attempt, previous_answer(one.history))
+            if one.answer.finish in ("stop", "length")
+            else ""
+            for one, grade in zip(batch, grades, strict=True)
         ]
 
     def close(self) -> None:
-        """Close the runner, and end our workers."""
+        """Close the other runner, and end the workers."""
         self._grader.close()
         self.runner.close()
-
-
-def _added(one: _Open, answer: Completion) -> Completion:
-    """An answer with what the turns before it cost, and what was said in them.
-
-    Where the model does not take the longer conversation, the answer before stands.
-    """
-    if one.stood and answer.finish == "unanswered":
-        return replace(one.stood, error=f"turn {len(one.answer.before) // 2 + 1}: {answer.error}")
-    before = one.answer
-    return replace(
-        answer,
-        tokens=before.tokens + answer.tokens,
-        seconds=before.seconds + answer.seconds,
-        cost=before.cost + answer.cost,
-        before=before.before,
-    )
-
-
-def _with(one: _Open, more: tuple[Message, ...]) -> _Open:
-    """A conversation in which these messages follow."""
-    request = replace(one.request, messages=one.request.messages + more)
-    answer = replace(one.answer, before=one.answer.before + more)
-    return replace(one, request=request, answer=answer, stood=one.answer)

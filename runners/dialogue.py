@@ -1,47 +1,93 @@
-"""The one rule for asking again: evaluation, training and the verifiers environment all go by it.
+"""The rule for asking again, shared by evaluation, training and the verifiers environment.
 
-A conversation goes on where the database says something to an answer and answers are left. What a model is
-shown of its earlier answers is what it said, without what it thought: chat templates differ in what they drop
-of earlier thoughts, so it is dropped here, before any template.
+A question is asked again where the database has feedback on its answer and fewer than ``max_turns`` answers
+have been drawn. The model is shown its earlier answers without their thoughts: chat templates differ in which
+earlier thoughts they drop, so all of them are removed here, before a template is applied.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from tasks.thoughts import without_thoughts
 from tasks.types import Message
 
-_BEGINS = re.compile(r"\s*(```|\(*\s*(select|with|values|from|table|pivot)\b)", re.IGNORECASE)
+_SQL_BEGINS = re.compile(r"\s*(```|\(*\s*(select|with|values|from|table|pivot)\b)", re.IGNORECASE)
 
 
-def spoken(answer: str) -> str:
-    """An answer without its thoughts, as later turns show it."""
-    kept = without_thoughts(answer, lambda text: _BEGINS.match(text) is not None)
+class Conversation(Protocol):
+    """A question with its turns so far and its newest answer."""
+
+    @property
+    def history(self) -> Sequence[Message]:
+        """The turns between the prompt and the newest answer: answer, feedback, answer, feedback, ..."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The newest answer."""
+        ...
+
+
+C = TypeVar("C", bound=Conversation)
+
+
+def converse(
+    conversations: Sequence[C],
+    draw: Callable[[int, Sequence[C]], Iterable[Sequence[C]]],
+    feedback: Callable[[Sequence[C]], list[str]],
+    extend: Callable[[C, tuple[Message, Message]], C | None],
+    max_turns: int,
+) -> Iterator[C]:
+    """Ask until each conversation's answer stands; yield the conversations as they end.
+
+    ``draw(turn, conversations)`` yields batches of them with their new answers. ``feedback(batch)`` returns
+    the database's feedback on each answer, "" where it stands. ``extend(conversation, messages)`` returns the
+    conversation with the messages that ask again, None where they do not fit the context.
+    """
+    asked = list(conversations)
+    for turn in range(max_turns):
+        again: list[C] = []
+        for batch in draw(turn, asked) if asked else ():
+            comments = feedback(batch) if turn + 1 < max_turns else [""] * len(batch)
+            for conversation, comment in zip(batch, comments, strict=True):
+                messages = follow_up(conversation.history, conversation.text, comment, max_turns)
+                longer = extend(conversation, messages) if messages else None
+                if longer is None:
+                    yield conversation
+                else:
+                    again.append(longer)
+        asked = again
+
+
+def follow_up(
+    history: Sequence[Message], answer: str, feedback: str, max_turns: int
+) -> tuple[Message, Message] | tuple[()]:
+    """The messages that ask again: the answer and the feedback on it; () where the answer stands.
+
+    ``history`` holds the turns between the prompt and this answer.
+    """
+    if not feedback or len(history) // 2 + 1 >= max_turns:
+        return ()
+    return Message(role="assistant", content=visible(answer)), Message(role="user", content=feedback)
+
+
+def previous_answer(history: Sequence[Message]) -> str:
+    """The answer before the one that comes after ``history``; "" where that is the first."""
+    return history[-2]["content"] if history else ""
+
+
+def visible(answer: str) -> str:
+    """An answer as later turns show it: without its thoughts."""
+    kept = without_thoughts(answer, lambda text: _SQL_BEGINS.match(text) is not None)
     return answer if kept == answer else kept.strip()
 
 
-def shown(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message of a conversation as the model is shown it."""
+def visible_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message of a conversation as later turns show it."""
     content = message.get("content")
     if message.get("role") != "assistant" or not isinstance(content, str):
         return dict(message)
-    return {"role": "assistant", "content": spoken(content)}
-
-
-def asked_again(said: Sequence[Message], answer: str, complaint: str, most: int) -> tuple[Message, ...]:
-    """The messages that follow on an answer: what was said of it, and what is asked now; () where it stands.
-
-    ``said`` stands between the prompt and this answer, ``complaint`` is what the database says to it ("":
-    nothing), ``most`` the answers that a question may take.
-    """
-    if not complaint or len(said) // 2 + 1 >= most:
-        return ()
-    return Message(role="assistant", content=spoken(answer)), Message(role="user", content=complaint)
-
-
-def answer_before(said: Sequence[Message]) -> str:
-    """The answer before the one that follows on ``said``; "" where that is the first."""
-    return said[-2]["content"] if said else ""
+    return {"role": "assistant", "content": visible(content)}

@@ -90,8 +90,8 @@ class Completion:
     error: str = ""
     cost: float = 0.0
     """US dollars, where the prices of an endpoint are given."""
-    before: tuple[Message, ...] = ()
-    """What was said after the request and before this answer, where there were several turns."""
+    history: tuple[Message, ...] = ()
+    """The turns between the request and this answer: answer, feedback, answer, feedback, ..."""
 
 
 class Runner(Protocol):

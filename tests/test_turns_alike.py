@@ -244,7 +244,7 @@ def test_a_turn_that_overflows_the_context_keeps_the_answer_before_it(tmp_path: 
     runner = TurnsRunner(model, task, 1, TURNS)
     [(_, answers)] = runner.generate([request], sampling)
     runner.close()
-    assert [(one.text, one.finish, one.before) for one in answers] == [
+    assert [(one.text, one.finish, one.history) for one in answers] == [
         (one.text, one.finish, ()) for one in first
     ]
     assert all(f"the model's context is {room}" in one.error for one in answers), "and says why"

@@ -1,17 +1,17 @@
 """Several turns in GRPO: an answer that the database speaks against is told so, and answered again.
 
 A conversation is one completion to the trainer: answer, feedback, answer, ... Feedback tokens are masked out
-of the loss; the last answer is paid. Who is asked again, and what it is shown, is ``dialogue``'s rule.
+of the loss; the last answer is rewarded. ``runners.dialogue`` decides who is asked again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from runners.decoding.texts import answer_text
-from runners.dialogue import answer_before, asked_again
+from runners.dialogue import converse, previous_answer
 from tasks.types import Message
 
 MARK = "THE-ANSWER-BEFORE"
@@ -38,9 +38,14 @@ class Talk:
         return self.messages[-1]["content"]
 
     @property
+    def history(self) -> Sequence[Message]:
+        """The turns between the prompt and the last answer."""
+        return self.messages[:-1]
+
+    @property
     def before(self) -> str:
         """The answer before it; "" where it is the first."""
-        return answer_before(self.messages[:-1])
+        return previous_answer(self.history)
 
     def spread(self) -> list[float | None]:
         """The log-probability of each token; 0 for feedback."""
@@ -64,27 +69,22 @@ class Turns:
     """(turn, conversations so far) -> the tokens of the next answers."""
 
     def go_on(self, talks: Sequence[Talk]) -> None:
-        """Ask again, in place, until nothing is said against an answer, the turns end or the room does."""
-        for turn in range(1, self.most):
-            said = self.feedback(talks)
-            again = [
-                talk
-                for talk, complaint in zip(talks, said, strict=True)
-                if (more := asked_again(talk.messages[:-1], talk.text, complaint, self.most))
-                and self._hear(talk, more)
-            ]
-            if not again:
-                return
-            drawn = self.draw(turn, again)
-            for talk, tokens in zip(again, drawn, strict=True):
-                text = answer_text(self.tokenizer, talk.prompt + talk.tokens, tokens)
-                talk.tokens += tokens
-                talk.own += [1] * len(tokens)
-                talk.messages.append({"role": "assistant", "content": text})
-            talks = again
+        """Ask again, in place, until each answer stands, the turns end or the room does."""
+        for _ in converse(talks, self._draw, self.feedback, self._hear, self.most):
+            pass
 
-    def _hear(self, talk: Talk, more: Sequence[Message]) -> bool:
-        """Add what is said to a conversation; False, and nothing added, where there is no room."""
+    def _draw(self, turn: int, talks: Sequence[Talk]) -> Iterator[Sequence[Talk]]:
+        """The conversations with their next answers; the first ones have been drawn."""
+        drawn = zip(talks, self.draw(turn, list(talks)), strict=True) if turn else ()
+        for talk, tokens in drawn:
+            text = answer_text(self.tokenizer, talk.prompt + talk.tokens, tokens)
+            talk.tokens += tokens
+            talk.own += [1] * len(tokens)
+            talk.messages.append({"role": "assistant", "content": text})
+        yield talks
+
+    def _hear(self, talk: Talk, more: Sequence[Message]) -> Talk | None:
+        """Add the feedback to a conversation; None, and nothing added, where there is no room."""
         answer, complaint = more
         tokens = between(self.tokenizer, complaint["content"])
         if tokens is None or answer["content"] != talk.text:
@@ -92,13 +92,13 @@ class Turns:
         if talk.tokens and talk.tokens[-1] in self.ends and tokens[0] in self.ends:
             del tokens[0]  # the model has ended its turn itself
         if len(talk.prompt) + len(talk.tokens) + len(tokens) > self.room:
-            return False
+            return None
         talk.tokens += tokens
         talk.own += [0] * len(tokens)
         talk.messages.append(complaint)
-        return True
+        return talk
 
-    def _renew(self, talk: Talk, more: Sequence[Message]) -> bool:
+    def _renew(self, talk: Talk, more: Sequence[Message]) -> Talk | None:
         """Go on without earlier thoughts: the conversation so far, rendered anew, becomes the prompt.
 
         Only the answers to come are trained then, behind what they were drawn behind.
@@ -109,10 +109,10 @@ class Turns:
         )
         prompt = list(rendered["input_ids"])
         if len(prompt) > self.room:
-            return False
+            return None
         talk.prompt, talk.tokens, talk.own, talk.logprobs = prompt, [], [], []
         talk.messages = messages
-        return True
+        return talk
 
 
 def between(tokenizer: Any, complaint: str) -> list[int] | None:
