@@ -20,8 +20,8 @@ from tasks.types import Cell, Engine, Outcome, Row
 
 KEYS = 1e-13
 """How far apart two float keys are at most, as a share of the larger, for their rows to tie."""
-SPARE = 1000
-"""Rows that are looked at behind a LIMIT before all are."""
+SPARE = (16, 1000)
+"""Rows that are looked at behind a LIMIT, at first and then, before all are."""
 
 Run = Callable[[str], Outcome]
 
@@ -43,7 +43,7 @@ def standing(gold: Outcome, order: Ordered, engine: Engine, run: Run) -> Standin
     last = first + len(gold.rows)
     order = order.each(len(gold.columns), engine)
     breakers = _breakers(gold, order, engine, run)
-    for limit in [last + SPARE, None] if order.limited else [None]:
+    for limit in [*(last + spare for spare in SPARE), None] if order.limited else [None]:
         asked = _Asked(order, engine, run, breakers, limit)
         rows = asked.rows()
         if rows is None or (not order.limited and len(rows) != len(gold.rows)):
