@@ -47,7 +47,7 @@ class Answers:
         self._database = database
         self._outcomes: dict[tuple[int, str, bool], Outcome] = {}
         self._over: Outcome | None = None
-        self._job = "\0".join((sql, *golds))
+        self._job = sql, *golds
 
     def run(self, instance: int, sql: str, distinct: bool = False) -> Outcome:
         """What a form of the answer returns on an instance. Over the budget once, no form is run again.
@@ -66,7 +66,7 @@ class Answers:
             message = f"over {limits.steps} steps or {limits.seconds:.3g} seconds in all its runs together"
             outcome = Outcome(Status.TIMEOUT, message=message)
         else:
-            scope = f"{budget.runs}\0{self._job}" if budget.runs else ""
+            scope = "\0".join((str(budget.runs), *self._job)) if budget.runs else ""
             outcome = self._executor.run(
                 self._database, instance, sql, budget.left._replace(distinct=distinct), scope
             )

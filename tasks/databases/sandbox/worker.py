@@ -64,13 +64,13 @@ def main(channel: int, heartbeat: int, lifeline: int, parent: int) -> None:
                 gc.set_threshold(GARBAGE)
                 confine(limits)
                 pulse.confined()
-            if not _serve(connection, executor, works[name], jobs):
+            if not _serve(connection, executor, pulse, works[name], jobs):
                 return
         except Exception:
             _send(connection, ("error", traceback.format_exc(), []))
 
 
-def _serve(connection: socket.socket, executor: Executor, work: Work, jobs: list[Job]) -> bool:
+def _serve(connection: socket.socket, executor: Executor, pulse: _Pulse, work: Work, jobs: list[Job]) -> bool:
     """Do a chunk; False where this process should be replaced: it holds on to memory, and has said so.
 
     A frame is ``(state, text, [(index, packed result), ...])``; state: more, done, tired, error. The last
@@ -79,24 +79,25 @@ def _serve(connection: socket.socket, executor: Executor, work: Work, jobs: list
     """
     results: list[tuple[int, bytes]] = []
     flushed = time.monotonic()
+    pulse.look()
     for index, job in jobs:
-        executor.heartbeat.job(index)
+        pulse.job(index)
         try:
             result = marshal.dumps(work(executor, job))
         except MemoryError:
-            result = marshal.dumps(None if executor.heartbeat.ours else EXHAUSTED)
+            result = marshal.dumps(None if pulse.ours else EXHAUSTED)
         results.append((index, result))
-        if _swollen(executor.limits):
-            executor.heartbeat.rest()
+        if pulse.swollen():
+            pulse.rest()
             _send(connection, ("tired", "", results))
             return False
         now = time.monotonic()
         if now - flushed > FLUSH_SECONDS and index != jobs[-1][0]:
-            executor.heartbeat.rest()
+            pulse.rest()
             _send(connection, ("more", "", results))
             results, flushed = [], now
-    executor.heartbeat.job(NO_JOB)
-    executor.heartbeat.rest()
+    pulse.job(NO_JOB)
+    pulse.rest()
     _send(connection, ("done", "", results))
     return True
 
@@ -141,20 +142,35 @@ class _Pulse(Heartbeat):
         self._renewed = 0.0
         self._held = 0
         """Bytes held when the memory limit was last set; 0: there is none yet."""
+        self._holds = 0
+        """Bytes held at the last look."""
         super().__init__(file, limits.seconds)
 
     def confined(self) -> None:
         """Limits are in force."""
         self._held = _data()
 
+    def look(self) -> None:
+        """See how much memory is held: what the next job may add is counted from here."""
+        self._holds = _data()
+
+    def swollen(self) -> bool:
+        """Whether this process holds on to so much memory that a fresh one should take its place."""
+        most = self._limits.memory // 4
+        self.look()
+        if self._holds >= most:
+            gc.collect()
+            self.look()
+        return self._holds >= most
+
     def job(self, index: int) -> None:
         self._renew_cpu(self._limits.seconds)
-        self._renew_memory()
+        self._renew_memory(self._holds)
         super().job(index)
 
     def at_gold(self, ours: bool) -> None:
         if ours:
-            self._renew_memory()
+            self._renew_memory(_data())
         super().at_gold(ours)
 
     def begin(self, digest: bytes, seconds: float) -> None:
@@ -169,19 +185,10 @@ class _Pulse(Heartbeat):
             resource.setrlimit(resource.RLIMIT_CPU, (int(allowed), hard))
             self._renewed = now
 
-    def _renew_memory(self) -> None:
-        held = _data() if self._held else 0
-        if abs(held - self._held) > _SLACK:
+    def _renew_memory(self, held: int) -> None:
+        if self._held and abs(held - self._held) > _SLACK:
             _limit_data(held + self._limits.memory)
             self._held = held
-
-
-def _swollen(limits: Limits) -> bool:
-    """Whether this process holds on to so much memory that a fresh one should take its place."""
-    if _data() < limits.memory // 4:
-        return False
-    gc.collect()
-    return _data() >= limits.memory // 4
 
 
 def _data() -> int:
