@@ -69,13 +69,13 @@ def ours(name: str, pairs: Sequence[Pair], databases: Path) -> Report:
     golds = list({(answer.database, answer.gold): answer for answer in answers}.values())
     warm = [Answer(a.database, a.gold, f"/* {n} */ {a.gold[0]}") for n in range(4) for a in golds]
     with Grader(scoring, WORKERS, structure) as grader:
-        grader.grade(warm)
+        grader.grade_answers(warm)
         started = time.perf_counter()
         cpu = _cpu()
         verdicts: list[bool] = []
         for start in range(0, len(answers), step or len(answers)):
             batch = answers[start : start + step] if step else answers
-            verdicts += [grade.scores["execution"].value == 1 for grade in grader.grade(batch)]
+            verdicts += [grade.scores["execution"].value == 1 for grade in grader.grade_answers(batch)]
         seconds = time.perf_counter() - started
         cpu = _cpu() - cpu
     rules = Rules(modes, Mode.STRICT, structure=structure)
@@ -97,7 +97,7 @@ def timed_judge(executor: Executor, job: Job) -> float:
     return time.perf_counter() - started
 
 
-def bare(databases: Path) -> peers.Score:
+def bare(databases: Path) -> peers.PeerScorer:
     """The limit: the prediction's statement alone, on a connection that stays open; nothing is compared."""
     connections: dict[str, sqlite3.Connection] = {}
 
@@ -114,7 +114,7 @@ def bare(databases: Path) -> peers.Score:
     return score
 
 
-def pooled(make: Callable[[], peers.Score], pairs: Sequence[Pair], chunk: int) -> Report:
+def pooled(make: Callable[[], peers.PeerScorer], pairs: Sequence[Pair], chunk: int) -> Report:
     """A pool of two forked processes, as the peers' own code starts it, warm before the clock runs."""
     _State.make = make
     with multiprocessing.get_context("fork").Pool(WORKERS, initializer=_prepare) as pool:
@@ -131,8 +131,8 @@ def pooled(make: Callable[[], peers.Score], pairs: Sequence[Pair], chunk: int) -
 class _State:
     """What a forked process scores with."""
 
-    make: Callable[[], peers.Score]
-    score: peers.Score
+    make: Callable[[], peers.PeerScorer]
+    score: peers.PeerScorer
 
 
 def _prepare() -> None:

@@ -18,12 +18,12 @@ from typing import Any
 
 from workload import Pair, place
 
-Score = Callable[[Pair], bool]
+PeerScorer = Callable[[Pair], bool]
 """Whether a peer takes the pair's prediction for right."""
 SECONDS = 30.0
 
 
-def bird(home: Path, databases: Path) -> Score:
+def bird(home: Path, databases: Path) -> PeerScorer:
     """BIRD's ``execute_model``."""
     evaluate = _module(home / "DAMO-ConvAI/bird/llm/src", "evaluation")
     return lambda pair: bool(
@@ -31,7 +31,7 @@ def bird(home: Path, databases: Path) -> Score:
     )
 
 
-def test_suite(home: Path, databases: Path) -> Score:
+def test_suite(home: Path, databases: Path) -> PeerScorer:
     """The Spider test-suite's ``eval_exec_match``, with its defaults. It asserts that the gold runs."""
     evaluate = _module(home / "test-suite-sql-eval", "exec_eval")
 
@@ -42,7 +42,7 @@ def test_suite(home: Path, databases: Path) -> Score:
     return score
 
 
-def skyrl(home: Path, databases: Path) -> Score:
+def skyrl(home: Path, databases: Path) -> PeerScorer:
     """SkyRL-SQL's reward ``compute_score_single``."""
     rewards = _module(home / "SkyRL/skyrl-gym/skyrl_gym/envs/sql", "utils")
 
@@ -55,7 +55,7 @@ def skyrl(home: Path, databases: Path) -> Score:
     return score
 
 
-def arctic(home: Path, databases: Path) -> Score:
+def arctic(home: Path, databases: Path) -> PeerScorer:
     """Arctic-Text2SQL-R1's ``compare_sql_wrapper``."""
     evaluate = _module(home / "ArcticTraining/projects/arctic_text2sql_r1/bird_eval", "evaluate_bird")
 
@@ -66,7 +66,7 @@ def arctic(home: Path, databases: Path) -> Score:
     return score
 
 
-def arctic_reward(home: Path, databases: Path) -> Score:
+def arctic_reward(home: Path, databases: Path) -> PeerScorer:
     """The reward ``compute_score`` of Arctic's RL integration."""
     rewards = _module(home / "SkyRL/integrations/arctic_rl/envs", "bird_reward")
 
@@ -78,7 +78,7 @@ def arctic_reward(home: Path, databases: Path) -> Score:
     return score
 
 
-def defog(home: Path, databases: Path) -> Score:
+def defog(home: Path, databases: Path) -> PeerScorer:
     """defog's ``compare_query_results`` on SQLite; exact or subset, as its runner counts."""
     _package("eval", home / "sql-eval/eval")
     _package("utils", home / "sql-eval/utils")
@@ -93,7 +93,7 @@ def defog(home: Path, databases: Path) -> Score:
     return score
 
 
-def sql_r1(home: Path, databases: Path) -> Score:
+def sql_r1(home: Path, databases: Path) -> PeerScorer:
     """SQL-R1's reward ``compute_score``: over 5 only where the results match."""
     _package("sqlr1", home / "SQL-R1/verl/utils/reward_score")
     rewards = import_module("sqlr1.synsql")
@@ -110,7 +110,7 @@ def sql_r1(home: Path, databases: Path) -> Score:
     return score
 
 
-def premsql(home: Path, databases: Path) -> Score:
+def premsql(home: Path, databases: Path) -> PeerScorer:
     """premsql's ``Text2SQLEvaluator`` with its ``SQLiteExecutor``."""
     for name in ("premsql", "premsql.executors", "premsql.evaluator"):
         _package(name, home / "premsql" / name.replace(".", "/"))
@@ -125,7 +125,7 @@ def premsql(home: Path, databases: Path) -> Score:
     return score
 
 
-PEERS: dict[str, tuple[str, Callable[[Path, Path], Score]]] = {
+PEERS: dict[str, tuple[str, Callable[[Path, Path], PeerScorer]]] = {
     "bird": ("DAMO-ConvAI", bird),
     "arctic": ("ArcticTraining", arctic),
     "arctic-rl": ("SkyRL", arctic_reward),
@@ -138,7 +138,7 @@ PEERS: dict[str, tuple[str, Callable[[Path, Path], Score]]] = {
 """Name -> its repository's folder, and what makes its scoring function."""
 
 
-def load(name: str, home: Path, databases: Path) -> Score:
+def load(name: str, home: Path, databases: Path) -> PeerScorer:
     """A peer's scoring function, ready in this process. What it prints is dropped, what it raises is a no."""
     site = home / "site"
     if site.is_dir():

@@ -23,7 +23,6 @@ import yaml
 from harness.demo import GRPO, TASK
 from harness.train import trainer_score
 from rewards.grader import Grader
-from rewards.types import Answer
 from runners.hf import HfRunner
 from runners.models import load_tokenizer, resolve
 from runners.training.common import Hooks
@@ -82,12 +81,8 @@ class Exam:
         answer = self.task.spec.answer
         asked = Sampling(max_new_tokens=answer.max_new_tokens, stop=answer.stop)
         drawn = dict(HfRunner(model, self.tokenizer).generate(self.requests, asked))
-        grades = self.grader.grade(
-            [
-                Answer(self.task.database(sample), sample.gold, drawn[index][0].text)
-                for index, sample in enumerate(self.samples)
-            ]
-        )
+        texts = [drawn[index][0].text for index in range(len(self.samples))]
+        grades = self.grader.grade(self.task, self.samples, texts)
         right = [float(grade.attempt.verdicts[self.task.spec.scoring.metric] or 0) for grade in grades]
         seen = fmean(one for one, sample in zip(right, self.samples, strict=True) if sample.part == "seen")
         failed = sum(not grade.attempt.executes for grade in grades)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from harness.progress import bar
 from harness.prompt_lengths import PromptCounter, counter
 from harness.volatile import volatile_golds
 from rewards.grader import Grader
-from rewards.types import Answer, Attempt
+from rewards.types import Attempt
 from tasks.common import files
 from tasks.common.content import digest_of
 from tasks.task import Task
@@ -137,16 +137,16 @@ def check_task(
 
 def _judge_golds(task: Task, grader: Grader, split: str, samples: Sequence[Sample]) -> list[list[Attempt]]:
     """For each sample, the attempt of each of its golds, held against itself alone."""
-    answers = [[Answer(task.database(sample), (gold,), gold) for gold in sample.gold] for sample in samples]
-    flat = [answer for group in answers for answer in group]
+    single = [replace(sample, gold=(gold,)) for sample in samples for gold in sample.gold]
     attempts: list[Attempt] = []
-    with bar(f"{task.name} {split}", len(flat)) as report:
-        for start in range(0, len(flat), CHUNK):
-            grades = grader.grade(flat[start : start + CHUNK])
+    with bar(f"{task.name} {split}", len(single)) as report:
+        for start in range(0, len(single), CHUNK):
+            chunk = single[start : start + CHUNK]
+            grades = grader.grade(task, chunk, [sample.gold[0] for sample in chunk])
             attempts += [grade.attempt for grade in grades]
             report(len(grades))
-    left = iter(attempts)
-    return [[next(left) for _ in group] for group in answers]
+    remaining = iter(attempts)
+    return [[next(remaining) for _ in sample.gold] for sample in samples]
 
 
 def _check_split(

@@ -130,7 +130,7 @@ class Judge:
                     batch.append(self._waiting.get_nowait())
             batch = [(answer, future) for answer, future in batch if future.set_running_or_notify_cancel()]
             try:
-                grades = self._grader.grade([answer for answer, _ in batch])
+                grades = self._grader.grade_answers([answer for answer, _ in batch])
             except Exception as error:  # each rollout that waits for it records it
                 for _, future in batch:
                     future.set_exception(error)

@@ -29,7 +29,6 @@ from leaderboards.handle import Handle
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
 from rewards.grader import Grader
-from rewards.types import Answer
 from runners.replay import ReplayRunner
 from runners.types import Completion, Request, Runner, Sampling, unsent
 from tasks.common.terminal import say
@@ -226,9 +225,8 @@ def _chunks(
 
 
 def _records(evaluation: Evaluation, chunk: Sequence[Drawn]) -> list[Record]:
-    answers = [
-        Answer(evaluation.task.database(request.sample), request.sample.gold, completion.text)
-        for request, _, completion in chunk
-    ]
-    grades = evaluation.grader.grade(answers)
+    samples = [request.sample for request, _, _ in chunk]
+    grades = evaluation.grader.grade(
+        evaluation.task, samples, [completion.text for _, _, completion in chunk]
+    )
     return [record_of(evaluation.task, *one, grade) for one, grade in zip(chunk, grades, strict=True)]

@@ -17,7 +17,6 @@ import yaml
 
 from harness.identity import task_digest
 from rewards.grader import Grader
-from rewards.types import Answer
 from tasks.common.errors import SpecError
 from tasks.common.terminal import say
 from tasks.spec import TaskSpec, load
@@ -142,7 +141,7 @@ class LmEvalTask:
     def judge(self, document: dict[str, Any], answers: Sequence[str]) -> dict[str, float]:
         """The metrics of one answer; without those that are not scored."""
         sample = self._samples[document["number"]]
-        (grade,) = self._grader.grade([Answer(self.task.database(sample), sample.gold, answers[0])])
+        (grade,) = self._grader.grade(self.task, [sample], answers[:1])
         verdicts = grade.attempt.verdicts
         found = {"execution_accuracy": verdicts.get(self.task.spec.scoring.metric), **verdicts}
         found["reward"] = grade.scores["reward"].value

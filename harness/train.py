@@ -27,12 +27,11 @@ from leaderboards.handle import Handle
 from leaderboards.types import Run
 from rewards.feedback import feedback
 from rewards.grader import Grader
-from rewards.types import Answer
 from runners.training import processes
 from runners.training.config import reached, steps
 from runners.training.folder import steps_done
 from runners.training.stopping import memory
-from runners.types import Feedback, Request, Reward, Runner, Sampling, Score
+from runners.types import Feedback, Request, Reward, RewardFunction, Runner, Sampling
 from tasks.common.content import digest_of
 from tasks.task import Task
 from tasks.types import Sample
@@ -159,15 +158,11 @@ def _train(
 
 def trainer_score(
     task: Task, grader: Grader, watch: TrainingWatch | None = None, tracker: Tracker | None = None
-) -> Score:
-    """What a trainer is paid: the ``reward`` score of the very grader that evaluations use."""
+) -> RewardFunction:
+    """The training reward: the score ``reward`` of the grader that evaluations use too."""
 
     def score(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
-        answers = [
-            Answer(task.database(sample), sample.gold, text)
-            for sample, text in zip(samples, texts, strict=True)
-        ]
-        grades = grader.grade(answers)
+        grades = grader.grade(task, samples, texts)
         if watch:
             watch.add(samples, texts, grades)
         if tracker:
@@ -188,11 +183,7 @@ def database_feedback(task: Task, grader: Grader) -> Feedback:
     """What the database says to each answer, as in ``harness eval --turns``."""
 
     def said(samples: Sequence[Sample], texts: Sequence[str], before: Sequence[str]) -> list[str]:
-        answers = [
-            Answer(task.database(sample), sample.gold, text)
-            for sample, text in zip(samples, texts, strict=True)
-        ]
-        graded = grader.grade(answers)
+        graded = grader.grade(task, samples, texts)
         return [feedback(grade.attempt, text) for grade, text in zip(graded, before, strict=True)]
 
     return said
@@ -215,8 +206,8 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
             runner = TurnsRunner(runner, task, 1, spec.turns)
         with closing(runner):
             drawn = {index: answers[0].text for index, answers in runner.generate(requests, sampling)}
-        answers = [Answer(task.database(s), s.gold, drawn[index]) for index, s in enumerate(samples)]
-        verdicts = [g.attempt.verdicts.get(task.spec.scoring.metric) for g in grader.grade(answers)]
+        grades = grader.grade(task, samples, [drawn[index] for index in range(len(samples))])
+        verdicts = [grade.attempt.verdicts.get(task.spec.scoring.metric) for grade in grades]
         return fmean([verdict for verdict in verdicts if verdict is not None] or [0.0])
 
     return evaluate

@@ -8,7 +8,6 @@ from functools import partial
 
 from rewards.feedback import feedback
 from rewards.grader import Grader
-from rewards.types import Answer
 from runners.dialogue import converse, previous_answer
 from runners.types import Completion, Request, Runner, Sampling, unsent
 from tasks.task import Task
@@ -107,12 +106,8 @@ class TurnsRunner:
 
     def _feedback(self, batch: Sequence[_Conversation]) -> list[str]:
         """The database's feedback on each answer; "" where it stands, or the model gave none."""
-        grades = self._grader.grade(
-            [
-                Answer(self.task.database(one.request.sample), one.request.sample.gold, one.text)
-                for one in batch
-            ]
-        )
+        samples = [conversation.request.sample for conversation in batch]
+        grades = self._grader.grade(self.task, samples, [conversation.text for conversation in batch])
         return [
             feedback(grade.attempt, previous_answer(one.history))
             if one.answer.finish in ("stop", "length")

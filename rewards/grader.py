@@ -17,6 +17,8 @@ from tasks.common.file_state import stamped
 from tasks.databases.engines.sqlite_statements import MOST_CHARACTERS
 from tasks.databases.sandbox.pool import Sandbox
 from tasks.spec import ScoringSpec, home
+from tasks.task import Task
+from tasks.types import Sample
 
 
 class Grader:
@@ -67,10 +69,17 @@ class Grader:
         """End the workers."""
         self._sandbox.close()
 
-    def grade(self, answers: Sequence[Answer]) -> list[Grade]:
+    def grade(self, task: Task, samples: Sequence[Sample], texts: Sequence[str]) -> list[Grade]:
+        """The grade of each text as an answer to the sample at the same place, in order."""
+        pairs = zip(samples, texts, strict=True)
+        return self.grade_answers(
+            [Answer(task.database(sample), sample.gold, text) for sample, text in pairs]
+        )
+
+    def grade_answers(self, answers: Sequence[Answer]) -> list[Grade]:
         """The grade of each answer, in order. Identical answers are judged once.
 
-        Of SQL that is longer than any engine is shown, no more travels to the workers than says so.
+        SQL that is longer than any engine accepts is cut before it is sent to the workers; they reject it.
         """
         databases = {one: stamped(one) for one in {answer.database for answer in answers}}
         jobs = [

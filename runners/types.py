@@ -123,7 +123,7 @@ def unsent(runner: Runner) -> tuple[str, ...]:
     return tuple(getattr(runner, "unsent", ()))
 
 
-Score = Callable[[Sequence[Sample], Sequence[str]], list[Reward]]
-"""A trainer's view of the scorers: samples and completion texts (same length) -> rewards, in order."""
+RewardFunction = Callable[[Sequence[Sample], Sequence[str]], list[Reward]]
+"""What a trainer calls: samples and completion texts (same length) -> rewards, in the same order."""
 Feedback = Callable[[Sequence[Sample], Sequence[str], Sequence[str]], list[str]]
 """What a database says to answers, given the answers before them; "" where nothing speaks against one."""

@@ -27,7 +27,7 @@ MODES = (Mode.STRICT, Mode.SPIDER, Mode.BIRD, Mode.BIRD_F1)
 def attempts() -> Iterator[dict[str, Attempt]]:
     """Every fact judged in one batch."""
     with Grader(ScoringSpec(modes=MODES), workers=1) as grader:
-        grades = grader.grade([Answer(DATABASE, (fact["gold"],), fact["answer"]) for fact in FACTS])
+        grades = grader.grade_answers([Answer(DATABASE, (fact["gold"],), fact["answer"]) for fact in FACTS])
         yield {fact["name"]: grade.attempt for fact, grade in zip(FACTS, grades, strict=True)}
 
 

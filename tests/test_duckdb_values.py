@@ -65,7 +65,7 @@ def attempts() -> Iterator[list[Attempt]]:
     modes = (Mode.STRICT, Mode.SPIDER, Mode.BIRD, Mode.BIRD_F1)
     answers = [Answer(DATABASE, (f"SELECT {one}",), f"SELECT {other}") for one, other, _ in PAIRS]
     with Grader(ScoringSpec(modes=modes), workers=1, digests=True) as grader:
-        yield [grade.attempt for grade in grader.grade(answers)]
+        yield [grade.attempt for grade in grader.grade_answers(answers)]
 
 
 @pytest.mark.parametrize("number", range(len(PAIRS)), ids=lambda number: " and ".join(PAIRS[number][:2]))

@@ -213,7 +213,7 @@ def test_a_gold_is_judged_on_rows_that_no_answer_has_touched(engine: Any) -> Non
     with Grader(ScoringSpec(), workers=1) as grader:
         hostile = [Answer(database, (gold,), text) for text in (poison, "SELECT 0")]
         late = Answer(database, ("SELECT a FROM t",), "SELECT a FROM t")
-        grades = grader.grade([*hostile, late])
+        grades = grader.grade_answers([*hostile, late])
     assert [grade.attempt.verdicts["strict"] for grade in grades] == [0.0, 0.0, 1.0]  # type: ignore[index]
     assert grades[2].attempt.gold_rows == 3
 
@@ -237,7 +237,7 @@ EXCUSES = [
 def test_no_answer_can_blame_the_database(databases: dict[tuple[str, str], Database], place: str) -> None:
     database = databases["duckdb", place]
     with Grader(ScoringSpec(), workers=1) as grader:
-        for grade in grader.grade([Answer(database, ("SELECT a FROM t",), text) for text in EXCUSES]):
+        for grade in grader.grade_answers([Answer(database, ("SELECT a FROM t",), text) for text in EXCUSES]):
             assert grade.attempt.reason not in OURS and grade.scores["execution"].value == 0.0, grade.attempt
 
 
@@ -259,7 +259,7 @@ def test_a_file_that_is_damaged_where_the_answer_reads_is_ours(engine: Any, tmp_
     path.write_bytes(data)
     database = Database("d", engine, (path,))
     with Grader(ScoringSpec(), workers=1) as grader:
-        damaged, honest = grader.grade(
+        damaged, honest = grader.grade_answers(
             [
                 Answer(database, ("SELECT a FROM t",), text)
                 for text in ("SELECT sum(x), sum(y % 1000) FROM big", "SELECT a FROM t")

@@ -223,5 +223,5 @@ SHORT = [
 def test_short_queries_are_judged(database: Database, gold: str, answer: str) -> None:
     modes = (Mode.STRICT, Mode.SPIDER, Mode.BIRD)
     with Grader(ScoringSpec(modes=modes), workers=1) as grader:
-        attempt = grader.grade([Answer(database, (gold,), answer)])[0].attempt
+        attempt = grader.grade_answers([Answer(database, (gold,), answer)])[0].attempt
     assert attempt.verdicts == dict.fromkeys(modes, 1.0), attempt.detail

@@ -111,7 +111,7 @@ def surviving(pack: list[Exploit], count: int, database: Database) -> None:
     before = traces([Path.cwd(), database.instances[0].parent])
     with watched_memory() as peak, Grader(SCORING, workers=2) as grader:
         for batch in mixed(pack, count, database):
-            grades = grader.grade([answer for answer, _ in batch])
+            grades = grader.grade_answers([answer for answer, _ in batch])
             for (answer, verdict), grade in zip(batch, grades, strict=True):
                 value = grade.scores["execution"].value
                 assert value == verdict, (answer.text[:200], grade.attempt)
@@ -150,9 +150,9 @@ def test_killed_workers_lose_no_verdict(database: Database) -> None:
     with Grader(SCORING, workers=2) as grader:
         killer = threading.Thread(target=kill)
         killer.start()
-        grades = grader.grade(answers)
+        grades = grader.grade_answers(answers)
         killer.join()
-        grades += grader.grade(answers[:50])
+        grades += grader.grade_answers(answers[:50])
     assert killed
     verdicts = [verdict for _, verdict in pairs]
     assert [grade.scores["execution"].value for grade in grades] == verdicts + verdicts[:50]
@@ -172,7 +172,7 @@ def test_rows_that_collide_cannot_hold_the_judge(database: Database) -> None:
     rows = ",".join(map(str, colliding(3000)))
     started = time.monotonic()
     with Grader(SCORING, workers=1) as grader:
-        grades = grader.grade([Answer(database, (GOLDS[q],), f"VALUES {rows}") for q in GOLDS])
+        grades = grader.grade_answers([Answer(database, (GOLDS[q],), f"VALUES {rows}") for q in GOLDS])
     assert {grade.attempt.verdicts[Mode.STRICT] for grade in grades} == {0.0}
     assert time.monotonic() - started < len(grades) * (SCORING.seconds + 1) or busy()
 
@@ -224,7 +224,7 @@ def test_one_budget_holds_for_all_instances_and_forms(eight: Database) -> None:
         Answer(eight, (slow,), slow.replace("count(*)", "count(x)")),
     ]
     with Grader(scoring, workers=1) as grader:
-        once, over, right = grader.grade(answers)
+        once, over, right = grader.grade_answers(answers)
     assert once.attempt.reason is Reason.WRONG_ROWS and (once.attempt.steps or 0) > 500_000
     assert over.attempt.reason is Reason.TIMEOUT and "together" in over.attempt.detail
     assert over.attempt.verdicts[Mode.SPIDER] == 1.0, "what was found out before stands"

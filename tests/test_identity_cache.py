@@ -116,7 +116,9 @@ def test_a_grader_that_lives_on_does_not_serve_golds_of_a_database_that_changed(
     with Grader(ScoringSpec(), workers=1) as grader:
 
         def right() -> list[int]:
-            grades = grader.grade([Answer(given, ("SELECT a FROM t",), f"SELECT {n}") for n in (1, 2, 3)])
+            grades = grader.grade_answers(
+                [Answer(given, ("SELECT a FROM t",), f"SELECT {n}") for n in (1, 2, 3)]
+            )
             return [n for n, grade in enumerate(grades, 1) if grade.attempt.reason == "correct"]
 
         assert right() == [1]
@@ -156,7 +158,7 @@ def test_what_waits_beside_the_file_that_a_link_leads_to_is_content(tmp_path: Pa
         connection.commit()
         found.append((digest(given), stamped(given).stamp))
         with Grader(ScoringSpec(), workers=1) as grader:
-            (grade,) = grader.grade([Answer(given, ("SELECT a FROM t",), f"SELECT {value}")])
+            (grade,) = grader.grade_answers([Answer(given, ("SELECT a FROM t",), f"SELECT {value}")])
         assert grade.attempt.reason == "correct"
     assert found[0][0] != found[1][0] and found[0][1] != found[1][1]
     connection.close()

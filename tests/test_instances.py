@@ -12,7 +12,7 @@ import pytest
 
 from harness.identity import of_task
 from rewards.grader import Grader
-from rewards.types import Answer, Attempt, Reason
+from rewards.types import Attempt, Reason
 from tasks.common.errors import DataError
 from tasks.common.parse import parse
 from tasks.spec import TaskSpec
@@ -56,7 +56,7 @@ def task(folder: Path, instances: int, ddl: str = "", **databases: Any) -> Task:
 def judged(task: Task, text: str) -> Attempt:
     (sample,) = task.samples()
     with Grader(task.spec.scoring, workers=1) as grader:
-        return grader.grade([Answer(task.database(sample), sample.gold, text)])[0].attempt
+        return grader.grade(task, [sample], [text])[0].attempt
 
 
 @pytest.mark.parametrize("ddl", ["", FILLED])

@@ -42,7 +42,7 @@ def disagreements(model: str, mode: Mode, key: str) -> list[str]:
     verdicts = json.loads((DATA / "predictions/spider_dev/official_verdicts.json").read_text())[model][key]
     assert answers.keys() == verdicts.keys()
     with Grader(ScoringSpec(metric=mode, modes=(mode,)), structure=False) as grader:
-        grades = grader.grade(list(answers.values()))
+        grades = grader.grade_answers(list(answers.values()))
     return [
         row
         for row, grade in zip(answers, grades, strict=True)
@@ -88,6 +88,6 @@ def test_bird() -> None:
     assert len(rows) == 274
     answers = [Answer(Database(p.stem, instances=(p,)), (gold,), prediction) for p, gold, prediction in rows]
     with Grader(ScoringSpec(metric=Mode.BIRD, modes=(Mode.BIRD,)), structure=False) as grader:
-        verdicts = [grade.attempt.verdicts[Mode.BIRD] for grade in grader.grade(answers)]
+        verdicts = [grade.attempt.verdicts[Mode.BIRD] for grade in grader.grade_answers(answers)]
     assert verdicts == [official_bird(*row) for row in rows]
     assert 100 < sum(verdict or 0.0 for verdict in verdicts) < 250

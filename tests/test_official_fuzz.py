@@ -31,7 +31,7 @@ def differences(count: int, seed: int, folder: Path) -> tuple[list[tuple[object,
                 Answer(Database("d", instances=(path,)), (gold,), f"```sql\n{sql}\n```")
                 for path, gold, sql in chunk
             ]
-            for (path, gold, sql), grade in zip(chunk, grader.grade(answers), strict=True):
+            for (path, gold, sql), grade in zip(chunk, grader.grade_answers(answers), strict=True):
                 official = official_rules.spider(path, gold, sql)
                 expected = {Mode.SPIDER: official, Mode.BIRD: None, Mode.BIRD_F1: None}
                 if grade.attempt.verdicts[Mode.BIRD] is not None or official_rules.runs(path, gold):

@@ -18,7 +18,7 @@ MANY = "SELECT a.x % 3 FROM n AS a, n AS b"
 
 def judged(gold: str, answer: str, metric: Mode = Mode.STRICT, rows: int = 1000) -> Attempt:
     with Grader(ScoringSpec(metric=metric, modes=MODES, rows=rows), workers=1) as grader:
-        return grader.grade([Answer(DATABASE, (gold,), answer)])[0].attempt
+        return grader.grade_answers([Answer(DATABASE, (gold,), answer)])[0].attempt
 
 
 def test_an_answer_of_many_duplicates_is_right_by_bird_alone() -> None:

@@ -428,7 +428,7 @@ CASES: list[tuple[Engine, str, str, str, str]] = [
 @pytest.fixture(scope="module")
 def attempts() -> Iterator[dict[tuple[str, str], Attempt]]:
     with Grader(ScoringSpec(), workers=1, structure=False) as grader:
-        grades = grader.grade(
+        grades = grader.grade_answers(
             [Answer(DATABASES[engine], (gold,), answer) for engine, _, gold, answer, _ in CASES]
         )
         yield {(case[0], case[1]): grade.attempt for case, grade in zip(CASES, grades, strict=True)}

@@ -186,7 +186,7 @@ def test_hidden_constructs_are_paid_less_by_the_grader(database: Database, home:
     texts = [gold, *(form.replace("{}", "SELECT * FROM t") for form in HIDDEN)]
     terms = {"forbidden": {"weight": 0.3}}
     with Grader(scoring(terms=terms), workers=1) as grader:
-        grades = grader.grade([Answer(database, (gold,), text) for text in texts])
+        grades = grader.grade_answers([Answer(database, (gold,), text) for text in texts])
     values = [grade.scores["reward"].value or 0.0 for grade in grades]
     right = [grade.attempt.verdicts[Mode.STRICT] == 1 for grade in grades]
     assert values[0] == 1.0 and right.count(True) >= 9
@@ -213,7 +213,7 @@ def test_a_wasteful_query_is_paid_less_by_the_grader(database: Database, home: P
     answers = [Answer(database, (gold,), text) for text in (gold, wasteful, f"{gold};", "SELECT 1")]
     for section in ({"reward": "r_ves"}, {"reward": "gated", "terms": {"efficiency": {"weight": 0.3}}}):
         with Grader(scoring(**section), workers=1) as grader:
-            values = [grade.scores["reward"].value or 0.0 for grade in grader.grade(answers)]
+            values = [grade.scores["reward"].value or 0.0 for grade in grader.grade_answers(answers)]
         assert values[0] == values[2] > values[1] > values[3]
 
 
@@ -221,7 +221,7 @@ def test_the_same_sql_in_another_text_is_paid_for_its_own_text(database: Databas
     gold = "SELECT COUNT(*) FROM t"
     answers = [Answer(database, (gold,), text) for text in (gold, f"Sure!\n```sql\n{gold}\n```")]
     with Grader(scoring(terms={"format": {"weight": 0.2}}), workers=1) as grader:
-        assert [grade.scores["reward"].value for grade in grader.grade(answers)] == [1.0, 0.8]
+        assert [grade.scores["reward"].value for grade in grader.grade_answers(answers)] == [1.0, 0.8]
 
 
 def test_the_example_of_ones_own_reward_pays_as_it_says(
@@ -232,4 +232,4 @@ def test_the_example_of_ones_own_reward_pays_as_it_says(
     joined = "SELECT COUNT(*) FROM t AS a JOIN t AS b ON a.x = b.x"
     answers = [Answer(database, (gold,), text) for text in (gold, joined, "SELECT 2")]
     with Grader(scoring(reward="short_reward:FewTables"), workers=1) as grader:
-        assert [grade.scores["reward"].value for grade in grader.grade(answers)] == [1.0, 0.9, 0.0]
+        assert [grade.scores["reward"].value for grade in grader.grade_answers(answers)] == [1.0, 0.9, 0.0]

@@ -31,7 +31,9 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
 
 def judged(database: Database, gold: str = SLOW) -> Attempt:
     with Grader(ScoringSpec(), workers=1, structure=False) as grader:
-        return grader.grade([Answer(database, (gold,), "SELECT 1200000, x'00ff', 0.1, NULL")])[0].attempt
+        return grader.grade_answers([Answer(database, (gold,), "SELECT 1200000, x'00ff', 0.1, NULL")])[
+            0
+        ].attempt
 
 
 def files(tmp_path: Path) -> list[Path]:

@@ -31,7 +31,7 @@ def grader() -> Iterator[Grader]:
 
 
 def grade(grader: Grader, text: str, *gold: str, database: Database = DATABASE) -> Grade:
-    return grader.grade([Answer(database, gold or (GOLD,), text)])[0]
+    return grader.grade_answers([Answer(database, gold or (GOLD,), text)])[0]
 
 
 def test_a_grade_has_every_score(grader: Grader) -> None:
@@ -105,14 +105,16 @@ def test_an_empty_gold_is_counted_but_not_paid(grader: Grader) -> None:
 
 def test_identical_answers_are_judged_once(grader: Grader) -> None:
     answer = Answer(DATABASE, (GOLD,), "SELECT random() FROM singer")
-    one, two = grader.grade([answer, answer])
+    one, two = grader.grade_answers([answer, answer])
     assert one.attempt is two.attempt
 
 
 def test_a_batch_keeps_its_order_and_may_be_empty(grader: Grader) -> None:
-    assert grader.grade([]) == []
+    assert grader.grade_answers([]) == []
     texts = [f"SELECT {number}" for number in range(50)]
-    assert [g.attempt.sql for g in grader.grade([Answer(DATABASE, (GOLD,), text) for text in texts])] == texts
+    assert [
+        g.attempt.sql for g in grader.grade_answers([Answer(DATABASE, (GOLD,), text) for text in texts])
+    ] == texts
 
 
 @pytest.fixture

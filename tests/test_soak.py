@@ -124,7 +124,7 @@ def soak(tmp_path: Path, count: int) -> None:
     judged, early = 0, (0, 0)
     with loaded(2), harassed(dice) as done, Grader(SCORING, workers=2) as grader:
         for batch in pairs(databases, count, random.Random(1)):
-            grades = grader.grade([answer for answer, _ in batch])
+            grades = grader.grade_answers([answer for answer, _ in batch])
             for (answer, verdict), grade in zip(batch, grades, strict=True):
                 judged += 1
                 if grade.attempt.verdicts[Mode.STRICT] != verdict or grade.attempt.reason in OURS:

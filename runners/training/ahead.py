@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from runners.types import Reward, Score
+from runners.types import Reward, RewardFunction
 from tasks.types import Sample
 
 Group = tuple[str, tuple[str, ...]]
@@ -17,7 +17,7 @@ Group = tuple[str, tuple[str, ...]]
 class Ahead:
     """Rewards of groups that were handed in early. What is waiting is scored in one call."""
 
-    def __init__(self, score: Score) -> None:
+    def __init__(self, score: RewardFunction) -> None:
         self._score = score
         self._todo: SimpleQueue[tuple[Sample, Group]] = SimpleQueue()
         self._paid: dict[Group, Future[list[Reward]]] = {}

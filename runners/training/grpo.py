@@ -17,7 +17,7 @@ from runners.training.curriculum import Chooser
 from runners.training.folder import RunFolder, Trained, rows_digest
 from runners.training.keeper import Kept
 from runners.training.training_reward import Rewards, check_numbers
-from runners.types import Request, Score
+from runners.types import Request, RewardFunction
 from tasks.common.errors import ModelError
 
 REHEARSED = 8
@@ -27,7 +27,7 @@ REHEARSED = 8
 def train_grpo(
     model: str,
     prompts: Sequence[Request],
-    score: Score,
+    score: RewardFunction,
     config: GrpoConfig,
     out: Path,
     hooks: Hooks | None = None,
@@ -80,7 +80,7 @@ def check_sizes(config: GrpoConfig, prompts: int) -> None:
         raise ModelError("refill replaces groups one by one: set scale_rewards to group or none")
 
 
-def rehearse(prompts: Sequence[Request], score: Score) -> None:
+def rehearse(prompts: Sequence[Request], score: RewardFunction) -> None:
     """Before training: raise ModelError where the reward of a gold answer or of silence is no number."""
     samples = [prompt.sample for prompt in prompts[:REHEARSED] for _ in range(2)]
     texts = [text for prompt in prompts[:REHEARSED] for text in (prompt.sample.gold[0], "")]

@@ -13,7 +13,7 @@ from runners.training import processes
 from runners.training.ahead import Ahead
 from runners.training.common import Watch
 from runners.training.config import GrpoConfig
-from runners.types import Request, Reward, Score
+from runners.types import Request, Reward, RewardFunction
 from tasks.common.errors import ModelError
 from tasks.types import Message, Sample
 
@@ -23,7 +23,9 @@ class Rewards:
 
     __name__ = "score"
 
-    def __init__(self, prompts: Sequence[Request], score: Score, config: GrpoConfig, watch: Watch) -> None:
+    def __init__(
+        self, prompts: Sequence[Request], score: RewardFunction, config: GrpoConfig, watch: Watch
+    ) -> None:
         self.prompts, self.config, self.watch = prompts, config, watch
         self.ahead = Ahead(score)
         self.unscored: list[bool] = []
