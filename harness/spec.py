@@ -16,20 +16,29 @@ class EvalSpec(Spec):
     """One model on one split of one task."""
 
     model: str
+    """Name of the model, as ``--model`` takes it."""
     task: str
+    """Name or YAML file of the task."""
     split: str = ""
+    """Split to evaluate; "": the task's ``eval_split``."""
     limit: int = Field(0, ge=0)
+    """Most questions; 0: all."""
     sample_seed: int | None = None
     """Shuffle the split under this seed before ``limit`` cuts it."""
     samples: int = Field(1, ge=1)
+    """Answers drawn for each question."""
     temperature: float = Field(0.0, ge=0)
+    """0 is greedy decoding."""
     top_p: float = Field(1.0, gt=0, le=1)
+    """Nucleus sampling."""
     seed: int = 0
+    """Seed of sampling."""
     max_new_tokens: int = Field(0, ge=0)
     """0: what the task says."""
     turns: int = Field(1, ge=1)
     """Over 1 a query that does not run, or returns no rows, may be corrected."""
     runner: RunnerConfig = RunnerConfig()
+    """Settings of the runners."""
     trust: bool = Field(False, exclude=True)
     """The task may run code of its own (``tasks/common/trust.py``)."""
 
@@ -38,13 +47,17 @@ class TrainSpec(Spec):
     """One stage of training: a model, a method, and what it is shown of a task."""
 
     task: str
+    """Name or YAML file of the task."""
     method: Literal["sft", "grpo"]
+    """Method of this stage."""
     model: str
+    """Model to train."""
     split: str = ""
     """Default: the task's training split."""
     limit: int = Field(0, ge=0)
     """Questions it is shown; 0: all of the split."""
     sample_seed: int | None = None
+    """Shuffle the split under this seed before ``limit`` cuts it."""
     only: Mapping[Literal["database", "difficulty", "family", "part"], tuple[str, ...]] = Field(
         default_factory=dict
     )
@@ -55,7 +68,9 @@ class TrainSpec(Spec):
     dev_limit: int = Field(200, ge=0)
     """Questions of the dev split that choose the best weights; 0: the last weights are kept."""
     sft: SftConfig = SftConfig()
+    """Settings of SFT."""
     grpo: GrpoConfig = GrpoConfig()
+    """Settings of GRPO."""
     trust: bool = Field(False, exclude=True)
     """The task may run code of its own (``tasks/common/trust.py``)."""
 

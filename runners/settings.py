@@ -30,9 +30,11 @@ class VllmConfig(Spec):
     server: bool = False
     """Start ``vllm serve`` and ask it, instead of loading the model here."""
     tensor_parallel: int = Field(1, ge=1)
+    """GPUs that hold one copy of the model together."""
     data_parallel: int = Field(1, ge=1)
     """Over 1 it is a server, whatever ``server`` says."""
     dtype: str = "auto"
+    """Data type of the weights, by vLLM's name."""
     max_model_len: int = Field(0, ge=0)
     """0: the model's own."""
     gpu_memory: float = Field(0.9, gt=0, le=1)
@@ -66,9 +68,13 @@ class RunnerConfig(Spec):
     """A section for each kind of runner that has something to set."""
 
     hf: HfConfig = HfConfig()
+    """Models that run in this process."""
     endpoint: EndpointConfig = EndpointConfig()
+    """Servers with OpenAI's chat completions."""
     vllm: VllmConfig = VllmConfig()
+    """vLLM."""
     replay: ReplayConfig = ReplayConfig()
+    """Stored answers."""
 
     def identity(self) -> dict[str, object]:
         """What of it can change an answer; not how patiently or how fast a model is asked."""

@@ -27,14 +27,25 @@ class FieldNames(Spec):
     """Which column of the dataset holds what. An empty name: the dataset has none."""
 
     question: str = "question"
+    """Column of the question."""
     gold: str = "query"
+    """Column of the gold SQL: text, an object with ``sql`` or ``query``, or a list of these (any of
+    them is right)."""
     database: str = "db_id"
+    """Column of the database id."""
     id: str = ""
+    """Column of the question's id; "": ids are row numbers."""
     evidence: str = ""
+    """Column of a hint that the prompt shows (BIRD's evidence)."""
     difficulty: str = ""
+    """Column of the difficulty, by which boards and comparisons group."""
     part: str = ""
+    """Column of a named slice of the split that the board reports separately (``seen``, ``unseen``)."""
     family: str = ""
+    """Column of the kind of question, for ``--only family=...``."""
     ddl: str = ""
+    """Column of a schema as SQL text, for rows that carry their own schema instead of naming a
+    database file."""
 
 
 class DatasetSpec(Spec):
@@ -45,17 +56,25 @@ class DatasetSpec(Spec):
     """
 
     source: Literal["file", "huggingface", "python", "text2sql"] = "file"
+    """``file``, ``huggingface`` (a dataset of the Hub or a saved folder), ``python`` (a function;
+    needs ``--trust-task``) or ``text2sql`` (the format of jkkummerfeld/text2sql-data)."""
     path: str
+    """File pattern, dataset id, folder, or ``module:function``; ``{split}`` is replaced by the entry
+    of the split."""
     revision: str = ""
+    """Version of a Hugging Face dataset: a branch, tag or commit."""
     config: str = ""
     """The configuration of a Hugging Face dataset that has several (``load_dataset``'s ``name``)."""
     splits: Mapping[str, str]
     """Name of a split -> the file, hub split or argument that stands for it; ``train[:20]`` cuts it."""
     fields: FieldNames = FieldNames()
+    """Which column of the dataset holds what."""
     where: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     """Keep only the rows in which each of these columns has this value."""
     eval_split: str = "dev"
+    """Split that ``harness eval`` uses by default."""
     train_split: str = "train"
+    """Split that ``harness train`` uses by default."""
 
     @model_validator(mode="after")
     def _has_splits(self) -> Self:
@@ -68,7 +87,9 @@ class DatabasesSpec(Spec):
     """Where the databases are. ``{database}`` in a pattern becomes the row's database id."""
 
     engine: Engine = "sqlite"
+    """``sqlite`` or ``duckdb``."""
     path: str = ""
+    """Pattern of a database's file; ``{database}`` is replaced by the row's database id."""
     instances: str = ""
     """Glob for more instances of the same database: all must agree for TS."""
     missing: Literal["error", "skip"] = "error"
@@ -79,7 +100,9 @@ class SchemaSpec(Spec):
     """How the schema is shown in the prompt."""
 
     format: Literal["ddl", "compact"] = "compact"
+    """``ddl``: CREATE statements; ``compact``: one line for each table."""
     keys: bool = True
+    """Show primary and foreign keys in the compact format."""
     rows: int = Field(0, ge=0, le=20)
     """Sample rows shown for each table."""
     values: bool = False
@@ -90,6 +113,7 @@ class ExamplesSpec(Spec):
     """Solved questions that a prompt shows (few-shot), from the training split only."""
 
     count: int = Field(0, ge=0, le=64)
+    """Number of solved questions in the prompt; 0: none."""
     pick: Literal["fixed", "nearest"] = "fixed"
     """The same for every question, or those whose words are nearest to the question's."""
     seed: int = 0
@@ -102,9 +126,13 @@ class PromptSpec(Spec):
     template: str = "plain"
     """A name in ``tasks/templates`` or a path to a Jinja file."""
     system: str = ""
+    """Text of a system message before the question; "": no system message."""
     schema_: SchemaSpec = Field(SchemaSpec(), alias="schema")
+    """How the database's schema is shown."""
     examples: ExamplesSpec = ExamplesSpec()
+    """Solved questions that the prompt shows (few-shot)."""
     evidence: bool = True
+    """Show the dataset's hint for the question, where it has one."""
     max_tokens: int = Field(0, ge=0)
     """Budget that ``harness check`` holds prompts to, in tokens; 0: none."""
 
@@ -128,9 +156,13 @@ class ScoringSpec(Spec):
     """Over several turns, how many rows of its query's result the model is shown, to confirm or correct it;
     0: a query that returns rows stands."""
     seconds: float = Field(Limits().seconds, gt=0)
+    """Deadline of a query in seconds; the worker that runs it is killed when it passes."""
     steps: int = Field(Limits().steps, gt=0)
+    """Most SQLite virtual-machine instructions of a query."""
     rows: int = Field(Limits().rows, gt=0)
+    """Most rows of a result; a longer result is refused, never cut."""
     cells: int = Field(Limits().cells, gt=0)
+    """Most cells of a result."""
     bytes: int = Field(Limits().bytes, gt=0)
     """Of text and blobs in one result, of which one value may take an eighth."""
 
@@ -143,20 +175,30 @@ class AnswerSpec(Spec):
     """How an answer is drawn from the model, where the command line does not say."""
 
     max_new_tokens: int = Field(256, gt=0)
+    """Most tokens of an answer."""
     stop: tuple[str, ...] = ()
+    """Strings at which an answer ends."""
 
 
 class TaskSpec(Spec):
     """All of a task."""
 
     name: str
+    """Name of the task, as boards and runs show it."""
     version: int = 1
+    """Version of the task, recorded in every run."""
     description: str = ""
+    """One sentence that ``harness tasks`` prints."""
     dataset: DatasetSpec
+    """Where the questions come from."""
     databases: DatabasesSpec = DatabasesSpec()
+    """Where the databases are."""
     prompt: PromptSpec = PromptSpec()
+    """How a question becomes chat messages."""
     scoring: ScoringSpec = ScoringSpec()
+    """How an answer is scored."""
     answer: AnswerSpec = AnswerSpec()
+    """How an answer is drawn, where the command line does not say."""
 
     @field_validator("name")
     @classmethod

@@ -13,13 +13,17 @@ class EfficiencySpec(Spec):
     """A right query that costs more than the gold loses up to ``weight``."""
 
     weight: float = Field(0.0, ge=0)
+    """What an answer loses at most; 0: nothing."""
     by: Literal["steps", "seconds"] = "steps"
+    """Compare SQLite virtual-machine instructions (``steps``) or seconds; seconds are used where no
+    steps are counted."""
 
 
 class FormatSpec(Spec):
     """An answer whose whole text does not match loses ``weight``."""
 
     weight: float = Field(0.0, ge=0)
+    """What an answer loses; 0: nothing."""
     pattern: str = r"```sql\n.*\n```|[^`]*"
     """A Python regular expression for the text without outer space; ``.`` matches newlines too."""
 
@@ -28,8 +32,11 @@ class LengthSpec(Spec):
     """An answer loses nothing up to ``free`` characters, and ``weight`` from ``most`` on."""
 
     weight: float = Field(0.0, ge=0)
+    """What an answer loses at most; 0: nothing."""
     free: int = Field(500, ge=0)
+    """Characters that cost nothing."""
     most: int = Field(2000, gt=0)
+    """Characters at which the whole weight is lost."""
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -42,13 +49,19 @@ class ForbiddenSpec(Spec):
     """An answer with one of these constructs (``rewards/structure/constructs.py``) loses ``weight``."""
 
     weight: float = Field(0.0, ge=0)
+    """What an answer loses; 0: nothing."""
     constructs: tuple[str, ...] = ("select_star", "cross_join")
+    """Names of the forbidden constructs."""
 
 
 class TermsSpec(Spec):
     """What an answer may lose beside being right or wrong."""
 
     efficiency: EfficiencySpec = EfficiencySpec()
+    """Cost of the query compared with the gold."""
     format: FormatSpec = FormatSpec()
+    """Form of the whole answer."""
     length: LengthSpec = LengthSpec()
+    """Length of the whole answer."""
     forbidden: ForbiddenSpec = ForbiddenSpec()
+    """Constructs that the query must not use."""

@@ -216,9 +216,9 @@ def test_nothing_but_the_packages_is_imported_from_the_checkout() -> None:
     assert [str(path) for path in FILES if others & imported(path)] == []
 
 
-def test_files_are_at_most_250_lines() -> None:
+def test_files_are_at_most_300_lines() -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
-    assert [f"{where(path, 1)} has {lines} lines" for path, lines in lengths.items() if lines > 250] == []
+    assert [f"{where(path, 1)} has {lines} lines" for path, lines in lengths.items() if lines > 300] == []
 
 
 def test_functions_are_at_most_40_lines() -> None:

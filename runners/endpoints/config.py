@@ -30,6 +30,7 @@ class EndpointConfig(Spec):
     timeout: float = Field(120.0, gt=0)
     """Seconds for a whole reply."""
     retries: int = Field(6, ge=0)
+    """How often a failed request is sent again."""
     backoff: float = Field(1.0, ge=0)
     """Seconds before the first retry, at most; doubled for each one after it."""
     logprobs: bool = False

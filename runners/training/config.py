@@ -17,8 +17,11 @@ class LoraSpec(Spec):
     """Low-rank adapters (Hu et al. 2021) instead of full training."""
 
     r: int = Field(default=16, gt=0, le=1024)
+    """Rank of the adapters."""
     alpha: int = Field(default=32, gt=0)
+    """Scale of the adapters: their output is multiplied by ``alpha / r``."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout on the input of the adapters."""
     targets: tuple[str, ...] = ()
     """Names of the layers that get an adapter; none given: every linear layer but the head."""
     four_bit: bool = False
@@ -39,18 +42,25 @@ class TrainingConfig(Spec):
     """What every method shares. Steps are optimizer steps."""
 
     learning_rate: float = Field(default=1e-4, gt=0)
+    """Peak learning rate of AdamW."""
     epochs: float = Field(default=1.0, gt=0)
     """Passes over the rows, where ``max_steps`` does not say."""
     max_steps: int = Field(default=0, ge=0)
     """Steps to take; 0: as many as ``epochs`` needs."""
     scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "cosine"
+    """Course of the learning rate over the steps."""
     warmup: float = Field(default=0.03, ge=0, lt=1)
     """Share of the steps in which the learning rate rises."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """AdamW's weight decay."""
     max_grad_norm: float = Field(default=1.0, gt=0)
+    """Norm to which gradients are clipped."""
     seed: int = Field(default=0, ge=0)
+    """Seed of the order of rows, of sampling and of new adapters."""
     lora: LoraSpec | None = None
+    """Train low-rank adapters; null: train all weights."""
     gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
     sharding: Literal["none", "fsdp2"] = "none"
     """Of weights, gradients and optimizer over the processes; "none": each holds all of them (DDP)."""
     deepspeed: str = ""
@@ -81,6 +91,7 @@ class SftConfig(TrainingConfig):
     """Supervised fine-tuning: the loss is on the answer's tokens only."""
 
     learning_rate: float = Field(default=5e-4, gt=0)
+    """Peak learning rate of AdamW."""
     batch_size: int = Field(default=32, gt=0)
     """Rows a step."""
     micro_batch: int = Field(default=32, gt=0)
@@ -110,7 +121,9 @@ class SamplingVllm(Spec):
     base_url: str = ""
     """Of the server; "": ``host`` and ``port``."""
     host: str = "0.0.0.0"
+    """Host of the server."""
     port: int = Field(default=8000, gt=0)
+    """Port of the server."""
     group_port: int = Field(default=51216, gt=0)
     """On which the server is sent the weights."""
     timeout: float = Field(default=240.0, gt=0)
@@ -134,6 +147,7 @@ class SamplingVllm(Spec):
     clip_max: float | None = Field(default=3.0, gt=0)
     """Ratio of the two probabilities above which a mask leaves out, or a truncation cuts."""
     clip_min: float | None = Field(default=None, gt=0)
+    """Ratio of the two probabilities below which a mask leaves out, or a truncation cuts; null: no bound."""
     extra: Mapping[str, Any] = Field(default_factory=dict)
     """More of vLLM's SamplingParams, by their names."""
 
@@ -183,6 +197,7 @@ class GrpoConfig(TrainingConfig):
     """Group-relative policy optimisation (Shao et al. 2024, arXiv:2402.03300); losses by TRL's names."""
 
     prompts_per_step: int = Field(default=32, gt=0)
+    """Prompts of an optimizer step, over all processes."""
     group_size: int = Field(default=8, gt=1)
     """Answers drawn for each prompt."""
     micro_groups: int = Field(default=2, gt=0)
@@ -190,15 +205,23 @@ class GrpoConfig(TrainingConfig):
     beta: float = Field(default=0.0, ge=0)
     """Weight of the KL divergence from the model that training started with; 0: no reference model."""
     temperature: float = Field(default=1.0, gt=0)
+    """Temperature of sampling."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus sampling: draw from the most likely tokens with this total probability."""
     max_new_tokens: int = Field(default=256, gt=0)
+    """Most tokens of an answer."""
     loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
+    """How token losses are averaged (TRL's ``loss_type``)."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
+    """What advantages are divided by: the standard deviation of the group or of the batch, or nothing."""
     importance_sampling_level: Literal["token", "sequence"] = "token"
+    """Clip the ratio of new to old probabilities for each token, or for the whole answer (GSPO)."""
     num_iterations: int = Field(default=1, gt=0)
     """Optimizer steps on each batch of answers."""
     epsilon: float = Field(default=0.2, gt=0)
+    """Lower clipping bound of the ratio (and upper, unless ``epsilon_high`` is set)."""
     epsilon_high: float | None = Field(default=None, gt=0)
+    """Upper clipping bound of the ratio; null: ``epsilon``."""
     mask_truncated: bool = False
     """Leave answers that hit ``max_new_tokens`` out of the loss."""
     max_turns: int = Field(default=1, ge=1)
@@ -212,6 +235,7 @@ class GrpoConfig(TrainingConfig):
     """Further prompts that a step may ask in place of groups that teach nothing (dynamic
     sampling, DAPO, arXiv:2503.14476)."""
     curriculum: CurriculumSpec | None = None
+    """Draw prompts by stored pass rates; null: in the shuffled order of the split."""
     shared_prefix: bool = True
     """Compute a group's prompt once; false: TRL's own sampling and loss."""
     vllm: SamplingVllm | None = None
