@@ -1,6 +1,6 @@
 """Make the tutorial's database and its questions: ``python docs/examples/bookshop/make.py bookshop``.
 
-Writes ``bookshop.sqlite`` and ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl`` (300, 60 and 200 questions with
+Writes ``bookshop.sqlite``, ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl`` (300, 60 and 200 questions with
 their SQL, no question twice) to the given folder. The same numbers come out on every machine.
 """
 
@@ -88,10 +88,17 @@ def questions(database: sqlite3.Connection, draw: random.Random) -> list[dict[st
     found: dict[str, str] = {}
     while len(found) < sum(SIZES.values()):
         values = {
-            "genre": draw.choice(GENRES), "country": draw.choice(COUNTRIES), "city": draw.choice(CITIES),
-            "price": draw.randint(8, 36), "pages": draw.randrange(150, 850, 25), "copies": draw.randint(5, 38),
-            "year": draw.randint(1935, 1990), "top": draw.randint(2, 6), "join": JOIN, "sales": SALES,
-        }  # fmt: skip
+            "genre": draw.choice(GENRES),
+            "country": draw.choice(COUNTRIES),
+            "city": draw.choice(CITIES),
+            "price": draw.randint(8, 36),
+            "pages": draw.randrange(150, 850, 25),
+            "copies": draw.randint(5, 38),
+            "year": draw.randint(1935, 1990),
+            "top": draw.randint(2, 6),
+            "join": JOIN,
+            "sales": SALES,
+        }
         question, sql = draw.choice(QUESTIONS)
         sql = sql.format(**values)
         rows = database.execute(sql).fetchall()
