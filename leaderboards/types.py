@@ -22,16 +22,23 @@ class Record:
     """
 
     sample_id: str
+    """Id of the question."""
     question: str
+    """The question."""
     database: str
+    """Id of its database."""
     completion: str
+    """The text of the answer."""
     reason: str
     """A ``rewards.types.Reason``."""
     sample_index: int = 0
     """Which of the answers drawn for this question; 0 where there is one."""
     difficulty: str = ""
+    """As the dataset gives it."""
     part: str = ""
+    """As the dataset gives it."""
     family: str = ""
+    """As the dataset gives it."""
     prompt: str = "[]"
     """The messages, as JSON text."""
     sql: str = ""
@@ -43,20 +50,33 @@ class Record:
     metric: float | None = None
     """The verdict of the task's headline mode, in [0, 1]."""
     strict: float | None = None
+    """Verdict of the mode ``strict``."""
     spider: float | None = None
+    """Verdict of the mode ``spider``."""
     spider_ts: float | None = None
+    """Verdict of the mode ``spider_ts``."""
     bird: float | None = None
+    """Verdict of the mode ``bird``."""
     bird_f1: float | None = None
+    """Verdict of the mode ``bird_f1``."""
     reward: float | None = None
+    """The task's composite: what a GRPO training would get for this answer."""
     parts: str = "{}"
     """What the reward was made of, as JSON text: name -> value."""
     executes: bool = False
+    """Whether the query ran."""
     rows: int = 0
+    """Rows that the query returned."""
     gold_rows: int = 0
+    """Rows that the gold returned."""
     columns: int = 0
+    """Columns that the query returned."""
     gold_columns: int = 0
+    """Columns that the gold returned."""
     prompt_tokens: int = 0
+    """Tokens of the prompt."""
     tokens: int = 0
+    """Tokens of the answer."""
     seconds: float = 0.0
     """Time the runner spent on this answer."""
     finish: str = "stop"
@@ -84,22 +104,33 @@ class Run:
     """
 
     id: str
+    """Name of the run's directory."""
     kind: Kind
+    """An evaluation or a training."""
     model: str
+    """The model's name, as ``--model`` took it."""
     task: str
+    """Name of the task."""
     task_digest: str
+    """Digest of the task's spec."""
     split: str
+    """Split that was evaluated or trained on."""
     metric: str
+    """Headline mode of the task."""
     scorer_version: str
+    """Version of the scorer: its code, sqlglot and the engine."""
     digest: str
     """Of everything that decides the records: that of ``identity``."""
     method: Method = ""
+    """How the model was made; empty for answers that no model gave."""
     parent: str = ""
     """The model that this one was trained from."""
     trained_by: str = ""
     """Id of the training run that made the model."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    """All settings of sampling."""
     seed: int = 0
+    """Seed of sampling or training."""
     limit: int = 0
     """At most this many questions; 0: all."""
     skipped: int = 0
@@ -111,6 +142,7 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package -> version."""
     commit: str = ""
+    """Git commit of the harness, where it runs from a checkout."""
     identity: Mapping[str, Any] = field(default_factory=dict)
     """The fields of a ``leaderboards.identity.Identity``; empty in runs of versions that had none."""
     parent_content: str = ""
@@ -150,9 +182,13 @@ class Slice(TypedDict):
     """The headline of some questions: their mean, its 95 % Wilson interval, and how many were scored."""
 
     ex: float | None
+    """Mean of the headline mode; null where nothing was scored."""
     low: float | None
+    """Lower end of the 95 % Wilson interval."""
     high: float | None
+    """Upper end."""
     n: int
+    """Questions that were scored."""
 
 
 class Summary(Slice):
@@ -163,6 +199,7 @@ class Summary(Slice):
     """
 
     completions: int
+    """Answers that were drawn."""
     unscored: int
     """Completions that were not scored."""
     unanswered: NotRequired[int]
@@ -170,9 +207,11 @@ class Summary(Slice):
     executable: float | None
     """Share of the scored completions that ran."""
     reward: float | None
+    """Mean of the composite."""
     tokens: float | None
     """Mean length of a completion."""
     prompt_tokens: float | None
+    """Mean length of a prompt, in tokens."""
     empty_gold: float | None
     """Share of the answers that ran whose gold returned no rows."""
     modes: dict[str, float]
@@ -188,7 +227,9 @@ class Summary(Slice):
     majority: dict[str, float]
     """k -> the headline of a vote of all k answers, by result."""
     parts: dict[str, Slice]
+    """Headline of each part of the split."""
     difficulty: dict[str, Slice]
+    """Headline of each difficulty."""
     reasons: dict[str, int]
     """Reason -> completions, the most frequent first."""
     alarms: dict[str, float]

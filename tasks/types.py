@@ -81,7 +81,9 @@ class Limits:
     steps: int = 200_000_000
     """SQLite virtual-machine instructions, so that a verdict does not depend on the machine's load."""
     rows: int = 250_000
+    """Rows of one result."""
     cells: int = 1_000_000
+    """Cells of one result."""
     bytes: int = 64 * 2**20
     """Bytes of text and blobs in one result."""
     memory: int = 1024 * 2**20
@@ -137,10 +139,16 @@ class Mode(StrEnum):
     """
 
     STRICT = "strict"
+    """Equal multisets of rows under one mapping of columns, ordered only where the gold's outermost
+    query orders, on every instance that the task asks for."""
     SPIDER = "spider"
+    """Spider's execution accuracy (EX): the official test-suite evaluator on the first instance."""
     SPIDER_TS = "spider_ts"
+    """Spider's test-suite accuracy (TS): the same on all shipped instances."""
     BIRD = "bird"
+    """BIRD's execution accuracy: the sets of rows are equal."""
     BIRD_F1 = "bird_f1"
+    """The soft F1 of BIRD mini-dev, in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
