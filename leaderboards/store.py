@@ -85,13 +85,10 @@ def _resumed(path: Path) -> Handle | None:
 def _begin(run: Run) -> Handle:
     path = folder(run.id)
     _remove_stale(path.parent)
-    building = path.with_name(f".{run.id}.{secrets.token_hex(3)}")
-    with files.writing(path):
-        building.mkdir(parents=True)
+    with files.writing(path), files.new_folder(path) as building:
         lock = files.lock(building / "lock")
         assert lock is not None, "nobody else knows this directory yet"
         files.write(building / "run.json", run_json(run))
-        building.rename(path)
     return Handle(run, path, lock)
 
 
@@ -99,7 +96,8 @@ def _remove_stale(place: Path) -> None:
     """Remove the directories of runs whose process was killed before they were in place."""
     for left in place.glob(".*.??????") if place.is_dir() else ():
         with suppress(DataError, OSError, ValueError):
-            if time.time() - left.stat().st_mtime > files.STALE and (lock := files.lock(left / "lock")):
+            stale = time.time() - left.stat().st_mtime > files.STALE_SECONDS
+            if stale and (lock := files.lock(left / "lock")):
                 with lock:
                     files.remove(left)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-import os
 import re
 import sqlite3
 from collections.abc import Iterable
@@ -21,8 +20,9 @@ from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
+from tasks.common import files
 from tasks.common.errors import DataError
-from tasks.common.file_state import files, stamped, state_of
+from tasks.common.file_state import database_files, stamped, state_of
 from tasks.databases.sandbox.executor import Executor
 from tasks.databases.volatile import volatile
 from tasks.types import Database, Limits, Outcome, Status
@@ -67,7 +67,7 @@ class Shelf:
         if database.stamp and database.stamp != stamped(database).stamp:
             return  # a file has changed since: of which content this is the result, nobody knows
         content = self._known(place) or self._digested(
-            place, files(database.instances[instance], database.engine)
+            place, database_files(database.instances[instance], database.engine)
         )
         if len(body := _packed(outcome)) <= LARGEST:
             self.kept.append((self._name(content, database, sql), _sealed(body)))
@@ -131,14 +131,9 @@ def write(folder: str, kept: Iterable[Kept]) -> None:
     """Keep files. A disk that is full or not writable costs time later, not this run."""
     for name, content in kept:
         place = Path(folder, name)
-        part = place.with_suffix(f".{os.getpid()}")
-        try:
+        with suppress(OSError, DataError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(content)
-            part.replace(place)
-        except OSError:
-            with suppress(OSError):
-                part.unlink()
+            files.write(place, content, durable=False)
 
 
 def _changes(sql: str, database: Database) -> bool:

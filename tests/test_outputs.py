@@ -137,11 +137,11 @@ def test_a_killed_build_of_pocket_leaves_nothing_for_ever(
     place = tmp_path / "fresh"
     monkeypatch.setenv("HARNESS_HOME", str(place))
     with subprocess.Popen([sys.executable, "-c", BUILD], cwd=Path(__file__).parent.parent) as building:
-        while not list(place.glob("pocket-1-*/new/*/*.sqlite")):
+        while not list(place.glob(".pocket-1.*/*/*.sqlite")):
             assert building.poll() is None
             time.sleep(0.01)
         building.kill()
-    assert len(list(place.glob("pocket-1-*"))) == 1
+    assert len(list(place.glob(".pocket-1.*"))) == 1
     pocket.ensure()
     assert {path.name for path in place.iterdir()} == {"pocket-1", "pocket-1.lock"}
 

@@ -216,7 +216,7 @@ def test_two_processes_may_build_at_once_and_build_the_same(splits: Splits, tmp_
     ]
     assert [process.communicate(timeout=120)[0] for process in running] == ["1200", "1200"]
     built = tmp_path / "new" / f"pocket-{pocket.VERSION}"
-    assert list((tmp_path / "new").iterdir()) == [built]
+    assert set((tmp_path / "new").iterdir()) == {built, built.with_suffix(".lock")}
     assert {split: json.loads((built / f"{split}.json").read_text()) for split in SPLITS} == splits
 
 

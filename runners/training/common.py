@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from runners.training.keeper import Keeper, Kept
 from runners.training.stopping import Guard, disk, stopped
 from runners.types import Feedback
 from runners.weights import adapters, saving
+from tasks.common import files
 
 NAMES = {
     "loss": "loss",
@@ -116,14 +117,11 @@ class Watch(TrainerCallback):
         return value
 
     def _keep(self, model: Any, note: Mapping[str, float]) -> None:
-        part = self.folder.out / "best.part"
-        if processes.main():
-            shutil.rmtree(part, ignore_errors=True)
-        sharding.save(model, part)
-        if processes.main():
-            write_json(part / "best.json", note)
-            shutil.rmtree(self.folder.best, ignore_errors=True)
-            part.rename(self.folder.best)
+        best = self.folder.best
+        with files.new_folder(best, replace=True) if processes.main() else nullcontext(best) as folder:
+            sharding.save(model, folder)
+            if processes.main():
+                write_json(folder / "best.json", note)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if "loss" not in logs or not processes.main():  # the summary at the end

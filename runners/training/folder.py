@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runners.training import processes
+from tasks.common import files
 from tasks.common.errors import ModelError
 from tasks.common.terminal import say
 
@@ -147,7 +148,5 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(data, indent=1))
-    part.replace(path)
+    """Write a mapping to a file, whole or not at all. Raises DataError."""
+    files.write(path, files.as_json(data))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runners.models import Source, adapted, load_model, load_tokenizer
+from tasks.common import files
 
 
 def merge_and_save(source: Source, out: Path) -> None:
@@ -27,9 +27,6 @@ def merge_and_save(source: Source, out: Path) -> None:
 
 def save(model: Any, tokenizer: Any, out: Path) -> None:
     """Write a plain model folder (weights, config, tokenizer, chat template), whole or not at all."""
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    shutil.rmtree(out, ignore_errors=True)
-    part.rename(out)
+    with files.new_folder(out, replace=True) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)

@@ -18,6 +18,7 @@ from pathlib import Path
 from zlib import crc32
 
 from tasks.common import files
+from tasks.common.errors import DataError
 from tasks.common.file_state import state
 from tasks.common.terminal import say
 from tasks.spec import home
@@ -99,13 +100,8 @@ class _Digests:
 
     def _rewrite(self) -> None:
         lines = [_line(digest, found, path) for path, (found, digest) in self._known.items()]
-        part = self._place.with_suffix(f".{os.getpid()}")
-        try:
-            part.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
-            part.replace(self._place)
-        except OSError:
-            with suppress(OSError):
-                part.unlink()
+        with suppress(DataError):
+            files.write(self._place, "".join(lines).encode("utf-8", "surrogateescape"), durable=False)
 
 
 def _line(digest: str, found: str, path: str) -> str:

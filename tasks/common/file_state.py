@@ -41,7 +41,7 @@ def stamped(database: Database) -> Database:
     return replace(database, stamp=blake2b("\n".join(states).encode(), digest_size=8).hexdigest())
 
 
-def files(path: Path, engine: Engine) -> list[Path]:
+def database_files(path: Path, engine: Engine) -> list[Path]:
     """A database's file, and those beside it that hold changes."""
     return [path, *(file for file in beside(path, engine) if file.is_file() and file.stat().st_size)]
 

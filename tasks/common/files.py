@@ -13,41 +13,73 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from string import hexdigits
 from typing import IO, Any
 
 from tasks.common.errors import DataError
 
-STALE = 3600.0
-"""Seconds after which an unfinished file beside another is one that a kill left behind."""
+STALE_SECONDS = 3600.0
+"""Age from which an unfinished file beside another one counts as left by a killed writer."""
+_DIGITS = 6
+"""Hex digits at the end of an unfinished file's name."""
 
 
-def write(path: Path, content: bytes) -> None:
-    """Put a whole file in its place (written beside it, synced, renamed), or leave the place as it was.
+def write(path: Path, content: bytes, durable: bool = True) -> None:
+    """Write a file whole or not at all: a new file is written beside it and then takes its place.
 
-    What earlier writers of this file that were killed have left beside it is removed.
+    ``durable`` syncs the new file to the disk first, and removes what killed writers of this file have left
+    beside it. A cache, which can be made again, needs neither. Raises DataError: the file cannot be written.
     """
-    building = path.with_name(f".{path.name}.{secrets.token_hex(3)}")
+    part = _part(path)
     with writing(path):
         try:
-            with building.open("xb") as file:
+            with part.open("xb") as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            building.rename(path)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            part.replace(path)
         except BaseException:
-            building.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
-    remove_stale(path.parent, f".{path.name}.")
+    if durable:
+        _remove_parts(path, STALE_SECONDS)
 
 
-def remove_stale(folder: Path, prefix: str, digits: int = 6) -> None:
-    """Remove the files named ``prefix`` and hex digits that have not been touched for ``STALE`` seconds."""
+@contextmanager
+def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
+    """A folder to fill. It becomes ``path`` when the block ends, and is removed where the block raises.
+
+    ``replace`` puts it in the place of an older folder; the caller keeps other writers out, so whatever
+    killed writers have left beside it is removed. Otherwise ``path`` must not exist. Raises OSError.
+    """
+    if replace:
+        _remove_parts(path, 0.0)
+    part, old = _part(path), _part(path)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if replace and path.exists():
+            path.rename(old)
+        part.rename(path)
+    finally:
+        remove(part)
+        remove(old)
+
+
+def _part(path: Path) -> Path:
+    """A new name beside ``path``, under which its next content is written."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(_DIGITS // 2)}")
+
+
+def _remove_parts(path: Path, age: float) -> None:
+    """Remove the unfinished contents of ``path`` that have not been touched for ``age`` seconds."""
     with suppress(OSError):
-        for left in folder.iterdir():
-            name = left.name.removeprefix(prefix)
-            ours = left.name != name and len(name) == digits and not set(name) - set("0123456789abcdef")
-            if ours and time.time() - left.lstat().st_mtime > STALE:
-                left.unlink()
+        for left in path.parent.iterdir():
+            digits = left.name.removeprefix(f".{path.name}.")
+            is_part = digits != left.name and len(digits) == _DIGITS and not set(digits) - set(hexdigits)
+            if is_part and time.time() - left.lstat().st_mtime >= age:
+                remove(left)
 
 
 def remove(path: Path) -> None:

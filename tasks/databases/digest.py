@@ -6,7 +6,7 @@ import hashlib
 
 from tasks.common.content import file_digest
 from tasks.common.errors import DataError
-from tasks.common.file_state import files
+from tasks.common.file_state import database_files
 from tasks.types import Database
 
 
@@ -19,7 +19,7 @@ def digest(database: Database, instance: int = 0) -> str:
         return hashlib.sha256(f"{database.engine}\0{database.ddl}".encode()).hexdigest()[:32]
     path = database.instances[instance]
     try:
-        found = [file_digest(file) for file in files(path, database.engine)]
+        found = [file_digest(file) for file in database_files(path, database.engine)]
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     return (hashlib.sha256(" ".join(found).encode()).hexdigest() if found[1:] else found[0])[:32]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -46,24 +45,11 @@ def ensure() -> Path:
         held = files.lock(folder.with_suffix(".lock"), wait=True)
         with held or nullcontext():
             if _stamp(folder) != _digest():
-                _build_alone(folder, held is not None)
+                with files.new_folder(folder, replace=True) as fresh:
+                    build(fresh)
     except (OSError, ValueError, sqlite3.OperationalError) as error:
         raise DataError(f"pocket cannot be built in HARNESS_HOME ({spec.home()}): {error}") from error
     return folder
-
-
-def _build_alone(folder: Path, alone: bool) -> None:
-    """Build into a temporary folder, then put it in place. ``alone``: no other process builds.
-
-    Then every other temporary folder is one that a killed build left.
-    """
-    prefix = f"{folder.name}-"
-    for left in folder.parent.glob(f"{prefix}*") if alone else ():
-        files.remove(left)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as temporary:
-        fresh = Path(temporary) / "new"
-        build(fresh)
-        _swap(fresh, folder, Path(temporary) / "old")
 
 
 def build(folder: Path) -> None:
@@ -85,17 +71,6 @@ def build(folder: Path) -> None:
     for split, found in sample(base, files).items():
         (folder / f"{split}.json").write_text(json.dumps(found, indent=0), encoding="utf-8")
     (folder / STAMP).write_text(_digest(), encoding="utf-8")
-
-
-def _swap(fresh: Path, folder: Path, old: Path) -> None:
-    """Put the fresh folder in place; where another process was quicker, its folder stays."""
-    if folder.exists() and _stamp(folder) != _digest():
-        folder.rename(old)
-    try:
-        fresh.rename(folder)
-    except OSError:
-        if _stamp(folder) != _digest():
-            raise
 
 
 def _stamp(folder: Path) -> str:
