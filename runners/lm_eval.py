@@ -42,13 +42,12 @@ def _without_keys(record: logging.LogRecord) -> bool:
     return True
 
 
-logging.getLogger("lm_eval.models.api_models").addFilter(_without_keys)  # it logs replies whole
-
-
 def open_lm_eval(rest: str) -> LmEvalRunner:
     """The runner of ``backend:key=value,...``. Raises ModelError: no such backend, or what it raises."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # else each backend introduces itself
-    logging.getLogger("lm_eval.models.api_models").setLevel(logging.WARNING)
+    api_models = logging.getLogger("lm_eval.models.api_models")
+    api_models.setLevel(logging.WARNING)
+    api_models.addFilter(_without_keys)  # it logs whole replies
     backend, _, arguments = rest.partition(":")
     settings = [one.partition("=") for one in arguments.split(",")]
     if any(is_secret(name.strip(), value) or credentials(value) for name, _, value in settings):

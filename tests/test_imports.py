@@ -247,6 +247,83 @@ def fresh(code: str) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
+LOGGING_AND_WARNINGS = """
+import importlib, logging, sys, warnings
+
+def settings():
+    loggers = {"root": logging.root, **logging.root.manager.loggerDict}
+    found = {
+        name: (one.level, tuple(one.handlers), tuple(one.filters), one.propagate, one.disabled)
+        for name, one in loggers.items()
+        if isinstance(one, logging.Logger)
+    }
+    found = {name: values for name, values in found.items() if values != (0, (), (), True, False)}
+    return found, tuple(warnings.filters), warnings.showwarning, logging.root.manager.disable
+
+def load(name):
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        if error.name and error.name.partition(".")[0] in OURS:
+            raise
+
+OURS = {"harness", "leaderboards", "rewards", "runners", "tasks"}
+libraries, modules = (names.split() for names in sys.argv[1:])
+for name in libraries:
+    load(name)  # what a library changes is not our doing
+for name in modules:
+    before = settings()
+    load(name)
+    if settings() != before:
+        print(name)
+"""
+"""Prints the modules whose import changes a logger or a warning filter. Libraries that are not installed are
+left out, and so are the modules that need them."""
+
+
+def names_of(paths: list[Path], root: Path = ROOT) -> list[str]:
+    parts = [path.relative_to(root).with_suffix("").parts for path in paths]
+    return [".".join(one).removesuffix(".__init__") for one in parts]
+
+
+def changing_logging_or_warnings(
+    paths: list[Path], root: Path = ROOT, left_out: frozenset[str] | set[str] = frozenset()
+) -> list[str]:
+    """Which of these files do so; ``left_out``: libraries that they import inside functions only."""
+    every = {name for path in paths for name in modules(path.read_text(encoding="utf-8"))}
+    known = {*FLOORS, "tools", *sys.stdlib_module_names}
+    libraries = sorted(name for name in every if name.partition(".")[0] not in known | left_out)
+    arguments = [" ".join(libraries), " ".join(names_of(paths, root))]
+    command = [sys.executable, "-c", LOGGING_AND_WARNINGS, *arguments]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_importing_a_light_module_changes_no_logger_or_warning_filter() -> None:
+    light = files(ROOT, {"tasks": 1, "rewards": 2, "leaderboards": 3})
+    assert changing_logging_or_warnings(light, left_out=HEAVY) == []
+
+
+@pytest.mark.slow
+def test_importing_any_module_changes_no_logger_or_warning_filter() -> None:
+    assert changing_logging_or_warnings(FILES) == []
+
+
+def test_a_module_that_changes_a_logger_or_warning_filter_is_found(tmp_path: Path) -> None:
+    lines = {
+        "level": "logging.getLogger('sqlglot').setLevel(logging.ERROR)",
+        "handler": "logging.root.addHandler(logging.NullHandler())",
+        "filter": "logging.getLogger('x').addFilter(lambda record: False)",
+        "warning": "warnings.simplefilter('ignore')",
+        "nothing": "logging.getLogger('y').debug('')",
+    }
+    paths = [tmp_path / f"{name}.py" for name in lines]
+    for path in paths:
+        path.write_text(f"import logging, warnings\n{lines[path.stem]}\n")
+    assert changing_logging_or_warnings(paths, tmp_path) == ["level", "handler", "filter", "warning"]
+
+
 @pytest.mark.parametrize("module", ["harness.cli", "tasks.spec", "leaderboards.board", "leaderboards.store"])
 def test_light_modules_load_nothing_heavy(module: str) -> None:
     loaded = fresh(f"import sys, {module}; print(*sys.modules)").split()

@@ -35,7 +35,7 @@ _AFFINITIES = (
     (("REAL", "FLOA", "DOUB"), "REAL"),
 )
 
-logging.getLogger("sqlglot").setLevel(logging.ERROR)
+_logger = logging.getLogger("sqlglot")
 
 
 @lru_cache(maxsize=1024)
@@ -61,13 +61,20 @@ def _parse(sql: str, dialect: str) -> exp.Expr | None:
     tokens = tokenize(sql, dialect)
     if not tokens or len(tokens) > TOKENS or not _shallow(tokens):
         return None
+    parser = _language(dialect).parser_class(
+        dialect=_language(dialect), max_nodes=NODES + NODES_PER_TOKEN * len(tokens)
+    )
+
+    def is_error(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    _logger.addFilter(is_error)  # it warns of syntax that it cannot parse: models write much of that
     try:
-        parser = _language(dialect).parser_class(
-            dialect=_language(dialect), max_nodes=NODES + NODES_PER_TOKEN * len(tokens)
-        )
         trees = parser.parse(tokens, sql)
     except Exception:  # sqlglot's own errors, and its bugs on text that is no SQL
         return None
+    finally:
+        _logger.removeFilter(is_error)
     return trees[0] if len(trees) == 1 and isinstance(trees[0], _QUERIES) else None
 
 
