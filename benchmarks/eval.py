@@ -83,8 +83,8 @@ def _options() -> argparse.Namespace:
 def _rates(options: argparse.Namespace) -> Iterator[Rate]:
     from runners.decoding.context import encode
     from runners.hf import HfRunner
-    from runners.lm_eval import open_lm_eval
-    from runners.models import load
+    from runners.lm_eval.runner import open_lm_eval
+    from runners.weights.loading import load
 
     model, tokenizer = load(options.model)
     theirs = open_lm_eval(f"hf:pretrained={options.model},dtype=float32,batch_size={options.batch}")

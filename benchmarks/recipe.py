@@ -24,11 +24,12 @@ from harness.demo import GRPO, TASK
 from harness.train import trainer_score
 from rewards.grader import Grader
 from runners.hf import HfRunner
-from runners.models import load_tokenizer, resolve
 from runners.training.common import Hooks
 from runners.training.config import GrpoConfig
 from runners.training.grpo import train_grpo
 from runners.types import Request, Sampling
+from runners.weights.loading import load_tokenizer
+from runners.weights.source import resolve
 from tasks.pocket import SPLITS, ensure, rows, sampling
 from tasks.pocket.domains import DOMAINS
 from tasks.pocket.fill import INSTANCES, fill

@@ -184,12 +184,12 @@ def recipe(name: str) -> dict[str, Any]:
 
 def machine(found: Mapping[str, Any] | None, count: int) -> Machine:
     """What each of ``count`` processes has of a recipe's machine (a GPU each), else of this one."""
-    from runners import models
+    from runners.weights import loading
 
     if found:
         return Machine(float(found["memory"]) * GB, True, float(found["flops"]), float(found["bandwidth"]))
-    gpu = models.device() == "cuda"
-    return Machine(models.memory() / (1 if gpu else count), gpu)
+    gpu = loading.device() == "cuda"
+    return Machine(loading.memory() / (1 if gpu else count), gpu)
 
 
 def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: Machine, count: int) -> Plans:
@@ -197,8 +197,9 @@ def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: 
 
     Raises ModelError: a step that cannot be dealt out to ``count`` processes.
     """
-    from runners.models import config_of, resolve
     from runners.training.plan import Load, plan, shape
+    from runners.weights.loading import config_of
+    from runners.weights.source import resolve
 
     sizes = shape(config_of(resolve(model, weights=False)))
     found: dict[str, Stage] = {}
@@ -211,7 +212,8 @@ def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: 
 
 def _lengths(model: str, spec: TrainSpec, task: Task) -> tuple[int, int]:
     """Tokens of the longest prompt looked at, and of the longest answer."""
-    from runners.models import load_tokenizer, resolve
+    from runners.weights.loading import load_tokenizer
+    from runners.weights.source import resolve
 
     samples = rows.questions(spec, task)[:LOOKED_AT]
     shown = rows.shown(spec, task, samples)

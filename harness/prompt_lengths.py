@@ -43,7 +43,8 @@ def counter(name: str | None) -> PromptCounter | None:
     """Of a model's name; without one nano's tokenizer. None where none was named and none can be loaded."""
     if name is None and find_spec("transformers") is None:
         return None
-    from runners.models import context, load_tokenizer, resolve
+    from runners.weights.loading import context, load_tokenizer
+    from runners.weights.source import resolve
 
     source = resolve(name or "nano", weights=False)
     return PromptCounter(load_tokenizer(source), context(source) if name else 0)

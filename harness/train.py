@@ -199,7 +199,8 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
 
     def evaluate(model: Any) -> float:
         from runners.hf import HfRunner
-        from runners.models import load_tokenizer, resolve
+        from runners.weights.loading import load_tokenizer
+        from runners.weights.source import resolve
 
         runner: Runner = HfRunner(model, load_tokenizer(resolve(spec.model)))
         if spec.turns > 1:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from runners.baselines import EmptyRunner, GoldRunner
+from runners.replay import EmptyRunner, GoldRunner
 from runners.settings import RunnerConfig
 from runners.types import Runner
 from tasks.common.errors import MissingExtra, ModelError, nearest
@@ -27,7 +27,7 @@ def _openai(model: str, config: RunnerConfig) -> Runner:
 def _lm_eval(rest: str, config: RunnerConfig) -> Runner:
     if find_spec("lm_eval") is None:
         raise MissingExtra("lm-eval", "eval")
-    from runners.lm_eval import open_lm_eval
+    from runners.lm_eval.runner import open_lm_eval
 
     return open_lm_eval(rest)
 
@@ -39,7 +39,7 @@ def _anthropic(model: str, config: RunnerConfig) -> Runner:
 def _vllm(name: str, config: RunnerConfig) -> Runner:
     if find_spec("vllm") is None:
         raise MissingExtra("vllm", "vllm")
-    from runners.models import resolve
+    from runners.weights.source import resolve
 
     if config.vllm.server or config.vllm.data_parallel > 1:
         from runners.endpoints.vllm_server import VllmServer
@@ -54,7 +54,7 @@ def _hf(name: str, config: RunnerConfig) -> Runner:
     if find_spec("torch") is None:
         raise MissingExtra("torch", "train")
     from runners.hf import HfRunner
-    from runners.models import load
+    from runners.weights.loading import load
 
     exact = config.hf.deterministic and config.hf.dtype == "auto"
     model, tokenizer = load(name, "float32" if exact else config.hf.dtype, config.hf.four_bit)

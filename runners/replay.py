@@ -1,7 +1,7 @@
-"""Answers read from a file, so that published predictions are judged like any model.
+"""Answers without a model: from a file of predictions, the gold SQL, or none.
 
-``runners.stored`` has the forms of files; the folder of a finished run is read too. An id that comes back is
-another answer to the same question.
+``runners.answer_files`` reads the files; the folder of a finished run is one too. An id that appears again
+holds another answer to the same question.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from runners import stored
+from runners import answer_files
 from runners.types import Completion, Request, Sampling
 from tasks.common.errors import ModelError
 
@@ -26,7 +26,7 @@ class ReplayRunner:
         if not self.path.is_file():
             why = f"no finished run: it has no {RECORDS}" if path.is_dir() else "no such file"
             raise ModelError(f"replay:{path}: {why}")
-        self.stored = stored.read(self.path, column)
+        self.stored = answer_files.read(self.path, column)
         self._answers: Mapping[str, list[str]] | None = None
 
     @property
@@ -39,7 +39,7 @@ class ReplayRunner:
 
         Raises ModelError: more or fewer lines than rows, an id that no row has.
         """
-        self._answers = stored.by_id(self.stored, self.path, rows)
+        self._answers = answer_files.by_id(self.stored, self.path, rows)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
@@ -48,7 +48,7 @@ class ReplayRunner:
         answers = self._answers
         if answers is None:
             rows = [(request.sample.id, request.sample.database) for request in requests]
-            answers = stored.by_id(self.stored, self.path, rows)
+            answers = answer_files.by_id(self.stored, self.path, rows)
         lacking = [request.sample.id for request in requests if not answers.get(request.sample.id)]
         if lacking:
             more = f" and {len(lacking) - 1} more of {len(requests)}" if lacking[1:] else ""
@@ -62,6 +62,38 @@ class ReplayRunner:
             )
             missing = Completion("", finish="error", error=count)
             yield index, [*map(Completion, found)] + [missing] * (sampling.n - len(found))
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class GoldRunner:
+    """Answers with the dataset's own SQL: what a perfect model would score."""
+
+    name = "gold"
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """Yield the first gold answer of each request, ``n`` times."""
+        for index, request in enumerate(requests):
+            yield index, [Completion(request.sample.gold[0])] * sampling.n
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class EmptyRunner:
+    """Answers with nothing: what scoring must give no credit for."""
+
+    name = "empty"
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """Yield empty answers."""
+        for index in range(len(requests)):
+            yield index, [Completion("")] * sampling.n
 
     def close(self) -> None:
         """Nothing to release."""

@@ -61,7 +61,7 @@ class ReplayConfig(Spec):
     """How a file of stored answers is read."""
 
     column: str = ""
-    """The key or column that holds the answers; default: the first of ``runners.stored.TEXT_KEYS``."""
+    """The key or column that holds the answers; default: the first of ``runners.answer_files.TEXT_KEYS``."""
 
 
 class RunnerConfig(Spec):

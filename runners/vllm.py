@@ -15,9 +15,9 @@ from typing import Any
 
 from runners.decoding.texts import special_tokens, thought_tag
 from runners.endpoints.failures import Answers, in_chunks, line
-from runners.models import Source
 from runners.settings import VllmConfig
 from runners.types import NEUTRAL, Completion, Request, Sampling
+from runners.weights.source import Source
 from tasks.common.errors import ModelError
 
 CHUNK = 512

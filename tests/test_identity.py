@@ -27,8 +27,8 @@ from leaderboards.identity import parsed
 from rewards.attempt import WORK
 from rewards.grader import Grader
 from rewards.version import scorer_version, sources
-from runners.baselines import GoldRunner
 from runners.nano import FOLDER
+from runners.replay import GoldRunner
 from runners.types import Completion, Request, Sampling
 from tasks.common.errors import DataError
 from tasks.databases.sandbox.pool import Sandbox
@@ -306,9 +306,9 @@ def test_a_copy_of_a_model_is_the_same_model_and_so_is_one_with_other_notes(
 
 
 def test_weights_count_in_the_folder_that_their_index_names(project: Path, capsys: Capture) -> None:
-    from runners import models
+    from runners.weights import loading
 
-    loaded, tokenizer = models.load("nano")
+    loaded, tokenizer = loading.load("nano")
     loaded.save_pretrained(project / "parts", max_shard_size="1MB")
     tokenizer.save_pretrained(project / "parts")
     index = project / "parts" / "model.safetensors.index.json"
@@ -331,10 +331,10 @@ def test_a_copy_is_found_by_its_content_whatever_its_name(project: Path, capsys:
 def test_an_adapter_counts_with_its_base(project: Path, capsys: Capture) -> None:
     from peft import LoraConfig, get_peft_model
 
-    from runners import models
+    from runners.weights import loading
 
     lora = LoraConfig(r=1, target_modules="all-linear", task_type="CAUSAL_LM")
-    loaded: Any = models.load("nano")[0]
+    loaded: Any = loading.load("nano")[0]
     get_peft_model(loaded, lora).save_pretrained(project / "adapter")
     shutil.copytree(MODEL, "base")
     named, copied = "base+adapter", f"{MODEL}+else/adapter"

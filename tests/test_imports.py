@@ -24,8 +24,6 @@ LAZY_PAIRS = {
     ("leaderboards.board", "leaderboards.screen_board"),
     ("leaderboards.compare", "leaderboards.screen_compare"),
     ("leaderboards.evidence", "leaderboards.screen_evidence"),
-    ("runners.lm_eval", "runners.open"),
-    ("runners.models", "runners.weights.adapters"),
 }
 """Files that import each other, one of them inside a function. None is to be added."""
 OF_EXTRAS = {"tasks": {"datasets"}, "rewards": set(), "leaderboards": set()}

@@ -20,7 +20,8 @@ from harness.cli import main
 from harness.export import LmEvalTask
 from leaderboards import store
 from runners.endpoints.failures import GIVE_UP
-from runners.lm_eval import HarnessLM, LmEvalRunner, open_lm_eval
+from runners.lm_eval.model import HarnessLM
+from runners.lm_eval.runner import LmEvalRunner, open_lm_eval
 from runners.open import open_runner
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.common.errors import ModelError

@@ -12,9 +12,9 @@ pytest.importorskip("torch")
 import tiny_models
 from peft import LoraConfig, get_peft_model
 
-from runners.models import load
 from runners.open import open_runner
 from runners.types import Request, Sampling
+from runners.weights.loading import load
 from tasks.common.errors import ModelError
 from tasks.types import Sample
 

@@ -12,10 +12,10 @@ from transformers import Qwen3Config
 
 from harness.cli import main
 from harness.plan import RECIPES, Machine, Plans, Stage
-from runners import models
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm, SftConfig
 from runners.training.plan import Load, Plan, Shape, plan, shape
 from runners.training.sft import train_sft
+from runners.weights import loading
 from tasks.common.errors import ModelError
 
 PROMPT, ANSWER = 1200, {"sft": 80, "grpo": 256}
@@ -165,7 +165,7 @@ def test_plan_needs_no_weights_and_knows_the_processes(
     command = [*TRAIN, "--model", str(folder), "--out", str(tmp_path / "o"), "--json"]
     assert main([*command, "--processes", "2"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["processes"], told["machine"]["memory"]) == (2, models.memory() / 2)
+    assert (told["processes"], told["machine"]["memory"]) == (2, loading.memory() / 2)
     assert told["predicted"]["grpo"]["a_step"] == {"all": 32, "each": 16, "passes": 8}
     assert main([*command, "--recipe", "8x80gb"]) == 0
     told = json.loads(capsys.readouterr().out)

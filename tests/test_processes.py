@@ -19,11 +19,11 @@ from training_processes import train
 
 from harness import launch
 from harness.cli import main
-from runners.models import load
 from runners.training import requirements
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm
 from runners.training.plan import Load, plan, shape
 from runners.training.processes import share
+from runners.weights.loading import load
 from tasks.common.errors import HarnessError, ModelError
 
 METHODS = ("grpo", "grpo-batch", "grpo-refill", "grpo-turns", "sft")

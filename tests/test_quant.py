@@ -11,10 +11,10 @@ pytest.importorskip("bitsandbytes")
 import tiny_models
 import torch
 
-from runners.models import load
 from runners.open import open_runner
 from runners.settings import HfConfig, RunnerConfig
 from runners.types import Request, Sampling
+from runners.weights.loading import load
 from tasks.types import Sample
 
 FOUR_BIT = RunnerConfig(hf=HfConfig(four_bit=True))

@@ -26,7 +26,7 @@ def test_warnings_and_notices_of_libraries_are_not_shown_and_ours_are() -> None:
 
 
 CALLS = {"addFilter", "filterwarnings", "setLevel", "set_verbosity", "simplefilter"}
-KEPT = {"rewards/structure/parse.py": ["setLevel"], "runners/lm_eval.py": ["addFilter"]}
+KEPT = {"rewards/structure/parse.py": ["setLevel"], "runners/lm_eval/runner.py": ["addFilter"]}
 """sqlglot's notices, in every worker too; keys of endpoints, cut out of a log."""
 
 

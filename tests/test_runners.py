@@ -11,12 +11,13 @@ import pytest
 import tiny_models
 from safetensors.torch import load_file, save_file
 
-from runners.models import Source, load, resolve
 from runners.open import open_runner
 from runners.replay import ReplayRunner
 from runners.settings import HfConfig, RunnerConfig
 from runners.types import Completion, Request, Runner, Sampling
+from runners.weights.loading import load
 from runners.weights.saving import merge_and_save
+from runners.weights.source import Source, resolve
 from tasks.common.errors import ModelError
 from tasks.types import Sample
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runners import stored
+from runners import answer_files
 from tasks.common.errors import ModelError
 
 GOLDS = [
@@ -116,7 +116,7 @@ def test_what_would_be_shifted_or_guessed_is_refused(
     path = tmp_path / file
     path.write_text(content)
     with pytest.raises(ModelError, match=re.escape(says)) as caught:
-        stored.by_id(stored.read(path), path, ROWS)
+        answer_files.by_id(answer_files.read(path), path, ROWS)
     assert "\n" not in str(caught.value)
 
 
@@ -148,7 +148,7 @@ READ = {
 def test_files_as_people_have_them_are_read_rightly(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(READ[name].format(*ANSWERS).encode())
-    found = stored.by_id(stored.read(path), path, ROWS)
+    found = answer_files.by_id(answer_files.read(path), path, ROWS)
     assert [found[id][0].partition(" -- x")[0].strip() for id, _ in ROWS] == ANSWERS
 
 
@@ -156,13 +156,13 @@ def test_a_tab_is_the_sqls_own_unless_the_rows_database_follows(tmp_path: Path) 
     tabbed = ["SELECT\tname\tFROM item", "SELECT 'a\tb'", "SELECT name\tFROM item\tshop"]
     path = tmp_path / "tabs.sql"
     path.write_text("\n".join(tabbed))
-    found = stored.by_id(stored.read(path), path, ROWS)
+    found = answer_files.by_id(answer_files.read(path), path, ROWS)
     assert [found[id][0] for id, _ in ROWS] == [*tabbed[:2], "SELECT name\tFROM item"]
 
 
 def test_an_answer_that_was_cut_is_no_query_over_two_lines(tmp_path: Path) -> None:
     (tmp_path / "cut.sql").write_text("SELECT a,\nSELECT b FROM t WHERE\n\n")
-    found = stored.by_id(stored.read(tmp_path / "cut.sql"), tmp_path, ROWS)
+    found = answer_files.by_id(answer_files.read(tmp_path / "cut.sql"), tmp_path, ROWS)
     assert [found[id] for id, _ in ROWS] == [["SELECT a,"], ["SELECT b FROM t WHERE"], [""]]
 
 

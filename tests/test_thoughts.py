@@ -13,9 +13,10 @@ from test_training import GRPO, requests
 from rewards.extract import extract
 from runners.decoding.texts import answer_text, special_tokens, written
 from runners.hf import HfRunner
-from runners.models import load_tokenizer, resolve
 from runners.training.grpo import train_grpo
 from runners.types import Reward, Sampling
+from runners.weights.loading import load_tokenizer
+from runners.weights.source import resolve
 from tasks.thoughts import opened
 
 FACTS = yaml.safe_load((Path(__file__).parent / "fixtures" / "thoughts.yaml").read_text(encoding="utf-8"))

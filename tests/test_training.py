@@ -9,12 +9,12 @@ import tiny_models
 import torch
 from safetensors.torch import load_file
 
-from runners.models import load
 from runners.training.common import Hooks
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig
 from runners.training.grpo import train_grpo
 from runners.training.sft import train_sft
 from runners.types import Lesson, Request, Reward
+from runners.weights.loading import load
 from tasks.common.errors import ModelError
 from tasks.types import Message, Sample
 

@@ -14,12 +14,11 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from test_training import GRPO, SFT, curve, lessons, letters, requests
 
-from runners import models
 from runners.training.common import Hooks
 from runners.training.config import LoraSpec
 from runners.training.grpo import train_grpo
 from runners.training.sft import train_sft
-from runners.weights import saving
+from runners.weights import loading, saving
 
 BF16 = 2e-2
 """Relative error of sums of products in bfloat16."""
@@ -34,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def dequantized(folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The weights that the 4 bits stand for, as a plain model."""
-    model, tokenizer = models.load(folder, four_bit=True)
+    model, tokenizer = loading.load(folder, four_bit=True)
     out = tmp_path_factory.mktemp("models") / "dequantized"
     saving.save(model.dequantize().to(torch.float32), tokenizer, out)
     return str(out)
@@ -57,8 +56,8 @@ def test_gradients_are_those_of_the_dequantized_weights_also_after_an_evaluation
     folder: str, dequantized: str
 ) -> None:
     """bitsandbytes 0.50 on AVX512-BF16 repacks weights in eval mode; gradients then go wrong silently."""
-    four_bit = adapted(models.load(folder, four_bit=True)[0])
-    expected = gradients(adapted(models.load(dequantized)[0]))
+    four_bit = adapted(loading.load(folder, four_bit=True)[0])
+    expected = gradients(adapted(loading.load(dequantized)[0]))
     assert len(expected) == 2 * 14
     for _ in range(2):
         found = gradients(four_bit)
@@ -110,4 +109,4 @@ def test_a_step_is_that_of_the_dequantized_model_and_the_result_a_plain_folder(
     )
     assert {key: value.dtype for key, value in merged.items()} == {k: v.dtype for k, v in base.items()}
     assert (tmp_path / "four" / "adapter" / "adapter_config.json").is_file()
-    assert models.load(str(tmp_path / "four" / "model"))[0].dtype == torch.float32
+    assert loading.load(str(tmp_path / "four" / "model"))[0].dtype == torch.float32

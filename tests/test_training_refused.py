@@ -14,11 +14,10 @@ import torch
 
 from harness.cli import main
 from leaderboards import store
-from runners import models
-from runners.models import Source
 from runners.nano import FOLDER
-from runners.weights import adapters
+from runners.weights import adapters, loading
 from runners.weights.adapters import digest
+from runners.weights.source import Source
 from tasks.common.errors import ModelError
 
 REWARDS = """
@@ -61,7 +60,7 @@ def adapter(base: Path, out: Path) -> None:
     """A LoRA adapter as peft saves it."""
     from peft import LoraConfig, get_peft_model
 
-    model: Any = models.load(str(base))[0]
+    model: Any = loading.load(str(base))[0]
     get_peft_model(
         model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
     ).save_pretrained(out)
@@ -147,7 +146,7 @@ def test_a_moved_base_keeps_its_adapter(made: Path, tmp_path: Path) -> None:
     """With a note of ours and without; also where the base was divided and rounded to bfloat16."""
     moved, rounded = tmp_path / "moved", tmp_path / "rounded"
     shutil.copytree(made / "one", moved)
-    model: Any = models.load(str(moved))[0]
+    model: Any = loading.load(str(moved))[0]
     model.to(torch.bfloat16).save_pretrained(rounded, max_shard_size="40KB")
     assert len(list(rounded.glob("*.safetensors"))) > 1
     shutil.copytree(made / "adapter", tmp_path / "noted")

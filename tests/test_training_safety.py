@@ -11,7 +11,6 @@ import tiny_models
 import torch
 from test_training import GRPO, SFT, curve, lessons, letters, requests
 
-from runners import models
 from runners.training.common import Hooks
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig, TrainingConfig
 from runners.training.folder import Row
@@ -20,6 +19,8 @@ from runners.training.policy import attention
 from runners.training.sft import train_sft
 from runners.training.stopping import Condition, Guard, memory
 from runners.types import Lesson, Reward
+from runners.weights import loading
+from runners.weights.source import resolve
 from tasks.common.errors import ModelError
 from tasks.types import Sample
 
@@ -170,7 +171,7 @@ def test_a_tokenizer_without_a_template_or_a_pad_token(tmp_path: Path) -> None:
     bare.pad_token = None
     tiny_models.model().save_pretrained(tmp_path / "m")
     bare.save_pretrained(tmp_path / "m")
-    tokenizer = models.load_tokenizer(models.resolve(str(tmp_path / "m")))
+    tokenizer = loading.load_tokenizer(resolve(str(tmp_path / "m")))
     assert tokenizer.pad_token == tokenizer.eos_token
     bare.chat_template = None
     for file in (tmp_path / "m").glob("chat_template*"):

@@ -11,7 +11,6 @@ from test_training import GRPO, letters, requests
 from test_turns_alike import QWEN
 from transformers import TrainerCallback
 
-from runners import models
 from runners.training import policy
 from runners.training.common import Hooks, Watch, run
 from runners.training.curriculum import Chooser
@@ -19,6 +18,8 @@ from runners.training.folder import RunFolder
 from runners.training.grpo import _trainer
 from runners.training.training_reward import Rewards
 from runners.types import Reward
+from runners.weights import loading
+from runners.weights.source import resolve
 from tasks.types import Sample
 
 CLOSE = "</think>"
@@ -115,7 +116,7 @@ def test_rows_with_different_prompts_in_a_group_are_learned_as_they_stand(
 
     folder = RunFolder(tmp_path / "out", {})
     watch = Watch(folder, config, Hooks(feedback=complaints))
-    tokenizer = models.load_tokenizer(models.resolve(name))
+    tokenizer = loading.load_tokenizer(resolve(name))
     source, actor = policy.base(name, config, folder)
     trainer = _trainer(
         actor, tokenizer, Rewards(requests(), score, config, watch), Chooser(requests(), config)
@@ -124,7 +125,7 @@ def test_rows_with_different_prompts_in_a_group_are_learned_as_they_stand(
     trainer.add_callback(learned)
     run(trainer, source, folder, watch)
 
-    model = models.load_model(source, "float32")
+    model = loading.load_model(source, "float32")
     model.load_state_dict(learned.before)
     model.zero_grad()
     prompts, total = list[tuple[int, ...]](), torch.zeros(())

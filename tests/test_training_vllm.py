@@ -22,7 +22,6 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from harness.cli import main
 from harness.spec import TrainSpec
-from runners import models
 from runners.training import common, grpo, requirements
 from runners.training import policy as policies
 from runners.training.common import Hooks, Watch
@@ -32,6 +31,7 @@ from runners.training.folder import RunFolder
 from runners.training.grpo import train_grpo
 from runners.training.shared import SharedPrefixTrainer
 from runners.training.training_reward import Rewards
+from runners.weights import loading
 from tasks.common.errors import MissingExtra, ModelError, SpecError
 from tasks.common.parse import parse
 from tasks.types import Sample
@@ -218,7 +218,7 @@ def trained(folder: str, config: GrpoConfig, out: Path) -> Any:
     source, policy = policies.base(folder, config, run)
     prompts = requests()
     rewards, chooser = Rewards(prompts, letters, config, watch), Chooser(prompts, config)
-    trainer = grpo._trainer(policy, models.load_tokenizer(source), rewards, chooser)
+    trainer = grpo._trainer(policy, loading.load_tokenizer(source), rewards, chooser)
     common.run(trainer, source, run, watch)
     return trainer
 

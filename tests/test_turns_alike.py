@@ -26,11 +26,11 @@ from rewards.feedback import feedback
 from rewards.grader import Grader
 from rewards.types import Attempt, Reason
 from runners.decoding.context import encode
-from runners.models import load
 from runners.open import open_runner
 from runners.training.engine import Drawing, TokenEngine, generate
 from runners.training.turns import Talk, Turns
 from runners.types import Request, Sampling
+from runners.weights.loading import load
 from tasks.task import Task
 from tasks.types import Message, Sample
 

@@ -15,11 +15,11 @@ import tiny_models
 
 from runners.endpoints.config import EndpointConfig
 from runners.endpoints.vllm_server import VllmServer, flags, thoughts
-from runners.models import Source, resolve
 from runners.open import open_runner
 from runners.settings import RunnerConfig, VllmConfig
 from runners.types import Request, Sampling
 from runners.vllm import VllmRunner
+from runners.weights.source import Source, resolve
 from tasks.common.errors import MissingExtra, ModelError
 from tasks.types import Sample
 

@@ -21,10 +21,10 @@ from typing import Any
 from runners.decoding.texts import special_tokens
 from runners.endpoints.config import EndpointConfig
 from runners.endpoints.openai import OpenAIRunner
-from runners.models import Source
 from runners.settings import VllmConfig
 from runners.types import Completion, Request, Sampling
 from runners.vllm import adapter_arguments
+from runners.weights.source import Source
 from tasks.common.errors import ModelError
 from tasks.thoughts import opened
 

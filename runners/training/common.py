@@ -17,15 +17,14 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hu
 
 from transformers import PrinterCallback, TrainerCallback
 
-from runners import models
-from runners.models import Source
 from runners.training import processes, sharding
 from runners.training.config import GrpoConfig, TrainingConfig
 from runners.training.folder import Row, RunFolder, Trained, read_json, write_json
 from runners.training.keeper import Keeper, Kept
 from runners.training.stopping import Guard, disk, stopped
 from runners.types import Feedback
-from runners.weights import adapters, saving
+from runners.weights import adapters, loading, saving
+from runners.weights.source import Source
 from tasks.common import files
 
 NAMES = {
@@ -162,7 +161,7 @@ class Watch(TrainerCallback):
 
 def arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str, Any]:
     """The settings that all of TRL's trainers take, by their names."""
-    gpu = models.device() == "cuda"
+    gpu = loading.device() == "cuda"
     return {
         "output_dir": str(folder.checkpoints),
         "max_steps": steps,
@@ -217,7 +216,7 @@ def run(
 def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:
     """Write ``model/`` and ``training.json`` and remove what only a running training needs."""
     step, value = trainer.state.global_step, None
-    tokenizer = models.load_tokenizer(source)
+    tokenizer = loading.load_tokenizer(source)
     if (folder.best / "best.json").is_file():
         note = read_json(folder.best / "best.json")
         step, value = note["step"], note["value"]

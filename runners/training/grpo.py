@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runners import models
 from runners.decoding.context import encode
 from runners.training import common, processes, requirements
 from runners.training import policy as policies
@@ -18,6 +17,8 @@ from runners.training.folder import RunFolder, Trained, rows_digest
 from runners.training.keeper import Kept
 from runners.training.training_reward import Rewards, check_numbers
 from runners.types import Request, RewardFunction
+from runners.weights import loading
+from runners.weights.source import resolve
 from tasks.common.errors import ModelError
 
 REHEARSED = 8
@@ -47,7 +48,7 @@ def train_grpo(
         return result
     processes.join()
     watch = Watch(folder, config, hooks or Hooks())
-    tokenizer = models.load_tokenizer(models.resolve(model))
+    tokenizer = loading.load_tokenizer(resolve(model))
     source, policy = policies.base(model, config, folder)
     rewards = Rewards(prompts, score, config, watch)
     chooser = Chooser(prompts, config)
@@ -59,9 +60,9 @@ def train_grpo(
 def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
     """Raise ModelError for what would end the run later, as far as it shows without loading the model."""
     check_sizes(config, len(prompts))
-    source = models.resolve(model)
-    context = config.room(models.context(source))
-    check_lengths(prompts, models.load_tokenizer(source), context, config.max_new_tokens)
+    source = resolve(model)
+    context = config.room(loading.context(source))
+    check_lengths(prompts, loading.load_tokenizer(source), context, config.max_new_tokens)
     policies.check(source, config)
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 from transformers import set_seed
 
-from runners import models
-from runners.models import Source
 from runners.training import processes
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig
 from runners.training.folder import RunFolder
 from runners.training.plan import Load, plan, remedy, shape
-from runners.weights import adapters, saving
+from runners.weights import adapters, loading, saving
+from runners.weights.source import Source, resolve
 from tasks.common.errors import ModelError
 
 
@@ -38,18 +37,18 @@ def base(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[
     Full training holds float32 weights (autocast to bfloat16 on a GPU); LoRA's frozen base is bfloat16 there,
     or 4-bit. Random numbers begin here: an adapter's first weights depend on the seed alone.
     """
-    source = models.resolve(name)
+    source = resolve(name)
     if source.adapter:
         merged = folder.out / "base"
         if processes.main() and not merged.is_dir():
             saving.merge_and_save(source, merged)
         processes.join()
         source = Source(str(merged))
-    policy = models.load_model(
+    policy = loading.load_model(
         source,
         "auto" if config.lora else "float32",
         bool(config.lora and config.lora.four_bit),
-        attention(config, models.device(), find_spec("flash_attn") is not None),
+        attention(config, loading.device(), find_spec("flash_attn") is not None),
     )
     set_seed(config.seed)
     return source, policy
@@ -64,10 +63,10 @@ def attention(config: SftConfig | GrpoConfig, device: str, flash: bool) -> str |
 def check(source: Source, config: SftConfig | GrpoConfig) -> None:
     """Raise ModelError: an adapter of another base, or weights and optimizer larger than the memory."""
     adapters.check(source)
-    gpu = models.device() == "cuda"
+    gpu = loading.device() == "cuda"
     load = Load(0, 0, gpu, processes=processes.world())
-    needed = plan(shape(models.config_of(source)), config, load).static
-    there = models.memory() / (1 if gpu else processes.beside())
+    needed = plan(shape(loading.config_of(source)), config, load).static
+    there = loading.memory() / (1 if gpu else processes.beside())
     if needed > there:
         raise ModelError(
             f"{source.path}: weights and optimizer need {needed / 1e9:.1f} GB and there are"

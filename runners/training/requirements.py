@@ -7,9 +7,9 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from runners import models
 from runners.training import processes
 from runners.training.config import GrpoConfig, SamplingVllm, SftConfig
+from runners.weights import loading
 from tasks.common.errors import MissingExtra, ModelError
 
 SERVER = (
@@ -69,7 +69,7 @@ def _check_vllm(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
     fits(config, vllm, world)
     if find_spec("vllm") is None:
         raise MissingExtra("vllm", "vllm")
-    if models.device() != "cuda":
+    if loading.device() != "cuda":
         raise ModelError("train.vllm needs a GPU, from which weights are handed over: leave it out on a CPU")
     if vllm.mode == "server" and processes.main():
         await_server(vllm.base_url or f"http://{vllm.host}:{vllm.port}", vllm.timeout)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runners import models
 from runners.decoding.context import context_of
 from runners.training import common, processes, requirements
 from runners.training import policy as policies
@@ -16,6 +15,8 @@ from runners.training.config import SftConfig, steps
 from runners.training.figures import TokenMeans
 from runners.training.folder import RunFolder, Trained, rows_digest
 from runners.types import Lesson
+from runners.weights import loading
+from runners.weights.source import Source, resolve
 from tasks.common.errors import ModelError
 
 POOL = 32
@@ -47,16 +48,16 @@ def check(model: str, lessons: Sequence[Lesson], config: SftConfig) -> None:
     if not lessons:
         raise ModelError("there is nothing to train on: no rows")
     requirements.check(config, processes.world())
-    source = models.resolve(model)
+    source = resolve(model)
     check_lengths(lessons, source, config)
     policies.check(source, config)
 
 
-def check_lengths(lessons: Sequence[Lesson], source: models.Source, config: SftConfig) -> None:
+def check_lengths(lessons: Sequence[Lesson], source: Source, config: SftConfig) -> None:
     """Raise ModelError where a row does not fit the model's context, unless ``max_length`` says to cut."""
     if config.max_length:
         return
-    context, tokenizer = models.context(source), models.load_tokenizer(source)
+    context, tokenizer = loading.context(source), loading.load_tokenizer(source)
     rendered = [[*row.messages, {"role": "assistant", "content": row.answer}] for row in lessons]
     encoded = tokenizer.apply_chat_template(rendered, return_dict=True)["input_ids"]
     for lesson, ids in zip(lessons, encoded, strict=True):
@@ -68,9 +69,7 @@ def check_lengths(lessons: Sequence[Lesson], source: models.Source, config: SftC
             )
 
 
-def _trainer(
-    source: models.Source, policy: Any, lessons: Sequence[Lesson], config: SftConfig, watch: Watch
-) -> Any:
+def _trainer(source: Source, policy: Any, lessons: Sequence[Lesson], config: SftConfig, watch: Watch) -> Any:
     from datasets import Dataset, disable_progress_bars
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
@@ -100,7 +99,7 @@ def _trainer(
         model=policy,
         args=arguments,
         train_dataset=Dataset.from_list(rows),
-        processing_class=models.load_tokenizer(source),
+        processing_class=loading.load_tokenizer(source),
         peft_config=policies.lora_config(config.lora),
     )
     if config.shared_prefix and not config.packing and not refusal(policy):

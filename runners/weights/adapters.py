@@ -11,8 +11,8 @@ import hashlib
 import warnings
 from pathlib import Path
 
-from runners.models import HUB_ID, Source, adapter_base, read_json
 from runners.training.folder import write_json
+from runners.weights.source import HUB_ID, Source, adapter_base, read_json
 from tasks.common.errors import ModelError
 
 NOTE = "base.json"

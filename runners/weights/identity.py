@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runners.models import Source, resolve
 from runners.settings import RunnerConfig
+from runners.weights.source import Source, resolve
 from tasks.common.content import digest_of, file_digest, files_digest
 from tasks.common.errors import ModelError
 
@@ -69,7 +69,7 @@ def _device() -> str:
 
     if "torch" not in sys.modules:  # whatever answers, it is no model in this process
         return ""
-    from runners.models import device
+    from runners.weights.loading import device
 
     return device()
 
@@ -98,9 +98,9 @@ def by_position(name: str, config: RunnerConfig) -> bool:
     file = Path(name.removeprefix("replay:"))
     if not file.is_file():
         return False
-    from runners import stored
+    from runners import answer_files
 
-    return stored.read(file, config.replay.column).by_row is not None
+    return answer_files.read(file, config.replay.column).by_row is not None
 
 
 def of_source(source: Source) -> dict[str, str]:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from runners.models import Source, adapted, load_model, load_tokenizer
+from runners.weights.loading import adapted, load_model, load_tokenizer
+from runners.weights.source import Source
 from tasks.common import files
 
 

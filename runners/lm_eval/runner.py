@@ -6,28 +6,24 @@ own command line, which then knows the model ``harness``.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import lm_eval.models  # noqa: F401 - registers the backends
 from lm_eval.api.instance import Instance
-from lm_eval.api.model import LM
-from lm_eval.api.registry import get_model, register_model
+from lm_eval.api.registry import get_model
 
 from runners.decoding.ends import keep_ends
 from runners.endpoints.failures import Answers, in_chunks, line
-from runners.models import device
-from runners.types import NEUTRAL, Completion, Request, Runner, Sampling
+from runners.types import NEUTRAL, Completion, Request, Sampling
+from runners.weights.loading import device
 from tasks.common.errors import ModelError
 from tasks.common.secrets import credentials, is_secret, redacted
 from tasks.thoughts import opened
-from tasks.types import Message, Sample
 
 CHUNK = 256
 """Prompts handed to lm-eval at a time: it returns them all at once, or raises."""
@@ -145,74 +141,3 @@ def _arguments(sampling: Sampling) -> dict[str, Any]:
         "temperature": sampling.temperature,
     }
     return arguments | ({"top_p": sampling.top_p} if sampling.top_p < 1 else {})
-
-
-@register_model("harness")
-class HarnessLM(LM):
-    """Our runner of a folder, Hub id or ``nano`` as an lm-eval model: generation only."""
-
-    def __init__(self, model: str = "nano", **_: Any) -> None:
-        """``model`` is a name that ``open_runner`` knows; lm-eval's own settings are not used."""
-        from runners.open import open_runner
-
-        super().__init__()
-        self.runner: Runner = open_runner(model)
-
-    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """The texts, in order. Raises ModelError where a question has no answer."""
-        texts = [""] * len(requests)
-        groups: defaultdict[Sampling, list[int]] = defaultdict(list)
-        for i, one in enumerate(requests):
-            groups[_sampling(one.args[1])].append(i)
-        for sampling, places in groups.items():
-            asked = [_request(str(i), requests[i].args[0]) for i in places]
-            for number, (answer,) in self.runner.generate(asked, sampling):
-                if answer.finish in ("failed", "error"):
-                    raise ModelError(answer.error)
-                texts[places[number]] = answer.text
-        return texts
-
-    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
-        """Not offered."""
-        raise NotImplementedError("the model 'harness' writes; it does not score given texts")
-
-    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
-        """Not offered."""
-        raise NotImplementedError("the model 'harness' writes; it does not score given texts")
-
-    def apply_chat_template(
-        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-    ) -> str:
-        """The messages as JSON: the runner applies the model's template itself."""
-        return json.dumps(chat_history, ensure_ascii=False)
-
-    @property
-    def tokenizer_name(self) -> str:
-        return self.runner.name
-
-
-def _request(id: str, context: str) -> Request:
-    """A context of ``apply_chat_template``, else a plain text as one user message."""
-    try:
-        messages: list[Message] = json.loads(context)
-        if not all("role" in one and "content" in one for one in messages):
-            raise ValueError("no messages")
-    except (ValueError, TypeError):
-        messages = [Message(role="user", content=context)]
-    return Request(Sample(id, "", "", ("",)), tuple(messages))
-
-
-def _sampling(arguments: dict[str, Any]) -> Sampling:
-    until = arguments.get("until") or []
-    return Sampling(
-        temperature=float(arguments.get("temperature") or 0.0) if arguments.get("do_sample") else 0.0,
-        max_new_tokens=int(arguments.get("max_gen_toks") or 256),
-        top_p=float(arguments.get("top_p") or 1.0),
-        stop=(until,) if isinstance(until, str) else tuple(until),
-    )
-
-
-if __name__ == "__main__":
-    from lm_eval.__main__ import cli_evaluate
-
-    cli_evaluate()

@@ -1,0 +1,1 @@
+"""lm-evaluation-harness: `runner.py` asks its models, `model.py` offers it ours."""

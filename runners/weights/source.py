@@ -1,0 +1,108 @@
+"""The files that a model's name stands for.
+
+A name is ``nano`` (the shipped model), a folder, ``org/name`` or ``org/name@revision`` on the Hugging Face
+Hub, or one of these with the folder of a LoRA adapter: ``base+adapter``. Only safetensors are read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.common.errors import ModelError, nearest
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model's files are: a folder or Hub id, its revision, and the folder of an adapter on top."""
+
+    path: str
+    revision: str | None = None
+    adapter: str | None = None
+
+
+def resolve(name: str, weights: bool = True) -> Source:
+    """The source that a model's name stands for; a folder needs its ``weights`` where they will be read.
+
+    Raises ModelError: no such model, with the nearest one.
+    """
+    base, plus, adapter = name.rpartition("+")
+    if plus and not Path(name).exists():
+        _expect_file(Path(adapter), "adapter_config.json", "is no LoRA adapter")
+        if weights:
+            _expect_file(Path(adapter), "adapter_model.safetensors", "has no weights")
+        below = resolve(base, weights)
+        if below.adapter:
+            raise ModelError(f"{name}: one adapter at a time; merge {base} first")
+        return Source(below.path, below.revision, adapter)
+    if name == "nano":
+        from runners.nano import FOLDER
+
+        return Source(str(_plain_folder(Path(FOLDER))))
+    if Path(name).is_dir():
+        return Source(str(_plain_folder(Path(name), weights)))
+    if HUB_ID.fullmatch(name) and not name.startswith("."):
+        path, _, revision = name.partition("@")
+        return Source(path, revision or None)
+    raise ModelError(
+        f"no model '{name}': not a folder, and not a shipped model ({nearest(name, _known(name))})"
+    )
+
+
+def _known(name: str) -> list[str]:
+    """Names that were perhaps meant: the shipped model, and the model folders beside the one named."""
+    parent = Path(name).parent
+    beside = [str(path.parent) for path in parent.glob("*/config.json")] if parent.is_dir() else []
+    return ["nano", *beside]
+
+
+def _plain_folder(folder: Path, weights: bool = True) -> Path:
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        base = adapter_base(folder) or "BASE"
+        raise ModelError(f"{folder} is an adapter, not a model: name it '{base}+{folder}'")
+    _expect_file(folder, "config.json", "is no model folder")
+    for file in (folder / "config.json", folder / "generation_config.json"):
+        if file.is_file():
+            read_json(file)
+    if weights and not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"{folder} has no *.safetensors: save it with save_pretrained (pickled weights are not read)"
+        )
+    return folder
+
+
+def adapter_base(folder: Path) -> str:
+    """The name of the base in an adapter's configuration; "" where it has none. Raises ModelError."""
+    return str(read_json(folder / "adapter_config.json").get("base_model_name_or_path") or "")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """What stands in a JSON file of a model. Raises ModelError: not to be read, or no object."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file}: cannot be read: {first_line(error)}") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{file}: expected an object, found {type(found).__name__}")
+    return found
+
+
+def _expect_file(folder: Path, file: str, complaint: str) -> None:
+    if not (folder / file).is_file():
+        raise ModelError(f"{folder} {complaint}: {file} is missing")
+
+
+def first_line(error: Exception) -> str:
+    """The first informative line of an error that loading raised."""
+    text = str(error).strip()
+    if "ignore_mismatched_sizes" in text:
+        return "its weights have other sizes than its config.json says"
+    first, rest = (part.strip() for part in (text + "\n").split("\n", 1))
+    if first.endswith(":"):  # what it announces stands on the next line
+        first += f" {rest.partition(chr(10))[0].strip()}"
+    return first or type(error).__name__
