@@ -14,7 +14,7 @@ from rich.table import Table
 from harness import rows
 from harness.spec import TrainSpec
 from runners.training.config import GrpoConfig, SftConfig
-from runners.types import Lesson
+from runners.types import TrainingExample
 from tasks.common.errors import ModelError, SpecError, nearest
 from tasks.common.parse import read_yaml
 from tasks.task import Task
@@ -223,5 +223,5 @@ def _lengths(model: str, spec: TrainSpec, task: Task) -> tuple[int, int]:
     prompt = max(map(len, encoded["input_ids"]), default=0)
     if spec.method == "grpo":
         return prompt, spec.grpo.max_new_tokens * spec.grpo.max_turns
-    answers = [one.answer for one in shown if isinstance(one, Lesson)]
+    answers = [one.answer for one in shown if isinstance(one, TrainingExample)]
     return prompt, max(map(len, tokenizer(answers)["input_ids"]), default=0)

@@ -14,7 +14,7 @@ from leaderboards.find import candidates
 from leaderboards.identity import Identity, identity_of, judged_differently, listed
 from leaderboards.samples import by_question
 from leaderboards.types import Run
-from runners.types import Lesson, Request
+from runners.types import Request, TrainingExample
 from tasks.common.errors import DataError
 from tasks.task import Task
 from tasks.types import Sample
@@ -42,9 +42,9 @@ def questions(spec: TrainSpec, task: Task) -> list[Sample]:
     return chosen
 
 
-def shown(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Lesson] | list[Request]:
+def shown(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[TrainingExample] | list[Request]:
     """What the trainer of the spec's method is given."""
-    return _lessons(spec, task, samples) if spec.method == "sft" else _requests(spec, task, samples)
+    return _examples(spec, task, samples) if spec.method == "sft" else _requests(spec, task, samples)
 
 
 def sees(spec: TrainSpec) -> str:
@@ -57,9 +57,9 @@ def sees(spec: TrainSpec) -> str:
     )
 
 
-def _lessons(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Lesson]:
+def _examples(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[TrainingExample]:
     """SFT's rows: the questions with their gold, then the rows of the files in ``spec.data``."""
-    found = [Lesson(task.messages(sample), sample.gold[0]) for sample in samples]
+    found = [TrainingExample(task.messages(sample), sample.gold[0]) for sample in samples]
     measured = Measured.of(spec, task)
     for file in spec.data:
         if file != GOLD:
@@ -67,7 +67,7 @@ def _lessons(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Les
     return found
 
 
-def _of_file(path: Path, measured: Measured) -> list[Lesson]:
+def _of_file(path: Path, measured: Measured) -> list[TrainingExample]:
     """Rows of prompt and completion messages, as ``harness sample`` writes them.
 
     Raises DataError: no such file, no such row, or questions of the split that the task is measured on.
@@ -83,7 +83,7 @@ def _of_file(path: Path, measured: Measured) -> list[Lesson]:
             row = json.loads(line)
             if not all(isinstance(message["content"], str) for message in row["prompt"]):
                 raise ValueError("no text")
-            found.append(Lesson(tuple(row["prompt"]), row["completion"][-1]["content"]))
+            found.append(TrainingExample(tuple(row["prompt"]), row["completion"][-1]["content"]))
         except (ValueError, KeyError, TypeError, IndexError):
             raise DataError(f"{where}: not a row of 'prompt' and 'completion' messages") from None
         measured.refuse_row(row, where)

@@ -31,7 +31,7 @@ from runners.training import processes
 from runners.training.config import reached, steps
 from runners.training.folder import steps_done
 from runners.training.stopping import memory
-from runners.types import Feedback, Request, Reward, RewardFunction, Runner, Sampling
+from runners.types import FeedbackFunction, Request, Reward, RewardFunction, Runner, Sampling
 from tasks.common.content import digest_of
 from tasks.task import Task
 from tasks.types import Sample
@@ -93,7 +93,7 @@ def _evaluate(model: str, spec: TrainSpec, overrides: Sequence[str], workers: in
 def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], shown: Sequence[Any], out: Path) -> Run:
     parent = lineage.read(lineage.model_path(spec.model))
     seen = (
-        [one.seen for one in shown if isinstance(one, Request)]
+        [one.passes for one in shown if isinstance(one, Request)]
         if spec.method == "grpo" and spec.grpo.curriculum
         else None
     )
@@ -179,7 +179,7 @@ def trainer_score(
     return score
 
 
-def database_feedback(task: Task, grader: Grader) -> Feedback:
+def database_feedback(task: Task, grader: Grader) -> FeedbackFunction:
     """What the database says to each answer, as in ``harness eval --turns``."""
 
     def said(samples: Sequence[Sample], texts: Sequence[str], before: Sequence[str]) -> list[str]:

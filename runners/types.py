@@ -1,4 +1,4 @@
-"""How a model is asked. A runner owns neither prompts nor scoring: messages in, text out."""
+"""The types of asking a model. A runner owns neither prompts nor scoring: messages in, texts out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from tasks.types import Message, Sample
 Finish = Literal["stop", "length", "unanswered", "failed", "error"]
 """How an answer ended. ``stop`` and ``length`` (cut off) are answers of the model.
 
-``unanswered``  the model takes no such question: its prompt is over the context, or it was refused. Wrong: 0.
-``failed``      the question fails again and again while others are answered. Unscored, and final.
-``error``       not answered yet: the endpoint is gone, or a file lacks it. Unscored, and asked again.
+``unanswered``  the model cannot take the question: the prompt exceeds its context, or the endpoint refuses.
+                It counts as a wrong answer (0).
+``failed``      the question failed repeatedly while others were answered. Unscored, and not asked again.
+``error``       there is no answer yet: the endpoint is gone, or a file lacks it. Unscored; the next
+                run asks again.
 """
 
 NEUTRAL: Mapping[str, float] = MappingProxyType(
@@ -26,13 +28,13 @@ NEUTRAL: Mapping[str, float] = MappingProxyType(
         "frequency_penalty": 0.0,
     }
 )
-"""What else could change how answers are drawn, and the values that turn it off (vLLM's names). Every way to
-run a model draws with these: a model's own ``generation_config`` says only where answers end."""
+"""Further sampling parameters (vLLM's names) with the values that turn them off. Every runner samples with
+these; of a model's own ``generation_config`` only the end-of-sequence tokens are used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How answers are drawn. ``temperature`` 0 is greedy."""
+    """How answers are sampled. ``temperature`` 0 is greedy decoding."""
 
     temperature: float = 0.0
     n: int = 1
@@ -42,9 +44,9 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
     def settings(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """All that decides how answers are drawn, as a run records it.
+        """All sampling parameters, as a run records them.
 
-        ``overrides``: parameters that an endpoint is sent instead; None leaves one out.
+        ``overrides``: parameters that are sent to an endpoint instead; None leaves one out.
         """
         own = {
             "temperature": self.temperature,
@@ -60,17 +62,17 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question, rendered. ``sample`` is there for runners that replay or cheat (``gold``)."""
+    """One question, rendered as messages. ``sample`` is for runners that read stored or gold answers."""
 
     sample: Sample
     messages: tuple[Message, ...]
-    seen: tuple[float, float] = (0.0, 0.0)
-    """Right answers, of how many answers, that an earlier evaluation drew: where a curriculum begins."""
+    passes: tuple[float, float] = (0.0, 0.0)
+    """(correct answers, all answers) of an earlier evaluation: the curriculum's first pass rate."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """One training row: the rendered question and the answer to learn."""
+class TrainingExample:
+    """One row of SFT: the rendered question and its target answer."""
 
     messages: tuple[Message, ...]
     answer: str
@@ -78,7 +80,7 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer; ``error`` says in one line why there is none."""
+    """One answer; ``error`` is one line that says why there is none."""
 
     text: str
     prompt_tokens: int = 0
@@ -89,20 +91,20 @@ class Completion:
     """Sum of the log-probabilities of the answer's tokens, where the runner knows them."""
     error: str = ""
     cost: float = 0.0
-    """US dollars, where the prices of an endpoint are given."""
+    """US dollars, where the prices of the endpoint are set."""
     history: tuple[Message, ...] = ()
     """The turns between the request and this answer: answer, feedback, answer, feedback, ..."""
 
 
 class Runner(Protocol):
-    """Anything that answers. ``name`` is what the board shows."""
+    """A source of answers. ``name`` is shown on the leaderboard."""
 
     name: str
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """Yield ``(index into requests, its n completions)`` in any order, as they are done."""
+        """Yield ``(index into requests, its n completions)`` as they are done, in any order."""
         ...
 
     def close(self) -> None: ...
@@ -110,20 +112,20 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """What a trainer pays for one completion: None is not scored, and drops its group from the loss."""
+    """The training reward of one completion; with ``value`` None it is unscored, and its group is dropped."""
 
     value: float | None
     parts: Mapping[str, float] = field(default_factory=dict)
-    right: float | None = None
-    """The verdict of the metric, which a curriculum counts; None: not scored."""
+    correct: float | None = None
+    """The verdict of the metric, from which a curriculum takes the pass rate; None: unscored."""
 
 
 def unsent(runner: Runner) -> tuple[str, ...]:
-    """Settings of sampling that a runner does not send: what its server does instead is not known."""
+    """Sampling parameters that a runner does not send, so that their values on the server are unknown."""
     return tuple(getattr(runner, "unsent", ()))
 
 
 RewardFunction = Callable[[Sequence[Sample], Sequence[str]], list[Reward]]
 """What a trainer calls: samples and completion texts (same length) -> rewards, in the same order."""
-Feedback = Callable[[Sequence[Sample], Sequence[str], Sequence[str]], list[str]]
-"""What a database says to answers, given the answers before them; "" where nothing speaks against one."""
+FeedbackFunction = Callable[[Sequence[Sample], Sequence[str], Sequence[str]], list[str]]
+"""Samples, answers, previous answers -> the database's feedback on each answer; "" where it stands."""

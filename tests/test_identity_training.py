@@ -140,7 +140,7 @@ def test_a_curriculum_begins_with_what_was_asked_of_the_same_content(
 ) -> None:
     asked = ["eval", "--task", "mine.yaml", "--model", "gold", "--split", "train", "--workers", "1"]
     assert main(asked) == 0
-    assert [one.seen for one in curriculum()] == [(1, 1)] * 4
+    assert [one.passes for one in curriculum()] == [(1, 1)] * 4
     if old:
         edit(name, old, new)
     else:
@@ -149,4 +149,4 @@ def test_a_curriculum_begins_with_what_was_asked_of_the_same_content(
     with pytest.raises(DataError, match=f"there is a change in {says}: ask again"):
         curriculum()
     assert main(asked) == 0
-    assert [one.seen for one in curriculum()] == [(1, 1)] * 4
+    assert [one.passes for one in curriculum()] == [(1, 1)] * 4

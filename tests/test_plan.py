@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import tiny_models
 import yaml
-from test_training import SFT, lessons
+from test_training import SFT, examples
 from transformers import Qwen3Config
 
 from harness.cli import main
@@ -93,7 +93,7 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(tmp_path: Path) 
     with pytest.raises(
         ModelError, match=r"weights and optimizer need .* GB and there are .*: set train\.lora"
     ):
-        train_sft(str(folder), lessons(), SFT, tmp_path / "out")
+        train_sft(str(folder), examples(), SFT, tmp_path / "out")
 
 
 def test_processes_share_a_step_and_not_the_weights(eight_billion: Shape) -> None:

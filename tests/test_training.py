@@ -13,7 +13,7 @@ from runners.training.common import Hooks
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig
 from runners.training.grpo import train_grpo
 from runners.training.sft import train_sft
-from runners.types import Lesson, Request, Reward
+from runners.types import Request, Reward, TrainingExample
 from runners.weights.loading import load
 from tasks.common.errors import ModelError
 from tasks.types import Message, Sample
@@ -33,8 +33,8 @@ def messages(number: int) -> tuple[Message, ...]:
     return ({"role": "user", "content": f"member(name text)\n\nHow many {number}?"},)
 
 
-def lessons(count: int = 32) -> list[Lesson]:
-    return [Lesson(messages(i), "SELECT COUNT(*) FROM member") for i in range(count)]
+def examples(count: int = 32) -> list[TrainingExample]:
+    return [TrainingExample(messages(i), "SELECT COUNT(*) FROM member") for i in range(count)]
 
 
 def requests(count: int = 16) -> list[Request]:
@@ -59,7 +59,7 @@ def weights(folder: str | Path) -> dict[str, torch.Tensor]:
 
 def test_sft_loss_falls_and_the_result_is_a_plain_model_folder(tmp_path: Path, folder: str) -> None:
     rows: list[float] = []
-    result = train_sft(folder, lessons(), SFT, tmp_path, Hooks(on_step=lambda row: rows.append(row["loss"])))
+    result = train_sft(folder, examples(), SFT, tmp_path, Hooks(on_step=lambda row: rows.append(row["loss"])))
     assert rows[-1] < 0.8 * rows[0] and [row["loss"] for row in curve(tmp_path)] == rows
     assert (result.steps, result.best_step, result.best) == (8, 8, None)
     model, tokenizer = load(result.model)
@@ -73,7 +73,7 @@ def test_sft_loss_falls_and_the_result_is_a_plain_model_folder(tmp_path: Path, f
 def test_sft_teaches_the_answer_only(tmp_path: Path, folder: str) -> None:
     """The answers are alike and the questions noise: the loss reaches zero only if questions do not count."""
     noisy = [
-        Lesson(({"role": "user", "content": f"{i * 7919 % 1000} {i * 104729 % 1000}"},), "e")
+        TrainingExample(({"role": "user", "content": f"{i * 7919 % 1000} {i * 104729 % 1000}"},), "e")
         for i in range(64)
     ]
     train_sft(folder, noisy, SFT.model_copy(update={"max_steps": 20, "learning_rate": 3e-2}), tmp_path)
@@ -82,7 +82,7 @@ def test_sft_teaches_the_answer_only(tmp_path: Path, folder: str) -> None:
 
 def test_lora_is_merged_into_a_plain_folder_and_the_adapter_kept(tmp_path: Path, folder: str) -> None:
     config = SFT.model_copy(update={"lora": LoraSpec(r=4, alpha=8)})
-    result = train_sft(folder, lessons(), config, tmp_path)
+    result = train_sft(folder, examples(), config, tmp_path)
     assert (tmp_path / "adapter" / "adapter_config.json").is_file()
     ids = torch.arange(5, 40)[None]
     merged, together, base = (
@@ -94,7 +94,7 @@ def test_lora_is_merged_into_a_plain_folder_and_the_adapter_kept(tmp_path: Path,
 
 def test_training_goes_on_from_base_plus_adapter(tmp_path: Path, folder: str) -> None:
     config = SFT.model_copy(update={"lora": LoraSpec(r=4, alpha=8), "max_steps": 2})
-    train_sft(folder, lessons(), config, tmp_path / "first")
+    train_sft(folder, examples(), config, tmp_path / "first")
     name = f"{folder}+{tmp_path}/first/adapter"
     grpo = GRPO.model_copy(update={"beta": 0.1})
     result = train_grpo(name, requests(), letters, grpo, tmp_path / "second")
@@ -115,7 +115,7 @@ def test_the_best_weights_on_dev_are_the_ones_saved(tmp_path: Path, folder: str,
         return next(scores)
 
     if method == "sft":
-        result = train_sft(folder, lessons(), SFT, tmp_path, Hooks(evaluate=evaluate))
+        result = train_sft(folder, examples(), SFT, tmp_path, Hooks(evaluate=evaluate))
     else:
         config = GRPO.model_copy(update={"max_steps": 8, "eval_every": 2})
         result = train_grpo(folder, requests(), letters, config, tmp_path, Hooks(evaluate=evaluate))
@@ -207,11 +207,11 @@ def test_a_reward_that_is_no_number_stops_the_run(tmp_path: Path, folder: str, v
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, folder: str) -> None:
     wild = SFT.model_copy(update={"learning_rate": 1e30, "scheduler": "constant"})
     with pytest.raises(ModelError, match="the loss is nan at step 3: lower learning_rate"):
-        train_sft(folder, lessons(), wild, tmp_path)
+        train_sft(folder, examples(), wild, tmp_path)
 
 
 def test_sft_refuses_before_any_step(tmp_path: Path, folder: str) -> None:
     with pytest.raises(ModelError, match="nothing to train on"):
         train_sft(folder, [], SFT, tmp_path)
     with pytest.raises(ModelError, match="batch_size 8 is no multiple of micro_batch 3"):
-        train_sft(folder, lessons(), SFT.model_copy(update={"micro_batch": 3}), tmp_path)
+        train_sft(folder, examples(), SFT.model_copy(update={"micro_batch": 3}), tmp_path)

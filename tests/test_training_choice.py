@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 def dull(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
     """Every second question's answers are all paid alike."""
     return [
-        Reward(0.0 if int(sample.id) % 2 else len(text) + i / 100, right=float(i % 2))
+        Reward(0.0 if int(sample.id) % 2 else len(text) + i / 100, correct=float(i % 2))
         for i, (sample, text) in enumerate(zip(samples, texts, strict=True))
     ]
 
@@ -68,7 +68,7 @@ def test_without_a_refill_the_curve_and_the_weights_are_what_they_were(tmp_path:
 
 def test_groups_of_one_verdict_can_be_left_out(tmp_path: Path, folder: str) -> None:
     def all_wrong(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
-        return [Reward(i / 100, right=0.0) for i in range(len(texts))]
+        return [Reward(i / 100, correct=0.0) for i in range(len(texts))]
 
     config = GRPO.model_copy(update={"max_steps": 1, "scheduler": "constant", "learn_from": "mixed"})
     result = train_grpo(folder, requests(), all_wrong, config, tmp_path)

@@ -12,7 +12,7 @@ import tiny_models
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
-from test_training import GRPO, SFT, curve, lessons, letters, requests
+from test_training import GRPO, SFT, curve, examples, letters, requests
 
 from runners.training.common import Hooks
 from runners.training.config import LoraSpec
@@ -77,7 +77,7 @@ Train = Callable[[str, bool, Path], None]
 def sft(model: str, four_bit: bool, out: Path) -> None:
     lora = LoraSpec(r=4, alpha=8, four_bit=four_bit)
     config = SFT.model_copy(update={"max_steps": 2, "eval_every": 1, "lora": lora, "learning_rate": 1e-3})
-    train_sft(model, lessons(), config, out, Hooks(evaluate=_evaluate))
+    train_sft(model, examples(), config, out, Hooks(evaluate=_evaluate))
 
 
 def grpo(model: str, four_bit: bool, out: Path) -> None:

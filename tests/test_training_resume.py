@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tiny_models
 import torch
-from test_training import GRPO, SFT, curve, lessons, letters, requests, weights
+from test_training import GRPO, SFT, curve, examples, letters, requests, weights
 
 from runners.training.common import Hooks
 from runners.training.folder import RunFolder
@@ -39,7 +39,7 @@ train(method, folder, Path(out), Hooks(on_step=die))
 
 def train(method: str, folder: str, out: Path, hooks: Hooks | None = None) -> None:
     if method == "sft":
-        train_sft(folder, lessons(), SFT.model_copy(update=STEPS), out, hooks)
+        train_sft(folder, examples(), SFT.model_copy(update=STEPS), out, hooks)
     else:
         extra = {"shared_prefix": method == "grpo", "beta": 0.01}
         train_grpo(folder, requests(), letters, GRPO.model_copy(update=STEPS | extra), out, hooks)
@@ -100,24 +100,24 @@ def test_the_best_weights_are_kept_over_a_resume(tmp_path: Path, folder: str) ->
 
     config = SFT.model_copy(update={"max_steps": 4, "eval_every": 1})
     with pytest.raises(KeyboardInterrupt):
-        train_sft(folder, lessons(), config, tmp_path, Hooks(evaluate=lambda model: 1.0, on_step=interrupt))
-    result = train_sft(folder, lessons(), config, tmp_path, Hooks(evaluate=lambda model: 0.5))
+        train_sft(folder, examples(), config, tmp_path, Hooks(evaluate=lambda model: 1.0, on_step=interrupt))
+    result = train_sft(folder, examples(), config, tmp_path, Hooks(evaluate=lambda model: 0.5))
     assert (result.best_step, result.best, result.steps) == (1, 1.0, 4)
 
 
 def test_a_finished_run_is_returned_without_training(tmp_path: Path, folder: str) -> None:
-    first = train_sft(folder, lessons(), SFT, tmp_path)
+    first = train_sft(folder, examples(), SFT, tmp_path)
     steps: list[object] = []
-    assert train_sft(folder, lessons(), SFT, tmp_path, Hooks(on_step=steps.append)) == first
+    assert train_sft(folder, examples(), SFT, tmp_path, Hooks(on_step=steps.append)) == first
     assert not steps
 
 
 def test_a_folder_of_another_run_is_refused_and_says_what_differs(tmp_path: Path, folder: str) -> None:
-    train_sft(folder, lessons(), SFT.model_copy(update={"max_steps": 1}), tmp_path)
+    train_sft(folder, examples(), SFT.model_copy(update={"max_steps": 1}), tmp_path)
     with pytest.raises(ModelError, match=r"config\.learning_rate = 0\.005, this one has 0\.1"):
-        train_sft(folder, lessons(), SFT.model_copy(update={"max_steps": 1, "learning_rate": 0.1}), tmp_path)
+        train_sft(folder, examples(), SFT.model_copy(update={"max_steps": 1, "learning_rate": 0.1}), tmp_path)
     with pytest.raises(ModelError, match="with rows = "):
-        train_sft(folder, lessons(16), SFT.model_copy(update={"max_steps": 1}), tmp_path)
+        train_sft(folder, examples(16), SFT.model_copy(update={"max_steps": 1}), tmp_path)
 
 
 def test_a_half_written_checkpoint_and_a_half_written_row_are_dropped(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tiny_models
 import torch
-from test_training import GRPO, SFT, curve, lessons, letters, requests
+from test_training import GRPO, SFT, curve, examples, letters, requests
 
 from runners.training.common import Hooks
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig, TrainingConfig
@@ -18,7 +18,7 @@ from runners.training.grpo import rehearse, train_grpo
 from runners.training.policy import attention
 from runners.training.sft import train_sft
 from runners.training.stopping import Condition, Guard, memory
-from runners.types import Lesson, Reward
+from runners.types import Reward, TrainingExample
 from runners.weights import loading
 from runners.weights.source import resolve
 from tasks.common.errors import ModelError
@@ -122,7 +122,7 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(tmp_path: Path, folder: str
     config = SFT.model_copy(update={"max_steps": 6, "save_every": 2})
     try:
         with pytest.raises(ModelError, match=r"cannot be written .*; checkpoint-2 is whole: free some space"):
-            train_sft(folder, lessons(), config, tmp_path, Hooks(on_step=fill))
+            train_sft(folder, examples(), config, tmp_path, Hooks(on_step=fill))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     seen: list[float] = []
@@ -130,7 +130,7 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(tmp_path: Path, folder: str
     def note(row: Any) -> None:
         seen.append(row["step"])
 
-    result = train_sft(folder, lessons(), config, tmp_path, Hooks(on_step=note))
+    result = train_sft(folder, examples(), config, tmp_path, Hooks(on_step=note))
     assert seen == [3, 4, 5, 6] and result.steps == 6
 
 
@@ -159,7 +159,7 @@ def test_a_reward_is_tried_before_training(score: Any, message: str) -> None:
 
 
 def test_rows_longer_than_the_context_are_refused_or_cut(tmp_path: Path, folder: str) -> None:
-    long = [*lessons(7), Lesson(lessons(1)[0].messages, "SELECT " + "x, " * 600)]
+    long = [*examples(7), TrainingExample(examples(1)[0].messages, "SELECT " + "x, " * 600)]
     with pytest.raises(ModelError, match=r"'SELECT x, .* more than the model's context of 512: show less"):
         train_sft(folder, long, SFT, tmp_path / "out")
     config = SFT.model_copy(update={"max_length": 256, "max_steps": 1})
@@ -178,13 +178,13 @@ def test_a_tokenizer_without_a_template_or_a_pad_token(tmp_path: Path) -> None:
         file.unlink()
     bare.save_pretrained(tmp_path / "m")
     with pytest.raises(ModelError, match="has no chat template; use the model's instruct version"):
-        train_sft(str(tmp_path / "m"), lessons(), SFT, tmp_path / "out")
+        train_sft(str(tmp_path / "m"), examples(), SFT, tmp_path / "out")
 
 
 def test_training_notes_the_base_of_its_adapter(tmp_path: Path, folder: str) -> None:
     """Another base of the same shape is refused, and one of another shape; the right one goes on."""
     config = SFT.model_copy(update={"lora": LoraSpec(r=2), "max_steps": 1})
-    train_sft(folder, lessons(), config, tmp_path / "one")
+    train_sft(folder, examples(), config, tmp_path / "one")
     adapter = tmp_path / "one" / "adapter"
     assert json.loads((adapter / "base.json").read_text())["name"] == folder
     for name, sizes in (("alike", {"seed": 1}), ("wider", {"hidden_size": 48})):

@@ -10,7 +10,7 @@ import pytest
 import tiny_models
 import torch
 from peft import LoraConfig, get_peft_model
-from test_training import GRPO, SFT, curve, lessons, letters, requests, weights
+from test_training import GRPO, SFT, curve, examples, letters, requests, weights
 from transformers import MistralConfig, MistralForCausalLM
 from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.grpo_trainer import GRPOTrainer
@@ -157,7 +157,7 @@ def test_fine_tuning_gives_the_weights_of_stock_trl(tmp_path: Path, changes: dic
     folder = tiny_models.save(tmp_path / "tiny")
     settings = SFT.model_dump() | {"max_steps": 4} | changes
     ours, stock = (
-        train_sft(folder, lessons(), SftConfig.model_validate(settings | way), tmp_path / str(number))
+        train_sft(folder, examples(), SftConfig.model_validate(settings | way), tmp_path / str(number))
         for number, way in enumerate([{}, {"shared_prefix": False}])
     )
     before, mine, theirs = weights(folder), weights(ours.model), weights(stock.model)

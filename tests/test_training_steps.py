@@ -45,7 +45,7 @@ def test_rows_of_a_step_are_of_like_length_and_each_epoch_has_every_row() -> Non
 
 
 def chooser(seen: list[tuple[float, float]], count: int, curriculum: bool, seed: int = 0) -> Chooser:
-    prompts = [replace(prompt, seen=one) for prompt, one in zip(requests(len(seen)), seen, strict=True)]
+    prompts = [replace(prompt, passes=one) for prompt, one in zip(requests(len(seen)), seen, strict=True)]
     update = {"prompts_per_step": count, "seed": seed, "curriculum": CurriculumSpec() if curriculum else None}
     return Chooser(prompts, GRPO.model_copy(update=update))
 

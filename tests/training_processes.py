@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from test_training import GRPO, SFT, lessons, letters, requests
+from test_training import GRPO, SFT, examples, letters, requests
 from torch.distributed.tensor import DTensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
@@ -81,7 +81,7 @@ def learn(method: str, folder: str, out: Path) -> None:
     if processes.world() == 1:
         changes["sharding"] = "none"
     if method.startswith("sft"):
-        train_sft(folder, lessons(), SFT.model_copy(update=changes), out)
+        train_sft(folder, examples(), SFT.model_copy(update=changes), out)
         return
     config = GRPO.model_copy(update={"micro_groups": 1, **changes})
     evaluate = better if config.eval_every == 1 and processes.main() else None

@@ -22,7 +22,7 @@ from runners.training.config import GrpoConfig, TrainingConfig
 from runners.training.folder import Row, RunFolder, Trained, read_json, write_json
 from runners.training.keeper import Keeper, Kept
 from runners.training.stopping import Guard, disk, stopped
-from runners.types import Feedback
+from runners.types import FeedbackFunction
 from runners.weights import adapters, loading, saving
 from runners.weights.source import Source
 from tasks.common import files
@@ -48,7 +48,7 @@ class Hooks:
     """Called with the live model every ``eval_every`` steps and at the end; the best weights are kept."""
     on_step: Callable[[Mapping[str, float]], Mapping[str, float] | None] | None = None
     """Called with every new row of the curve; figures that it returns are added to the row."""
-    feedback: Feedback | None = None
+    feedback: FeedbackFunction | None = None
     """Needed for ``max_turns`` over 1."""
     kept: Mapping[str, Kept] = field(default_factory=dict)
     """What else of the caller's goes into every checkpoint."""

@@ -38,7 +38,7 @@ class Chooser:
     def __init__(self, prompts: Sequence[Request], config: GrpoConfig) -> None:
         self.count, self.seed, self.group = config.prompts_per_step, config.seed, config.group_size
         self.curriculum = config.curriculum
-        self.seen: list[tuple[float, float]] = [prompt.seen for prompt in prompts]
+        self.seen: list[tuple[float, float]] = [prompt.passes for prompt in prompts]
         """For each prompt, how many answers were right, and of how many; older ones count for less."""
 
     def choose(self, step: int) -> list[int]:

@@ -14,7 +14,7 @@ from runners.training.common import Hooks, Watch
 from runners.training.config import SftConfig, steps
 from runners.training.figures import TokenMeans
 from runners.training.folder import RunFolder, Trained, rows_digest
-from runners.types import Lesson
+from runners.types import TrainingExample
 from runners.weights import loading
 from runners.weights.source import Source, resolve
 from tasks.common.errors import ModelError
@@ -24,52 +24,54 @@ POOL = 32
 
 
 def train_sft(
-    model: str, lessons: Sequence[Lesson], config: SftConfig, out: Path, hooks: Hooks | None = None
+    model: str, examples: Sequence[TrainingExample], config: SftConfig, out: Path, hooks: Hooks | None = None
 ) -> Trained:
-    """Train ``model`` (a name) on ``lessons``; the result is the folder ``out/model``.
+    """Train ``model`` (a name) on ``examples``; the result is the folder ``out/model``.
 
     Started again on the same ``out`` with the same arguments it goes on from the last checkpoint, or returns
     the result that is there. Raises ModelError: no rows, a batch that does not divide, an ``out`` of another
     run.
     """
-    check(model, lessons, config)
-    settings = {"method": "sft", "model": model, "rows": rows_digest(lessons), "config": config.model_dump()}
+    check(model, examples, config)
+    settings = {"method": "sft", "model": model, "rows": rows_digest(examples), "config": config.model_dump()}
     folder = RunFolder(out, settings)
     if result := folder.done():
         return result
     processes.join()
     watch = Watch(folder, config, hooks or Hooks())
     source, policy = policies.base(model, config, folder)
-    return common.run(_trainer(source, policy, lessons, config, watch), source, folder, watch)
+    return common.run(_trainer(source, policy, examples, config, watch), source, folder, watch)
 
 
-def check(model: str, lessons: Sequence[Lesson], config: SftConfig) -> None:
+def check(model: str, examples: Sequence[TrainingExample], config: SftConfig) -> None:
     """Raise ModelError for what would end the run later, as far as it shows without loading the model."""
-    if not lessons:
+    if not examples:
         raise ModelError("there is nothing to train on: no rows")
     requirements.check(config, processes.world())
     source = resolve(model)
-    check_lengths(lessons, source, config)
+    check_lengths(examples, source, config)
     policies.check(source, config)
 
 
-def check_lengths(lessons: Sequence[Lesson], source: Source, config: SftConfig) -> None:
+def check_lengths(examples: Sequence[TrainingExample], source: Source, config: SftConfig) -> None:
     """Raise ModelError where a row does not fit the model's context, unless ``max_length`` says to cut."""
     if config.max_length:
         return
     context, tokenizer = loading.context(source), loading.load_tokenizer(source)
-    rendered = [[*row.messages, {"role": "assistant", "content": row.answer}] for row in lessons]
+    rendered = [[*row.messages, {"role": "assistant", "content": row.answer}] for row in examples]
     encoded = tokenizer.apply_chat_template(rendered, return_dict=True)["input_ids"]
-    for lesson, ids in zip(lessons, encoded, strict=True):
+    for example, ids in zip(examples, encoded, strict=True):
         if len(ids) > context:
             raise ModelError(
-                f"the row with the answer '{lesson.answer:.60}' has {len(ids)} tokens, more than the model's"
+                f"the row with the answer '{example.answer:.60}' has {len(ids)} tokens, more than the model's"
                 f" context of {context}: show less of the schema (prompt.schema), or set train.max_length to"
                 " have rows cut"
             )
 
 
-def _trainer(source: Source, policy: Any, lessons: Sequence[Lesson], config: SftConfig, watch: Watch) -> Any:
+def _trainer(
+    source: Source, policy: Any, examples: Sequence[TrainingExample], config: SftConfig, watch: Watch
+) -> Any:
     from datasets import Dataset, disable_progress_bars
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
@@ -79,7 +81,7 @@ def _trainer(source: Source, policy: Any, lessons: Sequence[Lesson], config: Sft
     from runners.training.loss import share_prefixes
 
     disable_progress_bars()
-    count = steps(config, len(lessons))
+    count = steps(config, len(examples))
     micro = config.at_once(processes.world())
     arguments = SFTConfig(
         **common.arguments(watch.folder, config, count),
@@ -91,8 +93,8 @@ def _trainer(source: Source, policy: Any, lessons: Sequence[Lesson], config: Sft
         train_sampling_strategy="sequential",
     )
     rows = [
-        {"prompt": list(lesson.messages), "completion": [{"role": "assistant", "content": lesson.answer}]}
-        for lesson in lessons
+        {"prompt": list(example.messages), "completion": [{"role": "assistant", "content": example.answer}]}
+        for example in examples
     ]
     kind = type("LessonTrainer", (TokenMeans, SFTTrainer), {})
     trainer: Any = sharding.trainer(kind, config.sharding == "fsdp2")(

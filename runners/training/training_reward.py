@@ -73,11 +73,11 @@ def check_numbers(samples: Sequence[Sample], rewards: Sequence[Reward]) -> None:
 
 def _mixed(group: Sequence[Reward]) -> bool:
     """Are some answers of a group right and some wrong?"""
-    return len({reward.right == 1 for reward in group}) == 2
+    return len({reward.correct == 1 for reward in group}) == 2
 
 
 def _tried(index: int, group: Sequence[Reward]) -> tuple[int, float, int]:
-    verdicts = [reward.right for reward in group if reward.right is not None]
+    verdicts = [reward.correct for reward in group if reward.correct is not None]
     return index, sum(verdict == 1 for verdict in verdicts), len(verdicts)
 
 
