@@ -24,7 +24,7 @@ def _eval(verbs: Verbs) -> None:
         required=True,
         metavar="M",
         help="nano, a folder, org/name[@revision], BASE+ADAPTER, vllm:M, openai:M, anthropic:M, "
-        "lm-eval:BACKEND:ARGS, replay:FILE, gold or empty; may be repeated (docs/models.md)",
+        "lm-eval:BACKEND:ARGS, replay:FILE, gold or empty; may be repeated (docs/how-to/models.md)",
     )
     verb.add_argument("--task", help="a shipped task or a YAML file; default: what the model was trained on")
     verb.add_argument("--samples", type=positive, default=1, metavar="N", help="answers a question")

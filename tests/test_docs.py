@@ -89,7 +89,7 @@ def exists(path: str) -> bool:
     return any(ROOT.glob(path.rstrip("/"))) and (not path.endswith("/") or (ROOT / path).is_dir())
 
 
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
 @pages
@@ -150,7 +150,7 @@ def test_python_in_the_docs_runs(home: Path) -> None:
 
 
 def test_every_place_of_data_is_told() -> None:
-    told = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    told = (ROOT / "docs" / "how-to" / "data.md").read_text(encoding="utf-8")
     for name in shipped():
         spec = yaml.safe_load((ROOT / "tasks" / f"{name}.yaml").read_text())
         for split in spec["dataset"]["splits"].values():
@@ -192,6 +192,8 @@ def test_every_python_file_or_module_run_exists(page: Path) -> None:
 
 @pages
 def test_every_table_of_figures_has_its_command_beside_it(page: Path) -> None:
+    if page.parent.name == "reference":
+        return  # generated: tests/test_reference.py
     text = page.read_text(encoding="utf-8")
     assert [f"line {line}" for line, near in figures(text) if not COMMAND.search(near)] == []
 

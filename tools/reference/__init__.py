@@ -1,0 +1,1 @@
+"""The pages under ``docs/reference``, generated from the types: ``python -m tools.reference`` writes them."""
