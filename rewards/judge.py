@@ -15,9 +15,8 @@ from typing import Any
 
 from rewards.answers import Answers
 from rewards.attempt import Job
-from rewards.ballot import result_digest
 from rewards.matching import bird
-from rewards.matching.strict import difference, first_out_of_order, preview
+from rewards.results import difference, first_out_of_order, preview, result_digest
 from rewards.trial import Trial
 from rewards.types import OURS, Reason
 from tasks.databases.sandbox.executor import Executor

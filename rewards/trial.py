@@ -13,7 +13,7 @@ from rewards.golds import Shelf
 from rewards.matching import spider
 from rewards.matching.order import Standing, standing
 from rewards.matching.outermost import ordered
-from rewards.matching.strict import Cut, Groups, strict
+from rewards.matching.strict import Groups, LimitCut, strict
 from rewards.structure.constructs import forbidden_in
 from rewards.structure.similarity import likeness
 from rewards.types import Reason
@@ -109,7 +109,7 @@ class Trial:
 
         return strict(gold, answer, ties, lambda: self.cut(instance, gold_sql))
 
-    def cut(self, instance: int, gold_sql: str) -> Cut | None:
+    def cut(self, instance: int, gold_sql: str) -> LimitCut | None:
         """What the LIMIT of a gold that ran cuts, where it cuts through rows that tie."""
         order = ordered(gold_sql, self.database.engine)
         found = self.standing(instance, gold_sql) if order and order.limited else None

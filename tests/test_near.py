@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewards.matching.cells import same_cell
-from rewards.matching.chains import Column, floor_of
-from rewards.matching.numbers import Near
+from rewards.matching.near_tables import NearTables
+from rewards.matching.numbers import ColumnFacts, absolute_tolerance, same_cell
 from rewards.matching.strict import strict
 from rewards.types import Reason
 from tasks.types import Cell, Outcome, Row, Status
@@ -32,10 +31,10 @@ def tried(gold: Sequence[Row], other: Sequence[Row], groups: Sequence[int] | Non
     """Every order of columns and of rows."""
     groups = groups or [0] * len(gold)
 
-    left, right = ([Column(cells) for cells in zip(*rows, strict=True)] for rows in (gold, other))
+    left, right = ([ColumnFacts(cells) for cells in zip(*rows, strict=True)] for rows in (gold, other))
 
     def floors(columns: Sequence[int]) -> list[float]:
-        return [floor_of(mine, right[column]) for mine, column in zip(left, columns, strict=True)]
+        return [absolute_tolerance(mine, right[column]) for mine, column in zip(left, columns, strict=True)]
 
     def fits(columns: Sequence[int], rows: Sequence[int]) -> bool:
         return all(
@@ -57,7 +56,7 @@ def test_what_is_decided_is_right(data: st.DataObject) -> None:
     other = [tuple(nudged(cell, dice) for cell in row) for row in gold]
     dice.shuffle(other)
     groups = data.draw(st.none() | st.just([number // 2 for number in range(rows)]))
-    assert Near(gold, other).same(groups) == tried(gold, other, groups)
+    assert NearTables(gold, other).equal(groups) == tried(gold, other, groups)
 
 
 def nudged(cell: Cell, dice: random.Random) -> Cell:

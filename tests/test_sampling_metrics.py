@@ -13,7 +13,7 @@ from leaderboards.samples import by_question, majority, measure
 from leaderboards.statistics import best_of_k
 from leaderboards.summary import summary
 from leaderboards.types import Record
-from rewards.ballot import result_digest
+from rewards.results import result_digest
 
 NOTHING: dict[str, dict[str, float]] = {"pass": {}, "best": {}, "majority": {}}
 

@@ -15,7 +15,7 @@ from itertools import permutations
 
 import pytest
 
-from rewards.matching.strict import Cut, strict
+from rewards.matching.strict import LimitCut, strict
 from rewards.types import Reason
 from tasks.types import Cell, Outcome, Row, Status
 
@@ -179,7 +179,7 @@ def check_a_cut(dice: random.Random) -> Reason:
         return Reason.CORRECT
     gold, places = rows[first:last], groups[first:last]
     other = near[first:last]
-    cut = Cut(rows, groups, places)
+    cut = LimitCut(rows, groups, places)
     right = allowed(gold, places, other, places) or allowed(rows, groups, other, places)
     found = strict(result(gold), result(other), lambda: places, lambda: cut)
     assert (found is Reason.CORRECT) == right, f"{rows=} {groups=} {places=} {other=}"

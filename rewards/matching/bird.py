@@ -1,10 +1,11 @@
 """BIRD's official verdicts: execution accuracy and the mini-dev's soft F1.
 
 Source: github.com/bird-bench/mini_dev, ``evaluation_ex.py`` (``calculate_ex``) and ``evaluation_f1.py``
-(``calculate_f1_score``). EX compares sets: neither duplicates nor order count, the order of columns does. The
-soft F1 pairs the i-th distinct row of one with the i-th of the other, in the order returned.
-SQL goes to Python's ``sqlite3`` as it stands: of two statements none is run, a second ``;`` counts as one,
-and a text without any returns nothing. Text that is not UTF-8, in either result, makes the answer wrong.
+(``calculate_f1_score``). EX compares sets of rows: duplicates and the order of rows do not matter, the order
+of columns does. The soft F1 pairs the i-th distinct row of one result with the i-th of the other, in the
+order returned. The SQL is passed to Python's ``sqlite3`` unchanged: it runs neither of two statements, counts
+a second ``;`` as a statement, and returns no rows for a text without a statement. Text that is not UTF-8, in
+either result, makes the prediction wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tasks.types import Row
 
 
 def runs(sql: str) -> bool:
-    """Whether ``sqlite3`` runs the text as one statement: behind it there may be white space and comments."""
+    """Whether ``sqlite3`` runs the text as one statement: only white space and comments may follow it."""
     rest = behind_first(sql)
     return is_blank(rest) and "\ufeff" not in rest
 
@@ -43,7 +44,7 @@ def soft_f1(gold: Sequence[Row], prediction: Sequence[Row]) -> float:
 
 def _row_match(row: Row, expected: Row) -> tuple[float, float, float]:
     """Shares of the expected row's width: cells matched, cells only predicted, cells only expected."""
-    there, here = frozenset(expected), frozenset(row)
-    matched = sum([cell in there for cell in row])
-    lacking = sum([cell not in here for cell in expected])
+    expected_cells, cells = frozenset(expected), frozenset(row)
+    matched = sum([cell in expected_cells for cell in row])
+    lacking = sum([cell not in cells for cell in expected])
     return matched / len(expected), (len(row) - matched) / len(expected), lacking / len(expected)

@@ -1,11 +1,11 @@
-"""Which column of one result is which column of the other, when only the rows tell.
+"""Find the column mapping between two results from their rows alone.
 
-Two tables that are equal up to the order of their rows and columns are isomorphic graphs, for which no
+Whether two tables are equal up to the order of their rows and columns is graph isomorphism, for which no
 polynomial algorithm is known; the official evaluators try all n! or n^n orders. Here columns and rows refine
-each other (Weisfeiler and Leman's colour refinement): columns with different bags of cells differ, rows that
-hold different cells in columns already told apart differ, and so on until nothing changes. What that leaves
-open is a search with a budget. Cells are numbered by equality first, and all that follows compares numbers:
-nothing depends on how Python hashes a value.
+each other (colour refinement, Weisfeiler and Leman 1968): columns with different bags of cells get different
+colours, rows with different cells in columns of different colours get different classes, and so on until
+nothing changes. A search with a budget decides what remains open. Cells are first replaced by codes, equal
+for equal cells, and only codes are compared: nothing depends on how Python hashes a value.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from tasks.types import Cell, Row
 
 Column = tuple[Cell, ...]
 Codes = list[int]
-"""One column, or the classes of the rows: a number for each row. Equal numbers are equal cells."""
+"""One column, or the classes of the rows: an integer for each row. Equal codes are equal cells."""
 Sides = tuple[list[Codes], list[Codes]]
-"""The columns of both tables, numbered alike."""
+"""The columns of both tables, with the same codes for the same cells."""
 Colours = tuple[Codes, Codes]
-"""A number for each column of both tables; only columns of the same number may be the same column."""
+"""A number for each column of both tables; only columns of the same number may map to each other."""
 Classes = tuple[Codes, Codes]
-"""A number for each row of both tables; only rows of the same number may be the same row."""
+"""A number for each row of both tables; only rows of the same number may be equal."""
 Allowed = Callable[[int, int], bool]
 SEARCH = 2 * 10**7
-"""Cells that a search may look at, beside a few passes over the whole of both tables."""
+"""Cells that a search may read, beside a few passes over both tables."""
 PASS = 1000
-"""What one pass costs beside its cells, in cells."""
+"""The fixed cost of one pass, in cells."""
 
 
 def bijections(
     gold: Sequence[Row], other: Sequence[Row], groups: Sequence[int] | None = None
 ) -> Iterator[tuple[int, ...]]:
-    """Column orders of ``other`` that may make it the same bag of rows as ``gold``, likely ones first.
+    """Column mappings under which ``other`` may be the same bag of rows as ``gold``, likely ones first.
 
-    Both have the same number of rows (one at least) and of columns. ``groups[i]`` is the group that row i
-    of both must belong to. Cells are equal if Python says so. Yields ``order``: ``order[i]`` is the column of
-    ``other`` that is column i of ``gold``; ends when there is no other candidate or when the budget is spent.
-    The caller checks each candidate.
+    Both tables have the same number of rows (one at least) and of columns. ``groups[i]`` is the group that
+    row i of both must belong to. Cells are compared by Python's ``==``. Yields ``order``: ``order[i]`` is the
+    column of ``other`` that column i of ``gold`` maps to. Ends when there is no other candidate or when the
+    budget is spent. The caller checks each candidate.
     """
     if not set(gold[0]).issubset(chain.from_iterable(other)):
         return
@@ -63,7 +63,7 @@ def bijections(
 
 
 def _places(rows: Sequence[Row]) -> dict[Column, list[int]]:
-    """The distinct columns, and where each of them stands."""
+    """The distinct columns, and the positions of each."""
     places: dict[Column, list[int]] = {}
     for index, column in enumerate(zip(*rows, strict=True)):
         places.setdefault(column, []).append(index)
@@ -82,7 +82,7 @@ def _order(places: list[list[int]], partners: list[list[int]]) -> tuple[int, ...
 
 
 def _aligned(left: dict[Column, list[int]], right: dict[Column, list[int]]) -> Iterator[tuple[int, ...]]:
-    """The one order where every row has its partner already: columns are equal or not."""
+    """The one mapping where each row is a group of its own: columns are then equal or not."""
     partners = [right.get(column, []) for column in left]
     if [len(there) for there in partners] == [len(here) for here in left.values()]:
         yield _order(list(left.values()), partners)
@@ -95,10 +95,10 @@ class _State:
 
 
 class Search:
-    """The search for partners of columns, in two tables with the same number of rows and of columns.
+    """The search for column mappings between two tables with the same number of rows and of columns.
 
-    ``allowed(i, j)`` says whether column i of the first may be column j of the second at all; None: any may
-    that has its colour.
+    ``allowed(i, j)``: whether column i of the first may map to column j of the second; None: every column of
+    the same colour may.
     """
 
     def __init__(self, sides: Sides, allowed: Allowed | None, budget: int = SEARCH) -> None:
@@ -106,10 +106,10 @@ class Search:
         self._allowed = allowed
         self._rows = len(sides[0][0])
         self._codes = 1 + max(max(map(max, side)) for side in sides)
-        self._left = budget + 16 * self._rows * len(sides[0])
+        self._remaining = budget + 16 * self._rows * len(sides[0])
 
     def run(self, colours: Colours, classes: Classes) -> Iterator[list[int]]:
-        """For each column of the first table its partner in the second, candidate after candidate."""
+        """Yield candidates: for each column of the first table the column of the second that it maps to."""
         waiting = iter([_State(colours, classes)])
         stack = [waiting]
         while stack:
@@ -128,7 +128,7 @@ class Search:
                 stack.append(branches)
 
     def _branches(self, state: _State) -> Iterator[_State] | None:
-        """The ways to choose a partner for one more column; None where each has its partner."""
+        """The ways to map one more column; None where all are mapped."""
         gold, other = state.colours
         sizes = Counter(gold)
         shared = [colour for colour, size in sizes.items() if size > 1]
@@ -148,15 +148,15 @@ class Search:
         )
 
     def _refine(self, state: _State) -> _State | None:
-        """Let columns and rows tell each other apart until nothing changes; None: they cannot match."""
+        """Refine colours and classes until nothing changes; None where the tables cannot be equal."""
         while True:
-            colours = self._told_apart(state)
+            colours = self._refine_columns(state)
             if colours is None:
                 return None
             count = max(colours[0]) + 1
             if count == len(colours[0]):
                 return _State(colours, state.classes)
-            classes = self._row_classes(colours, state.classes)
+            classes = self._refine_rows(colours, state.classes)
             if classes is None:
                 return None
             settled = count == len(set(state.colours[0])) and max(classes[0]) == max(state.classes[0])
@@ -164,14 +164,14 @@ class Search:
             if settled:
                 return state
 
-    def _told_apart(self, state: _State) -> Colours | None:
-        """Columns by their colour and their bag of (row class, cell); None where the bags then differ."""
+    def _refine_columns(self, state: _State) -> Colours | None:
+        """Split colours by each column's bag of (row class, cell); None where the tables then differ."""
         sizes = Counter(state.colours[0])
         if sizes != Counter(state.colours[1]):
             return None
         open_columns = sum(size for size in sizes.values() if size > 1)
-        self._left -= PASS + 2 * open_columns * self._rows + len(sizes)
-        if self._left < 0:
+        self._remaining -= PASS + 2 * open_columns * self._rows + len(sizes)
+        if self._remaining < 0:
             return None
         numbers: dict[tuple[int, Codes | tuple[int, ...]], int] = {}
         result = []
@@ -186,9 +186,9 @@ class Search:
             return None
         return result[0], result[1]
 
-    def _row_classes(self, colours: Colours, classes: Classes) -> Classes | None:
-        """Rows told apart by what they hold in each colour; None where the two tables then differ."""
-        self._left -= 2 * len(colours[0]) * self._rows
+    def _refine_rows(self, colours: Colours, classes: Classes) -> Classes | None:
+        """Split classes by each row's cells in each colour; None where the tables then differ."""
+        self._remaining -= 2 * len(colours[0]) * self._rows
         numbers: dict[tuple[object, ...], int] = {}
         result = []
         for columns, colour, rows in zip(self._sides, colours, classes, strict=True):
@@ -204,7 +204,7 @@ def _replaced(colours: Codes, index: int, colour: int) -> Codes:
 
 
 def _by_colour(columns: list[Codes], colours: Codes) -> list[Sequence[object]]:
-    """For each colour, in order, what a row holds there: a cell, or a bag of cells where columns share it."""
+    """For each colour, in order, each row's cell there, or its bag of cells where columns share it."""
     shared: dict[int, list[Codes]] = defaultdict(list)
     for column, colour in zip(columns, colours, strict=True):
         shared[colour].append(column)

@@ -1,160 +1,181 @@
-"""Tables that are equal row by row although their numbers differ in the last digits.
+"""When two cells are equal, by the rule at the top of ``rewards.matching.strict``, and the same for columns.
 
-Nearness is no equivalence: 1 may be near 2 and 2 near 3 where 1 is not near 3. So it is asked of pairs of
-rows only, and partners are found as in any bipartite graph. Chains of near numbers serve to leave out what
-cannot be: two rows with numbers of different chains are no partners, and columns with other chains neither.
-What is not decided within the budget is not the same.
+Two facts about columns with floats save comparing their rows. Columns whose cells are near each other in some
+order of rows are near each other when both are sorted. And two numbers in different clusters (runs of sorted
+numbers, each near the next) are not near each other.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from itertools import accumulate, chain
+from operator import not_
+from typing import Any
 
-from rewards.matching.chains import Column, chain_codes, families_of, may_be
-from rewards.matching.columns import Codes, Search
-from rewards.matching.partners import Block, Budget, Pair, matched
-from tasks.types import Row
+from rewards.matching.columns import Codes
+from tasks.types import DECIMAL, Cell
 
-PAIRS = 3 * 10**6
-"""Pairs of columns, of rows and of cells that are looked at beside one pass over both tables."""
-ORDERS = 5000
-"""Orders of columns that are tried."""
+RELATIVE_TOLERANCE = 1e-9
+"""How far apart two floats may be, as a share of the larger."""
+ABSOLUTE_TOLERANCE = 1e-12
+"""How far apart they may be in any case, as a share of the largest number of their columns."""
+_NAN = ("nan",)
+_NUMBER = ("number",)
+_FLOATS = frozenset({float})
 
 
-class Near:
-    """Two tables of as many columns; the gold may have more rows than the other has.
+def same_cell(one: Cell, other: Cell, tolerance: float = 0.0) -> bool:
+    """Whether two cells are equal. ``tolerance``: how far apart their numbers may be in any case."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        if one == other:
+            return True
+        if one[0] == DECIMAL or one[0] != other[0] or len(one) != len(other):
+            return False
+        return all(same_cell(a, b, tolerance) for a, b in zip(one[1:], other[1:], strict=True))
+    if not isinstance(one, float) and not isinstance(other, float):
+        same_type = type(one) is type(other) or (isinstance(one, int) and isinstance(other, int))
+        return same_type and one == other
+    x, y = number(one), number(other)
+    return x is not None and y is not None and near(x, y, tolerance)
 
-    ``same`` asks for the same rows, ``holds`` whether the other's rows are some of the gold's.
-    """
 
-    def __init__(self, gold: Sequence[Row], other: Sequence[Row]) -> None:
-        self._left, self._right = [
-            [Column(cells) for cells in zip(*rows, strict=True)] for rows in (gold, other)
-        ]
-        self._width = len(self._left)
-        self._budget = Budget(PAIRS + 4 * self._width * len(gold))
+def near(one: float, other: float, tolerance: float) -> bool:
+    """Whether two numbers, one of them a float, are equal. NaN equals NaN, and an infinity equals itself."""
+    close = math.isclose(one, other, rel_tol=RELATIVE_TOLERANCE, abs_tol=tolerance)
+    return close or (one != one and other != other)
 
-    @property
+
+def number(cell: Cell) -> float | None:
+    """The cell's number as a float; None where the cell is not a number."""
+    if isinstance(cell, int | float):
+        return float(cell)
+    if isinstance(cell, tuple) and cell[0] == DECIMAL:
+        return float(str(cell[1]))
+    return None
+
+
+def has_float(cell: Cell) -> bool:
+    """Whether the cell is a float or contains one."""
+    if isinstance(cell, tuple):
+        return cell[0] != DECIMAL and any(map(has_float, cell[1:]))
+    return isinstance(cell, float)
+
+
+def _numbers_in(cell: Cell) -> Iterator[float]:
+    """The cell's number, or all numbers in a nested cell."""
+    if isinstance(cell, tuple) and cell[0] != DECIMAL:
+        for part in cell[1:]:
+            yield from _numbers_in(part)
+    elif (value := number(cell)) is not None:
+        yield value
+
+
+def _shape(cell: Cell) -> object:
+    """The part of a cell that equal cells have exactly in common: all but its numbers. Hashable."""
+    if isinstance(cell, float) and cell != cell:
+        return _NAN
+    if number(cell) is not None:
+        return _NUMBER
+    if isinstance(cell, tuple):
+        return (cell[0], *map(_shape, cell[1:]))
+    return cell
+
+
+class ColumnFacts:
+    """One column of a result and facts about it, each computed on first use."""
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self.cells = cells
+        self.types = frozenset(map(type, cells))
+
+    @cached_property
     def exact(self) -> bool:
-        """Whether there is no float at all: exact comparison then decides."""
-        return all(column.exact for column in (*self._left, *self._right))
+        """Whether no cell is a float or contains one."""
+        return float not in self.types and not (tuple in self.types and any(map(has_float, self.cells)))
 
-    def same(self, groups: Sequence[int] | None) -> bool:
-        """Whether the rows are the same, group by group, under some order of columns.
+    @cached_property
+    def bag(self) -> Counter[Cell]:
+        return Counter(self.cells)
 
-        ``groups`` as for ``rewards.matching.columns.bijections``.
-        """
-        if not self._coded:
-            return False
-        classes = list(groups) if groups is not None else [0] * len(self._left[0].cells)
-        families, left, right = self._coded
-        search = Search((left, right), lambda i, j: j in self._candidates[i])
-        for tried, order in enumerate(search.run(families, (classes, classes))):
-            if self._fits(order, classes, classes):
-                return True
-            if tried == ORDERS or self._budget.left < 0:
-                break
+    @cached_property
+    def floats(self) -> bool:
+        """Whether all cells are finite floats."""
+        return self.types == _FLOATS and math.isfinite(sum(self.cells))  # type: ignore[arg-type]
+
+    @cached_property
+    def numbers(self) -> list[float]:
+        """The cells that are numbers, without NaN, sorted."""
+        if self.floats:
+            return sorted(self.cells)  # type: ignore[arg-type]
+        return sorted([x for x in map(number, self.cells) if x is not None and x == x])
+
+    @cached_property
+    def other_shapes(self) -> Counter[object]:
+        """The shapes of the cells that are not in ``numbers``."""
+        if len(self.numbers) == len(self.cells):
+            return Counter()
+        return Counter([_shape(cell) for cell in self.cells if number(cell) is None or cell != cell])
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest absolute value of a finite number in any cell."""
+        if self.floats:
+            return max(-self.numbers[0], self.numbers[-1])
+        numbers: Iterator[float] | list[float] = self.numbers
+        if tuple in self.types:
+            numbers = (x for cell in self.cells for x in _numbers_in(cell))
+        return max((abs(x) for x in numbers if math.isfinite(x)), default=0.0)
+
+
+def absolute_tolerance(one: ColumnFacts, other: ColumnFacts) -> float:
+    """How far apart numbers of two columns may be in any case.
+
+    Where one column has nothing but zeros, the size of the numbers is taken as 1.
+    """
+    sizes = one.largest, other.largest
+    return ABSOLUTE_TOLERANCE * (max(sizes) if min(sizes) > 0 else 1.0)
+
+
+def may_match(gold: ColumnFacts, other: ColumnFacts) -> bool:
+    """Whether each cell of ``other`` may be paired with an equal one of ``gold``, which may be longer."""
+    if gold.exact and other.exact:
+        return dict.__eq__(gold.bag, other.bag) or (
+            len(other.cells) < len(gold.cells) and other.bag <= gold.bag
+        )
+    if not other.other_shapes <= gold.other_shapes or len(other.numbers) > len(gold.numbers):
         return False
+    tolerance = absolute_tolerance(gold, other)
+    close = partial(math.isclose, rel_tol=RELATIVE_TOLERANCE, abs_tol=tolerance)
+    one, two = gold.numbers, other.numbers
+    if len(one) == len(two):
+        step = len(one) // 8 + 1
+        return all(map(close, one[::step], two[::step])) and all(map(close, one, two))
+    remaining = iter(one)
+    return all(any(close(x, value) for x in remaining) for value in two)
 
-    def holds(self, groups: Sequence[int], others: Sequence[int]) -> bool:
-        """Whether each of the other's rows has a partner of its own in the gold's group of that number."""
-        if not self._coded:
-            return False
-        for tried, order in enumerate(self._orders([], list(groups), list(others))):
-            if self._fits(order, groups, others):
-                return True
-            if tried == ORDERS or self._budget.left < 0:
-                break
-        return False
 
-    @cached_property
-    def _candidates(self) -> list[list[int]]:
-        """For each column of the gold those that it may be."""
-        found: list[list[int]] = []
-        for mine in self._left:
-            if not self._budget.spend(len(self._right)):
-                return [[]]
-            found.append([j for j, other in enumerate(self._right) if may_be(mine, other)])
-            if not found[-1]:
-                break
-        return found
+def cluster_codes(columns: Sequence[ColumnFacts]) -> list[Codes]:
+    """Cells as codes: equal for numbers of one cluster, and for cells of one shape that are not numbers."""
+    codes: dict[object, int] = {}
+    if all(column.exact for column in columns):
+        return [[codes.setdefault(cell, len(codes)) for cell in column.cells] for column in columns]
+    numbers = sorted(chain.from_iterable(column.numbers for column in columns))
+    tolerance = ABSOLUTE_TOLERANCE * max([column.largest or 1.0 for column in columns])
+    close = partial(math.isclose, rel_tol=RELATIVE_TOLERANCE, abs_tol=tolerance)
+    gaps = map(not_, map(close, numbers, numbers[1:]))
+    clusters = dict(zip(numbers, accumulate(gaps, initial=0), strict=False))
+    codes[_NAN] = len(numbers)
 
-    @cached_property
-    def _coded(self) -> tuple[tuple[Codes, Codes], list[Codes], list[Codes]] | None:
-        """The families of columns that may be each other, and their cells as numbers of chains.
+    def code(cell: Cell) -> int:
+        if isinstance(cell, float) and cell == cell:
+            return clusters[cell]
+        value = number(cell)
+        if value is not None and value == value:
+            return clusters[value]
+        return codes.setdefault(_shape(cell), len(numbers) + len(codes))
 
-        None where some column has no partner.
-        """
-        if not all(self._candidates):
-            return None
-        families = families_of(self._candidates, self._width)
-        if -1 in families[1]:
-            return None
-        left: list[Codes] = [[] for _ in self._left]
-        right: list[Codes] = [[] for _ in self._right]
-        rows = len(self._left[0].cells)
-        told_apart = False
-        for family in set(families[0]):
-            mine = [i for i, one in enumerate(families[0]) if one == family]
-            theirs = [j for j, one in enumerate(families[1]) if one == family]
-            columns = [self._left[i] for i in mine] + [self._right[j] for j in theirs]
-            if told_apart and len(columns) == 2 and not (columns[0].exact and columns[1].exact):
-                # each row is known by another column: no need to number this one
-                left[mine[0]], right[theirs[0]] = [0] * rows, [0] * len(self._right[0].cells)
-                continue
-            codes = chain_codes(columns)
-            told_apart = told_apart or len(set(codes[0])) == rows
-            for place, code in zip(mine, codes[: len(mine)], strict=True):
-                left[place] = code
-            for place, code in zip(theirs, codes[len(mine) :], strict=True):
-                right[place] = code
-        return families, left, right
-
-    @cached_property
-    def _exact_families(self) -> set[int]:
-        """Families without floats: their numbers say which cells are equal."""
-        assert self._coded
-        (mine, theirs), _, _ = self._coded
-        inexact = {one for one, column in zip(mine, self._left, strict=True) if not column.exact}
-        inexact |= {one for one, column in zip(theirs, self._right, strict=True) if not column.exact}
-        return set(mine) - inexact
-
-    def _orders(self, chosen: list[int], left: Codes, right: Codes) -> Iterator[list[int]]:
-        """Orders of columns under which each row of the other may have a partner in the gold."""
-        assert self._coded
-        if len(chosen) == self._width:
-            yield chosen
-            return
-        mine = self._coded[1][len(chosen)]
-        for j in self._candidates[len(chosen)]:
-            if j in chosen or not self._budget.spend(len(left)):
-                continue
-            numbers: dict[tuple[int, int], int] = {}
-            here = [numbers.setdefault(key, len(numbers)) for key in zip(left, mine, strict=True)]
-            pairs = zip(right, self._coded[2][j], strict=True)
-            there = [numbers.setdefault(key, len(numbers)) for key in pairs]
-            if Counter(there) <= Counter(here):
-                yield from self._orders([*chosen, j], here, there)
-
-    def _fits(self, order: Sequence[int], groups: Sequence[int], others: Sequence[int]) -> bool:
-        """Whether, with the columns in this order, each of the other's rows finds a partner."""
-        assert self._coded
-        families, left, right = self._coded
-        blocks: dict[tuple[int, ...], Block] = defaultdict(lambda: ([], []))
-        for row, key in enumerate(zip(groups, *left, strict=True)):
-            blocks[key][0].append(row)
-        for row, key in enumerate(zip(others, *[right[j] for j in order], strict=True)):
-            blocks[key][1].append(row)
-        needed = [block for block in blocks.values() if block[1]]
-        if any(len(here) < len(there) for here, there in needed):
-            return False
-        pairs = [Pair(mine, self._right[j]) for mine, j in zip(self._left, order, strict=True)]
-        exact = self._exact_families
-        open_pairs = [pair for pair, one in zip(pairs, families[0], strict=True) if one not in exact]
-        single = [block for block in needed if len(block[0]) == 1]
-        here, there = [block[0][0] for block in single], [block[1][0] for block in single]
-        if not all(pair.all_equal(here, there) for pair in open_pairs):
-            return False
-        return all(matched(block, open_pairs, self._budget) for block in needed if len(block[0]) > 1)
+    look_up: Callable[[Any], int] = clusters.__getitem__
+    return [list(map(look_up if column.floats else code, column.cells)) for column in columns]

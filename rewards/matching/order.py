@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rewards.matching.outermost import Ordered, bare
-from rewards.matching.strict import Cut, Groups
+from rewards.matching.strict import Groups, LimitCut
 from tasks.types import Cell, Engine, Outcome, Row
 
 KEYS = 1e-13
@@ -31,7 +31,7 @@ class Standing:
     """The tie group of each row of a gold, and what its LIMIT cuts, if it cuts through a tie."""
 
     groups: Groups
-    cut: Cut | None = None
+    cut: LimitCut | None = None
 
 
 def standing(gold: Outcome, order: Ordered, engine: Engine, run: Run) -> Standing:
@@ -183,4 +183,6 @@ def _window(gold: Outcome, rows: list[Row], groups: Sequence[int], first: int, l
     different = Counter(group for group, _ in there)
     if all(different[group] == 1 for group in left_out):  # rows that are the same leave no choice
         return Standing(places)
-    return Standing(places, Cut([row for _, row in candidates], [group for group, _ in candidates], places))
+    return Standing(
+        places, LimitCut([row for _, row in candidates], [group for group, _ in candidates], places)
+    )

@@ -2,12 +2,12 @@
 
 Source: github.com/taoyds/test-suite-sql-eval, ``exec_eval.py`` (``eval_exec_match``, ``result_eq``) and
 ``parse.py`` (``remove_distinct``), with its defaults: neither ``--keep_distinct`` nor ``--plug_value``. EX is
-its verdict on the base database alone, TS on every ``.sqlite`` file of the database's folder. Kept with its
-quirks: DISTINCT is taken out of both queries before they run, and of several statements the first is run; two
-empty results are equal whatever their columns; the order of rows matters if ``order by`` stands anywhere in
-the gold; cells are compared by Python's ``==``, but each row's cells are first compared sorted by how they
-print, where 1 and 1.0 differ.
-The official search tries n^n column orders; ours is ``rewards.matching.columns``, with the same verdict.
+its verdict on the base database alone, TS on every ``.sqlite`` file of the database's folder. Its quirks are
+kept: DISTINCT is removed from both queries before they run; only the first of several statements runs; two
+empty results are equal whatever their columns are; the order of rows matters if ``order by`` occurs anywhere
+in the gold; cells are compared by Python's ``==``, but only after each row's cells, sorted by their printed
+form, were equal, where 1 and 1.0 differ.
+The official search tries n^n column mappings; ours (``rewards.matching.columns``) has the same verdict.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _TOKEN = re.compile(
     """,
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
-"""The tokens of sqlparse, as far as they say what is one statement and what is the word DISTINCT.
+"""The tokens of sqlparse that decide where a statement ends and which word is DISTINCT.
 
-In its strings a backslash escapes a quote; ``# `` begins a comment; a bracket behind a name quotes nothing;
-an operator swallows the comment sign behind it.
+In its strings a backslash escapes a quote; ``# `` begins a comment; a bracket after a name quotes nothing;
+an operator takes in a comment sign that follows it.
 """
 _CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECASE)
 
@@ -44,7 +44,7 @@ _CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECA
 def prepared(sql: str) -> str:
     """The query as the official evaluator runs it: operators joined, no DISTINCT, the current year 2020.
 
-    Of several statements it is the first, which may be empty: ``;SELECT 1`` runs as ``;``, without rows.
+    Only the first of several statements is kept. It may be empty: ``;SELECT 1`` runs as ``;``, without rows.
     """
     joined = sql.replace("> =", ">=").replace("< =", "<=").replace("! =", "!=")
     if ";" in joined or "distinct" in joined.lower():
@@ -79,7 +79,7 @@ def equal(gold: Sequence[Row], prediction: Sequence[Row], ordered: bool) -> bool
     floats = _has_floats(gold, prediction)
     if gold == prediction and not floats:
         return True
-    if floats and not _may_be_equal(gold, prediction, ordered):
+    if floats and not _passes_quick_reject(gold, prediction, ordered):
         return False
     if _same(gold, prediction, ordered):
         return True
@@ -95,11 +95,11 @@ def _same(gold: Sequence[Row], prediction: Sequence[Row], ordered: bool) -> bool
 
 
 def _has_floats(gold: Sequence[Row], prediction: Sequence[Row]) -> bool:
-    """Whether equal cells may print differently; where they do not, ``quick_rej`` rejects no equal tables."""
+    """Whether equal cells may print differently: only then can ``quick_rej`` reject equal tables."""
     return float in set(map(type, chain(chain.from_iterable(gold), chain.from_iterable(prediction))))
 
 
-def _may_be_equal(gold: Sequence[Row], prediction: Sequence[Row], ordered: bool) -> bool:
+def _passes_quick_reject(gold: Sequence[Row], prediction: Sequence[Row], ordered: bool) -> bool:
     """The official ``quick_rej``."""
     one, two = [_unordered(row) for row in gold], [_unordered(row) for row in prediction]
     return one == two if ordered else set(one) == set(two)
@@ -110,7 +110,7 @@ def _unordered(row: Row) -> Row:
 
 
 def decoded(outcome: Outcome) -> Sequence[Row]:
-    """The rows as the official connection hands them out: without the bytes of text that are not UTF-8."""
+    """The rows as the official connection returns them: without the bytes of text that are not UTF-8."""
     if not outcome.undecodable:
         return outcome.rows
     return [tuple(map(_decoded_cell, row)) for row in outcome.rows]

@@ -1,0 +1,75 @@
+"""Describe the rows that a query returned: in short lines for a reader, or as a digest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from tasks.databases.cells import written
+from tasks.types import DECIMAL, Cell, Outcome, Row
+
+
+def difference(gold: Outcome, prediction: Outcome) -> str:
+    """One line with the first row of each result that the other does not have."""
+    if len(gold.columns) != len(prediction.columns):
+        return f"{len(prediction.columns)} columns, expected {len(gold.columns)}"
+    expected = _first_missing(gold.rows, prediction.rows)
+    got = _first_missing(prediction.rows, gold.rows)
+    count = (
+        f"{len(prediction.rows)} rows, expected {len(gold.rows)}; "
+        if len(gold.rows) != len(prediction.rows)
+        else ""
+    )
+    return f"{count}expected {_short(expected)}, got {_short(got)}"
+
+
+def first_out_of_order(gold: Outcome, prediction: Outcome) -> str:
+    """One line with the first place at which two results with the same rows differ."""
+    for index, (expected, got) in enumerate(zip(gold.rows, prediction.rows, strict=True)):
+        if expected != got:
+            return f"row {index + 1}: expected {_short(expected)}, got {_short(got)}"
+    return ""
+
+
+def preview(outcome: Outcome, count: int) -> list[str]:
+    """A short line with the names of the columns, then one for each of the first ``count`` rows."""
+    return [_short(row) for row in (outcome.columns, *outcome.rows[:count])]
+
+
+def result_digest(rows: Sequence[Row]) -> str:
+    """16 hex digits, the same for results that differ in the order of rows or columns only.
+
+    Each row counts as the bag of its cells. 1 equals 1.0, floats and decimals agree to 6 significant digits,
+    and text, blobs and NULL equal only their own kind.
+    """
+    coded = sorted(sorted(map(_code, row)) for row in rows)
+    return blake2b(repr(coded).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+
+def _first_missing(rows: Sequence[Row], other: Sequence[Row]) -> Row | None:
+    unmatched = Counter(other)
+    for row in rows:
+        if not unmatched[row]:
+            return row
+        unmatched[row] -= 1
+    return None
+
+
+def _short(row: Row | None, cells: int = 6, width: int = 40) -> str:
+    if row is None:
+        return "no other row"
+    shown = [
+        repr(cell[:width]) if isinstance(cell, str | bytes) else written(cell)[:width] for cell in row[:cells]
+    ]
+    return f"({', '.join(shown)}{', ...' if len(row) > cells else ''})"
+
+
+def _code(cell: Cell) -> str:
+    if isinstance(cell, tuple):
+        if cell[0] == DECIMAL:
+            return _code(float(str(cell[1])))
+        return f"{cell[0]!r}({', '.join(map(_code, cell[1:]))})"
+    if isinstance(cell, float):
+        return f"n{cell:.0f}" if cell.is_integer() else f"n{cell:.6g}"
+    return f"n{cell}" if isinstance(cell, int) else f"{type(cell).__name__} {cell!r}"
