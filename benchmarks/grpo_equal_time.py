@@ -23,9 +23,9 @@ from pathlib import Path
 from statistics import fmean
 
 from harness.demo import GRPO, TASK
-from harness.evaluate import evaluate_model
+from harness.evaluation import evaluate_model
 from harness.spec import EvalSpec, TrainSpec
-from harness.train import train_model
+from harness.training.train import train_model
 from leaderboards import store
 from leaderboards.compare import compare
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from harness.identity import of_task
+from harness.provenance.identity import of_task
 from rewards.version import code_version, scorer_version
 from tasks.common import content
 from tasks.task import Task

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from harness.demo import GRPO, TASK
-from harness.train import trainer_score
+from harness.training.train import trainer_score
 from rewards.grader import Grader
 from runners.hf import HfRunner
 from runners.training.common import Hooks

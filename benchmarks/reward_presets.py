@@ -17,11 +17,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import lineage
 from harness.demo import GRPO, TASK
-from harness.evaluate import evaluate_model
+from harness.evaluation import evaluate_model
+from harness.provenance import lineage
 from harness.spec import EvalSpec, TrainSpec
-from harness.train import train_model
+from harness.training.train import train_model
 from leaderboards import store
 from leaderboards.alarms import warnings
 from leaderboards.compare import compare

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.identity import of_task
 from harness.instances import prepare
-from harness.progress import bar
 from harness.prompt_lengths import PromptCounter, counter
+from harness.provenance.identity import of_task
+from harness.render.progress import bar
 from harness.volatile import volatile_golds
 from rewards.grader import Grader
 from rewards.types import Attempt
@@ -20,9 +20,6 @@ from tasks.common import files
 from tasks.common.content import digest_of
 from tasks.task import Task
 from tasks.types import Sample
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 SLOW = 1.0
 """Seconds after which a gold counts as slow."""
@@ -92,11 +89,6 @@ class TaskCheck:
         """Plain data for ``--json``."""
         splits = [asdict(split) | {"ceiling": split.ceiling} for split in self.splits]
         return {"task": self.task, "digest": self.digest, "prompt_budget": self.budget, "splits": splits}
-
-    def __rich__(self) -> RenderableType:
-        from harness import check_table
-
-        return check_table.table(self)
 
     def write_clean(self, file: Path) -> None:
         """Write the rows whose gold is good, one JSON object a line, in the fields of a Sample."""

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     from argparse import RawDescriptionHelpFormatter
 
     from harness.arguments import Parser
-    from harness.verbs import add_all
+    from harness.parser import add_all
 
     top = Parser(
         prog="harness",

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness import lookups
 from runners.training import processes
 from tasks import spec as specs
-from tasks.common.errors import DataError, HarnessError
+from tasks.common.errors import DataError, HarnessError, nearest
 from tasks.common.parse import parse
 from tasks.common.terminal import say
 
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 
 def evaluate(options: argparse.Namespace) -> int:
     """``harness eval``: each model by itself; exit 1 where one could not answer everything."""
-    from harness import outputs, screens
-    from harness.evaluate import evaluate_model
-    from leaderboards import board
+    from harness.evaluation import evaluate_model
+    from harness.provenance import outputs
+    from harness.render.board import render_board
+    from harness.render.output import emit
+    from leaderboards import board as boards
 
     runs: list[Run] = []
     settings, overrides = _divided(options.overrides, "runner.")
@@ -56,7 +59,7 @@ def evaluate(options: argparse.Namespace) -> int:
     for run in runs if options.out else []:
         outputs.copy_run(run.id, Path(options.out) / (run.id if len(asked) > 1 else ""))
     if runs:
-        screens.emit(board.board([run.id for run in runs]), options.json)
+        emit(boards.board([run.id for run in runs]), render_board, options.json)
     return int(len(runs) < len(asked))
 
 
@@ -92,7 +95,7 @@ def _divided(overrides: Sequence[str], prefix: str) -> tuple[list[str], list[str
 
 def _trained_on(model: str) -> str:
     """The task that a model was trained on, else ``pocket``; says which on stderr."""
-    from harness import lineage
+    from harness.provenance import lineage
 
     task = lineage.read(lineage.model_path(model)).task or "pocket"
     say(f"no --task given: {model} is asked {task}")
@@ -101,9 +104,11 @@ def _trained_on(model: str) -> str:
 
 def sample(options: argparse.Namespace) -> int:
     """``harness sample``: the model's own right answers, as a file to train on."""
-    from harness import outputs, screens
+    from harness.provenance import outputs
+    from harness.render.board import render_board
+    from harness.render.output import emit
     from harness.sample import sample as drawn
-    from leaderboards import board
+    from leaderboards import board as boards
     from tasks.task import Task
 
     settings, overrides = _divided(options.overrides, "runner.")
@@ -113,15 +118,19 @@ def sample(options: argparse.Namespace) -> int:
     with outputs.rows_into(Path(options.out)):
         run, rows = drawn(spec, overrides, options.keep, Path(options.out), options.workers)
     say(f"{options.out}: {rows:,} right answers")
-    screens.emit(board.board([run.id]), options.json)
+    emit(boards.board([run.id]), render_board, options.json)
     return 0
 
 
 def train(options: argparse.Namespace) -> int:
     """``harness train``: one stage or two, evaluated before and after each unless told not to."""
-    from harness import launch, plan, screens
-    from harness.stages import finished, stages, train_stages
-    from leaderboards import board
+    from harness.render.board import render_board
+    from harness.render.output import emit
+    from harness.render.plan import render_plans
+    from harness.render.stages import render_finished
+    from harness.training import launch, plan
+    from harness.training.stages import finished, stages, train_stages
+    from leaderboards import board as boards
     from runners.training import requirements
 
     asked = stages(options)
@@ -129,7 +138,7 @@ def train(options: argparse.Namespace) -> int:
     if options.plan:
         on = plan.machine(plan.recipe(options.recipe)["machine"] if options.recipe else None, count)
         planned = plan.plans(options.model, [one.spec for one in asked], asked[0].overrides, on, count)
-        screens.emit(planned, options.json)
+        emit(planned, render_plans, options.json)
         planned.refuse()
         return 0
     for stage in asked:
@@ -139,29 +148,32 @@ def train(options: argparse.Namespace) -> int:
     with launch.together():
         runs = train_stages(asked, options.workers, evaluated=not options.no_eval)
     if runs:
-        screens.emit(board.board([run.id for run in runs]), options.json)
+        emit(boards.board([run.id for run in runs]), render_board, options.json)
     elif processes.main():
-        screens.emit(finished(asked, options.trust_task), options.json)
+        emit(finished(asked, options.trust_task), render_finished, options.json)
     return 0
 
 
 def score(options: argparse.Namespace) -> int:
     """``harness score``: an evaluation whose answers are stored ones, in every mode."""
-    from harness import screens
+    from harness.render.board import render_board
+    from harness.render.output import emit
     from harness.stored import score_stored
-    from leaderboards import board
+    from leaderboards import board as boards
 
     asked = {name: getattr(options, name) for name in ("task", "split", "limit", "sample_seed")}
     asked["trust"] = options.trust_task
     run = score_stored(options.file, asked, options.overrides, options.workers, options.column)
-    screens.emit(board.board([run.id], reasons=True), options.json)
+    emit(boards.board([run.id]), partial(render_board, reasons=True), options.json)
     return 0
 
 
 def check(options: argparse.Namespace) -> int:
     """``harness check``: exit 1 where a gold fails."""
-    from harness import outputs, screens
     from harness.check import check_task
+    from harness.provenance import outputs
+    from harness.render.check import render_check
+    from harness.render.output import emit
 
     clean = Path(options.write_clean) if options.write_clean else None
     with outputs.rows_into(clean, "check") if clean else nullcontext():
@@ -173,7 +185,7 @@ def check(options: argparse.Namespace) -> int:
             options.workers,
             options.trust_task,
         )
-        screens.emit(report, options.json)
+        emit(report, render_check, options.json)
         if clean:
             report.write_clean(clean)
     return int(report.broken > 0 and not options.allow_broken_gold)
@@ -196,6 +208,54 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
+def board(options: argparse.Namespace) -> int:
+    """``harness board``."""
+    from harness.render.board import render_board
+    from harness.render.output import emit
+    from leaderboards import board as boards
+
+    found = boards.board(task=options.task)
+    if options.task and not found.groups and options.task not in specs.shipped():
+        known = {key.task for key in boards.board().groups} | set(specs.shipped())
+        raise DataError(f"no evaluation of a task '{options.task}': {nearest(options.task, known)}")
+    emit(found, partial(render_board, reasons=options.reasons), options.json)
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """``harness compare``."""
+    from harness.render.compare import render_comparison
+    from harness.render.output import emit
+    from leaderboards.compare import compare as paired
+
+    emit(paired(options.a, options.b), render_comparison, options.json)
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """``harness show``."""
+    from harness.render.evidence import render_evidence
+    from harness.render.output import emit
+    from leaderboards import evidence
+
+    emit(evidence.show(options.run, options.sample), render_evidence, options.json)
+    return 0
+
+
+def tasks(options: argparse.Namespace) -> int:
+    """``harness tasks``: name, splits and description of each shipped task."""
+    shipped: dict[str, Mapping[str, Any]] = {}
+    for name in specs.shipped():
+        spec = specs.load(name)
+        shipped[name] = {"splits": list(spec.dataset.splits), "description": spec.description}
+    if options.json:
+        print(json.dumps(shipped, indent=2))
+        return 0
+    for name, facts in shipped.items():
+        print(f"{name:18}{', '.join(facts['splits']):22}{facts['description']}")
+    return 0
+
+
 def demo(options: argparse.Namespace) -> int:
     """``harness demo``."""
     from harness.demo import run_demo
@@ -211,9 +271,9 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "score": score,
     "check": check,
     "export": export,
-    "board": lookups.board_,
-    "compare": lookups.compare,
-    "show": lookups.show,
-    "tasks": lookups.tasks,
+    "board": board,
+    "compare": compare,
+    "show": show,
+    "tasks": tasks,
     "demo": demo,
 }

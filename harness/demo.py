@@ -11,14 +11,16 @@ from pathlib import Path
 
 from rich.text import Text
 
-from harness import outputs, screens
-from harness.evaluate import evaluate_model
-from harness.shell import command
+from harness.evaluation import evaluate_model
+from harness.provenance import outputs
+from harness.render.board import render_board
+from harness.render.compare import render_comparison
+from harness.render.output import command, emit
+from harness.render.terminal import SafeConsole
 from harness.spec import EvalSpec, TrainSpec
-from harness.train import train_model
+from harness.training.train import train_model
 from leaderboards import board, store
 from leaderboards.compare import compare
-from leaderboards.terminal import SafeConsole
 from leaderboards.types import Run
 from runners.training.config import GrpoConfig, SftConfig
 from tasks.common import files
@@ -100,8 +102,8 @@ def run_demo(seed: int, out: Path) -> None:
     began = time.monotonic()
     story = stages(seed, out)
     runs = (story.base, story.sft, story.grpo)
-    screens.emit(compare(story.sft.id, story.grpo.id), False)
-    screens.emit(board.board([run.id for run in runs]), False)
+    emit(compare(story.sft.id, story.grpo.id), render_comparison, False)
+    emit(board.board([run.id for run in runs]), render_board, False)
     base, sft, grpo = (f"{store.scores(run.id)['ex']:.1%}" for run in runs)
     given = story.grpo.training
     closing = Text(

@@ -21,8 +21,8 @@ import httpx
 import verifiers.v1 as vf
 from verifiers.v1.dialects.chat import message_to_wire
 
-from harness.identity import task_digest
 from harness.instances import prepare
+from harness.provenance.identity import task_digest
 from rewards.feedback import feedback
 from rewards.grader import Grader
 from rewards.types import Answer, Grade

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from harness.identity import task_digest
+from harness.provenance.identity import task_digest
 from rewards.grader import Grader
 from tasks.common.errors import SpecError
 from tasks.common.terminal import say

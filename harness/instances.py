@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.progress import bar
+from harness.render.progress import bar
 from tasks.task import Task
 from tasks.types import Sample
 

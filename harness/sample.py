@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.evaluate import evaluate_model
+from harness.evaluation import evaluate_model
 from harness.spec import EvalSpec
 from leaderboards import store
 from leaderboards.types import Record, Run

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.evaluate import evaluate_model
+from harness.evaluation import evaluate_model
 from harness.spec import EvalSpec
 from leaderboards import store
 from leaderboards.find import find

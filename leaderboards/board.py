@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from leaderboards import alarms, store
 from leaderboards.identity import conflicting, identity_of
 from leaderboards.types import Run, Summary
 from tasks.common.content import digest_of
 from tasks.common.errors import DataError
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 
 class Group(NamedTuple):
@@ -58,7 +55,6 @@ class Board:
     """
 
     groups: dict[Group, list[Row]]
-    reasons: bool = False
     hidden: int = 0
     unfinished: Sequence[str] = ()
 
@@ -73,13 +69,8 @@ class Board:
             "unfinished": list(self.unfinished),
         }
 
-    def __rich__(self) -> RenderableType:
-        from leaderboards.screen_board import screen
 
-        return screen(self)
-
-
-def board(run_ids: Sequence[str] | None = None, task: str = "", reasons: bool = False) -> Board:
+def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
     """The board of these runs, or of all: the newest of those that repeat each other.
 
     The most recently added-to group comes last, where a terminal's reader looks. A run whose files are broken
@@ -102,7 +93,7 @@ def board(run_ids: Sequence[str] | None = None, task: str = "", reasons: bool = 
             seen.add(run.digest)
             groups.setdefault(_group_among(groups, run), []).append(Row(run, found))
     ranked = {key: sorted(_trended(rows), key=_rank) for key, rows in reversed(groups.items())}
-    return Board(ranked, reasons, hidden, unfinished)
+    return Board(ranked, hidden, unfinished)
 
 
 def _group_among(groups: Mapping[Group, Sequence[Row]], run: Run) -> Group:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from leaderboards import store
 from leaderboards.board import group
@@ -15,9 +15,6 @@ from leaderboards.statistics import Interval, bootstrap, mcnemar
 from leaderboards.summary import level, mean
 from leaderboards.types import Record, Run
 from tasks.common.errors import DataError
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 Answers = dict[str, list[Record]]
 FLIPS = 3
@@ -101,11 +98,6 @@ class Comparison:
             **{field: {name: one.as_dict() for name, one in of.items()} for field, of in self.slices.items()},
             "flips": [{name: getattr(flip, name) for name in Flip.__slots__} for flip in self.flips],
         }
-
-    def __rich__(self) -> RenderableType:
-        from leaderboards.screen_compare import screen
-
-        return screen(self)
 
 
 def compare(a: str, b: str) -> Comparison:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from leaderboards import store
 from leaderboards.find import candidates
 from leaderboards.types import Record, Run
 from tasks.common.errors import DataError, nearest
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +22,6 @@ class Evidence:
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
         return {"run": self.run.id, "records": [asdict(record) for record in self.records]}
-
-    def __rich__(self) -> RenderableType:
-        from leaderboards.screen_evidence import screen
-
-        return screen(self)
 
 
 def show(run: str, sample_id: str) -> Evidence:

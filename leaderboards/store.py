@@ -22,9 +22,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from leaderboards import checked
-from leaderboards.handle import Handle, now, run_json
+from leaderboards import validation
 from leaderboards.types import Record, Run, Summary, label
+from leaderboards.writer import Handle, now, run_json
 from tasks.common import files
 from tasks.common.errors import DataError
 from tasks.common.terminal import one_line, say
@@ -72,7 +72,7 @@ def _resumed(path: Path) -> Handle | None:
     if lock is None:
         return None
     try:
-        current = checked.run(path)
+        current = validation.run(path)
         if not current.finished:
             return Handle(current, path, lock)
     except BaseException:
@@ -113,7 +113,7 @@ def runs() -> list[Run]:
     found = []
     for path in _places():
         try:
-            found.append(checked.run(path))
+            found.append(validation.run(path))
         except (OSError, ValueError) as error:
             leave_out(path.name, error)
     return sorted(found, key=lambda run: (run.started, run.id))
@@ -165,7 +165,7 @@ def query(sql: str, run_ids: Sequence[str], **values: object) -> list[dict[str, 
 def _records_file(run_id: str) -> Path:
     path = folder(run_id) / "records.parquet"
     try:
-        wanted = checked.run(path.parent).records_sha256
+        wanted = validation.run(path.parent).records_sha256
         if wanted not in ("", hashlib.sha256(files.read(path)).hexdigest()):
             raise ValueError("changed since they were written")
     except (OSError, ValueError) as error:
@@ -177,7 +177,7 @@ def records(run_id: str) -> list[Record]:
     """The records of a finished run, in the order of their keys. Raises DataError: missing or broken."""
     rows = query("SELECT * FROM records", [run_id])
     try:
-        return sorted(checked.records(rows), key=lambda record: record.key)
+        return sorted(validation.records(rows), key=lambda record: record.key)
     except ValueError as error:
         raise DataError(f"records of {run_id}: {error}") from None
 
@@ -202,12 +202,12 @@ def first_readable(runs: Sequence[Run]) -> tuple[Run, list[Record]]:
 
 def scores(run_id: str) -> Mapping[str, Any]:
     """The summary that a finished run was closed with. Raises DataError, OSError, ValueError."""
-    return checked.read_json(folder(run_id) / "scores.json")
+    return validation.read_json(folder(run_id) / "scores.json")
 
 
 def summary(run_id: str) -> Summary:
     """The scores of an evaluation, every key of the right type. Raises DataError, OSError, ValueError."""
-    return checked.summary(folder(run_id))
+    return validation.summary(folder(run_id))
 
 
 def curve(run_id: str) -> list[dict[str, Any]]:
@@ -215,6 +215,6 @@ def curve(run_id: str) -> list[dict[str, Any]]:
 
     Raises OSError, ValueError: no regular file.
     """
-    found, _ = checked.lines(folder(run_id) / "curve.jsonl", checked.curve_line)
+    found, _ = validation.lines(folder(run_id) / "curve.jsonl", validation.curve_line)
     rows = {row["step"]: row for row in found}
     return [rows[step] for step in sorted(rows)]

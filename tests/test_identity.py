@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from harness.cli import main
-from harness.evaluate import Evaluation, evaluate
+from harness.evaluation import Evaluation, evaluate
 from harness.spec import EvalSpec
 from leaderboards import store
 from leaderboards.find import find

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import lineage, rows
 from harness.cli import main
+from harness.provenance import lineage
 from harness.spec import TrainSpec
+from harness.training import rows
 from leaderboards import store
 from runners.nano import FOLDER
 from runners.training.config import CurriculumSpec, GrpoConfig

@@ -19,12 +19,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = {"tasks": 1, "rewards": 2, "runners": 2, "leaderboards": 3, "harness": 4}
 HEAVY = {"torch", "transformers", "trl", "vllm", "datasets", "duckdb", "pandas", "pyarrow", "peft", "wandb"}
-LAZY_PAIRS = {
-    ("harness.check", "harness.check_table"),
-    ("leaderboards.board", "leaderboards.screen_board"),
-    ("leaderboards.compare", "leaderboards.screen_compare"),
-    ("leaderboards.evidence", "leaderboards.screen_evidence"),
-}
+LAZY_PAIRS: set[tuple[str, ...]] = set()
 """Files that import each other, one of them inside a function. None is to be added."""
 OF_EXTRAS = {"tasks": {"datasets"}, "rewards": set(), "leaderboards": set()}
 """What these packages may import beyond the core dependencies: the others may use every extra."""
@@ -185,6 +180,10 @@ def test_files_that_import_each_other_are_found(copy: Path) -> None:
     (copy / "runners" / "third.py").write_text("from runners.first import x\n")
     three = ("runners.first", "runners.second", "runners.third")
     assert circles(copy) == LAZY_PAIRS | {("tasks.one", "tasks.other"), three}
+
+
+def test_results_know_nothing_of_rendering() -> None:
+    assert [str(path) for path in files(ROOT, {"leaderboards": 3}) if "rich" in imported(path)] == []
 
 
 def test_every_import_is_a_declared_dependency() -> None:

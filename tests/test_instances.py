@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.identity import of_task
+from harness.provenance.identity import of_task
 from rewards.grader import Grader
 from rewards.types import Attempt, Reason
 from tasks.common.errors import DataError

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from harness.render.board import render_board
+from harness.render.compare import render_comparison
+from harness.render.evidence import render_evidence
 from leaderboards import alarms, store
 from leaderboards.board import Board, board
 from leaderboards.compare import compare
@@ -169,7 +172,7 @@ def test_only_the_newest_of_runs_that_repeat_each_other_is_shown(evaluate: Evalu
     found = board().as_dict()
     assert [row["run"] for row in found["groups"][0]["rows"]] == [newest.id]
     assert found["hidden"] == 1
-    assert "1 older runs" in printed(board())
+    assert "1 older runs" in printed(render_board(board()))
 
 
 def test_chosen_runs_and_tasks(evaluate: Evaluate) -> None:
@@ -212,7 +215,7 @@ def test_the_board_shows_every_number_at_any_width(evaluate: Evaluate, width: in
         parent="/runs/demo/sft/model",
         training={"sft": {"rows": 8000, "sees": "questions and gold SQL"}},
     )
-    text = printed(board(reasons=True), width)
+    text = printed(render_board(board(), reasons=True), width)
     words = [
         "pocket · test · strict",
         "demo/grpo",
@@ -241,7 +244,7 @@ def test_other_modes_stand_beside_the_headline_of_a_task_without_parts(
 ) -> None:
     metrics = {"spider": 1.0, "spider_ts": 0.0, "bird": 1.0, "bird_f1": 0.5}
     evaluate("replay:codes-7b.sql", [record(0, 0.0, part="", **metrics)], task="spider")
-    text = printed(board(), width)
+    text = printed(render_board(board()), width)
     words = ["replay:", "spider 100.0", "spider_ts 0.0", "bird 100.0", "bird_f1 50.0", "tokens", "time"]
     assert [word for word in words if word not in text] == []
     assert max(map(len, text.splitlines())) <= width
@@ -255,13 +258,13 @@ def test_a_rule_that_judged_fewer_answers_says_how_many(evaluate: Evaluate) -> N
     assert rows[0].summary["unscored"] == 0
     assert rows[0].summary["modes"]["spider"] == pytest.approx(4 / 7)
     assert rows[0].summary["modes_unscored"] == {"strict": 0, "spider": 1, "bird": 0}
-    text = printed(board(), 120)
+    text = printed(render_board(board()), 120)
     assert "spider: 7 of 8 answers scored, 1 unscored" in text
     assert "bird:" not in text
 
 
 def test_an_empty_board_says_what_to_type() -> None:
-    assert "harness eval --model nano" in printed(board())
+    assert "harness eval --model nano" in printed(render_board(board()))
 
 
 def test_json_of_the_board_is_plain_and_whole(evaluate: Evaluate) -> None:
@@ -310,7 +313,7 @@ def test_compare_with_nothing_in_common_has_no_numbers(evaluate: Evaluate) -> No
         None,
         1,
     )
-    assert "2 left out" in printed(compare("a", "b"))
+    assert "2 left out" in printed(render_comparison(compare("a", "b")))
 
 
 def test_swapping_the_two_swaps_the_signs(evaluate: Evaluate) -> None:
@@ -354,7 +357,7 @@ def test_a_run_is_not_compared_with_itself(evaluate: Evaluate) -> None:
 def test_the_comparison_screen_holds_the_verdict(evaluate: Evaluate) -> None:
     evaluate("a", [0.0] * 20 + [1.0] * 20)
     evaluate("b", [1.0] * 39 + [0.0])
-    text = printed(compare("a", "b"))
+    text = printed(render_comparison(compare("a", "b")))
     words = [
         "50.0 %",
         "97.5 %",
@@ -447,7 +450,7 @@ def test_show_holds_the_evidence(evaluate: Evaluate) -> None:
         parts=json.dumps({"execution": 0.0, "structure": None}),
     )
     evaluate("a", [record(0, 1.0), wrong])
-    text = printed(show("a", "q001"))
+    text = printed(render_evidence(show("a", "q001")))
     words = [
         "t(a integer)",
         "SELECT 3",
@@ -480,7 +483,11 @@ def test_what_a_model_wrote_cannot_command_the_terminal(evaluate: Evaluate, text
     ]
     evaluate("a", hostile, method="base")
     evaluate("b", [replace(hostile[0], metric=0.0)])
-    shown = printed(board(reasons=True)) + printed(compare("a", "b")) + printed(show("a", "q000"))
+    shown = (
+        printed(render_board(board(), reasons=True))
+        + printed(render_comparison(compare("a", "b")))
+        + printed(render_evidence(show("a", "q000")))
+    )
     assert not set(shown) & set("\x1b\x9b\x00\x07\r\u202e")
     assert "[" not in text or text.translate({0x1B: 0x241B, 0x9B: 0xFFFD}) in shown
 
@@ -554,5 +561,5 @@ def test_a_trained_model_is_held_beside_the_one_it_began_as(evaluate: Evaluate) 
 
 def test_warnings_stand_on_the_board(evaluate: Evaluate) -> None:
     evaluate("a", [record(i, 1.0, completion="SELECT 1") for i in range(30)])
-    assert "! 100.0% of the questions got one and the same answer" in printed(board())
+    assert "! 100.0% of the questions got one and the same answer" in printed(render_board(board()))
     assert board().as_dict()["groups"][0]["rows"][0]["warnings"]

@@ -15,8 +15,8 @@ import pytest
 from test_leaderboards_store import RUN, record
 
 from harness.cli import main
-from harness.live import Live
-from leaderboards import checked, store
+from harness.training.tracking import Live
+from leaderboards import store, validation
 from leaderboards.summary import summary
 from leaderboards.types import Run
 from tasks.common.checksum import KEY
@@ -229,7 +229,7 @@ FLIPS = [
 def believed(run_id: str) -> list[object]:
     """All values that are read of a run, each as text; empty where it is named as broken."""
     try:
-        run = checked.run(store.folder(run_id))
+        run = validation.run(store.folder(run_id))
         if run.finished:
             return [repr(run), repr(store.summary(run_id)), *map(repr, store.records(run_id))]
         with store.open_run(run) as handle:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.cli import main
-from harness.live import Live, spark
+from harness.training.tracking import Live, spark
 from leaderboards import store
 
 

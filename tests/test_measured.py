@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import rows
 from harness.cli import main
 from harness.spec import TrainSpec
+from harness.training import rows
 from tasks.task import Task
 
 Capture = pytest.CaptureFixture[str]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluate import Evaluation, evaluate
+from harness.evaluation import Evaluation, evaluate
 from harness.spec import EvalSpec
-from harness.train import trainer_score
+from harness.training.train import trainer_score
 from leaderboards import store
 from rewards.grader import Grader
 from rewards.presets import PRESETS

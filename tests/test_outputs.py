@@ -87,7 +87,7 @@ def test_sample_writes_over_its_own_file(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from harness import outputs
+from harness.provenance import outputs
 with getattr(outputs, sys.argv[1])(Path(sys.argv[2])):
     print("held", flush=True)
     time.sleep(60)

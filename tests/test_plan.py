@@ -11,7 +11,7 @@ from test_training import SFT, examples
 from transformers import Qwen3Config
 
 from harness.cli import main
-from harness.plan import RECIPES, Machine, Plans, Stage
+from harness.training.plan import RECIPES, Machine, Plans, Stage
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm, SftConfig
 from runners.training.plan import Load, Plan, Shape, plan, shape
 from runners.training.sft import train_sft

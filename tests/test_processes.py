@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from test_training import curve, weights
 from training_processes import train
 
-from harness import launch
 from harness.cli import main
+from harness.training import launch
 from runners.training import requirements
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm
 from runners.training.plan import Load, plan, shape

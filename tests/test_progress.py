@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.progress import LINE_SECONDS, Tally, bar, lines
+from harness.render.progress import LINE_SECONDS, Tally, bar, lines
 from leaderboards.types import Record
 
 

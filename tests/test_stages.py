@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import lineage
 from harness.cli import main
+from harness.provenance import lineage
 from harness.sample import right_answers
 from leaderboards import store
 from leaderboards.types import Record

@@ -17,10 +17,10 @@ from test_training import curve
 
 from harness.cli import main
 from harness.demo import Story, next_commands
-from harness.evaluate import evaluate_model
-from harness.shell import command
+from harness.evaluation import evaluate_model
+from harness.render.output import command
 from harness.spec import EvalSpec
-from harness.watch import STEPS, TrainingWatch
+from harness.training.alarms import STEPS, TrainingWatch
 from leaderboards import store
 from rewards.types import Attempt, Grade, Reason
 from runners.training.config import GrpoConfig, SftConfig, reached, steps
@@ -183,7 +183,10 @@ def test_the_closing_commands_of_the_demo_run_as_they_are_printed(home: Path) ->
 def test_a_printed_command_names_its_program_and_home(tmp_path: Path, pocket: Path) -> None:
     """Printed by the program in a virtual environment that is not active, and copied from there."""
     program = Path(sys.executable).with_name("harness")
-    code = f"import sys, harness.shell\nsys.argv[0] = {str(program)!r}\nprint(harness.shell.command('tasks'))"
+    code = (
+        "import sys\nfrom harness.render.output import command\n"
+        f"sys.argv[0] = {str(program)!r}\nprint(command('tasks'))"
+    )
     for home, begins in (("a home", "HARNESS_HOME='a home' "), ("", "")):
         env = {"PATH": "/usr/bin:/bin"} | ({"HARNESS_HOME": home} if home else {})
         said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)

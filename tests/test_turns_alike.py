@@ -18,9 +18,9 @@ from servers.scripted import scripted
 from test_verifiers import chat, play
 
 from harness.cli import main
-from harness.train import database_feedback, trainer_score
+from harness.training.alarms import watched
+from harness.training.train import database_feedback, trainer_score
 from harness.turns import TurnsRunner
-from harness.watch import watched
 from leaderboards import store
 from rewards.feedback import feedback
 from rewards.grader import Grader

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pydantic import BaseModel
 
 from harness.cli import parser
-from harness.plan import RECIPES
+from harness.training.plan import RECIPES
 from leaderboards.alarms import LIMITS
 from leaderboards.types import Record, Run, Slice, Summary
 from rewards.presets import GAPS, PRESETS

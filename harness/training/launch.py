@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import uuid4
 
-from harness import plan
+from harness.training import plan
 from runners.training import processes
 from tasks.common.errors import HarnessError, ModelError
 from tasks.common.terminal import say

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from leaderboards import checked, store
+from leaderboards import store, validation
 from leaderboards.identity import Identity, differences, identity_of, listed, parsed
 from leaderboards.types import Run
 from runners.weights.identity import of_folder
@@ -78,7 +78,7 @@ def read(folder: Path | None) -> Lineage:
 def _noted(note: Path) -> Lineage:
     """What a note says; fields of a newer version are ignored. Raises ModelError: it is damaged."""
     try:
-        found = checked.read_json(note)
+        found = validation.read_json(note)
         values = {one.name: found[one.name] for one in fields(Lineage) if one.name in found}
         for one in fields(Lineage):
             if not isinstance(values.get(one.name, ""), str) and one.name != "training":

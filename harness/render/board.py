@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.render.terminal import NONE, columns, duration, interval, number, percent, plain, reason
 from leaderboards import board
-from leaderboards.terminal import NONE, columns, duration, interval, number, percent, plain, reason
 from leaderboards.types import Run, Slice, Summary, label
 from tasks.common.terminal import visible
 
@@ -23,8 +23,8 @@ ABREAST = 5
 """Runs shown side by side in the table of reasons."""
 
 
-def screen(what: board.Board) -> RenderableType:
-    """All groups, then the legend."""
+def render_board(what: board.Board, reasons: bool = False) -> RenderableType:
+    """The table of each group, then the legend. ``reasons``: also why answers failed."""
     lines: list[RenderableType] = []
     if what.unfinished:
         lines.append(plain(f"unfinished, the same command goes on: {', '.join(what.unfinished)}", "dim"))
@@ -32,7 +32,7 @@ def screen(what: board.Board) -> RenderableType:
         return Group(*lines, Text(EMPTY))
     for key, rows in what.groups.items():
         lines += [_title(key), _table(key, rows), *_notes(key, rows)]
-        if what.reasons:
+        if reasons:
             lines += [_reasons(rows[i : i + ABREAST]) for i in range(0, len(rows), ABREAST)]
         lines.append(Text())
     if what.hidden:

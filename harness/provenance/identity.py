@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.imports import source_files
+from harness.provenance.source_files import source_files
 from harness.spec import EvalSpec, TrainSpec
 from leaderboards import store
 from leaderboards.identity import Identity, changed, differences, identity_of, listed

@@ -14,20 +14,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import lineage
-from harness.identity import expect_unchanged, of_evaluation, say_what_changed
 from harness.instances import prepare
-from harness.progress import Tally, bar
+from harness.provenance import lineage
+from harness.provenance.identity import expect_unchanged, of_evaluation, say_what_changed
 from harness.record import record_of
+from harness.render.progress import Tally, bar
 from harness.spec import EvalSpec
+from harness.training.alarms import watched
 from harness.turns import TurnsRunner
 from harness.volatile import say_volatile
-from harness.watch import watched
 from leaderboards import store
 from leaderboards.alarms import MODES
-from leaderboards.handle import Handle
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
+from leaderboards.writer import Handle
 from rewards.grader import Grader
 from runners.replay import ReplayRunner
 from runners.types import Completion, Request, Runner, Sampling, unsent

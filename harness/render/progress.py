@@ -13,7 +13,7 @@ from typing import Protocol
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from leaderboards.terminal import SafeConsole
+from harness.render.terminal import SafeConsole
 from leaderboards.types import Record
 from tasks.common.terminal import say
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.identity import current
-from harness.measured import Measured
+from harness.provenance.identity import current
 from harness.spec import TrainSpec
+from harness.training.held_out import Measured
 from leaderboards import store
 from leaderboards.find import candidates
 from leaderboards.identity import Identity, identity_of, judged_differently, listed

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group
-from rich.text import Text
-
-from harness import outputs, ready
-from harness.plan import recipe
-from harness.shell import command
+from harness.provenance import outputs
+from harness.render.output import command
 from harness.spec import TrainSpec
-from harness.train import train_model
+from harness.training import ready
+from harness.training.plan import recipe
+from harness.training.train import train_model
 from leaderboards.types import Run
 from runners.training import processes
 from runners.training.folder import curve, read_json
@@ -93,19 +91,6 @@ class Finished:
     def as_dict(self) -> dict[str, Any]:
         """The result of each stage, and the last figures of its curve."""
         return {"stages": [dict(one) for one in self.stages], "next": self.next}
-
-    def __rich__(self) -> Group:
-        """Lines that are not wrapped: one is a command to be copied."""
-        lines = [f"{one['model']}: {_told(one)}" for one in self.stages] + [f"next: {self.next}"]
-        return Group(*(Text(line, no_wrap=True, overflow="ignore") for line in lines))
-
-
-def _told(stage: Mapping[str, Any]) -> str:
-    figures = [f"{name} {stage[name]:.3f}" for name in ("reward", "loss") if stage.get(name) is not None]
-    best = f"the weights of step {stage['best_step']}" if stage["best_step"] != stage["steps"] else ""
-    dev = f"EX {stage['best']:.1%} on dev" if stage["best"] is not None else ""
-    after = f"{stage['method']}, {stage['steps']} steps"
-    return ", ".join(filter(None, [after, *figures, best, dev]))
 
 
 def finished(stages: Sequence[Stage], trusted: bool) -> Finished:

@@ -8,9 +8,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from harness.render.terminal import columns, number, p_value, percent, plain, points, reason
 from leaderboards.compare import Comparison, Flip, Paired
 from leaderboards.identity import listed
-from leaderboards.terminal import columns, number, p_value, percent, plain, points, reason
 from tasks.common.terminal import visible
 
 BAR = 10
@@ -19,7 +19,7 @@ WIDE = 0.25
 """The difference, as a share, that fills one side of a bar; a longer one is cut."""
 
 
-def screen(what: Comparison) -> RenderableType:
+def render_comparison(what: Comparison) -> RenderableType:
     """The whole comparison."""
     title = plain(f"{what.b.task} · {what.b.split} · {what.b.metric}", "bold")
     tables: list[RenderableType] = [_slices(what)] if what.slices else []

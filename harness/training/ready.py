@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness import rows
 from harness.instances import prepare
 from harness.spec import TrainSpec
-from harness.train import grader_of, trainer_score
+from harness.training import rows
+from harness.training.train import grader_of, trainer_score
 from tasks.task import Task
 
 

@@ -13,18 +13,19 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from harness import lineage, rows
-from harness.evaluate import evaluate_model
-from harness.identity import of_training
+from harness.evaluation import evaluate_model
 from harness.instances import prepare
-from harness.live import Live, Tracker
-from harness.progress import Report, bar
+from harness.provenance import lineage
+from harness.provenance.identity import of_training
+from harness.render.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
+from harness.training import rows
+from harness.training.alarms import TrainingWatch, watched
+from harness.training.tracking import Live, Tracker
 from harness.turns import TurnsRunner
-from harness.watch import TrainingWatch, watched
 from leaderboards import store
-from leaderboards.handle import Handle
 from leaderboards.types import Run
+from leaderboards.writer import Handle
 from rewards.feedback import feedback
 from rewards.grader import Grader
 from runners.training import processes

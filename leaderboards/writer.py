@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from leaderboards import checked
+from leaderboards import validation
 from leaderboards.types import Record, Run
 from tasks.common import files
 from tasks.common.checksum import with_checksum
@@ -48,8 +48,8 @@ class Handle:
         self._curve = path / "curve.jsonl"
         for file in (self._partial, self._curve):
             files.cut_torn_line(file)
-        kept, bad = checked.lines(self._partial, checked.record_line)
-        rows, bad_rows = checked.lines(self._curve, checked.curve_line)
+        kept, bad = validation.lines(self._partial, validation.record_line)
+        rows, bad_rows = validation.lines(self._curve, validation.curve_line)
         if bad or bad_rows:
             say(f"run {run.id}: {bad + bad_rows} damaged lines are left out")
         self.done = {record.key: record for record, _ in kept}

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from leaderboards.terminal import plain
-
-if TYPE_CHECKING:
-    from harness.check import SplitCheck, TaskCheck
+from harness.check import SplitCheck, TaskCheck
+from harness.render.terminal import plain
 
 SHOWN = 5
 """Broken golds printed of each split; ``--json`` has all."""
 
 
-def table(check: TaskCheck) -> RenderableType:
+def render_check(check: TaskCheck) -> RenderableType:
     """The whole report."""
     counts = Table(
         title=plain(f"{check.task}  (digest {check.digest})"), title_justify="left", box=None, padding=(0, 2)

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-
-from harness import rows
 from harness.spec import TrainSpec
+from harness.training import rows
 from runners.training.config import GrpoConfig, SftConfig
 from runners.types import TrainingExample
 from tasks.common.errors import ModelError, SpecError, nearest
@@ -26,25 +22,6 @@ RECIPES = Path(__file__).parent / "recipes"
 LOOKED_AT = 500
 """Questions whose prompts are measured."""
 GB = 1e9
-LABELS = {
-    "base": "the model's weights",
-    "trained": "gradients, optimizer, adapters",
-    "reference": "reference model",
-    "sampling": "sampling: keys and values",
-    "learning": "learning: activations",
-    "vllm": "vLLM",
-    "device": "the device's own",
-}
-ROWS = (
-    "a step",
-    "of them in each process",
-    "longest prompt + answer",
-    *LABELS.values(),
-    "peak of a process",
-    "sampling, a step",
-    "learning, a step",
-    "an hour",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +51,6 @@ class Stage:
         seconds = sum(self.plan.seconds.values())
         return self.config.asked * 3600 / seconds if seconds else 0.0
 
-    def cells(self) -> dict[str, str]:
-        """What the table says of this stage."""
-        each = f" x {self.config.group_size} answers" if isinstance(self.config, GrpoConfig) else ""
-        memory = {LABELS[part]: _size(size) for part, size in self.plan.memory.items() if size}
-        seconds = {f"{phase}, a step": f"{value:.1f} s" for phase, value in self.plan.seconds.items()}
-        return {
-            "a step": f"{self.config.asked} {'questions' if each else 'rows'}{each}",
-            "of them in each process": f"{self.plan.own}, {self.plan.own // self.plan.passes} at a time",
-            "longest prompt + answer": f"{self.prompt:,} + {self.answer:,} tokens",
-            **memory,
-            "peak of a process": f"[b]{_size(self.plan.peak)}[/b]",
-            **seconds,
-            **({"an hour": f"{self.hourly:,.0f} {'questions' if each else 'rows'}"} if seconds else {}),
-        }
-
     def as_dict(self) -> dict[str, Any]:
         """Bytes, tokens and seconds."""
         return {
@@ -117,42 +79,19 @@ class Plans:
             "predicted": {name: one.as_dict() for name, one in self.stages.items()},
         }
 
-    def __rich__(self) -> RenderableType:
-        table = Table("predicted", *self.stages, box=None)
-        cells = {name: one.cells() for name, one in self.stages.items()}
-        for label in sorted({label for one in cells.values() for label in one}, key=ROWS.index):
-            table.add_row(label, *(one.get(label, "") for one in cells.values()))
-        return Group(table, Padding(self._notes(), (1, 1, 0, 1)))
-
-    def _notes(self) -> str:
-        device = "a GPU" if self.machine.gpu else "this machine"
-        if self.processes > 1:
-            device = (
-                "a GPU each" if self.machine.gpu else f"this machine, a part for each of {self.processes}"
-            )
-        notes = [f"There are {_size(self.machine.memory)}: {device}."]
-        if self.processes > 1:
-            sharded = any(one.config.sharding == "fsdp2" for one in self.stages.values())
-            held = "optimizer and float32 weights are dealt out" if sharded else "each holds all of the model"
-            notes.append(f"Processes share a step; {held}.")
-        notes.append("Of sampling and learning the larger counts; every prompt is taken to be the longest.")
-        if not self.machine.flops:
-            notes.append("Time is predicted where a recipe says what its machine can do.")
-        return "\n".join(notes)
-
     def refuse(self) -> None:
         """Raise ModelError where a stage does not fit, naming what to set."""
         for method, one in self.stages.items():
             if one.plan.peak > self.machine.memory:
                 each = " in each process" if self.processes > 1 else ""
                 raise ModelError(
-                    f"{method} needs about {_size(one.plan.peak)}{each} (predicted) and there are"
-                    f" {_size(self.machine.memory)}: {_remedy(one, self.machine.memory)}"
+                    f"{method} needs about {size_text(one.plan.peak)}{each} (predicted) and there are"
+                    f" {size_text(self.machine.memory)}: {_remedy(one, self.machine.memory)}"
                 )
 
 
-def _size(size: float) -> str:
-    """Bytes as a table shows them."""
+def size_text(size: float) -> str:
+    """A number of bytes in GB or MB."""
     return f"{size / GB:,.1f} GB" if size >= GB / 2 else f"{size / 1e6:,.0f} MB"
 
 

@@ -10,13 +10,13 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from harness.render.terminal import NONE, duration, number, plain, reason
 from leaderboards.evidence import Evidence
-from leaderboards.terminal import NONE, duration, number, plain, reason
 from leaderboards.types import Record
 from tasks.types import Mode
 
 
-def screen(what: Evidence) -> RenderableType:
+def render_evidence(what: Evidence) -> RenderableType:
     """The prompt once, then every answer."""
     first = what.records[0]
     facts = [first.database, first.difficulty, first.part, first.family]

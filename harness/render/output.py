@@ -1,0 +1,69 @@
+"""Print results: a table for people or JSON for programs, both on stdout; and the commands to type next."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from rich.console import RenderableType
+
+from harness.render.terminal import SafeConsole
+
+WIDTH = 140
+"""Columns of a table that is not written to a terminal, so that little is cut in a file."""
+
+
+class Result(Protocol):
+    """A result with a plain form."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON can hold it."""
+        ...
+
+
+R = TypeVar("R", bound=Result)
+
+
+def emit(result: R, render: Callable[[R], RenderableType], as_json: bool) -> None:
+    """Print a result as JSON, or as ``render`` draws it."""
+    if as_json:
+        print(json.dumps(result.as_dict(), indent=2))
+        return
+    console = SafeConsole()
+    if not console.is_terminal:
+        console = SafeConsole(width=WIDTH)
+    console.print(render(result), crop=False)
+
+
+def command(*words: str) -> str:
+    """A ``harness`` command that can be copied into a fresh shell in the current folder.
+
+    It names the program and the HARNESS_HOME that this process was started with.
+    """
+    home = os.environ.get("HARNESS_HOME")
+    return (f"HARNESS_HOME={shlex.quote(home)} " if home else "") + shlex.join([*_program(), *words])
+
+
+def _program() -> list[str]:
+    """``harness`` where every shell finds it, else its path: a virtual environment may not be active."""
+    path = Path(sys.argv[0])
+    if path.name != "harness" or not path.is_file():
+        return [_shortest(Path(sys.executable)), "-m", "harness.cli"]
+    found = shutil.which("harness")
+    everywhere = sys.prefix == sys.base_prefix and found and Path(found).samefile(path)
+    return ["harness"] if everywhere else [_shortest(path)]
+
+
+def _shortest(path: Path) -> str:
+    """The path relative to the current folder where it is below that, else the absolute path."""
+    absolute = path.absolute()
+    if not absolute.is_relative_to(Path.cwd()):
+        return str(absolute)
+    short = absolute.relative_to(Path.cwd())
+    return str(short) if len(short.parts) > 1 else f"./{short}"
