@@ -15,7 +15,7 @@ from rewards.matching.order import Standing, standing
 from rewards.matching.outermost import ordered
 from rewards.matching.strict import Groups, LimitCut, strict
 from rewards.structure.constructs import forbidden_in
-from rewards.structure.similarity import likeness
+from rewards.structure.similarity import similarity
 from rewards.types import Reason
 from tasks.databases.sandbox.executor import Allowance, Executor
 from tasks.types import Outcome, Status
@@ -129,10 +129,10 @@ class Trial:
             self._executor.memo.put(key, found, 8 + len(found.groups) + rows * (1 + len(gold.columns)))
         return found
 
-    def likeness(self) -> Mapping[str, float]:
-        """How alike the two queries are as trees; a query that cannot be parsed in time is like none."""
+    def similarity(self) -> Mapping[str, float]:
+        """The similarity of the two queries; 0 where the answer cannot be parsed in time."""
         engine = self.database.engine
-        return self._parsed(lambda sql: likeness(self.gold_sql, sql, engine))
+        return self._parsed(lambda sql: similarity(self.gold_sql, sql, engine))
 
     def constructs(self, names: Sequence[str]) -> list[str]:
         """Which of these constructs the answer has; all of them where it cannot be parsed in time."""

@@ -1,4 +1,4 @@
-"""Likeness of queries, clause by clause: what counts as the same, what as half the same, and hostile text."""
+"""The similarity of two queries by clause: equal forms, different forms, and hostile text."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.structure.clauses import CLAUSES, Reader, Scope
-from rewards.structure.parse import DEPTH, TOKENS, parse
-from rewards.structure.similarity import alike, likeness
+from rewards.structure.clauses import CLAUSES, ClauseReader, Scope
+from rewards.structure.parse import MAX_DEPTH, MAX_TOKENS, parse
+from rewards.structure.similarity import same_words, similarity
 
 SELECT = "SELECT T1.name, COUNT(*) FROM singer AS T1 JOIN song AS T2 ON T1.id = T2.singer_id"
 WHERE = "WHERE T1.age > 20 AND T2.title = 'A'"
@@ -52,8 +52,8 @@ SAME = [
 
 @pytest.mark.parametrize(("gold", "other"), [row[1:] for row in SAME], ids=[row[0] for row in SAME])
 def test_the_same(gold: str, other: str) -> None:
-    assert likeness(gold, other, "sqlite") == dict.fromkeys((*CLAUSES, "overall"), 1.0)
-    assert likeness(other, gold, "sqlite")["overall"] == 1.0
+    assert similarity(gold, other, "sqlite") == dict.fromkeys((*CLAUSES, "overall"), 1.0)
+    assert similarity(other, gold, "sqlite")["overall"] == 1.0
 
 
 DIFFERENT = [
@@ -95,7 +95,7 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("clause", "gold", "other", "score"), DIFFERENT)
 def test_clauses(clause: str, gold: str, other: str, score: float) -> None:
-    one, two = likeness(gold, other, "sqlite"), likeness(other, gold, "sqlite")
+    one, two = similarity(gold, other, "sqlite"), similarity(other, gold, "sqlite")
     assert one[clause] == pytest.approx(score)
     assert one == two, "symmetric"
     assert 0 <= one["overall"] < 1
@@ -116,22 +116,22 @@ def test_clauses(clause: str, gold: str, other: str, score: float) -> None:
     ],
 )
 def test_the_same_words_need_no_second_parse(one: str, two: str, same: bool) -> None:
-    assert alike(one, two) == alike(two, one) == same
+    assert same_words(one, two) == same_words(two, one) == same
 
 
 def test_unreadable() -> None:
-    assert set(likeness("SELECT a FROM t", "SELECT FROM WHERE", "sqlite").values()) == {0.0}
-    assert likeness("SELECT FROM WHERE", "SELECT a FROM t", "sqlite") == {}
+    assert set(similarity("SELECT a FROM t", "SELECT FROM WHERE", "sqlite").values()) == {0.0}
+    assert similarity("SELECT FROM WHERE", "SELECT a FROM t", "sqlite") == {}
 
 
 HOSTILE = {
     "empty": "",
     "no SQL": "DROP TABLE t",
     "two statements": "SELECT 1; SELECT 2",
-    "too long": "SELECT " + "a, " * TOKENS + "a",
+    "too long": "SELECT " + "a, " * MAX_TOKENS + "a",
     "parentheses": "SELECT " + "(" * 100_000 + "1" + ")" * 100_000,
-    "parentheses within bounds": "SELECT " + "(" * DEPTH + "1" + ")" * DEPTH,
-    "subqueries within bounds": "SELECT * FROM " + "(SELECT * FROM " * DEPTH + "t" + ")" * DEPTH,
+    "parentheses within bounds": "SELECT " + "(" * MAX_DEPTH + "1" + ")" * MAX_DEPTH,
+    "subqueries within bounds": "SELECT * FROM " + "(SELECT * FROM " * MAX_DEPTH + "t" + ")" * MAX_DEPTH,
     "NOT": "SELECT " + "NOT " * 2400 + "1",
     "CASE": "SELECT " + "CASE WHEN 1 THEN " * 400 + "1" + " END" * 400,
     "OR": "SELECT a FROM t WHERE a = 1" + " OR a = 1" * 1000,
@@ -160,7 +160,7 @@ HOSTILE = {
 @pytest.mark.parametrize("dialect", ["sqlite", "duckdb"])
 def test_hostile_text_is_bounded(name: str, dialect: str) -> None:
     start = time.process_time()
-    scores = likeness("SELECT name FROM singer WHERE age = 1", HOSTILE[name], dialect)
+    scores = similarity("SELECT name FROM singer WHERE age = 1", HOSTILE[name], dialect)
     assert time.process_time() - start < 1
     assert 0 <= scores["overall"] < 0.5
 
@@ -184,14 +184,14 @@ GROWING: dict[str, Callable[[int], str]] = {
 def test_nodes_read_grow_as_the_query_does(name: str) -> None:
     """Twice the query is at most twice the nodes, and a constant; each of its contents is counted once."""
 
-    def visits(n: int) -> int:
-        reader, tree = Reader(), parse(GROWING[name](n), "sqlite")
+    def nodes(n: int) -> int:
+        reader, tree = ClauseReader(), parse(GROWING[name](n), "sqlite")
         assert tree is not None
         reader.query(tree, Scope())
-        return reader.visits
+        return reader.nodes
 
     for n in (2, 5, 10) if "each" in name or "in FROM" in name else (25, 50, 100):
-        assert visits(n) <= 2 * visits(n // 2) + 20
+        assert nodes(n) <= 2 * nodes(n // 2) + 20
 
 
 READ = [
@@ -211,8 +211,8 @@ READ = [
 
 @pytest.mark.parametrize(("dialect", "gold", "other"), READ)
 def test_what_the_engine_runs_is_read(dialect: str, gold: str, other: str) -> None:
-    assert likeness(gold, other, dialect)["overall"] == 1.0
-    assert likeness(other, gold, dialect)["overall"] == 1.0
+    assert similarity(gold, other, dialect)["overall"] == 1.0
+    assert similarity(other, gold, dialect)["overall"] == 1.0
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1; SELECT 2", "", ";", "-- SELECT 1", "SELECT (1", "SELECT 1)"])
@@ -240,4 +240,4 @@ WORDS = [
 
 @given(st.lists(st.sampled_from(WORDS)).map(" ".join))
 def test_any_text_scores_within_range(text: str) -> None:
-    assert all(0 <= score <= 1 for score in likeness(BASE, text, "sqlite").values())
+    assert all(0 <= score <= 1 for score in similarity(BASE, text, "sqlite").values())

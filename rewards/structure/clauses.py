@@ -1,64 +1,69 @@
-"""What each clause of a query holds, as bags of short texts that do not depend on aliases, case or order."""
+"""The contents of each clause of a query, as bags of short texts independent of aliases, case and order."""
 
 from __future__ import annotations
 
 from collections import ChainMap, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from sqlglot import exp
-
-from rewards.structure.expressions import is_value, joins, number, short
 
 CLAUSES = (
     "tables", "columns", "joins", "predicates", "grouping", "ordering", "limit", "set_operations",
     "subqueries", "aggregates",
 )  # fmt: skip
 Bag = Mapping[str, int]
-Features = Mapping[str, Bag]
+"""Text -> how often it occurs."""
+ClauseBags = Mapping[str, Bag]
+"""Clause -> its contents."""
 
-VISITS = 20_000
-"""Most nodes that are read of one query; each is read once, so a query within ``tree.TOKENS`` has fewer."""
-_EITHER_WAY = (exp.EQ, exp.NEQ, exp.Add, exp.Mul)
-_TURNED: Mapping[type[exp.Expr], str] = {exp.GT: "lt", exp.GTE: "lte"}
-_QUERIES = (exp.Select, exp.SetOperation)
+MAX_NODES = 20_000
+"""Most nodes that are read of one query. Each is read once, so a query of ``parse.MAX_TOKENS`` has fewer."""
+MAX_TEXT = 200
+"""Characters from which on the text of an expression is replaced by its digest."""
+_COMMUTATIVE = (exp.EQ, exp.NEQ, exp.Add, exp.Mul)
+_MIRRORED: Mapping[type[exp.Expr], str] = {exp.GT: "lt", exp.GTE: "lte"}
+_COMPARISONS = (
+    exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.ILike, exp.In, exp.Between, exp.Is,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What names stand for inside one SELECT."""
+    """The meaning of names inside one SELECT."""
 
     tables: ChainMap[str, str] = field(default_factory=ChainMap)
     """Alias -> table; "" for a derived table or a common table expression."""
     common: frozenset[str] = frozenset()
     """Names of common table expressions."""
     outputs: Mapping[str, str] = field(default_factory=dict)
-    """Alias of an output column -> what it is."""
+    """Alias of an output column -> the text of its expression."""
     only: str | None = None
-    """The one table of FROM, where there is just one."""
+    """The table of FROM, where there is exactly one."""
 
 
-def read(tree: exp.Query) -> Features:
-    """The bag of contents of each clause, over the query and all its subqueries.
+def clause_bags(tree: exp.Query) -> ClauseBags:
+    """The contents of each clause, of the query and all its subqueries together.
 
-    Linear in the size of the tree. Raises OverflowError where it has over VISITS nodes.
+    Takes time linear in the size of the tree. Raises OverflowError where that has over MAX_NODES nodes.
     """
-    reader = Reader()
+    reader = ClauseReader()
     reader.query(tree, Scope())
-    return {clause: dict(bag) for clause, bag in reader.found.items()}
+    return {clause: dict(bag) for clause, bag in reader.bags.items()}
 
 
-class Reader:
-    """One walk over one query. ``visits`` counts the nodes that it has read."""
+class ClauseReader:
+    """One walk over one query, which counts the nodes that it reads."""
 
     def __init__(self) -> None:
-        self.found: dict[str, dict[str, int]] = {clause: defaultdict(int) for clause in CLAUSES}
-        self.visits = 0
+        self.bags: dict[str, dict[str, int]] = {clause: defaultdict(int) for clause in CLAUSES}
+        self.nodes = 0
         self._projected: dict[int, str] = {}
         """Text of each projection by the id of its node: ORDER BY 1 must not read a subquery again."""
 
     def query(self, node: exp.Expr, outer: Scope) -> None:
-        """Read a SELECT, a set operation or either in parentheses."""
+        """Read a SELECT or a set operation, in parentheses or not."""
         scope = self._common_tables(node, outer)
         if isinstance(node, exp.Select):
             scope = self._sources(node, scope)
@@ -67,10 +72,10 @@ class Reader:
             if group := node.args.get("group"):
                 selects = node.selects
                 for term in group.expressions:
-                    self.found["grouping"][self._term(term, scope, selects)] += 1
+                    self.bags["grouping"][self._term(term, scope, selects)] += 1
         elif isinstance(node, exp.SetOperation):
             kind = node.key if node.args.get("distinct", True) else f"{node.key} all"
-            self.found["set_operations"][kind] += 1
+            self.bags["set_operations"][kind] += 1
             self.query(node.this, scope)
             self.query(node.expression, scope)
         elif isinstance(node, exp.Subquery):
@@ -88,11 +93,11 @@ class Reader:
         return scope
 
     def _subquery(self, place: str, node: exp.Expr, scope: Scope) -> None:
-        self.found["subqueries"][place] += 1
+        self.bags["subqueries"][place] += 1
         self.query(node, Scope(scope.tables, scope.common))
 
     def _sources(self, node: exp.Select, outer: Scope) -> Scope:
-        """FROM and its joins: tables are counted, their aliases resolved."""
+        """Count the tables of FROM and its joins, and resolve their aliases."""
         from_ = node.args.get("from_")
         joins = node.args.get("joins") or []
         sources = ([from_.this] if from_ else []) + [join.this for join in joins]
@@ -111,7 +116,7 @@ class Reader:
             name: str = source.name.lower()
             if name in scope.common:
                 return ""
-            self.found["tables"][name] += 1
+            self.bags["tables"][name] += 1
             return name
         if isinstance(source, exp.Subquery):
             self._subquery("from", source.this, scope)
@@ -119,28 +124,28 @@ class Reader:
 
     def _join(self, join: exp.Join, before: str, scope: Scope) -> None:
         if join.side:
-            self.found["joins"][join.side.lower()] += 1
+            self.bags["joins"][join.side.lower()] += 1
         for column in join.args.get("using") or []:
             name = column.name.lower()
             here = scope.tables.get(join.this.alias_or_name.lower(), "")
-            self.found["joins"]["=".join(sorted((f"{before}.{name}", f"{here}.{name}")))] += 1
+            self.bags["joins"]["=".join(sorted((f"{before}.{name}", f"{here}.{name}")))] += 1
         if on := join.args.get("on"):
             self._condition(on, scope, "")
 
     def _projections(self, node: exp.Select, scope: Scope) -> Scope:
         if node.args.get("distinct"):
-            self.found["columns"]["distinct"] += 1
+            self.bags["columns"]["distinct"] += 1
         outputs = {}
         for projection in node.expressions:
             inner = projection.unalias()
             text = self._projected[id(inner)] = self._text(inner, scope)
-            self.found["columns"][self._located(inner, text, scope)] += 1
+            self.bags["columns"][self._located(inner, text, scope)] += 1
             if isinstance(projection, exp.Alias):
                 outputs[projection.alias.lower()] = text
         return Scope(scope.tables, scope.common, outputs, scope.only)
 
     def _located(self, node: exp.Expr, text: str, scope: Scope) -> str:
-        """``table.column`` for a plain column, ``.column`` where its table is not said, else the text."""
+        """``table.column`` for a plain column, ``.column`` where its table is not named, else the text."""
         if not isinstance(node, exp.Column):
             return text
         if node.table:
@@ -154,32 +159,32 @@ class Reader:
             self._condition(having.this, scope, "having ")
 
     def _condition(self, node: exp.Expr, scope: Scope, prefix: str) -> None:
-        """Each comparison by itself; one that ties columns of two tables is a join, wherever it stands."""
+        """Count each comparison by itself. One of columns of two tables counts as a join, also in WHERE."""
         pending = [node]
         while pending:
             part = pending.pop().unnest()
             if isinstance(part, exp.And | exp.Or):
                 if isinstance(part, exp.Or):
-                    self.found["predicates"]["or"] += 1
+                    self.bags["predicates"]["or"] += 1
                 pending += [part.this, part.expression]
-            elif isinstance(part, exp.EQ) and joins(part):
+            elif isinstance(part, exp.EQ) and _is_join(part):
                 sides = [self._located(side, side.name.lower(), scope) for side in part.iter_expressions()]
-                self.found["joins"]["=".join(sorted(sides))] += 1
+                self.bags["joins"]["=".join(sorted(sides))] += 1
             else:
-                self.found["predicates"][prefix + self._text(part, scope)] += 1
+                self.bags["predicates"][prefix + self._text(part, scope)] += 1
 
     def _order_and_limit(self, node: exp.Expr, scope: Scope) -> None:
         if order := node.args.get("order"):
             selects = node.selects if isinstance(node, exp.Query) else []
             for ordered in order.expressions:
                 direction = "desc" if ordered.args.get("desc") else "asc"
-                self.found["ordering"][f"{self._term(ordered.this, scope, selects)} {direction}"] += 1
+                self.bags["ordering"][f"{self._term(ordered.this, scope, selects)} {direction}"] += 1
         for kind in ("limit", "offset"):
             if clause := node.args.get(kind):
-                self.found["limit"][self._composed(clause, scope)] += 1
+                self.bags["limit"][self._composed(clause, scope)] += 1
 
     def _term(self, term: exp.Expr, scope: Scope, selects: Sequence[exp.Expr]) -> str:
-        """A term of GROUP BY or ORDER BY, which may name one of the output columns by its number."""
+        """The text of a term of GROUP BY or ORDER BY, which may be the number of an output column."""
         if isinstance(term, exp.Literal) and term.is_int:
             place = int(term.this) - 1
             if 0 <= place < len(selects):
@@ -187,20 +192,20 @@ class Reader:
         return self._text(term, scope)
 
     def _text(self, node: exp.Expr, scope: Scope) -> str:
-        """An expression in short, the same for all ways to write it that are treated as one.
+        """An expression as a text that is the same for all equivalent forms that are recognized.
 
-        A long one is its digest, so that the texts of nested expressions do not add up.
+        A long text is replaced by its digest, so that the texts of nested expressions do not add up.
         """
-        self.visits += 1
-        if self.visits > VISITS:
-            raise OverflowError(f"over {VISITS} nodes")
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise OverflowError(f"over {MAX_NODES} nodes")
         if isinstance(node, exp.Column):
             name: str = node.name
-            if is_value(node):
+            if _is_text(node):
                 return f"'{name}'"
             return scope.outputs.get(name.lower(), name.lower()) if not node.table else name.lower()
         if isinstance(node, exp.Literal):
-            return short(f"'{node.this}'") if node.is_string else number(node.this)
+            return _short(f"'{node.this}'") if node.is_string else _number(node.this)
         if isinstance(node, exp.Paren):
             return self._text(node.this, scope)
         if isinstance(node, exp.Identifier):
@@ -219,13 +224,42 @@ class Reader:
                 elif item:
                     parts.append(str(item).lower())
         name = node.key
-        if type(node) in _TURNED:
-            name, parts = _TURNED[type(node)], parts[::-1]
-        elif isinstance(node, _EITHER_WAY):
+        if type(node) in _MIRRORED:
+            name, parts = _MIRRORED[type(node)], parts[::-1]
+        elif isinstance(node, _COMMUTATIVE):
             parts.sort()
         elif isinstance(node, exp.In):
             parts[1:] = sorted(parts[1:])
-        text = short(f"{name}({','.join(parts)})")
+        text = _short(f"{name}({','.join(parts)})")
         if isinstance(node, exp.AggFunc):
-            self.found["aggregates"][text] = 1
+            self.bags["aggregates"][text] = 1
         return text
+
+
+def _short(text: str) -> str:
+    """The text, or its digest where it is long."""
+    if len(text) <= MAX_TEXT:
+        return text
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def _is_join(node: exp.EQ) -> bool:
+    """Whether an equation compares two columns, so that it joins their tables."""
+    left, right = node.this, node.expression
+    return isinstance(left, exp.Column) and isinstance(right, exp.Column) and not _is_text(right)
+
+
+def _is_text(column: exp.Column) -> bool:
+    """Whether this is ``"text"`` to compare with: SQLite reads it so where no column has that name."""
+    identifier = column.this
+    quoted = isinstance(identifier, exp.Identifier) and identifier.quoted and not column.table
+    return quoted and isinstance(column.parent, _COMPARISONS) and column.arg_key != "this"
+
+
+def _number(text: str) -> str:
+    """The same text for ``1``, ``1.0`` and ``01``."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)

@@ -1,7 +1,7 @@
-"""Constructs that a task may forbid although they run: found in the syntax tree, never by text.
+"""Find constructs that a task forbids (``scoring.terms.forbidden``) in the syntax tree of a query.
 
-A query that cannot be parsed has every construct whose keyword is among its tokens: long comments, deep
-nesting or a dialect that the parser does not know must not hide one.
+A query that cannot be parsed counts as having every construct whose keyword is among its tokens, so that long
+comments, deep nesting or syntax that the parser does not know cannot hide one.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ def _star(tree: exp.Expr) -> bool:
         source = select.args.get("from_")
         if select.is_star and not (source and isinstance(source.this, exp.Values)):
             return True
-    return any(one.find(exp.Star) for one in tree.find_all(exp.Columns))  # DuckDB's COLUMNS(*)
+    return any(columns.find(exp.Star) for columns in tree.find_all(exp.Columns))  # DuckDB's COLUMNS(*)
 
 
 def _cross(tree: exp.Expr) -> bool:
     return any(
-        not (one.args.get("using") or one.method or _ties(one.args.get("on")))
-        for one in tree.find_all(exp.Join)
+        not (join.args.get("using") or join.method or _restricts(join.args.get("on")))
+        for join in tree.find_all(exp.Join)
     )
 
 
-def _ties(condition: exp.Expr | None) -> bool:
-    """Whether a join's condition speaks of a column: ON 1, and ON a.x = a.x, join all with all."""
+def _restricts(condition: exp.Expr | None) -> bool:
+    """Whether a join's condition depends on a column: ON 1 and ON a.x = a.x join all rows with all rows."""
     if condition is None:
         return False
     if isinstance(condition, exp.And | exp.Paren):
-        return any(_ties(one) for one in condition.iter_expressions())
+        return any(_restricts(part) for part in condition.iter_expressions())
     if isinstance(condition, exp.EQ | exp.GTE | exp.LTE | exp.Is) and condition.this == condition.expression:
         return False
     return condition.find(exp.Column) is not None
@@ -43,7 +43,7 @@ def _ties(condition: exp.Expr | None) -> bool:
 
 def _unordered_limit(tree: exp.Expr) -> bool:
     return any(
-        one.args.get("limit") and not _orders(one.args.get("order")) for one in tree.find_all(exp.Query)
+        query.args.get("limit") and not _orders(query.args.get("order")) for query in tree.find_all(exp.Query)
     )
 
 
@@ -56,9 +56,9 @@ def _orders(order: exp.Expr | None) -> bool:
 
 
 class Construct(NamedTuple):
-    """How to find a construct. A query has it only if one of ``tokens`` is in its text."""
+    """How to find a construct in a tree. A query has it only if it has one of ``tokens``."""
 
-    found: Callable[[exp.Expr], bool]
+    is_in: Callable[[exp.Expr], bool]
     tokens: Sequence[TokenType]
 
 
@@ -76,14 +76,14 @@ CONSTRUCTS: dict[str, Construct] = {
     "case": Construct(lambda tree: tree.find(exp.Case) is not None, (TokenType.CASE,)),
     "window": Construct(lambda tree: tree.find(exp.Window) is not None, (TokenType.OVER,)),
 }
-"""Name -> how it is found in a query's tree."""
+"""Name -> how to find it."""
 
 
 def forbidden_in(sql: str, names: Iterable[str], dialect: str) -> list[str]:
-    """Which of these constructs a query has, read as its engine reads it."""
+    """The names of those constructs that a query has, in the dialect of its engine."""
     tree = parse(sql, dialect)
     if tree is not None:
-        return [name for name in names if CONSTRUCTS[name].found(tree)]
+        return [name for name in names if CONSTRUCTS[name].is_in(tree)]
     tokens = tokenize(sql, dialect)
-    kinds = None if tokens is None else {token.token_type for token in tokens}
-    return [name for name in names if kinds is None or not kinds.isdisjoint(CONSTRUCTS[name].tokens)]
+    types = None if tokens is None else {token.token_type for token in tokens}
+    return [name for name in names if types is None or not types.isdisjoint(CONSTRUCTS[name].tokens)]

@@ -1,4 +1,4 @@
-"""SQL text -> syntax tree, within bounds: what a model wrote may be long, deep or no SQL at all."""
+"""Parse SQL into a syntax tree, within bounds: a model's text may be long, deeply nested or not SQL."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from tasks.databases.engines.sqlite_statements import MOST_CHARACTERS, only
 
-TOKENS = 4_000
-"""Longest SQL that is parsed, in tokens; comments are no tokens."""
-DEPTH = 12
-"""Deepest nesting of brackets, and of CASE, that is parsed: twice what queries of Spider and BIRD need. Where
-the parser fails it goes back and tries again, and each level can double or triple its work."""
-STRUCT_DEPTH = 4
-"""What a bracket of a struct type counts for: SQLite has none, and the parser tries each in four ways."""
-NODES = 500
-NODES_PER_TOKEN = 8
-"""The parser may make so many nodes, and so many more for each token. Queries of Spider and BIRD need 2."""
+MAX_TOKENS = 4_000
+"""Longest SQL that is parsed, in tokens. Comments do not count."""
+MAX_DEPTH = 12
+"""Deepest nesting of brackets and CASE that is parsed: twice what queries of Spider and BIRD need. The parser
+backtracks, and each level can double or triple its work."""
+STRUCT_WEIGHT = 4
+"""Levels that a bracket of a struct type counts for: the parser tries each in four ways."""
+MAX_NODES = 500
+MAX_NODES_PER_TOKEN = 8
+"""The parser may make MAX_NODES nodes and so many more for each token. Queries of Spider and BIRD need 2."""
 
 _OPENS = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
 _STRUCTS = frozenset({TokenType.STRUCT, TokenType.OBJECT, TokenType.NESTED, TokenType.UNION})
@@ -40,10 +40,10 @@ _logger = logging.getLogger("sqlglot")
 
 @lru_cache(maxsize=1024)
 def parse(sql: str, dialect: str) -> exp.Query | None:
-    """The tree of one query, None where there is none within bounds. Callers do not change it.
+    """The tree of one query; None where the text is not one query within bounds. Callers must not change it.
 
-    Semicolons around the query and comments are left out. VALUES, and DuckDB's PIVOT, are read as what they
-    select. A type in CAST that only SQLite knows is read as the type of its affinity.
+    Semicolons around the query and comments are ignored. VALUES and DuckDB's PIVOT are parsed as a SELECT
+    from them. A type in CAST that only SQLite has is read as the type of its affinity.
     """
     statement = only(sql)
     tree = _parse(statement, dialect)
@@ -57,21 +57,21 @@ def parse(sql: str, dialect: str) -> exp.Query | None:
 
 
 def _parse(sql: str, dialect: str) -> exp.Expr | None:
-    """The tree of one query as sqlglot reads it."""
+    """The tree of one statement as sqlglot parses it."""
     tokens = tokenize(sql, dialect)
-    if not tokens or len(tokens) > TOKENS or not _shallow(tokens):
+    if not tokens or len(tokens) > MAX_TOKENS or not _shallow(tokens):
         return None
     parser = _language(dialect).parser_class(
-        dialect=_language(dialect), max_nodes=NODES + NODES_PER_TOKEN * len(tokens)
+        dialect=_language(dialect), max_nodes=MAX_NODES + MAX_NODES_PER_TOKEN * len(tokens)
     )
 
     def is_error(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR
 
-    _logger.addFilter(is_error)  # it warns of syntax that it cannot parse: models write much of that
+    _logger.addFilter(is_error)  # it warns about syntax that it cannot parse
     try:
         trees = parser.parse(tokens, sql)
-    except Exception:  # sqlglot's own errors, and its bugs on text that is no SQL
+    except Exception:  # sqlglot's errors, and its bugs on text that is not SQL
         return None
     finally:
         _logger.removeFilter(is_error)
@@ -79,7 +79,7 @@ def _parse(sql: str, dialect: str) -> exp.Expr | None:
 
 
 def tokenize(sql: str, dialect: str) -> list[Token] | None:
-    """The tokens of a text, None where they cannot be read. Linear in its length."""
+    """The tokens of a text; None where it cannot be tokenized. Takes time linear in its length."""
     if len(sql) > MOST_CHARACTERS:
         return None
     try:
@@ -96,19 +96,19 @@ def _language(dialect: str) -> Any:
 
 @lru_cache
 def _tokenizer(dialect: str) -> Any:
-    """The dialect's tokenizer: to make one takes as long as to use it."""
+    """The dialect's tokenizer, cached because making one takes as long as using it."""
     return _language(dialect).tokenizer()
 
 
 def _shallow(tokens: Sequence[Token]) -> bool:
-    """Whether brackets are balanced, and nested no deeper than DEPTH, together with CASE."""
+    """Whether brackets are balanced and, counted with CASE, nested at most MAX_DEPTH deep."""
     opened: list[int] = []
     depth = cases = 0
     before = None
     for token in tokens:
         kind = token.token_type
         if kind in _OPENS:
-            opened.append(STRUCT_DEPTH if before in _STRUCTS else 1)
+            opened.append(STRUCT_WEIGHT if before in _STRUCTS else 1)
             depth += opened[-1]
         elif kind in _CLOSES:
             if not opened:
@@ -118,14 +118,14 @@ def _shallow(tokens: Sequence[Token]) -> bool:
             cases += 1
         elif kind is TokenType.END and cases:
             cases -= 1
-        if depth + cases > DEPTH:
+        if depth + cases > MAX_DEPTH:
             return False
         before = kind
     return not opened
 
 
 def _with_known_types(sql: str) -> str:
-    """The text with each type name of several words in a CAST replaced by the type of its affinity."""
+    """The text with each type name of several words in a CAST replaced by its affinity."""
     tokens = tokenize(sql, "sqlite") or []
     parts, done = [], 0
     for index, token in enumerate(tokens):
@@ -144,6 +144,6 @@ def _with_known_types(sql: str) -> str:
 
 
 def _affinity(declared: str) -> str:
-    """The type that SQLite takes a declared one for. Source: sqlite.org/datatype3.html, 3.1."""
+    """The affinity of a declared type. Source: sqlite.org/datatype3.html, section 3.1."""
     name = declared.upper()
     return next((known for parts, known in _AFFINITIES if any(part in name for part in parts)), "NUMERIC")

@@ -1,8 +1,8 @@
-"""How alike two queries are as trees, clause by clause: F1 over what each clause holds.
+"""The similarity of two queries' syntax trees, clause by clause: F1 over the contents of each clause.
 
-Aliases are resolved, names are compared in lower case, the order of what may stand in any order is dropped
-(``a = b`` is ``b = a``, ``5 < x`` is ``x > 5``). Text in double quotes where a value is compared is text, as
-SQLite reads it. Nothing is executed: likeness earns partial credit, never a right answer's.
+Aliases are resolved, names are compared in lower case, and order is ignored where it has no meaning
+(``a = b`` is ``b = a``, ``5 < x`` is ``x > 5``). Text in double quotes that a value is compared with is text,
+as SQLite reads it. Nothing is executed: similarity gives partial credit only.
 """
 
 from __future__ import annotations
@@ -12,95 +12,95 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 
-from rewards.structure.clauses import CLAUSES, Bag, Features, read
+from rewards.structure.clauses import CLAUSES, Bag, ClauseBags, clause_bags
 from rewards.structure.parse import parse
 
-QUOTES = "'\"`["
-WORD = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|[\w.]+|[<>=!|]+|\S""")
-"""Text and names in quotes, names and numbers, operators, and what is left, sign by sign."""
-GOLDS = 16_384
-"""Golds of which a worker remembers what their clauses hold."""
+_QUOTES = "'\"`["
+_WORD = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|[\w.]+|[<>=!|]+|\S""")
+"""Text and names in quotes, names and numbers, operators, and any other character."""
+_GOLDS = 16_384
+"""Golds whose clauses a worker keeps in memory."""
 
 
-def likeness(gold: str, prediction: str, dialect: str) -> Mapping[str, float]:
-    """F1 in [0, 1] of each clause, and ``overall``, the F1 over all clauses' contents together.
+def similarity(gold: str, prediction: str, dialect: str) -> Mapping[str, float]:
+    """F1 in [0, 1] of each clause, and ``overall``, the F1 over the contents of all clauses together.
 
-    A clause that neither query has is 1. All are 0 where the prediction cannot be read. Empty where the gold
-    cannot.
+    A clause that neither query has is 1. All are 0 where the prediction cannot be parsed. The result is empty
+    where the gold cannot be parsed.
     """
-    expected = _expected(gold, dialect)
+    expected = _gold_contents(gold, dialect)
     if expected is None:
         return {}
-    found = expected if alike(prediction, gold) else features(prediction, dialect)
-    if found is None:
+    predicted = expected if same_words(prediction, gold) else _contents(prediction, dialect)
+    if predicted is None:
         return dict.fromkeys((*CLAUSES, "overall"), 0.0)
     scores = dict.fromkeys((*CLAUSES, "overall"), 1.0)
-    same = size = 0
+    total_matches = total_size = 0
     for clause in CLAUSES:
-        one, two = expected[clause], found[clause]
+        one, two = expected[clause], predicted[clause]
         if one or two:
-            total = sum(one.values()) + sum(two.values())
-            matches = common(one, two)
-            scores[clause] = 2 * matches / total
-            same, size = same + matches, size + total
-    scores["overall"] = 2 * same / size if size else 1.0
+            size = sum(one.values()) + sum(two.values())
+            matches = _common(one, two)
+            scores[clause] = 2 * matches / size
+            total_matches, total_size = total_matches + matches, total_size + size
+    scores["overall"] = 2 * total_matches / total_size if total_size else 1.0
     return scores
 
 
-def alike(one: str, two: str) -> bool:
-    """Whether two texts are the same words but for case and white space: no need to parse both."""
+def same_words(one: str, two: str) -> bool:
+    """Whether two texts differ only in the case of words and in white space: one parse then serves both."""
     if one == two:
         return True
-    # where white space ends a comment, it is more than white space
+    # a line break that ends a comment has a meaning
     return _dense(one) == _dense(two) and "--" not in one and _words(one) == _words(two)
 
 
 def _dense(sql: str) -> str:
-    """Cheaper than the words, and different wherever they are."""
+    """The text without white space: cheap to compare, and different wherever the words are."""
     return "".join(sql.split()).lower()
 
 
 def _words(sql: str) -> list[str]:
-    return [word if word[0] in QUOTES else word.lower() for word in WORD.findall(sql)]
+    return [word if word[0] in _QUOTES else word.lower() for word in _WORD.findall(sql)]
 
 
-@lru_cache(maxsize=GOLDS)
-def _expected(gold: str, dialect: str) -> Features | None:
-    """The gold's features, in a cache that no prediction can flush."""
-    return features(gold, dialect)
+@lru_cache(maxsize=_GOLDS)
+def _gold_contents(gold: str, dialect: str) -> ClauseBags | None:
+    """The contents of the gold's clauses, in a cache of its own that predictions cannot flush."""
+    return _contents(gold, dialect)
 
 
-def features(sql: str, dialect: str) -> Features | None:
-    """What each clause of a query holds; None where the query cannot be read within bounds."""
+def _contents(sql: str, dialect: str) -> ClauseBags | None:
+    """The contents of each clause; None where the query cannot be parsed within bounds."""
     tree = parse(sql, dialect)
     if tree is None:
         return None
     try:
-        return read(tree)
-    except Exception:  # no text of a model's may stop a run; what cannot be read earns nothing
+        return clause_bags(tree)
+    except Exception:  # no answer may stop a run; one that cannot be read gets no credit
         return None
 
 
-def common(one: Bag, two: Bag) -> int:
-    """How much two bags share. ``.name``, a column whose table is not said, is any table's ``t.name``."""
+def _common(one: Bag, two: Bag) -> int:
+    """The size of the intersection. ``.name``, a column without a table, matches any table's ``t.name``."""
     if one == two:
         return sum(one.values())
     shared = {name: min(count, two[name]) for name, count in one.items() if name in two}
     left, right = _without(one, shared), _without(two, shared)
-    return sum(shared.values()) + _loose(left, right) + _loose(right, left)
+    return sum(shared.values()) + _common_columns(left, right) + _common_columns(right, left)
 
 
 def _without(bag: Bag, taken: Bag) -> Bag:
     return {name: count - taken.get(name, 0) for name, count in bag.items()}
 
 
-def _loose(unknown: Bag, others: Bag) -> int:
-    """How many columns of the first whose table is not said are columns of the second that name theirs."""
-    bare = {name: count for name, count in unknown.items() if count and name.startswith(".")}
+def _common_columns(one: Bag, other: Bag) -> int:
+    """How many columns of the first bag without a table match columns of the other with a table."""
+    bare = {name: count for name, count in one.items() if count and name.startswith(".")}
     if not bare:
         return 0
     named: dict[str, int] = defaultdict(int)
-    for name, count in others.items():
+    for name, count in other.items():
         table, dot, column = name.partition(".")
         if table and dot:
             named["." + column] += count
