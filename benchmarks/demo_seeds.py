@@ -19,7 +19,7 @@ from harness.demo import Story, stages
 from leaderboards import store
 from leaderboards.compare import compare
 from leaderboards.types import Run
-from tasks.spec import home
+from tasks.common.home import home
 
 
 def main() -> int:

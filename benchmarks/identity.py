@@ -15,7 +15,7 @@ import time
 
 from harness.provenance.identity import of_task
 from rewards.version import code_version, scorer_version
-from tasks.common import content
+from tasks.common import digests
 from tasks.task import Task
 
 
@@ -53,7 +53,7 @@ def main() -> None:
         for state in ("cold", "warm", "warm"):
             code = f"from benchmarks.identity import measure; print({state!r}, measure({name!r}), sep=': ')"
             subprocess.run([sys.executable, "-c", code], env=environment, check=True)
-        print(f"{content.SETTLED:g} s: the age from which a file's digest is kept")
+        print(f"{digests.SETTLED:g} s: the age from which a file's digest is kept")
 
 
 if __name__ == "__main__":

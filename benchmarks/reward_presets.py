@@ -27,7 +27,7 @@ from leaderboards.alarms import warnings
 from leaderboards.compare import compare
 from leaderboards.types import Run
 from rewards.types import Attempt, Score
-from tasks.spec import home
+from tasks.common.home import home
 
 REWARDS = {
     "gated": "gated",

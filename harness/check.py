@@ -17,7 +17,7 @@ from harness.volatile import volatile_golds
 from rewards.grader import Grader
 from rewards.types import Attempt
 from tasks.common import files
-from tasks.common.content import digest_of
+from tasks.common.digests import digest_of
 from tasks.task import Task
 from tasks.types import Sample
 

@@ -24,7 +24,7 @@ from leaderboards.compare import compare
 from leaderboards.types import Run
 from runners.training.config import GrpoConfig, SftConfig
 from tasks.common import files
-from tasks.spec import home
+from tasks.common.home import home
 
 TASK = "pocket"
 SFT_ROWS = 2400

@@ -155,7 +155,7 @@ class SqlTasksetConfig(vf.TasksetConfig):
     overrides: tuple[str, ...] = ()
     """``key.path=value`` overrides of the task."""
     trust: bool = False
-    """The task may run code of its own (``tasks/common/trust.py``)."""
+    """The task may run code of its own (``tasks/common/named_code.py``)."""
 
 
 class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):

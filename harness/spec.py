@@ -40,7 +40,7 @@ class EvalSpec(Spec):
     runner: RunnerConfig = RunnerConfig()
     """Settings of the runners."""
     trust: bool = Field(False, exclude=True)
-    """The task may run code of its own (``tasks/common/trust.py``)."""
+    """The task may run code of its own (``tasks/common/named_code.py``)."""
 
 
 class TrainSpec(Spec):
@@ -72,7 +72,7 @@ class TrainSpec(Spec):
     grpo: GrpoConfig = GrpoConfig()
     """Settings of GRPO."""
     trust: bool = Field(False, exclude=True)
-    """The task may run code of its own (``tasks/common/trust.py``)."""
+    """The task may run code of its own (``tasks/common/named_code.py``)."""
 
     @property
     def config(self) -> SftConfig | GrpoConfig:

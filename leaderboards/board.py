@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from leaderboards import alarms, store
 from leaderboards.identity import conflicting, identity_of
 from leaderboards.types import Run, Summary
-from tasks.common.content import digest_of
+from tasks.common.digests import digest_of
 from tasks.common.errors import DataError
 
 

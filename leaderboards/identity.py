@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from leaderboards.types import Run
-from tasks.common.content import digest_of
+from tasks.common.digests import digest_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from leaderboards import validation
 from leaderboards.types import Record, Run
 from tasks.common import files
-from tasks.common.checksum import with_checksum
+from tasks.common.digests import with_checksum
 from tasks.common.secrets import without_secrets
 from tasks.common.terminal import say
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from tasks.common import files
 from tasks.common.errors import DataError
-from tasks.common.file_state import database_files, stamped, state_of
 from tasks.databases.sandbox.executor import Executor
+from tasks.databases.state import database_files, database_state, stamped
 from tasks.databases.volatile import volatile
 from tasks.types import Database, Limits, Outcome, Status
 
@@ -147,7 +147,7 @@ def _place(database: Database, instance: int) -> str:
         return ""
     path = database.instances[instance]
     try:
-        return _named(str(path.resolve()), state_of(path, database.engine))
+        return _named(str(path.resolve()), database_state(path, database.engine))
     except DataError:
         return ""
 

@@ -13,10 +13,11 @@ from rewards.presets import reward
 from rewards.scorers import SCORERS
 from rewards.types import Answer, Grade
 from rewards.version import code_version
-from tasks.common.file_state import stamped
+from tasks.common.home import home
 from tasks.databases.engines.sqlite_statements import MOST_CHARACTERS
 from tasks.databases.sandbox.pool import Sandbox
-from tasks.spec import ScoringSpec, home
+from tasks.databases.state import stamped
+from tasks.spec import ScoringSpec
 from tasks.task import Task
 from tasks.types import Sample
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from rewards.composite import Binary, Classic, Gated, Weighted
@@ -12,6 +11,7 @@ from rewards.efficiency import RVes
 from rewards.penalties import WithTerms
 from rewards.types import Attempt, Score, Scorer
 from tasks.common.errors import HarnessError, SpecError, nearest
+from tasks.common.named_code import load_object
 from tasks.spec import ScoringSpec
 from tasks.types import Mode
 
@@ -53,9 +53,8 @@ def _base(scoring: ScoringSpec) -> Scorer:
 
 
 def _own(where: str) -> Scorer:
-    module, _, name = where.partition(":")
     try:
-        scorer = getattr(import_module(module), name)()
+        scorer = load_object(where)()
     except ModuleNotFoundError as error:
         raise SpecError(f"scoring.reward: '{where}': {error} (looked in {Path.cwd()} too)") from None
     except Exception as error:

@@ -8,7 +8,6 @@ form). Only ``\\n`` ends a line: U+2028 and their like may stand in SQL.
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.common.digests import expect_sha256
 from tasks.common.errors import DataError, ModelError, nearest
 from tasks.readers import parsed, table, text_of
 
@@ -169,9 +169,8 @@ def _records(path: Path, column: str) -> Stored:
 def _expect_unchanged(records: Path) -> None:
     """Hold the records of a run against the digest beside them, if one was noted. Raises ValueError."""
     note = records.with_name("run.json")
-    wanted = json.loads(text_of(note)).get("records_sha256") if note.is_file() else ""
-    if wanted and wanted != hashlib.sha256(records.read_bytes()).hexdigest():
-        raise ValueError("changed since it was written")
+    if note.is_file():
+        expect_sha256(records, json.loads(text_of(note)).get("records_sha256"))
 
 
 _READERS = {

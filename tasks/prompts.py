@@ -14,12 +14,11 @@ from pathlib import Path
 import jinja2
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 
+from tasks.common.digests import state
 from tasks.common.errors import SpecError, nearest
-from tasks.common.file_state import state
 from tasks.common.jinja import MOST, Environment, joined
-from tasks.databases.cells import written
 from tasks.spec import PromptSpec, SchemaSpec
-from tasks.types import Cell, Message, Sample, Schema, Table
+from tasks.types import Cell, Message, Sample, Schema, Table, cell_text
 
 SHOWN_TIMES = 4
 """So often a question, schema or example is counted: a template may show it more than once."""
@@ -193,7 +192,7 @@ def _render_values(schema: Schema) -> str:
 
 def _cell(cell: Cell) -> str:
     text = "NULL" if cell is None else f"<{len(cell)} bytes>" if isinstance(cell, bytes) else str(cell)
-    text = written(cell) if isinstance(cell, tuple) else text
+    text = cell_text(cell) if isinstance(cell, tuple) else text
     text = " ".join(text.split())
     return text if len(text) <= 40 else text[:37] + "..."
 

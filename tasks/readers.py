@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.common.errors import DataError, HarnessError, nearest
+from tasks.common.errors import DataError, HarnessError, first_line, nearest
 
 Row = dict[str, Any]
 
@@ -29,8 +29,7 @@ def read(path: Path) -> list[Row]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: cannot be read: not UTF-8 at byte {error.start}") from None
     except Exception as error:  # a reader of foreign files may raise anything; the file is the user's
-        why = str(error).strip().split("\n")[0]
-        raise DataError(f"{path}: cannot be read: {type(error).__name__}: {why}") from error
+        raise DataError(f"{path}: cannot be read: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _missing(path: Path) -> str:

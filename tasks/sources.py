@@ -5,16 +5,17 @@ Rows keep the dataset's own column names; ``tasks.task`` maps them to Samples.
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tasks import readers
-from tasks.common.errors import DataError, HarnessError, MissingExtra, nearest
+from tasks.common.errors import DataError, HarnessError, MissingExtra, first_line, nearest
+from tasks.common.home import expand
+from tasks.common.named_code import load_object
 from tasks.common.terminal import one_line, say
-from tasks.spec import DatasetSpec, expand
+from tasks.spec import DatasetSpec
 
 Rows = list[dict[str, Any]]
 _SLICE = re.compile(r"(?P<name>.*)\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\]")
@@ -96,7 +97,12 @@ def _saved(folder: Path) -> bool:
 
 
 def _from_python(spec: DatasetSpec, entry: str) -> Rows:
-    function = load_object(spec.path)
+    try:
+        function = load_object(spec.path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise DataError(
+            f"'{spec.path}' names nothing to import (module:name): {first_line(error)}"
+        ) from error
     try:
         found = function(entry)
     except HarnessError:
@@ -106,15 +112,6 @@ def _from_python(spec: DatasetSpec, entry: str) -> Rows:
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise DataError(f"'{spec.path}' must return a list of dicts, one a row")
     return found
-
-
-def load_object(path: str) -> Any:
-    """The object that ``module:name`` names. Raises DataError where there is none."""
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise DataError(f"'{path}' names nothing to import (module:name): {first_line(error)}") from error
 
 
 def _from_text2sql(spec: DatasetSpec, entry: str) -> Rows:
@@ -142,11 +139,6 @@ def _filled(template: dict[str, Any], sentence: dict[str, Any]) -> dict[str, Any
         if variable["name"] not in sentence["variables"]:
             golds = [gold.replace(variable["name"], variable["example"]) for gold in golds]
     return {"question": question, "query": golds}
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, for one-line messages."""
-    return str(error).strip().split("\n")[0]
 
 
 SOURCES: dict[str, Callable[[DatasetSpec, str], Rows]] = {

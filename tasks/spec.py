@@ -5,18 +5,16 @@ Every model is frozen and refuses unknown keys. ``load`` finds a shipped task by
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tasks.common.errors import SpecError, nearest
+from tasks.common.named_code import refuse_untrusted
 from tasks.common.parse import Spec, parse, read_yaml
-from tasks.common.trust import refuse_code
-from tasks.paths import from_folder, missing
 from tasks.terms import TermsSpec
 from tasks.types import Engine, Limits, Mode
 
@@ -221,54 +219,51 @@ def shipped() -> list[str]:
 def load(task: str, overrides: Sequence[str] = (), trust: bool = False) -> TaskSpec:
     """The spec of a shipped task (by name) or of a YAML file (by path), with ``key.path=value`` overrides.
 
-    ``trust``: the spec may name code to run (``tasks/common/trust.py``).
+    ``trust``: the spec may name code to run (``tasks/common/named_code.py``).
     Raises SpecError: no such task, broken YAML, unknown key, wrong value, code that is not trusted.
     """
     path = SHIPPED / f"{task}.yaml"
     if not re.fullmatch(r"[\w-]+", task) or not path.is_file():
         path = Path(task)
     if not path.is_file():
-        raise SpecError(f"no task '{task}': {missing(path, shipped())}")
+        raise SpecError(f"no task '{task}': {_missing(path)}")
     where = str(path) if path.parent != SHIPPED else task
-    data = read_yaml(path) if path.parent == SHIPPED else from_folder(read_yaml(path), path.parent)
+    data = read_yaml(path) if path.parent == SHIPPED else _relative_to(read_yaml(path), path.parent)
     spec = parse(TaskSpec, data, overrides, where=where)
     if not trust:
-        refuse_code(spec.code(), where)
+        refuse_untrusted(spec.code(), where)
     return spec
 
 
-def expand(pattern: str, **names: str) -> str:
-    """Fill ``{name}`` and ``${VARIABLE}`` in a path pattern.
+def _missing(path: Path) -> str:
+    """Why there is no task file at a path, with the nearest right name."""
+    if path.is_dir():
+        return f"it is a folder, expected a YAML file{_near(path / 'task.yaml', '; in it')}"
+    return f"not a file{_near(path, ':')}, and not a shipped task ({nearest(str(path), shipped())})"
 
-    Raises SpecError: a variable that is not set, a placeholder that is none of ``names``.
 
-    HARNESS_HOME has a default (``~/.harness``); no other variable has.
+def _near(path: Path, before: str) -> str:
+    """The YAML file beside ``path`` whose name is nearest, if one is near."""
+    found = [one.name for one in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    near = nearest(path.name, found) if found else ""
+    return f"{before} {near.rstrip('?')}" if near.startswith("did") else ""
+
+
+def _relative_to(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A task as read from a YAML file, with the relative paths in it taken from the file's folder.
+
+    A template is a path if there is such a file. Places that begin with ``${VARIABLE}`` stay as they are.
     """
-
-    def variable(match: re.Match[str]) -> str:
-        name = match[1]
-        if name == "HARNESS_HOME":
-            return str(home())
-        if name not in os.environ:
-            raise SpecError(f"{pattern}: the environment variable {name} is not set")
-        return os.environ[name]
-
-    for unknown in re.findall(r"(?<!\$)\{(\w+)\}", pattern):
-        if unknown not in names:
-            raise SpecError(f"{pattern}: no placeholder {{{unknown}}}: {nearest(unknown, names)}")
-    filled = re.sub(r"\$\{(\w+)\}", variable, pattern)
-    for name, value in names.items():
-        filled = filled.replace("{" + name + "}", value)
-    return filled
-
-
-def home() -> Path:
-    """Where runs, built databases and caches are kept: HARNESS_HOME, else ``~/.harness``.
-
-    Raises SpecError: there is no such user's folder, or none of this user's.
-    """
-    place = os.environ.get("HARNESS_HOME") or "~/.harness"
-    try:
-        return Path(place).expanduser()
-    except RuntimeError:
-        raise SpecError(f"no home directory for '{place}': set HARNESS_HOME to a folder") from None
+    dataset, prompt = data.get("dataset"), data.get("prompt")
+    for section, key in (("dataset", "path"), ("databases", "path"), ("databases", "instances")):
+        part = data.get(section)
+        path = part.get(key) if isinstance(part, dict) else None
+        if not isinstance(path, str) or not path or path.startswith(("/", "$", "~")):
+            continue
+        source = dataset.get("source", "file") if isinstance(dataset, dict) else "file"
+        if section == "databases" or source in ("file", "text2sql") or (folder / path).is_dir():
+            data[section] = {**data[section], key: str(folder / path)}
+    template = prompt.get("template") if isinstance(prompt, dict) else None
+    if isinstance(template, str) and (folder / template).is_file():
+        data["prompt"] = {**data["prompt"], "template": str(folder / template)}
+    return data

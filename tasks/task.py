@@ -12,11 +12,12 @@ from typing import Any
 
 from tasks import prompts, sources
 from tasks.common.errors import DataError, nearest
+from tasks.common.home import expand, home
 from tasks.common.terminal import say
 from tasks.databases.instances.variants import with_instances
 from tasks.databases.schema import describe, find_values
 from tasks.examples import Examples
-from tasks.spec import TaskSpec, expand, home, load
+from tasks.spec import TaskSpec, load
 from tasks.types import Database, Message, Sample
 from tasks.values import equals, golds, text
 

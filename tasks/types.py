@@ -25,6 +25,22 @@ DECIMAL = "decimal"
 """The kind of an exact number that is not whole. Its text has no zeros at the end."""
 
 
+def cell_text(cell: Cell) -> str:
+    """A cell as DuckDB writes it: [1, 2], {'a': 1}, MAP {1: 'x'}, (1, 2), 1.5; others as Python does."""
+    if not isinstance(cell, tuple):
+        return repr(cell)
+    kind, *parts = cell
+    if kind == DECIMAL:
+        return str(parts[0])
+    texts = list(map(cell_text, parts))
+    if kind == "list":
+        return f"[{', '.join(texts)}]"
+    if kind == "tuple":
+        return f"({', '.join(texts)})"
+    pairs = [f"{key}: {value}" for key, value in zip(texts[::2], texts[1::2], strict=True)]
+    return f"{'MAP ' if kind == 'map' else ''}{{{', '.join(pairs)}}}"
+
+
 class Message(TypedDict):
     """One chat message, in the form every chat template and API takes."""
 
@@ -65,7 +81,7 @@ class Database:
     made: int = 0
     """How many of the instances, the last ones, were generated: they are for ``strict`` alone."""
     stamp: str = ""
-    """State of the files when a batch of queries began (``databases.digest.stamped``)."""
+    """State of the files when a batch of queries began (``databases.state.stamped``)."""
 
     def key(self, instance: int) -> tuple[str, Path | str, str]:
         """What results of queries on an instance are remembered under."""

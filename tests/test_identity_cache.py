@@ -13,10 +13,9 @@ import pytest
 
 from rewards.grader import Grader
 from rewards.types import Answer
-from tasks.common import content
-from tasks.common.file_state import stamped
-from tasks.databases.digest import digest
+from tasks.common import digests
 from tasks.databases.schema import describe
+from tasks.databases.state import database_digest, stamped
 from tasks.spec import ScoringSpec
 from tasks.types import Database
 
@@ -45,14 +44,14 @@ def replaced(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [in_place_with_the_old_times, replaced])
-@pytest.mark.parametrize("age", [0.0, content.SETTLED + 0.1])
+@pytest.mark.parametrize("age", [0.0, digests.SETTLED + 0.1])
 def test_equal_size_and_time_do_not_hide_a_change(tmp_path: Path, change: Change, age: float) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"A" * 100)
     time.sleep(age)
-    before = content.file_digest(path)
+    before = digests.file_digest(path)
     change(path)
-    assert content.file_digest(path) != before
+    assert digests.file_digest(path) != before
 
 
 def test_writes_within_one_tick_of_the_clock_are_seen(tmp_path: Path) -> None:
@@ -60,24 +59,24 @@ def test_writes_within_one_tick_of_the_clock_are_seen(tmp_path: Path) -> None:
     found = []
     for number in range(200):
         path.write_bytes(f"{number:100}".encode())
-        found.append(content.file_digest(path))
+        found.append(digests.file_digest(path))
     assert len(set(found)) == 200
 
 
 def test_the_content_counts_not_the_place_or_the_times(tmp_path: Path) -> None:
     (tmp_path / "a b\nc").write_bytes(b"A")
-    first = content.file_digest(tmp_path / "a b\nc")
+    first = digests.file_digest(tmp_path / "a b\nc")
     shutil.copy(tmp_path / "a b\nc", tmp_path / "copy")
     (tmp_path / "link").symlink_to("copy")
     os.utime(tmp_path / "a b\nc", (1, 1))
-    assert {content.file_digest(tmp_path / name) for name in ("a b\nc", "copy", "link")} == {first}
+    assert {digests.file_digest(tmp_path / name) for name in ("a b\nc", "copy", "link")} == {first}
 
 
 def test_what_is_kept_is_found_again_and_damage_to_it_costs_only_time(tmp_path: Path, home: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"A")
-    time.sleep(content.SETTLED + 0.1)
-    known = content._Digests(home / "digests")
+    time.sleep(digests.SETTLED + 0.1)
+    known = digests._Digests(home / "digests")
     found = known.digest(path)
     kept = (home / "digests").read_bytes()
     assert found.encode() in kept
@@ -86,7 +85,7 @@ def test_what_is_kept_is_found_again_and_damage_to_it_costs_only_time(tmp_path: 
     other[at] ^= 1
     for damaged in (b"", kept[:70], bytes(other), b"\xff\xfe\n" + kept, kept * 1500):
         (home / "digests").write_bytes(damaged)
-        assert content._Digests(home / "digests").digest(path) == found
+        assert digests._Digests(home / "digests").digest(path) == found
     assert (home / "digests").read_bytes() == kept  # repeated lines were dropped
 
 
@@ -94,11 +93,11 @@ def test_what_is_no_file_in_the_place_of_the_kept_digests_is_left_alone(tmp_path
     path = tmp_path / "file"
     path.write_bytes(b"A")
     os.utime(path, (1, 1))
-    time.sleep(content.SETTLED + 0.1)
+    time.sleep(digests.SETTLED + 0.1)
     home.mkdir()
     os.mkfifo(home / "digests")
-    found = content._Digests(home / "digests").digest(path)
-    assert content._Digests(home / "digests").digest(path) == found
+    found = digests._Digests(home / "digests").digest(path)
+    assert digests._Digests(home / "digests").digest(path) == found
 
 
 def database(path: Path, value: int) -> Database:
@@ -133,15 +132,15 @@ def test_a_grader_that_lives_on_does_not_serve_golds_of_a_database_that_changed(
 
 def test_what_waits_in_a_write_ahead_log_is_content(tmp_path: Path) -> None:
     given = database(tmp_path / "t.sqlite", 1)
-    before = digest(given)
+    before = database_digest(given)
     connection = sqlite3.connect(given.instances[0])
     connection.execute("PRAGMA journal_mode = wal")
     connection.execute("UPDATE t SET a = 2")
     connection.commit()
-    first = digest(given)
+    first = database_digest(given)
     connection.execute("UPDATE t SET a = 3")
     connection.commit()
-    assert len({before, first, digest(given)}) == 3
+    assert len({before, first, database_digest(given)}) == 3
     connection.close()
 
 
@@ -156,7 +155,7 @@ def test_what_waits_beside_the_file_that_a_link_leads_to_is_content(tmp_path: Pa
     for value in (2, 3):
         connection.execute("UPDATE t SET a = ?", [value])
         connection.commit()
-        found.append((digest(given), stamped(given).stamp))
+        found.append((database_digest(given), stamped(given).stamp))
         with Grader(ScoringSpec(), workers=1) as grader:
             (grade,) = grader.grade_answers([Answer(given, ("SELECT a FROM t",), f"SELECT {value}")])
         assert grade.attempt.reason == "correct"

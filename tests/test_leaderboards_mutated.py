@@ -19,7 +19,7 @@ from harness.training.tracking import Live
 from leaderboards import store, validation
 from leaderboards.summary import summary
 from leaderboards.types import Run
-from tasks.common.checksum import KEY
+from tasks.common.digests import CHECKSUM
 from tasks.common.errors import DataError
 
 Capture = pytest.CaptureFixture[str]
@@ -88,7 +88,7 @@ def swapped(path: Path, choose: random.Random) -> None:
     number = choose.randrange(len(lines))
     value = json.loads(lines[number])
     if choose.randrange(2):
-        value.pop(KEY, None)  # types are checked where no checksum is
+        value.pop(CHECKSUM, None)  # types are checked where no checksum is
     container, key = choose.choice(list(places(value)))
     how = choose.randrange(4)
     if how == 0:
@@ -259,7 +259,7 @@ def test_what_an_older_version_wrote_has_no_checksum_and_is_read(
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     file = store.folder(A) / name
     told = json.loads(file.read_text())
-    del told[KEY]
+    del told[CHECKSUM]
     file.write_text(json.dumps(told))
     assert len(believed(A)) == 8
 

@@ -10,9 +10,9 @@ import duckdb
 import pytest
 
 from tasks.common.errors import DataError
-from tasks.databases.digest import digest
 from tasks.databases.sandbox.executor import Executor
 from tasks.databases.schema import describe, find_values
+from tasks.databases.state import database_digest
 from tasks.prompts import render_schema
 from tasks.spec import SchemaSpec
 from tasks.types import Database, ForeignKey, Limits
@@ -87,14 +87,14 @@ def test_values_that_stand_in_the_question(database: Database) -> None:
 def test_a_changed_file_is_read_again(database: Database) -> None:
     path = database.instances[0]
     assert len(describe(database).tables) == 4
-    before = digest(database)
+    before = database_digest(database)
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE more(a TEXT)")
         connection.execute("INSERT INTO more VALUES ('zebra')")
     connection.close()
     os.utime(path, ns=(1, 1))
     assert len(describe(database).tables) == 5
-    assert digest(database) != before
+    assert database_digest(database) != before
     assert find_values(database, describe(database), "a zebra") == {"more.a": ("zebra",)}
 
 
@@ -112,7 +112,7 @@ def test_broken_databases_are_named_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="database d: its DDL does not run"):
         describe(Database("d", ddl="CREATE TABEL t(a)"))
     with pytest.raises(DataError, match=r"missing\.sqlite"):
-        digest(Database("x", instances=(missing,)))
+        database_digest(Database("x", instances=(missing,)))
     assert describe(Database("x", instances=(empty,))).tables == ()
 
 

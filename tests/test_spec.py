@@ -8,6 +8,7 @@ import pytest
 
 from tasks import spec as specs
 from tasks.common.errors import SpecError
+from tasks.common.home import expand
 from tasks.common.parse import parse
 from tasks.spec import TaskSpec
 
@@ -86,7 +87,7 @@ def test_broken_yaml_is_one_line(tmp_path: Path, text: str, message: str) -> Non
 def test_an_unset_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_PLACE", raising=False)
     with pytest.raises(SpecError, match="NO_SUCH_PLACE is not set"):
-        specs.expand("${NO_SUCH_PLACE}/x")
+        expand("${NO_SUCH_PLACE}/x")
 
 
 def test_specs_are_frozen() -> None:

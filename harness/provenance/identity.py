@@ -16,10 +16,10 @@ from leaderboards.types import Run
 from rewards.version import scorer_version
 from runners.weights import identity as models
 from tasks import examples, prompts
-from tasks.common.content import digest_of, file_digest
+from tasks.common.digests import digest_of, file_digest
 from tasks.common.errors import DataError
 from tasks.common.terminal import say
-from tasks.databases.digest import digest
+from tasks.databases.state import database_digest
 from tasks.task import Task
 from tasks.types import Sample
 
@@ -129,7 +129,7 @@ def databases(task: Task, samples: Iterable[Sample]) -> dict[str, str]:
         name = f"{sample.database} {digest_of(sample.ddl)[:8]}" if sample.ddl else sample.database
         if name not in found:
             one = task.database(sample)
-            contents = [digest(one, number) for number in range(max(1, len(one.instances)))]
+            contents = [database_digest(one, number) for number in range(max(1, len(one.instances)))]
             found[name] = digest_of(one.engine, one.made, contents)
     return dict(sorted(found.items()))
 

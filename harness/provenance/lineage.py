@@ -15,7 +15,7 @@ from leaderboards.identity import Identity, differences, identity_of, listed, pa
 from leaderboards.types import Run
 from runners.weights.identity import of_folder
 from tasks.common import files
-from tasks.common.content import digest_of
+from tasks.common.digests import digest_of
 from tasks.common.errors import ModelError
 from tasks.common.terminal import say
 

@@ -37,6 +37,18 @@ class MissingExtra(HarnessError):
         super().__init__(f"{package} is not installed: pip install 'sql-harness[{extra}]'")
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, with the next one where it ends with a colon.
+
+    >>> first_line(ValueError("it failed:\\n  for a reason\\n  of its own"))
+    'it failed: for a reason'
+    """
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    if not lines:
+        return type(error).__name__
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The tail of an error line: the nearest known name, else all of them.
 

@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from tasks.common.errors import DataError
-from tasks.common.file_state import state_of
 from tasks.databases.engines.sqlite_open import open_trusted
 from tasks.databases.engines.sqlite_statements import quote
+from tasks.databases.state import database_state
 from tasks.types import Column, Database, ForeignKey, Row, Schema, Table
 
 _VALUES = 5_000
@@ -49,7 +49,7 @@ def describe(database: Database, rows: int = 0) -> Schema:
     Foreign keys to tables that do not exist are left out. Raises DataError: missing, corrupt, broken DDL.
     """
     if database.instances:
-        return _describe(_bare(database), rows, state_of(database.instances[0], database.engine))
+        return _describe(_bare(database), rows, database_state(database.instances[0], database.engine))
     return _describe(database, rows, "")
 
 
@@ -60,7 +60,7 @@ def find_values(
 
     Case and punctuation do not matter. Bounded: the first rows and values of each column only.
     """
-    state = state_of(database.instances[0], database.engine) if database.instances else ""
+    state = database_state(database.instances[0], database.engine) if database.instances else ""
     index = _index(_bare(database), tuple(_text_columns(schema)), state)
     found: dict[str, list[str]] = {}
     for phrase in _phrases(question):

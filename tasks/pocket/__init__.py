@@ -12,9 +12,9 @@ import sqlite3
 from contextlib import nullcontext
 from pathlib import Path
 
-from tasks import spec
 from tasks.common import files
 from tasks.common.errors import DataError, nearest
+from tasks.common.home import home
 
 VERSION = 1
 SPLITS = ("train", "dev", "test")
@@ -37,18 +37,18 @@ def ensure() -> Path:
 
     Raises DataError where HARNESS_HOME cannot be written.
     """
-    folder = spec.home() / f"pocket-{VERSION}"
+    folder = home() / f"pocket-{VERSION}"
     if _stamp(folder) == _digest():
         return folder
     try:
-        spec.home().mkdir(parents=True, exist_ok=True)
+        home().mkdir(parents=True, exist_ok=True)
         held = files.lock(folder.with_suffix(".lock"), wait=True)
         with held or nullcontext():
             if _stamp(folder) != _digest():
                 with files.new_folder(folder, replace=True) as fresh:
                     build(fresh)
     except (OSError, ValueError, sqlite3.OperationalError) as error:
-        raise DataError(f"pocket cannot be built in HARNESS_HOME ({spec.home()}): {error}") from error
+        raise DataError(f"pocket cannot be built in HARNESS_HOME ({home()}): {error}") from error
     return folder
 
 

@@ -25,7 +25,7 @@ from itertools import pairwise
 
 import duckdb
 
-from tasks.common.errors import DataError
+from tasks.common.errors import DataError, first_line
 from tasks.databases.engines.duckdb_cells import execute
 from tasks.databases.engines.sqlite_statements import first_word, quote, unreadable
 from tasks.databases.sandbox.collect import collect
@@ -67,6 +67,8 @@ _STAYS = re.compile(
 """Functions that may change the open database, and those that run SQL held in strings."""
 _MAY_STAY = re.compile(_STAYS.pattern.replace("$", r"\b"), re.IGNORECASE)
 """The same in a whole text."""
+_LONGEST_MESSAGE = 500
+"""Characters."""
 _TABLES = "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
 _OPTIONS = {
     "enable_external_access": "false",
@@ -127,7 +129,7 @@ class Session:
                 self._connection.execute(every).fetchall()
         except (DataError, duckdb.Error) as error:
             self.close()
-            return _line(error)
+            return first_line(error)[:_LONGEST_MESSAGE]
         self._whole = True
         return ""
 
@@ -161,10 +163,12 @@ def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyCo
         connection.execute(database.ddl)
         connection.execute("SET lock_configuration = true")
     except duckdb.OutOfMemoryException as error:
-        raise MemoryError(_line(error)) from None
+        raise MemoryError(first_line(error)[:_LONGEST_MESSAGE]) from None
     except (duckdb.Error, RuntimeError) as error:
         where = path or f"database {database.id}: its DDL"
-        raise DataError(f"{where}: not a readable DuckDB database: {_line(error)}") from None
+        raise DataError(
+            f"{where}: not a readable DuckDB database: {first_line(error)[:_LONGEST_MESSAGE]}"
+        ) from None
     return connection
 
 
@@ -210,11 +214,7 @@ def _refusal(cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome | None:
 
 def _explained(error: Exception) -> Outcome:
     if _WRITES.match(str(error)):
-        return Outcome(Status.FORBIDDEN_STATEMENT, message=_line(error))
+        return Outcome(Status.FORBIDDEN_STATEMENT, message=first_line(error)[:_LONGEST_MESSAGE])
     corrupt = Status.INFRASTRUCTURE if type(error) is duckdb.Error else Status.EXECUTION_ERROR
     status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), corrupt)
-    return Outcome(status, message=_line(error))
-
-
-def _line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:500]
+    return Outcome(status, message=first_line(error)[:_LONGEST_MESSAGE])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from tasks.common.errors import DataError
+from tasks.common.errors import DataError, first_line
 from tasks.databases.engines.duckdb import connect
 from tasks.databases.engines.duckdb_cells import plain
 from tasks.databases.engines.sqlite_statements import quote
@@ -31,7 +31,7 @@ def describe_duckdb(database: Database, rows: int) -> Schema:
             described += [_view(connection, schema, name, ddl) for schema, name, ddl in views]
             return Schema(tuple(described))
         except duckdb.Error as error:
-            raise DataError(f"{database.id}: {str(error).splitlines()[0]}") from None
+            raise DataError(f"{database.id}: {first_line(error)}") from None
 
 
 def _table(connection: duckdb.DuckDBPyConnection, schema: str, name: str, ddl: str, rows: int) -> Table:

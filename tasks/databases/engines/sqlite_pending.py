@@ -10,8 +10,9 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from tasks.common.digests import state
 from tasks.common.errors import DataError
-from tasks.common.file_state import beside, state
+from tasks.databases.state import companions
 
 LARGEST = 128 * 2**20
 """Bytes of the largest database, and of the largest log, that is read into memory."""
@@ -30,7 +31,7 @@ def latest(path: Path) -> bytes | None:
     Raises DataError in one line: an unfinished transaction, a log or database over LARGEST, a file that is
     written while it is read.
     """
-    log, journal = beside(path, "sqlite")
+    log, journal = companions(path, "sqlite")
     _refuse_hot_journal(path, journal)
     if not log.is_file() or not log.stat().st_size:
         return None

@@ -24,13 +24,13 @@ from random import Random
 
 from tasks.common import files
 from tasks.common.errors import DataError
-from tasks.databases.digest import digest
 from tasks.databases.engines.sqlite_open import harden, open_trusted
 from tasks.databases.engines.sqlite_statements import quote
 from tasks.databases.instances.fill import Plan, fill
 from tasks.databases.instances.literals import spoken
 from tasks.databases.instances.mutants import mutants
 from tasks.databases.instances.plans import plans_of
+from tasks.databases.state import database_digest
 from tasks.types import Database, Limits, Row
 
 VERSION = 1
@@ -71,7 +71,7 @@ def with_instances(database: Database, golds: Sequence[str], count: int, folder:
 
 def _built(database: Database, folder: Path) -> Database:
     """What the DDL builds as a file, if that has rows."""
-    path = folder / f"{_name(database, digest(database))}.sqlite"
+    path = folder / f"{_name(database, database_digest(database))}.sqlite"
     if not path.is_file():
         connection = open_trusted(database)
         try:
@@ -104,7 +104,7 @@ def with_variants(
             f"database {database.id}: more instances (scoring.instances) are made for SQLite,"
             f" not {database.engine}: name files of your own in databases.instances"
         )
-    key = "\0".join([str(VERSION), digest(database), str(seed), *golds])
+    key = "\0".join([str(VERSION), database_digest(database), str(seed), *golds])
     name = _name(database, key)
     paths = [folder / f"{name}-{number}.sqlite" for number in range(count)]
     if not all(path.is_file() for path in paths):

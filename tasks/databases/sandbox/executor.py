@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from tasks.common.errors import DataError
+from tasks.common.named_code import load_object
 from tasks.types import Database, Limits, Outcome, Status
 
 SESSIONS = {
@@ -54,12 +54,6 @@ class Session(Protocol):
         """What is wrong with the database by a look of our own; empty where nothing is."""
 
     def close(self) -> None: ...
-
-
-def load(where: str) -> Any:
-    """What ``module:name`` names."""
-    module, _, name = where.partition(":")
-    return getattr(import_module(module), name)
 
 
 class Beat(NamedTuple):
@@ -231,7 +225,7 @@ class Executor:
         if key in self._sessions:
             self._sessions.move_to_end(key)
             return self._sessions[key]
-        session: Session = load(SESSIONS[database.engine])(database, instance, self.limits)
+        session: Session = load_object(SESSIONS[database.engine])(database, instance, self.limits)
         self._sessions[key] = session
         self._weight += session.weight
         while len(self._sessions) > MOST_OPEN or (self._weight > MOST_WEIGHT and len(self._sessions) > 1):

@@ -24,7 +24,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from tasks.databases.sandbox.executor import NO_JOB, Executor, Heartbeat, load
+from tasks.common.named_code import load_object
+from tasks.databases.sandbox.executor import NO_JOB, Executor, Heartbeat
 from tasks.types import Database, Limits
 
 LENGTH = struct.Struct("!Q")
@@ -59,7 +60,7 @@ def main(channel: int, heartbeat: int, lifeline: int, parent: int) -> None:
             name, deadly, jobs = pickle.loads(frame)
             executor.deadly.update(deadly)
             if name not in works:
-                works[name] = load(name)
+                works[name] = load_object(name)
                 gc.freeze()  # what was imported stays: no need to look through it for garbage
                 gc.set_threshold(GARBAGE)
                 confine(limits)

@@ -1,0 +1,71 @@
+"""The state and the content of a database's files, by which results are cached.
+
+The state is read by a stat; what was read of a file holds as long as its state is the same. A write-ahead log
+or rollback journal beside a database is part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+
+from tasks.common.digests import file_digest, state
+from tasks.common.errors import DataError
+from tasks.types import Database, Engine
+
+COMPANIONS: dict[Engine, tuple[str, ...]] = {"sqlite": ("-wal", "-journal"), "duckdb": (".wal",)}
+"""Engine -> endings of the files beside a database that may hold changes to it."""
+
+
+def database_state(path: Path, engine: Engine) -> str:
+    """A text that changes when a database's file, or one beside it, does. Raises DataError: no such file."""
+    states = _states(path, engine)
+    if not states[0]:
+        raise DataError(f"{path}: no such database file")
+    return "\n".join(states)
+
+
+def stamped(database: Database) -> Database:
+    """The database with the present state of its files, under which results of queries are cached."""
+    if not database.instances:
+        return database
+    states = [one for path in database.instances for one in _states(path, database.engine)]
+    return replace(database, stamp=blake2b("\n".join(states).encode(), digest_size=8).hexdigest())
+
+
+def database_files(path: Path, engine: Engine) -> list[Path]:
+    """A database's file, and the files beside it that hold changes."""
+    return [path, *(file for file in companions(path, engine) if file.is_file() and file.stat().st_size)]
+
+
+def companions(path: Path, engine: Engine) -> list[Path]:
+    """The paths beside a database's file (that a symbolic link leads to) that may hold changes to it."""
+    file = path.resolve() if path.is_symlink() else path
+    return [file.with_name(file.name + ending) for ending in COMPANIONS[engine]]
+
+
+def database_digest(database: Database, instance: int = 0) -> str:
+    """SHA-256 of an instance's content (files or DDL), 32 hex digits. Raises DataError: the file is missing.
+
+    A file is read again only when its state on disk differs.
+    """
+    if not database.instances:
+        return hashlib.sha256(f"{database.engine}\0{database.ddl}".encode()).hexdigest()[:32]
+    path = database.instances[instance]
+    try:
+        digests = [file_digest(file) for file in database_files(path, database.engine)]
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    return (hashlib.sha256(" ".join(digests).encode()).hexdigest() if digests[1:] else digests[0])[:32]
+
+
+def _states(path: Path, engine: Engine) -> list[str]:
+    found = []
+    for file in (path, *companions(path, engine)):
+        try:
+            found.append(state(file))
+        except OSError:
+            found.append("")
+    return found
