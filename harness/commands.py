@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from runners.training import processes
 from tasks import spec as specs
 from tasks.common.errors import DataError, HarnessError, nearest
+from tasks.common.home import home
 from tasks.common.parse import parse
 from tasks.common.terminal import say
 
@@ -260,7 +261,7 @@ def demo(options: argparse.Namespace) -> int:
     """``harness demo``."""
     from harness.demo import run_demo
 
-    run_demo(options.seed, Path(options.out) if options.out else specs.home() / "demo")
+    run_demo(options.seed, Path(options.out) if options.out else home() / "demo")
     return 0
 
 

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import re
 import secrets
@@ -26,9 +25,10 @@ from leaderboards import validation
 from leaderboards.types import Record, Run, Summary, label
 from leaderboards.writer import Handle, now, run_json
 from tasks.common import files
+from tasks.common.digests import expect_sha256
 from tasks.common.errors import DataError
+from tasks.common.home import home
 from tasks.common.terminal import one_line, say
-from tasks.spec import home
 
 
 def folder(run_id: str) -> Path:
@@ -165,9 +165,7 @@ def query(sql: str, run_ids: Sequence[str], **values: object) -> list[dict[str, 
 def _records_file(run_id: str) -> Path:
     path = folder(run_id) / "records.parquet"
     try:
-        wanted = validation.run(path.parent).records_sha256
-        if wanted not in ("", hashlib.sha256(files.read(path)).hexdigest()):
-            raise ValueError("changed since they were written")
+        expect_sha256(path, validation.run(path.parent).records_sha256)
     except (OSError, ValueError) as error:
         raise DataError(f"records of {run_id}: {error}") from None
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rewards import golds
 from rewards.attempt import WORK, Job, Rules, attempt_of
@@ -18,8 +18,10 @@ from tasks.databases.engines.sqlite_statements import MOST_CHARACTERS
 from tasks.databases.sandbox.pool import Sandbox
 from tasks.databases.state import stamped
 from tasks.spec import ScoringSpec
-from tasks.task import Task
 from tasks.types import Sample
+
+if TYPE_CHECKING:
+    from tasks.task import Task
 
 
 class Grader:

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from tasks.databases.cells import written
-from tasks.types import DECIMAL, Cell, Outcome, Row
+from tasks.types import DECIMAL, Cell, Outcome, Row, cell_text
 
 
 def difference(gold: Outcome, prediction: Outcome) -> str:
@@ -60,7 +59,8 @@ def _short(row: Row | None, cells: int = 6, width: int = 40) -> str:
     if row is None:
         return "no other row"
     shown = [
-        repr(cell[:width]) if isinstance(cell, str | bytes) else written(cell)[:width] for cell in row[:cells]
+        repr(cell[:width]) if isinstance(cell, str | bytes) else cell_text(cell)[:width]
+        for cell in row[:cells]
     ]
     return f"({', '.join(shown)}{', ...' if len(row) > cells else ''})"
 

@@ -33,7 +33,7 @@ from runners.training.config import reached, steps
 from runners.training.folder import steps_done
 from runners.training.stopping import memory
 from runners.types import FeedbackFunction, Request, Reward, RewardFunction, Runner, Sampling
-from tasks.common.content import digest_of
+from tasks.common.digests import digest_of
 from tasks.task import Task
 from tasks.types import Sample
 

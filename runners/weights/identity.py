@@ -14,7 +14,7 @@ from typing import Any
 
 from runners.settings import RunnerConfig
 from runners.weights.source import Source, resolve
-from tasks.common.content import digest_of, file_digest, files_digest
+from tasks.common.digests import digest_of, file_digest, files_digest
 from tasks.common.errors import ModelError
 
 IGNORED = re.compile(

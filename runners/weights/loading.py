@@ -9,7 +9,7 @@ from runners.decoding import ends
 from runners.decoding.context import context_of
 from runners.weights import adapters, hub
 from runners.weights.four_bit import four_bits, keep_format
-from runners.weights.source import Source, first_line, resolve
+from runners.weights.source import Source, cause_of, resolve
 from tasks.common.errors import ModelError
 
 
@@ -30,7 +30,7 @@ def load_tokenizer(source: Source) -> Any:
             source.path, revision=source.revision, trust_remote_code=False, padding_side="left"
         )
     except Exception as error:  # as in load_model
-        raise ModelError(f"{source.path}: no tokenizer: {first_line(error)}") from error
+        raise ModelError(f"{source.path}: no tokenizer: {cause_of(error)}") from error
     if tokenizer.get_vocab().keys() <= set(tokenizer.all_special_tokens):  # made of no file at all
         raise ModelError(f"{source.path}: no tokenizer: tokenizer.json is missing")
     if tokenizer.chat_template is None:
@@ -59,7 +59,7 @@ def config_of(source: Source) -> Any:
     try:
         return AutoConfig.from_pretrained(source.path, revision=source.revision, trust_remote_code=False)
     except Exception as error:  # as in load_model
-        raise ModelError(f"{source.path}: no configuration: {first_line(error)}") from error
+        raise ModelError(f"{source.path}: no configuration: {cause_of(error)}") from error
 
 
 def context(source: Source) -> int:
@@ -99,7 +99,7 @@ def load_model(
             **placed,
         )
     except Exception as error:  # of any of its libraries: the files are the user's
-        raise ModelError(f"{source.path}: cannot be loaded: {first_line(error)}") from error
+        raise ModelError(f"{source.path}: cannot be loaded: {cause_of(error)}") from error
     model = _whole(loaded, source)
     keep_format(model)
     if source.adapter:
@@ -134,5 +134,5 @@ def adapted(model: Any, source: Source) -> Any:
     except Exception as error:  # as in load_model
         base = adapters.recorded(source.adapter)
         raise ModelError(
-            f"{source.adapter} does not fit {source.path}, it was trained on '{base}': {first_line(error)}"
+            f"{source.adapter} does not fit {source.path}, it was trained on '{base}': {cause_of(error)}"
         ) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.common.errors import ModelError, nearest
+from tasks.common.errors import ModelError, first_line, nearest
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -86,7 +86,7 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{file}: cannot be read: {first_line(error)}") from None
+        raise ModelError(f"{file}: cannot be read: {cause_of(error)}") from None
     if not isinstance(found, dict):
         raise ModelError(f"{file}: expected an object, found {type(found).__name__}")
     return found
@@ -97,12 +97,8 @@ def _expect_file(folder: Path, file: str, complaint: str) -> None:
         raise ModelError(f"{folder} {complaint}: {file} is missing")
 
 
-def first_line(error: Exception) -> str:
-    """The first informative line of an error that loading raised."""
-    text = str(error).strip()
-    if "ignore_mismatched_sizes" in text:
+def cause_of(error: Exception) -> str:
+    """Why loading failed, in one line: the library's, or ours where the library's does not help."""
+    if "ignore_mismatched_sizes" in str(error):
         return "its weights have other sizes than its config.json says"
-    first, rest = (part.strip() for part in (text + "\n").split("\n", 1))
-    if first.endswith(":"):  # what it announces stands on the next line
-        first += f" {rest.partition(chr(10))[0].strip()}"
-    return first or type(error).__name__
+    return first_line(error)
