@@ -1,9 +1,12 @@
-"""nano: its corpus is valid, seeded and not pocket's; the layout is exact; recipe and folder work."""
+"""nano: its corpus is valid, seeded and disjoint from pocket; the packing is exact; the build works."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -157,7 +160,7 @@ def test_the_build_reproduces_itself(tmp_path: Path) -> None:
     assert first != other
 
 
-def test_the_chat_template_writes_what_the_model_was_taught(tokens: PreTrainedTokenizerBase) -> None:
+def test_the_chat_template_writes_what_the_model_was_trained_on(tokens: PreTrainedTokenizerBase) -> None:
     chat = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
     assert tokens.apply_chat_template(chat, tokenize=False) == "<|user|>Q<|end|><|assistant|>A<|end|>"
     asked = tokens.apply_chat_template(chat[:1], tokenize=False, add_generation_prompt=True)
@@ -203,3 +206,17 @@ def test_it_writes_sql_that_runs() -> None:
     answers = list(answer(FOLDER, held_out(50)))
     assert sum(item.runs for item in answers) >= 25
     assert sum(item.exact for item in answers) >= 15
+
+
+def test_the_weights_are_the_published_ones() -> None:
+    """Every figure of the documentation depends on them."""
+    digest = hashlib.sha256((FOLDER / "model.safetensors").read_bytes()).hexdigest()
+    assert digest == "d3d3ef55ea20059b3098f4bc2839dbcc35ff2f53c87e8d56d07abc1d7044127b"
+
+
+@pytest.mark.parametrize("arguments", [[], ["build"], ["evaluate"]])
+def test_the_command_line_explains_itself(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "tools.nano", *arguments, "--help"]
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"usage: {' '.join(['python -m tools.nano', *arguments])}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -248,3 +249,18 @@ def test_prompts_are_short_and_gold_writes_names_as_they_do(splits: Splits) -> N
         assert {table.name for table in parsed.find_all(exp.Table)} <= names
         for name in re.findall(r'"[^"]+"', sample.gold[0]):
             assert name in prompt
+
+
+def test_questions_databases_and_prompts_are_the_published_ones(splits: Splits) -> None:
+    """The weights of ``nano`` and every figure of the documentation depend on their bytes."""
+    rows = {split: short_digest(json.dumps(splits[split], sort_keys=True)) for split in SPLITS}
+    assert rows == {"train": "963e8fcc375503d9", "dev": "cc32588130986af6", "test": "79fdd784ca2896fa"}
+    task = Task.named("pocket")
+    prompts = "".join(json.dumps(task.messages(sample)) for sample in task.samples("test"))
+    assert short_digest(prompts) == "0aeaf8bf29c7903a"
+    dumps = ["\n".join(contents(path)) for path in sorted(pocket.ensure().glob("*/*.sqlite"))]
+    assert short_digest("".join(dumps)) == "54b6fde8d856f082"
+
+
+def short_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

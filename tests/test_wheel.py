@@ -1,4 +1,4 @@
-"""What is installed is what was tested: the wheel is built, looked into, and run in an empty environment."""
+"""The wheel holds what was tested: it is built, its files are listed, and it runs in an empty environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     skip = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in PACKAGES:
+    for name in (*PACKAGES, "tools"):
         shutil.copytree(ROOT / name, source / name, ignore=skip)
     for file in ROOT.iterdir():
         if file.is_file():
@@ -45,6 +45,7 @@ def test_the_wheel_carries_every_file_of_the_packages_and_nothing_else(wheel: Pa
     }
     alone = {path.name for path in ROOT.glob("*.py")}
     assert held - alone == wanted
+    assert not any(name.startswith("tools/") for name in held)
 
 
 def test_the_wheel_is_small_and_has_its_licence(wheel: Path) -> None:

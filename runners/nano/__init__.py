@@ -1,4 +1,4 @@
-"""The model that ships: a Qwen3 of a million parameters, pretrained by ``python -m tools.nano.build``."""
+"""The model that ships: a Qwen3 with a million parameters, pretrained by ``python -m tools.nano build``."""
 
 from pathlib import Path
 

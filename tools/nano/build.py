@@ -1,12 +1,11 @@
-"""Builds nano from nothing: tokenizer, model, pretraining. ``python -m tools.nano.build --help``.
+"""Build nano from nothing: tokenizer, model and pretraining.
 
-The corpus is invented as training goes, so no question is seen twice. Seeded: the same arguments on the
-same machine and library versions give the same folder.
+The corpus is generated during training, so no question is seen twice. The build is seeded: the same arguments
+on the same machine and library versions give the same folder.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import GenerationConfig, PreTrainedTokenizerBase, Qwen3Config, Qwen3ForCausalLM
 
-from runners.nano import FOLDER
 from tools.nano import tokenizer
 from tools.nano.corpus import Page, pages
 from tools.nano.layout import IGNORED, Batch, collate, pack
@@ -28,34 +26,35 @@ from tools.nano.schemas import TABLES
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A share of the run: how many tables its databases have, and the shape of its batches."""
+    """A part of the training: how many tables its databases have, and the shape of its batches."""
 
     until: float
+    """The share of all steps at which the stage ends."""
     tables: tuple[int, ...]
     length: int
-    """Tokens a page; questions that do not fit are left out."""
+    """Tokens in one page; questions that do not fit are left out."""
     rows: int
-    """Pages a step."""
+    """Pages in one batch."""
 
 
 STAGES = (Stage(0.15, (1, 2), 256, 12), Stage(0.35, (2, 3), 384, 8), Stage(1.0, TABLES, 512, 6))
-"""Copying is learned sooner from short prompts."""
+"""Short prompts come first, because the model learns to copy names from them sooner."""
 QUESTIONS = 12
-"""Questions a page, at most."""
+"""The most questions on one page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides what comes out."""
+    """All settings on which the model depends."""
 
     steps: int = 3500
     lr: float = 0.02
-    """Of the matrices (Muon)."""
+    """Learning rate of the matrices (Muon)."""
     embedding_lr: float = 0.005
-    """Of the embedding and the norms (AdamW)."""
+    """Learning rate of the embedding and the norms (AdamW)."""
     warmup: int = 50
     decay: float = 0.35
-    """The last share of the steps, over which the learning rates fall to nothing."""
+    """The share of the steps, at the end, over which the learning rates fall to zero."""
     clip: float = 1.0
     seed: int = 20_000
     tokenizer_pages: int = 1500
@@ -64,11 +63,11 @@ class Recipe:
     heads: int = 4
     inner: int = 256
     compiled: bool = True
-    """Half again as fast; needs a C++ compiler."""
+    """``torch.compile``: 1.5 times as fast; needs a C++ compiler."""
 
 
 def build(recipe: Recipe, out: Path, every: int = 500) -> None:
-    """Train by this recipe and write the Hugging Face folder, also every so many steps on the way."""
+    """Train by a recipe and write the Hugging Face folder, at the end and after every ``every`` steps."""
     torch.set_num_threads(1)
     torch.manual_seed(recipe.seed)
     tokens = tokenizer.train(_texts(islice(pages(recipe.seed + 1, QUESTIONS), recipe.tokenizer_pages)))
@@ -150,18 +149,18 @@ def _train(
 
 
 def answer_loss(model: Qwen3ForCausalLM, batch: Batch) -> Tensor:
-    """Mean cross-entropy (nats) of the answers' tokens."""
-    wanted = batch.targets != IGNORED
+    """Mean cross-entropy of the answers' tokens, in nats."""
+    is_answer = batch.targets != IGNORED
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(
             input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
         ).last_hidden_state
-        logits = model.lm_head(hidden[wanted])
-    return cross_entropy(logits.float(), batch.targets[wanted])
+        logits = model.lm_head(hidden[is_answer])
+    return cross_entropy(logits.float(), batch.targets[is_answer])
 
 
 def _optimizers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the layers' matrices (it needs half the tokens of AdamW here), AdamW for the rest."""
+    """Muon for the matrices of the layers, where it needs half the tokens of AdamW; AdamW for the rest."""
     named = dict(model.named_parameters())
     matrices = [named.pop(name) for name in list(named) if named[name].ndim == 2 and "embed" not in name]
     return [
@@ -175,13 +174,13 @@ def _optimizers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Opt
 
 
 def _schedule(step: int, recipe: Recipe) -> float:
-    """Warm up, hold, then fall linearly to 1 % of the peak."""
+    """The share of the peak learning rate: a warm-up, a plateau, then a linear fall to 1 %."""
     left = (recipe.steps - step) / max(recipe.decay * recipe.steps, 1)
     return max(min(step / recipe.warmup, 1.0, left), 0.01)
 
 
 def _batches(tokens: PreTrainedTokenizerBase, recipe: Recipe) -> Iterator[Batch]:
-    """As many batches of fresh pages as there are steps."""
+    """One batch of new pages for each step."""
     assert tokens.pad_token_id is not None
     done = 0
     for number, stage in enumerate(STAGES):
@@ -191,17 +190,3 @@ def _batches(tokens: PreTrainedTokenizerBase, recipe: Recipe) -> Iterator[Batch]
             packed = pack(list(islice(source, stage.rows)), tokens, stage.length)
             yield collate(packed, tokens.pad_token_id, stage.length)
         done = last
-
-
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tools.nano.build", description=__doc__)
-    parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--steps", type=int, default=Recipe().steps)
-    parser.add_argument("--seed", type=int, default=Recipe().seed)
-    options = parser.parse_args()
-    build(Recipe(steps=options.steps, seed=options.seed), options.out)
-
-
-if __name__ == "__main__":
-    main()
