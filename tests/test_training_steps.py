@@ -4,32 +4,61 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tiny_models
 import torch
-from test_training import GRPO, requests
+from test_training import GRPO, letters, requests
 
-from runners.training.common import Hooks, Watch
+from runners.compat.trl import weighted_mean
+from runners.training import rollout
+from runners.training.common import Hooks
 from runners.training.config import CurriculumSpec, SftConfig
 from runners.training.curriculum import Chooser, chance_of_spread
-from runners.training.figures import cut, of_answers, weighted
-from runners.training.folder import RunFolder
-from runners.training.refill import idle, replaced
+from runners.training.grpo import train_grpo
+from runners.training.grpo_step import Group, GrpoTrainer, StepBatch, advantages, compared
+from runners.training.rollout import Conversation, is_cut
 from runners.training.sft import order
-from runners.training.training_reward import Rewards
+from runners.training.step_log import StepLog
+from runners.training.training_reward import TrainingReward, figures
 from runners.types import Reward
+from tasks.types import Message
 
 
-def test_a_group_is_unscored_as_a_whole_and_the_others_are_paid(tmp_path: Path) -> None:
+def test_a_group_is_unscored_as_a_whole_and_the_others_are_rewarded() -> None:
     values = [1.0, None, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5]
     config = GRPO.model_copy(update={"group_size": 4})
-    watch = Watch(RunFolder(tmp_path, {}), config, Hooks())
-    rewards = Rewards(requests(2), lambda samples, texts: [Reward(v) for v in values], config, watch)
-    texts = [[{"role": "assistant", "content": "x"}]] * 8
-    assert rewards(completions=texts, row=[0] * 4 + [1] * 4) == [None] * 4 + [0.5] * 4
-    assert rewards.unscored == [True] * 4 + [False] * 4
-    assert watch.row["unscored"] == 1 / 8 and watch.row["no_spread"] == 1.0
-    assert watch.row["reward"] == pytest.approx(3.0 / 7)
+    reward = TrainingReward(lambda samples, texts: [Reward(v) for v in values], config)
+    answer: Message = {"role": "assistant", "content": "x"}
+    conversations = [
+        Conversation(request, [], messages=[answer]) for request in requests(2) for _ in range(4)
+    ]
+    groups = compared([0, 1], conversations, reward(conversations), config)
+    assert [one.value for one in groups[1].rewards] == [0.5] * 4
+    assert [group.in_loss for group in groups] == [False, True]
+    assert [group.advantages.tolist() for group in groups] == [[0.0] * 4] * 2
+    row = figures([group.rewards for group in groups])
+    assert row["unscored"] == 1 / 8 and row["no_spread"] == 1.0
+    assert row["reward"] == pytest.approx(3.0 / 7)
+
+
+@pytest.mark.parametrize("scale", ["group", "batch", "none"])
+def test_advantages_are_those_of_trl(tmp_path: Path, scale: str) -> None:
+    """``StepTrainer.tensors`` hands TRL the rewards, from which it computes advantages of its own."""
+    values = [[1.0, 0.1, 0.0, 0.3], [0.1, 0.1, 0.1, 0.1], [None, None, None, None], [0.7, 0.2, 0.2, 0.5]]
+    folder = tiny_models.save(tmp_path / "tiny")
+    given: list[torch.Tensor] = []
+
+    class Comparing(GrpoTrainer):
+        def make_batch(self) -> Any:
+            rows = {"prompt_ids": [[5]] * 16, "completion_ids": [[6, 7]] * 16, "logprobs": None}
+            given.append(self.tensors(rows, [value for group in values for value in group], 48)["advantages"])
+            return super().make_batch()
+
+    config = GRPO.model_copy(update={"max_steps": 1, "scale_rewards": scale})
+    train_grpo(folder, requests(), letters, config, tmp_path / "out", Hooks(trainer=Comparing))
+    assert torch.equal(given[0].view(4, 4), advantages(values, scale))
 
 
 def test_rows_of_a_step_are_of_like_length_and_each_epoch_has_every_row() -> None:
@@ -80,24 +109,19 @@ def test_a_curriculum_prefers_prompts_that_are_sometimes_right_and_follows_the_m
     assert [other.choose(step) for step in range(20)] == [learning.choose(step) for step in range(20)]
 
 
-def test_groups_without_spread_are_replaced_as_far_as_others_teach() -> None:
-    def batch(first: int, advantages: list[float], widths: tuple[int, int]) -> dict[str, torch.Tensor]:
-        rows = torch.arange(first, first + len(advantages))[:, None]
-        return {
-            "prompt_ids": rows.expand(-1, widths[0]).clone(),
-            "completion_ids": rows.expand(-1, widths[1]).clone(),
-            "advantages": torch.tensor(advantages),
-            "num_items_in_batch": torch.tensor(7),
-        }
+def test_zero_advantage_groups_are_replaced_as_far_as_others_have_advantages() -> None:
+    def batch(first: int, compared: list[list[float]]) -> StepBatch:
+        groups = [
+            Group(first + i, (), (), True, torch.tensor(advantages)) for i, advantages in enumerate(compared)
+        ]
+        return StepBatch(tuple(groups), StepLog({"reward": float(first)}, 7, {"sampling": 1.0}))
 
-    first = batch(10, [1, -1, 0, 0, 0, 0, 0, 0], (2, 3))
-    more = batch(20, [0, 0, 2, -2, 3, -3], (3, 1))
-    merged = replaced(first, more, 2)
-    assert idle(merged, 2).tolist() == [False, False, False, True]
-    assert merged["completion_ids"][:, 0].tolist() == [10, 11, 22, 23, 24, 25, 16, 17]
-    assert merged["completion_ids"][2].tolist() == [22, 0, 0]
-    assert merged["prompt_ids"][0].tolist() == [0, 10, 10] and merged["prompt_ids"][3].tolist() == [23] * 3
-    assert merged["advantages"].tolist() == [1, -1, 2, -2, 3, -3, 0, 0]
+    first = batch(10, [[1, -1], [0, 0], [0, 0], [0, 0]])
+    more = batch(20, [[0, 0], [2, -2], [3, -3]])
+    refilled = first.refilled(more)
+    assert [group.prompt for group in refilled.groups] == [10, 21, 22, 13]
+    assert [group.zero_advantage for group in refilled.groups] == [False, False, False, True]
+    assert refilled.log == StepLog({"reward": 10.0}, 14, {"sampling": 2.0})
 
 
 END, PAD = 1, 0
@@ -115,14 +139,19 @@ END, PAD = 1, 0
     ],
 )
 def test_an_answer_of_any_turn_can_be_cut(own: list[int], tokens: list[int], clipped: bool) -> None:
-    assert cut(own, tokens, {END, PAD}) is clipped
+    assert is_cut(own, tokens, {END, PAD}) is clipped
 
 
 def test_the_length_of_a_conversation_is_that_of_its_own_tokens_in_all_turns() -> None:
-    own, tokens = [[1, 1, 0, 0, 1], [1, 1, 1]], [[7, END, 5, 5, END], [7, 7, 7]]
-    assert of_answers(own, tokens, {END}) == {"length": 3.0, "clipped": 0.5}
+    answer: Message = {"role": "assistant", "content": "x"}
+    conversations = [
+        Conversation(requests()[0], [], tokens, own, [answer])
+        for own, tokens in (([1, 1, 0, 0, 1], [7, END, 5, 5, END]), ([1, 1, 1], [7, 7, 7]))
+    ]
+    found = rollout.figures(conversations, {END}, several_turns=False)
+    assert found == {"length": 3.0, "clipped": 0.5}
 
 
 def test_a_pass_counts_by_its_tokens() -> None:
-    assert weighted([2.0, 0.0, 5.0], [30, 0, 10]) == pytest.approx(2.75)
-    assert weighted([2.0, float("nan")], [4, 0]) == 2.0  # an idle pass has no mean
+    assert weighted_mean([2.0, 0.0, 5.0], [30, 0, 10]) == pytest.approx(2.75)
+    assert weighted_mean([2.0, float("nan")], [4, 0]) == 2.0  # a pass without tokens has no mean

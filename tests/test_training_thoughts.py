@@ -13,10 +13,8 @@ from transformers import TrainerCallback
 
 from runners.training import policy
 from runners.training.common import Hooks, Watch, run
-from runners.training.curriculum import Chooser
 from runners.training.folder import RunFolder
-from runners.training.grpo import _trainer
-from runners.training.training_reward import Rewards
+from runners.training.grpo import make_trainer
 from runners.types import Reward
 from runners.weights import loading
 from runners.weights.source import resolve
@@ -118,9 +116,7 @@ def test_rows_with_different_prompts_in_a_group_are_learned_as_they_stand(
     watch = Watch(folder, config, Hooks(feedback=complaints))
     tokenizer = loading.load_tokenizer(resolve(name))
     source, actor = policy.base(name, config, folder)
-    trainer = _trainer(
-        actor, tokenizer, Rewards(requests(), score, config, watch), Chooser(requests(), config)
-    )
+    trainer = make_trainer(actor, tokenizer, requests(), score, watch)
     learned = Learned(trainer)
     trainer.add_callback(learned)
     run(trainer, source, folder, watch)

@@ -1,6 +1,7 @@
 """Several turns in GRPO: feedback is masked, the last answer is paid, tokens are those of the messages."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,12 @@ import torch
 from test_training import GRPO, curve, letters, requests, weights
 
 from runners.training.common import Hooks
-from runners.training.groups import GroupTrainer
 from runners.training.grpo import train_grpo
-from runners.training.shared import SharedPrefixTrainer
-from runners.training.turns import Talk, Turns, between
+from runners.training.grpo_step import GrpoTrainer
+from runners.training.rollout import Conversation, Turns, between
 from runners.types import Reward
 from tasks.common.errors import ModelError
-from tasks.types import Sample
+from tasks.types import Message, Sample
 
 THREE = GRPO.model_copy(update={"max_turns": 3, "turn_cost": 0.2, "max_new_tokens": 6})
 
@@ -46,40 +46,37 @@ def test_a_conversations_tokens_are_those_of_the_rendered_messages(ended: bool) 
         return list(tokenizer(text, add_special_tokens=False)["input_ids"]) + list(end) * ended
 
     prompt, first = ids(asked), spoken("SELECT 1")
-    talk = Talk(0, [], prompt, list(first), [1] * len(first), [{"role": "assistant", "content": "SELECT 1"}])
-    said = {1: "Your query failed: x. Answer again.", 2: "It returns no rows."}
-    turns = Turns(
-        3,
-        500,
-        tokenizer,
-        end,
-        lambda talks: [said[len(talk.messages) // 2 + 1]],
-        lambda turn, p: [spoken("SELECT 2")],
-    )
-    turns.go_on([talk])
-    assert [message["role"] for message in talk.messages] == ["assistant", "user"] * 2 + ["assistant"]
-    assert talk.text == "SELECT 2"
-    whole = ids([*asked, *talk.messages[:-1]])
-    assert prompt + talk.tokens == whole + spoken("SELECT 2")
-    own = [token for token, mine in zip(talk.tokens, talk.own, strict=True) if mine]
-    assert own == first + spoken("SELECT 2") * 2
+    conversation = Conversation(replace(requests()[0], messages=tuple(asked)), prompt)
+    feedback = iter(["Your query failed: x. Answer again.", "It returns no rows."])
+    answers = iter([first, spoken("SELECT 2"), spoken("SELECT 2")])
+    turns = Turns(3, 500, tokenizer, end)
+    turns.play([conversation], lambda turn, asked: ([next(answers)], None), lambda *_: [next(feedback)])
+    assert conversation.turns == 3
+    assert [message["role"] for message in conversation.messages] == ["assistant", "user"] * 2 + ["assistant"]
+    assert conversation.text == "SELECT 2"
+    whole = ids([*asked, *conversation.messages[:-1]])
+    assert prompt + conversation.tokens == whole + spoken("SELECT 2")
+    drawn = zip(conversation.tokens, conversation.sampled, strict=True)
+    assert [token for token, sampled in drawn if sampled] == first + spoken("SELECT 2") * 2
 
 
 def test_a_conversation_without_room_stays_as_it_is() -> None:
     tokenizer = tiny_models.tokenizer()
-    talk = Talk(0, [], [5] * 20, [6, 7], [1, 1], [{"role": "assistant", "content": "x"}])
-    room = 22 + len(between(tokenizer, "No."))
-    for space, turns in ((room - 1, 1), (room, 2)):
-        Turns(2, space, tokenizer, (1,), lambda talks: ["No."], lambda turn, p: [[8]]).go_on([talk])
-        assert (len(talk.messages) + 1) // 2 == turns
+    answer, feedback = Message(role="assistant", content="x"), Message(role="user", content="No.")
+    room = 22 + len(between(tokenizer, "No.") or ())
+    for space, fits in ((room - 1, False), (room, True)):
+        conversation = Conversation(requests()[0], [5] * 20, [6, 7], [1, 1], [answer])
+        longer = Turns(2, space, tokenizer, (1,)).extend(conversation, (answer, feedback))
+        assert (longer is conversation) is fits
+        assert conversation.messages == [answer, feedback][: 1 + fits]
 
 
-def keeping(kind: type[GroupTrainer], batches: list[dict[str, torch.Tensor]]) -> type[GroupTrainer]:
+def keeping(batches: list[dict[str, torch.Tensor]]) -> type[GrpoTrainer]:
     """A trainer that also keeps what it learns from."""
 
-    class Keeping(kind):  # type: ignore[valid-type, misc]
-        def _generate_and_score_completions(self, inputs: Any) -> Any:
-            batch = super()._generate_and_score_completions(inputs)
+    class Keeping(GrpoTrainer):
+        def make_batch(self) -> Any:
+            batch = super().make_batch()
             batches.append({name: value.clone() for name, value in batch.items()})
             return batch
 
@@ -89,7 +86,7 @@ def keeping(kind: type[GroupTrainer], batches: list[dict[str, torch.Tensor]]) ->
 @pytest.mark.parametrize("shared", [True, False])
 def test_feedback_is_masked_and_the_last_answer_is_paid(tmp_path: Path, folder: str, shared: bool) -> None:
     batches: list[dict[str, torch.Tensor]] = []
-    kind = keeping(SharedPrefixTrainer if shared else GroupTrainer, batches)
+    kind = keeping(batches)
     paid: list[tuple[str, str]] = []
 
     def noting(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:

@@ -1,7 +1,5 @@
 """GRPO whose answers vLLM draws. vLLM itself is not run here: what TRL does with what it returns is."""
 
-import hashlib
-import inspect
 import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +13,8 @@ import pytest
 import tiny_models
 import torch
 from test_training import GRPO, curve, letters, requests, weights
-from trl.generation.vllm_generation import VLLMGeneration
 from trl.trainer import grpo_trainer
 from trl.trainer.grpo_config import GRPOConfig
-from trl.trainer.grpo_trainer import GRPOTrainer
 
 from harness.cli import main
 from harness.spec import TrainSpec
@@ -26,11 +22,9 @@ from runners.training import common, grpo, requirements
 from runners.training import policy as policies
 from runners.training.common import Hooks, Watch
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm
-from runners.training.curriculum import Chooser
 from runners.training.folder import RunFolder
 from runners.training.grpo import train_grpo
-from runners.training.shared import SharedPrefixTrainer
-from runners.training.training_reward import Rewards
+from runners.training.grpo_step import GrpoTrainer
 from runners.weights import loading
 from tasks.common.errors import MissingExtra, ModelError, SpecError
 from tasks.common.parse import parse
@@ -216,18 +210,17 @@ def trained(folder: str, config: GrpoConfig, out: Path) -> Any:
     run = RunFolder(out, {})
     watch = Watch(run, config, Hooks(feedback=odd_ones, trainer=None if config.vllm else Keeping))
     source, policy = policies.base(folder, config, run)
-    prompts = requests()
-    rewards, chooser = Rewards(prompts, letters, config, watch), Chooser(prompts, config)
-    trainer = grpo._trainer(policy, loading.load_tokenizer(source), rewards, chooser)
+    tokenizer = loading.load_tokenizer(source)
+    trainer = grpo.make_trainer(policy, tokenizer, requests(), letters, watch)
     common.run(trainer, source, run, watch)
     return trainer
 
 
-class Keeping(SharedPrefixTrainer):
+class Keeping(GrpoTrainer):
     """Our trainer, whose answers are kept for ``Replay``."""
 
-    def _generate_single_turn(self, *args: Any) -> Any:
-        drawn = super()._generate_single_turn(*args)
+    def draw_answers(self, *args: Any) -> Any:
+        drawn = super().draw_answers(*args)
         Replay.answers.append(drawn[0])
         return drawn
 
@@ -287,23 +280,4 @@ def test_an_engine_that_disagrees_is_corrected(tmp_path: Path, folder: str) -> N
     assert all(torch.allclose(mine[key], found["none"][key], atol=2e-5) for key in mine)
     assert row["grad_norm"] == pytest.approx(
         curve(tmp_path / "none")[0]["grad_norm"] * math.exp(-0.1), rel=1e-3
-    )
-
-
-RELIED_ON = {
-    GRPOTrainer._generate: "2a27fdf8f5e6",
-    VLLMGeneration.generate: "2d2ac2be5b13",
-    VLLMGeneration.sync_weights: "63d669fb3230",
-    VLLMGeneration.__init__: "3b2cda6d35bb",
-}
-"""What the way of vLLM's answers through TRL was read from, and the digest of its source."""
-
-
-@pytest.mark.parametrize("function", RELIED_ON, ids=lambda function: function.__qualname__)
-def test_trl_still_asks_vllm_as_it_did(function: Any) -> None:
-    digest = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
-    assert digest == RELIED_ON[function], (
-        f"TRL's {function.__qualname__} has changed: read it beside groups.py and config.py of "
-        "runners/training, "
-        "then put the new digest here"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from rewards.types import Attempt, Reason
 from runners.decoding.context import encode
 from runners.open import open_runner
 from runners.training.engine import Drawing, TokenEngine, generate
-from runners.training.turns import Talk, Turns
+from runners.training.rollout import Conversation, Draw, Turns
 from runners.types import Request, Sampling
 from runners.weights.loading import load
 from tasks.task import Task
@@ -96,43 +96,37 @@ def by_the_environment(url: str, overrides: Sequence[str]) -> list[Played]:
 def by_the_trainer(task: Task, samples: list[Sample], script: dict[str, list[str]]) -> list[Played]:
     """As GRPO with ``max_turns=3``, its answers drawn from the script."""
     tokenizer = tiny_models.tokenizer()  # one token a byte at least: every text survives it
-    prompts = [list(task.messages(sample)) for sample in samples]
-    answers = [script[prompt[-1]["content"]] for prompt in prompts]
-    talks = [
-        Talk(index, prompts[index], [], ids(tokenizer, one[0]), [], [assistant(one[0])])
-        for index, one in enumerate(answers)
-    ]
+    requests = [Request(sample, task.messages(sample)) for sample in samples]
 
-    def draw(turn: int, again: list[Talk]) -> list[list[int]]:
-        scripts = [answers[talk.index] for talk in again]
-        return [ids(tokenizer, script[min(turn, len(script) - 1)]) for script in scripts]
+    def draw(turn: int, asked: Sequence[Conversation]) -> tuple[list[list[int]], None]:
+        scripts = [script[one.request.messages[-1]["content"]] for one in asked]
+        return [ids(tokenizer, answers[min(turn, len(answers) - 1)]) for answers in scripts], None
 
     with Grader(watched(task.spec.scoring), 1) as grader:
-        converse(talks, task, samples, tokenizer, grader, draw)
-        paid = trainer_score(task, grader)(samples, [talk.text for talk in talks])
+        conversations = trainers_conversations(requests, [[]] * len(requests), tokenizer, draw, grader, task)
+        rewards = trainer_score(task, grader)(samples, [one.text for one in conversations])
     found = []
-    for prompt, talk, reward in zip(prompts, talks, paid, strict=True):
-        messages = [(one["role"], one["content"]) for one in [*prompt, *talk.messages]]
-        found.append(Played(messages, (len(talk.messages) + 1) // 2, reward.value))
+    for conversation, reward in zip(conversations, rewards, strict=True):
+        messages = [
+            (one["role"], one["content"]) for one in [*conversation.request.messages, *conversation.messages]
+        ]
+        found.append(Played(messages, conversation.turns, reward.value))
     return found
 
 
-def converse(
-    talks: list[Talk],
-    task: Task,
-    samples: list[Sample],
+def trainers_conversations(
+    requests: Sequence[Request],
+    prompts: Sequence[Sequence[int]],
     tokenizer: Any,
+    draw: Draw,
     grader: Grader,
-    draw: Callable[[int, list[Talk]], list[list[int]]],
-) -> None:
+    task: Task,
+) -> list[Conversation]:
     """The trainer's loop, with its own feedback."""
-    feedback = database_feedback(task, grader)
-
-    def said(heard: Sequence[Talk]) -> list[str]:
-        asked = [samples[talk.index] for talk in heard]
-        return feedback(asked, [talk.text for talk in heard], [talk.before for talk in heard])
-
-    Turns(TURNS, 10**6, tokenizer, (tokenizer.eos_token_id,), said, draw).go_on(talks)
+    conversations = [Conversation(request, list(ids)) for request, ids in zip(requests, prompts, strict=True)]
+    turns = Turns(TURNS, 10**6, tokenizer, (tokenizer.eos_token_id,))
+    turns.play(conversations, draw, database_feedback(task, grader))
+    return conversations
 
 
 def ids(tokenizer: Any, text: str) -> list[int]:
@@ -211,26 +205,23 @@ def test_earlier_thoughts_are_dropped_everywhere_whatever_the_template_does(
 
     tokenizer = tiny_models.tokenizer()
     tokenizer.chat_template = template
-    prompts = [list(task.messages(sample)) for sample in samples]
-    talks = [
-        Talk(i, prompt, encoded(tokenizer, prompt), ids(tokenizer, script[prompt[-1]["content"]][0]), [], [])
-        for i, prompt in enumerate(prompts)
-    ]
-    for talk in talks:
-        talk.own, talk.messages = [1] * len(talk.tokens), [assistant(script[talk.asked[-1]["content"]][0])]
-    seen = [tokenizer.decode(talk.prompt) for talk in talks]
+    requests = [Request(sample, task.messages(sample)) for sample in samples]
+    prompts = [encoded(tokenizer, request.messages) for request in requests]
+    seen: list[str] = []
 
-    def draw(turn: int, again: list[Talk]) -> list[list[int]]:
-        seen.extend(tokenizer.decode(talk.prompt + talk.tokens) for talk in again)
-        return [ids(tokenizer, script[talk.asked[-1]["content"]][turn]) for talk in again]
+    def draw(turn: int, open_ones: Sequence[Conversation]) -> tuple[list[list[int]], None]:
+        seen.extend(tokenizer.decode(one.prompt + one.tokens) for one in open_ones)
+        answers = [script[one.request.messages[-1]["content"]][turn] for one in open_ones]
+        return [ids(tokenizer, text) for text in answers], None
 
     with Grader(watched(task.spec.scoring), 1) as grader:
-        converse(talks, task, samples, tokenizer, grader, draw)
+        conversations = trainers_conversations(requests, prompts, tokenizer, draw, grader, task)
     rendered = [tokenizer.decode(encoded(tokenizer, messages)) for messages in asked["runner"]]
     assert sorted(seen) == sorted(rendered), "the trainer shows what the endpoint is asked"
-    for talk in talks[:3]:
-        drawn = tokenizer.decode([token for token, own in zip(talk.tokens, talk.own, strict=True) if own])
-        assert drawn == talk.text, "only what was drawn behind this very prompt is trained"
+    for one in conversations[:3]:
+        pairs = zip(one.tokens, one.sampled, strict=True)
+        drawn = tokenizer.decode([token for token, sampled in pairs if sampled])
+        assert drawn == one.text, "only what was drawn behind this very prompt is trained"
 
 
 def test_a_turn_that_overflows_the_context_keeps_the_answer_before_it(tmp_path: Path, home: Path) -> None:
@@ -276,28 +267,14 @@ def test_a_model_says_the_same_in_the_trainer_and_in_the_environment(home: Path)
     samples = task.samples("dev", QUESTIONS)
     how = Drawing(0.0, 1.0, MOST, (tokenizer.eos_token_id,))
 
-    def drawn(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-        found = generate(model, [list(prompt) for prompt in prompts], how, tokenizer.pad_token_id)
-        return [one.tokens for one in found]
+    def draw(turn: int, asked: Sequence[Conversation]) -> tuple[list[list[int]], None]:
+        found = generate(model, [one.prompt + one.tokens for one in asked], how, tokenizer.pad_token_id)
+        return [one.tokens for one in found], None
 
-    def draw(turn: int, again: list[Talk]) -> list[list[int]]:
-        return drawn([talk.prompt + talk.tokens for talk in again])
-
-    prompts = encode(tokenizer, [Request(sample, task.messages(sample)) for sample in samples])
-    first = drawn(prompts)
-    talks = [
-        Talk(
-            index,
-            [],
-            list(prompt),
-            tokens,
-            [],
-            [assistant(tokenizer.decode(tokens, skip_special_tokens=True))],
-        )
-        for index, (prompt, tokens) in enumerate(zip(prompts, first, strict=True))
-    ]
+    requests = [Request(sample, task.messages(sample)) for sample in samples]
     with Grader(watched(task.spec.scoring), 1) as grader:
-        converse(talks, task, samples, tokenizer, grader, draw)
+        prompts = encode(tokenizer, requests)
+        conversations = trainers_conversations(requests, prompts, tokenizer, draw, grader, task)
     with TokenEngine(model, tokenizer.pad_token_id) as engine:
         client = vf.TrainClientConfig(
             base_url=engine.url,
@@ -309,8 +286,8 @@ def test_a_model_says_the_same_in_the_trainer_and_in_the_environment(home: Path)
         episodes = play(ENVIRONMENT, vf.ModelContext("nano", client, sampling), limit=QUESTIONS)
     branches = [episode.traces[0].branches[0] for episode in episodes]
     heard = [[one.content for one in branch.messages[1:]] for branch in branches]
-    assert heard == [[one["content"] for one in talk.messages] for talk in talks]
-    assert [branch.token_ids for branch in branches] == [talk.prompt + talk.tokens for talk in talks]
+    assert heard == [[message["content"] for message in one.messages] for one in conversations]
+    assert [branch.token_ids for branch in branches] == [one.prompt + one.tokens for one in conversations]
     assert {len(one) for one in heard} >= {1, 2 * TURNS - 1}
 
 

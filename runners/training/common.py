@@ -64,20 +64,16 @@ class Watch(TrainerCallback):
         self.guard = Guard(config)
         self.rows: list[Row] = []
         self.row: Row = {}
-        """Figures of the running step; the trainer adds its own."""
+        """Figures of the running step."""
         self.interrupted = False
         self.evaluates = any(processes.gathered([hooks.evaluate is not None]))
         """Does the main process? Then all of them meet for it."""
         self._began = 0.0
         self._tokens = self._tokens_before = 0.0
 
-    def spend(self, phase: str, seconds: float) -> None:
-        """Book wall-clock time of the running step under ``phase``."""
-        self.row[f"{phase}_seconds"] = self.row.get(f"{phase}_seconds", 0.0) + seconds
-
-    def first(self, figures: Mapping[str, float]) -> None:
-        """Note figures of the answers that the running step drew first: a refill chooses by reward."""
-        self.row = {**figures, **self.row}
+    def note(self, figures: Mapping[str, float]) -> None:
+        """Add figures to the row of the running step."""
+        self.row |= figures
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """GRPO may harm: where it begins is a candidate too.

@@ -15,7 +15,7 @@ from runners.training.config import GrpoConfig, steps
 from runners.training.curriculum import Chooser
 from runners.training.folder import RunFolder, Trained, rows_digest
 from runners.training.keeper import Kept
-from runners.training.training_reward import Rewards, check_numbers
+from runners.training.training_reward import TrainingReward, check_numbers
 from runners.types import Request, RewardFunction
 from runners.weights import loading
 from runners.weights.source import resolve
@@ -50,10 +50,8 @@ def train_grpo(
     watch = Watch(folder, config, hooks or Hooks())
     tokenizer = loading.load_tokenizer(resolve(model))
     source, policy = policies.base(model, config, folder)
-    rewards = Rewards(prompts, score, config, watch)
-    chooser = Chooser(prompts, config)
-    trainer = _trainer(policy, tokenizer, rewards, chooser)
-    kept: dict[str, Kept] = {"curriculum": chooser} if config.curriculum else {}
+    trainer = make_trainer(policy, tokenizer, prompts, score, watch)
+    kept: dict[str, Kept] = {"curriculum": trainer.inputs.chooser} if config.curriculum else {}
     return common.run(trainer, source, folder, watch, kept)
 
 
@@ -104,18 +102,21 @@ def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_
             )
 
 
-def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) -> Any:
+def make_trainer(
+    policy: Any, tokenizer: Any, prompts: Sequence[Request], score: RewardFunction, watch: Watch
+) -> Any:
+    """The trainer of a run with the settings of ``watch``; a warning says why prefixes are not shared."""
     from trl.trainer.grpo_config import GRPOConfig
 
     from runners.decoding.probe import refusal
     from runners.training import sharding
-    from runners.training.groups import GroupTrainer
-    from runners.training.shared import SharedPrefixTrainer
+    from runners.training.grpo_step import GrpoTrainer, StepInputs
 
-    config = rewards.config
+    config = watch.config
+    assert isinstance(config, GrpoConfig)
     micro = config.at_once(processes.world())
     arguments = GRPOConfig(
-        **common.arguments(rewards.watch.folder, config, steps(config, len(rewards.prompts))),
+        **common.arguments(watch.folder, config, steps(config, len(prompts))),
         per_device_train_batch_size=micro * config.group_size,
         gradient_accumulation_steps=config.prompts_per_step // (micro * processes.world()),
         num_generations=config.group_size,
@@ -135,6 +136,8 @@ def _trainer(policy: Any, tokenizer: Any, rewards: Rewards, chooser: Chooser) ->
     why_not = refusal(policy) if config.shared_prefix else ""
     if why_not:
         warnings.warn(f"every copy of a prompt is computed: {why_not}", stacklevel=2)
-    ours = SharedPrefixTrainer if config.shared_prefix and not why_not else GroupTrainer
-    kind = sharding.trainer(rewards.watch.hooks.trainer or ours, config.sharding == "fsdp2")
-    return kind(policy, arguments, tokenizer, rewards, chooser, policies.lora_config(config.lora))
+    reward, chooser = TrainingReward(score, config), Chooser(prompts, config)
+    inputs = StepInputs(prompts, config, reward, chooser, watch.hooks.feedback, watch.note)
+    kind = sharding.trainer(watch.hooks.trainer or GrpoTrainer, config.sharding == "fsdp2")
+    shared = config.shared_prefix and not why_not
+    return kind(policy, arguments, tokenizer, policies.lora_config(config.lora), inputs, shared)

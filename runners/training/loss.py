@@ -9,7 +9,7 @@ slots before a labelled token pass through the head, once for each distinct next
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
@@ -115,6 +115,18 @@ def _texts(ids: Tensor, mask: Tensor, labels: Tensor) -> Iterator[Text]:
             start = starts[number]
             targets = tuple((column - start, number * ids.shape[1] + column) for column in columns)
             yield Text(tuple(tokens[number][start : columns[-1] + 1]), targets)
+
+
+def group_order(batch: Mapping[str, Tensor], group: int) -> Tensor:
+    """The order of a batch's rows in which groups stay whole, and those whose prompts begin alike meet.
+
+    Groups without an answer in the mask come first.
+    """
+    prompts, masks = batch["prompt_ids"][::group], batch["prompt_mask"][::group].bool()
+    asked = [prompt[mask].tolist() for prompt, mask in zip(prompts, masks, strict=True)]
+    live = batch["completion_mask"].view(len(asked), -1).any(1).tolist()
+    groups = torch.tensor(sorted(range(len(asked)), key=lambda i: (live[i], asked[i])), device=prompts.device)
+    return (groups[:, None] * group + torch.arange(group, device=groups.device)).flatten()
 
 
 def share_prefixes(model: Any, temperature: float, figures: Sequence[str], sizes: Sizes = SIZES) -> None:

@@ -14,7 +14,7 @@ from renderers.configs import BaseRendererConfig
 from renderers.default import DefaultRenderer
 
 from runners.decoding.texts import answer_text
-from runners.training.turns import between
+from runners.training.rollout import between
 
 
 class TemplateRendererConfig(BaseRendererConfig):

@@ -12,7 +12,6 @@ from runners.training import common, processes, requirements
 from runners.training import policy as policies
 from runners.training.common import Hooks, Watch
 from runners.training.config import SftConfig, steps
-from runners.training.figures import TokenMeans
 from runners.training.folder import RunFolder, Trained, rows_digest
 from runners.types import TrainingExample
 from runners.weights import loading
@@ -74,8 +73,8 @@ def _trainer(
 ) -> Any:
     from datasets import Dataset, disable_progress_bars
     from trl.trainer.sft_config import SFTConfig
-    from trl.trainer.sft_trainer import SFTTrainer
 
+    from runners.compat.trl import SftTrainer
     from runners.decoding.probe import refusal
     from runners.training import sharding
     from runners.training.loss import share_prefixes
@@ -96,8 +95,7 @@ def _trainer(
         {"prompt": list(example.messages), "completion": [{"role": "assistant", "content": example.answer}]}
         for example in examples
     ]
-    kind = type("LessonTrainer", (TokenMeans, SFTTrainer), {})
-    trainer: Any = sharding.trainer(kind, config.sharding == "fsdp2")(
+    trainer: Any = sharding.trainer(SftTrainer, config.sharding == "fsdp2")(
         model=policy,
         args=arguments,
         train_dataset=Dataset.from_list(rows),

@@ -1,64 +1,97 @@
-"""What a trainer pays: the composite score as TRL's reward function, and the figures of it for the curve."""
+"""The training reward: the composite score of each answer, computed while others are still drawn."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from math import isfinite
+from queue import Empty, SimpleQueue
 from statistics import fmean, pstdev
-from typing import Any
+from threading import Thread
 
-from runners.training import processes
-from runners.training.ahead import Ahead
-from runners.training.common import Watch
 from runners.training.config import GrpoConfig
-from runners.types import Request, Reward, RewardFunction
+from runners.training.rollout import Conversation
+from runners.types import Reward, RewardFunction
 from tasks.common.errors import ModelError
-from tasks.types import Message, Sample
+from tasks.types import Sample
+
+GroupKey = tuple[str, tuple[str, ...]]
+"""A sample's id and the answers to it."""
 
 
-class Rewards:
-    """The reward function in TRL's form: column ``row`` says which prompt each completion answers."""
+class ScoringQueue:
+    """A thread that scores groups of answers as they are handed in; what waits is scored in one call."""
 
-    __name__ = "score"
+    def __init__(self, score: RewardFunction) -> None:
+        self._score = score
+        self._waiting: SimpleQueue[tuple[Sample, GroupKey]] = SimpleQueue()
+        self._rewards: dict[GroupKey, Future[list[Reward]]] = {}
+        Thread(target=self._work, daemon=True).start()
 
-    def __init__(
-        self, prompts: Sequence[Request], score: RewardFunction, config: GrpoConfig, watch: Watch
-    ) -> None:
-        self.prompts, self.config, self.watch = prompts, config, watch
-        self.ahead = Ahead(score)
-        self.unscored: list[bool] = []
-        """For each completion of the last call: is its group left out of the loss?"""
-        self.tried: list[tuple[int, float, int]] = []
-        """For each prompt of the last call: its index, its right answers, and its scored ones."""
+    def submit(self, sample: Sample, texts: Sequence[str]) -> None:
+        """Have the answers to one sample scored."""
+        group = (sample.id, tuple(texts))
+        if group not in self._rewards:
+            self._rewards[group] = Future()
+            self._waiting.put((sample, group))
 
-    def __call__(self, completions: Any, row: list[int], **columns: Any) -> list[float | None]:
-        began = time.perf_counter()
-        samples = [self.prompts[index].sample for index in row]
-        texts = [messages[-1]["content"] for messages in completions]
-        size = self.config.group_size
+    def rewards(self, samples: Sequence[Sample], texts: Sequence[str], size: int) -> list[Reward]:
+        """The rewards of groups of ``size``, in order; groups that were not handed in are scored now.
+
+        Raises what the scorer raised. All groups are forgotten.
+        """
+        rewards: list[Reward] = []
+        for start in range(0, len(texts), size):
+            self.submit(samples[start], texts[start : start + size])
+        for start in range(0, len(texts), size):
+            rewards += self._rewards[samples[start].id, tuple(texts[start : start + size])].result()
+        self._rewards.clear()
+        return rewards
+
+    def _work(self) -> None:
+        while True:
+            batch = [self._waiting.get()]
+            try:
+                while True:
+                    batch.append(self._waiting.get_nowait())
+            except Empty:
+                pass
+            samples = [sample for sample, (_, texts) in batch for _ in texts]
+            futures = [self._rewards[group] for _, group in batch]
+            try:
+                rewards = self._score(samples, [text for _, (_, texts) in batch for text in texts])
+            except BaseException as error:  # handed to the trainer, whatever it is
+                for future in futures:
+                    future.set_exception(error)
+                continue
+            for future, (_, (_, texts)) in zip(futures, batch, strict=True):
+                future.set_result(rewards[: len(texts)])
+                rewards = rewards[len(texts) :]
+
+
+class TrainingReward:
+    """The reward of conversations: the score of the last answer, less ``turn_cost`` for earlier ones."""
+
+    def __init__(self, score: RewardFunction, config: GrpoConfig) -> None:
+        self.config = config
+        self.queue = ScoringQueue(score)
+
+    def __call__(self, conversations: Sequence[Conversation]) -> list[Reward]:
+        """The reward of each conversation; groups stand side by side. Raises ModelError: one is no number."""
+        samples = [conversation.request.sample for conversation in conversations]
+        texts = [conversation.text for conversation in conversations]
+        scored = self.queue.rewards(samples, texts, self.config.group_size)
         rewards = [
-            replace(reward, value=None if reward.value is None else reward.value - self._cost(messages))
-            for reward, messages in zip(self.ahead.rewards(samples, texts, size), completions, strict=True)
+            replace(reward, value=None if reward.value is None else reward.value - self._cost(conversation))
+            for reward, conversation in zip(scored, conversations, strict=True)
         ]
         check_numbers(samples, rewards)
-        groups = [rewards[i : i + size] for i in range(0, len(rewards), size)]
-        whole = [all(reward.value is not None for reward in group) for group in groups]
-        learnt = [good and self._teaches(group) for group, good in zip(groups, whole, strict=True)]
-        self.unscored = [not good for good in learnt for _ in range(size)]
-        self.tried = processes.gathered([_tried(row[i * size], group) for i, group in enumerate(groups)])
-        scored = processes.gathered([group for group, good in zip(groups, whole, strict=True) if good])
-        self.watch.first(_figures(processes.gathered(rewards), scored))
-        self.watch.spend("scoring", time.perf_counter() - began)
-        return [None if left else reward.value for reward, left in zip(rewards, self.unscored, strict=True)]
+        return rewards
 
-    def _cost(self, messages: Sequence[Message]) -> float:
-        """What an answer after so many turns is paid less."""
-        return self.config.turn_cost * (len(messages) // 2) / max(1, self.config.max_turns - 1)
-
-    def _teaches(self, group: Sequence[Reward]) -> bool:
-        return self.config.learn_from == "spread" or _mixed(group)
+    def _cost(self, conversation: Conversation) -> float:
+        """Of a conversation's answers before the last one."""
+        return self.config.turn_cost * (conversation.turns - 1) / max(1, self.config.max_turns - 1)
 
 
 def check_numbers(samples: Sequence[Sample], rewards: Sequence[Reward]) -> None:
@@ -67,29 +100,30 @@ def check_numbers(samples: Sequence[Sample], rewards: Sequence[Reward]) -> None:
         if reward.value is not None and not isfinite(reward.value):
             raise ModelError(
                 f"the reward of an answer to question {sample.id} is {reward.value}:"
-                " mend scoring.reward; None is for what cannot be scored"
+                " fix scoring.reward; None is for what cannot be scored"
             )
 
 
-def _mixed(group: Sequence[Reward]) -> bool:
+def is_mixed(group: Sequence[Reward]) -> bool:
     """Are some answers of a group right and some wrong?"""
     return len({reward.correct == 1 for reward in group}) == 2
 
 
-def _tried(index: int, group: Sequence[Reward]) -> tuple[int, float, int]:
-    verdicts = [reward.correct for reward in group if reward.correct is not None]
-    return index, sum(verdict == 1 for verdict in verdicts), len(verdicts)
+def is_scored(group: Sequence[Reward]) -> bool:
+    """Has every answer of a group a reward?"""
+    return all(reward.value is not None for reward in group)
 
 
-def _figures(rewards: Sequence[Reward], groups: Sequence[Sequence[Reward]]) -> dict[str, float]:
-    """What the curve shows of a step's rewards; ``groups`` are those that were scored in full."""
+def figures(groups: Sequence[Sequence[Reward]]) -> dict[str, float]:
+    """What the curve shows of the rewards of a step's groups, those of all processes."""
+    rewards = [reward for group in groups for reward in group]
     values = [reward.value for reward in rewards if reward.value is not None]
-    figures = {"unscored": 1 - len(values) / len(rewards)}
+    found = {"unscored": 1 - len(values) / len(rewards)}
     if values:
-        figures |= {"reward": fmean(values), "reward_std": pstdev(values)}
-    if groups:
-        figures["no_spread"] = fmean(len({reward.value for reward in group}) == 1 for group in groups)
-        figures["mixed"] = fmean(map(_mixed, groups))
+        found |= {"reward": fmean(values), "reward_std": pstdev(values)}
+    if scored := [group for group in groups if is_scored(group)]:
+        found["no_spread"] = fmean(len({reward.value for reward in group}) == 1 for group in scored)
+        found["mixed"] = fmean(map(is_mixed, scored))
     for part in sorted({part for reward in rewards for part in reward.parts}):
-        figures[f"parts/{part}"] = fmean(reward.parts[part] for reward in rewards if part in reward.parts)
-    return figures
+        found[f"parts/{part}"] = fmean(reward.parts[part] for reward in rewards if part in reward.parts)
+    return found

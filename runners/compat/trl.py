@@ -1,0 +1,161 @@
+"""Everything that overrides or relies on private parts of TRL's trainers.
+
+``CHECKED`` is the version that was read. ``tests/test_compat.py`` compares the source of each function that
+is relied on with the one that was read, and fails where TRL has changed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch.utils.data import DataLoader, TensorDataset
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.sft_trainer import SFTTrainer
+from trl.trainer.utils import identity, split_tensor_dict
+
+from runners.training import processes
+from runners.training.loss import group_order, share_prefixes
+
+CHECKED = "1.16.0"
+"""The version of TRL whose source was read."""
+TOKEN_MEANS = ("entropy", "kl", "mean_token_accuracy")
+"""TRL's figures that are means over the predicted tokens of a pass."""
+
+Batch = dict[str, Any]
+"""What TRL computes the loss on: tensors (rows, tokens) or (rows,), and the number of trained tokens."""
+
+
+class TokenMeans:
+    """A mixin before a trainer of TRL's, which averages over passes however few tokens a pass has.
+
+    With it, ``TOKEN_MEANS`` are means over the tokens of all passes and processes.
+    """
+
+    _metrics: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._counts: list[int] = []
+        """Predicted tokens of each pass of the running step, in this process."""
+        super().__init__(*args, **kwargs)
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """TRL's loss; the pass's predicted tokens are counted."""
+        self._counts.append(int(predicted_tokens(inputs)))
+        return super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[misc]
+
+    def log(self, logs: dict[str, float], *args: Any) -> None:
+        """TRL's log, with means over the tokens of all passes and processes."""
+        counts = [sum(each) for each in zip(*processes.gathered([self._counts]), strict=True)]
+        self._counts = []
+        metrics = self._metrics["train"]
+        for name in TOKEN_MEANS:
+            if (values := metrics.pop(name, [])) and any(counts):
+                metrics[name] = [weighted_mean(values, counts)]
+        super().log(logs, *args)  # type: ignore[misc]
+
+
+def predicted_tokens(inputs: Any) -> Any:
+    """The number of tokens that a pass predicts for the loss, as a tensor."""
+    if "labels" in inputs:
+        return (inputs["labels"][:, 1:] != -100).sum()
+    return (inputs["completion_mask"] * inputs.get("tool_mask", 1)).sum()
+
+
+def weighted_mean(values: Sequence[float], counts: Sequence[int]) -> float:
+    """The mean of ``values``, each weighted by its number of tokens; one without tokens may be NaN."""
+    return sum(value * count for value, count in zip(values, counts, strict=True) if count) / sum(counts)
+
+
+class SftTrainer(TokenMeans, SFTTrainer):
+    """TRL's SFTTrainer with figures that are means over tokens."""
+
+
+def given_rewards(reward: list[float | None], **_: Any) -> list[float | None]:
+    """TRL's reward function: the column ``reward``, computed before."""
+    return reward
+
+
+class StepTrainer(TokenMeans, GRPOTrainer):
+    """TRL's GRPOTrainer whose subclass makes the batch of each step, in ``make_batch``.
+
+    The data loader only counts passes. With ``shared_prefix`` the loss computes what rows begin with alike
+    once (``loss``), and groups stay whole in every pass.
+    """
+
+    args: GRPOConfig
+    model: Any
+    _buffered_inputs: Any
+
+    def __init__(
+        self, policy: Any, args: GRPOConfig, tokenizer: Any, adapters: Any, shared_prefix: bool
+    ) -> None:
+        from datasets import Dataset
+
+        super().__init__(
+            model=policy,
+            args=args,
+            reward_funcs=given_rewards,
+            train_dataset=Dataset.from_dict({"prompt": [""]}),
+            processing_class=tokenizer,
+            peft_config=adapters,
+        )
+        self.shared_prefix = shared_prefix
+        for model in (self.model, self.ref_model) if shared_prefix else ():
+            if model is not None:
+                bare = model.get_base_model() if isinstance(model, PeftModel) else model
+                share_prefixes(bare, self.temperature, ("log_probs", "entropy"))
+
+    def make_batch(self) -> Batch:
+        """The batch of the next step, in this process."""
+        raise NotImplementedError
+
+    def get_train_dataloader(self) -> Any:
+        """One empty item for each forward and backward of the whole run."""
+        passes = self.args.max_steps * self.args.gradient_accumulation_steps * processes.world()
+        return self.accelerator.prepare(DataLoader(TensorDataset(torch.arange(passes)), collate_fn=identity))
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Checkpoints need no card."""
+
+    def _generate_and_score_completions(self, inputs: Any) -> Batch:
+        return self.make_batch()
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """TRL's; with ``shared_prefix`` whole groups go to the passes, those on one schema together."""
+        if not self.shared_prefix:
+            return super()._prepare_inputs(generation_batch)
+        passes, group = self.args.gradient_accumulation_steps, self.args.num_generations
+        if self._step % (passes * self.num_iterations) == 0 or self._buffered_inputs is None:
+            batch = self._generate_and_score_completions(generation_batch)
+            order = group_order(batch, group or 1)
+            ordered = {name: value[order] if value.dim() else value for name, value in batch.items()}
+            self._buffered_inputs = split_tensor_dict(ordered, passes)
+        return self._buffered_inputs[self._step % passes]
+
+    def sample(self, prompts: Sequence[Sequence[int]], group: int) -> tuple[Any, Any]:
+        """An answer to each row's prompt by TRL's sampler or vLLM: tokens, and vLLM's log-probabilities.
+
+        The rows of a group are equal and stand side by side.
+        """
+        tokens, logprobs = self._generate_single_turn(prompts, None, {}, group)  # type: ignore[no-untyped-call]
+        return tokens, logprobs
+
+    def tensors(self, columns: Mapping[str, Any], rewards: Sequence[float | None], tokens: int) -> Batch:
+        """TRL's batch of answers that are drawn and scored already.
+
+        TRL pads and masks them, and adds log-probabilities by the policy and by the reference model and the
+        correction for vLLM. ``columns`` are those of a ``rollout_func``; ``tokens``, summed over all
+        processes, are added to the run's count.
+        """
+        seen = self.state.num_input_tokens_seen + tokens
+        self.rollout_func = lambda prompts, trainer: dict(columns)
+        rows: list[dict[str, Any]] = [{"prompt": "", "reward": reward} for reward in rewards]
+        batch: Batch = super()._generate_and_score_completions(rows)
+        self.rollout_func = None
+        self.state.num_input_tokens_seen = seen
+        self._metrics["train"]["num_tokens"] = [seen]
+        return batch

@@ -1,0 +1,269 @@
+"""One step of GRPO, read from top to bottom: ``GrpoTrainer.make_batch`` and what it calls.
+
+    prompts are chosen          ``curriculum``
+    answers are drawn           ``rollout``: one answer each, or several turns with the database's feedback
+    answers are scored          ``training_reward``, while others are still drawn
+    answers are compared        ``advantages``: each with its group
+    groups are refilled         those without a better or worse answer are replaced by groups of other prompts
+    the loss                    TRL's, of the rows that ``_tensors`` hands over
+
+With several processes each chooses all prompts of a step and asks its part of them, so a group stays in one
+process. The drawing half is no ``rollout_func`` of TRL's: that must answer exactly the prompts that it is
+given, before any is scored, and a refill asks other prompts once it has seen the rewards.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import nan
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+from trl.trainer.utils import nanstd
+
+from runners.compat.trl import Batch, StepTrainer
+from runners.decoding.context import context_of, encode
+from runners.decoding.generation import Drawing, draw
+from runners.decoding.prefix_cache import Tokens
+from runners.decoding.texts import answer_text
+from runners.training import processes, rollout, training_reward
+from runners.training.config import GrpoConfig
+from runners.training.curriculum import Chooser
+from runners.training.rollout import Conversation, Turns
+from runners.training.step_log import Clock, StepLog
+from runners.training.training_reward import TrainingReward, is_mixed, is_scored
+from runners.types import FeedbackFunction, Request, Reward
+
+SMALL = 1e-4
+"""Added to the standard deviation that advantages are divided by, as TRL does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The answers to one prompt, and how they compare."""
+
+    prompt: int
+    """Its index."""
+    conversations: tuple[Conversation, ...]
+    rewards: tuple[Reward, ...]
+    in_loss: bool
+    """False where an answer is unscored, or with ``learn_from: mixed`` where all are right or all wrong."""
+    advantages: Tensor
+    """(answers,)"""
+
+    @property
+    def zero_advantage(self) -> bool:
+        """Is no answer better or worse than the others?"""
+        return not bool(self.advantages.any())
+
+
+@dataclass(frozen=True, slots=True)
+class StepBatch:
+    """The groups of a step in this process, and the log so far."""
+
+    groups: tuple[Group, ...]
+    log: StepLog
+
+    def refilled(self, more: StepBatch) -> StepBatch:
+        """Replace zero-advantage groups, as far as they last, by the groups of ``more`` with advantages."""
+        useful = iter([group for group in more.groups if not group.zero_advantage])
+        groups = [next(useful, group) if group.zero_advantage else group for group in self.groups]
+        return StepBatch(tuple(groups), self.log.followed_by(more.log))
+
+
+@dataclass(frozen=True, slots=True)
+class StepInputs:
+    """What steps are made from, and who is handed their logs."""
+
+    prompts: Sequence[Request]
+    config: GrpoConfig
+    reward: TrainingReward
+    chooser: Chooser
+    feedback: FeedbackFunction | None
+    report: Callable[[Mapping[str, float]], None]
+    """Called once a step with figures for the curve."""
+
+
+def advantages(groups: Sequence[Sequence[float | None]], scale: str) -> Tensor:
+    """How much better each answer is than its group, (groups, answers), from the rewards of equal groups.
+
+    The reward less the group's mean, divided by the standard deviation of the group (GRPO, Shao et al. 2024,
+    arXiv:2402.03300), of the whole batch, or not at all (``none``: Dr. GRPO, arXiv:2503.20783). None, which
+    is no reward, has advantage 0. With ``batch`` all processes must call together.
+    """
+    rewards = torch.tensor([[nan if value is None else value for value in group] for group in groups])
+    result = rewards - rewards.nanmean(1, keepdim=True)
+    if scale == "group":
+        result = result / (nanstd(rewards, dim=1, keepdim=True) + SMALL)
+    elif scale == "batch":
+        everywhere = torch.tensor(processes.gathered(rewards.flatten().tolist()))
+        result = result / (nanstd(everywhere) + SMALL)
+    return result.nan_to_num(0.0)
+
+
+def compared(
+    prompts: Sequence[int],
+    conversations: Sequence[Conversation],
+    rewards: Sequence[Reward],
+    config: GrpoConfig,
+) -> tuple[Group, ...]:
+    """The groups of a drawing: each answer with its advantage, and whether the loss counts the group."""
+    size = config.group_size
+    scored = [tuple(rewards[i : i + size]) for i in range(0, len(rewards), size)]
+    in_loss = [is_scored(group) and (config.learn_from == "spread" or is_mixed(group)) for group in scored]
+    values = [
+        [reward.value if counts else None for reward in group]
+        for group, counts in zip(scored, in_loss, strict=True)
+    ]
+    return tuple(
+        Group(prompt, tuple(conversations[i * size : (i + 1) * size]), scored[i], in_loss[i], found)
+        for i, (prompt, found) in enumerate(
+            zip(prompts, advantages(values, config.scale_rewards), strict=True)
+        )
+    )
+
+
+class GrpoTrainer(StepTrainer):
+    """TRL's GRPO trainer on the batches that this file makes."""
+
+    def __init__(
+        self, policy: Any, args: Any, tokenizer: Any, adapters: Any, inputs: StepInputs, shared_prefix: bool
+    ) -> None:
+        self.inputs, self.config, self.tokenizer = inputs, inputs.config, tokenizer
+        super().__init__(policy, args, tokenizer, adapters, shared_prefix)
+        # bnpo divides by the tokens left; DeepSpeed sends gradients in the order in which they come
+        self.skips_zero_advantage = (
+            shared_prefix and self.beta == 0 and self.loss_type != "bnpo" and not self.is_deepspeed_enabled
+        )
+
+    def make_batch(self) -> Batch:
+        """One step, in this process."""
+        config, chooser = self.config, self.inputs.chooser
+        step = self.state.global_step // self.num_iterations
+        asked = chooser.choose(step)
+        expected = fmean(chooser.chance(index) for index in asked)
+        batch = self._answered(asked, 0)
+        while count := self._refills(batch.groups, config.refill + config.prompts_per_step - len(asked)):
+            further = chooser.further(step, count, set(asked))
+            further = further[: len(further) // processes.world() * processes.world()]
+            if not further:
+                break
+            batch = batch.refilled(self._answered(further, len(asked)))
+            asked += further
+        zero = fmean(processes.gathered([float(group.zero_advantage) for group in batch.groups]))
+        chosen = {"expected": expected, "asked": len(asked)} if config.refill or config.curriculum else {}
+        log = batch.log.extended({"idle": zero, **chosen})
+        self.inputs.report(log.row())
+        return self._tensors(batch.groups, log.tokens)
+
+    def _refills(self, groups: Sequence[Group], budget: int) -> int:
+        """How many further prompts to ask, of a budget for all processes.
+
+        As many in each process as the process with the most zero-advantage groups has of them.
+        """
+        most = max(processes.gathered([sum(group.zero_advantage for group in groups)]))
+        return min(most, budget // processes.world()) * processes.world()
+
+    def _answered(self, prompts: Sequence[int], before: int) -> StepBatch:
+        """Draw, score and compare the answers to this process's part of the prompts.
+
+        ``before`` is the number of prompts that the step has asked before these.
+        """
+        clock = Clock()
+        own = len(prompts) // processes.world()
+        first = processes.rank() * own
+        mine = prompts[first : first + own]
+        with clock.phase("sampling"):
+            conversations = self._drawn(mine, before + first, clock)
+            end_tokens = {*self.eos_token_ids, self.tokenizer.pad_token_id}
+            drawn = rollout.figures(conversations, end_tokens, several_turns=self.config.max_turns > 1)
+        with clock.phase("scoring"):
+            rewards = self.inputs.reward(conversations)
+            groups = compared(mine, conversations, rewards, self.config)
+            everywhere = processes.gathered([(group.prompt, group.rewards) for group in groups])
+            for prompt, scored in everywhere:
+                verdicts = [reward.correct for reward in scored if reward.correct is not None]
+                self.inputs.chooser.learn(prompt, sum(verdict == 1 for verdict in verdicts), len(verdicts))
+            figures = training_reward.figures([scored for _, scored in everywhere]) | drawn
+        tokens = sum(processes.gathered([len(one.prompt) + len(one.tokens) for one in conversations]))
+        return StepBatch(groups, StepLog(figures, tokens, clock.seconds))
+
+    def _drawn(self, prompts: Sequence[int], first: int, clock: Clock) -> list[Conversation]:
+        """A group of conversations for each prompt, side by side; ``first`` is the first prompt's number."""
+        size = self.config.group_size
+        requests = [self.inputs.prompts[index] for index in prompts]
+        encoded = encode(self.tokenizer, requests)
+
+        def score_early(index: int, answers: Sequence[Sequence[int]]) -> None:
+            texts = [answer_text(self.tokenizer, encoded[index], tokens) for tokens in answers]
+            self.inputs.reward.queue.submit(requests[index].sample, texts)
+
+        def draw_turn(turn: int, asked: Sequence[Conversation]) -> Any:
+            if turn == 0:
+                early = score_early if self.config.max_turns == 1 else None
+                return self.draw_answers(encoded, size, turn, first, early)
+            return self.draw_answers([(*one.prompt, *one.tokens) for one in asked], 1, turn, first)
+
+        conversations = [
+            Conversation(request, list(ids))
+            for request, ids in zip(requests, encoded, strict=True)
+            for _ in range(size)
+        ]
+        room = self.config.room(context_of(self.model.config)) - self.config.max_new_tokens
+        turns = Turns(self.config.max_turns, room, self.tokenizer, tuple(self.eos_token_ids))
+        feedback = self.inputs.feedback and clock.timed("scoring", self.inputs.feedback)
+        turns.play(conversations, draw_turn, feedback)
+        return conversations
+
+    def draw_answers(
+        self,
+        prompts: Sequence[Tokens],
+        size: int,
+        turn: int,
+        first: int,
+        complete: Callable[[int, Sequence[Sequence[int]]], None] | None = None,
+    ) -> tuple[Sequence[list[int]], Sequence[list[float]] | None]:
+        """``size`` answers to each prompt, side by side, and their log-probabilities where vLLM draws them.
+
+        An answer depends on the seed, the step, the turn and its prompt's number in the step, which counts
+        from ``first``. ``complete`` is called with the answers to a prompt as they end, in any order.
+        """
+        if self.use_vllm or not self.shared_prefix:
+            return self.sample([list(prompt) for prompt in prompts for _ in range(size)], size)
+        place = f"{self.args.seed} {self.state.global_step} 0" + (f" turn {turn}" if turn else "")
+        seeds = [zlib.crc32(f"{place} {first + index}".encode()) for index in range(len(prompts))]
+        config = self.config
+        how = Drawing(config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids))
+        answers: dict[int, list[list[int]]] = {}
+        with self.accelerator.autocast():
+            for index, found in draw(self.accelerator.unwrap_model(self.model), prompts, seeds, size, how):
+                answers[index] = [answer.tokens for answer in found]
+                if complete:
+                    complete(index, answers[index])
+        return [tokens for index in range(len(prompts)) for tokens in answers[index]], None
+
+    def _tensors(self, groups: Sequence[Group], tokens: int) -> Batch:
+        """The rows of the loss. A group without a gradient is masked out where that changes no number."""
+        rows = [one for group in groups for one in group.conversations]
+        columns = {
+            "prompt_ids": [one.prompt for one in rows],
+            "completion_ids": [one.tokens for one in rows],
+            "logprobs": [one.logprobs for one in rows] if self.use_vllm else None,
+            **({"env_mask": [one.sampled for one in rows]} if self.config.max_turns > 1 else {}),
+        }
+        batch = self.tensors(columns, [one.value for group in groups for one in group.rewards], tokens)
+
+        def rows_of(which: Sequence[bool]) -> Tensor:
+            return torch.tensor(which).repeat_interleave(self.config.group_size)
+
+        batch["advantages"] = torch.cat([group.advantages for group in groups]).to(self.accelerator.device)
+        batch["completion_mask"][rows_of([not group.in_loss for group in groups])] = 0
+        trained = batch["completion_mask"] * batch.get("tool_mask", 1)
+        batch["num_items_in_batch"] = self.accelerator.gather(trained.sum()).sum()
+        if self.skips_zero_advantage:
+            batch["completion_mask"][rows_of([group.zero_advantage for group in groups])] = 0
+        return batch

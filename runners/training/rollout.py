@@ -1,0 +1,180 @@
+"""Conversations of training: an answer, or several answers with what the database says in between.
+
+A conversation is one completion to the trainer: answer, feedback, answer, ... Feedback tokens are masked out
+of the loss, and the last answer is scored. ``runners.dialogue`` decides whether a conversation goes on and
+what the model is shown of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from runners.decoding.texts import answer_text
+from runners.dialogue import converse, previous_answer
+from runners.training import processes
+from runners.types import FeedbackFunction, Request
+from tasks.types import Message
+
+PLACEHOLDER = "THE-ANSWER-BEFORE"
+"""An answer's text while the chat template around it is looked at."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What follows a prompt. ``sampled[i]`` is 1 where ``tokens[i]`` was drawn from the model, else 0."""
+
+    request: Request
+    prompt: list[int]
+    tokens: list[int] = field(default_factory=list)
+    sampled: list[int] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    """The same as messages: answer, feedback, answer, ..."""
+    logprobs: list[float | None] | None = None
+    """Of each token as vLLM drew it, 0 for feedback; None where the model itself draws."""
+
+    @property
+    def text(self) -> str:
+        """The newest answer."""
+        return self.messages[-1]["content"]
+
+    @property
+    def history(self) -> Sequence[Message]:
+        """The turns between the prompt and the newest answer."""
+        return self.messages[:-1]
+
+    @property
+    def previous_answer(self) -> str:
+        """The answer before the newest one; "" where there is only one."""
+        return previous_answer(self.history)
+
+    @property
+    def turns(self) -> int:
+        """The number of answers, also those that are no longer among the tokens."""
+        return (len(self.messages) + 1) // 2
+
+    def add_answer(self, tokenizer: Any, tokens: Sequence[int], logprobs: Sequence[float] | None) -> None:
+        """Append an answer that was drawn behind the prompt and the tokens so far."""
+        text = answer_text(tokenizer, self.prompt + self.tokens, tokens)
+        self.messages.append({"role": "assistant", "content": text})
+        self.tokens += tokens
+        self.sampled += [1] * len(tokens)
+        if logprobs is not None:
+            self.logprobs = [*(self.logprobs or ()), *logprobs]
+
+    def add_feedback(self, message: Message, tokens: Sequence[int]) -> None:
+        """Append what the database says to the last answer."""
+        self.messages.append(message)
+        self.tokens += tokens
+        self.sampled += [0] * len(tokens)
+        if self.logprobs is not None:
+            self.logprobs = [*self.logprobs, *[0.0] * len(tokens)]
+
+
+Draw = Callable[[int, Sequence[Conversation]], tuple[Sequence[list[int]], Sequence[list[float]] | None]]
+"""(turn, conversations) -> the tokens of their next answers, and vLLM's log-probabilities of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """How conversations are drawn: up to ``max_turns`` answers, with the database's feedback in between."""
+
+    max_turns: int
+    max_tokens: int
+    """Of prompt and conversation before a further answer, so that the answer fits the model's context."""
+    tokenizer: Any
+    end_tokens: tuple[int, ...]
+
+    def play(
+        self, conversations: Sequence[Conversation], draw: Draw, feedback: FeedbackFunction | None
+    ) -> None:
+        """Extend the conversations in place until each answer stands, or turns or tokens run out."""
+
+        def answer(turn: int, asked: Sequence[Conversation]) -> Iterator[Sequence[Conversation]]:
+            answers, logprobs = draw(turn, asked)
+            for i, conversation in enumerate(asked):
+                conversation.add_answer(self.tokenizer, answers[i], logprobs[i] if logprobs else None)
+            yield asked
+
+        def comment(asked: Sequence[Conversation]) -> list[str]:
+            assert feedback is not None, "checked by train_grpo"
+            samples = [one.request.sample for one in asked]
+            return feedback(samples, [one.text for one in asked], [one.previous_answer for one in asked])
+
+        for _ in converse(conversations, answer, comment, self.extend, self.max_turns):
+            pass
+
+    def extend(self, conversation: Conversation, messages: tuple[Message, Message]) -> Conversation | None:
+        """Add the messages that ask again to a conversation, in place; None where there is no room."""
+        answer, feedback = messages
+        tokens = between(self.tokenizer, feedback["content"])
+        if tokens is None or answer["content"] != conversation.text:
+            return self._render_again(conversation, messages)
+        end = conversation.tokens[-1:]
+        if end and end[0] in self.end_tokens and tokens[0] in self.end_tokens:
+            del tokens[0]  # the model has ended its turn itself
+        if len(conversation.prompt) + len(conversation.tokens) + len(tokens) > self.max_tokens:
+            return None
+        conversation.add_feedback(feedback, tokens)
+        return conversation
+
+    def _render_again(
+        self, conversation: Conversation, messages: tuple[Message, Message]
+    ) -> Conversation | None:
+        """Go on without earlier thoughts: the conversation so far, rendered again, becomes the prompt.
+
+        Only later answers are trained then, behind the tokens that they were drawn behind.
+        """
+        so_far = [*conversation.history, *messages]
+        rendered = self.tokenizer.apply_chat_template(
+            [*conversation.request.messages, *so_far], add_generation_prompt=True, return_dict=True
+        )
+        prompt = list(rendered["input_ids"])
+        if len(prompt) > self.max_tokens:
+            return None
+        conversation.prompt, conversation.tokens, conversation.sampled = prompt, [], []
+        conversation.logprobs = None if conversation.logprobs is None else []
+        conversation.messages = so_far
+        return conversation
+
+
+def between(tokenizer: Any, complaint: str) -> list[int] | None:
+    """The tokens from the end of an answer to the beginning of the next, as the chat template has them.
+
+    None where the template shows an earlier answer behind other words than those it was drawn behind, such
+    as an empty thought that it opens and closes: then a longer conversation does not extend a shorter one.
+    """
+    question = [{"role": "user", "content": "?"}]
+    following = [{"role": "assistant", "content": PLACEHOLDER}, {"role": "user", "content": complaint}]
+    prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
+    text = tokenizer.apply_chat_template([*question, *following], add_generation_prompt=True, tokenize=False)
+    before, _, after = text.partition(PLACEHOLDER)
+    if before.split() != prompt.split():
+        return None
+    ids: list[int] = tokenizer(after, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def figures(
+    conversations: Sequence[Conversation], end_tokens: set[int], several_turns: bool
+) -> dict[str, float]:
+    """What the curve shows of conversations, over all processes, which must call together.
+
+    ``length``: the mean number of tokens that the model wrote in a conversation, all turns together.
+    ``clipped``: the share of conversations with an answer that does not end with an end-of-sequence token.
+    ``turns``, where there may be several: the mean number of answers.
+    """
+    counted = [
+        (sum(one.sampled), is_cut(one.sampled, one.tokens, end_tokens), one.turns) for one in conversations
+    ]
+    lengths, clipped, turns = zip(*processes.gathered(counted), strict=True)
+    found = {"length": fmean(lengths), "clipped": fmean(clipped)}
+    return found | ({"turns": fmean(turns)} if several_turns else {})
+
+
+def is_cut(sampled: Sequence[int], tokens: Sequence[int], end_tokens: set[int]) -> bool:
+    """Is there an answer, a run of sampled tokens, whose last token is no end-of-sequence token?"""
+    last = [mine and not after for mine, after in zip(sampled, [*sampled[1:], 0], strict=True)]
+    return any(token not in end_tokens for token, is_last in zip(tokens, last, strict=True) if is_last)
