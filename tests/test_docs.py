@@ -1,7 +1,8 @@
-"""Docs that lie fail the build: paths, commands and make targets are real, figures have their command."""
+"""The pages are checked: paths, links, commands, targets and specs are real; figures have their command."""
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,10 +12,18 @@ import pytest
 import yaml
 
 from harness.cli import main, parser
-from tasks.spec import shipped
+from runners.settings import RunnerConfig
+from runners.training.config import GrpoConfig, SftConfig
+from tasks.common.errors import SpecError
+from tasks.common.parse import Spec, parse
+from tasks.spec import TaskSpec, shipped
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+README = ROOT / "README.md"
+PAGES = [
+    *sorted(path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"),
+    *sorted((ROOT / "docs").glob("**/*.md")),
+]
 COMMAND = re.compile(r"\b(harness|make|python|pytest)\b \S")
 NEAR = 12
 """Lines around a table of figures in which its command must stand."""
@@ -121,17 +130,16 @@ def runs_here(arguments: list[str]) -> bool:
 @pytest.mark.timeout(1800)
 def test_commands_of_the_readme_that_need_nothing_run(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the order in which they stand, evaluations cut to 20 questions."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = [words for words in commands(text, "harness") if runs_here(words)]
+    found = [words for words in commands(README.read_text(encoding="utf-8"), "harness") if runs_here(words)]
     for words in found:
         less = ["--limit", "20"] if words[0] == "eval" else []
         assert main([*words, *less]) == 0, words
-    assert [words[0] for words in found] == ["check", "eval", "eval", "board", "compare", "show"]
+    assert [words[0] for words in found] == ["check", "eval", "eval", "board", "compare", "show", "tasks"]
     assert "gold" in capsys.readouterr().out
 
 
 def test_the_first_command_to_measure_needs_no_data() -> None:
-    (measure,) = (block for block in blocks((ROOT / "README.md").read_text()) if SETUP in block)
+    (measure,) = (block for block in blocks(README.read_text(encoding="utf-8")) if SETUP in block)
     first = next(words for words in commands(f"```\n{measure}```", "harness"))
     assert first == ["check", "pocket"]
 
@@ -149,8 +157,8 @@ def test_python_in_the_docs_runs(home: Path) -> None:
         exec(source, {})
 
 
-def test_every_place_of_data_is_told() -> None:
-    told = (ROOT / "docs" / "how-to" / "data.md").read_text(encoding="utf-8")
+def test_every_file_of_a_shipped_task_is_named() -> None:
+    page = (ROOT / "docs" / "how-to" / "benchmarks.md").read_text(encoding="utf-8")
     for name in shipped():
         spec = yaml.safe_load((ROOT / "tasks" / f"{name}.yaml").read_text())
         for split in spec["dataset"]["splits"].values():
@@ -161,7 +169,7 @@ def test_every_place_of_data_is_told() -> None:
             for place in places:
                 if place.startswith("${HARNESS_DATA}/"):
                     path = place.removeprefix("${HARNESS_DATA}/").replace("{database}", "NAME")
-                    assert f"`{path}`" in told, path
+                    assert f"`{path}`" in page, path
 
 
 @pages
@@ -211,6 +219,121 @@ def test_every_variable_of_the_example_environment_has_its_line() -> None:
     assert all(lines[lines.index(f"{name}=") - 1].startswith("# ") for name in names)
 
 
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    titles = re.findall(r"^#+ (.*)", prose, re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def links(text: str) -> Iterator[tuple[str, str]]:
+    """(file or "", anchor or "") of every link to this repository, pictures included."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    for target in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", prose) + re.findall(
+        r'(?:src|href)="(?!\w+:)([^"]+)"', prose
+    ):
+        file, _, anchor = target.partition("#")
+        yield file, anchor
+
+
+def broken(page: Path, text: str) -> Iterator[str]:
+    """Links of a page that lead nowhere."""
+    for file, anchor in links(text):
+        target = (page.parent / file).resolve() if file else page
+        if not target.exists():
+            yield file
+        elif anchor and anchor not in anchors(text if target == page else target.read_text(encoding="utf-8")):
+            yield f"{file}#{anchor}"
+
+
+@pages
+def test_every_link_and_anchor_resolves(page: Path) -> None:
+    assert list(broken(page, page.read_text(encoding="utf-8"))) == []
+
+
+def test_every_page_is_reachable_from_the_readme() -> None:
+    found, waiting = {README}, [README]
+    while waiting:
+        page = waiting.pop()
+        targets = {
+            (page.parent / file).resolve() for file, _ in links(page.read_text(encoding="utf-8")) if file
+        }
+        new = {target for target in targets if target.suffix == ".md" and target.is_file()} - found
+        found |= new
+        waiting += new
+    assert set(PAGES) - found == set()
+
+
+def test_the_readme_has_at_most_120_lines() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def specs(text: str) -> Iterator[dict[str, object]]:
+    """The YAML blocks of a page that are a task spec, or some of its sections."""
+    for block in re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S):
+        data = yaml.safe_load(block)
+        if isinstance(data, dict) and data.keys() <= TaskSpec.model_fields.keys():
+            yield data
+
+
+SMALLEST = {"name": "smallest", "dataset": {"path": "{split}.jsonl", "splits": {"dev": "dev"}}}
+
+
+@pages
+def test_every_spec_validates(page: Path) -> None:
+    for data in specs(page.read_text(encoding="utf-8")):
+        parse(TaskSpec, {**SMALLEST, **data})
+
+
+def test_a_wrong_spec_is_found() -> None:
+    (data,) = specs("```yaml\nscoring: {rewards: gated}\n```\n```yaml\nmachine: {memory: 24}\n```")
+    with pytest.raises(SpecError, match="did you mean 'reward'"):
+        parse(TaskSpec, {**SMALLEST, **data})
+
+
+def settings(text: str) -> Iterator[str]:
+    """The ``KEY=VALUE`` of every ``--set`` in code blocks and in prose."""
+    for found in re.findall(r"--set (?:'([^']*)'|([\w.]+=[^\s`]*))", text):
+        yield "".join(found)
+
+
+SECTIONS: dict[str, list[type[Spec]]] = {
+    "runner": [RunnerConfig],
+    "sft": [SftConfig],
+    "grpo": [GrpoConfig],
+    "train": [SftConfig, GrpoConfig],
+}
+
+
+def set_of(setting: str) -> None:
+    """Parse one ``--set`` as the command line does. Raises SpecError."""
+    section, _, rest = setting.partition(".")
+    kinds = {
+        "runner": [RunnerConfig],
+        "sft": [SftConfig],
+        "grpo": [GrpoConfig],
+        "train": [SftConfig, GrpoConfig],
+    }
+    kinds = kinds.get(section, [])
+    errors = []
+    for kind in kinds:
+        try:
+            parse(kind, {}, [rest])
+            return
+        except SpecError as error:
+            errors.append(error)
+    if errors:
+        raise errors[-1]
+    parse(TaskSpec, SMALLEST, [setting])
+
+
+@pages
+def test_every_set_option_is_one(page: Path) -> None:
+    for setting in settings(page.read_text(encoding="utf-8")):
+        if not re.search(r"=\.\.\.$|\b(KEY|NAME|VALUE|KIND)\b", setting):
+            set_of(setting)
+
+
 LIES = """\
 ```
 harness/        the application
@@ -247,3 +370,54 @@ def test_these_tests_catch_lies() -> None:
     assert [bool(COMMAND.search(near)) for _, near in figures(table)] == [False]
     assert [bool(COMMAND.search(near)) for _, near in figures(f"`make demo` prints\n\n{table}")] == [True]
     assert list(figures("| model | means |\n|---|---|\n| nano | small |\n")) == []
+
+
+def entries(text: str) -> list[tuple[str, str]]:
+    """(file, function, class or Class.method) of every `file.py: name` on a page."""
+    return re.findall(r"`([\w/]+\.py): ([\w.]+)`", text)
+
+
+def defined(source: str) -> set[str]:
+    """Names of the functions and classes of a file, methods as ``Class.method``."""
+    tree = ast.parse(source)
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    names = {node.name for node in tree.body if isinstance(node, kinds)}
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return names | {
+        f"{one.name}.{node.name}" for one in classes for node in one.body if isinstance(node, kinds)
+    }
+
+
+def wrong(text: str) -> list[str]:
+    """Entries of a page that name no function of an existing file."""
+    return [
+        f"{file}: {name}"
+        for file, name in entries(text)
+        if not (ROOT / file).is_file() or name not in defined((ROOT / file).read_text(encoding="utf-8"))
+    ]
+
+
+@pages
+def test_every_function_that_a_page_names_exists(page: Path) -> None:
+    assert wrong(page.read_text(encoding="utf-8")) == []
+
+
+QUESTIONS = (
+    "Where is a LIMIT tie decided?",
+    "Where is a group's advantage made?",
+    "Where is a prompt rendered?",
+    "Where is a worker killed?",
+    "Where is a run written?",
+)
+
+
+def test_contributing_answers_where_things_are() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for question in QUESTIONS:
+        (line,) = [line for line in text.splitlines() if question in line]
+        assert entries(line), question
+
+
+def test_a_function_that_does_not_exist_is_found() -> None:
+    text = "`tasks/prompts.py: messages`, `tasks/prompts.py: nothing`, `tasks/none.py: messages`"
+    assert wrong(text) == ["tasks/prompts.py: nothing", "tasks/none.py: messages"]

@@ -1,6 +1,6 @@
 """``harness train --processes N``: the same command in N processes, under torch's own launcher.
 
-On several nodes torchrun itself starts them (``docs/how-to/training.md``).
+On several nodes torchrun itself starts them (``docs/how-to/scale.md``).
 """
 
 from __future__ import annotations
