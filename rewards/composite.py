@@ -1,44 +1,47 @@
-"""Composites: one number from all that an attempt showed. It is what a trainer is paid.
+"""Composites: one number from all evidence of an attempt. A composite's value is the training reward.
 
-All hold two rules. *Correct strictly dominates*: no wrong answer's value reaches a right one's. *An empty
-gold proves little*: a right answer to a gold that returns no rows is not paid (None: its group is dropped),
-since every query that returns nothing would be. Evaluation still counts it: its metric is another score.
+All keep two rules. *Correct strictly dominates*: no wrong answer's value reaches a correct one's. *An empty
+gold proves little*: a correct answer to a gold that returns no rows is unscored (None, so its group is
+dropped), because every query without rows would be correct. Evaluation still counts it, since its metric is
+another score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import sqrt
 
-from rewards.scorers import SCORERS, is_correct, proves_nothing, scored
+from rewards.penalties import TIERS, Measure, cost_ratio, r_ves_tier
+from rewards.scorers import SCORERS, is_correct, matches_empty_gold, score_of
 from rewards.types import Attempt, Reason, Score
 from tasks.common.errors import SpecError, nearest
 from tasks.types import Mode
 
 
-def paid(attempt: Attempt, metric: Mode, value: float, parts: Mapping[str, float]) -> Score:
-    """A composite's score; None where nobody can be paid or punished."""
-    payable = None if proves_nothing(attempt, metric) else value
-    score = scored(attempt, payable)
+def composite_score(attempt: Attempt, metric: Mode, value: float, parts: Mapping[str, float]) -> Score:
+    """A composite's score; its value is None where the attempt is unscored or only matches an empty gold."""
+    score = score_of(attempt, None if matches_empty_gold(attempt, metric) else value)
     return Score(score.value, score.reason, score.sql, score.detail, parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """1 for a right answer, else 0."""
+    """1 for a correct answer, else 0."""
 
     metric: Mode = Mode.STRICT
 
     def __call__(self, attempt: Attempt) -> Score:
-        return paid(attempt, self.metric, float(is_correct(attempt, self.metric)), {})
+        return composite_score(attempt, self.metric, float(is_correct(attempt, self.metric)), {})
 
 
 @dataclass(frozen=True, slots=True)
 class Gated:
-    """1 for a right answer; a wrong one earns credit in [0, 0.3] for how near it came.
+    """1 for a correct answer; partial credit in [0, 0.3] for a wrong one.
 
-    Credit is 0.3 x tables x (0.1 parses + 0.2 runs + 0.2 columns + 0.3 structure + 0.2 row overlap), with
-    tables, columns and structure as F1 against the gold's: nothing for a query that ignores its tables.
+    The credit is 0.3 x tables x (0.1 parses + 0.2 executes + 0.2 columns + 0.3 structure + 0.2 row overlap).
+    Tables, columns and structure are F1 against the gold's, so a query that uses none of the gold's tables
+    gets no credit.
     """
 
     metric: Mode = Mode.STRICT
@@ -46,7 +49,7 @@ class Gated:
 
     def __call__(self, attempt: Attempt) -> Score:
         if is_correct(attempt, self.metric):
-            return paid(attempt, self.metric, 1.0, {"correct": 1.0})
+            return composite_score(attempt, self.metric, 1.0, {"correct": 1.0})
         clauses = attempt.clauses
         share = self.most * clauses.get("tables", 0.0)
         parts = {
@@ -56,7 +59,7 @@ class Gated:
             "structure": share * 0.3 * clauses.get("overall", 0.0),
             "rows": share * 0.2 * attempt.row_overlap,
         }
-        return paid(attempt, self.metric, sum(parts.values()), parts)
+        return composite_score(attempt, self.metric, sum(parts.values()), parts)
 
 
 CLASSIC_OUTCOMES: Mapping[Reason, float] = {
@@ -69,17 +72,17 @@ CLASSIC_OUTCOMES: Mapping[Reason, float] = {
     Reason.MANY_STATEMENTS: -0.5,
     Reason.NO_SQL: -0.5,
 }
-"""What an answer that did not run is worth."""
+"""``Classic``'s value of an answer that returned no result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Classic:
-    """0.2 syntax + 0.6 execution + 0.2 structure on the scale -1 to 1, with named outcomes for wrong answers.
+    """0.2 syntax + 0.6 execution + 0.2 structure on the scale -1 to 1, with fixed values for wrong answers.
 
-    The weighted sum is what a *right* answer earns: 0.8 plus 0.2 x structure F1; so a perfect one (right,
-    and built like the gold) is worth exactly 1. A wrong answer is worth its outcome, whatever its parts: it
-    runs 0.3, execution error and timeout -0.8, syntax error -0.5. A query that runs without touching any of
-    the gold's tables has not attempted the question: -0.5, as no SQL.
+    The weighted sum is the value of a *correct* answer: 0.8 plus 0.2 x structure F1, so exactly 1 for one
+    with the structure of the gold. The value of a wrong answer depends on its outcome alone: 0.3 where it
+    runs, -0.8 for an execution error or timeout, -0.5 for a syntax error or no SQL. A query that runs without
+    using any of the gold's tables also gets -0.5.
     """
 
     metric: Mode = Mode.STRICT
@@ -89,11 +92,25 @@ class Classic:
     def __call__(self, attempt: Attempt) -> Score:
         if is_correct(attempt, self.metric):
             parts = {"syntax": 0.2, "execution": 0.6, "structure": 0.2 * attempt.clauses.get("overall", 1.0)}
-            return paid(attempt, self.metric, sum(parts.values()), parts)
+            return composite_score(attempt, self.metric, sum(parts.values()), parts)
         value = CLASSIC_OUTCOMES.get(attempt.reason, self.runs)
         if attempt.reason not in CLASSIC_OUTCOMES and attempt.clauses.get("tables") == 0.0:
             value = self.evades
-        return paid(attempt, self.metric, value, {})
+        return composite_score(attempt, self.metric, value, {})
+
+
+@dataclass(frozen=True, slots=True)
+class RVes:
+    """BIRD's R-VES: sqrt(tier / 1.25) for a correct answer, so at most 1, else 0 (``r_ves_tier``)."""
+
+    metric: Mode = Mode.STRICT
+    by: Measure = "steps"
+
+    def __call__(self, attempt: Attempt) -> Score:
+        if not is_correct(attempt, self.metric):
+            return composite_score(attempt, self.metric, 0.0, {})
+        tier = r_ves_tier(cost_ratio(attempt, self.by))
+        return composite_score(attempt, self.metric, sqrt(tier / TIERS[0][1]), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +118,7 @@ class Weighted:
     """The weighted mean of named scorers, in [0, 1].
 
     Raises SpecError: unknown scorer, a negative weight, or weights under which a wrong answer could reach a
-    right one (``execution`` must outweigh ``structure``).
+    correct one (``execution`` must weigh more than ``structure``).
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -119,11 +136,11 @@ class Weighted:
             )
 
     def __call__(self, attempt: Attempt) -> Score:
-        right = is_correct(attempt, self.metric)
+        correct = is_correct(attempt, self.metric)
         values = {name: SCORERS[name](self.metric)(attempt).value or 0.0 for name in self.weights}
-        values["execution"] = float(right)
-        if right and "syntax" in values:
+        values["execution"] = float(correct)
+        if correct and "syntax" in values:
             values["syntax"] = 1.0
         total = sum(self.weights.values())
         parts = {name: weight * values[name] / total for name, weight in self.weights.items()}
-        return paid(attempt, self.metric, sum(parts.values()), parts)
+        return composite_score(attempt, self.metric, sum(parts.values()), parts)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from rewards import golds
 from rewards.attempt import WORK, Job, Rules, attempt_of
 from rewards.extract import extract
-from rewards.presets import reward
+from rewards.presets import reward_scorer
 from rewards.scorers import SCORERS
 from rewards.types import Answer, Grade
 from rewards.version import code_version
@@ -54,7 +54,7 @@ class Grader:
             str(home() / f"gold-{code_version()}"),
         )
         self._scorers = {name: make(scoring.metric) for name, make in SCORERS.items()}
-        self._scorers["reward"] = reward(scoring)
+        self._scorers["reward"] = reward_scorer(scoring)
         if not structure:
             del self._scorers["structure"], self._scorers["reward"]
         self._reads_text = structure and (scoring.terms is not None or ":" in scoring.reward)

@@ -18,7 +18,7 @@ from rewards.attempt import Job
 from rewards.matching import bird
 from rewards.results import difference, first_out_of_order, preview, result_digest
 from rewards.trial import Trial
-from rewards.types import OURS, Reason
+from rewards.types import UNSCORED, Reason
 from tasks.databases.sandbox.executor import Executor
 from tasks.types import Mode, Outcome, Status
 
@@ -106,7 +106,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
     many = max(1, len(job.database.instances))
     findings = {mode: _verdict(trial, mode, min(rules.instances, many), many) for mode in rules.modes}
     metric = _explained(trial, findings[rules.metric], rules.metric)
-    ours = metric.reason in OURS
+    ours = metric.reason in UNSCORED
     if rules.metric in (Mode.BIRD, Mode.BIRD_F1) and not ours:
         gold, answer = trial.distinct
     else:

@@ -1,17 +1,16 @@
-"""What an answer may lose beside being right or wrong: efficiency, format, length, forbidden constructs.
+"""Penalties beside correct or wrong (``scoring.terms``): efficiency, format, length, forbidden constructs.
 
-Every term takes at most its weight from the composite's value, and the weights together are less than what
-lies between the worst right and the best wrong answer: correct still strictly dominates.
+Each term subtracts at most its weight from a composite's value. All weights together must be less than the
+margin between the worst correct and the best wrong answer, so that correct still strictly dominates.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-from rewards.efficiency import gain
 from rewards.scorers import is_correct
 from rewards.structure.constructs import CONSTRUCTS
 from rewards.types import Attempt, Score, Scorer
@@ -19,26 +18,50 @@ from tasks.common.errors import SpecError, nearest
 from tasks.terms import TermsSpec
 from tasks.types import Mode
 
+STEPS = 1000
+"""Added to both counts of VM steps: SQLite does not distinguish shorter queries, so their ratio is 1."""
+SECONDS = 0.001
+"""Added to both times in seconds: the clock does not resolve less."""
+TIERS = ((2.0, 1.25), (1.0, 1.0), (0.5, 0.75), (0.25, 0.5), (0.0, 0.25))
+"""BIRD's R-VES: pairs (lowest cost ratio, reward), the best first."""
+
+Measure = Literal["steps", "seconds"]
+
+
+def cost_ratio(attempt: Attempt, by: Measure = "steps") -> float:
+    """The gold's cost divided by the query's: over 1 where the query is cheaper.
+
+    VM steps do not depend on the load of the machine. Where an engine does not count them, seconds are used.
+    """
+    if by == "steps" and attempt.gold_steps is not None and attempt.steps is not None:
+        return (attempt.gold_steps + STEPS) / (attempt.steps + STEPS)
+    return (attempt.gold_seconds + SECONDS) / (attempt.seconds + SECONDS)
+
+
+def r_ves_tier(ratio: float) -> float:
+    """BIRD's reward for a cost ratio (github.com/bird-bench/mini_dev, ``evaluation_ves.py``)."""
+    return next(tier for lowest, tier in TIERS if ratio >= lowest)
+
 
 @dataclass(frozen=True, slots=True)
-class WithTerms:
-    """A composite, less what an answer wastes. Reads ``Attempt.text``.
+class WithPenalties:
+    """A composite less its penalties. Reads ``Attempt.text``.
 
-    ``gap`` is what lies between the base's worst right and best wrong answer. Raises SpecError: weights that
-    fill the gap, a construct or a pattern that is none.
+    ``margin``: the difference between the base's worst correct and best wrong value. Raises SpecError:
+    weights that reach the margin, an unknown construct, a pattern that is not a regular expression.
     """
 
     base: Scorer
     terms: TermsSpec
-    gap: float
+    margin: float
     metric: Mode = Mode.STRICT
 
     def __post_init__(self) -> None:
-        total = sum(weight for weight, _ in self._weighed(None).values())
-        if total >= self.gap:
+        total = sum(weight for weight, _ in self._weights_and_shares().values())
+        if total >= self.margin:
             raise SpecError(
-                f"scoring.terms: the weights are {total:g} together, and a right answer leads a wrong one by"
-                f" {self.gap:g}: keep them below that, or wrong answers could win"
+                f"scoring.terms: the weights sum to {total:g}, but a correct answer leads a wrong one by only"
+                f" {self.margin:g}: keep them below that, or wrong answers could win"
             )
         for name in self.terms.forbidden.constructs:
             if name not in CONSTRUCTS:
@@ -54,39 +77,37 @@ class WithTerms:
         score = self.base(attempt)
         if score.value is None:
             return score
-        lost = {name: -weight * share for name, (weight, share) in self._weighed(attempt).items() if weight}
-        parts = {**(score.parts or {"base": score.value}), **lost}
-        return Score(score.value + sum(lost.values()), score.reason, score.sql, score.detail, parts)
+        terms = self._weights_and_shares().items()
+        penalties = {name: -weight * share(attempt) for name, (weight, share) in terms if weight}
+        parts = {**(score.parts or {"base": score.value}), **penalties}
+        value = score.value + sum(penalties.values())
+        return Score(value, score.reason, score.sql, score.detail, parts)
 
-    def _weighed(self, attempt: Attempt | None) -> Mapping[str, tuple[float, float]]:
-        """Term -> its weight, and the share of it in [0, 1] that an attempt loses."""
+    def _weights_and_shares(self) -> Mapping[str, tuple[float, Callable[[Attempt], float]]]:
+        """Term -> its weight, and the function for the share of it in [0, 1] that an attempt loses."""
         terms = self.terms
-        found: dict[str, Any] = {
-            "efficiency": (terms.efficiency.weight, self._slow),
-            "format": (terms.format.weight, self._misshapen),
-            "length": (terms.length.weight, self._long),
+        return {
+            "efficiency": (terms.efficiency.weight, self._inefficiency),
+            "format": (terms.format.weight, self._wrong_format),
+            "length": (terms.length.weight, self._excess_length),
             "forbidden": (terms.forbidden.weight, self._forbidden),
         }
-        return {
-            name: (weight, share(attempt) if attempt and weight else 0.0)
-            for name, (weight, share) in found.items()
-        }
 
-    def _slow(self, attempt: Attempt) -> float:
-        """0 where a right query costs no more than the gold, towards 1 the more it costs; 0 of wrong ones."""
+    def _inefficiency(self, attempt: Attempt) -> float:
+        """0 for a wrong answer and where the query costs at most as much as the gold; below 1 where more."""
         if not is_correct(attempt, self.metric):
             return 0.0
-        return 1 - min(1.0, gain(attempt, self.terms.efficiency.by))
+        return 1 - min(1.0, cost_ratio(attempt, self.terms.efficiency.by))
 
-    def _misshapen(self, attempt: Attempt) -> float:
+    def _wrong_format(self, attempt: Attempt) -> float:
         return float(re.fullmatch(self.terms.format.pattern, attempt.text.strip(), re.DOTALL) is None)
 
-    def _long(self, attempt: Attempt) -> float:
-        """Rises in a line from 0 at ``free`` characters to 1 at ``most``."""
+    def _excess_length(self, attempt: Attempt) -> float:
+        """Rises linearly from 0 at ``free`` characters to 1 at ``most``."""
         length = self.terms.length
-        over = (len(attempt.text) - length.free) / (length.most - length.free)
-        return min(1.0, max(0.0, over))
+        excess = (len(attempt.text) - length.free) / (length.most - length.free)
+        return min(1.0, max(0.0, excess))
 
     def _forbidden(self, attempt: Attempt) -> float:
-        """Of what an engine could read as one query; the worker has looked for the constructs in it."""
+        """1 where the worker found a forbidden construct in a query that its engine could parse."""
         return float(attempt.parses and bool(attempt.constructs))

@@ -1,4 +1,4 @@
-"""Reward presets by name, and how a spec's scoring section becomes the scorer that pays."""
+"""Reward presets by name, and the composite that a spec's scoring section asks for."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rewards.composite import Binary, Classic, Gated, Weighted
-from rewards.efficiency import RVes
-from rewards.penalties import WithTerms
+from rewards.composite import Binary, Classic, Gated, RVes, Weighted
+from rewards.penalties import WithPenalties
 from rewards.types import Attempt, Score, Scorer
 from tasks.common.errors import HarnessError, SpecError, nearest
 from tasks.common.named_code import load_object
@@ -21,29 +20,30 @@ PRESETS: dict[str, Callable[[Mode], Scorer]] = {
     "binary": Binary,
     "r_ves": RVes,
 }
-"""Name -> what makes the composite for a metric."""
-GAPS = {"gated": 0.7, "classic": 0.5, "binary": 1.0, "r_ves": 0.44}
-"""Preset -> what its worst right answer leads its best wrong one by: room for ``scoring.terms``."""
+"""Name -> function that makes the composite for a metric."""
+MARGINS = {"gated": 0.7, "classic": 0.5, "binary": 1.0, "r_ves": 0.44}
+"""Preset -> its worst correct value less its best wrong one. ``scoring.terms`` must weigh less."""
 
 
-def reward(scoring: ScoringSpec) -> Scorer:
-    """The composite a spec asks for: its weights, else its preset, else the user's ``module:Class``.
+def reward_scorer(scoring: ScoringSpec) -> Scorer:
+    """The composite that a spec asks for: its weights, else its preset or its custom reward ``module:Class``.
 
-    A class of the user's own is called without arguments. Raises SpecError: unknown preset, no such class,
-    something that cannot score, terms where the lead of right answers is not known.
+    The class of a custom reward is called without arguments. Raises SpecError: unknown preset, no such class,
+    an object that is not callable, terms where the margin of correct answers is not known.
     """
     if scoring.terms is None:
         return _base(scoring)
-    if scoring.weights or scoring.reward not in GAPS:
-        raise SpecError(f"scoring.terms: only with a preset: {', '.join(GAPS)}")
-    return WithTerms(_base(scoring), scoring.terms, GAPS[scoring.reward], scoring.metric)
+    if scoring.weights or scoring.reward not in MARGINS:
+        raise SpecError(f"scoring.terms: only with a preset: {', '.join(MARGINS)}")
+    margin = MARGINS[scoring.reward]
+    return WithPenalties(_base(scoring), scoring.terms, margin, scoring.metric)
 
 
 def _base(scoring: ScoringSpec) -> Scorer:
     if scoring.weights:
         return Weighted(dict(scoring.weights), scoring.metric)
     if ":" in scoring.reward:
-        return _own(scoring.reward)
+        return _custom(scoring.reward)
     if scoring.reward not in PRESETS:
         raise SpecError(
             f"scoring.reward: no preset '{scoring.reward}': {nearest(scoring.reward, PRESETS)}"
@@ -52,7 +52,7 @@ def _base(scoring: ScoringSpec) -> Scorer:
     return PRESETS[scoring.reward](scoring.metric)
 
 
-def _own(where: str) -> Scorer:
+def _custom(where: str) -> Scorer:
     try:
         scorer = load_object(where)()
     except ModuleNotFoundError as error:
@@ -61,12 +61,15 @@ def _own(where: str) -> Scorer:
         raise SpecError(f"scoring.reward: '{where}': {type(error).__name__}: {error}") from error
     if not callable(scorer):
         raise SpecError(f"scoring.reward: '{where}' cannot be called with an attempt")
-    return Own(where, scorer)
+    return CustomReward(where, scorer)
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """A reward of the user's own. What it raises, or returns instead of a Score, is one line."""
+class CustomReward:
+    """A reward class from ``module:Class``.
+
+    Raises SpecError, in one line, where it raises or returns something else than a Score.
+    """
 
     where: str
     scorer: Scorer
@@ -77,8 +80,8 @@ class Own:
         except HarnessError:
             raise
         except Exception as error:
-            said = f"raised {type(error).__name__}: {error}"
-            raise SpecError(f"scoring.reward: {self.where} {said}") from error
+            message = f"scoring.reward: {self.where} raised {type(error).__name__}: {error}"
+            raise SpecError(message) from error
         if not isinstance(score, Score) or not isinstance(score.value, int | float | None):
             raise SpecError(f"scoring.reward: {self.where} must return a Score, not {score!r:.100}")
         return score

@@ -1,4 +1,4 @@
-"""The three scorers that read an attempt. Each is a frozen callable with a value in [0, 1]."""
+"""The scorers of single qualities: frozen callables that read an attempt and give a value in [0, 1]."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from rewards.types import Attempt, Reason, Score, Scorer
 from tasks.types import Mode
 
 
-def scored(attempt: Attempt, value: float | None) -> Score:
-    """A score with the attempt's evidence; unscored where we, not the model, failed."""
+def score_of(attempt: Attempt, value: float | None) -> Score:
+    """A score with the attempt's evidence; its value is None where the attempt is unscored."""
     return Score(value if attempt.scored else None, attempt.reason, attempt.sql, attempt.detail)
 
 
@@ -19,7 +19,7 @@ class Syntax:
     """1 for one well-formed query, whether or not it runs."""
 
     def __call__(self, attempt: Attempt) -> Score:
-        return scored(attempt, float(attempt.parses))
+        return score_of(attempt, float(attempt.parses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,15 @@ class Execution:
     metric: Mode = Mode.STRICT
 
     def __call__(self, attempt: Attempt) -> Score:
-        return scored(attempt, attempt.verdicts.get(self.metric))
+        return score_of(attempt, attempt.verdicts.get(self.metric))
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """F1 of all clauses together against the gold's. Unscored where the gold cannot be read."""
+    """F1 of the contents of all clauses against the gold's. Unscored where the gold cannot be parsed."""
 
     def __call__(self, attempt: Attempt) -> Score:
-        score = scored(attempt, attempt.clauses.get("overall"))
+        score = score_of(attempt, attempt.clauses.get("overall"))
         return Score(score.value, score.reason, score.sql, score.detail, attempt.clauses)
 
 
@@ -46,14 +46,14 @@ SCORERS: dict[str, Callable[[Mode], Scorer]] = {
     "execution": Execution,
     "structure": lambda metric: Structure(),
 }
-"""Name -> what makes the scorer for a metric."""
+"""Name -> function that makes the scorer for a metric."""
 
 
 def is_correct(attempt: Attempt, metric: Mode) -> bool:
-    """Whether an answer is right by the metric, in full."""
+    """Whether the metric's verdict is 1."""
     return attempt.scored and attempt.verdicts.get(metric) == 1.0
 
 
-def proves_nothing(attempt: Attempt, metric: Mode) -> bool:
-    """Whether an answer is right only in that it returns nothing, as the gold does."""
+def matches_empty_gold(attempt: Attempt, metric: Mode) -> bool:
+    """Whether an answer is correct only because both it and the gold return no rows."""
     return is_correct(attempt, metric) and attempt.gold_rows == 0 and attempt.reason is Reason.CORRECT

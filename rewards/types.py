@@ -1,4 +1,4 @@
-"""How an answer is judged: one ``Attempt`` (what happened) -> many ``Score``s (what it is worth)."""
+"""The types of scoring: ``Answer`` -> ``Attempt`` (evidence of its execution) -> ``Score``s -> ``Grade``."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Reason(StrEnum):
     """Unscored: our own failure, such as a missing database or a lost worker."""
 
 
-OURS = frozenset({Reason.GOLD_FAILED, Reason.INFRASTRUCTURE})
-"""Reasons that are our failure, not the model's: the score is None, never 0."""
+UNSCORED = frozenset({Reason.GOLD_FAILED, Reason.INFRASTRUCTURE})
+"""Reasons that are our own failure, not the model's: the score is None, never 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is to be judged: a completion's text, and the golds of its question on its database."""
+    """The input of scoring: a completion's text, and the golds of its question on its database."""
 
     database: Database
     gold: tuple[str, ...]
@@ -60,9 +60,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Everything that one execution of one completion showed. Scorers only read it.
+    """All evidence from executing one completion and its gold. Scorers read nothing else.
 
-    ``verdicts[mode]`` is 1.0 or 0.0 (``bird_f1``: a fraction), or None where we, not the model, failed.
+    ``verdicts[mode]`` is 1.0 or 0.0 (``bird_f1``: a fraction), or None where unscored.
     ``clauses[name]`` is the F1 in [0, 1] of one clause of the query against the gold's.
     """
 
@@ -75,35 +75,35 @@ class Attempt:
     executes: bool = False
     clauses: Mapping[str, float] = field(default_factory=dict)
     constructs: tuple[str, ...] = ()
-    """Those constructs of the query that the task forbids (``scoring.terms.forbidden``)."""
+    """The constructs of the query that the task forbids (``scoring.terms.forbidden``)."""
     columns: int = 0
     gold_columns: int = 0
     rows: int = 0
     gold_rows: int = 0
     row_overlap: float = 0.0
-    """Soft agreement of the rows with the gold's in [0, 1]; 0 where only verdicts are asked for."""
+    """F1 in [0, 1] of the cells of both results; 0 where the grader computes verdicts only."""
     seconds: float = 0.0
     steps: int | None = None
-    """None where the engine counts none; 0 is a query shorter than the unit of counting."""
+    """VM steps; None where the engine does not count them, 0 below the unit of counting."""
     gold_steps: int | None = None
     gold_seconds: float = 0.0
     result: str = ""
-    """Digest of the rows that the answer returned, where the grader was asked for it."""
+    """Digest of the rows that the answer returned, if the grader was made with ``digests``."""
     cut: bool = False
-    """Whether the gold's LIMIT cuts through rows that tie, where the grader was asked for it."""
+    """Whether the gold's LIMIT cuts through rows that tie, if the grader was made with ``cuts``."""
     preview: tuple[str, ...] = ()
-    """Names of the columns and the first rows that the answer returned, where the scoring shows them."""
+    """A line of column names and lines of the first rows returned, if ``scoring.feedback_rows`` is set."""
     text: str = ""
-    """The completion, where the reward reads it: terms of format and length, and rewards of one's own."""
+    """The completion, where the reward reads it: penalties for format and length, and custom rewards."""
 
     @property
     def scored(self) -> bool:
-        return self.reason not in OURS
+        return self.reason not in UNSCORED
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A number with its evidence. ``value`` None: not scored, left out of means and never paid."""
+    """A number with its evidence. ``value`` None: unscored, left out of means and of the training loss."""
 
     value: float | None
     reason: Reason
@@ -113,14 +113,14 @@ class Score:
 
 
 class Scorer(Protocol):
-    """A frozen, picklable callable; its ``repr`` is its provenance."""
+    """A frozen, picklable callable, identified by its ``repr``."""
 
     def __call__(self, attempt: Attempt) -> Score: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """All that a completion earned. ``scores``: one for each scorer, and ``reward``, the composite."""
+    """The result of scoring. ``scores``: one for each scorer, and ``reward``, the composite."""
 
     attempt: Attempt
     scores: Mapping[str, Score]

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from rewards.grader import Grader
-from rewards.types import OURS, Answer, Reason
+from rewards.types import UNSCORED, Answer, Reason
 from tasks.databases.sandbox.executor import Executor
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Limits, Status
@@ -238,7 +238,9 @@ def test_no_answer_can_blame_the_database(databases: dict[tuple[str, str], Datab
     database = databases["duckdb", place]
     with Grader(ScoringSpec(), workers=1) as grader:
         for grade in grader.grade_answers([Answer(database, ("SELECT a FROM t",), text) for text in EXCUSES]):
-            assert grade.attempt.reason not in OURS and grade.scores["execution"].value == 0.0, grade.attempt
+            assert grade.attempt.reason not in UNSCORED and grade.scores["execution"].value == 0.0, (
+                grade.attempt
+            )
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "duckdb"])

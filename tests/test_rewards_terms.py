@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from test_scorers import PERFECT, right, wrong
 
-from rewards.efficiency import gain, tier
 from rewards.grader import Grader
-from rewards.presets import GAPS, PRESETS, reward
+from rewards.penalties import cost_ratio, r_ves_tier
+from rewards.presets import MARGINS, PRESETS, reward_scorer
 from rewards.structure.constructs import CONSTRUCTS, forbidden_in
 from rewards.types import Answer, Attempt, Reason
 from tasks.common.errors import SpecError
@@ -32,17 +32,17 @@ def scoring(**keys: object) -> ScoringSpec:
 @given(one=right, two=wrong)
 def test_correct_strictly_dominates_whatever_is_lost(name: str, one: Attempt, two: Attempt) -> None:
     """The worst right answer (slow, misshapen, long, forbidden) against the best wrong one."""
-    paid = reward(scoring(reward=name, terms=ALL_TERMS))
+    paid = reward_scorer(scoring(reward=name, terms=ALL_TERMS))
     lost = {"constructs": ("select_star",), "text": "` " * 9999, "steps": 10**9, "gold_steps": 1}
     worst = replace(one, parses=True, **lost)  # type: ignore[arg-type]
     values = [paid(attempt).value for attempt in (worst, replace(two, text="SELECT 1"))]
     assert values[0] is not None and values[1] is not None and values[0] > values[1]
 
 
-@pytest.mark.parametrize("name", GAPS)
+@pytest.mark.parametrize("name", MARGINS)
 def test_weights_that_fill_the_lead_of_right_answers_are_refused(name: str) -> None:
     with pytest.raises(SpecError, match="keep them below that, or wrong answers could win"):
-        reward(scoring(reward=name, terms={"length": {"weight": GAPS[name]}}))
+        reward_scorer(scoring(reward=name, terms={"length": {"weight": MARGINS[name]}}))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_weights_that_fill_the_lead_of_right_answers_are_refused(name: str) -> N
 )
 def test_terms_that_cannot_be_are_refused(keys: dict[str, object], message: str) -> None:
     with pytest.raises(SpecError, match=message):
-        reward(scoring(**keys))
+        reward_scorer(scoring(**keys))
     with pytest.raises(SpecError, match="most 5 is not above free 500"):
         scoring(terms={"length": {"most": 5}})
 
@@ -76,15 +76,15 @@ def test_terms_that_cannot_be_are_refused(keys: dict[str, object], message: str)
     ],
 )
 def test_the_tiers_are_those_of_birds_r_ves(ratio: float, worth: float) -> None:
-    assert tier(ratio) == worth
+    assert r_ves_tier(ratio) == worth
 
 
 def test_a_gain_is_by_steps_where_they_are_counted() -> None:
     slow = replace(PERFECT, steps=9000, gold_steps=4000, seconds=1, gold_seconds=4)
-    assert gain(slow) == 0.5 and gain(slow, "seconds") == pytest.approx(4, rel=1e-2)
-    assert gain(replace(PERFECT, seconds=1, gold_seconds=4)) == pytest.approx(4, rel=1e-2)
+    assert cost_ratio(slow) == 0.5 and cost_ratio(slow, "seconds") == pytest.approx(4, rel=1e-2)
+    assert cost_ratio(replace(PERFECT, seconds=1, gold_seconds=4)) == pytest.approx(4, rel=1e-2)
     short = replace(PERFECT, steps=0, gold_steps=0, seconds=1, gold_seconds=4)
-    assert gain(short) == 1, "two queries shorter than the unit cost the same, whatever the clock says"
+    assert cost_ratio(short) == 1, "two queries shorter than the unit cost the same, whatever the clock says"
 
 
 @pytest.mark.parametrize(
@@ -102,14 +102,14 @@ def test_a_gain_is_by_steps_where_they_are_counted() -> None:
 )
 def test_what_each_term_takes(changes: dict[str, object], lost: dict[str, float]) -> None:
     attempt = replace(replace(PERFECT, text="SELECT 1"), **changes)  # type: ignore[arg-type]
-    score = reward(scoring(terms=ALL_TERMS))(attempt)
+    score = reward_scorer(scoring(terms=ALL_TERMS))(attempt)
     assert {name: -part for name, part in score.parts.items() if part < 0} == pytest.approx(lost)
     assert score.value == pytest.approx(1 - sum(lost.values()))
 
 
 def test_a_slow_wrong_answer_loses_nothing_for_that() -> None:
     attempt = replace(PERFECT, reason=Reason.WRONG_ROWS, verdicts={Mode.STRICT: 0.0}, steps=10**9, text="x")
-    assert reward(scoring(terms=ALL_TERMS))(attempt).value == pytest.approx(0.3)
+    assert reward_scorer(scoring(terms=ALL_TERMS))(attempt).value == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_hidden_constructs_are_paid_less_by_the_grader(database: Database, home:
 
 def test_hostile_text_is_matched_in_time() -> None:
     attempt = replace(PERFECT, text=" " * 100_000 + "`" + "```sql\n" * 10_000)
-    assert reward(scoring(terms=ALL_TERMS))(attempt).value is not None
+    assert reward_scorer(scoring(terms=ALL_TERMS))(attempt).value is not None
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.composite import CLASSIC_OUTCOMES, Weighted
-from rewards.presets import PRESETS, reward
+from rewards.presets import PRESETS, reward_scorer
 from rewards.scorers import Execution, Structure, Syntax
 from rewards.structure.clauses import CLAUSES
-from rewards.types import OURS, Attempt, Reason, Score, Scorer
+from rewards.types import UNSCORED, Attempt, Reason, Score, Scorer
 from tasks.common.errors import SpecError
 from tasks.spec import ScoringSpec
 from tasks.types import Mode
@@ -31,8 +31,8 @@ class Own:
 
 def composite(name: str) -> Scorer:
     if name == "weights":
-        return reward(ScoringSpec(weights={"execution": 2, "structure": 1, "syntax": 1}))
-    return reward(ScoringSpec(reward=name))
+        return reward_scorer(ScoringSpec(weights={"execution": 2, "structure": 1, "syntax": 1}))
+    return reward_scorer(ScoringSpec(reward=name))
 
 
 fractions = st.floats(0, 1)
@@ -55,7 +55,7 @@ def attempts(*reasons: Reason, verdict: float, gold_rows: int = 1) -> st.SearchS
 
 
 right = attempts(Reason.CORRECT, verdict=1.0)
-wrong = attempts(*sorted(set(Reason) - {Reason.CORRECT} - OURS), verdict=0.0)
+wrong = attempts(*sorted(set(Reason) - {Reason.CORRECT} - UNSCORED), verdict=0.0)
 
 
 def value(name: str, attempt: Attempt) -> float:
@@ -82,7 +82,9 @@ def test_every_score_is_in_range(name: str, attempt: Attempt) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-@given(ours=attempts(*sorted(OURS), verdict=0.0), empty=attempts(Reason.CORRECT, verdict=1.0, gold_rows=0))
+@given(
+    ours=attempts(*sorted(UNSCORED), verdict=0.0), empty=attempts(Reason.CORRECT, verdict=1.0, gold_rows=0)
+)
 def test_what_is_never_paid(name: str, ours: Attempt, empty: Attempt) -> None:
     assert composite(name)(ours).value is None
     assert composite(name)(empty).value is None
@@ -122,7 +124,7 @@ def test_classic_has_its_named_outcomes(reason: Reason, value: float | None) -> 
 
 def test_classic_names_every_reason_that_is_no_result() -> None:
     ran = {r for r in Reason if r in ("correct", "empty_result") or r.startswith("wrong_")}
-    assert set(CLASSIC_OUTCOMES) == set(Reason) - ran - OURS
+    assert set(CLASSIC_OUTCOMES) == set(Reason) - ran - UNSCORED
 
 
 def test_gated_and_binary() -> None:
@@ -156,12 +158,12 @@ def test_composites_are_picklable_and_say_what_they_are(name: str) -> None:
 )
 def test_rewards_that_cannot_be_made(spec: Mapping[str, object], message: str) -> None:
     with pytest.raises(SpecError, match=message.replace("?", r"\?").replace(".", r"\.")) as error:
-        reward(ScoringSpec.model_validate(spec))
+        reward_scorer(ScoringSpec.model_validate(spec))
     assert "\n" not in str(error.value)
 
 
 def test_a_reward_of_the_users_own() -> None:
-    assert reward(ScoringSpec(reward="tests.test_scorers:Own"))(PERFECT).value == 7.0
+    assert reward_scorer(ScoringSpec(reward="tests.test_scorers:Own"))(PERFECT).value == 7.0
 
 
 def test_weights_are_normalised() -> None:

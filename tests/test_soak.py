@@ -22,7 +22,7 @@ from attacked import GOLDS, attack, build, honest, traces
 
 from rewards.exploits import load
 from rewards.grader import Grader
-from rewards.types import OURS, Answer, Reason
+from rewards.types import UNSCORED, Answer, Reason
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Engine, Mode
 
@@ -127,7 +127,7 @@ def soak(tmp_path: Path, count: int) -> None:
             grades = grader.grade_answers([answer for answer, _ in batch])
             for (answer, verdict), grade in zip(batch, grades, strict=True):
                 judged += 1
-                if grade.attempt.verdicts[Mode.STRICT] != verdict or grade.attempt.reason in OURS:
+                if grade.attempt.verdicts[Mode.STRICT] != verdict or grade.attempt.reason in UNSCORED:
                     wrong.append((answer.text[:200], verdict, grade.attempt.reason, grade.attempt.detail))
             del batch, grades  # some answers are megabytes: they are not what the grader holds
             if judged <= max(BATCH, count // 5):

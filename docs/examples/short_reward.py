@@ -1,13 +1,13 @@
-"""A reward of one's own: right answers earn 1, less a little for every table beyond those of the gold.
+"""A custom reward: a correct answer gets 1, less 0.1 for each JOIN up to five.
 
 Used by ``scoring.reward: short_reward:FewTables`` and ``--trust-task``, with this folder on PYTHONPATH. A
-reward is a class made without arguments: an ``Attempt`` (``rewards/types.py``) in, a ``Score`` out. ``value``
-None is "not scored": the answer's group is left out of the loss.
+custom reward is a class that is made without arguments. Its objects take an ``Attempt`` and return a
+``Score`` (``rewards/types.py``). ``value`` None is unscored: the answer's group is left out of the loss.
 """
 
 from dataclasses import dataclass
 
-from rewards.composite import paid
+from rewards.composite import composite_score
 from rewards.scorers import is_correct
 from rewards.types import Attempt, Score
 from tasks.types import Mode
@@ -15,12 +15,12 @@ from tasks.types import Mode
 
 @dataclass(frozen=True)
 class FewTables:
-    """Frozen, so that its ``repr`` says in the run's record what was paid."""
+    """Frozen: its ``repr`` is part of the run's record."""
 
     each: float = 0.1
 
     def __call__(self, attempt: Attempt) -> Score:
-        right = float(is_correct(attempt, Mode.STRICT))
+        correct = float(is_correct(attempt, Mode.STRICT))
         joins = attempt.sql.upper().count(" JOIN ")
-        parts = {"correct": right, "joins": -min(0.5, self.each * joins) * right}
-        return paid(attempt, Mode.STRICT, sum(parts.values()), parts)
+        parts = {"correct": correct, "joins": -min(0.5, self.each * joins) * correct}
+        return composite_score(attempt, Mode.STRICT, sum(parts.values()), parts)

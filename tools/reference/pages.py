@@ -11,10 +11,10 @@ from harness.cli import parser
 from harness.training.plan import RECIPES
 from leaderboards.alarms import LIMITS
 from leaderboards.types import Record, Run, Slice, Summary
-from rewards.presets import GAPS, PRESETS
+from rewards.presets import MARGINS, PRESETS
 from rewards.scorers import SCORERS
 from rewards.structure.constructs import CONSTRUCTS
-from rewards.types import OURS, Reason
+from rewards.types import UNSCORED, Reason
 from runners.settings import RunnerConfig
 from runners.training.config import GrpoConfig, SftConfig, TrainingConfig
 from tasks.prompts import TEMPLATES
@@ -147,7 +147,7 @@ def scores() -> str:
             [
                 (
                     f"`{reason}`",
-                    "unscored" if reason in OURS else "1" if reason is Reason.CORRECT else "0",
+                    "unscored" if reason in UNSCORED else "1" if reason is Reason.CORRECT else "0",
                     markdown(reasons[reason.name]),
                 )
                 for reason in Reason
@@ -162,7 +162,7 @@ def scores() -> str:
         grid(
             ("preset", "margin", "meaning"),
             [
-                (f"`{name}`", f"{GAPS[name]:g}", _about(kind))
+                (f"`{name}`", f"{MARGINS[name]:g}", _about(kind))
                 for name, kind in PRESETS.items()
                 if isinstance(kind, type)
             ],
