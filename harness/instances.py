@@ -13,7 +13,7 @@ def prepare(task: Task, samples: Iterable[Sample]) -> None:
     """Make what these samples lack, with a progress bar: a database takes some seconds."""
     count = task.spec.scoring.instances
     asked = {(sample.database, sample.ddl): sample for sample in samples}
-    lacking = [sample for sample in asked.values() if len(task.shown(sample).instances) < count]
+    lacking = [sample for sample in asked.values() if len(task.prompt_database(sample).instances) < count]
     if count == 1 or not lacking:
         return
     with bar("instances of databases", len(lacking)) as report:

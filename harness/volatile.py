@@ -35,7 +35,7 @@ def say_volatile(task: Task, samples: Sequence[Sample]) -> None:
 def _views(task: Task, sample: Sample) -> frozenset[str]:
     """The views of the sample's database that read the clock or random numbers."""
     try:
-        schema = describe(task.shown(sample), rows=task.spec.prompt.schema_.rows)
+        schema = describe(task.prompt_database(sample), rows=task.spec.prompt.schema_.rows)
     except DataError:
         return frozenset()
     engine = task.spec.databases.engine

@@ -14,7 +14,7 @@ from rewards.scorers import SCORERS
 from rewards.types import Answer, Grade
 from rewards.version import code_version
 from tasks.common.home import home
-from tasks.databases.engines.sqlite_statements import MOST_CHARACTERS
+from tasks.databases.engines.sqlite_statements import MAX_CHARACTERS
 from tasks.databases.sandbox.pool import Sandbox
 from tasks.databases.state import stamped
 from tasks.spec import ScoringSpec
@@ -89,7 +89,7 @@ class Grader:
             Job(
                 databases[answer.database],
                 answer.gold,
-                extract(answer.text)[: MOST_CHARACTERS + 1],
+                extract(answer.text)[: MAX_CHARACTERS + 1],
                 self._rules,
             )
             for answer in answers

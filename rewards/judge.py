@@ -143,7 +143,7 @@ def _verdict(trial: Trial, mode: Mode, instances: int, many: int) -> Finding:
     if mode is Mode.SPIDER:
         return _spider(trial, 0)
     if mode is Mode.SPIDER_TS:
-        given = max(1, many - trial.database.made)
+        given = max(1, many - trial.database.generated)
         return _all(_spider(trial, instance) for instance in range(given))
     return _bird(trial, mode)
 

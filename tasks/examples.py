@@ -1,4 +1,4 @@
-"""Few-shot examples: which solved questions of the training split a prompt shows."""
+"""Few-shot examples: which questions of the training split a prompt shows with their golds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.types import Sample
 
 
 class Examples:
-    """The training samples of a task, and the rule by which some are picked for a question."""
+    """The training samples of a task, and the rule that picks some of them for a question."""
 
     def __init__(self, spec: ExamplesSpec, samples: Sequence[Sample]) -> None:
         self.spec = spec
@@ -23,15 +23,15 @@ class Examples:
         random.Random(spec.seed).shuffle(self.samples)
         self._index = _Index([sample.question for sample in self.samples]) if spec.pick == "nearest" else None
 
-    def pick(self, asked: Sample) -> tuple[Sample, ...]:
-        """The examples for a question, never the question itself; the nearest stand last, next to it."""
-        ranked = self._index.rank(asked.question, self.spec.count) if self._index else ()
+    def pick(self, target: Sample) -> tuple[Sample, ...]:
+        """The examples for a question, never the question itself. The nearest come last, next to it."""
+        ranked = self._index.rank(target.question, self.spec.count) if self._index else ()
         best = (self.samples[i] for i in ranked)
-        known = set(ranked)
-        others = (sample for i, sample in enumerate(self.samples) if i not in known)
-        usable = (sample for sample in chain(best, others) if _question(sample) != _question(asked))
-        found = tuple(islice(usable, self.spec.count))
-        return found[::-1] if self._index else found
+        used = set(ranked)
+        others = (sample for i, sample in enumerate(self.samples) if i not in used)
+        usable = (sample for sample in chain(best, others) if _question(sample) != _question(target))
+        picked = tuple(islice(usable, self.spec.count))
+        return picked[::-1] if self._index else picked
 
 
 def _question(sample: Sample) -> tuple[str, str]:
@@ -51,12 +51,12 @@ class _Index:
                 self._postings[word].append((i, weight))
 
     def rank(self, text: str, count: int) -> list[int]:
-        """Texts that share a word with this one, the nearest first: a few more than ``count``."""
+        """Indices of texts that share a word with ``text``, the nearest first: a few more than ``count``."""
         scores: defaultdict[int, float] = defaultdict(float)
         for word, weight in self._vector(Counter(_words(text))).items():
             for i, other in self._postings.get(word, ()):
                 scores[i] += weight * other
-        spare = 8  # the question itself, and how often it stands there again
+        spare = 8  # for the question itself and its duplicates
         return nsmallest(count + spare, scores, key=lambda i: (-scores[i], i))
 
     def _vector(self, counts: Counter[str]) -> dict[str, float]:

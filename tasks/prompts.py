@@ -20,8 +20,8 @@ from tasks.common.jinja import MOST, Environment, joined
 from tasks.spec import PromptSpec, SchemaSpec
 from tasks.types import Cell, Message, Sample, Schema, Table, cell_text
 
-SHOWN_TIMES = 4
-"""So often a question, schema or example is counted: a template may show it more than once."""
+REPEATS = 4
+"""How many times the size of its inputs a prompt may add to the limit: a template may repeat them."""
 TEMPLATES = Path(__file__).parent / "templates"
 ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
 RESERVED = frozenset(
@@ -35,13 +35,13 @@ RESERVED = frozenset(
     using values variadic when where window with
     """.split()  # noqa: SIM905 - a list of a hundred quoted words is harder to read
 )
-"""Words that SQLite or DuckDB takes as a name only in quotes."""
+"""Words that SQLite or DuckDB accepts as a name only in quotes."""
 
 
 def messages(
     spec: PromptSpec, engine: str, schema: Schema, sample: Sample, examples: Sequence[Sample] = ()
 ) -> tuple[Message, ...]:
-    """The chat messages that ask one question. Raises SpecError: no template, an undefined name in it."""
+    """The chat messages that ask one question. Raises SpecError: the template is missing or fails."""
     template = _template(spec.template)
     if examples and "examples" not in template.names:
         raise SpecError(f"template '{spec.template}' shows no examples: loop over 'examples' in it")
@@ -56,51 +56,51 @@ def messages(
             engine=ENGINE_NAMES[engine],
             database=sample.database,
         )
-        content = joined(pieces, MOST + SHOWN_TIMES * _size(rendered, [sample, *examples]))
+        content = joined(pieces, MOST + REPEATS * _size(rendered, [sample, *examples]))
     except jinja2.UndefinedError as error:
         raise SpecError(f"template '{spec.template}': {error.message}") from None
-    except Exception as error:  # a template calls functions, and they raise what they like
+    except Exception as error:  # the functions that a template calls raise what they like
         raise SpecError(f"template '{spec.template}': {type(error).__name__}: {error}") from None
     user = Message(role="user", content=content.strip())
     return (Message(role="system", content=spec.system), user) if spec.system else (user,)
 
 
 def _size(schema: str, samples: Sequence[Sample]) -> int:
-    """Characters of what a template is given."""
-    texts = (text for one in samples for text in (one.question, one.evidence, *one.gold))
+    """Characters of the inputs of a template."""
+    texts = (text for sample in samples for text in (sample.question, sample.evidence, *sample.gold))
     return len(schema) + sum(map(len, texts))
 
 
 def template_texts(name: str) -> dict[str, str]:
-    """The text of a template and of all that it includes, imports or extends, by their names.
+    """The texts of a template and of all templates that it includes, imports or extends, by file name.
 
-    Raises SpecError: a file that is missing, or a name that is no literal string.
+    Raises SpecError: a file is missing, or a name in the template is no literal string.
     """
-    return {one: file.read_text(encoding="utf-8") for one, file in _files(name).items()}
+    return {file_name: file.read_text(encoding="utf-8") for file_name, file in _files(name).items()}
 
 
 def _files(name: str) -> dict[str, Path]:
-    """A template's file, first, and those that it takes in: from its own folder, or shipped ones."""
+    """A template's file first, then the files that it includes, from its own folder or shipped ones."""
     main = _located(name)
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     waiting = [main.name]
     while waiting:
-        one = waiting.pop()
-        if one in found:
+        file_name = waiting.pop()
+        if file_name in files:
             continue
-        places = [folder / one for folder in (main.parent, TEMPLATES) if (folder / one).is_file()]
-        if not places or ".." in Path(one).parts or Path(one).is_absolute():
-            raise SpecError(f"template '{name}' includes '{one}': no such file beside it")
-        found[one] = places[0]
+        paths = [path for folder in (main.parent, TEMPLATES) if (path := folder / file_name).is_file()]
+        if not paths or ".." in Path(file_name).parts or Path(file_name).is_absolute():
+            raise SpecError(f"template '{name}' includes '{file_name}': no such file beside it")
+        files[file_name] = paths[0]
         try:
-            tree = jinja2.Environment().parse(places[0].read_text(encoding="utf-8"))
+            tree = jinja2.Environment().parse(paths[0].read_text(encoding="utf-8"))
         except jinja2.TemplateSyntaxError as error:
-            raise SpecError(f"template '{one}', line {error.lineno}: {error.message}") from None
-        for other in find_referenced_templates(tree):
-            if other is None:
-                raise SpecError(f"template '{one}': what it includes must be named by a literal string")
-            waiting.append(other)
-    return found
+            raise SpecError(f"template '{file_name}', line {error.lineno}: {error.message}") from None
+        for included in find_referenced_templates(tree):
+            if included is None:
+                raise SpecError(f"template '{file_name}': an included file must be a literal string")
+            waiting.append(included)
+    return files
 
 
 def _located(name: str) -> Path:
@@ -114,7 +114,7 @@ def _located(name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Template:
-    """A template that was parsed, the names it uses, and its files with their states at that time."""
+    """A parsed template, the variables it uses, and its files with their states when they were read."""
 
     template: jinja2.Template
     environment: Environment
@@ -122,14 +122,15 @@ class _Template:
     files: tuple[tuple[Path, str], ...]
 
     def current(self) -> bool:
-        return all(file.is_file() and state(file) == found for file, found in self.files)
+        """Whether no file has changed since."""
+        return all(file.is_file() and state(file) == before for file, before in self.files)
 
 
 _parsed: dict[str, _Template] = {}
 
 
 def _template(name: str) -> _Template:
-    """The template of this name, parsed again where one of its files has changed."""
+    """The template of a name, parsed again if one of its files has changed."""
     if name not in _parsed or not _parsed[name].current():
         states = tuple((file, state(file)) for file in _files(name).values())
         texts = template_texts(name)
@@ -150,7 +151,7 @@ def _template(name: str) -> _Template:
 
 
 def render_schema(spec: SchemaSpec, schema: Schema) -> str:
-    """The schema as the prompt shows it.
+    """The schema as text for the prompt.
 
     ``compact`` is one line a table: ``member(id integer pk, name text, branch_id integer -> branch.id)``.
     """
@@ -184,10 +185,10 @@ def _compact(table: Table, keys: bool) -> str:
 
 
 def _render_values(schema: Schema) -> str:
-    found = [
+    values = [
         f"{column}: {', '.join(repr(value) for value in values)}" for column, values in schema.values.items()
     ]
-    return "Values in the question: " + "; ".join(found)
+    return "Values in the question: " + "; ".join(values)
 
 
 def _cell(cell: Cell) -> str:
@@ -198,7 +199,7 @@ def _cell(cell: Cell) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name as SQL needs it: bare where it is a plain lower-case word, else in double quotes."""
+    """A name as SQL needs it: unquoted if it is a plain lower-case word, else in double quotes."""
     if re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in RESERVED:
         return name
     return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""Dataset files -> rows: json, JSON lines, csv, tsv and parquet, as people have them."""
+"""Read dataset files into rows: JSON, JSON lines, csv, tsv and parquet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def read(path: Path) -> list[Row]:
-    """All rows of a file. Raises DataError: missing, no plain file, of an unknown kind, broken."""
+    """All rows of a file. Raises DataError: it is missing, broken, of an unknown kind or no plain file."""
     reader = READERS.get(path.suffix.lower())
     if not path.is_file():
         raise DataError(_missing(path))
@@ -28,7 +28,7 @@ def read(path: Path) -> list[Row]:
         raise
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: cannot be read: not UTF-8 at byte {error.start}") from None
-    except Exception as error:  # a reader of foreign files may raise anything; the file is the user's
+    except Exception as error:  # libraries raise what they like on broken files
         raise DataError(f"{path}: cannot be read: {type(error).__name__}: {first_line(error)}") from error
 
 
@@ -37,9 +37,9 @@ def _missing(path: Path) -> str:
         return f"{path} is a folder, expected a file ({', '.join(READERS)}): name the file in it"
     if path.exists():
         return f"{path} is no plain file"
-    beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = nearest(path.name, beside[:1000])
-    return f"no such file: {path}" + (f": {near}" if near.startswith("did") else "")
+    others = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+    hint = nearest(path.name, others[:1000])
+    return f"no such file: {path}" + (f": {hint}" if hint.startswith("did") else "")
 
 
 def text_of(path: Path) -> str:
@@ -48,17 +48,17 @@ def text_of(path: Path) -> str:
 
 
 def parsed(text: str) -> Any:
-    """The value of a JSON text. Raises ValueError where there is none, or a key stands twice in an object."""
+    """The value of a JSON text. Raises ValueError: it is not JSON, or an object has a key twice."""
     return json.loads(text, object_pairs_hook=_object)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {json.dumps(twice)} stands twice in an object")
-    return found
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the key {json.dumps(repeated)} twice")
+    return value
 
 
 def _json(path: Path) -> Iterator[Row]:
@@ -95,9 +95,9 @@ def _csv(path: Path) -> Iterator[Row]:
 
 
 def table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The header of a csv or tsv file, and its rows without blank ones.
+    """The header and the rows of a csv or tsv file; blank lines are skipped.
 
-    A tsv in which quotes do not enclose fields is read with its quotes. Raises DataError, csv.Error.
+    Quotes that do not enclose whole fields of a tsv file are part of the text. Raises DataError, csv.Error.
     """
     text = text_of(path)
     csv.field_size_limit(max(len(text), 131_072))
@@ -114,10 +114,10 @@ def table(path: Path) -> tuple[list[str], list[list[str]]]:
 def _table(path: Path, text: str, delimiter: str, quoting: Any) -> tuple[list[str], list[list[str]]]:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     header = next(rows, [])
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{path}: the column '{twice}' stands twice in the header")
-    found = []
+    repeated = next((name for name in header if header.count(name) > 1), None)
+    if repeated is not None:
+        raise DataError(f"{path}: the header has the column '{repeated}' twice")
+    filled = []
     for row in rows:
         if row and len(row) != len(header):
             raise DataError(
@@ -125,8 +125,8 @@ def _table(path: Path, text: str, delimiter: str, quoting: Any) -> tuple[list[st
                 f" a field with the delimiter or a line end in it needs quotes"
             )
         if row:
-            found.append(row)
-    return header, found
+            filled.append(row)
+    return header, filled
 
 
 def _parquet(path: Path) -> Iterator[Row]:

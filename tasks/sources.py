@@ -1,6 +1,6 @@
-"""Where questions come from: each source turns a dataset spec and a split into plain rows.
+"""Where questions come from: a source turns a dataset spec and a split into plain rows.
 
-Rows keep the dataset's own column names; ``tasks.task`` maps them to Samples.
+Rows keep the dataset's own column names; ``tasks.samples`` turns them into Samples.
 """
 
 from __future__ import annotations
@@ -22,42 +22,43 @@ _SLICE = re.compile(r"(?P<name>.*)\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\]")
 
 
 def rows(spec: DatasetSpec, split: str) -> Rows:
-    """All rows of a split, in the dataset's order, before any filter.
+    """All rows of a split, in the dataset's order, before ``dataset.where``.
 
-    Raises DataError: unknown split, missing or unreadable file, no rows.
+    Raises DataError: the split is unknown or empty, or its file is missing or cannot be read.
     """
     if split not in spec.splits:
         raise DataError(f"no split '{split}': {nearest(split, spec.splits)}")
-    found = SOURCES[spec.source](spec, spec.splits[split])
-    if not found:
+    rows = SOURCES[spec.source](spec, spec.splits[split])
+    if not rows:
         raise DataError(f"the split '{split}' of {spec.path} is empty")
-    return found
+    return rows
 
 
 def _from_file(spec: DatasetSpec, entry: str) -> Rows:
     name, cut = sliced(entry)
-    found = readers.read(Path(expand(spec.path, split=name)))
-    return found[cut(len(found))] if cut else found
+    rows = readers.read(Path(expand(spec.path, split=name)))
+    return rows[cut(len(rows))] if cut else rows
 
 
-def warn_of_same_rows(task: str, spec: DatasetSpec, split: str) -> None:
-    """Say so, in one line on stderr, where another split reads the very same rows of the same file."""
+def warn_of_equal_splits(task: str, spec: DatasetSpec, split: str) -> None:
+    """Print a line on stderr for each other split that reads the same rows of the same file."""
     if spec.source != "file":
         return
 
-    def place(one: str) -> tuple[str, str]:
-        name, _ = sliced(spec.splits[one])
-        return expand(spec.path, split=name), spec.splits[one].removeprefix(name)
+    def rows_of(split: str) -> tuple[str, str]:
+        name, _ = sliced(spec.splits[split])
+        return expand(spec.path, split=name), spec.splits[split].removeprefix(name)
 
-    for one in spec.splits:
-        if one != split and place(one) == place(split):
-            say(f"{task}: the splits '{split}' and '{one}' are the same rows of one file")
+    for other in spec.splits:
+        if other != split and rows_of(other) == rows_of(split):
+            say(f"{task}: the splits '{split}' and '{other}' are the same rows of one file")
 
 
 def sliced(entry: str) -> tuple[str, Callable[[int], slice] | None]:
-    """A split's entry without ``[from:to]``, and the slice of so many rows that it stands for.
+    """A split's entry without ``[from:to]``, and a function from the number of rows to that slice.
 
-    As on the Hub, a bound is a row number, negative from the end, or a share such as ``10%``.
+    As on the Hub, a bound is a row number, negative from the end, or a share such as ``10%``. The function is
+    None where the entry has no slice.
     """
     match = _SLICE.fullmatch(entry)
     if match is None:
@@ -78,7 +79,7 @@ def _from_huggingface(spec: DatasetSpec, entry: str) -> Rows:
         raise MissingExtra("datasets", "train") from None
     path = expand(spec.path)
     try:
-        if Path(path).is_dir() and _saved(Path(path)):
+        if Path(path).is_dir() and _is_saved_dataset(Path(path)):
             data = datasets.load_from_disk(path)
             chosen = data[entry] if isinstance(data, datasets.DatasetDict) else data
         else:
@@ -86,12 +87,12 @@ def _from_huggingface(spec: DatasetSpec, entry: str) -> Rows:
                 path, spec.config or None, split=entry, revision=spec.revision or None
             )
     except Exception as error:  # the library raises its own, the hub's and the file system's errors
-        why = one_line(str(error))[:200] if isinstance(error, ValueError) else first_line(error)
-        raise DataError(f"dataset {path} [{entry}]: {type(error).__name__}: {why}") from error
+        cause = one_line(str(error))[:200] if isinstance(error, ValueError) else first_line(error)
+        raise DataError(f"dataset {path} [{entry}]: {type(error).__name__}: {cause}") from error
     return [dict(row) for row in chosen]
 
 
-def _saved(folder: Path) -> bool:
+def _is_saved_dataset(folder: Path) -> bool:
     """Whether ``datasets`` wrote this folder with ``save_to_disk``."""
     return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
@@ -104,30 +105,30 @@ def _from_python(spec: DatasetSpec, entry: str) -> Rows:
             f"'{spec.path}' names nothing to import (module:name): {first_line(error)}"
         ) from error
     try:
-        found = function(entry)
+        rows = function(entry)
     except HarnessError:
         raise
     except Exception as error:  # the function is the user's
         raise DataError(f"'{spec.path}' raised {type(error).__name__}: {first_line(error)}") from error
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise DataError(f"'{spec.path}' must return a list of dicts, one a row")
-    return found
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"'{spec.path}' must return a list of dicts, one for each row")
+    return rows
 
 
 def _from_text2sql(spec: DatasetSpec, entry: str) -> Rows:
-    """The text2sql-data format: templates with variables, filled in for every sentence.
+    """Rows of the text2sql-data format: templates whose variables are filled in for every sentence.
 
-    The columns are ``question``, ``query`` (all equivalent golds) and ``id`` (position in the file).
+    The columns are ``question``, ``query`` (all equivalent golds) and ``id`` (the position in the file).
     Source: https://github.com/jkkummerfeld/text2sql-data, ``tools/json_to_flat.py``.
     """
     position = 0
-    found: Rows = []
+    rows: Rows = []
     for template in _from_file(spec, entry):
         for sentence in template["sentences"]:
             if sentence["question-split"] == entry:
-                found.append(_filled(template, sentence) | {"id": str(position)})
+                rows.append(_filled(template, sentence) | {"id": str(position)})
             position += 1
-    return found
+    return rows
 
 
 def _filled(template: dict[str, Any], sentence: dict[str, Any]) -> dict[str, Any]:

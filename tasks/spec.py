@@ -1,6 +1,6 @@
-"""A task spec: one YAML file that says what is asked, of what, how, and what an answer is worth.
+"""A task spec: one YAML file with the dataset, the databases, the prompt and the scoring of a task.
 
-Every model is frozen and refuses unknown keys. ``load`` finds a shipped task by name or a file by path.
+Every section is frozen and refuses unknown keys. ``load`` finds a shipped task by name or a file by path.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHIPPED = Path(__file__).parent
 
 
 class FieldNames(Spec):
-    """Which column of the dataset holds what. An empty name: the dataset has none."""
+    """The column of the dataset for each field of a sample; empty where the dataset has no such column."""
 
     question: str = "question"
     """Column of the question."""
@@ -49,8 +49,8 @@ class FieldNames(Spec):
 class DatasetSpec(Spec):
     """Where the questions come from.
 
-    ``path`` is a file pattern (``{split}`` becomes the split's entry), a Hugging Face dataset id or
-    a folder that ``datasets`` saved, or ``module:function`` (called with the split's entry, returns rows).
+    ``path`` is a file pattern (``{split}`` becomes the split's entry), a Hugging Face dataset id, a folder
+    that ``datasets`` saved, or ``module:function`` (called with the split's entry; returns rows).
     """
 
     source: Literal["file", "huggingface", "python", "text2sql"] = "file"
@@ -64,11 +64,11 @@ class DatasetSpec(Spec):
     config: str = ""
     """The configuration of a Hugging Face dataset that has several (``load_dataset``'s ``name``)."""
     splits: Mapping[str, str]
-    """Name of a split -> the file, hub split or argument that stands for it; ``train[:20]`` cuts it."""
+    """Name of a split -> its file name, hub split or argument; ``train[:20]`` takes a slice of it."""
     fields: FieldNames = FieldNames()
     """Which column of the dataset holds what."""
     where: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
-    """Keep only the rows in which each of these columns has this value."""
+    """Use only the rows in which each of these columns has this value."""
     eval_split: str = "dev"
     """Split that ``harness eval`` uses by default."""
     train_split: str = "train"
@@ -82,16 +82,16 @@ class DatasetSpec(Spec):
 
 
 class DatabasesSpec(Spec):
-    """Where the databases are. ``{database}`` in a pattern becomes the row's database id."""
+    """Where the databases are. ``{database}`` in a path becomes the row's database id."""
 
     engine: Engine = "sqlite"
     """``sqlite`` or ``duckdb``."""
     path: str = ""
     """Pattern of a database's file; ``{database}`` is replaced by the row's database id."""
     instances: str = ""
-    """Glob for more instances of the same database: all must agree for TS."""
+    """Glob of further instances of the same database, for scoring on several instances."""
     missing: Literal["error", "skip"] = "error"
-    """What a row without its database file is: an error, or left out and counted."""
+    """What to do with a row whose database file is missing: an error, or skip and count it."""
 
 
 class SchemaSpec(Spec):
@@ -102,20 +102,20 @@ class SchemaSpec(Spec):
     keys: bool = True
     """Show primary and foreign keys in the compact format."""
     rows: int = Field(0, ge=0, le=20)
-    """Sample rows shown for each table."""
+    """Rows of each table that the prompt shows."""
     values: bool = False
-    """Show the column values that stand in the question."""
+    """Show the column values that occur in the question."""
 
 
 class ExamplesSpec(Spec):
-    """Solved questions that a prompt shows (few-shot), from the training split only."""
+    """Few-shot examples in the prompt: training questions with their golds."""
 
     count: int = Field(0, ge=0, le=64)
     """Number of solved questions in the prompt; 0: none."""
     pick: Literal["fixed", "nearest"] = "fixed"
-    """The same for every question, or those whose words are nearest to the question's."""
+    """``fixed``: the same for every question; ``nearest``: those with the words nearest to the question's."""
     seed: int = 0
-    """Of the fixed pick."""
+    """The seed of ``fixed``."""
 
 
 class PromptSpec(Spec):
@@ -132,27 +132,27 @@ class PromptSpec(Spec):
     evidence: bool = True
     """Show the dataset's hint for the question, where it has one."""
     max_tokens: int = Field(0, ge=0)
-    """Budget that ``harness check`` holds prompts to, in tokens; 0: none."""
+    """``harness check`` counts the prompts with more tokens than this; 0: no limit."""
 
 
 class ScoringSpec(Spec):
-    """What an answer is worth."""
+    """How an answer is scored."""
 
     metric: Mode = Mode.STRICT
-    """The headline number of the board."""
+    """The mode of the headline metric."""
     modes: tuple[Mode, ...] = (Mode.STRICT,)
-    """All the verdicts to compute from the one execution."""
+    """The modes in which every answer is judged, from one execution."""
     reward: str = "gated"
-    """A preset's name, or ``module:Class``."""
+    """The training reward: a preset, or a custom reward as ``module:Class``."""
     weights: Mapping[str, float] = Field(default_factory=dict)
-    """Weights of scorers; where given they make the reward instead of a preset."""
+    """Weights of scorers; if set, the training reward is their weighted sum instead of a preset."""
     terms: TermsSpec | None = None
-    """What an answer may lose beside."""
+    """Penalties on the training reward."""
     instances: int = Field(1, ge=1)
-    """Strict mode asks for agreement on this many instances of the database."""
+    """On how many instances of the database a result must equal the gold's, in strict mode."""
     feedback_rows: int = Field(0, ge=0)
-    """Over several turns, how many rows of its query's result the model is shown, to confirm or correct it;
-    0: a query that returns rows stands."""
+    """In a conversation, how many rows of its query's result the model sees, to confirm or correct it;
+    0: the first query that returns rows is final."""
     seconds: float = Field(Limits().seconds, gt=0)
     """Deadline of a query in seconds; the worker that runs it is killed when it passes."""
     steps: int = Field(Limits().steps, gt=0)
@@ -162,7 +162,7 @@ class ScoringSpec(Spec):
     cells: int = Field(Limits().cells, gt=0)
     """Most cells of a result."""
     bytes: int = Field(Limits().bytes, gt=0)
-    """Of text and blobs in one result, of which one value may take an eighth."""
+    """Bytes of text and blobs in one result; one value may take an eighth of them."""
 
     def limits(self) -> Limits:
         """The limits of one execution under this spec."""
@@ -170,7 +170,7 @@ class ScoringSpec(Spec):
 
 
 class AnswerSpec(Spec):
-    """How an answer is drawn from the model, where the command line does not say."""
+    """Sampling defaults, where the command line sets nothing else."""
 
     max_new_tokens: int = Field(256, gt=0)
     """Most tokens of an answer."""
@@ -179,7 +179,7 @@ class AnswerSpec(Spec):
 
 
 class TaskSpec(Spec):
-    """All of a task."""
+    """A whole task."""
 
     name: str
     """Name of the task, as boards and runs show it."""
@@ -206,21 +206,21 @@ class TaskSpec(Spec):
         return name
 
     def code(self) -> dict[str, str]:
-        """Key -> the ``module:name`` that it has run."""
-        found = {"scoring.reward": self.scoring.reward} if ":" in self.scoring.reward else {}
-        return found | ({"dataset.path": self.dataset.path} if self.dataset.source == "python" else {})
+        """The code that the task names: key of the spec -> ``module:name``."""
+        reward = {"scoring.reward": self.scoring.reward} if ":" in self.scoring.reward else {}
+        return reward | ({"dataset.path": self.dataset.path} if self.dataset.source == "python" else {})
 
 
 def shipped() -> list[str]:
-    """Names of the tasks that come with the package."""
+    """The names of the shipped tasks."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
 def load(task: str, overrides: Sequence[str] = (), trust: bool = False) -> TaskSpec:
     """The spec of a shipped task (by name) or of a YAML file (by path), with ``key.path=value`` overrides.
 
-    ``trust``: the spec may name code to run (``tasks/common/named_code.py``).
-    Raises SpecError: no such task, broken YAML, unknown key, wrong value, code that is not trusted.
+    ``trust``: the spec may name code to run (``tasks/common/named_code.py``). Raises SpecError: no such task,
+    broken YAML, an unknown key, a wrong value, or code that is not trusted.
     """
     path = SHIPPED / f"{task}.yaml"
     if not re.fullmatch(r"[\w-]+", task) or not path.is_file():
@@ -236,23 +236,23 @@ def load(task: str, overrides: Sequence[str] = (), trust: bool = False) -> TaskS
 
 
 def _missing(path: Path) -> str:
-    """Why there is no task file at a path, with the nearest right name."""
+    """Why a path is no task file, with the nearest existing name."""
     if path.is_dir():
-        return f"it is a folder, expected a YAML file{_near(path / 'task.yaml', '; in it')}"
-    return f"not a file{_near(path, ':')}, and not a shipped task ({nearest(str(path), shipped())})"
+        return f"it is a folder, expected a YAML file{_similar_file(path / 'task.yaml', '; in it')}"
+    return f"not a file{_similar_file(path, ':')}, and not a shipped task ({nearest(str(path), shipped())})"
 
 
-def _near(path: Path, before: str) -> str:
-    """The YAML file beside ``path`` whose name is nearest, if one is near."""
-    found = [one.name for one in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-    near = nearest(path.name, found) if found else ""
-    return f"{before} {near.rstrip('?')}" if near.startswith("did") else ""
+def _similar_file(path: Path, before: str) -> str:
+    """The YAML file beside ``path`` with a similar name, after ``before``; "" if there is none."""
+    names = [file.name for file in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    hint = nearest(path.name, names) if names else ""
+    return f"{before} {hint.rstrip('?')}" if hint.startswith("did") else ""
 
 
 def _relative_to(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A task as read from a YAML file, with the relative paths in it taken from the file's folder.
+    """The data of a YAML file with its relative paths resolved against the file's folder.
 
-    A template is a path if there is such a file. Places that begin with ``${VARIABLE}`` stay as they are.
+    A template is a path if there is such a file. Paths that begin with ``${VARIABLE}`` stay as they are.
     """
     dataset, prompt = data.get("dataset"), data.get("prompt")
     for section, key in (("dataset", "path"), ("databases", "path"), ("databases", "instances")):

@@ -1,4 +1,4 @@
-"""What an answer may lose beside being right or wrong: the section ``scoring.terms`` of a task."""
+"""Penalties on the training reward: the section ``scoring.terms`` of a task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.common.parse import Spec
 
 
 class EfficiencySpec(Spec):
-    """A right query that costs more than the gold loses up to ``weight``."""
+    """A correct query that costs more than the gold loses up to ``weight``."""
 
     weight: float = Field(0.0, ge=0)
     """What an answer loses at most; 0: nothing."""
@@ -20,16 +20,16 @@ class EfficiencySpec(Spec):
 
 
 class FormatSpec(Spec):
-    """An answer whose whole text does not match loses ``weight``."""
+    """An answer whose whole text does not match ``pattern`` loses ``weight``."""
 
     weight: float = Field(0.0, ge=0)
     """What an answer loses; 0: nothing."""
     pattern: str = r"```sql\n.*\n```|[^`]*"
-    """A Python regular expression for the text without outer space; ``.`` matches newlines too."""
+    """A Python regular expression for the text without outer white space; ``.`` matches newlines too."""
 
 
 class LengthSpec(Spec):
-    """An answer loses nothing up to ``free`` characters, and ``weight`` from ``most`` on."""
+    """An answer loses ``weight`` from ``most`` characters on, nothing up to ``free``, linearly in between."""
 
     weight: float = Field(0.0, ge=0)
     """What an answer loses at most; 0: nothing."""
@@ -55,7 +55,7 @@ class ForbiddenSpec(Spec):
 
 
 class TermsSpec(Spec):
-    """What an answer may lose beside being right or wrong."""
+    """All penalties. Each has weight 0 unless it is set."""
 
     efficiency: EfficiencySpec = EfficiencySpec()
     """Cost of the query compared with the gold."""

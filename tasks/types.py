@@ -78,8 +78,8 @@ class Database:
     engine: Engine = "sqlite"
     instances: tuple[Path, ...] = ()
     ddl: str = ""
-    made: int = 0
-    """How many of the instances, the last ones, were generated: they are for ``strict`` alone."""
+    generated: int = 0
+    """How many of the instances were generated; these come last and count in strict mode only."""
     stamp: str = ""
     """State of the files when a batch of queries began (``databases.state.stamped``)."""
 

@@ -73,7 +73,7 @@ def test_generated_instances_are_kept_and_made_once(tmp_path: Path, home: Path) 
     first = task(tmp_path, 3)
     (sample,) = first.samples()
     database = first.database(sample)
-    assert len(database.instances) == 3 and database.made == 2
+    assert len(database.instances) == 3 and database.generated == 2
     assert {path.parent for path in database.instances[1:]} == {home / "variants"}
     made = database.instances[1:]
     times = [path.stat().st_mtime_ns for path in made]

@@ -13,9 +13,9 @@ from tasks import readers
 from tasks import spec as specs
 from tasks.common.errors import DataError, HarnessError, SpecError
 from tasks.common.parse import parse
+from tasks.samples import equals, golds, text
 from tasks.spec import TaskSpec
 from tasks.task import Task
-from tasks.values import equals, golds, text
 
 ROW = '{"question": "q \\u2028", "query": "SELECT 1", "db_id": "d"}'
 HEADER = "question,query,db_id\n"
@@ -56,10 +56,10 @@ def test_a_long_field_is_read(tmp_path: Path) -> None:
     [
         ("x.csv", "a,b\n1,2\n1,2,3\n", "x.csv, line 3: 3 fields, the header has 2"),
         ("x.csv", "a,b\n1\n", "line 2: 1 fields, the header has 2"),
-        ("x.csv", "a,a\n1,2\n", "the column 'a' stands twice"),
+        ("x.csv", "a,a\n1,2\n", "has the column 'a' twice"),
         ("x.csv", 'a,b\n"1,2\n3,4\n', "unexpected end of data"),
-        ("x.json", '[{"a": 1, "a": 2}]', 'the key "a" stands twice'),
-        ("x.jsonl", '{"a": 1}\n{"a": 1, "a": 2}', 'line 2: the key "a" stands twice'),
+        ("x.json", '[{"a": 1, "a": 2}]', 'has the key "a" twice'),
+        ("x.jsonl", '{"a": 1}\n{"a": 1, "a": 2}', 'line 2: an object has the key "a" twice'),
         ("x.csv", b"a\n\xff\n", "not UTF-8 at byte 2"),
         ("x.json", '{"a": 1}', "a list of objects"),
         ("x.jsonl", '{"a": 1}\n{', "line 2: "),

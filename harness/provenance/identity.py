@@ -130,7 +130,7 @@ def databases(task: Task, samples: Iterable[Sample]) -> dict[str, str]:
         if name not in found:
             one = task.database(sample)
             contents = [database_digest(one, number) for number in range(max(1, len(one.instances)))]
-            found[name] = digest_of(one.engine, one.made, contents)
+            found[name] = digest_of(one.engine, one.generated, contents)
     return dict(sorted(found.items()))
 
 

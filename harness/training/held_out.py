@@ -161,7 +161,8 @@ class Measured:
         if asked == _words(sample.question):
             return True
         padded = f" {words} "
-        return all(f" {_words(table.name)} " in padded for table in describe(self.task.shown(sample)).tables)
+        tables = describe(self.task.prompt_database(sample)).tables
+        return all(f" {_words(table.name)} " in padded for table in tables)
 
 
 def _readable(task: Task, split: str) -> Sequence[Sample]:

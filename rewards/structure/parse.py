@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.tokenizer_core import Token, TokenType
 
-from tasks.databases.engines.sqlite_statements import MOST_CHARACTERS, only
+from tasks.databases.engines.sqlite_statements import MAX_CHARACTERS, only
 
 MAX_TOKENS = 4_000
 """Longest SQL that is parsed, in tokens. Comments do not count."""
@@ -80,7 +80,7 @@ def _parse(sql: str, dialect: str) -> exp.Expr | None:
 
 def tokenize(sql: str, dialect: str) -> list[Token] | None:
     """The tokens of a text; None where it cannot be tokenized. Takes time linear in its length."""
-    if len(sql) > MOST_CHARACTERS:
+    if len(sql) > MAX_CHARACTERS:
         return None
     try:
         tokens: list[Token] = _tokenizer(dialect).tokenize(sql)

@@ -14,7 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MOST = 16 * 2**20
 """Characters of one prompt, and of one value in it: more is a template that runs away."""
-MOST_SECONDS = 5.0
+MAX_SECONDS = 5.0
 """CPU time of one prompt's template."""
 WIDENING = {
     "batch",
@@ -50,8 +50,8 @@ class Environment(ImmutableSandboxedEnvironment):
         self._clock.began = time.thread_time()
 
     def _check_time(self) -> None:
-        if time.thread_time() - getattr(self._clock, "began", math.inf) > MOST_SECONDS:
-            raise SecurityError(f"it takes more than {MOST_SECONDS:g} seconds")
+        if time.thread_time() - getattr(self._clock, "began", math.inf) > MAX_SECONDS:
+            raise SecurityError(f"it takes more than {MAX_SECONDS:g} seconds")
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         sized = [len(side) if hasattr(side, "__len__") else abs(side) for side in (left, right)]

@@ -15,9 +15,9 @@ from tasks.common.errors import SpecError, nearest
 from tasks.common.terminal import one_line
 
 S = TypeVar("S", bound=BaseModel)
-MOST_BYTES = 2**20
+MAX_BYTES = 2**20
 """Of a spec's file."""
-MOST_VALUES = 100_000
+MAX_VALUES = 100_000
 """In a spec."""
 
 
@@ -48,8 +48,8 @@ class _Loader(yaml.SafeLoader):
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises SpecError where there is none."""
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise SpecError(f"{path}: {size:,} bytes: a spec has at most {MOST_BYTES:,}")
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise SpecError(f"{path}: {size:,} bytes: a spec has at most {MAX_BYTES:,}")
     try:
         data = _loaded(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -71,8 +71,8 @@ def _loaded(text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        if _size(node, {}) > MOST_VALUES:
-            raise SpecError(f"not a spec: over {MOST_VALUES:,} values, counted wherever an alias puts them")
+        if _size(node, {}) > MAX_VALUES:
+            raise SpecError(f"not a spec: over {MAX_VALUES:,} values, counted wherever an alias puts them")
         return json.loads(json.dumps(loader.construct_document(node), default=str))
     except RecursionError:
         raise SpecError("not a spec: brackets within brackets without end") from None
@@ -85,7 +85,7 @@ def _size(node: Any, known: dict[int, int]) -> int:
     if isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) not in known:
-        known[id(node)] = MOST_VALUES
+        known[id(node)] = MAX_VALUES
         inner = node.value if isinstance(node, yaml.SequenceNode) else chain.from_iterable(node.value)
         known[id(node)] = 1 + sum(_size(one, known) for one in inner)
     return known[id(node)]

@@ -22,7 +22,7 @@ from tasks.databases.engines.sqlite_statements import only, quote
 from tasks.databases.sandbox.collect import FETCH
 from tasks.types import DECIMAL, Cell, Row
 
-MOST_DIGITS = 300
+MAX_DIGITS = 300
 """Digits of the longest BIGNUM that becomes a number: a float holds no more. A longer one is text."""
 Reader = Callable[[Any], Cell]
 _PLAIN = frozenset({type(None), int, float, str, bytes})
@@ -148,7 +148,7 @@ def _reader(kind: Any) -> Reader | None:
         (_, key), (_, value) = kind.children
         return _map(_reader(key), _reader(value), apart=key.id in _NESTED)
     if name == "bignum":
-        return lambda cell: int(cell) if len(cell) <= MOST_DIGITS else str(cell)
+        return lambda cell: int(cell) if len(cell) <= MAX_DIGITS else str(cell)
     return None if name in _AS_THEY_ARE else plain
 
 

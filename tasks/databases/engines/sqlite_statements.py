@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-MOST_CHARACTERS = 100_000
+MAX_CHARACTERS = 100_000
 _SPACE = r"[ \t\n\f\r\ufeff]+|--[^\n]*|/\*.*?(?:\*/|\Z)"
 _LEADING = re.compile(f"(?:{_SPACE})*", re.DOTALL)
 _TOKEN = re.compile(
@@ -19,8 +19,8 @@ _WORD = re.compile(r"[A-Za-z_]*")
 
 def unreadable(sql: str) -> str:
     """Why no engine should be shown this text; empty where one may."""
-    if len(sql) > MOST_CHARACTERS:
-        return f"over {MOST_CHARACTERS} characters of SQL"
+    if len(sql) > MAX_CHARACTERS:
+        return f"over {MAX_CHARACTERS} characters of SQL"
     if "\0" in sql:
         return "the SQL holds a NUL character"
     try:

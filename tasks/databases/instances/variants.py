@@ -55,7 +55,7 @@ ORDER BY type != 'table', type != 'index', rowid
 
 
 def with_instances(database: Database, golds: Sequence[str], count: int, folder: Path) -> Database:
-    """The database with ``count`` instances: those it has, then generated ones; ``made`` says how many.
+    """The database with ``count`` instances: those it has, then generated ones; ``generated`` counts these.
 
     DDL that leaves all tables empty is no instance; DDL that fills them is the first. Raises DataError.
     """
@@ -66,7 +66,7 @@ def with_instances(database: Database, golds: Sequence[str], count: int, folder:
     if lacking <= 0:
         return first
     made = with_variants(first, golds, lacking, folder).instances[-lacking:]
-    return replace(first, instances=(*first.instances, *made), made=lacking)
+    return replace(first, instances=(*first.instances, *made), generated=lacking)
 
 
 def _built(database: Database, folder: Path) -> Database:

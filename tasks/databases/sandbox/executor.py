@@ -28,8 +28,8 @@ Key = tuple[str, Path | str, str, bool]
 """Engine, file or DDL, state of the file (one that has changed is opened anew), whether for golds only."""
 OUT_OF_MEMORY = "out of memory"
 """The message where an allocation failed: the one refusal that may depend on what else is open."""
-MOST_OPEN = 64
-MOST_WEIGHT = 64 * 2**20
+MAX_OPEN = 64
+MAX_WEIGHT = 64 * 2**20
 """Open sessions in one worker, and the bytes they may hold together."""
 
 
@@ -228,7 +228,7 @@ class Executor:
         session: Session = load_object(SESSIONS[database.engine])(database, instance, self.limits)
         self._sessions[key] = session
         self._weight += session.weight
-        while len(self._sessions) > MOST_OPEN or (self._weight > MOST_WEIGHT and len(self._sessions) > 1):
+        while len(self._sessions) > MAX_OPEN or (self._weight > MAX_WEIGHT and len(self._sessions) > 1):
             self._forget(next(iter(self._sessions)))
         return session
 
