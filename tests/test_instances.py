@@ -94,7 +94,7 @@ def test_a_bare_schema_is_filled_so_that_its_gold_returns_rows(instances: int, t
 def test_the_prompt_shows_the_database_as_it_was_given(tmp_path: Path) -> None:
     bare = task(tmp_path, 3, SHOP)
     (sample,) = bare.samples()
-    assert bare.shown(sample).ddl == SHOP and bare.shown(sample).instances == ()
+    assert bare.prompt_database(sample).ddl == SHOP and bare.prompt_database(sample).instances == ()
     assert bare.database(sample).ddl == SHOP and len(bare.database(sample).instances) == 3
 
 
