@@ -36,6 +36,7 @@ class Trial:
         self._executor = executor
         self._golds: dict[tuple[int, str, bool], Outcome] = {}
         self._answers = answers
+        self._ran: dict[tuple[int, str], Outcome] = {}
         self._official: dict[int, bool] = {}
 
     @cached_property
@@ -72,8 +73,12 @@ class Trial:
 
     def answer(self, instance: int, sql: str) -> Outcome:
         """What the answer's query returns. Where it is the gold's, that need not run again."""
-        same = self._golds.get((instance, sql, False)) or self._executor.memo.get(self._key(instance, sql))
-        return same or self._answers.run(instance, sql)
+        outcome = self._ran.get((instance, sql))
+        if outcome is None:
+            outcome = self._golds.get((instance, sql, False))
+            outcome = outcome or self._executor.memo.get(self._key(instance, sql))
+            outcome = self._ran[instance, sql] = outcome or self._answers.run(instance, sql)
+        return outcome
 
     def officially(self, instance: int) -> bool:
         """Whether Spider's evaluator finds what the two prepared queries return equal."""

@@ -83,9 +83,9 @@ class Database:
     stamp: str = ""
     """State of the files when a batch of queries began (``databases.state.stamped``)."""
 
-    def key(self, instance: int) -> tuple[str, Path | str, str]:
+    def key(self, instance: int) -> tuple[str, str, str]:
         """What results of queries on an instance are remembered under."""
-        return self.engine, self.instances[instance] if self.instances else self.ddl, self.stamp
+        return self.engine, str(self.instances[instance]) if self.instances else self.ddl, self.stamp
 
 
 @dataclass(frozen=True, slots=True)

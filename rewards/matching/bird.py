@@ -19,13 +19,19 @@ from tasks.types import Row
 
 def runs(sql: str) -> bool:
     """Whether ``sqlite3`` runs the text as one statement: only white space and comments may follow it."""
+    if ";" not in sql:
+        return True
     rest = behind_first(sql)
     return is_blank(rest) and "\ufeff" not in rest
 
 
 def equal(gold: Sequence[Row], prediction: Sequence[Row]) -> bool:
     """The official ``calculate_ex``."""
-    return gold == prediction or set(prediction) == set(gold)
+    if gold == prediction:
+        return True
+    if gold and gold[0] not in prediction:
+        return False  # the usual case: avoids hashing all rows
+    return set(prediction) == set(gold)
 
 
 def soft_f1(gold: Sequence[Row], prediction: Sequence[Row]) -> float:

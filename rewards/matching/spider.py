@@ -49,7 +49,7 @@ def prepared(sql: str) -> str:
     joined = sql.replace("> =", ">=").replace("< =", "<=").replace("! =", "!=")
     if ";" in joined or "distinct" in joined.lower():
         joined = _first_without_distinct(joined)
-    return _CURRENT_YEAR.sub("2020", joined)
+    return _CURRENT_YEAR.sub("2020", joined) if "curdate" in joined.lower() else joined
 
 
 def _first_without_distinct(sql: str) -> str:

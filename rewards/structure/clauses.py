@@ -22,6 +22,8 @@ MAX_NODES = 20_000
 """Most nodes that are read of one query. Each is read once, so a query of ``parse.MAX_TOKENS`` has fewer."""
 MAX_TEXT = 200
 """Characters from which on the text of an expression is replaced by its digest."""
+_NESTED = (exp.Subquery, exp.Query)
+_CONNECTORS = (exp.And, exp.Or)
 _COMMUTATIVE = (exp.EQ, exp.NEQ, exp.Add, exp.Mul)
 _MIRRORED: Mapping[type[exp.Expr], str] = {exp.GT: "lt", exp.GTE: "lte"}
 _COMPARISONS = (
@@ -163,7 +165,7 @@ class ClauseReader:
         pending = [node]
         while pending:
             part = pending.pop().unnest()
-            if isinstance(part, exp.And | exp.Or):
+            if isinstance(part, _CONNECTORS):
                 if isinstance(part, exp.Or):
                     self.bags["predicates"]["or"] += 1
                 pending += [part.this, part.expression]
@@ -210,7 +212,7 @@ class ClauseReader:
             return self._text(node.this, scope)
         if isinstance(node, exp.Identifier):
             return str(node.this).lower()
-        if isinstance(node, exp.Subquery | exp.Query):
+        if isinstance(node, _NESTED):
             self._subquery(node.parent.key if node.parent else "", node.unnest(), scope)
             return "query"
         return self._composed(node, scope)
@@ -258,6 +260,8 @@ def _is_text(column: exp.Column) -> bool:
 
 def _number(text: str) -> str:
     """The same text for ``1``, ``1.0`` and ``01``."""
+    if len(text) < 16 and text.isascii() and text.isdigit() and text[0] != "0":
+        return text
     try:
         value = float(text)
     except ValueError:

@@ -162,7 +162,10 @@ class Session:
             outcome = Outcome(status, message=message[:500])
         finally:
             cursor.close()
-        return replace(outcome, seconds=time.perf_counter() - start, steps=self._ticks * TICK)
+        seconds, steps = time.perf_counter() - start, self._ticks * TICK
+        return Outcome(  # ``replace`` takes ten times as long
+            outcome.status, outcome.columns, outcome.rows, outcome.message, seconds, steps, outcome.digest
+        )
 
     def _explain(self, error: Exception) -> tuple[Status, str]:
         """The status and message of a failed execution."""

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from tasks.common.errors import DataError
@@ -24,7 +23,7 @@ SESSIONS = {
 """Engine -> the class that opens it."""
 NO_JOB = -1
 NO_QUERY = bytes(16)
-Key = tuple[str, Path | str, str, bool]
+Key = tuple[str, str, str, bool]
 """Engine, file or DDL, state of the file (one that has changed is opened anew), whether for golds only."""
 OUT_OF_MEMORY = "out of memory"
 """The message where an allocation failed: the one refusal that may depend on what else is open."""
@@ -182,7 +181,7 @@ class Executor:
         INFRASTRUCTURE: the database is missing or broken by our own look. All else is the query's doing.
         """
         key = (*database.key(instance), self.heartbeat.ours and not database.instances)
-        text = "\0".join([*map(str, key[:-1]), sql, scope]).encode(errors="surrogatepass")
+        text = "\0".join((*key[:-1], sql, scope)).encode(errors="surrogatepass")
         digest = blake2b(text, digest_size=16).digest()
         if known := self.deadly.get(digest):
             return Outcome(Status(known[0]), message=known[1])
