@@ -6,16 +6,16 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness.instances import prepare
-from harness.prompt_lengths import PromptCounter, counter
+from harness.prepare import prepare_databases, volatile_golds
 from harness.provenance.identity import of_task
 from harness.render.progress import bar
-from harness.volatile import volatile_golds
 from rewards.grader import Grader
 from rewards.types import Attempt
+from runners.types import Request
 from tasks.common import files
 from tasks.common.digests import digest_of
 from tasks.task import Task
@@ -24,6 +24,8 @@ from tasks.types import Sample
 SLOW = 1.0
 """Seconds after which a gold counts as slow."""
 CHUNK = 256
+MAX_TOKENS = 2**18
+"""Tokens that are counted of a prompt where no model was named: nothing longer is tokenized to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def check_task(
     checks, clean = [], []
     with Grader(task.spec.scoring, workers, cuts=True) as grader:
         for split, samples in known.items():
-            prepare(task, samples)
+            prepare_databases(task, samples)
             attempts = _judge_golds(task, grader, split, samples)
             seen = [] if split == trained else train
             checks.append(_check_split(task, split, samples, attempts, seen, count))
@@ -188,3 +190,38 @@ def _broken(sample: Sample, group: Sequence[Attempt], modes: Sequence[str]) -> l
             detail = attempt.detail or f"does not equal itself in {', '.join(wrong)}"
             return [Broken(sample.id, sample.database, attempt.reason.value, detail)]
     return []
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCounter:
+    """A tokenizer, and the context of its model; 0: no model was named."""
+
+    tokenizer: Any
+    context: int
+
+    def lengths(self, task: Task, samples: Sequence[Sample]) -> list[int]:
+        """Tokens of each prompt. One that is over the context, or is not taken, counts as the context's.
+
+        Raises ModelError where the chat template takes none.
+        """
+        from runners.decoding.context import encode_each
+
+        requests = [Request(sample, task.messages(sample)) for sample in samples]
+        limit = self.context or MAX_TOKENS
+        found = encode_each(self.tokenizer, requests, limit)
+        return [limit if isinstance(one, str) else len(one) for one in found]
+
+    def over(self, lengths: Sequence[int]) -> int:
+        """How many of these leave no room for an answer."""
+        return sum(length >= self.context for length in lengths) if self.context else 0
+
+
+def counter(name: str | None) -> PromptCounter | None:
+    """Of a model's name; without one nano's tokenizer. None where none was named and none can be loaded."""
+    if name is None and find_spec("transformers") is None:
+        return None
+    from runners.weights.loading import context, load_tokenizer
+    from runners.weights.source import resolve
+
+    source = resolve(name or "nano", weights=False)
+    return PromptCounter(load_tokenizer(source), context(source) if name else 0)

@@ -21,7 +21,7 @@ import httpx
 import verifiers.v1 as vf
 from verifiers.v1.dialects.chat import message_to_wire
 
-from harness.instances import prepare
+from harness.prepare import prepare_databases
 from harness.provenance.identity import task_digest
 from rewards.feedback import feedback
 from rewards.grader import Grader
@@ -166,7 +166,7 @@ class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):
         task = Task.named(self.config.spec, self.config.overrides, self.config.trust)
         spec = task.spec.model_dump(mode="json", by_alias=True)
         samples = task.samples(self.config.split)
-        prepare(task, samples)
+        prepare_databases(task, samples)
         content = task_digest(task, self.config.split or task.spec.dataset.eval_split, samples)
         for sample in samples:
             fields = {name: getattr(sample, name) for name in Sample.__slots__}

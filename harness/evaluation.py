@@ -6,6 +6,7 @@ goes on where it stopped: the same inputs, by their content, are the same run (`
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,21 +15,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.instances import prepare
+from harness.prepare import prepare_databases, warn_of_volatile_golds
 from harness.provenance import lineage
 from harness.provenance.identity import expect_unchanged, of_evaluation, say_what_changed
-from harness.record import record_of
 from harness.render.progress import Tally, bar
 from harness.spec import EvalSpec
-from harness.training.alarms import watched
 from harness.turns import TurnsRunner
-from harness.volatile import say_volatile
 from leaderboards import store
-from leaderboards.alarms import MODES
+from leaderboards.alarms import MODES, with_alarm_modes
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
-from leaderboards.writer import Handle
+from leaderboards.writer import RunWriter
 from rewards.grader import Grader
+from rewards.types import Grade
 from runners.replay import ReplayRunner
 from runners.types import Completion, Request, Runner, Sampling, unsent
 from tasks.common.terminal import say
@@ -87,7 +86,7 @@ def evaluate_model(
         runner.expect(task.row_keys(spec.split))
     if spec.turns > 1:
         runner = TurnsRunner(runner, task, workers, spec.turns)
-    scoring = watched(task.spec.scoring, modes)
+    scoring = with_alarm_modes(task.spec.scoring, modes)
     with closing(runner), Grader(scoring, workers, digests=spec.samples > 1) as grader:
         path = lineage.model_path(spec.model)
         return evaluate(Evaluation(spec, task, runner, grader, path, scoring.modes), fresh)
@@ -100,8 +99,8 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
     that the model does not take, and the few that fail while others are answered, are part of a finished run.
     """
     samples = _samples(evaluation)
-    prepare(evaluation.task, samples)
-    say_volatile(evaluation.task, samples)
+    prepare_databases(evaluation.task, samples)
+    warn_of_volatile_golds(evaluation.task, samples)
     run = _describe(evaluation, samples)
     if not fresh:
         if finished := store.finished(run):
@@ -139,7 +138,7 @@ def _samples(evaluation: Evaluation) -> list[Sample]:
     return evaluation.task.samples(spec.split, spec.limit, spec.sample_seed)
 
 
-def _answered(handle: Handle, sample: Sample, count: int) -> bool:
+def _answered(handle: RunWriter, sample: Sample, count: int) -> bool:
     found = [handle.done.get((sample.id, index)) for index in range(count)]
     return all(record is not None and record.finish != "error" for record in found)
 
@@ -230,3 +229,43 @@ def _records(evaluation: Evaluation, chunk: Sequence[Drawn]) -> list[Record]:
         evaluation.task, samples, [completion.text for _, _, completion in chunk]
     )
     return [record_of(evaluation.task, *one, grade) for one, grade in zip(chunk, grades, strict=True)]
+
+
+def record_of(task: Task, request: Request, number: int, completion: Completion, grade: Grade) -> Record:
+    """The record of a request's ``number``-th completion: unscored where the runner failed to draw it."""
+    sample, attempt = request.sample, grade.attempt
+    failed = completion.finish in ("failed", "error")
+    verdicts = {} if failed else attempt.verdicts
+    reward = grade.scores["reward"]
+    return Record(
+        sample_id=sample.id,
+        question=sample.question,
+        database=sample.database,
+        completion=completion.text,
+        reason="infrastructure" if failed else attempt.reason.value,
+        sample_index=number,
+        difficulty=sample.difficulty,
+        part=sample.part,
+        family=sample.family,
+        prompt=json.dumps(request.messages + completion.history, ensure_ascii=False),
+        sql=attempt.sql,
+        gold=sample.gold[0],
+        detail=attempt.detail if completion.finish in ("stop", "length") else completion.error,
+        metric=verdicts.get(task.spec.scoring.metric),
+        **{mode.value: verdicts.get(mode.value) for mode in Mode},
+        reward=None if failed else reward.value,
+        parts=json.dumps({name: score.value for name, score in grade.scores.items()}),
+        executes=attempt.executes,
+        rows=attempt.rows,
+        gold_rows=attempt.gold_rows,
+        columns=attempt.columns,
+        gold_columns=attempt.gold_columns,
+        prompt_tokens=completion.prompt_tokens,
+        tokens=completion.tokens,
+        seconds=completion.seconds,
+        finish=completion.finish,
+        logprob=completion.logprob,
+        cost=completion.cost,
+        result=attempt.result,
+        examples=json.dumps([example.id for example in task.examples(sample)]),
+    )

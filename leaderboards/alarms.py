@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from tasks.spec import ScoringSpec
 from tasks.types import Mode
 
 MODES = (Mode.STRICT, Mode.SPIDER, Mode.BIRD)
@@ -44,6 +45,11 @@ SAYS: Mapping[str, str] = {
     "repeated": "{:.1%} of the questions got one and the same answer",
     "unscored": "{:.1%} of the answers are unscored: the mean leaves them out",
 }
+
+
+def with_alarm_modes(scoring: ScoringSpec, modes: Sequence[Mode] = MODES) -> ScoringSpec:
+    """The scoring with ``modes`` added: the verdicts that the alarms compare."""
+    return scoring.model_copy(update={"modes": tuple(dict.fromkeys((*scoring.modes, *modes)))})
 
 
 class Judged(Protocol):

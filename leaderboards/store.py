@@ -23,7 +23,7 @@ from typing import Any
 
 from leaderboards import validation
 from leaderboards.types import Record, Run, Summary, label
-from leaderboards.writer import Handle, now, run_json
+from leaderboards.writer import RunWriter, now, run_json
 from tasks.common import files
 from tasks.common.digests import expect_sha256
 from tasks.common.errors import DataError
@@ -44,7 +44,7 @@ def new_id(model: str, task: str) -> str:
     return f"{name}-{secrets.token_hex(3)}"
 
 
-def open_run(run: Run) -> Handle:
+def open_run(run: Run) -> RunWriter:
     """Begin this run, or go on with an unfinished one that nobody is writing.
 
     That one has the same kind and digest, and its records the same verdicts.
@@ -66,7 +66,7 @@ def _continued(run: Run) -> tuple[object, ...]:
     return run.kind, run.digest, run.spec.get("modes")
 
 
-def _resumed(path: Path) -> Handle | None:
+def _resumed(path: Path) -> RunWriter | None:
     """The unfinished run of a directory; None where another process is writing it, or has finished it."""
     lock = files.lock(path / "lock")
     if lock is None:
@@ -74,7 +74,7 @@ def _resumed(path: Path) -> Handle | None:
     try:
         current = validation.run(path)
         if not current.finished:
-            return Handle(current, path, lock)
+            return RunWriter(current, path, lock)
     except BaseException:
         lock.close()
         raise
@@ -82,14 +82,14 @@ def _resumed(path: Path) -> Handle | None:
     return None
 
 
-def _begin(run: Run) -> Handle:
+def _begin(run: Run) -> RunWriter:
     path = folder(run.id)
     _remove_stale(path.parent)
     with files.writing(path), files.new_folder(path) as building:
         lock = files.lock(building / "lock")
         assert lock is not None, "nobody else knows this directory yet"
         files.write(building / "run.json", run_json(run))
-    return Handle(run, path, lock)
+    return RunWriter(run, path, lock)
 
 
 def _remove_stale(place: Path) -> None:

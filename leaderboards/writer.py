@@ -34,7 +34,7 @@ def run_json(run: Run) -> bytes:
     return files.as_json(with_checksum(without_secrets(asdict(run))))
 
 
-class Handle:
+class RunWriter:
     """A run being written by this process. Made by ``open_run``; closing it unfinished keeps what is there.
 
     Attributes: ``run``, ``path`` (its directory), ``done`` (key -> record, for all records so far).

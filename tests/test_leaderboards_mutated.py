@@ -15,7 +15,7 @@ import pytest
 from test_leaderboards_store import RUN, record
 
 from harness.cli import main
-from harness.training.tracking import Live
+from harness.render.curve import CurveLine
 from leaderboards import store, validation
 from leaderboards.summary import summary
 from leaderboards.types import Run
@@ -155,7 +155,7 @@ HOW: list[Callable[[Path, random.Random], None]] = [
 def resumed(run: Run) -> None:
     """What a training or an evaluation that is started again does with its own run."""
     with store.open_run(run) as handle:
-        Live(store.curve(handle.run.id)).add({"reward": 0.5})
+        CurveLine(store.curve(handle.run.id)).add({"reward": 0.5})
         handle.append([record("new")])
         handle.append_curve([{"step": 9, "reward": 1.0}])
         handle.finish(summary(list(handle.done.values())))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.cli import main
-from harness.training.tracking import Live, spark
+from harness.render.curve import CurveLine, sparkline
 from leaderboards import store
 
 
@@ -24,11 +24,11 @@ from leaderboards import store
     ],
 )
 def test_a_sparkline_goes_from_the_least_to_the_largest(values: list[float], line: str) -> None:
-    assert spark(values) == line
+    assert sparkline(values) == line
 
 
 def test_a_live_line_goes_on_from_the_rows_before_and_skips_what_is_not_measured() -> None:
-    live = Live([{"reward": 0.1, "seconds": 2.0}])
+    live = CurveLine([{"reward": 0.1, "seconds": 2.0}])
     assert live.add({"reward": 0.5, "dev": 0.25, "seconds": 1.0}) == "reward ▁█ 0.5  EX dev ▁ 0.25  s █▁ 1"
 
 

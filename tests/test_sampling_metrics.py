@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboards.samples import by_question, majority, measure
 from leaderboards.statistics import best_of_k
-from leaderboards.summary import summary
+from leaderboards.summary import by_question, majority, several_answers, summary
 from leaderboards.types import Record
 from rewards.results import result_digest
 
@@ -65,7 +64,7 @@ def test_measures_of_the_hand_computed() -> None:
             for i, (r, m, p) in enumerate([("u", 0.0, -3.0), ("", 0.0, -1.0), ("v", 1.0, -2.0)])
         ),
     ]
-    found = measure(reversed(records))
+    found = several_answers(reversed(records))
     assert found["majority"] == {"3": pytest.approx(2 / 3)}
     assert found["pass"] == {"1": pytest.approx((2 + 1 + 1) / 9), "2": pytest.approx((1 + 2 / 3 + 2 / 3) / 3)}
     assert found["best"] == pytest.approx(found["pass"])
@@ -78,16 +77,16 @@ def test_unscored_answers_neither_vote_nor_count() -> None:
     records = [answer("a", None, 0), answer("a", None, 1), answer("b", 1.0, 2), answer("c", 0.0, 3)]
     assert [one.result for one in by_question(records)["q"]] == ["b", "c"]
     both = {"1": 0.5, "2": 1.0}
-    assert measure(records) == {"pass": both, "best": both, "majority": {"2": 1.0}}
+    assert several_answers(records) == {"pass": both, "best": both, "majority": {"2": 1.0}}
 
 
 def test_one_answer_a_question_has_no_such_measures() -> None:
-    assert measure([answer("a", 1.0), answer("a", 1.0, question="r")]) == {
+    assert several_answers([answer("a", 1.0), answer("a", 1.0, question="r")]) == {
         "pass": {},
         "best": {},
         "majority": {},
     }
-    assert measure([]) == NOTHING
+    assert several_answers([]) == NOTHING
 
 
 def test_best_of_k_follows_the_reward_and_not_the_metric() -> None:

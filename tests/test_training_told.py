@@ -20,7 +20,7 @@ from harness.demo import Story, next_commands
 from harness.evaluation import evaluate_model
 from harness.render.output import command
 from harness.spec import EvalSpec
-from harness.training.alarms import STEPS, TrainingWatch
+from harness.training.alarms import STEPS, TrainingAlarms
 from leaderboards import store
 from rewards.types import Attempt, Grade, Reason
 from runners.training.config import GrpoConfig, SftConfig, reached, steps
@@ -74,7 +74,7 @@ def test_a_run_says_how_many_steps_it_takes_and_how_many_questions_it_comes_to(
 def test_steps_that_teach_nothing_are_told_once_and_measured(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = TrainingWatch("none", Mode.STRICT)
+    watch = TrainingAlarms("none", Mode.STRICT)
     for step in range(1, STEPS + 3):
         signs = watch.step({"step": step, "idle": 1.0})
         said = capsys.readouterr().err
@@ -89,7 +89,7 @@ def test_steps_that_teach_nothing_are_told_once_and_measured(
 def test_a_short_run_that_teaches_nothing_says_so_at_its_end(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = TrainingWatch("none", Mode.STRICT)
+    watch = TrainingAlarms("none", Mode.STRICT)
     watch.step({"step": 1, "idle": 1.0})
     assert not capsys.readouterr().err
     watch.summary()
@@ -97,7 +97,7 @@ def test_a_short_run_that_teaches_nothing_says_so_at_its_end(
 
 
 def test_a_watch_goes_on_where_its_checkpoint_was(home: Path) -> None:
-    def paid(watch: TrainingWatch, step: int) -> dict[str, float]:
+    def paid(watch: TrainingAlarms, step: int) -> dict[str, float]:
         samples = [Sample(f"{step}-{i}", "?", "d", ("SELECT 1",)) for i in range(12)]
         attempt = Attempt(
             "SELECT 1", Reason.CORRECT, verdicts={"strict": 1.0}, gold_rows=1, gold_columns=step % 2
@@ -107,11 +107,11 @@ def test_a_watch_goes_on_where_its_checkpoint_was(home: Path) -> None:
             watch.add(samples[::order], texts[::order], [Grade(attempt, {})] * 12)
         return watch.step({"step": step, "idle": step / 10})
 
-    whole = TrainingWatch("none", Mode.STRICT)
+    whole = TrainingAlarms("none", Mode.STRICT)
     expected = [paid(whole, step) for step in range(6)]
-    cut = TrainingWatch("none", Mode.STRICT)
+    cut = TrainingAlarms("none", Mode.STRICT)
     before = [paid(cut, step) for step in range(3)]
-    resumed = TrainingWatch("none", Mode.STRICT)
+    resumed = TrainingAlarms("none", Mode.STRICT)
     resumed.restore(json.loads(json.dumps(cut.state())))
     assert before + [paid(resumed, step) for step in range(3, 6)] == expected
     assert "alarms/repeated" in expected[3]

@@ -18,10 +18,10 @@ from servers.scripted import scripted
 from test_verifiers import chat, play
 
 from harness.cli import main
-from harness.training.alarms import watched
 from harness.training.train import database_feedback, trainer_score
 from harness.turns import TurnsRunner
 from leaderboards import store
+from leaderboards.alarms import with_alarm_modes
 from rewards.feedback import feedback
 from rewards.grader import Grader
 from rewards.types import Attempt, Reason
@@ -102,7 +102,7 @@ def by_the_trainer(task: Task, samples: list[Sample], script: dict[str, list[str
         scripts = [script[one.request.messages[-1]["content"]] for one in asked]
         return [ids(tokenizer, answers[min(turn, len(answers) - 1)]) for answers in scripts], None
 
-    with Grader(watched(task.spec.scoring), 1) as grader:
+    with Grader(with_alarm_modes(task.spec.scoring), 1) as grader:
         conversations = trainers_conversations(requests, [[]] * len(requests), tokenizer, draw, grader, task)
         rewards = trainer_score(task, grader)(samples, [one.text for one in conversations])
     found = []
@@ -214,7 +214,7 @@ def test_earlier_thoughts_are_dropped_everywhere_whatever_the_template_does(
         answers = [script[one.request.messages[-1]["content"]][turn] for one in open_ones]
         return [ids(tokenizer, text) for text in answers], None
 
-    with Grader(watched(task.spec.scoring), 1) as grader:
+    with Grader(with_alarm_modes(task.spec.scoring), 1) as grader:
         conversations = trainers_conversations(requests, prompts, tokenizer, draw, grader, task)
     rendered = [tokenizer.decode(encoded(tokenizer, messages)) for messages in asked["runner"]]
     assert sorted(seen) == sorted(rendered), "the trainer shows what the endpoint is asked"
@@ -272,7 +272,7 @@ def test_a_model_says_the_same_in_the_trainer_and_in_the_environment(home: Path)
         return [one.tokens for one in found], None
 
     requests = [Request(sample, task.messages(sample)) for sample in samples]
-    with Grader(watched(task.spec.scoring), 1) as grader:
+    with Grader(with_alarm_modes(task.spec.scoring), 1) as grader:
         prompts = encode(tokenizer, requests)
         conversations = trainers_conversations(requests, prompts, tokenizer, draw, grader, task)
     with TokenEngine(model, tokenizer.pad_token_id) as engine:

@@ -8,10 +8,9 @@ from statistics import fmean
 from typing import Any
 
 from leaderboards import store
-from leaderboards.alarms import MODES, SAYS, Paid, Trend
+from leaderboards.alarms import SAYS, Paid, Trend
 from rewards.types import Grade
 from tasks.common.terminal import say
-from tasks.spec import ScoringSpec
 from tasks.types import Mode, Sample
 
 PREFIX = "alarms/"
@@ -27,12 +26,7 @@ NOTHING_TAUGHT = (
 )
 
 
-def watched(scoring: ScoringSpec, modes: Sequence[Mode] = MODES) -> ScoringSpec:
-    """The scoring with further verdicts: those that alarms compare."""
-    return scoring.model_copy(update={"modes": tuple(dict.fromkeys((*scoring.modes, *modes)))})
-
-
-class TrainingWatch:
+class TrainingAlarms:
     """The alarms of one training. A checkpoint keeps its state: a resumed run measures what it would have."""
 
     def __init__(self, run_id: str, metric: Mode) -> None:

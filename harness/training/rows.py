@@ -12,7 +12,7 @@ from harness.training.held_out import Measured
 from leaderboards import store
 from leaderboards.find import candidates
 from leaderboards.identity import Identity, identity_of, judged_differently, listed
-from leaderboards.samples import by_question
+from leaderboards.summary import by_question
 from leaderboards.types import Run
 from runners.types import Request, TrainingExample
 from tasks.common.errors import DataError

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.prepare import prepare_databases
 from harness.provenance import outputs
 from harness.render.output import command
 from harness.spec import TrainSpec
-from harness.training import ready
+from harness.training import rows
 from harness.training.plan import recipe
-from harness.training.train import train_model
+from harness.training.train import grader_of, train_model, trainer_score
 from leaderboards.types import Run
 from runners.training import processes
 from runners.training.folder import curve, read_json
 from tasks.common.errors import SpecError
 from tasks.common.parse import parse
+from tasks.task import Task
 
 METHODS = ("sft", "grpo")
 
@@ -116,10 +118,29 @@ def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list
     for stage in stages if processes.main() else ():
         outputs.refuse_foreign(stage.out)
         if not (stage.out / "training.json").is_file():
-            ready.check(stage.spec, stage.overrides, stages[0].spec.model, workers)
+            check_stage(stage.spec, stage.overrides, stages[0].spec.model, workers)
     runs: dict[str, Run] = {}
     for stage in stages:
         with outputs.training_into(stage.out):
             for run in train_model(stage.spec, stage.overrides, stage.out, workers, evaluated):
                 runs[run.id] = run
     return list(runs.values())
+
+
+def check_stage(spec: TrainSpec, overrides: Sequence[str], model: str, workers: int) -> None:
+    """Raise the HarnessError that training ``model``, or one of its shape, by this spec would end with.
+
+    Looks at rows, lengths, memory, template and adapter, and pays the gold answers of a few questions.
+    """
+    from runners.training import grpo, sft
+
+    task = Task.named(spec.task, overrides, spec.trust)
+    samples = rows.questions(spec, task)
+    shown: Sequence[Any] = rows.shown(spec, task, samples)
+    if spec.method == "sft":
+        sft.check(model, shown, spec.sft)
+        return
+    grpo.check(model, shown, spec.grpo)
+    prepare_databases(task, samples)
+    with grader_of(task, workers) as grader:
+        grpo.rehearse(shown, trainer_score(task, grader))

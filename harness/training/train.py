@@ -14,18 +14,20 @@ from statistics import fmean
 from typing import Any
 
 from harness.evaluation import evaluate_model
-from harness.instances import prepare
+from harness.prepare import prepare_databases
 from harness.provenance import lineage
 from harness.provenance.identity import of_training
+from harness.render.curve import CurveLine
 from harness.render.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
 from harness.training import rows
-from harness.training.alarms import TrainingWatch, watched
-from harness.training.tracking import Live, Tracker
+from harness.training.alarms import TrainingAlarms
+from harness.training.tracking import Tracker
 from harness.turns import TurnsRunner
 from leaderboards import store
+from leaderboards.alarms import with_alarm_modes
 from leaderboards.types import Run
-from leaderboards.writer import Handle
+from leaderboards.writer import RunWriter
 from rewards.feedback import feedback
 from rewards.grader import Grader
 from runners.training import processes
@@ -52,7 +54,7 @@ def train_model(
     if not processes.main():
         with memory():
             return _assist(spec, task, shown, out, workers)
-    prepare(task, samples)
+    prepare_databases(task, samples)
     run = _describe(spec, task, samples, shown, out)
     before = [_evaluate(spec.model, spec, overrides, workers)] if evaluated else []
     model = out / "model"
@@ -67,7 +69,7 @@ def train_model(
 
 def grader_of(task: Task, workers: int) -> Grader:
     """What a training scores with in this process."""
-    return Grader(watched(task.spec.scoring), processes.workers(workers))
+    return Grader(with_alarm_modes(task.spec.scoring), processes.workers(workers))
 
 
 def _assist(spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, workers: int) -> list[Run]:
@@ -133,14 +135,14 @@ def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], shown: Seq
 
 
 def _train(
-    spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, grader: Grader, handle: Handle
+    spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, grader: Grader, handle: RunWriter
 ) -> dict[str, Any]:
     """Run the trainer of the method to its end; its result as plain data."""
     from runners.training.common import Hooks
     from runners.training.grpo import train_grpo
     from runners.training.sft import train_sft
 
-    watch = TrainingWatch(handle.run.id, task.spec.scoring.metric)
+    watch = TrainingAlarms(handle.run.id, task.spec.scoring.metric)
     tracking = Tracker(handle.run, out) if spec.config.wandb else nullcontext()
     total, before = steps(spec.config, len(shown)), steps_done(out)
     with tracking as tracker, bar(f"{spec.method} {out}", total, before) as report:
@@ -158,7 +160,7 @@ def _train(
 
 
 def trainer_score(
-    task: Task, grader: Grader, watch: TrainingWatch | None = None, tracker: Tracker | None = None
+    task: Task, grader: Grader, watch: TrainingAlarms | None = None, tracker: Tracker | None = None
 ) -> RewardFunction:
     """The training reward: the score ``reward`` of the grader that evaluations use too."""
 
@@ -216,9 +218,9 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
 
 
 def _on_step(
-    handle: Handle, report: Report, watch: TrainingWatch, tracker: Tracker | None
+    handle: RunWriter, report: Report, watch: TrainingAlarms, tracker: Tracker | None
 ) -> Callable[[Mapping[str, float]], Mapping[str, float]]:
-    live = Live(store.curve(handle.run.id))
+    live = CurveLine(store.curve(handle.run.id))
 
     def on_step(row: Mapping[str, float]) -> Mapping[str, float]:
         signs = watch.step(row)
