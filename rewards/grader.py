@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from rewards import golds
+from rewards import gold_cache
 from rewards.attempt import WORK, Job, Rules, attempt_of
 from rewards.extract import extract
 from rewards.presets import reward_scorer
@@ -113,7 +113,7 @@ class Grader:
         grades = {}
         for index, result in self._sandbox.map(WORK, jobs, costs):
             if isinstance(result, dict):
-                golds.write(self._rules.golds, result["kept"])
+                gold_cache.write(self._rules.golds, result["kept"])
             attempt = attempt_of(jobs[index], result)
             self._seconds[questions[index]] = max(costs[index], attempt.seconds)
             grades[index] = Grade(attempt, {name: scorer(attempt) for name, scorer in self._scorers.items()})

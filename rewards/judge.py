@@ -81,7 +81,7 @@ def _failed(trial: Trial, job: Job, error: Exception) -> dict[str, Any]:
         "clauses": trial.similarity() if job.rules.structure else {},
         "constructs": trial.constructs(job.rules.constructs),
         "preview": [],
-        "kept": trial.shelf.kept,
+        "kept": trial.gold_cache.new_files,
     }
 
 
@@ -133,7 +133,7 @@ def _against(trial: Trial, job: Job) -> dict[str, Any]:
         "result": result_digest(answer.rows) if rules.digests and answer.ok else "",
         "cut": rules.cuts and trial.gold(0, trial.gold_sql).ok and trial.cut(0, trial.gold_sql) is not None,
         "preview": preview(answer, rules.preview) if rules.preview and answer.rows else [],
-        "kept": trial.shelf.kept,
+        "kept": trial.gold_cache.new_files,
     }
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from rewards.answers import Answers
 from rewards.attempt import Job
-from rewards.golds import Shelf
+from rewards.gold_cache import GoldCache
 from rewards.matching import spider
 from rewards.matching.order import Standing, standing
 from rewards.matching.outermost import ordered
@@ -32,7 +32,7 @@ class Trial:
         self.database = job.database
         self.gold_sql = gold
         self.sql = job.sql
-        self.shelf = Shelf(job.rules.golds, executor)
+        self.gold_cache = GoldCache(job.rules.golds, executor)
         self._executor = executor
         self._golds: dict[tuple[int, str, bool], Outcome] = {}
         self._answers = answers
@@ -60,10 +60,10 @@ class Trial:
         return outcome
 
     def _kept(self, instance: int, sql: str) -> Outcome:
-        outcome = self.shelf.find(self.database, instance, sql)
+        outcome = self.gold_cache.find(self.database, instance, sql)
         if outcome is None:
             outcome = self._executor.run(self.database, instance, sql)
-            self.shelf.keep(self.database, instance, sql, outcome)
+            self.gold_cache.add(self.database, instance, sql, outcome)
         return outcome
 
     def _distinct(self, instance: int, sql: str) -> Outcome:

@@ -1,4 +1,4 @@
-"""Slow golds' results on disk: found again, never trusted when damaged, never in the way."""
+"""The gold cache: results are found again, damaged files are ignored, failures to write change nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rewards import golds
+from rewards import gold_cache
 from rewards.grader import Grader
 from rewards.types import Answer, Attempt
 from tasks.databases.sandbox.executor import Executor
@@ -41,11 +41,11 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def gold_file(tmp_path: Path) -> Path:
-    """Of the two files that a slow gold leaves, the larger is the result, the other its database's digest."""
+    """The larger of the two files of a slow gold is its result, the other its database's digest."""
     return max((path for path in files(tmp_path) if path.is_file()), key=lambda path: path.stat().st_size)
 
 
-def test_a_slow_gold_is_kept_and_found_again(database: Database, tmp_path: Path) -> None:
+def test_the_result_of_a_slow_gold_is_cached_and_found(database: Database, tmp_path: Path) -> None:
     first = judged(database)
     assert first.reason == "correct"
     before = [(path, path.stat().st_mtime_ns) for path in files(tmp_path)]
@@ -54,18 +54,18 @@ def test_a_slow_gold_is_kept_and_found_again(database: Database, tmp_path: Path)
     assert [(path, path.stat().st_mtime_ns) for path in files(tmp_path)] == before
 
 
-def test_a_damaged_file_is_not_read(database: Database, tmp_path: Path) -> None:
+def test_a_damaged_file_is_ignored(database: Database, tmp_path: Path) -> None:
     judged(database)
     file = gold_file(tmp_path)
     whole = file.read_bytes()
     for damaged in (b"", whole[:-1], whole[:20], whole.replace(b"\xff", b"\xfe")):
         file.write_bytes(damaged)
-        assert golds.read(str(file.parent), file.name) is None
+        assert gold_cache.read(str(file.parent), file.name) is None
         assert judged(database).reason == "correct"
-        assert golds.read(str(file.parent), file.name) is not None
+        assert gold_cache.read(str(file.parent), file.name) is not None
 
 
-def test_a_changed_database_is_another(database: Database, tmp_path: Path) -> None:
+def test_a_changed_database_has_other_results(database: Database, tmp_path: Path) -> None:
     judged(database)
     with sqlite3.connect(database.instances[0]) as connection:
         connection.execute("INSERT INTO t VALUES (3)")
@@ -73,14 +73,14 @@ def test_a_changed_database_is_another(database: Database, tmp_path: Path) -> No
     assert len(files(tmp_path)) == 5
 
 
-def test_a_copy_of_a_database_finds_its_golds(database: Database, tmp_path: Path) -> None:
+def test_a_copy_of_a_database_shares_its_results(database: Database, tmp_path: Path) -> None:
     judged(database)
     copied = Path(shutil.copy(database.instances[0], tmp_path / "copy.sqlite"))
     judged(Database("other", instances=(copied,)))
     assert len(files(tmp_path)) == 4  # one more digest, no more results
 
 
-def test_a_home_that_cannot_be_written_is_no_matter(
+def test_a_home_that_cannot_be_written_changes_no_verdict(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -88,32 +88,36 @@ def test_a_home_that_cannot_be_written_is_no_matter(
     assert judged(database).reason == "correct"
 
 
-def test_fast_golds_leave_nothing(database: Database, tmp_path: Path) -> None:
+def test_fast_golds_are_not_cached(database: Database, tmp_path: Path) -> None:
     judged(database, "SELECT a FROM t")
     assert files(tmp_path) == []
 
 
-@pytest.mark.parametrize("call", ["random()", "date('now')", "CURRENT_DATE", "date()"])
-def test_what_changes_is_not_kept(call: str, database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "call", ["random()", '"random"()', "[random] ()", "date('now')", "CURRENT_DATE", "date()"]
+)
+def test_golds_that_change_from_run_to_run_are_not_cached(
+    call: str, database: Database, tmp_path: Path
+) -> None:
     judged(database, SLOW.replace("0.1", f"{call} IS NULL"))
     assert files(tmp_path) == []
 
 
-def test_the_name_tells_apart_all_that_a_result_depends_on() -> None:
+def test_the_name_depends_on_all_that_a_result_depends_on() -> None:
     names = {
-        golds.name_of("a", "sqlite", "SELECT 1", Limits()),
-        golds.name_of("b", "sqlite", "SELECT 1", Limits()),
-        golds.name_of("a", "sqlite", "SELECT 2", Limits()),
-        golds.name_of("a", "sqlite", "SELECT 1", Limits(rows=1)),
-        golds.name_of("a", "duckdb", "SELECT 1", Limits()),
+        gold_cache.result_file("a", "sqlite", "SELECT 1", Limits()),
+        gold_cache.result_file("b", "sqlite", "SELECT 1", Limits()),
+        gold_cache.result_file("a", "sqlite", "SELECT 2", Limits()),
+        gold_cache.result_file("a", "sqlite", "SELECT 1", Limits(rows=1)),
+        gold_cache.result_file("a", "duckdb", "SELECT 1", Limits()),
     }
     assert len(names) == 5
 
 
-def test_failures_are_not_kept(database: Database, tmp_path: Path) -> None:
-    shelf = golds.Shelf(str(tmp_path / "home"), Executor(Limits()))
-    shelf.keep(database, 0, "SELECT 1", Outcome(Status.TIMEOUT, seconds=30.0))
-    shelf.keep(database, 0, "SELECT 1", Outcome(Status.OK, seconds=0.01))
-    assert shelf.kept == []
-    shelf.keep(database, 0, "SELECT 1", Outcome(Status.OK, seconds=1.0))
-    assert len(shelf.kept) == 2
+def test_failures_are_not_cached(database: Database, tmp_path: Path) -> None:
+    cache = gold_cache.GoldCache(str(tmp_path / "home"), Executor(Limits()))
+    cache.add(database, 0, "SELECT 1", Outcome(Status.TIMEOUT, seconds=30.0))
+    cache.add(database, 0, "SELECT 1", Outcome(Status.OK, seconds=0.01))
+    assert cache.new_files == []
+    cache.add(database, 0, "SELECT 1", Outcome(Status.OK, seconds=1.0))
+    assert len(cache.new_files) == 2

@@ -7,9 +7,12 @@ from functools import lru_cache
 
 from tasks.types import Engine
 
+_SPACE = r"(?:\s | --[^\n]* | /\*.*?(?:\*/|\Z))*+"
 _PARTS = re.compile(
-    r"""--[^\n]* | /\*.*?(?:\*/|\Z) | (?P<text>'[^']*') | (?P<name>"[^"]*" | `[^`]*`)
-      | (?P<word>[A-Za-z_]\w*) (?P<call>\s*\( (?P<bare>\s*\))?)? | .""",
+    rf"""--[^\n]* | /\*.*?(?:\*/|\Z) | (?P<text>'[^']*')
+      | (?: (?P<name>"[^"]*" | `[^`]*` | \[\w+\](?={_SPACE}\()) | (?P<word>[A-Za-z_]\w*) )
+        (?P<call>{_SPACE}\( (?P<bare>{_SPACE}\))?)?
+      | .""",
     re.VERBOSE | re.DOTALL,
 )
 _KEYWORDS = {
@@ -61,12 +64,12 @@ def volatile(sql: str, engine: Engine) -> bool:
     words, calls = set(), set()
     bare = now = alone = False
     for part in _PARTS.finditer(sql):
-        word = (part["word"] or "").lower()
+        word = (part["word"] or (part["name"] or "").strip('"`[]')).lower()
         if part["call"]:
             calls.add(word)
             bare = bare or (word in _MOMENTS and bool(part["bare"]))
             alone = alone or (word == _ALONE[engine] and not part["bare"] and _one_argument(sql, part.end()))
-        elif word:
+        elif part["word"]:
             words.add(word)
         text = part["text"] or (part["name"] if engine == "sqlite" else "") or ""
         now = now or text.strip("\"' ").lower() == "now"
