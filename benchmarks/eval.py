@@ -81,7 +81,7 @@ def _options() -> argparse.Namespace:
 
 
 def _rates(options: argparse.Namespace) -> Iterator[Rate]:
-    from runners.decoding.context import encode
+    from runners.decoding.tokens import encode
     from runners.hf import HfRunner
     from runners.lm_eval.runner import open_lm_eval
     from runners.weights.loading import load
@@ -105,12 +105,13 @@ def _rates(options: argparse.Namespace) -> Iterator[Rate]:
 
 def _room(requests: Sequence[Request], tokenizer: Any, options: argparse.Namespace) -> int:
     """The tokens that ``batch`` answers in flight take: lm-eval counts answers, our batches count tokens."""
-    from runners.decoding.context import encode
-    from runners.decoding.prefix_cache import plant
+    from runners.decoding.prefix_cache import prefix_groups
+    from runners.decoding.tokens import encode
 
-    trees = plant(encode(tokenizer, requests), 1)
+    groups = prefix_groups(encode(tokenizer, requests), 1)
     tokens = sum(
-        len(tree.trunk) + sum(len(end) + options.new_tokens for _, end in tree.branches) for tree in trees
+        len(group.prefix) + sum(len(rest) + options.new_tokens for _, rest in group.answers)
+        for group in groups
     )
     return int(tokens * options.batch / len(requests))
 

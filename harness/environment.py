@@ -26,9 +26,9 @@ from harness.provenance.identity import task_digest
 from rewards.feedback import feedback
 from rewards.grader import Grader
 from rewards.types import Answer, Grade
+from runners.batching import context_exceeded
 from runners.dialogue import follow_up, previous_answer, visible_message
 from runners.endpoints.config import is_local
-from runners.endpoints.failures import over_context
 from tasks.spec import ScoringSpec, TaskSpec
 from tasks.task import Task
 from tasks.types import Database, Message, Sample
@@ -221,7 +221,7 @@ class SqlHarness(vf.Harness[SqlHarnessConfig]):
                 headers={"Authorization": f"Bearer {secret}"},
             )
         answered = any(one["role"] == "assistant" for one in messages)
-        failed = reply.status_code != 200 and not (answered and over_context(reply.text))
+        failed = reply.status_code != 200 and not (answered and context_exceeded(reply.text))
         return vf.ProgramResult(int(failed), "", reply.text[-2000:])
 
 

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runners.decoding.texts import special_tokens, thought_tag
-from runners.endpoints.failures import Answers, in_chunks, line
+from runners.batching import Answers, error_line, in_chunks
+from runners.decoding.tokens import special_tokens, thought_tag
 from runners.settings import VllmConfig
 from runners.types import NEUTRAL, Completion, Request, Sampling
 from runners.weights.source import Source
@@ -38,7 +38,7 @@ class VllmRunner:
                 model=source.path, revision=source.revision, trust_remote_code=False, **arguments
             )
         except (OSError, ValueError, RuntimeError, TypeError) as error:
-            raise ModelError(f"{self.name}: {line(error)}") from error
+            raise ModelError(f"{self.name}: {error_line(error)}") from error
         self.adapter = _lora_request(source)
 
     def generate(

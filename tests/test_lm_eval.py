@@ -19,7 +19,7 @@ from servers.hostile import hostile
 from harness.cli import main
 from harness.export import LmEvalTask
 from leaderboards import store
-from runners.endpoints.failures import GIVE_UP
+from runners.batching import MAX_FAILURES
 from runners.lm_eval.model import HarnessLM
 from runners.lm_eval.runner import LmEvalRunner, open_lm_eval
 from runners.open import open_runner
@@ -100,7 +100,7 @@ def test_a_backend_that_raises_loses_only_the_question_at_fault() -> None:
 
 
 def test_a_backend_that_always_raises_ends_the_run() -> None:
-    with pytest.raises(ModelError, match=f"{GIVE_UP} questions in a row got no answer: RuntimeError"):
+    with pytest.raises(ModelError, match=f"{MAX_FAILURES} questions in a row got no answer: RuntimeError"):
         answers(LmEvalRunner(Failing(""), "x"), [request(i) for i in range(100)])
 
 

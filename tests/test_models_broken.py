@@ -64,7 +64,7 @@ def test_a_broken_file_is_one_line(
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_folder_without_a_tokenizer_is_told_before_its_weights_are_read(good: Path, tmp_path: Path) -> None:
+def test_a_missing_tokenizer_is_reported_before_weights_are_read(good: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(good, folder)
     for file in folder.glob("tokenizer*"):
@@ -74,11 +74,11 @@ def test_a_folder_without_a_tokenizer_is_told_before_its_weights_are_read(good: 
         load(str(folder))
 
 
-def test_a_template_that_makes_nothing_of_a_question_is_not_asked(good: Path, tmp_path: Path) -> None:
+def test_a_template_that_renders_an_empty_prompt_is_not_asked(good: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(good, folder)
     (folder / "chat_template.jinja").write_text("")
     runner = open_runner(str(folder))
     request = Request(Sample("1", "?", "d", ("SELECT 1",)), ({"role": "user", "content": "?"},))
     [(_, [answer])] = runner.generate([request], Sampling())
-    assert answer.finish == "unanswered" and "makes nothing of the messages" in answer.error
+    assert answer.finish == "unanswered" and "renders the messages as an empty prompt" in answer.error

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from servers.hostile import Hostile, hostile
 
+from runners.batching import MAX_FAILURES
 from runners.endpoints.config import EndpointConfig
-from runners.endpoints.failures import GIVE_UP
 from runners.endpoints.openai import OpenAIRunner
 from runners.types import Completion, Request, Sampling
 from tasks.common.errors import ModelError
@@ -198,7 +198,7 @@ def test_secrets_that_are_sent_in_the_body_are_not_shown(server: Hostile) -> Non
 
 
 def test_a_moved_endpoint_ends_the_run_at_once(server: Hostile) -> None:
-    with pytest.raises(ModelError, match=r"HTTP 301: .* \(it answers elsewhere: set --base-url\)"):
+    with pytest.raises(ModelError, match=r"HTTP 301: .* \(it redirects: set --base-url to the new URL\)"):
         answers(runner(server, concurrency=1), [question("elsewhere", number=i) for i in range(9)])
     assert len(server.bodies) <= 3
 
@@ -213,10 +213,10 @@ def test_what_every_question_would_get_ends_the_run(server: Hostile, status: str
 def test_an_endpoint_that_is_gone_ends_the_run_with_what_it_had(server: Hostile) -> None:
     asked = [question("ok")] + [question("500", number=i + 1) for i in range(99)]
     found = []
-    with pytest.raises(ModelError, match=f"{GIVE_UP} questions in a row got no answer: HTTP 500"):
+    with pytest.raises(ModelError, match=f"{MAX_FAILURES} questions in a row got no answer: HTTP 500"):
         for index, _ in runner(server, concurrency=1, retries=0).generate(asked, Sampling()):
             found.append(index)
-    assert found == list(range(GIVE_UP + 1))
+    assert found == list(range(MAX_FAILURES + 1))
 
 
 @pytest.mark.parametrize("url", ["", "http://no.such.host.invalid/v1"])
@@ -433,7 +433,7 @@ def test_where_no_reply_ends_it_is_said_and_can_be_set(
 ) -> None:
     asked = [question("cut", number=number) for number in range(3)]
     assert [one.text for (one,) in answers(runner(server), asked)] == ["SELECT 7"] * 3
-    assert "cut 3 answers, and none ended" in capsys.readouterr().err
+    assert "cut all 3 answers" in capsys.readouterr().err
     found = answers(runner(server, thought="<think>"), [*asked, question("ok", number=4), question("apart")])
     assert found[4][0].text == "SELECT 7" and not capsys.readouterr().err
     found = answers(runner(server, thought="[THINK]"), [*asked, question("ok", number=4)])

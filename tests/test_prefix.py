@@ -7,11 +7,11 @@ import pytest
 import tiny_models
 import torch
 
-from runners.decoding.generation import Drawing, draw, pick
-from runners.decoding.prefix_cache import Tree, common, kin, plant
+from runners.decoding.generation import DecodingSettings, generate, sample
+from runners.decoding.prefix_cache import PrefixGroup, common_prefix_length, group_by_prefix, prefix_groups
 
-GREEDY = Drawing(0.0, 1.0, 12, (1,))
-SAMPLED = Drawing(1.0, 1.0, 8, (1,))
+GREEDY = DecodingSettings(0.0, 1.0, 12, (1,))
+SAMPLED = DecodingSettings(1.0, 1.0, 8, (1,))
 
 
 def ragged_prompts(count: int = 12, vocabulary: int = 400) -> list[tuple[int, ...]]:
@@ -24,7 +24,7 @@ def ragged_prompts(count: int = 12, vocabulary: int = 400) -> list[tuple[int, ..
     return [*prompts, (7,), prompts[0]]
 
 
-def by_generate(model: torch.nn.Module, prompt: tuple[int, ...], how: Drawing) -> list[int]:
+def by_generate(model: torch.nn.Module, prompt: tuple[int, ...], how: DecodingSettings) -> list[int]:
     """What transformers answers to one prompt alone, greedily."""
     ids = torch.tensor([prompt])
     output = model.generate(
@@ -43,8 +43,10 @@ def by_generate(model: torch.nn.Module, prompt: tuple[int, ...], how: Drawing) -
 def test_greedy_answers_are_those_of_generate(shape: str, batch_tokens: int) -> None:
     model = tiny_models.model(shape)
     prompts = ragged_prompts()
-    ends = Drawing(0.0, 1.0, 12, (1, by_generate(model, prompts[1], GREEDY)[5]))  # some answers end early
-    drawn = dict(draw(model, prompts, [0] * len(prompts), 1, ends, batch_tokens))
+    ends = DecodingSettings(
+        0.0, 1.0, 12, (1, by_generate(model, prompts[1], GREEDY)[5])
+    )  # some answers end early
+    drawn = dict(generate(model, prompts, [0] * len(prompts), 1, ends, batch_tokens))
     for index, prompt in enumerate(prompts):
         assert drawn[index][0].tokens == by_generate(model, prompt, ends)
         assert drawn[index][0].finish == (
@@ -55,7 +57,7 @@ def test_greedy_answers_are_those_of_generate(shape: str, batch_tokens: int) -> 
 def test_the_log_probability_of_an_answer_is_that_of_one_forward_pass() -> None:
     model = tiny_models.model()
     prompts = ragged_prompts()
-    for index, answers in draw(model, prompts, range(len(prompts)), 3, SAMPLED, 10**9):
+    for index, answers in generate(model, prompts, range(len(prompts)), 3, SAMPLED, 10**9):
         for answer in answers:
             ids = torch.tensor([[*prompts[index], *answer.tokens]])
             logprobs = model(ids).logits[0, len(prompts[index]) - 1 : -1].log_softmax(-1)
@@ -66,9 +68,9 @@ def test_the_log_probability_of_an_answer_is_that_of_one_forward_pass() -> None:
 def test_a_sampled_answer_depends_on_its_seed_and_number_not_on_its_company() -> None:
     model = tiny_models.model()
     prompts = ragged_prompts()
-    together = dict(draw(model, prompts, range(len(prompts)), 4, SAMPLED, 10**9))
-    in_small_batches = dict(draw(model, prompts, range(len(prompts)), 4, SAMPLED, 400))
-    alone = dict(draw(model, [prompts[3]], [3], 4, SAMPLED, 10**9))
+    together = dict(generate(model, prompts, range(len(prompts)), 4, SAMPLED, 10**9))
+    in_small_batches = dict(generate(model, prompts, range(len(prompts)), 4, SAMPLED, 400))
+    alone = dict(generate(model, [prompts[3]], [3], 4, SAMPLED, 10**9))
     assert [a.tokens for a in together[3]] == [a.tokens for a in alone[0]]
     assert {i: [a.tokens for a in found] for i, found in together.items()} == {
         i: [a.tokens for a in found] for i, found in in_small_batches.items()
@@ -81,7 +83,7 @@ def test_rows_that_join_later_change_no_answer_and_room_is_kept() -> None:
     """Answers end at many ages, so that rows of all ages stand together; the slots stay in their room."""
     model = tiny_models.model(initializer_range=0.3)
     prompts = ragged_prompts(60)
-    how = Drawing(1.0, 1.0, 24, tuple(range(1, 40)), refill=0.25)
+    how = DecodingSettings(1.0, 1.0, 24, tuple(range(1, 40)), refill=0.25)
     held: list[int] = []
 
     def note(model: Any, given: Any, named: Any) -> None:
@@ -90,12 +92,12 @@ def test_rows_that_join_later_change_no_answer_and_room_is_kept() -> None:
 
     model.register_forward_pre_hook(note, with_kwargs=True)
     seeds = range(len(prompts))
-    alone = {i: dict(draw(model, [prompt], [i], 3, how, 10**9))[0] for i, prompt in enumerate(prompts)}
+    alone = {i: dict(generate(model, [prompt], [i], 3, how, 10**9))[0] for i, prompt in enumerate(prompts)}
     assert len({len(answer.tokens) for found in alone.values() for answer in found}) > 8
     held.clear()
     room = 1500
     order = []
-    for index, found in draw(model, prompts, seeds, 3, how, room):
+    for index, found in generate(model, prompts, seeds, 3, how, room):
         order.append(index)
         assert [a.tokens for a in found] == [a.tokens for a in alone[index]]
         assert [a.finish for a in found] == [a.finish for a in alone[index]]
@@ -104,22 +106,22 @@ def test_rows_that_join_later_change_no_answer_and_room_is_kept() -> None:
     assert max(held) < 1.5 * room
     steps = len(held)
     held.clear()
-    list(draw(model, prompts, seeds, 3, how, 10**9))
+    list(generate(model, prompts, seeds, 3, how, 10**9))
     assert len(held) < steps
 
 
 def test_prompts_without_anything_in_common() -> None:
     model = tiny_models.model()
     for prompts in ([(7,), (8,)], [(7,), (8, 9, 10)], [(7, 8), (9, 10)]):
-        drawn = dict(draw(model, prompts, [0, 0], 1, GREEDY, 10**9))
+        drawn = dict(generate(model, prompts, [0, 0], 1, GREEDY, 10**9))
         assert [drawn[i][0].tokens for i in range(2)] == [by_generate(model, p, GREEDY) for p in prompts]
-        assert len(dict(draw(model, prompts, [0, 0], 2, SAMPLED, 10**9))) == 2
+        assert len(dict(generate(model, prompts, [0, 0], 2, SAMPLED, 10**9))) == 2
 
 
 def test_many_answers_to_one_prompt_fill_several_rows() -> None:
     model = tiny_models.model()
     prompts = ragged_prompts(2)
-    drawn = dict(draw(model, prompts, [0] * len(prompts), 37, SAMPLED, 10**9))
+    drawn = dict(generate(model, prompts, [0] * len(prompts), 37, SAMPLED, 10**9))
     assert all(len(answers) == 37 for answers in drawn.values())
     assert len(drawn) == len(prompts)
 
@@ -127,7 +129,7 @@ def test_many_answers_to_one_prompt_fill_several_rows() -> None:
 def test_tokens_are_drawn_in_proportion_to_their_probability() -> None:
     logits = torch.tensor([0.5, 0.3, 0.2, 0.0]).log().expand(10_000, 4)
     chance = torch.rand(10_000, generator=torch.Generator().manual_seed(0))
-    tokens, logprobs = pick(logits, chance, SAMPLED)
+    tokens, logprobs = sample(logits, chance, SAMPLED)
     shares = torch.bincount(tokens, minlength=4) / 10_000
     assert shares.tolist() == pytest.approx([0.5, 0.3, 0.2, 0.0], abs=0.02)
     assert logprobs[tokens == 0][0].exp() == pytest.approx(0.5)
@@ -136,14 +138,16 @@ def test_tokens_are_drawn_in_proportion_to_their_probability() -> None:
 def test_the_nucleus_holds_the_likeliest_tokens_that_reach_top_p() -> None:
     logits = torch.tensor([0.2, 0.5, 0.3]).log().expand(1000, 3)
     chance = torch.rand(1000, generator=torch.Generator().manual_seed(0))
-    drawn = {p: set(pick(logits, chance, Drawing(1.0, p, 1, ()))[0].tolist()) for p in (0.4, 0.7, 0.9)}
+    drawn = {
+        p: set(sample(logits, chance, DecodingSettings(1.0, p, 1, ()))[0].tolist()) for p in (0.4, 0.7, 0.9)
+    }
     assert drawn == {0.4: {1}, 0.7: {1, 2}, 0.9: {0, 1, 2}}
 
 
 def test_a_cold_draw_is_greedy() -> None:
     logits = torch.randn(50, 30, generator=torch.Generator().manual_seed(0))
     chance = torch.rand(50, generator=torch.Generator().manual_seed(1))
-    cold = pick(logits, chance, Drawing(1e-3, 1.0, 1, ()))[0]
+    cold = sample(logits, chance, DecodingSettings(1e-3, 1.0, 1, ()))[0]
     assert cold.tolist() == logits.argmax(-1).tolist()
 
 
@@ -152,22 +156,22 @@ def test_a_cold_draw_is_greedy() -> None:
     [([(1, 2, 3), (1, 2, 4)], 2), ([(1, 2), (1, 2, 3)], 2), ([(1,)], 1), ([(1,), (2,)], 0), ([(), (1,)], 0)],
 )
 def test_common_prefix(sequences: list[tuple[int, ...]], length: int) -> None:
-    assert common(sequences) == length
+    assert common_prefix_length(sequences) == length
 
 
-def test_kin_share_half_of_their_tokens() -> None:
-    assert kin([(1, 1, 1, 9), (2, 2), (1, 1, 1, 8)], most=4) == [[2, 0], [1]]
-    assert kin([(1, 1, 9, 9, 9), (1, 1, 8, 8, 8)], most=4) == [[1], [0]]
-    assert kin([(1, 2)] * 5, most=2) == [[0, 1], [2, 3], [4]]
+def test_grouped_sequences_share_half_of_their_tokens() -> None:
+    assert group_by_prefix([(1, 1, 1, 9), (2, 2), (1, 1, 1, 8)], max_size=4) == [[2, 0], [1]]
+    assert group_by_prefix([(1, 1, 9, 9, 9), (1, 1, 8, 8, 8)], max_size=4) == [[1], [0]]
+    assert group_by_prefix([(1, 2)] * 5, max_size=2) == [[0, 1], [2, 3], [4]]
 
 
 def test_a_row_holds_one_prompt_s_answers_or_one_schema_s_questions() -> None:
-    assert plant([(1, 2, 3)], 2) == [Tree((1, 2), ((0, (3,)), (1, (3,))))]
-    assert plant([(1, 2, 3), (1, 2, 4, 5)], 1) == [Tree((1, 2), ((0, (3,)), (1, (4, 5))))]
-    assert plant([(1, 2), (1, 2)], 1) == [Tree((1,), ((0, (2,)), (1, (2,))))]
+    assert prefix_groups([(1, 2, 3)], 2) == [PrefixGroup((1, 2), ((0, (3,)), (1, (3,))))]
+    assert prefix_groups([(1, 2, 3), (1, 2, 4, 5)], 1) == [PrefixGroup((1, 2), ((0, (3,)), (1, (4, 5))))]
+    assert prefix_groups([(1, 2), (1, 2)], 1) == [PrefixGroup((1,), ((0, (2,)), (1, (2,))))]
 
 
 def test_the_model_is_left_in_the_mode_it_was_in() -> None:
     model = tiny_models.model().train()
-    list(draw(model, [(7, 8)], [0], 1, GREEDY, 100))
+    list(generate(model, [(7, 8)], [0], 1, GREEDY, 100))
     assert model.training

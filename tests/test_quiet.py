@@ -26,8 +26,6 @@ def test_warnings_and_notices_of_libraries_are_not_shown_and_ours_are() -> None:
 
 
 CALLS = {"addFilter", "filterwarnings", "setLevel", "set_verbosity", "simplefilter"}
-KEPT = {"rewards/structure/parse.py": ["setLevel"], "runners/lm_eval/runner.py": ["addFilter"]}
-"""sqlglot's notices, in every worker too; keys of endpoints, cut out of a log."""
 
 
 def at_import(path: Path) -> list[str]:
@@ -47,7 +45,7 @@ def at_import(path: Path) -> list[str]:
 def test_importing_a_module_changes_no_logger_and_no_filter() -> None:
     packages = ("harness", "leaderboards", "rewards", "runners", "tasks")
     paths = [path for package in packages for path in (ROOT / package).rglob("*.py")]
-    assert {str(path.relative_to(ROOT)): at_import(path) for path in paths if at_import(path)} == KEPT
+    assert {str(path.relative_to(ROOT)): at_import(path) for path in paths if at_import(path)} == {}
 
 
 def test_what_was_set_is_restored_where_the_block_raises() -> None:

@@ -313,8 +313,8 @@ def drawn_by(way: str, folder: str, temperature: float) -> list[list[str]]:
     if way == "engine":
         import torch
 
-        from runners.decoding.context import encode
-        from runners.training.engine import Drawing, generate
+        from runners.decoding.tokens import encode
+        from runners.training.engine import generate
 
         model, tokenizer = load(folder)
         torch.manual_seed(3)
@@ -323,11 +323,11 @@ def drawn_by(way: str, folder: str, temperature: float) -> list[list[str]]:
         return [[tokenizer.decode(one.tokens)] for one in found]
     runner = open_runner(folder)
     if way == "separate":
-        from runners.decoding.fallback import draw_separately
+        from runners.decoding.fallback import generate_separately
         from runners.hf import HfRunner
 
         assert isinstance(runner, HfRunner)
-        runner._draw = draw_separately
+        runner._generate = generate_separately
     return texts(runner, asked, **sampling)
 
 

@@ -11,7 +11,7 @@ import yaml
 from test_training import GRPO, requests
 
 from rewards.extract import extract
-from runners.decoding.texts import answer_text, special_tokens, written
+from runners.decoding.tokens import answer_text, decode, special_tokens
 from runners.hf import HfRunner
 from runners.training.grpo import train_grpo
 from runners.types import Reward, Sampling
@@ -94,7 +94,7 @@ def test_special_tokens_that_delimit_thoughts_stay_in_the_text() -> None:
         "<|channel|>analysis<|message|>SELECT 0<|other|><|start|>assistant<|channel|>final<|message|>SELECT 1"
     )
     tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
-    assert written(tokenizer, [*tokens, tokenizer.eos_token_id]) == text.replace("<|other|>", "")
-    assert extract(written(tokenizer, tokens)) == "SELECT 1"
+    assert decode(tokenizer, [*tokens, tokenizer.eos_token_id]) == text.replace("<|other|>", "")
+    assert extract(decode(tokenizer, tokens)) == "SELECT 1"
     tokens = tokenizer("[THINK]SELECT 0[/THINK]SELECT 1", add_special_tokens=False)["input_ids"]
-    assert extract(written(tokenizer, tokens)) == "SELECT 1"
+    assert extract(decode(tokenizer, tokens)) == "SELECT 1"

@@ -25,7 +25,7 @@ from leaderboards.alarms import with_alarm_modes
 from rewards.feedback import feedback
 from rewards.grader import Grader
 from rewards.types import Attempt, Reason
-from runners.decoding.context import encode
+from runners.decoding.tokens import encode
 from runners.open import open_runner
 from runners.training.engine import Drawing, TokenEngine, generate
 from runners.training.rollout import Conversation, Draw, Turns

@@ -1,8 +1,8 @@
-"""A chat endpoint over HTTP: asked many times at once, patient with what passes, plain about what does not.
+"""An HTTP client for a chat endpoint, which retries temporary failures and is safe to use in many threads.
 
-Asked again, with growing pauses: 408, 429 and 5xx, timeouts, broken connections, replies that are cut off
-or no chat completion. Not asked again: any other 4xx. An endpoint that was never reached is not waited for.
-The key comes from the environment, and is cut out of errors, never out of answers.
+It retries, with growing pauses: 408, 429 and 5xx, timeouts, broken connections, replies that are cut off or
+no chat completion. It retries no other 4xx, nor an endpoint that was never reached. The key comes from the
+environment, and is removed from errors, never from answers.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from runners.batching import context_exceeded
 from runners.endpoints.config import EndpointConfig, is_local, key_of
-from runners.endpoints.failures import over_context
 from runners.endpoints.replies import NoAnswer
 from tasks.common.errors import ModelError
 from tasks.common.secrets import redacted, secrets_in
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 Read = TypeVar("Read")
 
 MAX_REPLY = 16 * 2**20
-"""Bytes of a reply after which it counts as broken."""
+"""Bytes: a longer reply counts as broken."""
 MAX_PAUSE = 60.0
 """Seconds: a server that asks for a longer pause is not waited for."""
-AGAIN = (408, 429)
-"""Client errors that pass by themselves; so do all 5xx."""
+RETRIED = (408, 429)
+"""Temporary client errors; all 5xx are temporary, too."""
 BUSY = (408, 429, 503, 529)
-"""Of them, those that say nothing about the question."""
-HOPELESS = (401, 402, 403, 404, 405)
-"""Replies that every question would get: wrong key, no credit, wrong model, wrong URL."""
+"""Temporary errors that do not depend on the question."""
+FATAL = (401, 402, 403, 404, 405)
+"""Errors that every question would get: wrong key, no credit, wrong model, wrong URL."""
 MODERATED = 403
-"""Some gateways refuse a single question so, too: once others were answered it is that."""
+"""Some gateways refuse a single question by this status; it means that once others were answered."""
 CONNECT_SECONDS = 5.0
 """Longest wait for a connection."""
 FIRST_TRIES = 3
-"""Connections tried before an endpoint that never replied counts as absent."""
+"""Connections tried before an endpoint that never replied counts as missing."""
 FIRST_PAUSE = 0.3
 """Seconds between them."""
 SHOWN = 200
@@ -53,7 +53,7 @@ SHOWN = 200
 class Unanswered(Exception):
     """A question that got no usable reply; ``str()`` says why in one line.
 
-    ``busy``: for want of the endpoint's time, not for anything about the question.
+    ``busy``: the endpoint was busy or gone, whatever the question.
     """
 
     def __init__(self, why: str, busy: bool = False) -> None:
@@ -62,11 +62,11 @@ class Unanswered(Exception):
 
 
 class Refused(Exception):
-    """A question that the endpoint replied to without an answer, and would again; ``str()`` says why."""
+    """A question that the endpoint refuses, whenever it is asked; ``str()`` says why in one line."""
 
 
-class _Passing(Exception):
-    """What another try may mend, after ``pause`` seconds where the server names them."""
+class _Temporary(Exception):
+    """A failure that may not happen again after ``pause`` seconds, where the server names them."""
 
     def __init__(self, why: str, pause: float = 0.0, busy: bool = False) -> None:
         super().__init__(why)
@@ -98,20 +98,20 @@ class Endpoint:
     def ask(self, body: Mapping[str, Any], read: Callable[[Any], Read]) -> Read:
         """POST to ``/chat/completions`` until ``read`` can read the reply's JSON, and return what it read.
 
-        Raises Unanswered where that stays so, Refused where the endpoint replies without an answer,
-        ModelError where every question would fare the same.
+        Raises Unanswered after the last try, Refused where the endpoint refuses the question, ModelError
+        where it would refuse every question.
         """
         tries = self.config.retries + 1
         for number in range(tries):
             try:
                 return self._ask_once(body, read)
-            except (_Passing, NoAnswer) as error:
-                asked = error.pause if isinstance(error, _Passing) else 0.0
+            except (_Temporary, NoAnswer) as error:
+                asked = error.pause if isinstance(error, _Temporary) else 0.0
                 pause = max(asked, self.config.backoff * 2**number * random.uniform(0.5, 1))
                 if number + 1 < tries and asked <= MAX_PAUSE and not self._closed.wait(min(pause, MAX_PAUSE)):
                     continue
                 why = f"{error} (asked {number + 1} times)"
-                if isinstance(error, _Passing):
+                if isinstance(error, _Temporary):
                     raise Unanswered(why, error.busy) from None
                 raise Refused(why) from None
         raise AssertionError("the last try returns or raises")
@@ -129,20 +129,20 @@ class Endpoint:
             except NoAnswer as error:
                 raise NoAnswer(f"{error}: {self._shown(text)}") from None
             except (ValueError, TypeError, LookupError, AttributeError):
-                raise _Passing(f"no chat completion: {self._shown(text)}") from None
-        said = f"HTTP {status}: {self._shown(_error_text(reply, text))}"
-        if over_context(said):
-            raise Refused(said)
+                raise _Temporary(f"no chat completion: {self._shown(text)}") from None
+        failure = f"HTTP {status}: {self._shown(_error_text(reply, text))}"
+        if context_exceeded(failure):
+            raise Refused(failure)
         if "insufficient_quota" in text:
-            raise ModelError(f"{self.url}: {said}")
+            raise ModelError(f"{self.url}: {failure}")
         if 300 <= status < 400 and not self._answered:
-            raise ModelError(f"{self.url}: {said} (it answers elsewhere: set --base-url)")
-        if status in AGAIN or status < 400 or status >= 500:
-            raise _Passing(said, pause, status in BUSY)
-        if status in HOPELESS and not (status == MODERATED and self._answered):
+            raise ModelError(f"{self.url}: {failure} (it redirects: set --base-url to the new URL)")
+        if status in RETRIED or status < 400 or status >= 500:
+            raise _Temporary(failure, pause, status in BUSY)
+        if status in FATAL and not (status == MODERATED and self._answered):
             bare = status == 404 and not urlsplit(self.url).path
-            raise ModelError(f"{self.url}: {said}{' (is /v1 missing at its end?)' if bare else ''}")
-        raise Refused(said)
+            raise ModelError(f"{self.url}: {failure}{' (is /v1 missing at its end?)' if bare else ''}")
+        raise Refused(failure)
 
     def _post(self, body: Mapping[str, Any]) -> tuple[int, float, str]:
         """The status, the pause that the server asks for, and the text of one reply."""
@@ -155,23 +155,23 @@ class Endpoint:
                 for chunk in response.iter_bytes():
                     data += chunk
                     if len(data) > MAX_REPLY:
-                        raise _Passing(f"a reply of more than {MAX_REPLY} bytes")
+                        raise _Temporary(f"a reply of more than {MAX_REPLY} bytes")
                     if time.monotonic() > deadline:
                         raise httpx.ReadTimeout("a reply that comes too slowly")
         except httpx.TimeoutException:
-            raise _Passing(f"no reply within {self.config.timeout:g} s") from None
+            raise _Temporary(f"no reply within {self.config.timeout:g} s") from None
         except httpx.RequestError as error:
-            lost = isinstance(error, httpx.ConnectError)
-            raise _Passing(f"{type(error).__name__}: {self._shown(str(error))}", busy=lost) from None
-        except RuntimeError:  # httpx: the client was closed while a question waited
+            gone = isinstance(error, httpx.ConnectError)
+            raise _Temporary(f"{type(error).__name__}: {self._shown(str(error))}", busy=gone) from None
+        except RuntimeError:  # httpx raises it where the client is closed
             if not self._closed.is_set():
                 raise
-            raise _Passing("closed before it was asked", busy=True) from None
+            raise _Temporary("closed before it was asked", busy=True) from None
         return response.status_code, _pause(response.headers), data.decode("utf-8-sig", "replace")
 
     @contextmanager
     def _connected(self, content: bytes) -> Iterator[httpx.Response]:
-        """A reply whose headers have come. Raises ModelError where the endpoint was never reached."""
+        """A reply whose headers have arrived. Raises ModelError where the endpoint was never reached."""
         import httpx
 
         headers = {"Content-Type": "application/json"}
@@ -196,11 +196,11 @@ class Endpoint:
             response.close()
 
     def _shown(self, text: str) -> str:
-        """Foreign text as a part of one line, without secrets."""
+        """Text of a reply or an error as part of one line, without secrets."""
         return _line(redacted(text[: 100 * SHOWN], *self._secrets))
 
     def close(self) -> None:
-        """End all waiting between tries, and the connections."""
+        """End the pauses between tries, and close the connections."""
         self._closed.set()
         self._client.close()
 
@@ -219,7 +219,7 @@ def _pause(headers: httpx.Headers) -> float:
 
 
 def _parsed(text: str) -> Any:
-    """The reply's JSON; None where it is none."""
+    """The reply's JSON; None where it is invalid."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -227,7 +227,7 @@ def _parsed(text: str) -> Any:
 
 
 def _inner_status(reply: Any) -> int:
-    """The status that a reply with status 200 means: some gateways put an error into its body."""
+    """The status of an error in the body of a reply with status 200, as some gateways send; else 200."""
     if not isinstance(reply, dict) or not reply.get("error") or reply.get("choices"):
         return 200
     code = reply["error"].get("code") if isinstance(reply["error"], dict) else None

@@ -1,4 +1,4 @@
-"""Answers from any server that speaks OpenAI's chat completions: vLLM, SGLang, Ollama, hosted ones."""
+"""Answers from any server with OpenAI's chat completions API: vLLM, SGLang, Ollama, hosted ones."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from runners.batching import FailureLimit, few_failures, in_threads
 from runners.endpoints.client import Endpoint, Refused, Unanswered
 from runners.endpoints.config import OPENAI, EndpointConfig
-from runners.endpoints.failures import Patience, few
-from runners.endpoints.replies import Reply, read
-from runners.endpoints.template_thoughts import Unseen
-from runners.endpoints.threads import in_threads
+from runners.endpoints.replies import Reply, TemplateThoughts, read
 from runners.types import NEUTRAL, Completion, Finish, Request, Sampling
 from tasks.common.errors import ModelError
 from tasks.common.terminal import say
 from tasks.types import Message
 
 STANDARD = ("presence_penalty", "frequency_penalty")
-"""Of ``NEUTRAL``, what OpenAI's own API knows; the others are vLLM's, SGLang's and llama.cpp's."""
+"""Parameters of ``NEUTRAL`` that OpenAI's own API has; the others are vLLM's, SGLang's and llama.cpp's."""
 FLAGS = {
     "temperature": "--temperature",
     "top_p": "--top-p",
@@ -34,10 +32,12 @@ FLAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What an endpoint calls the limit of an answer, and whether it knows sampling beyond OpenAI's."""
+    """Which sampling parameters an endpoint takes."""
 
     limit: str
+    """The name of the answer's token limit."""
     extended: bool
+    """Whether it takes parameters beyond OpenAI's."""
 
 
 class OpenAIRunner:
@@ -53,11 +53,11 @@ class OpenAIRunner:
         self._dialect = Dialect("max_completion_tokens" if official else "max_tokens", not official)
         self._lock = Lock()
         self._settled = False
-        self._unseen = Unseen(self.config.thought)
+        self._thoughts = TemplateThoughts(self.config.thought)
 
     @property
     def unsent(self) -> tuple[str, ...]:
-        """What of ``NEUTRAL`` the endpoint does not take, as far as is known."""
+        """The parameters of ``NEUTRAL`` that the endpoint does not take, as far as is known."""
         if self._dialect.extended:
             return ()
         return tuple(name for name in NEUTRAL if name not in STANDARD and name not in self.config.body)
@@ -65,67 +65,68 @@ class OpenAIRunner:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """Yield ``(index, n completions)`` as replies come; what got none is no answer, and says why.
+        """Yield ``(index, n completions)`` as replies come.
 
-        A question that the endpoint refuses, while it answers others, is ``unanswered``. The few that got no
-        usable reply are asked once more at the end: those that get none again are ``failed``, or ``error``
-        where the endpoint is busy, gone, or fails on many. Raises ModelError where it refuses every question,
-        or is gone.
+        A question that the endpoint refuses while it answers others is ``unanswered``. Questions without a
+        usable reply are asked once more at the end, where they are few: those that fail again are ``failed``,
+        or ``error`` where the endpoint is busy or gone. Raises ModelError where the endpoint refuses every
+        question, or is gone.
         """
-        patience = Patience(self.endpoint.url)
-        lost: dict[int, list[Completion]] = {}
+        limit = FailureLimit(self.endpoint.url)
+        failed: dict[int, list[Completion]] = {}
+        held: dict[int, list[Completion]] = {}  # cut, and perhaps thoughts
 
         def ask(request: Request) -> list[Completion]:
             return self._ask(request, sampling)
 
-        held: dict[int, list[Completion]] = {}
         try:
             for index, answers in in_threads(ask, requests, self.config.concurrency):
                 if any(answer.finish == "error" for answer in answers):
-                    lost[index] = answers
-                elif any(map(self._unseen.may_be_thought, answers)):
+                    failed[index] = answers
+                elif any(map(self._thoughts.may_be_thought, answers)):
                     held[index] = answers
                 else:
-                    yield index, self._unseen.shown(answers)
-                if not self._unseen.undecided:
-                    yield from self._let_go(held)
-                patience.note(answers)
+                    yield index, self._thoughts.with_tags(answers)
+                if not self._thoughts.undecided:
+                    yield from self._release(held)
+                limit.count(answers)
         except ModelError:
-            yield from self._let_go(held)
-            yield from lost.items()
+            yield from self._release(held)
+            yield from failed.items()
             raise
-        for index, answers in self._once_more(requests, sampling, lost):
-            yield index, self._unseen.shown(answers)
-        if held and not self._unseen.ended:
+        for index, answers in self._ask_again(requests, sampling, failed):
+            yield index, self._thoughts.with_tags(answers)
+        if held and not self._thoughts.complete_replies:
             say(
-                f"{self.endpoint.url}: the limit of tokens cut {len(held)} answers, and none ended: if the"
-                " chat template opens a thought, raise --max-new-tokens or set runner.endpoint.thought"
+                f"{self.endpoint.url}: the token limit cut all {len(held)} answers: if the chat template"
+                " opens a thought, raise --max-new-tokens or set runner.endpoint.thought"
             )
-        yield from self._let_go(held)
+        yield from self._release(held)
 
-    def _let_go(self, held: dict[int, list[Completion]]) -> Iterator[tuple[int, list[Completion]]]:
-        """The answers that were held back, for they may be thoughts that were cut."""
+    def _release(self, held: dict[int, list[Completion]]) -> Iterator[tuple[int, list[Completion]]]:
+        """Yield the answers that were held back."""
         while held:
             index, answers = held.popitem()
-            yield index, self._unseen.shown(answers)
+            yield index, self._thoughts.with_tags(answers)
 
-    def _once_more(
-        self, requests: Sequence[Request], sampling: Sampling, lost: Mapping[int, list[Completion]]
+    def _ask_again(
+        self, requests: Sequence[Request], sampling: Sampling, failed: Mapping[int, list[Completion]]
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """The questions that got no usable reply, asked again where the endpoint answers others."""
-        if not lost or len(lost) > few(len(requests)) or not self._alive(requests[0], sampling):
-            yield from lost.items()
+        """Ask the failed questions again, where they are few and the endpoint answers a plain question."""
+        few = few_failures(len(failed), len(requests))
+        if not few or not self._answers_plain_question(requests[0], sampling):
+            yield from failed.items()
             return
-        places = list(lost)
+        indices = list(failed)
 
         def ask(index: int) -> list[Completion]:
             return self._ask(requests[index], sampling, final=True)
 
-        for number, answers in in_threads(ask, places, self.config.concurrency):
-            yield places[number], answers
+        for number, answers in in_threads(ask, indices, self.config.concurrency):
+            yield indices[number], answers
 
     def _ask(self, request: Request, sampling: Sampling, final: bool = False) -> list[Completion]:
-        """The answers to one question. A server that gives fewer than it is asked for is asked again."""
+        """The answers to one question. A server that returns fewer than n is asked again for the others."""
         answers: list[Completion] = []
         while len(answers) < sampling.n:
             dialect = self._dialect
@@ -135,19 +136,19 @@ class OpenAIRunner:
                 reply = self.endpoint.ask(body, read)
             except Unanswered as error:
                 finish: Finish = "failed" if final and not error.busy else "error"
-                return answers + [_missing(finish, error)] * (sampling.n - len(answers))
+                return answers + [_no_answer(finish, error)] * (sampling.n - len(answers))
             except Refused as error:
-                if self._settle(request, sampling, error) == dialect:
-                    return answers + [_missing("unanswered", error)] * (sampling.n - len(answers))
+                if self._find_dialect(request, sampling, error) == dialect:
+                    return answers + [_no_answer("unanswered", error)] * (sampling.n - len(answers))
                 continue
             answers += self._completions(reply, time.perf_counter() - began)
         return answers[: sampling.n]
 
-    def _settle(self, request: Request, sampling: Sampling, error: Refused) -> Dialect:
-        """The dialect in which the endpoint answers a plain question put like this one.
+    def _find_dialect(self, request: Request, sampling: Sampling, error: Refused) -> Dialect:
+        """The dialect in which the endpoint answers a plain question with the roles of this request.
 
-        Where it is the one in which this question was refused, the refusal is about the question. Raises
-        ModelError where the endpoint answers in none: then its settings are refused.
+        If it is the dialect in which this question was refused, the question itself was refused. Raises
+        ModelError where the endpoint answers in no dialect: then it refuses the settings.
         """
         with self._lock:
             own = self._dialect
@@ -160,8 +161,8 @@ class OpenAIRunner:
             for dialect in dict.fromkeys(tried):
                 try:
                     self._probe(request, sampling, dialect)
-                except (Refused, Unanswered) as found:
-                    why = found
+                except (Refused, Unanswered) as refusal:
+                    why = refusal
                     continue
                 self._adopt(dialect)
                 return dialect
@@ -172,11 +173,11 @@ class OpenAIRunner:
         if self._dialect.extended and not dialect.extended:
             say(
                 f"{self.endpoint.url} takes no {', '.join(name for name in NEUTRAL if name not in STANDARD)}:"
-                " what its server sets for them is not known, and the run records them as null"
+                " the server's own values are unknown, and the run records them as null"
             )
         self._dialect, self._settled = dialect, True
 
-    def _alive(self, request: Request, sampling: Sampling) -> bool:
+    def _answers_plain_question(self, request: Request, sampling: Sampling) -> bool:
         try:
             self._probe(request, sampling, self._dialect)
         except (Refused, Unanswered, ModelError):
@@ -184,8 +185,8 @@ class OpenAIRunner:
         return True
 
     def _probe(self, request: Request, sampling: Sampling, dialect: Dialect) -> None:
-        """Ask a plain question with the roles of this one."""
-        messages = [Message(role=one["role"], content="Hello") for one in request.messages]
+        """Ask a plain question with the roles of this request."""
+        messages = [Message(role=message["role"], content="Hello") for message in request.messages]
         self.endpoint.ask(self._body(messages, sampling, 0, dialect), read)
 
     def _body(
@@ -211,10 +212,10 @@ class OpenAIRunner:
         return {name: value for name, value in body.items() if value is not None}
 
     def _completions(self, reply: Reply, seconds: float) -> list[Completion]:
-        """The choices of a reply; its time, tokens and cost are shared out among them."""
+        """The choices of a reply; its time, tokens and cost are divided among them."""
         count = len(reply.choices)
         for choice in reply.choices:
-            self._unseen.note(choice)
+            self._thoughts.observe(choice)
         price = reply.prompt_tokens * self.config.input_price + reply.tokens * self.config.output_price
         return [
             Completion(
@@ -234,12 +235,12 @@ class OpenAIRunner:
         self.endpoint.close()
 
 
-def _missing(finish: Finish, error: Exception) -> Completion:
+def _no_answer(finish: Finish, error: Exception) -> Completion:
     return Completion("", finish=finish, error=str(error))
 
 
 def _advice(why: str, body: Mapping[str, Any]) -> str:
-    """What to set where a refusal names a parameter that was sent."""
+    """What to set where a refusal names a parameter that was sent; "" where it names none."""
     for name in body:
         named = rf"[\"'`.]{name}[\"'`]|\b{name}\b" if len(name) > 1 else rf"[\"'`.]{name}[\"'`]"
         if name not in ("model", "messages") and re.search(named, why):

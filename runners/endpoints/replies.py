@@ -1,21 +1,33 @@
-"""What stands in a chat completion, in the forms in which servers give one."""
+"""Read chat completions in the forms in which servers send them, with thoughts that the chat template opened.
+
+Where a server's chat template opens a thought, its replies lack the opening tag. If the token limit cuts such
+a reply inside the thought, it has no tag at all, and a query drafted in it would be read as the answer.
+``TemplateThoughts`` learns from a setting, or from other replies, whether a template opens thoughts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
+from threading import Lock
 from typing import Any, NamedTuple
 
-from runners.types import Finish
+from runners.types import Completion, Finish
+from tasks.thoughts import ends_alone, has_tag
 
 REASONING = ("reasoning_content", "reasoning", "thinking")
-"""Where servers put the thoughts that they cut out of the content."""
-MOST_TOKENS = 2**40
-"""A count above it is no count."""
+"""Fields in which servers return thoughts that they removed from the content."""
+MAX_TOKENS = 2**40
+"""A larger token count is taken for an error of the server."""
+ENOUGH_REPLIES = 8
+"""Complete replies, none with a closing tag alone, after which the template is taken to open no thought."""
+TAG = "<think>"
+"""Put before a reply that was cut: it has no closing tag, so any opening tag does."""
 
 
 class NoAnswer(Exception):
-    """A chat completion in which no answer stands."""
+    """A chat completion without an answer."""
 
 
 class Choice(NamedTuple):
@@ -25,11 +37,11 @@ class Choice(NamedTuple):
     finish: Finish
     logprob: float | None
     reasoned: bool = False
-    """Whether the server gave thoughts beside the content."""
+    """Whether the server returned thoughts beside the content."""
 
 
 class Reply(NamedTuple):
-    """What is used of a reply."""
+    """The parts of a reply that are used."""
 
     choices: list[Choice]
     prompt_tokens: int
@@ -37,41 +49,41 @@ class Reply(NamedTuple):
 
 
 def read(reply: Any) -> Reply:
-    """A chat completion.
+    """Read a chat completion.
 
     Raises ValueError, TypeError, LookupError or AttributeError where it is none, NoAnswer where it has no
     choice with a message.
     """
-    found = reply["choices"]
-    if not isinstance(found, list):
+    choices = reply["choices"]
+    if not isinstance(choices, list):
         raise TypeError("choices are no list")
-    if not found:
+    if not choices:
         raise NoAnswer("a reply without choices")
-    choices = [
+    answers = [
         Choice(
-            _said(choice.get("message")),
+            _message_text(choice.get("message")),
             "length" if choice.get("finish_reason") == "length" else "stop",
             _logprob(choice.get("logprobs")),
             any(choice["message"].get(name) for name in REASONING),
         )
-        for choice in found
+        for choice in choices
     ]
     usage = reply.get("usage")
     counts = usage if isinstance(usage, dict) else {}
-    return Reply(choices, _count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens")))
+    return Reply(answers, _count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens")))
 
 
 def _count(tokens: Any) -> int:
-    """A number of tokens; 0 where it is none: an answer is not lost for it."""
-    known = isinstance(tokens, int | float) and 0 <= tokens <= MOST_TOKENS
-    return int(tokens) if known else 0
+    """A number of tokens; 0 where it is invalid, which must not lose the answer."""
+    valid = isinstance(tokens, int | float) and 0 <= tokens <= MAX_TOKENS
+    return int(tokens) if valid else 0
 
 
-def _said(message: Any) -> str:
-    """What a message says: its content, else its refusal.
+def _message_text(message: Any) -> str:
+    """The content of a message, or its refusal.
 
-    "" where it says nothing: all tokens went to thinking (``reasoning_content`` is no part of an answer), a
-    content filter took it, or the model called a tool. Raises NoAnswer where it is no message.
+    It is "" where all tokens went to thinking (``reasoning_content`` is no part of an answer), a content
+    filter removed it, or the model called a tool. Raises NoAnswer where it is no message.
     """
     if not isinstance(message, dict):
         raise NoAnswer("a reply without a message")
@@ -86,23 +98,63 @@ def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, dict):
-        return _part(content)
+        return _part_text(content)
     if isinstance(content, list):
-        return "".join(_text(one) for one in content)
+        return "".join(_text(part) for part in content)
     raise NoAnswer(f"content is a {type(content).__name__}")
 
 
-def _part(part: Mapping[str, Any]) -> str:
-    kind = part.get("type", "text")
-    if kind == "refusal":
+def _part_text(part: Mapping[str, Any]) -> str:
+    part_type = part.get("type", "text")
+    if part_type == "refusal":
         return _text(part.get("refusal"))
-    return _text(part.get("text", part.get("value"))) if kind in ("text", "output_text") else ""
+    return _text(part.get("text", part.get("value"))) if part_type in ("text", "output_text") else ""
 
 
 def _logprob(logprobs: Any) -> float | None:
-    """The sum of the tokens' log-probabilities; None where one is missing: an answer is not lost for it."""
+    """The sum of the tokens' log-probabilities; None where one is missing, which must not lose the answer."""
     try:
         total = float(sum(token["logprob"] for token in logprobs["content"]))
     except (TypeError, LookupError, ValueError, OverflowError):
         return None
     return total if isfinite(total) and logprobs["content"] else None
+
+
+class TemplateThoughts:
+    """Whether one server's chat template opens thoughts, as far as its replies show; safe in many threads."""
+
+    def __init__(self, tag: str) -> None:
+        """``tag``: the tag that the template is known to open thoughts with; "" where that is unknown."""
+        self.tag = tag
+        self.complete_replies = 0
+        self._lock = Lock()
+        self._separate = self._opens = False
+
+    def observe(self, choice: Choice) -> None:
+        """Learn from a reply. A server that returns thoughts separately has none in its content."""
+        with self._lock:
+            self._separate = self._separate or choice.reasoned
+            self._opens = self._opens or ends_alone(choice.text)
+            self.complete_replies += choice.finish == "stop" and choice.text != ""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether further replies may show that the template opens thoughts."""
+        return not (self.tag or self._separate or self._opens or self.complete_replies >= ENOUGH_REPLIES)
+
+    def may_be_thought(self, answer: Completion) -> bool:
+        """Whether an answer was cut, and further replies may show that it is a thought."""
+        return self.undecided and answer.finish == "length" and _has_no_tag(answer)
+
+    def with_tags(self, answers: Sequence[Completion]) -> list[Completion]:
+        """The answers, each thought among them after an opening tag."""
+        return [replace(answer, text=self._missing_tag(answer) + answer.text) for answer in answers]
+
+    def _missing_tag(self, answer: Completion) -> str:
+        if self._separate or not _has_no_tag(answer):
+            return ""
+        return self.tag or (TAG if self._opens and answer.finish == "length" else "")
+
+
+def _has_no_tag(answer: Completion) -> bool:
+    return answer.finish in ("stop", "length") and answer.text != "" and not has_tag(answer.text)

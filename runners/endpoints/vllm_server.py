@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from runners.decoding.texts import special_tokens
+from runners.decoding.tokens import special_tokens
 from runners.endpoints.config import EndpointConfig
 from runners.endpoints.openai import OpenAIRunner
 from runners.settings import VllmConfig
@@ -75,7 +75,7 @@ class VllmServer:
 
     def _last_line(self) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace").strip()
-        return text.splitlines()[-1][:200] if text else "it said nothing"
+        return text.splitlines()[-1][:200] if text else "its log is empty"
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling

@@ -6,5 +6,8 @@
 from lm_eval.__main__ import cli_evaluate
 
 import runners.lm_eval.model  # noqa: F401 - registers the model
+from runners.compat.lm_eval import redacted_logs
 
-cli_evaluate()
+if __name__ == "__main__":
+    with redacted_logs():
+        cli_evaluate()

@@ -1,49 +1,40 @@
-"""lm-evaluation-harness both ways: any of its models as a runner, and our Hugging Face runner as one of its.
-
-``python -m runners.lm_eval --model harness --model_args model=nano --apply_chat_template ...`` is lm-eval's
-own command line, which then knows the model ``harness``.
-"""
+"""Answers from any model of lm-evaluation-harness."""
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import lm_eval.models  # noqa: F401 - registers the backends
 from lm_eval.api.instance import Instance
-from lm_eval.api.registry import get_model
 
-from runners.decoding.ends import keep_ends
-from runners.endpoints.failures import Answers, in_chunks, line
+from runners.batching import Answers, error_line, in_chunks
+from runners.compat.lm_eval import (
+    count_tokens,
+    limited_logs,
+    load_backend,
+    max_length,
+    set_seed,
+    transformers_model,
+)
 from runners.types import NEUTRAL, Completion, Request, Sampling
 from runners.weights.loading import device
 from tasks.common.errors import ModelError
-from tasks.common.secrets import credentials, is_secret, redacted
+from tasks.common.secrets import credentials, is_secret
 from tasks.thoughts import opened
 
 CHUNK = 256
-"""Prompts handed to lm-eval at a time: it returns them all at once, or raises."""
+"""Prompts passed to lm-eval at a time: it returns all answers at once, or raises."""
 LOCAL = ("hf", "hf-auto", "huggingface")
 """Backends that would look for a GPU where no device is named."""
-_OFF: dict[str, Mapping[str, float]] = {**{name: {"top_k": 0} for name in LOCAL}, "vllm": NEUTRAL}
-"""Backends that fill in sampling that is not named. Those that call an API send what is named only."""
-
-
-def _without_keys(record: logging.LogRecord) -> bool:
-    record.msg, record.args = redacted(record.getMessage()), ()
-    return True
+_NEUTRAL: dict[str, Mapping[str, float]] = {**{name: {"top_k": 0} for name in LOCAL}, "vllm": NEUTRAL}
+"""Parameters that turn off the backend's own sampling. Backends that call an API send only what is named."""
 
 
 def open_lm_eval(rest: str) -> LmEvalRunner:
-    """The runner of ``backend:key=value,...``. Raises ModelError: no such backend, or what it raises."""
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # else each backend introduces itself
-    api_models = logging.getLogger("lm_eval.models.api_models")
-    api_models.setLevel(logging.WARNING)
-    api_models.addFilter(_without_keys)  # it logs whole replies
+    """The runner of ``backend:key=value,...``. Raises ModelError: unknown backend, or it cannot be loaded."""
     backend, _, arguments = rest.partition(":")
     settings = [one.partition("=") for one in arguments.split(",")]
     if any(is_secret(name.strip(), value) or credentials(value) for name, _, value in settings):
@@ -51,23 +42,25 @@ def open_lm_eval(rest: str) -> LmEvalRunner:
     if backend in LOCAL and "device=" not in arguments:
         arguments = ",".join(filter(None, [arguments, f"device={device()}"]))
     try:
-        lm = get_model(backend).create_from_arg_string(arguments)
-        getattr(lm, "api_key", None)  # raises where the backend needs a key that is not set
-    except Exception as error:  # backends raise whatever their libraries do, and the name is the user's
-        raise ModelError(f"lm-eval:{backend}: {line(error)}") from error
+        with limited_logs():
+            lm = load_backend(backend, arguments)
+    except Exception as error:  # of any library: the name is the user's
+        raise ModelError(f"lm-eval:{backend}: {error_line(error)}") from error
     if backend in LOCAL:
-        keep_ends(lm.model)
-    return LmEvalRunner(lm, f"lm-eval:{rest}", _OFF.get(backend, {}))
+        from runners.compat.transformers import keep_end_tokens
+
+        keep_end_tokens(transformers_model(lm))
+    return LmEvalRunner(lm, f"lm-eval:{rest}", _NEUTRAL.get(backend, {}))
 
 
 class LmEvalRunner:
     """A loaded lm-eval model. A prompt that it would cut is unanswered; where it raises, a question fails."""
 
-    def __init__(self, lm: Any, name: str, off: Mapping[str, float] | None = None) -> None:
-        """``off``: what else of sampling the backend takes, and the values that turn it off."""
-        self.lm, self.name, self.off = lm, name, dict(off or {})
-        self.unsent = () if self.off else tuple(NEUTRAL)
-        """Backends that call an API send none of them; local ones draw without them."""
+    def __init__(self, lm: Any, name: str, neutral: Mapping[str, float] | None = None) -> None:
+        """``neutral``: further sampling parameters of the backend, with the values that turn them off."""
+        self.lm, self.name, self.neutral = lm, name, dict(neutral or {})
+        self.unsent = () if self.neutral else tuple(NEUTRAL)
+        """Backends that call an API send none of these parameters."""
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
@@ -76,8 +69,7 @@ class LmEvalRunner:
 
         Raises ModelError where it fails on every question.
         """
-        if hasattr(self.lm, "_seed"):  # backends that call an API send it
-            self.lm._seed = sampling.seed
+        set_seed(self.lm, sampling.seed)
         if torch := sys.modules.get("torch"):
             torch.manual_seed(sampling.seed)
         ask = partial(self._ask, sampling=sampling)
@@ -85,44 +77,40 @@ class LmEvalRunner:
 
     def _ask(self, requests: Sequence[Request], sampling: Sampling) -> list[Answers]:
         """The answers to each request. Raises whatever lm-eval raises."""
-        contexts = [self.lm.apply_chat_template(list(request.messages)) for request in requests]
-        found: list[Answers] = [self._over(context, sampling) for context in contexts]
-        places = [i for i, answers in enumerate(found) if not answers]
-        asked = [
-            Instance("generate_until", {}, (contexts[i], _arguments(sampling) | self.off), 0)
-            for i in places
-            for _ in range(sampling.n)
-        ]
-        if not asked:
-            return found
-        began = time.perf_counter()
-        texts = self.lm.generate_until(asked, disable_tqdm=True)
-        if len(texts) != len(asked):
-            raise ModelError(f"{len(texts)} answers to {len(asked)} requests")
+        with limited_logs():
+            prompts = [self.lm.apply_chat_template(list(request.messages)) for request in requests]
+            answers: list[Answers] = [self._too_long(prompt, sampling) for prompt in prompts]
+            asked = [i for i, refused in enumerate(answers) if not refused]
+            if not asked:
+                return answers
+            instances = [
+                Instance("generate_until", {}, (prompts[i], _arguments(sampling) | self.neutral), 0)
+                for i in asked
+                for _ in range(sampling.n)
+            ]
+            began = time.perf_counter()
+            texts = self.lm.generate_until(instances, disable_tqdm=True)
+        if len(texts) != len(instances):
+            raise ModelError(f"{len(texts)} answers to {len(instances)} requests")
         seconds = (time.perf_counter() - began) / len(texts)
-        for number, i in enumerate(places):
+        for number, i in enumerate(asked):
             own = texts[number * sampling.n :][: sampling.n]
-            found[i] = [self._completion(contexts[i], text, seconds, sampling) for text in own]
-        return found
+            answers[i] = [self._completion(prompts[i], text, seconds, sampling) for text in own]
+        return answers
 
-    def _over(self, context: Any, sampling: Sampling) -> Answers:
+    def _too_long(self, prompt: Any, sampling: Sampling) -> Answers:
         """The answers to a prompt that lm-eval would cut at its beginning; none where it fits."""
-        length = self._length(context)
-        if not length or length + sampling.max_new_tokens <= self.lm.max_length:
+        length = count_tokens(self.lm, prompt)
+        if not length or length + sampling.max_new_tokens <= max_length(self.lm):
             return []
-        why = f"{length} prompt tokens and {sampling.max_new_tokens} new ones exceed {self.lm.max_length}"
+        why = f"{length} prompt tokens and {sampling.max_new_tokens} new ones exceed {max_length(self.lm)}"
         return [Completion("", length, finish="unanswered", error=why)] * sampling.n
 
-    def _length(self, text: Any) -> int:
-        """Tokens of a text; 0 where the backend has no tokenizer of its own."""
-        local = getattr(self.lm, "tokenizer", None) is not None and isinstance(text, str)
-        return len(self.lm.tok_encode(text)) if local else 0
-
-    def _completion(self, context: Any, text: str, seconds: float, sampling: Sampling) -> Completion:
-        tokens = self._length(text)
+    def _completion(self, prompt: Any, text: str, seconds: float, sampling: Sampling) -> Completion:
+        tokens = count_tokens(self.lm, text)
         return Completion(
-            text=(opened(context) if isinstance(context, str) else "") + text,
-            prompt_tokens=self._length(context),
+            text=(opened(prompt) if isinstance(prompt, str) else "") + text,
+            prompt_tokens=count_tokens(self.lm, prompt),
             tokens=tokens,
             seconds=seconds,
             finish="length" if tokens >= sampling.max_new_tokens else "stop",
@@ -133,7 +121,7 @@ class LmEvalRunner:
 
 
 def _arguments(sampling: Sampling) -> dict[str, Any]:
-    """Sampling in lm-eval's words; a new dict each time, for backends change it."""
+    """Sampling under lm-eval's names; a new dict each time, because backends change it."""
     arguments: dict[str, Any] = {
         "until": list(sampling.stop),
         "max_gen_toks": sampling.max_new_tokens,

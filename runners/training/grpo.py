@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runners.decoding.context import encode
+from runners.decoding.tokens import encode
 from runners.training import common, processes, requirements
 from runners.training import policy as policies
 from runners.training.common import Hooks, Watch

@@ -26,10 +26,8 @@ from torch import Tensor
 from trl.trainer.utils import nanstd
 
 from runners.compat.trl import Batch, StepTrainer
-from runners.decoding.context import context_of, encode
-from runners.decoding.generation import Drawing, draw
-from runners.decoding.prefix_cache import Tokens
-from runners.decoding.texts import answer_text
+from runners.decoding.generation import DecodingSettings
+from runners.decoding.tokens import Tokens, answer_text, context_length, encode
 from runners.training import processes, rollout, training_reward
 from runners.training.config import GrpoConfig
 from runners.training.curriculum import Chooser
@@ -213,7 +211,7 @@ class GrpoTrainer(StepTrainer):
             for request, ids in zip(requests, encoded, strict=True)
             for _ in range(size)
         ]
-        room = self.config.room(context_of(self.model.config)) - self.config.max_new_tokens
+        room = self.config.room(context_length(self.model.config)) - self.config.max_new_tokens
         turns = Turns(self.config.max_turns, room, self.tokenizer, tuple(self.eos_token_ids))
         feedback = self.inputs.feedback and clock.timed("scoring", self.inputs.feedback)
         turns.play(conversations, draw_turn, feedback)
@@ -237,10 +235,14 @@ class GrpoTrainer(StepTrainer):
         place = f"{self.args.seed} {self.state.global_step} 0" + (f" turn {turn}" if turn else "")
         seeds = [zlib.crc32(f"{place} {first + index}".encode()) for index in range(len(prompts))]
         config = self.config
-        how = Drawing(config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids))
+        how = DecodingSettings(
+            config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids)
+        )
         answers: dict[int, list[list[int]]] = {}
         with self.accelerator.autocast():
-            for index, found in draw(self.accelerator.unwrap_model(self.model), prompts, seeds, size, how):
+            for index, found in generate(
+                self.accelerator.unwrap_model(self.model), prompts, seeds, size, how
+            ):
                 answers[index] = [answer.tokens for answer in found]
                 if complete:
                     complete(index, answers[index])

@@ -19,7 +19,8 @@ from torch import Tensor
 from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.utils import FusedCausalLMOutput
 
-from runners.decoding.prefix_cache import Tokens, additive, common
+from runners.decoding.prefix_cache import additive_mask, common_prefix_length
+from runners.decoding.tokens import Tokens
 
 NO_LABEL = -100
 VOCABULARY_TILE = 32_768
@@ -81,7 +82,7 @@ class Row:
         return {
             "input_ids": torch.tensor([self.tokens], device=device),
             "position_ids": torch.tensor([self.places], device=device),
-            "attention_mask": additive(seen[None, None], dtype),
+            "attention_mask": additive_mask(seen[None, None], dtype),
         }
 
 
@@ -93,7 +94,7 @@ def pack(ids: Tensor, mask: Tensor, labels: Tensor, sizes: Sizes = SIZES) -> lis
     rows, path, before = [Row()], list[int](), Tokens()
     for text in sorted(_texts(ids, mask, labels), key=lambda text: text.tokens[:-1]):
         fed = text.tokens[:-1]
-        shared = common([before, fed])
+        shared = common_prefix_length([before, fed])
         width, new = len(rows[-1].tokens), len(fed) - shared
         if width and width + new > (sizes.limit if new < shared else sizes.tokens):
             rows.append(Row())

@@ -13,7 +13,7 @@ from renderers import ParsedResponse, RenderedTokens
 from renderers.configs import BaseRendererConfig
 from renderers.default import DefaultRenderer
 
-from runners.decoding.texts import answer_text
+from runners.decoding.tokens import answer_text
 from runners.training.rollout import between
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from runners.decoding.texts import answer_text
+from runners.decoding.tokens import answer_text
 from runners.dialogue import converse, previous_answer
 from runners.training import processes
 from runners.types import FeedbackFunction, Request

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runners.decoding.context import context_of
+from runners.decoding.tokens import context_length
 from runners.training import common, processes, requirements
 from runners.training import policy as policies
 from runners.training.common import Hooks, Watch
@@ -86,7 +86,7 @@ def _trainer(
         **common.arguments(watch.folder, config, count),
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=config.batch_size // (micro * processes.world()),
-        max_length=config.max_length or context_of(policy.config),
+        max_length=config.max_length or context_length(policy.config),
         packing=config.packing,
         completion_only_loss=True,
         train_sampling_strategy="sequential",

@@ -1,4 +1,4 @@
-"""Is the Hugging Face Hub there? Asked once and quickly: its own client tries again for a minute."""
+"""Whether the Hugging Face Hub can be reached. It is asked once, quickly: its client retries for a minute."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ SECONDS = 5.0
 """Longest wait for the Hub."""
 
 
-def expect(path: str, revision: str | None) -> None:
-    """Where a model is neither a folder nor reachable, read the cache only.
+def expect_available(path: str, revision: str | None) -> None:
+    """Make the libraries read the Hub's cache only, where a model is no folder and the Hub cannot be reached.
 
-    Raises ModelError where it is not there either.
+    Raises ModelError where the model is not in the cache.
     """
     from huggingface_hub import constants, try_to_load_from_cache
 
+    from runners.compat.huggingface_hub import go_offline
+
     if Path(path).is_dir() or (not constants.HF_HUB_OFFLINE and _reachable(constants.ENDPOINT)):
         return
-    constants.HF_HUB_OFFLINE = True
+    go_offline()
     cached = try_to_load_from_cache(path, "config.json", revision=revision)
     if not isinstance(cached, str):
         raise ModelError(

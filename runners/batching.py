@@ -1,0 +1,165 @@
+"""Ask many questions: in threads or in chunks, losing only the questions that fail, and stop where all do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TypeVar
+
+from runners.types import Completion, Finish, Request
+from tasks.common.errors import ModelError
+from tasks.common.secrets import redacted
+from tasks.types import Message
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Answers = list[Completion]
+Ask = Callable[[Sequence[Request]], list[Answers]]
+
+MAX_FAILURES = 32
+"""Questions in a row without an answer after which the remaining ones are not asked."""
+QUESTIONS_PER_FAILURE = 20
+"""One in so many questions, and always one, may fail for good while the others are answered."""
+INTERRUPTS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""Any other BaseException is a failure of its question: a panic of a Rust library is no Exception."""
+
+_CONTEXT_EXCEEDED = re.compile(
+    r"context[ _](length|window|size|limit)|maximum context|max(imum)?[ _](model|sequence|input)[ _]len"
+    r"|prompt is too long|input is too long|too many (input )?tokens|longer than the (model|maximum)"
+    r"|inputs? tokens? .{0,40}exceed|`inputs` tokens",
+    re.IGNORECASE,
+)
+
+
+def context_exceeded(message: str) -> bool:
+    """Whether an error says that the prompt is longer than the model's context.
+
+    It knows the messages of OpenAI, Anthropic, Bedrock, vLLM, SGLang, TGI, llama.cpp and transformers.
+    """
+    return _CONTEXT_EXCEEDED.search(message) is not None
+
+
+def error_line(error: BaseException) -> str:
+    """An error as part of one line, without secrets."""
+    return f"{type(error).__name__}: {' '.join(redacted(str(error)).split())[:200]}"
+
+
+def few_failures(failed: int, questions: int) -> bool:
+    """Whether so few of the questions failed that they may stay unscored in a finished run."""
+    return 0 < failed <= max(1, questions // QUESTIONS_PER_FAILURE)
+
+
+class FailureLimit:
+    """Counts questions in a row that got no answer."""
+
+    def __init__(self, name: str) -> None:
+        """``name``: of the model or endpoint, for the message."""
+        self.name = name
+        self.failed = 0
+
+    def count(self, answers: Sequence[Completion]) -> None:
+        """Count one question. Raises ModelError after ``MAX_FAILURES``."""
+        self.failed = self.failed + 1 if all(answer.finish == "error" for answer in answers) else 0
+        if self.failed >= MAX_FAILURES:
+            raise ModelError(
+                f"{self.name}: {self.failed} questions in a row got no answer: {answers[-1].error}"
+            )
+
+
+def in_chunks(
+    name: str, ask: Ask, requests: Sequence[Request], n: int, size: int
+) -> Iterator[tuple[int, Answers]]:
+    """Yield ``(index, the n answers)`` of each request; ``size`` requests are asked together.
+
+    Failed questions come last. They are ``failed`` where they are few and the model answers a plain question.
+    Raises ModelError: too many failures in a row, or no question is answered, not even a plain one.
+    """
+    limit = FailureLimit(name)
+    failed: dict[int, Answers] = {}
+    try:
+        for start in range(0, len(requests), size):
+            for number, answers in enumerate(in_halves(ask, requests[start : start + size], n)):
+                if any(answer.finish == "error" for answer in answers):
+                    failed[start + number] = answers
+                else:
+                    yield start + number, answers
+                limit.count(answers)
+    except ModelError:
+        yield from failed.items()
+        raise
+    if not failed:
+        return
+    few, alone = few_failures(len(failed), len(requests)), len(failed) == len(requests)
+    answers_plain = (few or alone) and _answers_plain_question(ask, requests[0])
+    for index, answers in failed.items():
+        final = few and answers_plain
+        yield index, [replace(one, finish="failed") for one in answers] if final else answers
+    if alone and not answers_plain:
+        raise ModelError(f"{name}: no question got an answer: {failed[0][0].error}")
+
+
+def _answers_plain_question(ask: Ask, request: Request) -> bool:
+    """Whether the model answers a plain question with the roles of this request."""
+    messages = tuple(Message(role=message["role"], content="Hello") for message in request.messages)
+    (answers,) = in_halves(ask, [replace(request, messages=messages)], 1)
+    return all(answer.finish != "error" for answer in answers)
+
+
+def in_halves(ask: Ask, requests: Sequence[Request], n: int) -> Iterator[Answers]:
+    """Yield the n answers to each request, asked together; where ``ask`` raises, each half is asked alone.
+
+    A batch without failures costs one call, and a failing question loses only its own answer.
+    """
+    try:
+        answers = ask(requests)
+    except BaseException as error:
+        if isinstance(error, INTERRUPTS):
+            raise
+        if len(requests) == 1:
+            finish: Finish = "unanswered" if context_exceeded(str(error)) else "error"
+            yield [Completion("", finish=finish, error=error_line(error))] * n
+            return
+        half = len(requests) // 2
+        yield from in_halves(ask, requests[:half], n)
+        yield from in_halves(ask, requests[half:], n)
+        return
+    yield from answers
+
+
+def in_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[tuple[int, Result]]:
+    """Yield ``(index, function(item))`` in the order in which they are done, ``workers`` at a time.
+
+    Raises the first exception of a call. The threads are daemons, so Ctrl-C does not wait for a reply.
+    """
+    todo: SimpleQueue[int] = SimpleQueue()
+    done: SimpleQueue[tuple[int, Result | None, BaseException | None]] = SimpleQueue()
+    for index in range(len(items)):
+        todo.put(index)
+
+    def work() -> None:
+        while True:
+            try:
+                index = todo.get_nowait()
+            except Empty:
+                return
+            try:
+                done.put((index, function(items[index]), None))
+            except BaseException as error:  # raised again in the caller's thread
+                done.put((index, None, error))
+
+    for _ in range(min(workers, len(items))):
+        Thread(target=work, daemon=True).start()
+    try:
+        for _ in items:
+            index, result, error = done.get()
+            if error is not None:
+                raise error
+            yield index, result  # type: ignore[misc]  # None only beside an error
+    finally:
+        while not todo.empty():
+            todo.get()

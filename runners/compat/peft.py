@@ -1,0 +1,18 @@
+"""Everything of ours that relies on undocumented behaviour of PEFT.
+
+Checked against PEFT 0.21.2. ``tests/test_compat.py`` fails where it has changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peft import PeftModel
+
+
+def bare_model(model: Any) -> Any:
+    """The transformers model inside PEFT's wrapper, the adapter's layers beside its own; else the model.
+
+    PEFT puts an adapter's layers into the model itself, and its wrapper adds nothing to ``forward``.
+    """
+    return model.get_base_model() if isinstance(model, PeftModel) else model
