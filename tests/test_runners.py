@@ -314,7 +314,7 @@ def drawn_by(way: str, folder: str, temperature: float) -> list[list[str]]:
         import torch
 
         from runners.decoding.tokens import encode
-        from runners.training.engine import generate
+        from runners.training.engine import Drawing, generate
 
         model, tokenizer = load(folder)
         torch.manual_seed(3)

@@ -26,7 +26,7 @@ from torch import Tensor
 from trl.trainer.utils import nanstd
 
 from runners.compat.trl import Batch, StepTrainer
-from runners.decoding.generation import DecodingSettings
+from runners.decoding.generation import DecodingSettings, generate
 from runners.decoding.tokens import Tokens, answer_text, context_length, encode
 from runners.training import processes, rollout, training_reward
 from runners.training.config import GrpoConfig
@@ -239,10 +239,9 @@ class GrpoTrainer(StepTrainer):
             config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids)
         )
         answers: dict[int, list[list[int]]] = {}
+        model = self.accelerator.unwrap_model(self.model)
         with self.accelerator.autocast():
-            for index, found in generate(
-                self.accelerator.unwrap_model(self.model), prompts, seeds, size, how
-            ):
+            for index, found in generate(model, prompts, seeds, size, how):
                 answers[index] = [answer.tokens for answer in found]
                 if complete:
                     complete(index, answers[index])
