@@ -204,7 +204,7 @@ class PromptCounter:
 
         Raises ModelError where the chat template takes none.
         """
-        from runners.decoding.context import encode_each
+        from runners.decoding.tokens import encode_each
 
         requests = [Request(sample, task.messages(sample)) for sample in samples]
         limit = self.context or MAX_TOKENS
