@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from io import StringIO
+from pathlib import Path
 
 TYPE_CHECKING = False  # as in typing, which takes long enough to import for a Ctrl-C to come
 if TYPE_CHECKING:
@@ -54,18 +56,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _run(arguments: list[str]) -> int:
-    """Parse and run; the mistakes of a user become one line."""
+def _load_environment(file: Path) -> None:
+    """Set the variables of a ``.env`` file that are not set yet. A pipe is refused, not waited for.
+
+    Raises OSError, ValueError: it cannot be read.
+    """
+    if not file.exists() or file.is_dir():
+        return
     from dotenv import load_dotenv
 
+    from tasks.common import files
+
+    load_dotenv(stream=StringIO(files.read(file).decode("utf-8")))
+
+
+def _run(arguments: list[str]) -> int:
+    """Parse and run; the mistakes of a user become one line."""
     from tasks.common.errors import HarnessError
 
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and stream.encoding.lower() not in ("utf-8", "utf8"):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        load_dotenv(".env")
-    except ValueError as error:
+        _load_environment(Path(".env"))
+    except (OSError, ValueError) as error:
         _say(f"harness: .env: cannot be read: {error}")
         return 2
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

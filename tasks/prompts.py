@@ -16,7 +16,7 @@ from jinja2.meta import find_referenced_templates, find_undeclared_variables
 
 from tasks.common.digests import state
 from tasks.common.errors import SpecError, nearest
-from tasks.common.jinja import MOST, Environment, joined
+from tasks.common.jinja import MAX_CHARACTERS, Environment, joined
 from tasks.spec import PromptSpec, SchemaSpec
 from tasks.types import Cell, Message, Sample, Schema, Table, cell_text
 
@@ -56,7 +56,7 @@ def messages(
             engine=ENGINE_NAMES[engine],
             database=sample.database,
         )
-        content = joined(pieces, MOST + REPEATS * _size(rendered, [sample, *examples]))
+        content = joined(pieces, MAX_CHARACTERS + REPEATS * _size(rendered, [sample, *examples]))
     except jinja2.UndefinedError as error:
         raise SpecError(f"template '{spec.template}': {error.message}") from None
     except Exception as error:  # the functions that a template calls raise what they like

@@ -316,6 +316,15 @@ def test_an_env_file_that_cannot_be_read_is_one_line(
     assert error.startswith("harness: .env: cannot be read") and error.count("\n") == 1
 
 
+def test_an_env_file_that_is_a_pipe_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / ".env")
+    monkeypatch.chdir(tmp_path)
+    assert main(["tasks"]) == 2
+    assert capsys.readouterr().err == "harness: .env: cannot be read: .env is not a regular file\n"
+
+
 def test_an_empty_split_is_the_one_that_is_evaluated(capsys: pytest.CaptureFixture[str]) -> None:
     line = ["check", "pocket", "--set", "dataset.eval_split=dev", "--json", "--split", ""]
     assert main(line) == 0

@@ -184,6 +184,12 @@ TEMPLATES = [
     ("{{ question.ljust(1000000000) }}", "too large"),
     ("{{ question | center(1000000000) }}", "No filter named 'center'"),
     ("{{ lipsum(n=1000000000) }}", "lipsum"),
+    ("{{ ['a' * 100] * 1000 * 1000 }}", "too large"),
+    ("{{ [['a' * 100] * 1000] * 1000 }}", "too large"),
+    ("{{ [{'a': 'a' * 100}] * 1000 * 1000 }}", "too large"),
+    (GROWING.format("[n.x, n.x]") + "{{ n.x }}", "more than"),
+    (GROWING.format("{'a': n.x, 'b': n.x}") + "{{ n.x }}", "more than"),
+    (GROWING.format("dict(a=n.x, b=n.x)") + "{{ n.x }}", "more than"),
 ]
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -59,14 +58,15 @@ _WRITES = re.compile(
 )
 """How messages begin that refuse a write. What else stands in a message may be text of the query."""
 _SLEEPS = re.compile("sleep_ms|pg_sleep", re.IGNORECASE)
-_RUNS_TEXT = re.compile("query|serialized_sql", re.IGNORECASE)
-"""Functions that run SQL held in strings."""
-_STAYS = re.compile(
-    f"external_resource|extension|checkpoint|_logs?$|logging|profiling|{_RUNS_TEXT.pattern}", re.IGNORECASE
+_RUNS_STRINGS = re.compile("query|json_execute_serialized_sql", re.IGNORECASE)
+"""Functions that run the SQL in a string, where no check sees it."""
+_CHANGES_STATE = re.compile("external_resource|extension|checkpoint|_logs?$|logging|profiling", re.IGNORECASE)
+"""Functions that may change the open database."""
+_SPECIAL = re.compile(
+    "|".join(pattern.pattern.replace("$", r"\b") for pattern in (_SLEEPS, _RUNS_STRINGS, _CHANGES_STATE)),
+    re.IGNORECASE,
 )
-"""Functions that may change the open database, and those that run SQL held in strings."""
-_MAY_STAY = re.compile(_STAYS.pattern.replace("$", r"\b"), re.IGNORECASE)
-"""The same in a whole text."""
+"""Whether a text may call one of these functions."""
 _LONGEST_MESSAGE = 500
 """Characters."""
 _TABLES = "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
@@ -101,19 +101,21 @@ class Session:
         if why := unreadable(sql):
             return Outcome(Status.SYNTAX_ERROR, message=why)
         called = _called(sql)
-        if _sleeps(sql, called):
+        if any(map(_SLEEPS.fullmatch, called)):
             return Outcome(Status.FORBIDDEN_STATEMENT, message="sleeping is not allowed")
+        if any(map(_RUNS_STRINGS.fullmatch, called)):
+            return Outcome(Status.FORBIDDEN_STATEMENT, message="SQL in a string is not allowed")
         if self._connection is None:
             self._connection = self._open()
         start = time.perf_counter()
-        spoilt = any(map(_STAYS.search, called))
+        reopen = any(map(_CHANGES_STATE.search, called))
         with self._connection.cursor() as cursor:
             try:
                 outcome = _refusal(cursor, sql) or self._execute(cursor, sql, allowance.distinct)
             except Exception as error:  # the engine's, or of a value that Python cannot hold
                 outcome = _explained(error)
-                spoilt |= isinstance(error, _FATAL)
-        if spoilt:
+                reopen |= isinstance(error, _FATAL)
+        if reopen:
             self.close()
         return replace(outcome, seconds=time.perf_counter() - start)
 
@@ -173,11 +175,11 @@ def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyCo
 
 
 def _called(sql: str) -> list[str]:
-    """The functions that a text calls, if one of them may sleep, run text or change the open database.
+    """The functions that a query calls, if any of them may sleep, run strings or change the open database.
 
-    By DuckDB's own tokens: what stands in strings and comments calls nothing.
+    DuckDB's own tokenizer tells calls from strings and comments.
     """
-    if not (_SLEEPS.search(sql) or _MAY_STAY.search(sql)):
+    if not _SPECIAL.search(sql):
         return []
     text = sql.encode()
     places = duckdb.tokenize(sql)
@@ -188,12 +190,6 @@ def _called(sql: str) -> list[str]:
         if kind != duckdb.token_type.comment
     ]
     return [word.strip('"`') for word, after in pairwise(words) if after.startswith("(")]
-
-
-def _sleeps(sql: str, called: Sequence[str]) -> bool:
-    if any(map(_SLEEPS.fullmatch, called)):
-        return True
-    return any(map(_RUNS_TEXT.search, called)) and bool(_SLEEPS.search(sql))
 
 
 def _refusal(cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome | None:
