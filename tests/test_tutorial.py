@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tools.reference import facts
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -61,6 +64,19 @@ def test_the_tutorial_runs_and_prints_what_it_shows(tmp_path: Path) -> None:
         assert len(missing) <= 0.2 * len(shapes(shown)), (commands, missing)
         compared = printed if "compare" in [words[1] for words in commands] else compared
     assert re.search(r"B - A  \+\d", compared)
+    check_described(tmp_path)
+
+
+def check_described(folder: Path) -> None:
+    """The reference names every file and every figure that a training leaves."""
+    for stage in ("sft", "grpo"):
+        out = folder / "runs" / stage
+        assert {path.name for path in out.iterdir()} <= facts.TRAINING_FILES.keys()
+        rows = [json.loads(line) for line in (out / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
+        figures = {re.sub(r"^(parts|alarms)/.*", r"\1/*", name) for row in rows for name in row}
+        assert figures - facts.FIGURES.keys() <= {"crc32"}
+    for run in (folder / "home" / "runs").iterdir():
+        assert {path.name for path in run.iterdir()} <= facts.RUN_FILES.keys()
 
 
 def test_the_tutorial_is_read() -> None:
