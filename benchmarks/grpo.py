@@ -30,7 +30,7 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from runners.nano import FOLDER
-from runners.training.common import Hooks
+from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig
 from runners.training.grpo import train_grpo
 from runners.types import Request, Reward

@@ -24,7 +24,7 @@ from harness.demo import GRPO, TASK
 from harness.training.train import trainer_score
 from rewards.grader import Grader
 from runners.hf import HfRunner
-from runners.training.common import Hooks
+from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig
 from runners.training.grpo import train_grpo
 from runners.types import Request, Sampling

@@ -122,9 +122,9 @@ def _discard_output() -> None:
 
 
 def _say(line: str) -> None:
-    from runners.training import processes
+    from runners.training import distributed
 
-    processes.say(line)
+    distributed.report_error(line)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runners.training import processes
+from runners.training import distributed
 from tasks import spec as specs
 from tasks.common.errors import DataError, HarnessError, nearest
 from tasks.common.home import home
@@ -143,14 +143,14 @@ def train(options: argparse.Namespace) -> int:
         planned.refuse()
         return 0
     for stage in asked:
-        requirements.check(stage.spec.config, max(count, processes.world()))
-    if count > 1 and not processes.launched():
+        requirements.check(stage.spec.config, max(count, distributed.world_size()))
+    if count > 1 and not distributed.is_launched():
         return launch.launch(count, options.given)
     with launch.together():
         runs = train_stages(asked, options.workers, evaluated=not options.no_eval)
     if runs:
         emit(boards.board([run.id for run in runs]), render_board, options.json)
-    elif processes.main():
+    elif distributed.is_main():
         emit(finished(asked, options.trust_task), render_finished, options.json)
     return 0
 

@@ -6,13 +6,15 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+from accelerate import Accelerator
+from transformers import Trainer
 from trl.generation.vllm_generation import VLLMGeneration
 from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import add_fused_lm_head, nanstd, split_tensor_dict
 
-from runners.compat import trl
+from runners.compat import trainer, trl
 from runners.training.grpo_step import GrpoTrainer
 
 TRL = {
@@ -37,6 +39,18 @@ TRL = {
 """What training overrides, calls or relies on in TRL, and the digest of its source."""
 
 
+TRAINER = {
+    Trainer._prepare_for_training: "28182cbf71da",
+    Trainer.training_step: "e9760c8ee103",
+    Trainer.save_model: "705727ee10c8",
+    Trainer._save: "b136889e8792",
+    Trainer._save_optimizer_and_scheduler: "c5ef974db69a",
+    Trainer._load_optimizer_and_scheduler: "741032f57d6f",
+    Accelerator.prepare_model: "ead6a6ea35a7",
+}
+"""What the training of sharded models overrides or calls in transformers and accelerate."""
+
+
 def digest(function: Any) -> str:
     return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
 
@@ -46,6 +60,16 @@ def test_trl_is_the_one_that_was_checked(function: Any) -> None:
     assert digest(function) == TRL[function], (
         f"TRL {version('trl')} has changed {function.__qualname__} ({trl.CHECKED} was checked): read it"
         f" beside runners/compat/trl.py and runners/training/loss.py, then put {digest(function)} here"
+    )
+
+
+@pytest.mark.parametrize("function", TRAINER, ids=lambda function: function.__qualname__)
+def test_transformers_and_accelerate_are_those_that_were_checked(function: Any) -> None:
+    library = function.__module__.partition(".")[0]
+    assert digest(function) == TRAINER[function], (
+        f"{library} {version(library)} has changed {function.__qualname__}"
+        f" ({trainer.CHECKED[library]} was checked): read it beside runners/compat/trainer.py,"
+        f" then put {digest(function)} here"
     )
 
 

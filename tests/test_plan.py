@@ -109,7 +109,7 @@ def test_processes_share_a_step_and_not_the_weights(eight_billion: Shape) -> Non
     assert four.memory["trained"] - one.memory["trained"] == 4 * adapters  # gradients, to be sent
     assert four.memory["sampling"] == one.memory["sampling"] / 4
     assert four.seconds["learning"] == pytest.approx(one.seconds["learning"] / 4)
-    with pytest.raises(ModelError, match="cannot be dealt to 3 processes"):
+    with pytest.raises(ModelError, match="cannot be divided among 3 processes"):
         plan(eight_billion, config, Load(PROMPT, 256, processes=3))
 
 
@@ -172,7 +172,7 @@ def test_plan_needs_no_weights_and_knows_the_processes(
     assert (told["processes"], told["machine"]["memory"]) == (8, 80e9)
     assert told["predicted"]["sft"]["a_step"] == {"all": 512, "each": 64, "passes": 4}
     assert main([*command, "--processes", "3"]) == 2
-    assert "batch_size 32 cannot be dealt to 3 processes" in capsys.readouterr().err
+    assert "batch_size 32 cannot be divided among 3 processes" in capsys.readouterr().err
 
 
 def test_plan_prints_and_refuses_by_the_command_line(

@@ -21,8 +21,8 @@ from harness.cli import main
 from harness.training import launch
 from runners.training import requirements
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm
+from runners.training.distributed import per_pass
 from runners.training.plan import Load, plan, shape
-from runners.training.processes import share
 from runners.weights.loading import load
 from tasks.common.errors import HarnessError, ModelError
 
@@ -131,17 +131,17 @@ def test_every_process_may_ask_further_prompts(both: Path) -> None:
         (8, 4, 2, 4),
         (8, 4, 4, 2),
         (8, 16, 1, 8),
-        (4, 2, 8, "prompts 4 cannot be dealt to 8 processes: make it a multiple of 8"),
+        (4, 2, 8, "prompts 4 cannot be divided among 8 processes: set a multiple of 8"),
         (12, 4, 2, "prompts 12, 6 for each of 2 processes, is no multiple of micro 4"),
         (12, 5, 1, "prompts 12 is no multiple of micro 5"),
     ],
 )
 def test_a_step_is_dealt_out_evenly_or_refused(whole: int, micro: int, count: int, says: int | str) -> None:
     if isinstance(says, int):
-        assert share(whole, micro, count, ("prompts", "micro")) == says
+        assert per_pass(whole, micro, count, ("prompts", "micro")) == says
     else:
         with pytest.raises(ModelError, match=says):
-            share(whole, micro, count, ("prompts", "micro"))
+            per_pass(whole, micro, count, ("prompts", "micro"))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ SMALL = ["--set", "train.prompts_per_step=4", "--set", "train.group_size=4", "--
 def test_more_processes_than_prompts_is_one_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = ["--model", "nano", "--out", str(home / "x"), "--processes", "8", *SMALL]
     assert main([*TRAIN, *out]) == 2
-    assert "prompts_per_step 4 cannot be dealt to 8 processes" in capsys.readouterr().err
+    assert "prompts_per_step 4 cannot be divided among 8 processes" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*TRAIN, *out, "--processes", "0"])
     assert "'0' is not a positive number" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import tiny_models
 import torch
 from safetensors.torch import load_file
 
-from runners.training.common import Hooks
+from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig
 from runners.training.grpo import train_grpo
 from runners.training.sft import train_sft

@@ -11,7 +11,7 @@ import tiny_models
 import torch
 from test_training import GRPO, curve, requests, weights
 
-from runners.training.common import Hooks
+from runners.training.callbacks import Hooks
 from runners.training.config import CurriculumSpec
 from runners.training.grpo import train_grpo
 from runners.types import Request, Reward

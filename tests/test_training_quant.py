@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from test_training import GRPO, SFT, curve, examples, letters, requests
 
-from runners.training.common import Hooks
+from runners.training.callbacks import Hooks
 from runners.training.config import LoraSpec
 from runners.training.grpo import train_grpo
 from runners.training.sft import train_sft

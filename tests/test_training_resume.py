@@ -13,7 +13,7 @@ import tiny_models
 import torch
 from test_training import GRPO, SFT, curve, examples, letters, requests, weights
 
-from runners.training.common import Hooks
+from runners.training.callbacks import Hooks
 from runners.training.folder import RunFolder
 from runners.training.grpo import train_grpo
 from runners.training.sft import train_sft
@@ -25,7 +25,7 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 from test_training_resume import train
-from runners.training.common import Hooks
+from runners.training.callbacks import Hooks
 
 method, folder, out, last = sys.argv[1:]
 

@@ -11,13 +11,13 @@ import tiny_models
 import torch
 from test_training import GRPO, SFT, curve, examples, letters, requests
 
-from runners.training.common import Hooks
+from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig, TrainingConfig
 from runners.training.folder import Row
 from runners.training.grpo import rehearse, train_grpo
 from runners.training.policy import attention
 from runners.training.sft import train_sft
-from runners.training.stopping import Condition, Guard, memory
+from runners.training.stopping import Condition, StoppingConditions, memory
 from runners.types import Reward, TrainingExample
 from runners.weights import loading
 from runners.weights.source import resolve
@@ -52,7 +52,7 @@ def rows(rewards: Sequence[float], **others: float) -> list[Row]:
 )
 def test_a_condition_holds_where_its_last_rows_do(text: str, rewards: list[float], holds: bool) -> None:
     assert Condition.read(text).holds(rows(rewards)) is holds
-    assert bool(Guard(TrainingConfig(stop_if=(text,))).complaint(rows(rewards))) is holds
+    assert bool(StoppingConditions(TrainingConfig(stop_if=(text,))).reason(rows(rewards))) is holds
 
 
 @pytest.mark.parametrize("text", ["reward", "reward < x", "reward = 3", "< 3", "reward < 3 for ever"])
@@ -62,10 +62,12 @@ def test_a_condition_of_another_form_is_refused(text: str) -> None:
 
 
 def test_a_condition_on_no_figure_of_the_curve_is_refused_at_the_first_row() -> None:
-    guard = Guard(TrainingConfig(stop_if=("rewrd < 0.1 for 20",)))
+    conditions = StoppingConditions(TrainingConfig(stop_if=("rewrd < 0.1 for 20",)))
     with pytest.raises(ModelError, match="did you mean 'reward'"):
-        guard.complaint(rows([1.0]))
-    assert Guard(TrainingConfig(stop_if=("alarms/single_cells > 0.9",))).complaint(rows([1.0])) == ""
+        conditions.reason(rows([1.0]))
+    assert (
+        StoppingConditions(TrainingConfig(stop_if=("alarms/single_cells > 0.9",))).reason(rows([1.0])) == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,8 +81,8 @@ def test_a_condition_on_no_figure_of_the_curve_is_refused_at_the_first_row() -> 
     ],
 )
 def test_a_reward_that_collapses_stops_the_run(rewards: list[float], stops: bool) -> None:
-    assert ("collapsed" in Guard(GrpoConfig()).complaint(rows(rewards))) is stops
-    assert Guard(GrpoConfig(collapse=0)).complaint(rows(rewards)) == ""
+    assert ("collapsed" in StoppingConditions(GrpoConfig()).reason(rows(rewards))) is stops
+    assert StoppingConditions(GrpoConfig(collapse=0)).reason(rows(rewards)) == ""
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_a_reward_that_collapses_stops_the_run(rewards: list[float], stops: bool
 )
 def test_unscored_answers_end_the_run(share: float, limit: float, stops: bool) -> None:
     row = {**rows([0.5])[0], "alarms/unscored": share}
-    complaint = Guard(GrpoConfig(unscored=limit)).complaint([row])
+    complaint = StoppingConditions(GrpoConfig(unscored=limit)).reason([row])
     assert ("unscored" in complaint) is stops
     assert GrpoConfig().unscored == 0.05
 
@@ -148,8 +150,8 @@ def pays(value: float | None) -> Callable[[Sequence[Sample], Sequence[str]], lis
 @pytest.mark.parametrize(
     ("score", "message"),
     [
-        (pays(float("nan")), "the reward of an answer to question 0 is nan: mend scoring.reward"),
-        (pays(None), "none of the first 8 gold answers can be paid"),
+        (pays(float("nan")), "the reward of an answer to question 0 is nan: fix scoring.reward"),
+        (pays(None), "none of the first 8 gold answers can be scored"),
         (lambda samples, texts: [Reward(1.0)], "gave 1 rewards for 16 answers"),
     ],
 )

@@ -14,7 +14,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
 from runners.decoding.probe import refusal
-from runners.training.common import Hooks
+from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig, SftConfig
 from runners.training.grpo import train_grpo
 from runners.training.grpo_step import GrpoTrainer

@@ -13,7 +13,7 @@ from test_training import GRPO, letters, requests
 
 from runners.compat.trl import weighted_mean
 from runners.training import rollout
-from runners.training.common import Hooks
+from runners.training.callbacks import Hooks
 from runners.training.config import CurriculumSpec, SftConfig
 from runners.training.curriculum import Chooser, chance_of_spread
 from runners.training.grpo import train_grpo

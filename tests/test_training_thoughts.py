@@ -12,9 +12,10 @@ from test_turns_alike import QWEN
 from transformers import TrainerCallback
 
 from runners.training import policy
-from runners.training.common import Hooks, Watch, run
+from runners.training.callbacks import Hooks, TrainingCallback
 from runners.training.folder import RunFolder
 from runners.training.grpo import make_trainer
+from runners.training.run import run_training
 from runners.types import Reward
 from runners.weights import loading
 from runners.weights.source import resolve
@@ -113,13 +114,13 @@ def test_rows_with_different_prompts_in_a_group_are_learned_as_they_stand(
         return paid(samples, texts)
 
     folder = RunFolder(tmp_path / "out", {})
-    watch = Watch(folder, config, Hooks(feedback=complaints))
+    callback = TrainingCallback(folder, config, Hooks(feedback=complaints))
     tokenizer = loading.load_tokenizer(resolve(name))
     source, actor = policy.base(name, config, folder)
-    trainer = make_trainer(actor, tokenizer, requests(), score, watch)
+    trainer = make_trainer(actor, tokenizer, requests(), score, callback)
     learned = Learned(trainer)
     trainer.add_callback(learned)
-    run(trainer, source, folder, watch)
+    run_training(trainer, source, callback)
 
     model = loading.load_model(source, "float32")
     model.load_state_dict(learned.before)

@@ -10,7 +10,7 @@ import tiny_models
 import torch
 from test_training import GRPO, curve, letters, requests, weights
 
-from runners.training.common import Hooks
+from runners.training.callbacks import Hooks
 from runners.training.grpo import train_grpo
 from runners.training.grpo_step import GrpoTrainer
 from runners.training.rollout import Conversation, Turns, between

@@ -18,13 +18,14 @@ from trl.trainer.grpo_config import GRPOConfig
 
 from harness.cli import main
 from harness.spec import TrainSpec
-from runners.training import common, grpo, requirements
+from runners.training import grpo, requirements
 from runners.training import policy as policies
-from runners.training.common import Hooks, Watch
+from runners.training.callbacks import Hooks, TrainingCallback
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm
 from runners.training.folder import RunFolder
 from runners.training.grpo import train_grpo
 from runners.training.grpo_step import GrpoTrainer
+from runners.training.run import run_training
 from runners.weights import loading
 from tasks.common.errors import MissingExtra, ModelError, SpecError
 from tasks.common.parse import parse
@@ -208,11 +209,13 @@ def odd_ones(samples: Sequence[Sample], texts: Sequence[str], before: Sequence[s
 def trained(folder: str, config: GrpoConfig, out: Path) -> Any:
     """``train_grpo`` behind its checks, which want a GPU and vLLM; the trainer, when it is done."""
     run = RunFolder(out, {})
-    watch = Watch(run, config, Hooks(feedback=odd_ones, trainer=None if config.vllm else Keeping))
+    callback = TrainingCallback(
+        run, config, Hooks(feedback=odd_ones, trainer=None if config.vllm else Keeping)
+    )
     source, policy = policies.base(folder, config, run)
     tokenizer = loading.load_tokenizer(source)
-    trainer = grpo.make_trainer(policy, tokenizer, requests(), letters, watch)
-    common.run(trainer, source, run, watch)
+    trainer = grpo.make_trainer(policy, tokenizer, requests(), letters, callback)
+    run_training(trainer, source, callback)
     return trainer
 
 

@@ -13,8 +13,8 @@ from test_training import GRPO, SFT, examples, letters, requests
 from torch.distributed.tensor import DTensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from runners.training import processes
-from runners.training.common import Hooks
+from runners.training import distributed
+from runners.training.callbacks import Hooks
 from runners.training.config import CurriculumSpec, LoraSpec
 from runners.training.grpo import train_grpo
 from runners.training.sft import train_sft
@@ -59,7 +59,7 @@ def train(method: str, folder: str, out: Path) -> None:
     def keep(optimizer: torch.optim.Optimizer, *_: object) -> None:
         nonlocal steps
         steps += 1
-        if steps == 2 and method == "grpo-fsdp2" and processes.world() > 1:
+        if steps == 2 and method == "grpo-fsdp2" and distributed.world_size() > 1:
             signal.raise_signal(signal.SIGINT)
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         for number, weight in enumerate(weights):
@@ -72,19 +72,19 @@ def train(method: str, folder: str, out: Path) -> None:
     except KeyboardInterrupt:
         learn(method, folder, out)
     hook.remove()
-    if processes.main():
+    if distributed.is_main():
         save_file(found, out / "gradient.safetensors")
 
 
 def learn(method: str, folder: str, out: Path) -> None:
     changes = {**STEPS, **EXTRA[method]}
-    if processes.world() == 1:
+    if distributed.world_size() == 1:
         changes["sharding"] = "none"
     if method.startswith("sft"):
         train_sft(folder, examples(), SFT.model_copy(update=changes), out)
         return
     config = GRPO.model_copy(update={"micro_groups": 1, **changes})
-    evaluate = better if config.eval_every == 1 and processes.main() else None
+    evaluate = better if config.eval_every == 1 and distributed.is_main() else None
     score = sparse if method == "grpo-turns" else letters
     train_grpo(folder, requests(), score, config, out, Hooks(evaluate, feedback=complaints))
 
@@ -100,4 +100,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     for method in sys.argv[3:]:
         train(method, sys.argv[1], Path(sys.argv[2]) / method)
-    processes.leave()
+    distributed.shut_down()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from leaderboards import store
-from runners.training import processes
+from runners.training import distributed
 from tasks.common import files
 from tasks.common.errors import DataError
 
@@ -24,7 +24,7 @@ def training_into(out: Path) -> Iterator[None]:
 
     Raises DataError: another process trains there, it cannot be written, or it holds no training.
     """
-    if not processes.main():
+    if not distributed.is_main():
         yield
         return
     refuse_foreign(out)

@@ -17,7 +17,7 @@ from typing import Any
 from unicodedata import normalize
 
 from harness.spec import TrainSpec
-from runners.training import processes
+from runners.training import distributed
 from tasks.common.errors import DataError, HarnessError, SpecError
 from tasks.databases.schema import describe
 from tasks.task import Task
@@ -87,7 +87,7 @@ class Measured:
                 f" measured on, such as '{leaked[0].id}': {leaked[0].question[:80]}"
             )
         if shared:
-            processes.say(
+            distributed.report_error(
                 f"{len(shared):,} of {len(asked):,} training questions of {self.task.name} also stand in the"
                 f" split that it is measured on, such as '{shared[0].id}'"
             )

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 from harness.training import plan
-from runners.training import processes
+from runners.training import distributed
 from tasks.common.errors import HarnessError, ModelError
 from tasks.common.terminal import say
 
@@ -81,14 +81,14 @@ def together() -> Iterator[None]:
 
     Where another process has failed, this one is ended before it complains of the lost connection.
     """
-    if not processes.launched():
+    if not distributed.is_launched():
         yield
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     parent = str(os.getppid())
     if os.environ.get(LAUNCHER, parent) != parent:  # it died before the line above
         sys.exit(1)
-    if not processes.main():
+    if not distributed.is_main():
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         warnings.simplefilter("ignore")
     try:
@@ -98,4 +98,4 @@ def together() -> Iterator[None]:
     except Exception:
         time.sleep(LINGER_SECONDS)
         raise
-    processes.leave()
+    distributed.shut_down()

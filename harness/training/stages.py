@@ -16,7 +16,7 @@ from harness.training import rows
 from harness.training.plan import recipe
 from harness.training.train import grader_of, train_model, trainer_score
 from leaderboards.types import Run
-from runners.training import processes
+from runners.training import distributed
 from runners.training.folder import curve, read_json
 from tasks.common.errors import SpecError
 from tasks.common.parse import parse
@@ -115,7 +115,7 @@ def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list
 
     All stages are looked at before the first begins: a later one's model has the shape of the first's.
     """
-    for stage in stages if processes.main() else ():
+    for stage in stages if distributed.is_main() else ():
         outputs.refuse_foreign(stage.out)
         if not (stage.out / "training.json").is_file():
             check_stage(stage.spec, stage.overrides, stages[0].spec.model, workers)

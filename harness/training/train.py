@@ -30,7 +30,7 @@ from leaderboards.types import Run
 from leaderboards.writer import RunWriter
 from rewards.feedback import feedback
 from rewards.grader import Grader
-from runners.training import processes
+from runners.training import distributed
 from runners.training.config import reached, steps
 from runners.training.folder import steps_done
 from runners.training.stopping import memory
@@ -51,7 +51,7 @@ def train_model(
     task = Task.named(spec.task, overrides, spec.trust)
     samples = rows.questions(spec, task)
     shown = rows.shown(spec, task, samples)
-    if not processes.main():
+    if not distributed.is_main():
         with memory():
             return _assist(spec, task, shown, out, workers)
     prepare_databases(task, samples)
@@ -69,12 +69,12 @@ def train_model(
 
 def grader_of(task: Task, workers: int) -> Grader:
     """What a training scores with in this process."""
-    return Grader(with_alarm_modes(task.spec.scoring), processes.workers(workers))
+    return Grader(with_alarm_modes(task.spec.scoring), distributed.scoring_workers(workers))
 
 
 def _assist(spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, workers: int) -> list[Run]:
     """The part of a process that is not the main one: its share of the answers, and no run of its own."""
-    from runners.training.common import Hooks
+    from runners.training.callbacks import Hooks
     from runners.training.grpo import train_grpo
     from runners.training.sft import train_sft
 
@@ -138,7 +138,7 @@ def _train(
     spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, grader: Grader, handle: RunWriter
 ) -> dict[str, Any]:
     """Run the trainer of the method to its end; its result as plain data."""
-    from runners.training.common import Hooks
+    from runners.training.callbacks import Hooks
     from runners.training.grpo import train_grpo
     from runners.training.sft import train_sft
 
@@ -147,8 +147,8 @@ def _train(
     total, before = steps(spec.config, len(shown)), steps_done(out)
     with tracking as tracker, bar(f"{spec.method} {out}", total, before) as report:
         on_step = _on_step(handle, report, watch, tracker)
-        kept = {"alarms": watch}
-        hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=on_step, kept=kept)
+        checkpointed = {"alarms": watch}
+        hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=on_step, checkpointed=checkpointed)
         if spec.method == "sft":
             return asdict(train_sft(spec.model, shown, spec.sft, out, hooks))
         score = trainer_score(task, grader, watch, tracker)

@@ -17,7 +17,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import identity, split_tensor_dict
 
-from runners.training import processes
+from runners.training import distributed
 from runners.training.loss import group_order, share_prefixes
 
 CHECKED = "1.16.0"
@@ -49,7 +49,7 @@ class TokenMeans:
 
     def log(self, logs: dict[str, float], *args: Any) -> None:
         """TRL's log, with means over the tokens of all passes and processes."""
-        counts = [sum(each) for each in zip(*processes.gathered([self._counts]), strict=True)]
+        counts = [sum(each) for each in zip(*distributed.all_gather([self._counts]), strict=True)]
         self._counts = []
         metrics = self._metrics["train"]
         for name in TOKEN_MEANS:
@@ -115,7 +115,7 @@ class StepTrainer(TokenMeans, GRPOTrainer):
 
     def get_train_dataloader(self) -> Any:
         """One empty item for each forward and backward of the whole run."""
-        passes = self.args.max_steps * self.args.gradient_accumulation_steps * processes.world()
+        passes = self.args.max_steps * self.args.gradient_accumulation_steps * distributed.world_size()
         return self.accelerator.prepare(DataLoader(TensorDataset(torch.arange(passes)), collate_fn=identity))
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:

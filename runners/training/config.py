@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from runners.training.processes import share
+from runners.training.distributed import per_pass
 from tasks.common.parse import Spec
 
 
@@ -110,7 +110,7 @@ class SftConfig(TrainingConfig):
 
     def at_once(self, processes: int) -> int:
         """Rows in one forward and backward of each process. Raises ModelError."""
-        return share(self.batch_size, self.micro_batch, processes, ("batch_size", "micro_batch"))
+        return per_pass(self.batch_size, self.micro_batch, processes, ("batch_size", "micro_batch"))
 
 
 class SamplingVllm(Spec):
@@ -253,7 +253,7 @@ class GrpoConfig(TrainingConfig):
     def at_once(self, processes: int) -> int:
         """Groups in one forward and backward of each process. Raises ModelError."""
         names = ("prompts_per_step", "micro_groups")
-        return share(self.prompts_per_step, self.micro_groups, processes, names)
+        return per_pass(self.prompts_per_step, self.micro_groups, processes, names)
 
 
 def steps(config: SftConfig | GrpoConfig, rows: int) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runners.training import processes
+from runners.training import distributed
 from tasks.common import files
 from tasks.common.errors import ModelError
 from tasks.common.terminal import say
@@ -54,7 +54,7 @@ class RunFolder:
         out.mkdir(parents=True, exist_ok=True)
         marker = out / "settings.json"
         wanted = json.loads(json.dumps(settings))
-        if not processes.main():
+        if not distributed.is_main():
             return
         if marker.is_file():
             _refuse_others(out, read_json(marker), wanted)
@@ -77,7 +77,7 @@ class RunFolder:
         for folder in self.checkpoints.glob("checkpoint-*"):
             if (folder / "complete").is_file():
                 whole.append(folder)
-            elif processes.main():
+            elif distributed.is_main():
                 shutil.rmtree(folder)
         return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 

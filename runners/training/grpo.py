@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from runners.decoding.tokens import encode
-from runners.training import common, processes, requirements
+from runners.training import distributed, requirements
 from runners.training import policy as policies
-from runners.training.common import Hooks, Watch
+from runners.training.callbacks import CheckpointState, Hooks, TrainingCallback
 from runners.training.config import GrpoConfig, steps
 from runners.training.curriculum import Chooser
 from runners.training.folder import RunFolder, Trained, rows_digest
-from runners.training.keeper import Kept
+from runners.training.run import run_training, trainer_arguments
 from runners.training.training_reward import TrainingReward, check_numbers
 from runners.types import Request, RewardFunction
 from runners.weights import loading
@@ -46,13 +46,13 @@ def train_grpo(
     folder = RunFolder(out, settings)
     if result := folder.done():
         return result
-    processes.join()
-    watch = Watch(folder, config, hooks or Hooks())
+    distributed.barrier()
+    callback = TrainingCallback(folder, config, hooks or Hooks())
     tokenizer = loading.load_tokenizer(resolve(model))
     source, policy = policies.base(model, config, folder)
-    trainer = make_trainer(policy, tokenizer, prompts, score, watch)
-    kept: dict[str, Kept] = {"curriculum": trainer.inputs.chooser} if config.curriculum else {}
-    return common.run(trainer, source, folder, watch, kept)
+    trainer = make_trainer(policy, tokenizer, prompts, score, callback)
+    states: dict[str, CheckpointState] = {"curriculum": trainer.inputs.chooser} if config.curriculum else {}
+    return run_training(trainer, source, callback, states)
 
 
 def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
@@ -70,7 +70,7 @@ def check_sizes(config: GrpoConfig, prompts: int) -> None:
         raise ModelError(
             f"{prompts} prompts are too few for prompts_per_step {config.prompts_per_step}: lower it"
         )
-    requirements.check(config, processes.world())
+    requirements.check(config, distributed.world_size())
     if config.save_every % config.num_iterations:
         raise ModelError(
             f"save_every {config.save_every} is no multiple of num_iterations {config.num_iterations}"
@@ -88,7 +88,7 @@ def rehearse(prompts: Sequence[Request], score: RewardFunction) -> None:
         raise ModelError(f"the reward function gave {len(rewards)} rewards for {len(samples)} answers")
     check_numbers(samples, rewards)
     if all(reward.value is None for reward in rewards):
-        raise ModelError(f"none of the first {REHEARSED} gold answers can be paid: harness check says why")
+        raise ModelError(f"none of the first {REHEARSED} gold answers can be scored: harness check says why")
 
 
 def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_tokens: int) -> None:
@@ -103,22 +103,22 @@ def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_
 
 
 def make_trainer(
-    policy: Any, tokenizer: Any, prompts: Sequence[Request], score: RewardFunction, watch: Watch
+    policy: Any, tokenizer: Any, prompts: Sequence[Request], score: RewardFunction, callback: TrainingCallback
 ) -> Any:
-    """The trainer of a run with the settings of ``watch``; a warning says why prefixes are not shared."""
+    """The trainer of a run with the settings of ``callback``; a warning says why prefixes are not shared."""
     from trl.trainer.grpo_config import GRPOConfig
 
+    from runners.compat.trainer import sharded
     from runners.decoding.probe import refusal
-    from runners.training import sharding
     from runners.training.grpo_step import GrpoTrainer, StepInputs
 
-    config = watch.config
+    config = callback.config
     assert isinstance(config, GrpoConfig)
-    micro = config.at_once(processes.world())
+    micro = config.at_once(distributed.world_size())
     arguments = GRPOConfig(
-        **common.arguments(watch.folder, config, steps(config, len(prompts))),
+        **trainer_arguments(callback.folder, config, steps(config, len(prompts))),
         per_device_train_batch_size=micro * config.group_size,
-        gradient_accumulation_steps=config.prompts_per_step // (micro * processes.world()),
+        gradient_accumulation_steps=config.prompts_per_step // (micro * distributed.world_size()),
         num_generations=config.group_size,
         max_completion_length=config.max_new_tokens,
         temperature=config.temperature,
@@ -137,7 +137,8 @@ def make_trainer(
     if why_not:
         warnings.warn(f"every copy of a prompt is computed: {why_not}", stacklevel=2)
     reward, chooser = TrainingReward(score, config), Chooser(prompts, config)
-    inputs = StepInputs(prompts, config, reward, chooser, watch.hooks.feedback, watch.note)
-    kind = sharding.trainer(watch.hooks.trainer or GrpoTrainer, config.sharding == "fsdp2")
+    inputs = StepInputs(prompts, config, reward, chooser, callback.hooks.feedback, callback.note)
+    kind = callback.hooks.trainer or GrpoTrainer
+    kind = sharded(kind) if config.sharding == "fsdp2" else kind
     shared = config.shared_prefix and not why_not
     return kind(policy, arguments, tokenizer, policies.lora_config(config.lora), inputs, shared)

@@ -28,7 +28,7 @@ from trl.trainer.utils import nanstd
 from runners.compat.trl import Batch, StepTrainer
 from runners.decoding.generation import DecodingSettings, generate
 from runners.decoding.tokens import Tokens, answer_text, context_length, encode
-from runners.training import processes, rollout, training_reward
+from runners.training import distributed, rollout, training_reward
 from runners.training.config import GrpoConfig
 from runners.training.curriculum import Chooser
 from runners.training.rollout import Conversation, Turns
@@ -98,7 +98,7 @@ def advantages(groups: Sequence[Sequence[float | None]], scale: str) -> Tensor:
     if scale == "group":
         result = result / (nanstd(rewards, dim=1, keepdim=True) + SMALL)
     elif scale == "batch":
-        everywhere = torch.tensor(processes.gathered(rewards.flatten().tolist()))
+        everywhere = torch.tensor(distributed.all_gather(rewards.flatten().tolist()))
         result = result / (nanstd(everywhere) + SMALL)
     return result.nan_to_num(0.0)
 
@@ -147,12 +147,12 @@ class GrpoTrainer(StepTrainer):
         batch = self._answered(asked, 0)
         while count := self._refills(batch.groups, config.refill + config.prompts_per_step - len(asked)):
             further = chooser.further(step, count, set(asked))
-            further = further[: len(further) // processes.world() * processes.world()]
+            further = further[: len(further) // distributed.world_size() * distributed.world_size()]
             if not further:
                 break
             batch = batch.refilled(self._answered(further, len(asked)))
             asked += further
-        zero = fmean(processes.gathered([float(group.zero_advantage) for group in batch.groups]))
+        zero = fmean(distributed.all_gather([float(group.zero_advantage) for group in batch.groups]))
         chosen = {"expected": expected, "asked": len(asked)} if config.refill or config.curriculum else {}
         log = batch.log.extended({"idle": zero, **chosen})
         self.inputs.report(log.row())
@@ -163,8 +163,8 @@ class GrpoTrainer(StepTrainer):
 
         As many in each process as the process with the most zero-advantage groups has of them.
         """
-        most = max(processes.gathered([sum(group.zero_advantage for group in groups)]))
-        return min(most, budget // processes.world()) * processes.world()
+        most = max(distributed.all_gather([sum(group.zero_advantage for group in groups)]))
+        return min(most, budget // distributed.world_size()) * distributed.world_size()
 
     def _answered(self, prompts: Sequence[int], before: int) -> StepBatch:
         """Draw, score and compare the answers to this process's part of the prompts.
@@ -172,8 +172,8 @@ class GrpoTrainer(StepTrainer):
         ``before`` is the number of prompts that the step has asked before these.
         """
         clock = Clock()
-        own = len(prompts) // processes.world()
-        first = processes.rank() * own
+        own = len(prompts) // distributed.world_size()
+        first = distributed.rank() * own
         mine = prompts[first : first + own]
         with clock.phase("sampling"):
             conversations = self._drawn(mine, before + first, clock)
@@ -182,12 +182,12 @@ class GrpoTrainer(StepTrainer):
         with clock.phase("scoring"):
             rewards = self.inputs.reward(conversations)
             groups = compared(mine, conversations, rewards, self.config)
-            everywhere = processes.gathered([(group.prompt, group.rewards) for group in groups])
+            everywhere = distributed.all_gather([(group.prompt, group.rewards) for group in groups])
             for prompt, scored in everywhere:
                 verdicts = [reward.correct for reward in scored if reward.correct is not None]
                 self.inputs.chooser.learn(prompt, sum(verdict == 1 for verdict in verdicts), len(verdicts))
             figures = training_reward.figures([scored for _, scored in everywhere]) | drawn
-        tokens = sum(processes.gathered([len(one.prompt) + len(one.tokens) for one in conversations]))
+        tokens = sum(distributed.all_gather([len(one.prompt) + len(one.tokens) for one in conversations]))
         return StepBatch(groups, StepLog(figures, tokens, clock.seconds))
 
     def _drawn(self, prompts: Sequence[int], first: int, clock: Clock) -> list[Conversation]:

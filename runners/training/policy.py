@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import set_seed
 
-from runners.training import processes
+from runners.training import distributed
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig
 from runners.training.folder import RunFolder
 from runners.training.plan import Load, plan, remedy, shape
@@ -40,9 +40,9 @@ def base(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[
     source = resolve(name)
     if source.adapter:
         merged = folder.out / "base"
-        if processes.main() and not merged.is_dir():
+        if distributed.is_main() and not merged.is_dir():
             saving.merge_and_save(source, merged)
-        processes.join()
+        distributed.barrier()
         source = Source(str(merged))
     policy = loading.load_model(
         source,
@@ -64,9 +64,9 @@ def check(source: Source, config: SftConfig | GrpoConfig) -> None:
     """Raise ModelError: an adapter of another base, or weights and optimizer larger than the memory."""
     adapters.check(source)
     gpu = loading.device() == "cuda"
-    load = Load(0, 0, gpu, processes=processes.world())
+    load = Load(0, 0, gpu, processes=distributed.world_size())
     needed = plan(shape(loading.config_of(source)), config, load).static
-    there = loading.memory() / (1 if gpu else processes.beside())
+    there = loading.memory() / (1 if gpu else distributed.local_world_size())
     if needed > there:
         raise ModelError(
             f"{source.path}: weights and optimizer need {needed / 1e9:.1f} GB and there are"

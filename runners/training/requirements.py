@@ -7,7 +7,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from runners.training import processes
+from runners.training import distributed
 from runners.training.config import GrpoConfig, SamplingVllm, SftConfig
 from runners.weights import loading
 from tasks.common.errors import MissingExtra, ModelError
@@ -71,7 +71,7 @@ def _check_vllm(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
         raise MissingExtra("vllm", "vllm")
     if loading.device() != "cuda":
         raise ModelError("train.vllm needs a GPU, from which weights are handed over: leave it out on a CPU")
-    if vllm.mode == "server" and processes.main():
+    if vllm.mode == "server" and distributed.is_main():
         await_server(vllm.base_url or f"http://{vllm.host}:{vllm.port}", vllm.timeout)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from runners.decoding.tokens import answer_text
 from runners.dialogue import converse, previous_answer
-from runners.training import processes
+from runners.training import distributed
 from runners.types import FeedbackFunction, Request
 from tasks.types import Message
 
@@ -169,7 +169,7 @@ def figures(
     counted = [
         (sum(one.sampled), is_cut(one.sampled, one.tokens, end_tokens), one.turns) for one in conversations
     ]
-    lengths, clipped, turns = zip(*processes.gathered(counted), strict=True)
+    lengths, clipped, turns = zip(*distributed.all_gather(counted), strict=True)
     found = {"length": fmean(lengths), "clipped": fmean(clipped)}
     return found | ({"turns": fmean(turns)} if several_turns else {})
 

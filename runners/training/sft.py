@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from runners.decoding.tokens import context_length
-from runners.training import common, processes, requirements
+from runners.training import distributed, requirements
 from runners.training import policy as policies
-from runners.training.common import Hooks, Watch
+from runners.training.callbacks import Hooks, TrainingCallback
 from runners.training.config import SftConfig, steps
 from runners.training.folder import RunFolder, Trained, rows_digest
+from runners.training.run import run_training, trainer_arguments
 from runners.types import TrainingExample
 from runners.weights import loading
 from runners.weights.source import Source, resolve
@@ -36,17 +37,17 @@ def train_sft(
     folder = RunFolder(out, settings)
     if result := folder.done():
         return result
-    processes.join()
-    watch = Watch(folder, config, hooks or Hooks())
+    distributed.barrier()
+    callback = TrainingCallback(folder, config, hooks or Hooks())
     source, policy = policies.base(model, config, folder)
-    return common.run(_trainer(source, policy, examples, config, watch), source, folder, watch)
+    return run_training(_trainer(source, policy, examples, callback), source, callback)
 
 
 def check(model: str, examples: Sequence[TrainingExample], config: SftConfig) -> None:
     """Raise ModelError for what would end the run later, as far as it shows without loading the model."""
     if not examples:
         raise ModelError("there is nothing to train on: no rows")
-    requirements.check(config, processes.world())
+    requirements.check(config, distributed.world_size())
     source = resolve(model)
     check_lengths(examples, source, config)
     policies.check(source, config)
@@ -69,36 +70,33 @@ def check_lengths(examples: Sequence[TrainingExample], source: Source, config: S
 
 
 def _trainer(
-    source: Source, policy: Any, examples: Sequence[TrainingExample], config: SftConfig, watch: Watch
+    source: Source, policy: Any, examples: Sequence[TrainingExample], callback: TrainingCallback
 ) -> Any:
-    from datasets import Dataset, disable_progress_bars
     from trl.trainer.sft_config import SFTConfig
 
+    from runners.compat.trainer import sharded
     from runners.compat.trl import SftTrainer
     from runners.decoding.probe import refusal
-    from runners.training import sharding
     from runners.training.loss import share_prefixes
 
-    disable_progress_bars()
+    config = callback.config
+    assert isinstance(config, SftConfig)
     count = steps(config, len(examples))
-    micro = config.at_once(processes.world())
+    micro = config.at_once(distributed.world_size())
     arguments = SFTConfig(
-        **common.arguments(watch.folder, config, count),
+        **trainer_arguments(callback.folder, config, count),
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=config.batch_size // (micro * processes.world()),
+        gradient_accumulation_steps=config.batch_size // (micro * distributed.world_size()),
         max_length=config.max_length or context_length(policy.config),
         packing=config.packing,
         completion_only_loss=True,
         train_sampling_strategy="sequential",
     )
-    rows = [
-        {"prompt": list(example.messages), "completion": [{"role": "assistant", "content": example.answer}]}
-        for example in examples
-    ]
-    trainer: Any = sharding.trainer(SftTrainer, config.sharding == "fsdp2")(
+    kind: Any = sharded(SftTrainer) if config.sharding == "fsdp2" else SftTrainer
+    trainer = kind(
         model=policy,
         args=arguments,
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=_dataset(examples),
         processing_class=loading.load_tokenizer(source),
         peft_config=policies.lora_config(config.lora),
     )
@@ -107,6 +105,21 @@ def _trainer(
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
     trainer.train_dataset = trainer.train_dataset.select(order(lengths, count, config))
     return trainer
+
+
+def _dataset(examples: Sequence[TrainingExample]) -> Any:
+    from datasets import Dataset, disable_progress_bars
+
+    disable_progress_bars()
+    return Dataset.from_list(
+        [
+            {
+                "prompt": list(example.messages),
+                "completion": [{"role": "assistant", "content": example.answer}],
+            }
+            for example in examples
+        ]
+    )
 
 
 def order(lengths: Sequence[int], steps: int, config: SftConfig) -> list[int]:

@@ -53,7 +53,7 @@ class Condition:
         return len(values) == self.rows and all(_SIGNS[self.sign](value, self.bound) for value in values)
 
 
-class Guard:
+class StoppingConditions:
     """Looks at every new row of a curve; what it says depends on the rows only, so it survives a resume."""
 
     def __init__(self, config: TrainingConfig) -> None:
@@ -61,7 +61,7 @@ class Guard:
         self.collapse = config.collapse
         self.unscored = config.unscored
 
-    def complaint(self, rows: Sequence[Row]) -> str:
+    def reason(self, rows: Sequence[Row]) -> str:
         """Why to stop after the last of these rows; "" to go on. Raises ModelError: an unknown figure."""
         row = rows[-1]
         if not isfinite(row["loss"]):

@@ -1,0 +1,107 @@
+"""Run a trainer of any method to its end: arguments, resuming, the result."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from types import MappingProxyType
+from typing import Any
+
+from transformers import PrinterCallback
+
+from runners.training import distributed
+from runners.training.callbacks import CheckpointState, StateCallback, TrainingCallback
+from runners.training.config import TrainingConfig
+from runners.training.folder import RunFolder, Trained, read_json, write_json
+from runners.training.stopping import disk
+from runners.weights import adapters, loading, saving
+from runners.weights.source import Source
+
+
+def trainer_arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str, Any]:
+    """The settings that all of TRL's trainers take, by their names."""
+    gpu = loading.device() == "cuda"
+    return {
+        "output_dir": str(folder.checkpoints),
+        "max_steps": steps,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.scheduler,
+        "warmup_steps": math.ceil(config.warmup * steps),
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "seed": config.seed,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "use_cpu": not gpu,
+        "bf16": gpu,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_steps": config.save_every,
+        "save_total_limit": 2,
+        "ddp_find_unused_parameters": False,
+        "deepspeed": config.deepspeed or None,
+        "report_to": [],
+        "disable_tqdm": True,
+    }
+
+
+def run_training(
+    trainer: Any,
+    source: Source,
+    callback: TrainingCallback,
+    states: Mapping[str, CheckpointState] = MappingProxyType({}),
+) -> Trained:
+    """Train from the last whole checkpoint, or from the start, to the end, and save the best weights.
+
+    A Ctrl-C leaves a checkpoint and comes back as KeyboardInterrupt.
+    """
+    folder = callback.folder
+    checkpoint = folder.last_checkpoint()
+    if distributed.is_main():
+        folder.cut_curve(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(StateCallback({**states, **callback.hooks.checkpointed}, folder))
+    trainer.add_callback(callback)
+    with callback.stopping(), disk(folder):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if callback.interrupted:
+        raise KeyboardInterrupt
+    with disk(folder):
+        if not distributed.all_gather([folder.best.is_dir()])[0]:
+            distributed.save_model(trainer.model, folder.best)
+        if distributed.is_main():
+            _finish(trainer, source, folder)
+    distributed.barrier()
+    result = folder.done()
+    assert result is not None, "just written"
+    return result
+
+
+def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:
+    """Write ``model/`` and ``training.json`` and remove what only a running training needs."""
+    step, value = trainer.state.global_step, None
+    tokenizer = loading.load_tokenizer(source)
+    if (folder.best / "best.json").is_file():
+        note = read_json(folder.best / "best.json")
+        step, value = note["step"], note["value"]
+    out = folder.out / "model"
+    if lora := (folder.best / "adapter_config.json").is_file():
+        adapters.note(source, folder.best)
+        saving.merge_and_save(replace(source, adapter=str(folder.best)), out)
+    else:
+        tokenizer.save_pretrained(folder.best)
+    (folder.best / "best.json").unlink(missing_ok=True)
+    shutil.rmtree(folder.out / "adapter" if lora else out, ignore_errors=True)
+    folder.best.rename(folder.out / "adapter" if lora else out)
+    rows = folder.curve()
+    result = Trained(
+        model=str(out),
+        steps=trainer.state.global_step,
+        seconds=round(sum(row.get("seconds", 0.0) for row in rows), 3),
+        tokens=int(rows[-1].get("tokens", 0)),
+        best_step=step,
+        best=value,
+    )
+    write_json(folder.out / "training.json", {"result": asdict(result)})
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
