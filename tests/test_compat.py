@@ -2,19 +2,35 @@
 
 import hashlib
 import inspect
+import logging
+import sys
+from functools import cached_property
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 import pytest
+
+pytest.importorskip("lm_eval")
+
+import bitsandbytes as bnb
+import tiny_models
+import torch
 from accelerate import Accelerator
-from transformers import Trainer
+from lm_eval.api.model import LM
+from lm_eval.models.api_models import TemplateAPI
+from lm_eval.models.huggingface import HFLM
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import Cache, Trainer
+from transformers.cache_utils import DynamicLayer
+from transformers.configuration_utils import PreTrainedConfig
 from trl.generation.vllm_generation import VLLMGeneration
 from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import add_fused_lm_head, nanstd, split_tensor_dict
 
-from runners.compat import trainer, trl
+from runners.compat import bitsandbytes, huggingface_hub, lm_eval, peft, trainer, transformers, trl
 from runners.training.grpo_step import GrpoTrainer
 
 TRL = {
@@ -38,6 +54,29 @@ TRL = {
 }
 """What training overrides, calls or relies on in TRL, and the digest of its source."""
 
+TRANSFORMERS = {
+    Cache.__init__: "d6aa3349b3f1",
+    Cache.update: "160f89cd9a96",
+    DynamicLayer.update: "15d634e7095a",
+    DynamicLayer.get_seq_length: "968c30ace32c",
+    PreTrainedConfig._get_generation_parameters: "9a84e442609e",
+}
+PEFT = {PeftModel.get_base_model: "d4e5baa9c5da"}
+LM_EVAL = {
+    LM.create_from_arg_string: "1bb79282b432",
+    HFLM.tok_encode: "c4f64300afbb",
+    HFLM.generate_until: "d7a28ec8c421",
+    HFLM.apply_chat_template: "0ec766bb32dd",
+    TemplateAPI.generate_until: "ce3503a7375b",
+}
+READ = [
+    *((trl, function, read) for function, read in TRL.items()),
+    *((transformers, function, read) for function, read in TRANSFORMERS.items()),
+    *((peft, function, read) for function, read in PEFT.items()),
+    *((lm_eval, function, read) for function, read in LM_EVAL.items()),
+]
+"""The module of ``runners/compat``, what it overrides, calls or relies on, and the digest of its source."""
+
 
 TRAINER = {
     Trainer._prepare_for_training: "28182cbf71da",
@@ -55,11 +94,14 @@ def digest(function: Any) -> str:
     return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
 
 
-@pytest.mark.parametrize("function", TRL, ids=lambda function: function.__qualname__)
-def test_trl_is_the_one_that_was_checked(function: Any) -> None:
-    assert digest(function) == TRL[function], (
-        f"TRL {version('trl')} has changed {function.__qualname__} ({trl.CHECKED} was checked): read it"
-        f" beside runners/compat/trl.py and runners/training/loss.py, then put {digest(function)} here"
+@pytest.mark.parametrize(
+    ("module", "function", "read"), READ, ids=lambda one: getattr(one, "__qualname__", "")
+)
+def test_a_library_is_the_one_that_was_checked(module: ModuleType, function: Any, read: str) -> None:
+    library = module.__name__.rpartition(".")[2]
+    assert digest(function) == read, (
+        f"{library} {version(library)} has changed {function.__qualname__} ({module.CHECKED} was checked): "
+        f"read it beside {module.__name__} and what imports that, then put {digest(function)} here"
     )
 
 
@@ -71,6 +113,81 @@ def test_transformers_and_accelerate_are_those_that_were_checked(function: Any) 
         f" ({trainer.CHECKED[library]} was checked): read it beside runners/compat/trainer.py,"
         f" then put {digest(function)} here"
     )
+
+
+def moved(module: ModuleType, what: str) -> str:
+    library = module.__name__.rpartition(".")[2]
+    return f"{library} {version(library)} {what} ({module.CHECKED} was checked): adapt {module.__name__}"
+
+
+def test_transformers_still_has_the_attributes_that_are_read() -> None:
+    model: Any = tiny_models.model()
+    assert transformers.attention(model) == "sdpa", moved(transformers, "names attention differently")
+    assert len(transformers.transformer_layers(model)) == model.config.num_hidden_layers, moved(
+        transformers, "has no _no_split_modules with the names of layers"
+    )
+    model.config._name_or_path = "folder"
+    assert transformers.name_or_path(type(model)(model.config)) == "folder", moved(
+        transformers, "keeps no _name_or_path"
+    )
+    assert transformers.cache_argument(model) in inspect.signature(model.forward).parameters, moved(
+        transformers, "takes its cache by another argument"
+    )
+
+
+def test_transformers_keeps_only_the_end_tokens_of_generation_settings() -> None:
+    model: Any = tiny_models.model()
+    model.generation_config.repetition_penalty, model.generation_config.eos_token_id = 1.5, [1, 2]
+    model.config.temperature = 0.3
+    transformers.keep_end_tokens(model)
+    assert model.generation_config.eos_token_id == [1, 2], moved(transformers, "loses end tokens")
+    assert (model.generation_config.repetition_penalty or 1.0) == 1.0, moved(transformers, "keeps penalties")
+    assert model.config.temperature is None, moved(transformers, "keeps sampling in config.json")
+
+
+def test_a_peft_adapter_stays_in_the_bare_model() -> None:
+    model: Any = tiny_models.model()
+    wrapped = get_peft_model(model, LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM"))
+    bare = peft.bare_model(wrapped)
+    layers = [name for name, _ in bare.named_parameters() if "lora_" in name]
+    assert bare is model and layers, moved(peft, "no longer puts an adapter's layers into the model")
+    assert peft.bare_model(model) is model
+
+
+def test_bitsandbytes_repacks_weights_only_where_its_flag_is_set() -> None:
+    layer: Any = bnb.nn.Linear4bit(8, 8)
+    flag = "support_avx512bf16_for_cpu"
+    assert hasattr(layer, flag) and f"self.{flag}" in inspect.getsource(type(layer).forward), moved(
+        bitsandbytes, "repacks 4-bit weights by another flag"
+    )
+    layer.support_avx512bf16_for_cpu = True
+    bitsandbytes.keep_weight_format(torch.nn.Sequential(layer))
+    assert not layer.support_avx512bf16_for_cpu
+
+
+def test_the_hub_s_client_reads_the_flag_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    assert not huggingface_hub.constants.is_offline_mode()
+    huggingface_hub.go_offline()
+    assert huggingface_hub.constants.is_offline_mode(), moved(huggingface_hub, "reads another flag")
+
+
+def test_lm_eval_s_models_still_have_the_attributes_that_are_read() -> None:
+    assert "self._seed" in inspect.getsource(TemplateAPI), moved(lm_eval, "sends no _seed")
+    assert isinstance(TemplateAPI.api_key, cached_property | property), moved(lm_eval, "has no api_key")
+    for name in ("max_length", "model"):
+        assert hasattr(HFLM, name), moved(lm_eval, f"has no {name} of models by transformers")
+    logger = logging.getLogger(lm_eval.API_MODELS)
+    assert sys.modules[logger.name].eval_logger.name == logger.name, moved(lm_eval, "logs under another name")
+
+
+def test_logs_of_lm_eval_are_limited_inside_the_block_only() -> None:
+    loggers = [logging.getLogger(name) for name in (lm_eval.LIBRARY, lm_eval.API_MODELS)]
+    before = [(logger.level, [*logger.filters]) for logger in loggers]
+    with pytest.raises(ValueError), lm_eval.limited_logs():
+        assert loggers[0].level == logging.ERROR and loggers[1].filters
+        raise ValueError
+    assert [(logger.level, logger.filters) for logger in loggers] == before
 
 
 def test_nothing_is_overridden_that_trl_does_not_have() -> None:

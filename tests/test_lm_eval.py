@@ -197,6 +197,17 @@ def test_a_key_that_a_server_repeats_is_cut_out_of_errors_and_not_of_answers(
         assert store.records(store.runs()[-1].id)[0].completion == f"SELECT 'Bearer {key}'"
 
 
+def test_a_chat_template_that_always_raises_ends_the_run(
+    task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny_models.save(tmp_path / "raises")
+    (Path(folder) / "chat_template.jinja").write_text("{{ raise_exception('no such role') }}")
+    line = ["eval", "--model", f"lm-eval:hf:pretrained={folder}", "--task", task, "--workers", "1"]
+    assert main(line) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "no question got an answer: TemplateError: no such role" in last
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_lm_eval_on_the_exported_folder_reports_our_number(task: str, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Everything of ours that relies on undocumented parts of bitsandbytes.
 
-Checked against bitsandbytes 0.50.2. ``tests/test_compat.py`` fails where one of these parts has changed.
+``CHECKED`` is the version that was read. ``tests/test_compat.py`` fails where a later one differs.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+CHECKED = "0.50.2"
 
 
 def keep_weight_format(model: Any) -> None:

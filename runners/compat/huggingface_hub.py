@@ -1,9 +1,11 @@
 """Everything of ours that relies on undocumented parts of huggingface_hub.
 
-Checked against huggingface_hub 2.4.0. ``tests/test_compat.py`` fails where one of these parts has changed.
+``CHECKED`` is the version that was read. ``tests/test_compat.py`` fails where a later one differs.
 """
 
 from huggingface_hub import constants
+
+CHECKED = "2.4.0"
 
 
 def go_offline() -> None:

@@ -1,6 +1,6 @@
 """Everything of ours that relies on undocumented parts of lm-evaluation-harness.
 
-Checked against lm_eval 0.4.13. ``tests/test_compat.py`` fails where one of these parts has changed.
+``CHECKED`` is the version that was read. ``tests/test_compat.py`` fails where a later one differs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lm_eval.api.registry import get_model
 
 from tasks.common.secrets import redacted
 
+CHECKED = "0.4.13"
 LIBRARY, API_MODELS = "lm_eval", "lm_eval.models.api_models"
 """Names of loggers."""
 

@@ -1,6 +1,6 @@
 """Everything of ours that relies on undocumented behaviour of PEFT.
 
-Checked against PEFT 0.21.2. ``tests/test_compat.py`` fails where it has changed.
+``CHECKED`` is the version that was read. ``tests/test_compat.py`` fails where a later one differs.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from peft import PeftModel
+
+CHECKED = "0.21.2"
 
 
 def bare_model(model: Any) -> Any:

@@ -1,6 +1,6 @@
 """Everything of ours that relies on private or undocumented parts of transformers.
 
-Checked against transformers 5.24.0. ``tests/test_compat.py`` fails where one of these parts has changed.
+``CHECKED`` is the version that was read. ``tests/test_compat.py`` fails where a later one differs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import Tensor, arange, cat
 from transformers import Cache, GenerationConfig
 from transformers.cache_utils import DynamicLayer
 
+CHECKED = "5.24.0"
 KEPT_SETTINGS = ("eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_token_id")
 
 
