@@ -13,7 +13,7 @@ from harness.render.progress import bar
 from tasks.common.errors import DataError
 from tasks.common.terminal import say
 from tasks.databases.schema import describe
-from tasks.databases.volatile import volatile
+from tasks.databases.sql_text import volatile
 from tasks.task import Task
 from tasks.types import Sample
 

@@ -24,8 +24,8 @@ from pathlib import Path
 from tasks.common import files
 from tasks.common.errors import DataError
 from tasks.databases.sandbox.executor import Executor
+from tasks.databases.sql_text import volatile
 from tasks.databases.state import database_files, database_state, stamped
-from tasks.databases.volatile import volatile
 from tasks.types import Database, Limits, Outcome, Status
 
 SLOW = 0.1

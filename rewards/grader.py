@@ -14,8 +14,8 @@ from rewards.scorers import SCORERS
 from rewards.types import Answer, Grade
 from rewards.version import code_version
 from tasks.common.home import home
-from tasks.databases.engines.sqlite_statements import MAX_CHARACTERS
 from tasks.databases.sandbox.pool import Sandbox
+from tasks.databases.sql_text import MAX_CHARACTERS
 from tasks.databases.state import stamped
 from tasks.spec import ScoringSpec
 from tasks.types import Sample

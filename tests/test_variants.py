@@ -12,8 +12,7 @@ from random import Random
 import pytest
 
 from tasks.common.errors import DataError
-from tasks.databases.instances.literals import spoken
-from tasks.databases.instances.mutants import mutants
+from tasks.databases.instances.queries import mentions_of, mutants
 from tasks.databases.instances.variants import with_variants
 from tasks.databases.sandbox.executor import Executor
 from tasks.types import Database, Limits
@@ -144,19 +143,19 @@ def test_golds_can_do_no_harm(database: Database, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_varied_is_said_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="made for SQLite"):
+    with pytest.raises(DataError, match="generated for SQLite only"):
         with_variants(Database("d", "duckdb", ddl="CREATE TABLE t(a INT)"), GOLDS, 1, tmp_path)
     with pytest.raises(DataError, match=r"none\.sqlite"):
         with_variants(Database("d", instances=(tmp_path / "none.sqlite",)), GOLDS, 1, tmp_path)
 
 
 def test_what_queries_speak_of() -> None:
-    said = spoken(
+    mentions = mentions_of(
         ["SELECT a FROM t JOIN u ON t.x = u.y WHERE b > 3 AND c LIKE '%q%' ORDER BY d LIMIT 2", "(("]
     )
-    assert said.values == {"b": [3], "c": ["%q%"]}
-    assert said.joined == {"x": {"y"}, "y": {"x"}}
-    assert said.ranked == {"d"}
+    assert mentions.values == {"b": [3], "c": ["%q%"]}
+    assert mentions.joined == {"x": {"y"}, "y": {"x"}}
+    assert mentions.ranked == {"d"}
 
 
 def test_near_misses_are_queries_and_differ() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from tasks.databases.volatile import volatile
+from tasks.databases.sql_text import volatile
 from tasks.types import Engine
 
 CASES: list[tuple[Engine, str, bool]] = [

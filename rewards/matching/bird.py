@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain, repeat
 
-from tasks.databases.engines.sqlite_statements import behind_first, is_blank
+from tasks.databases.sql_text import behind_first, is_blank
 from tasks.types import Row
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
-from tasks.databases.engines.sqlite_statements import only
+from tasks.databases.sql_text import only
 
 _TOKENS = {
     "sqlite": r"""--[^\n]* | /\*.*?(?:\*/|\Z) | \s+ | (?P<quoted>'[^']*' | "[^"]*" | `[^`]*` | \[[^\]]*\])""",

@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.tokenizer_core import Token, TokenType
 
-from tasks.databases.engines.sqlite_statements import MAX_CHARACTERS, only
+from tasks.databases.sql_text import MAX_CHARACTERS, only
 
 MAX_TOKENS = 4_000
 """Longest SQL that is parsed, in tokens. Comments do not count."""

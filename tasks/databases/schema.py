@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from tasks.common.errors import DataError
 from tasks.databases.engines.sqlite_open import open_trusted
-from tasks.databases.engines.sqlite_statements import quote
+from tasks.databases.sql_text import quote
 from tasks.databases.state import database_state
 from tasks.types import Column, Database, ForeignKey, Row, Schema, Table
 
@@ -79,7 +79,7 @@ def _bare(database: Database) -> Database:
 @lru_cache(maxsize=4096)
 def _describe(database: Database, rows: int, _: str) -> Schema:
     if database.engine == "duckdb":
-        from tasks.databases.engines.duckdb_schema import describe_duckdb
+        from tasks.databases.engines.duckdb import describe_duckdb
 
         return describe_duckdb(database, rows)
     connection = open_trusted(database)

@@ -25,11 +25,11 @@ from itertools import pairwise
 import duckdb
 
 from tasks.common.errors import DataError, first_line
-from tasks.databases.engines.duckdb_cells import execute
-from tasks.databases.engines.sqlite_statements import first_word, quote, unreadable
-from tasks.databases.sandbox.collect import collect
+from tasks.databases.engines.duckdb_cells import execute, plain
+from tasks.databases.engines.rows import collect
 from tasks.databases.sandbox.executor import Allowance
-from tasks.types import Database, Limits, Outcome, Status
+from tasks.databases.sql_text import first_word, quote, unreadable
+from tasks.types import Column, Database, ForeignKey, Limits, Outcome, Schema, Status, Table
 
 _STATUSES: dict[type[Exception], Status] = {
     MemoryError: Status.MEMORY,
@@ -70,6 +70,9 @@ _SPECIAL = re.compile(
 _LONGEST_MESSAGE = 500
 """Characters."""
 _TABLES = "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
+_OWN = "database_name = current_database() AND NOT internal"
+"""Selects what is not DuckDB's own from its catalogue."""
+_DESCRIBE_MEMORY = 2**30
 _OPTIONS = {
     "enable_external_access": "false",
     "autoload_known_extensions": "false",
@@ -214,3 +217,63 @@ def _explained(error: Exception) -> Outcome:
     corrupt = Status.INFRASTRUCTURE if type(error) is duckdb.Error else Status.EXECUTION_ERROR
     status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), corrupt)
     return Outcome(status, message=first_line(error)[:_LONGEST_MESSAGE])
+
+
+def describe_duckdb(database: Database, rows: int) -> Schema:
+    """The tables of all schemas as they were created, with the first ``rows`` rows of each, then the views.
+
+    Raises DataError.
+    """
+    with connect(database, 0, _DESCRIBE_MEMORY) as connection:
+        try:
+            tables = connection.execute(
+                f"SELECT schema_name, table_name, sql FROM duckdb_tables() WHERE {_OWN} ORDER BY table_oid"
+            ).fetchall()
+            views = connection.execute(
+                f"SELECT schema_name, view_name, sql FROM duckdb_views() WHERE {_OWN} ORDER BY view_oid"
+            ).fetchall()
+            described = [_table(connection, schema, name, ddl, rows) for schema, name, ddl in tables]
+            described += [_view(connection, schema, name, ddl) for schema, name, ddl in views]
+            return Schema(tuple(described))
+        except duckdb.Error as error:
+            raise DataError(f"{database.id}: {first_line(error)}") from None
+
+
+def _table(connection: duckdb.DuckDBPyConnection, schema: str, name: str, ddl: str, rows: int) -> Table:
+    constraints = connection.execute(
+        "SELECT constraint_type, constraint_column_names, referenced_table, referenced_column_names "
+        "FROM duckdb_constraints() "
+        "WHERE database_name = current_database() AND schema_name = ? AND table_name = ?",
+        [schema, name],
+    ).fetchall()
+    primary = {column for kind, names, *_ in constraints if kind == "PRIMARY KEY" for column in names}
+    foreign = tuple(
+        ForeignKey(column, other, other_column)
+        for kind, names, other, others in constraints
+        if kind == "FOREIGN KEY"
+        for column, other_column in zip(names, others, strict=True)
+    )
+    first = connection.execute(f"SELECT * FROM {quote(schema)}.{quote(name)} LIMIT {rows}").fetchall()
+    shown = tuple(tuple(plain(cell) for cell in row) for row in first)
+    columns = tuple(
+        Column(column, kind, column in primary, strict)
+        for column, kind, strict in _columns(connection, schema, name)
+    )
+    return Table(name, columns, foreign, ddl, shown, schema=_needed(schema))
+
+
+def _view(connection: duckdb.DuckDBPyConnection, schema: str, name: str, ddl: str) -> Table:
+    columns = tuple(Column(column, kind) for column, kind, _ in _columns(connection, schema, name))
+    return Table(name, columns, ddl=ddl, kind="view", schema=_needed(schema))
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> list[tuple[str, str, bool]]:
+    return connection.execute(
+        "SELECT column_name, data_type, NOT is_nullable FROM duckdb_columns() "
+        f"WHERE {_OWN} AND schema_name = ? AND table_name = ? ORDER BY column_index",
+        [schema, name],
+    ).fetchall()
+
+
+def _needed(schema: str) -> str:
+    return "" if schema == "main" else schema

@@ -18,8 +18,8 @@ from typing import Any, cast
 
 import duckdb
 
-from tasks.databases.engines.sqlite_statements import only, quote
-from tasks.databases.sandbox.collect import FETCH
+from tasks.databases.engines.rows import FETCH
+from tasks.databases.sql_text import only, quote
 from tasks.types import DECIMAL, Cell, Row
 
 MAX_DIGITS = 300

@@ -1,4 +1,4 @@
-"""What values a column of a generated instance has: old ones, spoken ones and their neighbours, new ones."""
+"""The values of a column in a generated instance: known ones, mentioned ones, their neighbours, new ones."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ Kind = Literal["integer", "real", "text", "date"]
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(.*)", re.DOTALL)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SIZES = (3, 6, 12, 40)
-"""How many different values a column has; each instance takes one of these."""
+"""How many different values a column may have; each instance takes one of these numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
     """Where a column's values come from.
 
-    ``unique``: no value comes twice (keys; and columns by which a few rows are picked, where a tie would make
-    equal queries differ). ``nulls``: the share of NULL, as in the base.
+    ``known``: values in the base database. ``mentioned``: literals of the golds. ``unique``: no value occurs
+    twice (keys, and columns by which golds rank rows, where a tie would make equal queries differ).
+    ``nulls``: the share of NULL in the base.
     """
 
     kind: Kind
     known: tuple[Cell, ...] = ()
-    spoken: tuple[Cell, ...] = ()
+    mentioned: tuple[Cell, ...] = ()
     unique: bool = False
     nulls: float = 0.0
 
     def values(self, random: Random, rows: int) -> list[Cell]:
-        """A value for each of so many rows; for a key all different, and perhaps fewer."""
+        """A value for each of ``rows`` rows. Unique values are all different, and may be fewer."""
         if self.unique:
             others = list(self.known)
             random.shuffle(others)
-            keys = dict.fromkeys([*self.spoken, *others[: rows // 2]])
+            keys = dict.fromkeys([*self.mentioned, *others[: rows // 2]])
             for _ in range(2 * rows):
                 keys[self._new(random)] = None
             return list(keys)[:rows]
@@ -45,15 +46,15 @@ class Pool:
 
     def _choices(self, random: Random, size: int) -> list[Cell]:
         """About ``size`` different values."""
-        spoken = random.sample(self.spoken, min(len(self.spoken), size))
-        near = [cell for each in spoken for cell in _neighbours(self.kind, each, random)]
-        drawn = [*spoken, *random.sample(near, min(len(near), size // 2))]
+        mentioned = random.sample(self.mentioned, min(len(self.mentioned), size))
+        near = [cell for value in mentioned for cell in _neighbours(self.kind, value, random)]
+        drawn = [*mentioned, *random.sample(near, min(len(near), size // 2))]
         drawn += random.sample(self.known, min(len(self.known), size))
         drawn += [self._new(random) for _ in range(max(size - len(drawn), size // 4))]
         return drawn + [None] * round(len(drawn) * min(self.nulls, 0.3))
 
     def _new(self, random: Random) -> Cell:
-        """A value that was never seen, of the kind and about the size of the known ones."""
+        """A random value of the kind, and about the size, of the known ones."""
         if self.kind == "date":
             return _date(random, next((cell for cell in self.known if isinstance(cell, str)), "2000-01-01"))
         numbers = [cell for cell in self.known if isinstance(cell, int | float)]
@@ -68,13 +69,13 @@ class Pool:
         return _word(random)
 
 
-def pool(declared: str, base: Sequence[Cell], spoken: Sequence[Cell], unique: bool) -> Pool:
-    """The pool of a column: its declared type, its values in the base, the literals it is compared with."""
+def pool(declared: str, base: Sequence[Cell], mentioned: Sequence[Cell], unique: bool) -> Pool:
+    """The pool of a column. ``declared``: its type. ``base``: its values. ``mentioned``: golds' literals."""
     known = [cell for cell in base if cell is not None]
     nulls = 1 - len(known) / len(base) if base else 0.0
     kind = _kind(declared, known)
-    suited = dict.fromkeys(value for cell in spoken for value in _suited(kind, cell))
-    return Pool(kind, tuple(dict.fromkeys(known)), tuple(suited), unique, nulls)
+    converted = dict.fromkeys(value for cell in mentioned for value in _converted(kind, cell))
+    return Pool(kind, tuple(dict.fromkeys(known)), tuple(converted), unique, nulls)
 
 
 def _kind(declared: str, known: Sequence[Cell]) -> Kind:
@@ -92,20 +93,20 @@ def _kind(declared: str, known: Sequence[Cell]) -> Kind:
     return "date" if "DATE" in name or "TIME" in name else "text"
 
 
-def _suited(kind: Kind, spoken: Cell) -> Iterator[Cell]:
-    """A literal as a value of the column: a number where numbers are, without the wildcards of LIKE."""
+def _converted(kind: Kind, literal: Cell) -> Iterator[Cell]:
+    """A literal as a value of the column's kind, without the wildcards of LIKE; none where that fails."""
     if kind in ("text", "date"):
-        text = str(spoken)
+        text = str(literal)
         yield re.sub("[%_]", "", text) if "%" in text else text
         return
     try:
-        yield int(str(spoken)) if kind == "integer" else float(str(spoken))
+        yield int(str(literal)) if kind == "integer" else float(str(literal))
     except ValueError:
         return
 
 
 def _neighbours(kind: Kind, cell: Cell, random: Random) -> Iterator[Cell]:
-    """Values that differ from a spoken one by as little as matters."""
+    """Values that differ a little from a mentioned one."""
     if isinstance(cell, int | float):
         yield cell + 1
         yield cell - 1
@@ -120,7 +121,7 @@ def _neighbours(kind: Kind, cell: Cell, random: Random) -> Iterator[Cell]:
 
 
 def _date(random: Random, like: str) -> str:
-    """Another date near this one, what follows it unchanged."""
+    """Another date within some years; what follows the date in the text is unchanged."""
     match = _DATE.fullmatch(like)
     if not match:
         return like

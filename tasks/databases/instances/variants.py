@@ -1,12 +1,13 @@
-"""Other instances of a database: same schema, other rows, so that a query right by luck is found out.
+"""Generate instances of a database: the same schema, other rows, to expose queries right by luck.
 
-A variant keeps every constraint of the schema (keys, foreign keys, NOT NULL, CHECK). Its values come from the
-base database, from the literals of the golds with their neighbours (one more, one less, something before or
-behind), and from chance; values repeat, groups differ in size, some parents have no children. Of many made,
-the few are kept that tell the golds from their near misses. After Zhong, Yu, Klein: "Semantic Evaluation for
-Text-to-SQL with Distilled Test Suites" (2020), which keeps some 36 instances a database where we keep 3.
+A generated instance keeps every constraint of the schema (keys, foreign keys, NOT NULL, CHECK). Its values
+come from the base database, from the literals of the golds and their neighbours (one more, one less, text
+before or after), and from a random generator. Values repeat, groups differ in size, some parents have no
+children. Of many candidates, those are kept that distinguish the golds from the most near misses. After
+Zhong, Yu and Klein, "Semantic Evaluation for Text-to-SQL with Distilled Test Suites" (2020), which keeps
+about 36 instances for each database where we keep 3.
 
-A database that is DDL alone becomes files with rows, such that its golds return some.
+A database that is DDL alone becomes files with rows on which its golds return some.
 """
 
 from __future__ import annotations
@@ -25,28 +26,26 @@ from random import Random
 from tasks.common import files
 from tasks.common.errors import DataError
 from tasks.databases.engines.sqlite_open import harden, open_trusted
-from tasks.databases.engines.sqlite_statements import quote
-from tasks.databases.instances.fill import Plan, fill
-from tasks.databases.instances.literals import spoken
-from tasks.databases.instances.mutants import mutants
-from tasks.databases.instances.plans import plans_of
+from tasks.databases.instances.fill import Plan, fill, plans_of
+from tasks.databases.instances.queries import mentions_of, mutants
+from tasks.databases.sql_text import quote
 from tasks.databases.state import database_digest
 from tasks.types import Database, Limits, Row
 
 VERSION = 1
-"""Part of a variant's name: changes when the same input would give another file."""
+"""Part of the file names. Increase it when the same input would give another file."""
 _ROWS = 40
-"""Rows of a table, about; four times as many where it points to others."""
+"""About the rows of a table; four times as many where it points to other tables."""
 _CANDIDATES = 4
-"""Instances made for each that is kept."""
-_PATIENCE = 8
-"""How many times as many are made, at most, for one in which all golds return rows."""
+"""Candidates generated for each instance that is kept."""
+_EXTRA = 8
+"""The most candidates, as a multiple, that are generated to find one in which all golds return rows."""
 _GOLDS = 150
-"""Golds whose near misses are tried."""
+"""The most golds whose near misses are tried."""
 _MUTANTS = 10
-"""Near misses of each."""
+"""The most near misses of each gold."""
 _STEPS, _FETCHED = 2_000_000, 10_000
-"""Instructions and rows after which a near miss is left alone."""
+"""Instructions and rows after which a near miss is abandoned."""
 _DDL = """
 SELECT name, sql FROM sqlite_master
 WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND type IN ('table', 'index', 'view')
@@ -70,7 +69,7 @@ def with_instances(database: Database, golds: Sequence[str], count: int, folder:
 
 
 def _built(database: Database, folder: Path) -> Database:
-    """What the DDL builds as a file, if that has rows."""
+    """The database that the DDL builds, as a file; unchanged where that has no rows."""
     path = folder / f"{_name(database, database_digest(database))}.sqlite"
     if not path.is_file():
         connection = open_trusted(database)
@@ -96,13 +95,14 @@ def with_variants(
 ) -> Database:
     """The database with ``count`` generated instances after its first (or alone, where it is DDL).
 
-    They are made on first use and kept in ``folder``. ``golds``: the queries that they are to judge.
-    Deterministic in all arguments but the folder. Raises DataError: not SQLite, or it cannot be read.
+    They are generated on first use and kept in ``folder``. They distinguish ``golds``
+    from near misses. The result depends on all arguments but the folder. Raises DataError: the database is
+    not SQLite, or it cannot be read.
     """
     if database.engine != "sqlite":
         raise DataError(
-            f"database {database.id}: more instances (scoring.instances) are made for SQLite,"
-            f" not {database.engine}: name files of your own in databases.instances"
+            f"database {database.id}: instances (scoring.instances) are generated for SQLite only,"
+            f" not for {database.engine}: set databases.instances to files of your own"
         )
     key = "\0".join([str(VERSION), database_digest(database), str(seed), *golds])
     name = _name(database, key)
@@ -115,56 +115,59 @@ def with_variants(
 
 
 def _name(database: Database, key: str) -> str:
-    """A file name that a reader knows the database by."""
+    """A file name with the database's id and a digest of ``key``."""
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', database.id)[:60]}-{sha256(key.encode()).hexdigest()[:16]}"
 
 
 def _best(database: Database, golds: Sequence[str], count: int, random: Random) -> list[bytes]:
-    """Of many instances the few that tell most golds from their near misses; each as a file's bytes."""
-    plans = plans_of(database, spoken(golds))
+    """The ``count`` candidates that distinguish the golds from the most near misses, as bytes."""
+    plans = plans_of(database, mentions_of(golds))
     tables = {plan.name: plan.columns for plan in plans}
     chosen = random.sample(list(golds), min(len(golds), _GOLDS))
     families = [[gold, *mutants(gold, tables, _MUTANTS, random)] for gold in chosen]
-    made = [_make(database, plans, random) for _ in range(count * _CANDIDATES)]
-    told = [_told_apart(data, families) for data in made]
+    candidates = [_candidate(database, plans, random) for _ in range(count * _CANDIDATES)]
+    distinguished = [_distinguished(data, families) for data in candidates]
     best: list[bytes] = []
-    seen: set[tuple[int, int]] = set()
+    covered: set[tuple[int, int]] = set()
     if not database.instances:
-        place = _answered(database, plans, families, made, random)
-        told += [_told_apart(data, families) for data in made[len(told) :]]
-        best, seen = [made.pop(place)], told.pop(place)
+        index = _most_answered(database, plans, families, candidates, random)
+        distinguished += [_distinguished(data, families) for data in candidates[len(distinguished) :]]
+        best, covered = [candidates.pop(index)], distinguished.pop(index)
     while len(best) < count:
-        news = [len(each - seen) for each in told]
-        place = news.index(max(news))
-        seen |= told.pop(place)
-        best.append(made.pop(place))
+        gains = [len(misses - covered) for misses in distinguished]
+        index = gains.index(max(gains))
+        covered |= distinguished.pop(index)
+        best.append(candidates.pop(index))
     return best
 
 
-def _answered(
+def _most_answered(
     database: Database,
     plans: Sequence[Plan],
     families: Sequence[Sequence[str]],
-    made: list[bytes],
+    candidates: list[bytes],
     random: Random,
 ) -> int:
-    """The place in ``made`` where most golds return rows; more are made until all do, within bounds."""
+    """The index of the candidate on which the most golds return rows.
+
+    Further candidates are appended, up to a limit, until all golds do on one.
+    """
     golds = [family[0] for family in families]
-    most, place = -1, 0
-    for number in range(len(made) * _PATIENCE):
-        if number == len(made):
-            made.append(_make(database, plans, random))
-        with closing(_open(made[number])) as connection:
-            answers = sum(bool(_result(connection, gold)) for gold in golds)
-        if answers > most:
-            most, place = answers, number
+    most, best = -1, 0
+    for index in range(len(candidates) * _EXTRA):
+        if index == len(candidates):
+            candidates.append(_candidate(database, plans, random))
+        with closing(_open(candidates[index])) as connection:
+            answered = sum(bool(_result(connection, gold)) for gold in golds)
+        if answered > most:
+            most, best = answered, index
         if most == len(golds):
             break
-    return place
+    return best
 
 
-def _make(database: Database, plans: Sequence[Plan], random: Random) -> bytes:
-    """One instance: the schema of the base, filled by the plans."""
+def _candidate(database: Database, plans: Sequence[Plan], random: Random) -> bytes:
+    """One instance as a file's bytes: the schema of the base database, filled by the plans."""
     base = open_trusted(database)
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
@@ -177,22 +180,24 @@ def _make(database: Database, plans: Sequence[Plan], random: Random) -> bytes:
         connection.execute("COMMIT")
         return connection.serialize()
     except sqlite3.Error as error:
-        raise DataError(f"database {database.id}: no variant can be made: {error}") from None
+        raise DataError(f"database {database.id}: no instance can be generated: {error}") from None
     finally:
         connection.close()
         base.close()
 
 
-def _told_apart(data: bytes, families: Sequence[Sequence[str]]) -> set[tuple[int, int]]:
-    """``(family, place)`` of the near misses whose result differs from their gold's in this instance."""
+def _distinguished(data: bytes, families: Sequence[Sequence[str]]) -> set[tuple[int, int]]:
+    """``(family, index)`` of the near misses whose result differs from their gold's in this instance."""
     connection = _open(data)
-    told = set()
-    for number, (gold, *others) in enumerate(families):
-        right = _result(connection, gold)
-        results = [_result(connection, other) for other in others if right is not None]
-        told |= {(number, place) for place, result in enumerate(results) if result not in (None, right)}
+    different = set()
+    for family, (gold, *near_misses) in enumerate(families):
+        expected = _result(connection, gold)
+        results = [_result(connection, sql) for sql in near_misses if expected is not None]
+        different |= {
+            (family, index) for index, result in enumerate(results) if result not in (None, expected)
+        }
     connection.close()
-    return told
+    return different
 
 
 def _open(data: bytes) -> sqlite3.Connection:
@@ -213,7 +218,7 @@ def _result(connection: sqlite3.Connection, sql: str) -> Counter[Row] | None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """The whole file or none."""
+    """Write the file and its folder. Raises DataError."""
     with files.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     files.write(path, data)

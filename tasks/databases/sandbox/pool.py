@@ -24,11 +24,10 @@ import select
 import signal
 import threading
 import weakref
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tasks.databases.sandbox.batch import Batch
 from tasks.databases.sandbox.executor import NO_JOB, NO_QUERY, Beat
 from tasks.databases.sandbox.process import Gone, Trouble, Worker
 from tasks.databases.sandbox.worker import EXHAUSTED
@@ -41,6 +40,11 @@ CRASHED = "crashed"
 FAULTS = frozenset({OVERDUE, CRASHED, EXHAUSTED})
 """Results that are the answer's doing. None is ours."""
 _POLL = 0.2
+_CHUNK = 256
+_LEAST = 8
+"""Cheap jobs in the smallest chunk: to send one costs about as much as to do one."""
+_MANY = 4 * _LEAST
+"""Cheap jobs that must be left for a worker to be given some ahead."""
 _STRIKES = 2
 """Losses of a worker, in one batch, after which the query or the answer is to blame."""
 _OUR_STRIKES = 4
@@ -53,6 +57,54 @@ _DEADLY = 1000
 """Deadly queries that are remembered between batches."""
 _KILLED = "the worker was killed (out of memory?) twice while this ran"
 _CRASHED = "the worker crashed twice while this ran"
+
+
+class _Batch:
+    """The jobs of one ``map``: which wait, how many are unfinished."""
+
+    def __init__(self, work: str, jobs: Sequence[Any], costs: Sequence[float] | None, workers: int) -> None:
+        self.work = work
+        self.left = len(jobs)
+        self._jobs = jobs
+        self._workers = workers
+        order = range(len(jobs))
+        self._costs = costs or [1.0] * len(jobs)
+        self._waiting = deque(sorted(order, key=lambda index: -costs[index]) if costs else order)
+        self._cost = float(sum(self._costs))
+        self._usual = min(self._costs, default=0.0)
+        """What most jobs cost: the cheapest."""
+        self._strikes: Counter[object] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs no worker has."""
+        return len(self._waiting)
+
+    def take(self, ahead: bool) -> list[tuple[int, Any]]:
+        """The next chunk: a share of the remaining cost that shrinks, so that workers finish together.
+
+        ``ahead``: for a worker that is still at another one; nothing where little is left.
+        """
+        if ahead and self._cost < self._usual * _MANY:
+            return []
+        share = max(self._cost / (2 * self._workers), _LEAST * self._usual)
+        chunk: list[tuple[int, Any]] = []
+        while self._waiting and len(chunk) < _CHUNK and (not chunk or share > 0):
+            index = self._waiting.popleft()
+            chunk.append((index, self._jobs[index]))
+            share -= self._costs[index]
+            self._cost -= self._costs[index]
+        return chunk
+
+    def put_back(self, indices: Iterable[int]) -> None:
+        """These were not done: they are next."""
+        self._waiting.extendleft(reversed(list(indices)))
+        self._cost += sum(self._costs[index] for index in indices)
+
+    def strike(self, what: object) -> int:
+        """A worker was lost at this; how often that happened."""
+        self._strikes[what] += 1
+        return self._strikes[what]
 
 
 class Sandbox:
@@ -112,7 +164,7 @@ class Sandbox:
         Raises RuntimeError with the worker's traceback where the function raises, or where it is closed.
         """
         with self._turn:
-            batch, closed = Batch(work, jobs, costs, self.workers), self._closed
+            batch, closed = _Batch(work, jobs, costs, self.workers), self._closed
             try:
                 while batch.left and self._closed == closed:
                     yield from self._step(batch)
@@ -124,7 +176,7 @@ class Sandbox:
             if batch.left:
                 raise RuntimeError("the sandbox was closed while it was at work")
 
-    def _step(self, batch: Batch) -> Iterator[tuple[int, Any]]:
+    def _step(self, batch: _Batch) -> Iterator[tuple[int, Any]]:
         """Give every idle worker a chunk, wait a little, yield what has come."""
         busy = sum(bool(worker.indices) for worker in self._pool)
         while len(self._pool) < min(self.workers, busy + batch.waiting):
@@ -152,7 +204,7 @@ class Sandbox:
         worker.told = self._told
         return list(self._deadly)[len(self._deadly) - new :] if new else []
 
-    def _read(self, worker: Worker, batch: Batch) -> Iterator[tuple[int, Any]]:
+    def _read(self, worker: Worker, batch: _Batch) -> Iterator[tuple[int, Any]]:
         try:
             results = worker.results()
         except Gone:
@@ -164,7 +216,7 @@ class Sandbox:
         batch.left -= len(results)
         yield from results
 
-    def _kill(self, worker: Worker, trouble: Trouble, batch: Batch) -> list[tuple[int, Any]]:
+    def _kill(self, worker: Worker, trouble: Trouble, batch: _Batch) -> list[tuple[int, Any]]:
         """End a worker that does not go on. It may have come to the next query just before."""
         worker.end()
         beat, late = worker.heartbeat.read(), worker.late()
@@ -176,7 +228,7 @@ class Sandbox:
             lost = self._out_of_time(worker, beat)
         return self._retire(worker, batch, lost)
 
-    def _bury(self, worker: Worker, batch: Batch) -> list[tuple[int, Any]]:
+    def _bury(self, worker: Worker, batch: _Batch) -> list[tuple[int, Any]]:
         """Find out what a worker died of, put its unfinished jobs back; the job to give up, if any."""
         died_of = worker.end()
         beat = worker.heartbeat.read()
@@ -208,7 +260,7 @@ class Sandbox:
         self._told += 1
 
     def _retire(
-        self, worker: Worker, batch: Batch, lost: Sequence[tuple[int, Any]] = ()
+        self, worker: Worker, batch: _Batch, lost: Sequence[tuple[int, Any]] = ()
     ) -> list[tuple[int, Any]]:
         """Take a worker out of the pool; all its jobs but the lost ones are next. The lost."""
         worker.end()

@@ -1,0 +1,183 @@
+"""What can be said of an SQL text without running it: its statements, and whether its result may change."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from tasks.types import Engine
+
+MAX_CHARACTERS = 100_000
+_SPACE = r"[ \t\n\f\r\ufeff]+|--[^\n]*|/\*.*?(?:\*/|\Z)"
+_LEADING = re.compile(f"(?:{_SPACE})*", re.DOTALL)
+_TOKEN = re.compile(
+    r"""[^'"`\[;/-]+            # anything that can open none of the below
+      | '[^']*(?:'|\Z) | "[^"]*(?:"|\Z) | `[^`]*(?:`|\Z) | \[[^\]]*(?:\]|\Z)
+      | --[^\n]* | /\*.*?(?:\*/|\Z)
+      | (?P<end>;) | [/-]""",
+    re.DOTALL | re.VERBOSE,
+)
+_WORD = re.compile(r"[A-Za-z_]*")
+
+
+def unreadable(sql: str) -> str:
+    """Why no engine should be shown this text; empty where one may."""
+    if len(sql) > MAX_CHARACTERS:
+        return f"over {MAX_CHARACTERS} characters of SQL"
+    if "\0" in sql:
+        return "the SQL holds a NUL character"
+    try:
+        sql.encode()
+    except UnicodeEncodeError:
+        return "the SQL holds a lone surrogate, which no encoding has"
+    return ""
+
+
+def split(sql: str) -> list[str]:
+    """The statements of ``sql`` in order, each without its ``;``; empty and comment-only ones are left out.
+
+    A doubled quote reads as two strings side by side, which leaves the same semicolons outside.
+    """
+    if ";" not in sql:
+        return [] if is_blank(sql) else [sql]
+    statements, start = [], 0
+    for token in _TOKEN.finditer(sql):
+        if token["end"]:
+            statements.append(sql[start : token.start()])
+            start = token.end()
+    statements.append(sql[start:])
+    return [statement for statement in statements if not is_blank(statement)]
+
+
+def only(sql: str) -> str:
+    """The one statement of ``sql`` for a parser: without semicolons around it and comments behind it.
+
+    "" where there are none or several. An engine gets the text as it is.
+    """
+    statements = split(sql)
+    if len(statements) != 1:
+        return ""
+    statement = statements[0]
+    if "--" not in statement and "/*" not in statement:
+        return statement.strip()
+    end = 0
+    for token in _TOKEN.finditer(statement):
+        if token[0].strip() and not token[0].startswith(("--", "/*")):
+            end = token.start() + len(token[0].rstrip())
+    return statement[:end].strip()
+
+
+def behind_first(sql: str) -> str:
+    """What stands behind the ``;`` of the first statement that is not empty."""
+    start = 0
+    for token in _TOKEN.finditer(sql) if ";" in sql else ():
+        if token["end"]:
+            if not is_blank(sql[start : token.start()]):
+                return sql[token.end() :]
+            start = token.end()
+    return ""
+
+
+def is_blank(sql: str) -> bool:
+    """Whether there is nothing but white space and comments."""
+    return _skip(sql) == len(sql)
+
+
+def first_word(sql: str) -> str:
+    """The first keyword in capitals, or "" where the text begins otherwise."""
+    match = _WORD.match(sql, _skip(sql))
+    return match[0].upper() if match else ""
+
+
+def quote(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _skip(sql: str) -> int:
+    match = _LEADING.match(sql)
+    return match.end() if match else 0
+
+
+_SPACE = r"(?:\s | --[^\n]* | /\*.*?(?:\*/|\Z))*+"
+_PARTS = re.compile(
+    rf"""--[^\n]* | /\*.*?(?:\*/|\Z) | (?P<text>'[^']*')
+      | (?: (?P<name>"[^"]*" | `[^`]*` | \[\w+\](?={_SPACE}\()) | (?P<word>[A-Za-z_]\w*) )
+        (?P<call>{_SPACE}\( (?P<bare>{_SPACE}\))?)?
+      | .""",
+    re.VERBOSE | re.DOTALL,
+)
+_KEYWORDS = {
+    "sqlite": frozenset({"current_date", "current_time", "current_timestamp"}),
+    "duckdb": frozenset(
+        [
+            "current_date",
+            "current_time",
+            "current_timestamp",
+            "current_localtime",
+            "current_localtimestamp",
+            "localtime",
+            "localtimestamp",
+            "tablesample",
+        ]
+    ),
+}
+_FUNCTIONS = {
+    "sqlite": frozenset({"random", "randomblob"}),
+    "duckdb": frozenset(
+        [
+            "random",
+            "uuid",
+            "gen_random_uuid",
+            "uuidv4",
+            "uuidv7",
+            "now",
+            "today",
+            "get_current_time",
+            "get_current_timestamp",
+            "transaction_timestamp",
+            "setseed",
+            "nextval",
+        ]
+    ),
+}
+_MOMENTS = frozenset({"date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff"})
+"""SQLite's functions for which the text 'now' is the clock; without arguments most read it too.
+
+A text may stand in double quotes there."""
+_ALONE = {"sqlite": "strftime", "duckdb": "age"}
+"""With one argument these read the clock for the other."""
+_SAMPLE = re.compile(r"\busing\s+sample\b", re.IGNORECASE)
+
+
+@lru_cache(maxsize=16_384)
+def volatile(sql: str, engine: Engine) -> bool:
+    """Whether a query says that it reads the clock or random numbers. What stands in views is not seen."""
+    words, calls = set(), set()
+    bare = now = alone = False
+    for part in _PARTS.finditer(sql):
+        word = (part["word"] or (part["name"] or "").strip('"`[]')).lower()
+        if part["call"]:
+            calls.add(word)
+            bare = bare or (word in _MOMENTS and bool(part["bare"]))
+            alone = alone or (word == _ALONE[engine] and not part["bare"] and _one_argument(sql, part.end()))
+        elif part["word"]:
+            words.add(word)
+        text = part["text"] or (part["name"] if engine == "sqlite" else "") or ""
+        now = now or text.strip("\"' ").lower() == "now"
+    if words & _KEYWORDS[engine] or calls & _FUNCTIONS[engine] or alone:
+        return True
+    if engine == "sqlite":
+        return bare or (now and bool(calls & _MOMENTS))
+    return bool(_SAMPLE.search(sql))
+
+
+def _one_argument(sql: str, start: int) -> bool:
+    """Whether no comma separates the arguments of the call whose bracket opens before ``start``."""
+    depth = 1
+    for part in _PARTS.finditer(sql, start):
+        depth += bool(part["call"] and not part["bare"]) or part[0] in "([{"
+        depth -= part[0] in ")]}"
+        if not depth or (depth == 1 and part[0] == ","):
+            return not depth
+    return False
