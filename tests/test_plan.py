@@ -13,7 +13,7 @@ from transformers import Qwen3Config
 from harness.cli import main
 from harness.training.plan import RECIPES, Machine, Plans, Stage
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm, SftConfig
-from runners.training.plan import Load, Plan, Shape, plan, shape
+from runners.training.plan import Plan, Shape, Workload, model_shape, plan
 from runners.training.sft import train_sft
 from runners.weights import loading
 from tasks.common.errors import ModelError
@@ -25,7 +25,7 @@ KINDS: dict[str, type[SftConfig] | type[GrpoConfig]] = {"sft": SftConfig, "grpo"
 @pytest.fixture(scope="module")
 def eight_billion() -> Shape:
     """Qwen3-8B's."""
-    return shape(
+    return model_shape(
         Qwen3Config(
             vocab_size=151_936,
             hidden_size=4096,
@@ -42,7 +42,7 @@ def eight_billion() -> Shape:
 def of_recipe(path: Path, method: str, model: Shape) -> Plan:
     recipe: dict[str, Any] = yaml.safe_load(path.read_text())
     machine = recipe["machine"]
-    load = Load(
+    load = Workload(
         PROMPT,
         ANSWER[method],
         memory=machine["memory"] * 1e9,
@@ -68,7 +68,7 @@ def test_eight_billion_in_four_bits_with_rank_256_fits_24_gb(eight_billion: Shap
     assert eight_billion.weights == 8_190_735_360
     found = of_recipe(RECIPES / "24gb.yaml", "grpo", eight_billion)
     assert 11e9 < found.static < found.peak < 24e9
-    full = plan(eight_billion, SftConfig(), Load(PROMPT, 80))
+    full = plan(eight_billion, SftConfig(), Workload(PROMPT, 80))
     assert full.static > 120e9
 
 
@@ -76,11 +76,11 @@ def test_what_is_held_is_what_a_model_and_its_adapters_weigh(tmp_path: Path) -> 
     from peft import LoraConfig, get_peft_model
 
     model: Any = tiny_models.model()
-    sizes = shape(model.config)
+    sizes = model_shape(model.config)
     assert sizes.weights == sum(one.numel() for one in model.parameters())
     adapted = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
     adapters = sum(one.numel() for one in adapted.parameters() if one.requires_grad)
-    found = plan(sizes, SftConfig(lora=LoraSpec(r=4)), Load(10, 5, gpu=False))
+    found = plan(sizes, SftConfig(lora=LoraSpec(r=4)), Workload(10, 5, gpu=False))
     assert found.memory["trained"] == 16 * adapters and found.memory["base"] == 4 * sizes.weights
 
 
@@ -99,7 +99,7 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(tmp_path: Path) 
 def test_processes_share_a_step_and_not_the_weights(eight_billion: Shape) -> None:
     config = GrpoConfig(prompts_per_step=16, micro_groups=2, lora=LoraSpec(r=256))
     one, four = (
-        plan(eight_billion, config, Load(PROMPT, 256, processes=count, flops=1e14, bandwidth=1e12))
+        plan(eight_billion, config, Workload(PROMPT, 256, processes=count, flops=1e14, bandwidth=1e12))
         for count in (1, 4)
     )
     assert (one.own, one.passes, four.own, four.passes) == (16, 8, 4, 2)
@@ -110,11 +110,11 @@ def test_processes_share_a_step_and_not_the_weights(eight_billion: Shape) -> Non
     assert four.memory["sampling"] == one.memory["sampling"] / 4
     assert four.seconds["learning"] == pytest.approx(one.seconds["learning"] / 4)
     with pytest.raises(ModelError, match="cannot be divided among 3 processes"):
-        plan(eight_billion, config, Load(PROMPT, 256, processes=3))
+        plan(eight_billion, config, Workload(PROMPT, 256, processes=3))
 
 
 def test_a_colocated_vllm_takes_its_share(eight_billion: Shape) -> None:
-    load = Load(PROMPT, 256, memory=80e9)
+    load = Workload(PROMPT, 256, memory=80e9)
     peaks = [
         plan(eight_billion, GrpoConfig(lora=LoraSpec(), gradient_checkpointing=True, vllm=vllm), load)
         for vllm in (SamplingVllm(), SamplingVllm(sleep=True), SamplingVllm(mode="server"))
@@ -147,7 +147,7 @@ def test_a_colocated_vllm_takes_its_share(eight_billion: Shape) -> None:
 def test_what_does_not_fit_names_what_to_set(
     eight_billion: Shape, config: SftConfig | GrpoConfig, says: str
 ) -> None:
-    found = plan(eight_billion, config, Load(PROMPT, 256, memory=16e9))
+    found = plan(eight_billion, config, Workload(PROMPT, 256, memory=16e9))
     weights_alone = "smaller" in says or "train\\.lora\\.r" in says
     memory = (found.static if weights_alone else found.peak) - 1
     with pytest.raises(ModelError, match=says):

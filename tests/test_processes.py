@@ -22,7 +22,7 @@ from harness.training import launch
 from runners.training import requirements
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm
 from runners.training.distributed import per_pass
-from runners.training.plan import Load, plan, shape
+from runners.training.plan import Workload, model_shape, plan
 from runners.weights.loading import load
 from tasks.common.errors import HarnessError, ModelError
 
@@ -179,7 +179,7 @@ def test_what_cannot_be_sharded_is_one_line(changes: dict[str, Any], world: int,
 
 
 def test_a_plan_counts_the_parts_of_sharded_weights() -> None:
-    model, load = shape(tiny_models.model().config), Load(0, 0, processes=8)
+    model, load = model_shape(tiny_models.model().config), Workload(0, 0, processes=8)
     full = GrpoConfig(prompts_per_step=8, micro_groups=1)
     dealt = full.model_copy(update={"sharding": "fsdp2"})
     assert plan(model, full, load).static == (4 + 8 + 2 * 4 + 2) * model.weights

@@ -131,5 +131,5 @@ def test_a_half_written_checkpoint_and_a_half_written_row_are_dropped(tmp_path: 
     assert not (run.checkpoints / "checkpoint-15").exists()
     rows = [json.dumps({"step": step}) for step in range(1, 15)]
     (tmp_path / "curve.jsonl").write_text("\n".join(rows) + '\n{"step": 15, "lo')
-    run.cut_curve(12)
+    run.truncate_curve(12)
     assert [row["step"] for row in run.curve()] == list(range(1, 13))

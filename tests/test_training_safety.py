@@ -14,10 +14,10 @@ from test_training import GRPO, SFT, curve, examples, letters, requests
 from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig, TrainingConfig
 from runners.training.folder import Row
-from runners.training.grpo import rehearse, train_grpo
+from runners.training.grpo import check_rewards, train_grpo
 from runners.training.policy import attention
 from runners.training.sft import train_sft
-from runners.training.stopping import Condition, StoppingConditions, memory
+from runners.training.stopping import Condition, StoppingConditions, memory_advice
 from runners.types import Reward, TrainingExample
 from runners.weights import loading
 from runners.weights.source import resolve
@@ -139,7 +139,10 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(tmp_path: Path, folder: str
 def test_a_full_gpu_is_one_line() -> None:
     """Its error as torch words it; no GPU is needed to raise it."""
     said = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.5 GiB"
-    with pytest.raises(ModelError, match=r"full \(CUDA out of memory\): lower train\.micro_groups"), memory():
+    with (
+        pytest.raises(ModelError, match=r"full \(CUDA out of memory\): lower train\.micro_groups"),
+        memory_advice(),
+    ):
         raise torch.OutOfMemoryError(said)
 
 
@@ -157,7 +160,7 @@ def pays(value: float | None) -> Callable[[Sequence[Sample], Sequence[str]], lis
 )
 def test_a_reward_is_tried_before_training(score: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        rehearse(requests(), score)
+        check_rewards(requests(), score)
 
 
 def test_rows_longer_than_the_context_are_refused_or_cut(tmp_path: Path, folder: str) -> None:
@@ -179,7 +182,7 @@ def test_a_tokenizer_without_a_template_or_a_pad_token(tmp_path: Path) -> None:
     for file in (tmp_path / "m").glob("chat_template*"):
         file.unlink()
     bare.save_pretrained(tmp_path / "m")
-    with pytest.raises(ModelError, match="has no chat template; use the model's instruct version"):
+    with pytest.raises(ModelError, match="has no chat template: use the instruct version of the model"):
         train_sft(str(tmp_path / "m"), examples(), SFT, tmp_path / "out")
 
 

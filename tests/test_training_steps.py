@@ -15,7 +15,7 @@ from runners.compat.trl import weighted_mean
 from runners.training import rollout
 from runners.training.callbacks import Hooks
 from runners.training.config import CurriculumSpec, SftConfig
-from runners.training.curriculum import Chooser, chance_of_spread
+from runners.training.curriculum import PromptChooser, mixed_probability
 from runners.training.grpo import train_grpo
 from runners.training.grpo_step import Group, GrpoTrainer, StepBatch, advantages, compared
 from runners.training.rollout import Conversation, is_cut
@@ -73,10 +73,10 @@ def test_rows_of_a_step_are_of_like_length_and_each_epoch_has_every_row() -> Non
     assert len(order([5], 2, config)) == 16
 
 
-def chooser(seen: list[tuple[float, float]], count: int, curriculum: bool, seed: int = 0) -> Chooser:
+def chooser(seen: list[tuple[float, float]], count: int, curriculum: bool, seed: int = 0) -> PromptChooser:
     prompts = [replace(prompt, passes=one) for prompt, one in zip(requests(len(seen)), seen, strict=True)]
     update = {"prompts_per_step": count, "seed": seed, "curriculum": CurriculumSpec() if curriculum else None}
-    return Chooser(prompts, GRPO.model_copy(update=update))
+    return PromptChooser(prompts, GRPO.model_copy(update=update))
 
 
 def test_prompts_come_once_an_epoch() -> None:
@@ -84,16 +84,16 @@ def test_prompts_come_once_an_epoch() -> None:
     first = [index for step in range(2) for index in even.choose(step)]
     assert len(set(first)) == 8 and even.choose(0) == first[:4]
     assert even.choose(2) != first[:4]
-    more = even.further(0, 5, set(even.choose(0)))
+    more = even.choose_further(0, 5, set(even.choose(0)))
     assert len(set(more)) == 5 and not set(more) & set(even.choose(0))
-    assert len(even.further(0, 5, set(range(8)))) == 2
+    assert len(even.choose_further(0, 5, set(range(8)))) == 2
 
 
 def test_the_chance_of_spread_is_the_beta_binomials() -> None:
-    assert chance_of_spread(0, 0, 1) == pytest.approx(0)
-    assert chance_of_spread(0, 0, 2) == pytest.approx(1 / 4)  # 1 - 2 * (1/2 * 3/4)
-    assert chance_of_spread(3, 8, 4) == pytest.approx(chance_of_spread(5, 8, 4))
-    assert chance_of_spread(4, 8, 8) > 0.9 > chance_of_spread(0, 8, 8) > chance_of_spread(0, 80, 8)
+    assert mixed_probability(0, 0, 1) == pytest.approx(0)
+    assert mixed_probability(0, 0, 2) == pytest.approx(1 / 4)  # 1 - 2 * (1/2 * 3/4)
+    assert mixed_probability(3, 8, 4) == pytest.approx(mixed_probability(5, 8, 4))
+    assert mixed_probability(4, 8, 8) > 0.9 > mixed_probability(0, 8, 8) > mixed_probability(0, 80, 8)
 
 
 def test_a_curriculum_prefers_prompts_that_are_sometimes_right_and_follows_the_model() -> None:
@@ -101,9 +101,9 @@ def test_a_curriculum_prefers_prompts_that_are_sometimes_right_and_follows_the_m
     drawn = Counter(i for step in range(200) for i in chooser(seen, 1, curriculum=True).choose(step))
     assert drawn[2] > 2 * max(drawn[0], drawn[1], drawn[3])
     learning = chooser(seen, 1, curriculum=True)
-    before = learning.chance(0)
-    learning.learn(0, 2, 4)
-    assert learning.seen[0] == (2, 12) and learning.chance(0) > before
+    before = learning.weight(0)
+    learning.update(0, 2, 4)
+    assert learning.seen[0] == (2, 12) and learning.weight(0) > before
     other = chooser(seen, 1, curriculum=True)
     other.restore(json.loads(json.dumps(learning.state())))
     assert [other.choose(step) for step in range(20)] == [learning.choose(step) for step in range(20)]

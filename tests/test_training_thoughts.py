@@ -116,7 +116,7 @@ def test_rows_with_different_prompts_in_a_group_are_learned_as_they_stand(
     folder = RunFolder(tmp_path / "out", {})
     callback = TrainingCallback(folder, config, Hooks(feedback=complaints))
     tokenizer = loading.load_tokenizer(resolve(name))
-    source, actor = policy.base(name, config, folder)
+    source, actor = policy.load_policy(name, config, folder)
     trainer = make_trainer(actor, tokenizer, requests(), score, callback)
     learned = Learned(trainer)
     trainer.add_callback(learned)

@@ -23,7 +23,7 @@ from harness.spec import EvalSpec
 from harness.training.alarms import STEPS, TrainingAlarms
 from leaderboards import store
 from rewards.types import Attempt, Grade, Reason
-from runners.training.config import GrpoConfig, SftConfig, reached, steps
+from runners.training.config import GrpoConfig, SftConfig, rows_used, total_steps
 from tasks.types import Mode, Sample
 
 ROOT = Path(__file__).parent.parent
@@ -68,7 +68,7 @@ def train(out: Path, **settings: object) -> list[str]:
 def test_a_run_says_how_many_steps_it_takes_and_how_many_questions_it_comes_to(
     config: GrpoConfig | SftConfig, rows: int, taken: int, came_to: int
 ) -> None:
-    assert (steps(config, rows), reached(config, rows)) == (taken, came_to)
+    assert (total_steps(config, rows), rows_used(config, rows)) == (taken, came_to)
 
 
 def test_steps_that_teach_nothing_are_told_once_and_measured(

@@ -119,10 +119,10 @@ def test_settings_that_cannot_work_together_are_refused(
 ) -> None:
     config = GRPO.model_copy(update={**changes, "vllm": SamplingVllm(**vllm)})
     if not says:
-        requirements.fits(config, config.vllm or SamplingVllm(), world)
+        requirements.check_vllm_settings(config, config.vllm or SamplingVllm(), world)
         return
     with pytest.raises(ModelError, match=says):
-        requirements.fits(config, config.vllm or SamplingVllm(), world)
+        requirements.check_vllm_settings(config, config.vllm or SamplingVllm(), world)
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed here")
@@ -163,12 +163,12 @@ def test_a_server_is_waited_for_and_must_take_weights(server: str) -> None:
     with pytest.raises(
         ModelError, match=r"no vLLM server at http://127\.0\.0\.1:9 after 0 s: start it with VLLM_"
     ):
-        requirements.await_server("http://127.0.0.1:9", 0)
+        requirements.wait_for_server("http://127.0.0.1:9", 0)
     Server.known = ("/health",)
     with pytest.raises(ModelError, match="takes no weights: start it with VLLM_SERVER_DEV_MODE=1 vllm serve"):
-        requirements.await_server(server, 5)
+        requirements.wait_for_server(server, 5)
     Server.known = ("/health", "/server_info")
-    requirements.await_server(server, 5)
+    requirements.wait_for_server(server, 5)
 
 
 class Replay:
@@ -212,7 +212,7 @@ def trained(folder: str, config: GrpoConfig, out: Path) -> Any:
     callback = TrainingCallback(
         run, config, Hooks(feedback=odd_ones, trainer=None if config.vllm else Keeping)
     )
-    source, policy = policies.base(folder, config, run)
+    source, policy = policies.load_policy(folder, config, run)
     tokenizer = loading.load_tokenizer(source)
     trainer = grpo.make_trainer(policy, tokenizer, requests(), letters, callback)
     run_training(trainer, source, callback)

@@ -47,7 +47,7 @@ def _cells(stage: Stage) -> dict[str, str]:
     memory = {LABELS[part]: size_text(size) for part, size in plan.memory.items() if size}
     seconds = {f"{phase}, a step": f"{value:.1f} s" for phase, value in plan.seconds.items()}
     return {
-        "a step": f"{config.asked} {unit}{each}",
+        "a step": f"{config.items_per_step} {unit}{each}",
         "of them in each process": f"{plan.own}, {plan.own // plan.passes} at a time",
         "longest prompt + answer": f"{stage.prompt:,} + {stage.answer:,} tokens",
         **memory,

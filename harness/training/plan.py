@@ -49,7 +49,7 @@ class Stage:
     def hourly(self) -> float:
         """Rows or questions that all processes learn from in an hour; 0 where no time is predicted."""
         seconds = sum(self.plan.seconds.values())
-        return self.config.asked * 3600 / seconds if seconds else 0.0
+        return self.config.items_per_step * 3600 / seconds if seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Bytes, tokens and seconds."""
@@ -58,7 +58,7 @@ class Stage:
             "memory": self.plan.memory,
             "seconds_a_step": self.plan.seconds,
             "an_hour": self.hourly,
-            "a_step": {"all": self.config.asked, "each": self.plan.own, "passes": self.plan.passes},
+            "a_step": {"all": self.config.items_per_step, "each": self.plan.own, "passes": self.plan.passes},
             "tokens": {"prompt": self.prompt, "answer": self.answer},
         }
 
@@ -96,11 +96,11 @@ def size_text(size: float) -> str:
 
 
 def _remedy(stage: Stage, memory: float) -> str:
-    from runners.training.plan import remedy
+    from runners.training.plan import smaller_settings
 
     config, plan = stage.config, stage.plan
     if plan.static > memory:
-        return remedy(config)
+        return smaller_settings(config)
     if plan.memory["vllm"] or plan.memory["sampling"] > plan.memory["learning"]:
         vllm = isinstance(config, GrpoConfig) and config.vllm
         return "lower train.vllm.gpu_memory" if vllm else "lower train.prompts_per_step"
@@ -136,15 +136,15 @@ def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: 
 
     Raises ModelError: a step that cannot be dealt out to ``count`` processes.
     """
-    from runners.training.plan import Load, plan, shape
+    from runners.training.plan import Workload, model_shape, plan
     from runners.weights.loading import config_of
     from runners.weights.source import resolve
 
-    sizes = shape(config_of(resolve(model, weights=False)))
+    sizes = model_shape(config_of(resolve(model, weights=False)))
     found: dict[str, Stage] = {}
     for spec in specs:
         prompt, answer = _lengths(model, spec, Task.named(spec.task, overrides, spec.trust))
-        load = Load(prompt, answer, on.gpu, on.memory, count, on.flops, on.bandwidth)
+        load = Workload(prompt, answer, on.gpu, on.memory, count, on.flops, on.bandwidth)
         found[spec.method] = Stage(spec.config, prompt, answer, plan(sizes, spec.config, load))
     return Plans(found, on, count)
 

@@ -143,4 +143,4 @@ def check_stage(spec: TrainSpec, overrides: Sequence[str], model: str, workers: 
     grpo.check(model, shown, spec.grpo)
     prepare_databases(task, samples)
     with grader_of(task, workers) as grader:
-        grpo.rehearse(shown, trainer_score(task, grader))
+        grpo.check_rewards(shown, trainer_score(task, grader))

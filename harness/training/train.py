@@ -31,9 +31,9 @@ from leaderboards.writer import RunWriter
 from rewards.feedback import feedback
 from rewards.grader import Grader
 from runners.training import distributed
-from runners.training.config import reached, steps
-from runners.training.folder import steps_done
-from runners.training.stopping import memory
+from runners.training.config import rows_used, total_steps
+from runners.training.folder import completed_steps
+from runners.training.stopping import memory_advice
 from runners.types import FeedbackFunction, Request, Reward, RewardFunction, Runner, Sampling
 from tasks.common.digests import digest_of
 from tasks.task import Task
@@ -52,7 +52,7 @@ def train_model(
     samples = rows.questions(spec, task)
     shown = rows.shown(spec, task, samples)
     if not distributed.is_main():
-        with memory():
+        with memory_advice():
             return _assist(spec, task, shown, out, workers)
     prepare_databases(task, samples)
     run = _describe(spec, task, samples, shown, out)
@@ -60,7 +60,7 @@ def train_model(
     model = out / "model"
     if not lineage.stands(run, model):
         lineage.expect_same(out, run)
-        with store.open_run(run) as handle, grader_of(task, workers) as grader, memory():
+        with store.open_run(run) as handle, grader_of(task, workers) as grader, memory_advice():
             trained = _train(spec, task, shown, out, grader, handle)
             lineage.write(model, lineage.of(handle.run, spec.task))
             handle.finish(trained)
@@ -103,7 +103,7 @@ def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], shown: Seq
     identity = of_training(spec, task, samples, seen)
     given = {
         "rows": len(shown),
-        "seen": reached(spec.config, len(shown)),
+        "seen": rows_used(spec.config, len(shown)),
         "databases": sorted({sample.database for sample in samples}),
         "sees": rows.sees(spec),
         **spec.config.model_dump(mode="json"),
@@ -144,7 +144,7 @@ def _train(
 
     watch = TrainingAlarms(handle.run.id, task.spec.scoring.metric)
     tracking = Tracker(handle.run, out) if spec.config.wandb else nullcontext()
-    total, before = steps(spec.config, len(shown)), steps_done(out)
+    total, before = total_steps(spec.config, len(shown)), completed_steps(out)
     with tracking as tracker, bar(f"{spec.method} {out}", total, before) as report:
         on_step = _on_step(handle, report, watch, tracker)
         checkpointed = {"alarms": watch}

@@ -19,7 +19,7 @@ from transformers import TrainerCallback
 from runners.training import distributed
 from runners.training.config import GrpoConfig, TrainingConfig
 from runners.training.folder import Row, RunFolder, read_json, write_json
-from runners.training.stopping import StoppingConditions, stopped
+from runners.training.stopping import StoppingConditions, write_report
 from runners.types import FeedbackFunction
 from tasks.common import files
 
@@ -137,7 +137,7 @@ class TrainingCallback(TrainerCallback):
             with (self.folder.out / "curve.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")
         if complaint:
-            raise stopped(self.folder, complaint, self.rows)
+            raise write_report(self.folder, complaint, self.rows)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         distributed.barrier()

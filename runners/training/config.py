@@ -104,11 +104,11 @@ class SftConfig(TrainingConfig):
     """Compute what the texts of a batch share once; false: TRL's own loss."""
 
     @property
-    def asked(self) -> int:
+    def items_per_step(self) -> int:
         """Rows of a step, in all processes."""
         return self.batch_size
 
-    def at_once(self, processes: int) -> int:
+    def items_per_pass(self, processes: int) -> int:
         """Rows in one forward and backward of each process. Raises ModelError."""
         return per_pass(self.batch_size, self.micro_batch, processes, ("batch_size", "micro_batch"))
 
@@ -241,27 +241,27 @@ class GrpoConfig(TrainingConfig):
     vllm: SamplingVllm | None = None
     """Draw the answers with vLLM; the loss stays what ``shared_prefix`` says."""
 
-    def room(self, context: int) -> int:
+    def context_limit(self, context: int) -> int:
         """Tokens that a prompt and its answers may have, of a model with this context."""
         return min(context, self.vllm.max_model_len or context) if self.vllm else context
 
     @property
-    def asked(self) -> int:
+    def items_per_step(self) -> int:
         """Prompts of a step, in all processes."""
         return self.prompts_per_step
 
-    def at_once(self, processes: int) -> int:
+    def items_per_pass(self, processes: int) -> int:
         """Groups in one forward and backward of each process. Raises ModelError."""
         names = ("prompts_per_step", "micro_groups")
         return per_pass(self.prompts_per_step, self.micro_groups, processes, names)
 
 
-def steps(config: SftConfig | GrpoConfig, rows: int) -> int:
+def total_steps(config: SftConfig | GrpoConfig, rows: int) -> int:
     """Optimizer steps of a run on this many rows or prompts."""
-    return config.max_steps or max(1, round(config.epochs * rows / config.asked))
+    return config.max_steps or max(1, round(config.epochs * rows / config.items_per_step))
 
 
-def reached(config: SftConfig | GrpoConfig, rows: int) -> int:
+def rows_used(config: SftConfig | GrpoConfig, rows: int) -> int:
     """How many of the rows or prompts a run comes to, refills left out."""
     drawings = config.num_iterations if isinstance(config, GrpoConfig) else 1
-    return min(rows, -(-steps(config, rows) // drawings) * config.asked)
+    return min(rows, -(-total_steps(config, rows) // drawings) * config.items_per_step)

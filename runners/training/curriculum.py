@@ -14,7 +14,7 @@ PRIOR = 0.5
 """Right and wrong answers that a prompt counts beside those that were seen (Jeffreys)."""
 
 
-def chance_of_spread(right: float, asked: float, group: int) -> float:
+def mixed_probability(right: float, asked: float, group: int) -> float:
     """The chance that of ``group`` further answers some are right and some wrong.
 
     By the beta-binomial distribution: ``right`` of ``asked`` answers were right before.
@@ -28,7 +28,7 @@ def chance_of_spread(right: float, asked: float, group: int) -> float:
     return 1 - all_of(right, asked - right) - all_of(asked - right, right)
 
 
-class Chooser:
+class PromptChooser:
     """Draws the prompts of a step without repetition.
 
     Without ``train.curriculum`` every prompt comes once an epoch; with it, prompts are drawn by the chance
@@ -44,28 +44,28 @@ class Chooser:
     def choose(self, step: int) -> list[int]:
         """The indices of the prompts of a step (the first is 0)."""
         if self.curriculum:
-            return self.further(step, self.count, ())
+            return self.choose_further(step, self.count, ())
         steps = len(self.seen) // self.count
         epoch, part = divmod(step, steps)
         order = list(range(len(self.seen)))
         random.Random(f"{self.seed} {epoch}").shuffle(order)
         return order[part * self.count : (part + 1) * self.count]
 
-    def further(self, step: int, count: int, asked: Container[int]) -> list[int]:
+    def choose_further(self, step: int, count: int, asked: Container[int]) -> list[int]:
         """Up to ``count`` prompts that were not asked in this step.
 
         Weighted sampling without replacement: the largest keys u^(1/w) (Efraimidis and Spirakis 2006).
         """
         dice = random.Random(f"{self.seed} {step}")
-        keys = {i: dice.random() ** (1 / self.chance(i)) for i in range(len(self.seen))}
+        keys = {i: dice.random() ** (1 / self.weight(i)) for i in range(len(self.seen))}
         open_ones = [index for index in keys if index not in asked]
         return sorted(open_ones, key=keys.__getitem__, reverse=True)[:count]
 
-    def chance(self, index: int) -> float:
+    def weight(self, index: int) -> float:
         """The chance that a prompt's group teaches; 1 for all without a curriculum."""
-        return chance_of_spread(*self.seen[index], self.group) if self.curriculum else 1.0
+        return mixed_probability(*self.seen[index], self.group) if self.curriculum else 1.0
 
-    def learn(self, index: int, right: float, asked: int) -> None:
+    def update(self, index: int, right: float, asked: int) -> None:
         """Note how many of a prompt's answers were right in this step."""
         if self.curriculum:
             before = (self.curriculum.memory * count for count in self.seen[index])

@@ -24,7 +24,7 @@ Row = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingResult:
     """What a training run came to. ``best_step`` is the step whose weights were saved."""
 
     model: str
@@ -57,17 +57,17 @@ class RunFolder:
         if not distributed.is_main():
             return
         if marker.is_file():
-            _refuse_others(out, read_json(marker), wanted)
+            _check_same_settings(out, read_json(marker), wanted)
         else:
             write_json(marker, wanted)
 
-    def done(self) -> Trained | None:
+    def result(self) -> TrainingResult | None:
         """The result of a run that has already ended."""
         path = self.out / "training.json"
         if not path.is_file():
             return None
         try:
-            return Trained(**read_json(path)["result"])
+            return TrainingResult(**read_json(path)["result"])
         except (KeyError, TypeError):
             raise ModelError(f"{path}: damaged: it holds no result of a training") from None
 
@@ -85,7 +85,7 @@ class RunFolder:
         """The rows of the curve so far."""
         return curve(self.out)
 
-    def cut_curve(self, step: int) -> None:
+    def truncate_curve(self, step: int) -> None:
         """Drop the rows after ``step``: they will be made again."""
         rows = [row for row in self.curve() if row["step"] <= step]
         text = "".join(json.dumps(row) + "\n" for row in rows)
@@ -112,13 +112,13 @@ def _row(line: bytes) -> Row | None:
         return None
 
 
-def steps_done(out: Path) -> int:
+def completed_steps(out: Path) -> int:
     """The step of the newest whole checkpoint of a run, from which it goes on; 0: from the start."""
     whole = out.glob("checkpoints/checkpoint-*/complete")
     return max((int(path.parent.name.rpartition("-")[2]) for path in whole), default=0)
 
 
-def _refuse_others(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _check_same_settings(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     flat_found, flat_wanted = _flat(found), _flat(wanted)
     for key in {**flat_found, **flat_wanted}:
         before, now = flat_found.get(key), flat_wanted.get(key)

@@ -11,9 +11,9 @@ from runners.decoding.tokens import encode
 from runners.training import distributed, requirements
 from runners.training import policy as policies
 from runners.training.callbacks import CheckpointState, Hooks, TrainingCallback
-from runners.training.config import GrpoConfig, steps
-from runners.training.curriculum import Chooser
-from runners.training.folder import RunFolder, Trained, rows_digest
+from runners.training.config import GrpoConfig, total_steps
+from runners.training.curriculum import PromptChooser
+from runners.training.folder import RunFolder, TrainingResult, rows_digest
 from runners.training.run import run_training, trainer_arguments
 from runners.training.training_reward import TrainingReward, check_numbers
 from runners.types import Request, RewardFunction
@@ -21,7 +21,7 @@ from runners.weights import loading
 from runners.weights.source import resolve
 from tasks.common.errors import ModelError
 
-REHEARSED = 8
+TRIAL_PROMPTS = 8
 """Questions whose gold answers are paid, for trial, before training."""
 
 
@@ -32,7 +32,7 @@ def train_grpo(
     config: GrpoConfig,
     out: Path,
     hooks: Hooks | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Train ``model`` (a name) on ``prompts``, paid by ``score``; the result is the folder ``out/model``.
 
     Started again on the same ``out`` with the same arguments it goes on from the last checkpoint, or returns
@@ -44,12 +44,12 @@ def train_grpo(
         raise ModelError("max_turns is over 1 and nothing was given that says what is wrong with an answer")
     settings = {"method": "grpo", "model": model, "rows": rows_digest(prompts), "config": config.model_dump()}
     folder = RunFolder(out, settings)
-    if result := folder.done():
+    if result := folder.result():
         return result
     distributed.barrier()
     callback = TrainingCallback(folder, config, hooks or Hooks())
     tokenizer = loading.load_tokenizer(resolve(model))
-    source, policy = policies.base(model, config, folder)
+    source, policy = policies.load_policy(model, config, folder)
     trainer = make_trainer(policy, tokenizer, prompts, score, callback)
     states: dict[str, CheckpointState] = {"curriculum": trainer.inputs.chooser} if config.curriculum else {}
     return run_training(trainer, source, callback, states)
@@ -59,7 +59,7 @@ def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
     """Raise ModelError for what would end the run later, as far as it shows without loading the model."""
     check_sizes(config, len(prompts))
     source = resolve(model)
-    context = config.room(loading.context(source))
+    context = config.context_limit(loading.context(source))
     check_lengths(prompts, loading.load_tokenizer(source), context, config.max_new_tokens)
     policies.check(source, config)
 
@@ -79,16 +79,18 @@ def check_sizes(config: GrpoConfig, prompts: int) -> None:
         raise ModelError("refill replaces groups one by one: set scale_rewards to group or none")
 
 
-def rehearse(prompts: Sequence[Request], score: RewardFunction) -> None:
+def check_rewards(prompts: Sequence[Request], score: RewardFunction) -> None:
     """Before training: raise ModelError where the reward of a gold answer or of silence is no number."""
-    samples = [prompt.sample for prompt in prompts[:REHEARSED] for _ in range(2)]
-    texts = [text for prompt in prompts[:REHEARSED] for text in (prompt.sample.gold[0], "")]
+    samples = [prompt.sample for prompt in prompts[:TRIAL_PROMPTS] for _ in range(2)]
+    texts = [text for prompt in prompts[:TRIAL_PROMPTS] for text in (prompt.sample.gold[0], "")]
     rewards = score(samples, texts)
     if len(rewards) != len(samples):
         raise ModelError(f"the reward function gave {len(rewards)} rewards for {len(samples)} answers")
     check_numbers(samples, rewards)
     if all(reward.value is None for reward in rewards):
-        raise ModelError(f"none of the first {REHEARSED} gold answers can be scored: harness check says why")
+        raise ModelError(
+            f"none of the first {TRIAL_PROMPTS} gold answers can be scored: harness check says why"
+        )
 
 
 def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_tokens: int) -> None:
@@ -114,9 +116,9 @@ def make_trainer(
 
     config = callback.config
     assert isinstance(config, GrpoConfig)
-    micro = config.at_once(distributed.world_size())
+    micro = config.items_per_pass(distributed.world_size())
     arguments = GRPOConfig(
-        **trainer_arguments(callback.folder, config, steps(config, len(prompts))),
+        **trainer_arguments(callback.folder, config, total_steps(config, len(prompts))),
         per_device_train_batch_size=micro * config.group_size,
         gradient_accumulation_steps=config.prompts_per_step // (micro * distributed.world_size()),
         num_generations=config.group_size,
@@ -136,9 +138,9 @@ def make_trainer(
     why_not = refusal(policy) if config.shared_prefix else ""
     if why_not:
         warnings.warn(f"every copy of a prompt is computed: {why_not}", stacklevel=2)
-    reward, chooser = TrainingReward(score, config), Chooser(prompts, config)
+    reward, chooser = TrainingReward(score, config), PromptChooser(prompts, config)
     inputs = StepInputs(prompts, config, reward, chooser, callback.hooks.feedback, callback.note)
     kind = callback.hooks.trainer or GrpoTrainer
     kind = sharded(kind) if config.sharding == "fsdp2" else kind
     shared = config.shared_prefix and not why_not
-    return kind(policy, arguments, tokenizer, policies.lora_config(config.lora), inputs, shared)
+    return kind(policy, arguments, tokenizer, policies.adapter_settings(config.lora), inputs, shared)

@@ -30,7 +30,7 @@ from runners.decoding.generation import DecodingSettings, generate
 from runners.decoding.tokens import Tokens, answer_text, context_length, encode
 from runners.training import distributed, rollout, training_reward
 from runners.training.config import GrpoConfig
-from runners.training.curriculum import Chooser
+from runners.training.curriculum import PromptChooser
 from runners.training.rollout import Conversation, Turns
 from runners.training.step_log import Clock, StepLog
 from runners.training.training_reward import TrainingReward, is_mixed, is_scored
@@ -80,7 +80,7 @@ class StepInputs:
     prompts: Sequence[Request]
     config: GrpoConfig
     reward: TrainingReward
-    chooser: Chooser
+    chooser: PromptChooser
     feedback: FeedbackFunction | None
     report: Callable[[Mapping[str, float]], None]
     """Called once a step with figures for the curve."""
@@ -143,10 +143,10 @@ class GrpoTrainer(StepTrainer):
         config, chooser = self.config, self.inputs.chooser
         step = self.state.global_step // self.num_iterations
         asked = chooser.choose(step)
-        expected = fmean(chooser.chance(index) for index in asked)
+        expected = fmean(chooser.weight(index) for index in asked)
         batch = self._answered(asked, 0)
         while count := self._refills(batch.groups, config.refill + config.prompts_per_step - len(asked)):
-            further = chooser.further(step, count, set(asked))
+            further = chooser.choose_further(step, count, set(asked))
             further = further[: len(further) // distributed.world_size() * distributed.world_size()]
             if not further:
                 break
@@ -185,7 +185,7 @@ class GrpoTrainer(StepTrainer):
             everywhere = distributed.all_gather([(group.prompt, group.rewards) for group in groups])
             for prompt, scored in everywhere:
                 verdicts = [reward.correct for reward in scored if reward.correct is not None]
-                self.inputs.chooser.learn(prompt, sum(verdict == 1 for verdict in verdicts), len(verdicts))
+                self.inputs.chooser.update(prompt, sum(verdict == 1 for verdict in verdicts), len(verdicts))
             figures = training_reward.figures([scored for _, scored in everywhere]) | drawn
         tokens = sum(distributed.all_gather([len(one.prompt) + len(one.tokens) for one in conversations]))
         return StepBatch(groups, StepLog(figures, tokens, clock.seconds))
@@ -211,7 +211,7 @@ class GrpoTrainer(StepTrainer):
             for request, ids in zip(requests, encoded, strict=True)
             for _ in range(size)
         ]
-        room = self.config.room(context_length(self.model.config)) - self.config.max_new_tokens
+        room = self.config.context_limit(context_length(self.model.config)) - self.config.max_new_tokens
         turns = Turns(self.config.max_turns, room, self.tokenizer, tuple(self.eos_token_ids))
         feedback = self.inputs.feedback and clock.timed("scoring", self.inputs.feedback)
         turns.play(conversations, draw_turn, feedback)

@@ -56,7 +56,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class Workload:
     """How long texts are, in tokens, and on what they are computed."""
 
     prompt: int
@@ -95,7 +95,7 @@ class Plan:
         return self.memory["base"] + self.memory["trained"] + self.memory["reference"]
 
 
-def shape(config: Any) -> Shape:
+def model_shape(config: Any) -> Shape:
     """The sizes of a model by its configuration, without making its weights."""
     import torch
     from torch import nn
@@ -120,11 +120,11 @@ def shape(config: Any) -> Shape:
     )
 
 
-def plan(model: Shape, config: SftConfig | GrpoConfig, load: Load) -> Plan:
+def plan(model: Shape, config: SftConfig | GrpoConfig, load: Workload) -> Plan:
     """Predict a run of these settings. Raises ModelError: a step that cannot be dealt out."""
     word = 2 if load.gpu else 4
-    at_once = config.at_once(load.processes)
-    own = config.asked // load.processes
+    at_once = config.items_per_pass(load.processes)
+    own = config.items_per_step // load.processes
     base, trained = _weights(model, config, load)
     memory = {
         "base": base,
@@ -142,7 +142,7 @@ def plan(model: Shape, config: SftConfig | GrpoConfig, load: Load) -> Plan:
     return replace(found, seconds=_seconds(model, config, load, found)) if load.flops else found
 
 
-def remedy(config: SftConfig | GrpoConfig) -> str:
+def smaller_settings(config: SftConfig | GrpoConfig) -> str:
     """What to set where weights and optimizer alone are too large."""
     if config.lora and config.lora.four_bit:
         return "lower train.lora.r, or take a smaller model"
@@ -151,7 +151,7 @@ def remedy(config: SftConfig | GrpoConfig) -> str:
     return "set train.lora.r=16 to train adapters, train.lora.four_bit=true, or take a smaller model"
 
 
-def _weights(model: Shape, config: SftConfig | GrpoConfig, load: Load) -> tuple[int, int]:
+def _weights(model: Shape, config: SftConfig | GrpoConfig, load: Workload) -> tuple[int, int]:
     """Bytes of the model, and of what training adds to it."""
     word, copies = (2 if load.gpu else 4), (2 if load.processes > 1 else 1)
     adapters = model.ends * config.lora.r if config.lora else 0
@@ -171,7 +171,7 @@ def _beta(config: SftConfig | GrpoConfig) -> bool:
     return isinstance(config, GrpoConfig) and config.beta > 0
 
 
-def _sampled(config: SftConfig | GrpoConfig, load: Load, prompts: int) -> int:
+def _sampled(config: SftConfig | GrpoConfig, load: Workload, prompts: int) -> int:
     """Tokens of prompts and answers that a sampling batch of one process holds."""
     if isinstance(config, SftConfig):
         return 0
@@ -179,7 +179,7 @@ def _sampled(config: SftConfig | GrpoConfig, load: Load, prompts: int) -> int:
     return prompts * (copies * load.prompt + config.group_size * load.answer)
 
 
-def _tokens(config: SftConfig | GrpoConfig, load: Load, at_once: int) -> tuple[int, int]:
+def _tokens(config: SftConfig | GrpoConfig, load: Workload, at_once: int) -> tuple[int, int]:
     """Tokens of a pass, and those of them that are predicted."""
     if isinstance(config, SftConfig):
         return at_once * (load.prompt + load.answer), at_once * load.answer
@@ -199,7 +199,7 @@ def _learning(model: Shape, config: SftConfig | GrpoConfig, pass_: tuple[int, in
     return tokens * held + logits + word * tokens * tokens
 
 
-def _seconds(model: Shape, config: SftConfig | GrpoConfig, load: Load, found: Plan) -> dict[str, float]:
+def _seconds(model: Shape, config: SftConfig | GrpoConfig, load: Workload, found: Plan) -> dict[str, float]:
     """Of one step, by phase; scoring is hidden behind sampling."""
     speed = UTILISATION * load.flops
     tokens, _ = _tokens(config, load, found.own)

@@ -10,13 +10,13 @@ from transformers import set_seed
 from runners.training import distributed
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig
 from runners.training.folder import RunFolder
-from runners.training.plan import Load, plan, remedy, shape
+from runners.training.plan import Workload, model_shape, plan, smaller_settings
 from runners.weights import adapters, loading, saving
 from runners.weights.source import Source, resolve
 from tasks.common.errors import ModelError
 
 
-def lora_config(lora: LoraSpec | None) -> Any:
+def adapter_settings(lora: LoraSpec | None) -> Any:
     """The peft configuration of a LoRA setting, or None."""
     if lora is None:
         return None
@@ -31,7 +31,7 @@ def lora_config(lora: LoraSpec | None) -> Any:
     )
 
 
-def base(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[Source, Any]:
+def load_policy(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[Source, Any]:
     """The source and the loaded weights of the model to train; an adapter in its name is merged first.
 
     Full training holds float32 weights (autocast to bfloat16 on a GPU); LoRA's frozen base is bfloat16 there,
@@ -64,11 +64,11 @@ def check(source: Source, config: SftConfig | GrpoConfig) -> None:
     """Raise ModelError: an adapter of another base, or weights and optimizer larger than the memory."""
     adapters.check(source)
     gpu = loading.device() == "cuda"
-    load = Load(0, 0, gpu, processes=distributed.world_size())
-    needed = plan(shape(loading.config_of(source)), config, load).static
+    load = Workload(0, 0, gpu, processes=distributed.world_size())
+    needed = plan(model_shape(loading.config_of(source)), config, load).static
     there = loading.memory() / (1 if gpu else distributed.local_world_size())
     if needed > there:
         raise ModelError(
             f"{source.path}: weights and optimizer need {needed / 1e9:.1f} GB and there are"
-            f" {there / 1e9:.1f}: {remedy(config)}"
+            f" {there / 1e9:.1f}: {smaller_settings(config)}"
         )

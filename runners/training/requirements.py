@@ -21,7 +21,7 @@ SERVER = (
 
 def check(config: SftConfig | GrpoConfig, world: int) -> None:
     """Raise MissingExtra or ModelError where ``world`` processes cannot train with these settings here."""
-    config.at_once(world)
+    config.items_per_pass(world)
     if config.wandb and find_spec("wandb") is None:
         raise MissingExtra("wandb", "track")
     _check_sharding(config, world)
@@ -66,16 +66,16 @@ def _check_deepspeed(config: SftConfig | GrpoConfig, world: int) -> None:
 
 
 def _check_vllm(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
-    fits(config, vllm, world)
+    check_vllm_settings(config, vllm, world)
     if find_spec("vllm") is None:
         raise MissingExtra("vllm", "vllm")
     if loading.device() != "cuda":
         raise ModelError("train.vllm needs a GPU, from which weights are handed over: leave it out on a CPU")
     if vllm.mode == "server" and distributed.is_main():
-        await_server(vllm.base_url or f"http://{vllm.host}:{vllm.port}", vllm.timeout)
+        wait_for_server(vllm.base_url or f"http://{vllm.host}:{vllm.port}", vllm.timeout)
 
 
-def fits(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
+def check_vllm_settings(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
     """Raise ModelError where vLLM's settings contradict the run's."""
     if world % vllm.tensor_parallel:
         raise ModelError(
@@ -91,7 +91,7 @@ def fits(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
         raise ModelError("loss_type vespo needs train.vllm.correction token_truncate or token_mask")
 
 
-def await_server(url: str, seconds: float) -> None:
+def wait_for_server(url: str, seconds: float) -> None:
     """Return when the server is up. Raises ModelError: it is not, or does not take weights."""
     import httpx
 

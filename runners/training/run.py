@@ -14,8 +14,8 @@ from transformers import PrinterCallback
 from runners.training import distributed
 from runners.training.callbacks import CheckpointState, StateCallback, TrainingCallback
 from runners.training.config import TrainingConfig
-from runners.training.folder import RunFolder, Trained, read_json, write_json
-from runners.training.stopping import disk
+from runners.training.folder import RunFolder, TrainingResult, read_json, write_json
+from runners.training.stopping import disk_advice
 from runners.weights import adapters, loading, saving
 from runners.weights.source import Source
 
@@ -51,7 +51,7 @@ def run_training(
     source: Source,
     callback: TrainingCallback,
     states: Mapping[str, CheckpointState] = MappingProxyType({}),
-) -> Trained:
+) -> TrainingResult:
     """Train from the last whole checkpoint, or from the start, to the end, and save the best weights.
 
     A Ctrl-C leaves a checkpoint and comes back as KeyboardInterrupt.
@@ -59,21 +59,21 @@ def run_training(
     folder = callback.folder
     checkpoint = folder.last_checkpoint()
     if distributed.is_main():
-        folder.cut_curve(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
+        folder.truncate_curve(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(StateCallback({**states, **callback.hooks.checkpointed}, folder))
     trainer.add_callback(callback)
-    with callback.stopping(), disk(folder):
+    with callback.stopping(), disk_advice(folder):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if callback.interrupted:
         raise KeyboardInterrupt
-    with disk(folder):
+    with disk_advice(folder):
         if not distributed.all_gather([folder.best.is_dir()])[0]:
             distributed.save_model(trainer.model, folder.best)
         if distributed.is_main():
             _finish(trainer, source, folder)
     distributed.barrier()
-    result = folder.done()
+    result = folder.result()
     assert result is not None, "just written"
     return result
 
@@ -95,7 +95,7 @@ def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:
     shutil.rmtree(folder.out / "adapter" if lora else out, ignore_errors=True)
     folder.best.rename(folder.out / "adapter" if lora else out)
     rows = folder.curve()
-    result = Trained(
+    result = TrainingResult(
         model=str(out),
         steps=trainer.state.global_step,
         seconds=round(sum(row.get("seconds", 0.0) for row in rows), 3),

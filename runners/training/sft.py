@@ -11,8 +11,8 @@ from runners.decoding.tokens import context_length
 from runners.training import distributed, requirements
 from runners.training import policy as policies
 from runners.training.callbacks import Hooks, TrainingCallback
-from runners.training.config import SftConfig, steps
-from runners.training.folder import RunFolder, Trained, rows_digest
+from runners.training.config import SftConfig, total_steps
+from runners.training.folder import RunFolder, TrainingResult, rows_digest
 from runners.training.run import run_training, trainer_arguments
 from runners.types import TrainingExample
 from runners.weights import loading
@@ -25,7 +25,7 @@ POOL = 32
 
 def train_sft(
     model: str, examples: Sequence[TrainingExample], config: SftConfig, out: Path, hooks: Hooks | None = None
-) -> Trained:
+) -> TrainingResult:
     """Train ``model`` (a name) on ``examples``; the result is the folder ``out/model``.
 
     Started again on the same ``out`` with the same arguments it goes on from the last checkpoint, or returns
@@ -35,11 +35,11 @@ def train_sft(
     check(model, examples, config)
     settings = {"method": "sft", "model": model, "rows": rows_digest(examples), "config": config.model_dump()}
     folder = RunFolder(out, settings)
-    if result := folder.done():
+    if result := folder.result():
         return result
     distributed.barrier()
     callback = TrainingCallback(folder, config, hooks or Hooks())
-    source, policy = policies.base(model, config, folder)
+    source, policy = policies.load_policy(model, config, folder)
     return run_training(_trainer(source, policy, examples, callback), source, callback)
 
 
@@ -81,8 +81,8 @@ def _trainer(
 
     config = callback.config
     assert isinstance(config, SftConfig)
-    count = steps(config, len(examples))
-    micro = config.at_once(distributed.world_size())
+    count = total_steps(config, len(examples))
+    micro = config.items_per_pass(distributed.world_size())
     arguments = SFTConfig(
         **trainer_arguments(callback.folder, config, count),
         per_device_train_batch_size=micro,
@@ -98,7 +98,7 @@ def _trainer(
         args=arguments,
         train_dataset=_dataset(examples),
         processing_class=loading.load_tokenizer(source),
-        peft_config=policies.lora_config(config.lora),
+        peft_config=policies.adapter_settings(config.lora),
     )
     if config.shared_prefix and not config.packing and not refusal(policy):
         share_prefixes(policy, 1.0, ("log_probs", "entropy", "is_top1"))

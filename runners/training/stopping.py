@@ -99,7 +99,7 @@ class StoppingConditions:
         )
 
 
-def stopped(folder: RunFolder, complaint: str, rows: Sequence[Row]) -> ModelError:
+def write_report(folder: RunFolder, complaint: str, rows: Sequence[Row]) -> ModelError:
     """Write ``stopped.json`` (why, the best weights so far, the last rows); the error to raise."""
     best = folder.best / "best.json"
     known = read_json(best) if best.is_file() else None
@@ -109,7 +109,7 @@ def stopped(folder: RunFolder, complaint: str, rows: Sequence[Row]) -> ModelErro
 
 
 @contextmanager
-def memory() -> Iterator[None]:
+def memory_advice() -> Iterator[None]:
     """Turn a GPU's memory that is full into one line that says what to set."""
     import torch
 
@@ -124,7 +124,7 @@ def memory() -> Iterator[None]:
 
 
 @contextmanager
-def disk(folder: RunFolder) -> Iterator[None]:
+def disk_advice(folder: RunFolder) -> Iterator[None]:
     """Turn a disk that is full into one line that says what is kept."""
     try:
         yield
