@@ -17,7 +17,7 @@ def add_all(verbs: Verbs) -> None:
 
 
 def _eval(verbs: Verbs) -> None:
-    verb = verbs.add_parser("eval", help="ask a model the questions of a task and judge its answers")
+    verb = verbs.add_parser("eval", help="evaluate models on a task")
     verb.add_argument(
         "--model",
         action="append",
@@ -26,31 +26,39 @@ def _eval(verbs: Verbs) -> None:
         help="nano, a folder, org/name[@revision], BASE+ADAPTER, vllm:M, openai:M, anthropic:M, "
         "lm-eval:BACKEND:ARGS, replay:FILE, gold or empty; may be repeated (docs/how-to/models.md)",
     )
-    verb.add_argument("--task", help="a shipped task or a YAML file; default: what the model was trained on")
-    verb.add_argument("--samples", type=positive, default=1, metavar="N", help="answers a question")
     verb.add_argument(
-        "--temperature", type=temperatures, default=[0.0], metavar="T[,T]", help="0 is greedy; each is a run"
+        "--task", help="a shipped task or a YAML file; default: the task that the model was trained on"
+    )
+    verb.add_argument("--samples", type=positive, default=1, metavar="N", help="answers to each question")
+    verb.add_argument(
+        "--temperature",
+        type=temperatures,
+        default=[0.0],
+        metavar="T[,T]",
+        help="0 is greedy; several make one run each",
     )
     _asking(verb)
     verb.add_argument("--out", metavar="DIR", help="also write records.parquet and scores.json there")
-    verb.add_argument("--fresh", action="store_true", help="ask again although a finished run stands there")
+    verb.add_argument("--fresh", action="store_true", help="evaluate again even if there is a finished run")
     _questions(verb)
     _common(verb)
 
 
 def _sample(verbs: Verbs) -> None:
-    verb = verbs.add_parser("sample", help="write a model's own right answers, to train it on (RFT)")
-    verb.add_argument("--model", required=True, metavar="M", help="as for eval; a teacher's name too")
+    verb = verbs.add_parser("sample", help="write a model's own right answers as training data (RFT)")
+    verb.add_argument("--model", required=True, metavar="M", help="as for eval")
     verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
-    verb.add_argument("--samples", type=positive, default=16, metavar="N", help="answers a question")
-    verb.add_argument("--temperature", type=above_zero, default=1.0, metavar="T")
+    verb.add_argument("--samples", type=positive, default=16, metavar="N", help="answers to each question")
+    verb.add_argument(
+        "--temperature", type=above_zero, default=1.0, metavar="T", help="temperature of sampling"
+    )
     verb.add_argument(
         "--keep",
         choices=("correct", "likeliest"),
         default="correct",
-        help="every distinct right query, or the likeliest of a question",
+        help="every distinct right query, or the most likely one of each question",
     )
-    verb.add_argument("--out", required=True, metavar="FILE", help="jsonl, for train --data")
+    verb.add_argument("--out", required=True, metavar="FILE", help="jsonl file to write, for train --data")
     _asking(verb)
     _questions(verb)
     _common(verb)
@@ -59,10 +67,15 @@ def _sample(verbs: Verbs) -> None:
 def _train(verbs: Verbs) -> None:
     verb = verbs.add_parser("train", help="train a model on a task: the reward is the score")
     verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
-    verb.add_argument("--method", required=True, choices=("sft", "grpo", "sft+grpo"))
+    verb.add_argument(
+        "--method", required=True, choices=("sft", "grpo", "sft+grpo"), help="stages of the training"
+    )
     verb.add_argument("--model", required=True, metavar="M", help="nano, a folder or org/name")
     verb.add_argument(
-        "--out", required=True, metavar="DIR", help="checkpoints, and the trained model in DIR/model"
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="folder of the training; the model is written to DIR/model",
     )
     verb.add_argument(
         "--only",
@@ -76,106 +89,130 @@ def _train(verbs: Verbs) -> None:
         "--data",
         action="append",
         metavar="FILE",
-        help="SFT's rows: a file of harness sample, or gold, the task's own (default); may be repeated",
+        help="rows of SFT: gold (the task's own, default) or a file of harness sample; may be repeated",
     )
     verb.add_argument(
-        "--recipe", default="", metavar="R", help="settings to begin with: 24gb, 48gb, 80gb, 8x80gb or a file"
+        "--recipe",
+        default="",
+        metavar="R",
+        help="settings to start from: 24gb, 48gb, 80gb, 8x80gb or a YAML file",
     )
     verb.add_argument(
-        "--plan", action="store_true", help="only predict memory and time; refuse what does not fit"
+        "--plan", action="store_true", help="only predict memory and time, and refuse what does not fit"
     )
-    verb.add_argument("--sft-limit", type=positive, default=0, metavar="N", help="as --limit, for SFT alone")
+    verb.add_argument(
+        "--sft-limit", type=positive, default=0, metavar="N", help="as --limit, for the SFT stage only"
+    )
     verb.add_argument("--no-eval", action="store_true", help="do not evaluate the model before and after")
     verb.add_argument(
         "--processes",
         type=positive,
         default=0,
         metavar="N",
-        help="train in N processes: one a GPU, or on CPU; default: what the recipe says, else 1",
+        help="train in N processes, one for each GPU, or on CPUs; default: the recipe's number, otherwise 1",
     )
-    verb.add_argument("--seed", type=seed, default=0)
+    verb.add_argument("--seed", type=seed, default=0, help="seed of the training")
     _questions(verb)
     _common(verb)
 
 
 def _score(verbs: Verbs) -> None:
-    verb = verbs.add_parser("score", help="judge stored answers on the CPU alone, in all modes")
-    verb.add_argument("file", metavar="FILE", help="a jsonl, json, csv or tsv, one SQL a line, or a run")
-    verb.add_argument("--column", metavar="NAME", default="", help="of the file: the answers' key or column")
-    verb.add_argument("--task", required=True)
+    verb = verbs.add_parser("score", help="score stored answers in all modes, without a model")
+    verb.add_argument(
+        "file", metavar="FILE", help="jsonl, json, csv, tsv, a file with one SQL on each line, or a run"
+    )
+    verb.add_argument("--column", metavar="NAME", default="", help="key or column of the answers in the file")
+    verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
     _questions(verb)
     _common(verb)
 
 
 def _check(verbs: Verbs) -> None:
-    verb = verbs.add_parser("check", help="prove a task without a model: does every gold answer score 1.0?")
-    verb.add_argument("task", metavar="TASK")
-    verb.add_argument("--split", action="append", help="default: all")
-    verb.add_argument(
-        "--tokenizer", metavar="M", help="count prompt tokens with this model's; default: nano's"
-    )
-    verb.add_argument("--write-clean", metavar="FILE", help="write the good rows as jsonl")
-    verb.add_argument("--allow-broken-gold", action="store_true", help="exit 0 although a gold fails")
+    verb = verbs.add_parser("check", help="check a task without a model: every gold must score 1")
+    verb.add_argument("task", metavar="TASK", help="a shipped task or a YAML file")
+    verb.add_argument("--split", action="append", help="split to check, may be repeated; default: all")
+    verb.add_argument("--tokenizer", metavar="M", help="model whose tokenizer counts prompts; default: nano")
+    verb.add_argument("--write-clean", metavar="FILE", help="write the rows that pass as jsonl")
+    verb.add_argument("--allow-broken-gold", action="store_true", help="exit with 0 even if a gold fails")
     _common(verb)
 
 
 def _export(verbs: Verbs) -> None:
-    verb = verbs.add_parser("export", help="a task for another program")
-    verb.add_argument("form", choices=("lm-eval", "prime-rl"))
+    verb = verbs.add_parser("export", help="write a task for another program")
+    verb.add_argument("form", choices=("lm-eval", "prime-rl"), help="program")
     verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
-    verb.add_argument("--out", default="lm_eval_tasks", metavar="DIR", help="lm-eval: the --include_path")
-    verb.add_argument("--split", default="", help="lm-eval: default: the task's own")
-    verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="prime-rl: what to train")
-    verb.add_argument("--turns", type=positive, default=1, metavar="N", help="prime-rl: answers at most")
-    verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    verb.add_argument(
+        "--out", default="lm_eval_tasks", metavar="DIR", help="lm-eval: folder for --include_path"
+    )
+    verb.add_argument("--split", default="", help="lm-eval: split; default: the task's eval_split")
+    verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="prime-rl: model to train")
+    verb.add_argument(
+        "--turns", type=positive, default=1, metavar="N", help="prime-rl: most answers to a question"
+    )
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a key of the task",
+    )
     _trust(verb)
 
 
 def _board(verbs: Verbs) -> None:
-    verb = verbs.add_parser("board", help="the leaderboard")
+    verb = verbs.add_parser("board", help="show the leaderboard")
     verb.add_argument("--task", default="", help="only this task")
-    verb.add_argument("--reasons", action="store_true", help="also why answers failed")
+    verb.add_argument("--reasons", action="store_true", help="also show why answers failed")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _compare(verbs: Verbs) -> None:
-    verb = verbs.add_parser("compare", help="two runs, question by question")
-    verb.add_argument("a", metavar="A", help="a run's id, its beginning, or a model's name")
-    verb.add_argument("b", metavar="B")
+    verb = verbs.add_parser("compare", help="compare two runs question by question")
+    verb.add_argument("a", metavar="A", help="a run's id, the beginning of one, or a model")
+    verb.add_argument("b", metavar="B", help="the run to compare with A")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _show(verbs: Verbs) -> None:
-    verb = verbs.add_parser("show", help="the evidence for one answer")
-    verb.add_argument("run", metavar="RUN")
-    verb.add_argument("sample", metavar="QUESTION", help="the question's id")
+    verb = verbs.add_parser("show", help="show the evidence for one answer")
+    verb.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, or a model")
+    verb.add_argument("sample", metavar="QUESTION", help="id of the question")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _tasks(verbs: Verbs) -> None:
-    verb = verbs.add_parser("tasks", help="the tasks that come with the package")
+    verb = verbs.add_parser("tasks", help="list the shipped tasks")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _demo(verbs: Verbs) -> None:
-    verb = verbs.add_parser("demo", help="base -> SFT -> GRPO -> leaderboard on the embedded task and model")
-    verb.add_argument("--seed", type=seed, default=0)
-    verb.add_argument("--out", metavar="DIR", default="", help="default: HARNESS_HOME/demo")
+    verb = verbs.add_parser("demo", help="run base, SFT, GRPO and leaderboard on the embedded task and model")
+    verb.add_argument("--seed", type=seed, default=0, help="seed of SFT and GRPO")
+    verb.add_argument(
+        "--out", metavar="DIR", default="", help="folder of the models; default: HARNESS_HOME/demo"
+    )
 
 
 def _asking(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--base-url", metavar="URL", default="", help="of the server that openai: asks")
+    verb.add_argument("--base-url", metavar="URL", default="", help="base URL of the server of openai:NAME")
     verb.add_argument(
-        "--turns", type=positive, default=1, metavar="N", help="a failed query may be corrected"
+        "--turns",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="most answers to a question: a failed query may be corrected",
     )
-    verb.add_argument("--top-p", type=share, default=1.0, metavar="P", help="draw from the likeliest P")
-    verb.add_argument("--seed", type=seed, default=0, help="of sampling")
-    verb.add_argument("--max-new-tokens", type=positive, default=0, help="default: what the task says")
+    verb.add_argument("--top-p", type=share, default=1.0, metavar="P", help="nucleus sampling")
+    verb.add_argument("--seed", type=seed, default=0, help="seed of sampling")
+    verb.add_argument(
+        "--max-new-tokens", type=positive, default=0, help="most tokens of an answer; default: the task's"
+    )
 
 
 def _questions(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--split", default="", help="default: the task's own")
-    verb.add_argument("--limit", type=positive, default=0, metavar="N", help="the first N questions")
+    verb.add_argument("--split", default="", help="split of the dataset; default: the task's")
+    verb.add_argument("--limit", type=positive, default=0, metavar="N", help="use only the first N questions")
     verb.add_argument("--sample-seed", type=seed, default=None, help="shuffle the questions before --limit")
 
 
@@ -186,10 +223,12 @@ def _common(verb: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="override one key of the task, such as scoring.seconds=10; or train.KEY=VALUE, runner.KEY=VALUE",
+        help="override a key of the task (scoring.seconds=10), train.KEY=VALUE or runner.KEY=VALUE",
     )
     _trust(verb)
-    verb.add_argument("--workers", type=positive, default=0, help="scoring processes; default: one a core")
+    verb.add_argument(
+        "--workers", type=positive, default=0, help="scoring processes; default: one for each core"
+    )
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -197,5 +236,5 @@ def _trust(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--trust-task",
         action="store_true",
-        help="run the code that the task names (module:name), also of this folder",
+        help="allow the task to run code (module:name), also from the current folder",
     )

@@ -15,7 +15,7 @@ Method = Literal["", "base", "sft", "grpo"]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One judged completion: what was asked, what was answered, what it was worth and why.
+    """One judged answer: the question, the answer, its scores and the evidence.
 
     ``sample_id`` and ``sample_index`` together are its key. A verdict of None was not scored (our own
     failure) or not asked for; it is never counted as 0.
@@ -30,7 +30,7 @@ class Record:
     completion: str
     """The text of the answer."""
     reason: str
-    """A ``rewards.types.Reason``."""
+    """The reason code."""
     sample_index: int = 0
     """Which of the answers drawn for this question; 0 where there is one."""
     difficulty: str = ""
@@ -42,9 +42,9 @@ class Record:
     prompt: str = "[]"
     """The messages, as JSON text."""
     sql: str = ""
-    """What was read out of the completion."""
+    """The SQL that was extracted from the answer."""
     gold: str = ""
-    """The gold that the answer was held against."""
+    """The gold that the answer was compared with."""
     detail: str = ""
     """The engine's message, or the first differing row."""
     metric: float | None = None
@@ -62,7 +62,7 @@ class Record:
     reward: float | None = None
     """The task's composite: what a GRPO training would get for this answer."""
     parts: str = "{}"
-    """What the reward was made of, as JSON text: name -> value."""
+    """The parts of the reward, as JSON text: name -> value."""
     executes: bool = False
     """Whether the query ran."""
     rows: int = 0
@@ -80,13 +80,13 @@ class Record:
     seconds: float = 0.0
     """Time the runner spent on this answer."""
     finish: str = "stop"
-    """Why the answer ended: a ``runners.types.Finish``."""
+    """How the answer ended: ``stop``, ``length``, ``unanswered``, ``failed`` or ``error``."""
     logprob: float | None = None
     """Sum of the log-probabilities of the answer's tokens, where the runner knows them."""
     cost: float = 0.0
     """US dollars, where the prices of an endpoint are given."""
     result: str = ""
-    """Digest of the rows that the answer returned, where several answers were drawn: what they vote for."""
+    """Digest of the rows that the answer returned, if several answers were drawn; majority votes use it."""
     examples: str = "[]"
     """Ids of the training samples that the prompt showed, as JSON text."""
 
@@ -120,7 +120,7 @@ class Run:
     scorer_version: str
     """Version of the scorer: its code, sqlglot and the engine."""
     digest: str
-    """Of everything that decides the records: that of ``identity``."""
+    """Digest of everything that decides the records: of ``identity``."""
     method: Method = ""
     """How the model was made; empty for answers that no model gave."""
     parent: str = ""
@@ -136,25 +136,25 @@ class Run:
     skipped: int = 0
     """Rows of the dataset that were left out, such as those whose database is missing."""
     spec: Mapping[str, Any] = field(default_factory=dict)
-    """The resolved spec."""
+    """The spec with all defaults and overrides."""
     training: Mapping[str, Any] = field(default_factory=dict)
-    """What each stage was given: stage -> rows, gold SQL or answers only, steps, ..."""
+    """Data and steps of each stage: stage -> rows, gold SQL or answers only, steps, ..."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package -> version."""
     commit: str = ""
     """Git commit of the harness, where it runs from a checkout."""
     identity: Mapping[str, Any] = field(default_factory=dict)
-    """The fields of a ``leaderboards.identity.Identity``; empty in runs of versions that had none."""
+    """Fields of ``leaderboards.identity.Identity``; empty in runs of older versions."""
     parent_content: str = ""
     """Digest of the model that this one was trained from."""
     started: str = ""
-    """ISO 8601, UTC."""
+    """Start, as ISO 8601 in UTC."""
     ended: str = ""
-    """ISO 8601, UTC; empty while the run is unfinished."""
+    """End, as ISO 8601 in UTC; empty while the run is unfinished."""
     seconds: float = 0.0
-    """Time spent, over all the sessions that it took."""
+    """Seconds over all sessions of the run."""
     records_sha256: str = ""
-    """Of ``records.parquet``; empty while the run is unfinished, and in runs of versions that had none."""
+    """SHA-256 of ``records.parquet``; empty while the run is unfinished, and in runs of older versions."""
 
     @property
     def finished(self) -> bool:
@@ -233,4 +233,4 @@ class Summary(Slice):
     reasons: dict[str, int]
     """Reason -> completions, the most frequent first."""
     alarms: dict[str, float]
-    """See ``leaderboards.alarms``."""
+    """Alarm -> its measure, by the names of ``leaderboards.alarms.LIMITS``."""

@@ -12,37 +12,37 @@ from tasks.common.parse import Spec
 
 
 class HfConfig(Spec):
-    """How a Hugging Face model is held in this process."""
+    """A Hugging Face model in this process."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16", "stored"] = "auto"
-    """auto: bfloat16 on a GPU, float32 on a CPU; stored: the file's."""
+    """``auto``: bfloat16 on a GPU, float32 on a CPU; ``stored``: that of the files."""
     four_bit: bool = False
-    """Linear layers in 4 bits (NF4); needs the extra ``quant``."""
+    """Load linear layers in 4 bits (NF4); needs the extra ``quant``."""
     deterministic: bool = False
-    """Each question by itself: what else is asked changes no answer. ``dtype`` auto is float32."""
+    """Compute each question separately: an answer depends on no other. ``dtype: auto`` is then float32."""
     batch_tokens: int = Field(0, ge=0)
-    """Tokens of prompts and answers in memory at once; 0: by device. Less where memory runs out."""
+    """Most tokens of prompts and answers in memory; 0: chosen for the device. Lowered if memory runs out."""
 
 
 class VllmConfig(Spec):
-    """What is passed to vLLM, in the process or on its server's command line."""
+    """vLLM, in this process or as a server that is started."""
 
     server: bool = False
-    """Start ``vllm serve`` and ask it, instead of loading the model here."""
+    """Start ``vllm serve`` instead of loading the model in this process."""
     tensor_parallel: int = Field(1, ge=1)
     """GPUs that hold one copy of the model together."""
     data_parallel: int = Field(1, ge=1)
-    """Over 1 it is a server, whatever ``server`` says."""
+    """Copies of the model; above 1 a server is started, also with ``server: false``."""
     dtype: str = "auto"
     """Data type of the weights, by vLLM's name."""
     max_model_len: int = Field(0, ge=0)
-    """0: the model's own."""
+    """Most tokens of prompt and answer; 0: the model's context."""
     gpu_memory: float = Field(0.9, gt=0, le=1)
-    """Share of the GPU's memory to take."""
+    """Share of the GPU's memory that vLLM uses."""
     extra: Mapping[str, Any] = Field(default_factory=dict)
-    """More of vLLM's engine arguments, by their Python names."""
+    """Further engine arguments of vLLM, by their Python names."""
     start_seconds: float = Field(900, gt=0)
-    """How long the server may take to come up."""
+    """Seconds that the server may take to start."""
 
     def arguments(self) -> dict[str, Any]:
         """Engine arguments by their Python names."""
@@ -58,14 +58,14 @@ class VllmConfig(Spec):
 
 
 class ReplayConfig(Spec):
-    """How a file of stored answers is read."""
+    """A file of stored answers."""
 
     column: str = ""
     """The key or column that holds the answers; default: the first of ``runners.answer_files.TEXT_KEYS``."""
 
 
 class RunnerConfig(Spec):
-    """A section for each kind of runner that has something to set."""
+    """One section for each kind of runner with settings."""
 
     hf: HfConfig = HfConfig()
     """Models that run in this process."""

@@ -19,31 +19,31 @@ OPENAI = "https://api.openai.com/v1"
 
 
 class EndpointConfig(Spec):
-    """Where an endpoint is and how it is asked."""
+    """A server with OpenAI's chat completions."""
 
     base_url: str = ""
-    """Up to and with ``/v1``. Default: the environment's OPENAI_BASE_URL, else OpenAI's."""
+    """URL up to and including ``/v1``; "": the environment's OPENAI_BASE_URL, otherwise OpenAI's."""
     key: str = "OPENAI_API_KEY"
-    """Name of the environment variable that holds the key."""
+    """Name of the environment variable with the API key."""
     concurrency: int = Field(16, ge=1, le=1024)
-    """Requests under way at once."""
+    """Most concurrent requests."""
     timeout: float = Field(120.0, gt=0)
-    """Seconds for a whole reply."""
+    """Seconds that a reply may take."""
     retries: int = Field(6, ge=0)
-    """How often a failed request is sent again."""
+    """How often a failed request is repeated."""
     backoff: float = Field(1.0, ge=0)
-    """Seconds before the first retry, at most; doubled for each one after it."""
+    """Most seconds before the first retry; doubled for each further one."""
     logprobs: bool = False
-    """Ask for the log-probabilities of answers."""
+    """Request the log-probabilities of answers."""
     body: Mapping[str, Any] = Field(default_factory=dict)
-    """Parameters to send beside ours, or instead; null leaves one out. The run records them."""
+    """Parameters of the request that add to or replace ours; null omits one. The run records them."""
     thought: str = ""
-    """The tag by which the server's chat template opens a thought (``<think>``), where the content holds
-    thoughts; "": seen from the replies."""
+    """The tag with which the server's chat template opens the model's reasoning (``<think>``), if replies
+    contain reasoning; "": inferred from the replies."""
     input_price: float = Field(0.0, ge=0)
-    """US dollars for a million prompt tokens."""
+    """US dollars per million prompt tokens."""
     output_price: float = Field(0.0, ge=0)
-    """US dollars for a million tokens of answers."""
+    """US dollars per million answer tokens."""
 
     @field_validator("base_url")
     @classmethod

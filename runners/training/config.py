@@ -23,30 +23,30 @@ class LoraSpec(Spec):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout on the input of the adapters."""
     targets: tuple[str, ...] = ()
-    """Names of the layers that get an adapter; none given: every linear layer but the head."""
+    """Names of the layers that get an adapter; empty: every linear layer except the head."""
     four_bit: bool = False
-    """Hold the frozen base in 4 bits (QLoRA: NF4, double quantization); merged into the whole at the end."""
+    """Hold the frozen base in 4 bits (QLoRA: NF4, double quantization)."""
 
 
 class CurriculumSpec(Spec):
-    """Prompts by the chance that some answers are right and some wrong (``curriculum.py``)."""
+    """Draw prompts with the probability that their answers are partly right (``curriculum.py``)."""
 
     run: str = ""
-    """An evaluation of the training questions with several answers each: a run's id or a model's name.
-    "": every prompt begins unknown."""
+    """An evaluation of the training questions with several answers each, as a run's id or a model's name;
+    "": no pass rate is known at the start."""
     memory: float = Field(default=0.5, ge=0, le=1)
-    """What the answers before count for when a prompt is asked again."""
+    """Weight of earlier answers in a prompt's pass rate when new answers are added."""
 
 
 class TrainingConfig(Spec):
-    """What every method shares. Steps are optimizer steps."""
+    """Settings of SFT and GRPO. A step is an optimizer step."""
 
     learning_rate: float = Field(default=1e-4, gt=0)
     """Peak learning rate of AdamW."""
     epochs: float = Field(default=1.0, gt=0)
-    """Passes over the rows, where ``max_steps`` does not say."""
+    """Passes over the rows, if ``max_steps`` is 0."""
     max_steps: int = Field(default=0, ge=0)
-    """Steps to take; 0: as many as ``epochs`` needs."""
+    """Number of steps; 0: as many as ``epochs`` needs."""
     scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "cosine"
     """Course of the learning rate over the steps."""
     warmup: float = Field(default=0.03, ge=0, lt=1)
@@ -62,23 +62,22 @@ class TrainingConfig(Spec):
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
     sharding: Literal["none", "fsdp2"] = "none"
-    """Of weights, gradients and optimizer over the processes; "none": each holds all of them (DDP)."""
+    """Shard weights, gradients and optimizer over the processes; "none": each process holds all (DDP)."""
     deepspeed: str = ""
-    """A DeepSpeed configuration, JSON, of ZeRO stage 1 or 2."""
+    """Path of a DeepSpeed configuration (JSON) of ZeRO stage 1 or 2."""
     save_every: int = Field(default=100, gt=0)
-    """Steps between two checkpoints; a run that is killed goes on from the last."""
+    """Steps between two checkpoints; a run that was killed continues from the last one."""
     eval_every: int = Field(default=100, gt=0)
-    """Steps between two evaluations on dev; the best weights are the ones kept."""
+    """Steps between two evaluations on dev; the weights that are best on dev are kept."""
     stop_if: tuple[str, ...] = ()
     """Conditions on the curve that end the run with a report, such as ``reward < 0.1 for 20``."""
     collapse: float = Field(default=1.0, ge=0)
-    """End the run where the mean reward of ten steps lies this many (first) standard deviations of the
-    reward below that of the first ten; 0: never."""
+    """End the run if the mean reward of ten steps falls below that of the first ten by this many standard
+    deviations of the reward in the first ten; 0: never."""
     unscored: float = Field(default=0.05, ge=0, le=1)
-    """End the run where more than this share of the last answers got no verdict (``alarms/unscored``); 1:
-    never."""
+    """End the run if more than this share of the last answers is unscored (``alarms/unscored``); 1: never."""
     wandb: bool = False
-    """``harness train`` also logs to Weights & Biases; offline where WANDB_API_KEY is not set."""
+    """Log to Weights & Biases too; offline if WANDB_API_KEY is not set."""
 
     @property
     def digest(self) -> str:
@@ -93,15 +92,15 @@ class SftConfig(TrainingConfig):
     learning_rate: float = Field(default=5e-4, gt=0)
     """Peak learning rate of AdamW."""
     batch_size: int = Field(default=32, gt=0)
-    """Rows a step."""
+    """Rows of a step, over all processes."""
     micro_batch: int = Field(default=32, gt=0)
-    """Rows in one forward and backward; divides ``batch_size``."""
+    """Rows of one forward and backward pass; must divide ``batch_size``."""
     max_length: int = Field(default=0, ge=0)
-    """Tokens of prompt and answer after which a row is cut; 0: the model's context."""
+    """Rows are cut after this many tokens of prompt and answer; 0: the model's context."""
     packing: bool = False
-    """Fill rows with whole texts, as TRL does; prompts are then not shared."""
+    """Pack several texts into a row, as TRL does; prefixes are then not shared."""
     shared_prefix: bool = True
-    """Compute what the texts of a batch share once; false: TRL's own loss."""
+    """Compute shared prefixes of a batch once; false: TRL's own loss."""
 
     @property
     def items_per_step(self) -> int:
@@ -114,42 +113,42 @@ class SftConfig(TrainingConfig):
 
 
 class SamplingVllm(Spec):
-    """Answers are drawn by vLLM through TRL, which hands it the weights after every step (needs GPUs)."""
+    """Draw answers with vLLM through TRL, which sends it the weights after every step (needs GPUs)."""
 
     mode: Literal["colocate", "server"] = "colocate"
-    """In the training's processes, on their GPUs; or a ``vllm serve`` of its own, on others."""
+    """``colocate``: in the training processes, on their GPUs; ``server``: a ``vllm serve`` on other GPUs."""
     base_url: str = ""
-    """Of the server; "": ``host`` and ``port``."""
+    """URL of the server; "": ``host`` and ``port``."""
     host: str = "0.0.0.0"
     """Host of the server."""
     port: int = Field(default=8000, gt=0)
     """Port of the server."""
     group_port: int = Field(default=51216, gt=0)
-    """On which the server is sent the weights."""
+    """Port through which the server is sent the weights."""
     timeout: float = Field(default=240.0, gt=0)
-    """Seconds to wait for the server to be up."""
+    """Seconds to wait for the server to start."""
     gpu_memory: float = Field(default=0.3, gt=0, le=1)
-    """Share of each GPU's memory that a colocated vLLM takes, its copy of the weights included."""
+    """Share of each GPU's memory for a colocated vLLM, its copy of the weights included."""
     tensor_parallel: int = Field(default=1, ge=1)
-    """Processes, one a GPU, that hold a colocated vLLM together."""
+    """Processes (one for each GPU) that hold one colocated vLLM together."""
     max_model_len: int = Field(default=0, ge=0)
-    """Tokens of prompt and answer that a colocated vLLM makes room for; 0: the model's context."""
+    """Most tokens of prompt and answer in a colocated vLLM; 0: the model's context."""
     sleep: bool = False
-    """A colocated vLLM gives its memory back while the model learns."""
+    """A colocated vLLM releases its memory during the training pass."""
     implementation: Literal["vllm", "transformers"] = "vllm"
-    """Whose code of the model a colocated vLLM runs."""
+    """Implementation of the model that a colocated vLLM runs."""
     regex: str = ""
-    """A regular expression that answers are held to."""
+    """A regular expression that answers must match (constrained decoding)."""
     correction: Literal["none", "sequence_mask", "sequence_truncate", "token_mask", "token_truncate"] = (
         "sequence_mask"
     )
-    """How an answer counts whose probability in vLLM is not the model's (importance sampling)."""
+    """Importance-sampling correction for answers whose probability in vLLM differs from the model's."""
     clip_max: float | None = Field(default=3.0, gt=0)
-    """Ratio of the two probabilities above which a mask leaves out, or a truncation cuts."""
+    """Upper bound of the ratio of the two probabilities: a mask drops, a truncation clips what exceeds it."""
     clip_min: float | None = Field(default=None, gt=0)
     """Ratio of the two probabilities below which a mask leaves out, or a truncation cuts; null: no bound."""
     extra: Mapping[str, Any] = Field(default_factory=dict)
-    """More of vLLM's SamplingParams, by their names."""
+    """Further SamplingParams of vLLM, by name."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -201,9 +200,9 @@ class GrpoConfig(TrainingConfig):
     group_size: int = Field(default=8, gt=1)
     """Answers drawn for each prompt."""
     micro_groups: int = Field(default=2, gt=0)
-    """Groups in one forward and backward; divides ``prompts_per_step``."""
+    """Groups of one forward and backward pass; must divide ``prompts_per_step``."""
     beta: float = Field(default=0.0, ge=0)
-    """Weight of the KL divergence from the model that training started with; 0: no reference model."""
+    """Weight of the KL divergence from the initial model; 0: no reference model is loaded."""
     temperature: float = Field(default=1.0, gt=0)
     """Temperature of sampling."""
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -223,23 +222,23 @@ class GrpoConfig(TrainingConfig):
     epsilon_high: float | None = Field(default=None, gt=0)
     """Upper clipping bound of the ratio; null: ``epsilon``."""
     mask_truncated: bool = False
-    """Leave answers that hit ``max_new_tokens`` out of the loss."""
+    """Mask answers that reach ``max_new_tokens`` out of the loss."""
     max_turns: int = Field(default=1, ge=1)
-    """Over 1 the model hears what the database says to a query that fails or returns nothing, and tries
-    again; feedback is masked out of the loss and the last answer is paid."""
+    """Most answers to a prompt. After a query that fails or returns nothing the model sees the database's
+    message and tries again. Feedback is masked out of the loss; the last answer gets the reward."""
     turn_cost: float = Field(default=0.0, ge=0, le=0.4)
-    """What the last of ``max_turns`` answers is paid less, those between in proportion."""
+    """Subtracted from the reward if all ``max_turns`` answers were used; in proportion if fewer were."""
     learn_from: Literal["spread", "mixed"] = "spread"
-    """Groups whose rewards differ, or only those that hold right and wrong answers."""
+    """``spread``: groups whose rewards differ; ``mixed``: only groups with right and wrong answers."""
     refill: int = Field(default=0, ge=0)
-    """Further prompts that a step may ask in place of groups that teach nothing (dynamic
-    sampling, DAPO, arXiv:2503.14476)."""
+    """Most further prompts of a step that replace zero-advantage groups (dynamic sampling, DAPO,
+    arXiv:2503.14476)."""
     curriculum: CurriculumSpec | None = None
     """Draw prompts by stored pass rates; null: in the shuffled order of the split."""
     shared_prefix: bool = True
-    """Compute a group's prompt once; false: TRL's own sampling and loss."""
+    """Compute shared prefixes once, in sampling and in the loss; false: TRL's own sampling and loss."""
     vllm: SamplingVllm | None = None
-    """Draw the answers with vLLM; the loss stays what ``shared_prefix`` says."""
+    """Draw the answers with vLLM; ``shared_prefix`` then concerns the loss only."""
 
     def context_limit(self, context: int) -> int:
         """Tokens that a prompt and its answers may have, of a model with this context."""

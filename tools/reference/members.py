@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_type_hints
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from typing_extensions import is_typeddict
 
 SectionClass: TypeAlias = type[BaseModel]
 
@@ -70,14 +70,8 @@ def settings(owner: type[BaseModel]) -> Iterator[Member]:
 def columns(owner: type) -> Iterator[Member]:
     """The fields of a dataclass or TypedDict, in their order. Raises KeyError: one has no docstring."""
     meanings = docstrings(owner)
-    for name, annotation in _annotations(owner).items():
-        yield Member(name, annotation, "", meanings[name])
-
-
-def _annotations(owner: type) -> dict[str, str]:
-    found = {name: note for base in _bases(owner) for name, note in inspect.get_annotations(base).items()}
-    texts = {name: getattr(note, "__forward_arg__", str(note)) for name, note in found.items()}
-    return {name: re.sub(r"NotRequired\[(.*)\]", r"\1", text) for name, text in texts.items()}
+    for name, annotation in get_type_hints(owner).items():
+        yield Member(name, _words(annotation), "", meanings[name])
 
 
 def _bases(owner: type) -> list[type]:
@@ -119,6 +113,8 @@ NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", ty
 def _words(annotation: Any) -> str:
     if annotation in NAMES:
         return NAMES[annotation]
+    if is_typeddict(annotation):
+        return f"`{annotation.__name__}`"
     if _section(annotation):
         return "section or null" if type(None) in getattr(annotation, "__args__", ()) else "section"
     if isinstance(annotation, type) and hasattr(annotation, "__members__"):
@@ -126,7 +122,7 @@ def _words(annotation: Any) -> str:
     arguments: list[Any] = list(getattr(annotation, "__args__", ()))
     origin = getattr(annotation, "__origin__", None)
     if arguments and all(isinstance(one, str) for one in arguments):
-        return " or ".join(f"`{one}`" for one in arguments)
+        return " or ".join(f"`{one}`" if one else '`""`' for one in arguments)
     if origin is tuple:
         return f"list of {_words(arguments[0])}"
     if isinstance(origin, type) and issubclass(origin, Mapping):

@@ -177,7 +177,7 @@ def scores() -> str:
         "`scores.json`, and `harness board --json`. Shares and means leave out unscored answers.",
         grid(
             ("key", "type", "meaning"),
-            [(f"`{one.name}`", f"`{one.type}`", markdown(one.meaning)) for one in columns(Summary)],
+            [(f"`{one.name}`", one.type, markdown(one.meaning)) for one in columns(Summary)],
         ),
         "A `Slice` has " + ", ".join(f"`{one.name}`" for one in columns(Slice)) + ". Intervals and tests are "
         "those of `leaderboards/statistics.py`: Wilson intervals at 95 %, a paired bootstrap, and McNemar's exact "
@@ -210,13 +210,13 @@ def run_directory() -> str:
         "## Keys of `run.json`",
         grid(
             ("key", "type", "meaning"),
-            [(f"`{one.name}`", f"`{one.type}`", markdown(one.meaning)) for one in columns(Run)],
+            [(f"`{one.name}`", one.type, markdown(one.meaning)) for one in columns(Run)],
         ),
         "## Columns of `records.parquet`",
         _about(Record),
         grid(
             ("column", "type", "meaning"),
-            [(f"`{one.name}`", f"`{one.type}`", markdown(one.meaning)) for one in columns(Record)],
+            [(f"`{one.name}`", one.type, markdown(one.meaning)) for one in columns(Record)],
         ),
     )
 
