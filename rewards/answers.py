@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tasks.databases.sandbox.executor import Allowance, Executor
+from tasks.databases.engines.session import Allowance
+from tasks.databases.sandbox.executor import Executor
 from tasks.types import Database, Outcome, Status
 
 

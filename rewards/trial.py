@@ -17,7 +17,8 @@ from rewards.matching.strict import Groups, LimitCut, strict
 from rewards.structure.constructs import forbidden_in
 from rewards.structure.similarity import similarity
 from rewards.types import Reason
-from tasks.databases.sandbox.executor import Allowance, Executor
+from tasks.databases.engines.session import Allowance
+from tasks.databases.sandbox.executor import Executor
 from tasks.types import Outcome, Status
 
 T = TypeVar("T")

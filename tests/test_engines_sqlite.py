@@ -11,7 +11,8 @@ from random import Random
 import pytest
 from attacked import busy
 
-from tasks.databases.sandbox.executor import Allowance, Executor
+from tasks.databases.engines.session import Allowance
+from tasks.databases.sandbox.executor import Executor
 from tasks.databases.sandbox.pool import Sandbox
 from tasks.types import Database, Limits, Status
 

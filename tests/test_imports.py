@@ -1,4 +1,4 @@
-"""The shape of the code: which floor may import which, what stays light, and how long things may be."""
+"""The structure of the code: which package may import which, what stays light, and how long things may be."""
 
 from __future__ import annotations
 
@@ -17,19 +17,33 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FLOORS = {"tasks": 1, "rewards": 2, "runners": 2, "leaderboards": 3, "harness": 4}
+LEVELS = {"tasks": 1, "rewards": 2, "runners": 2, "leaderboards": 3, "harness": 4}
 HEAVY = {"torch", "transformers", "trl", "vllm", "datasets", "duckdb", "pandas", "pyarrow", "peft", "wandb"}
-LAZY_PAIRS: set[tuple[str, ...]] = set()
-"""Files that import each other, one of them inside a function. None is to be added."""
+FORBIDDEN = {
+    "tasks.common": {"tasks"},
+    "tasks.databases": {"tasks.spec", "tasks.task", "tasks.prompts", "tasks.sources", "tasks.pocket"},
+    "tasks.databases.engines": {"tasks.databases.sandbox"},
+    "rewards.matching": {"rewards"},
+    "rewards.structure": {"rewards"},
+    "runners.decoding": {"runners.training"},
+    "runners.endpoints": {"runners.training"},
+    "runners.weights": {"runners.training"},
+    "harness.provenance": {"harness.render"},
+}
+"""Package -> what no file in it or below it may import; its own modules are always allowed."""
+ALLOWED = {"rewards.types"}
+"""Pages of types, which every package below theirs may import."""
+MOST_IN_RUNNERS = 12
+"""Files directly in ``runners/``; training, decoding, endpoints and weights are packages of their own."""
 OF_EXTRAS = {"tasks": {"datasets"}, "rewards": set(), "leaderboards": set()}
-"""What these packages may import beyond the core dependencies: the others may use every extra."""
+"""What these packages may import beyond the core dependencies; the other packages may use every extra."""
 INDIRECT = {"pytz"}
-"""Core dependencies that are imported by another one of them, not by us."""
+"""Core dependencies that only another core dependency imports."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def files(root: Path, packages: Mapping[str, int] = FLOORS) -> list[Path]:
+def files(root: Path, packages: Mapping[str, int] = LEVELS) -> list[Path]:
     return sorted(path for package in packages for path in (root / package).rglob("*.py"))
 
 
@@ -37,8 +51,9 @@ FILES = files(ROOT)
 
 
 def modules(source: str, known: frozenset[str] = frozenset()) -> Iterator[str]:
-    """All that a file imports, inside functions too; a name taken from a package counts as the ``known``
-    module that it is.
+    """All modules that a file imports, inside functions too.
+
+    ``from package import name`` yields ``package.name`` where that is one of the ``known`` modules.
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -50,24 +65,51 @@ def modules(source: str, known: frozenset[str] = frozenset()) -> Iterator[str]:
 
 
 def imported(path: Path) -> set[str]:
-    """Top-level names of all that a file imports."""
+    """Top-level names of all modules that a file imports."""
     return {name.partition(".")[0] for name in modules(path.read_text(encoding="utf-8"))}
 
 
 def upward(root: Path) -> list[str]:
-    """Imports of a package on the same floor or a higher one."""
+    """Imports of another package on the same level or on a higher one."""
     return [
         f"{path.relative_to(root)} imports {target}"
         for path in files(root)
-        for target in sorted(imported(path) & FLOORS.keys())
-        if target != (package := path.relative_to(root).parts[0]) and FLOORS[target] >= FLOORS[package]
+        for target in sorted(imported(path) & LEVELS.keys())
+        if target != (package := path.relative_to(root).parts[0]) and LEVELS[target] >= LEVELS[package]
     ]
 
 
-def circles(root: Path) -> set[tuple[str, ...]]:
-    """Sets of files, by module name, that reach each other by imports."""
-    names = {path: ".".join(path.relative_to(root).with_suffix("").parts) for path in files(root)}
-    names = {path: name.removesuffix(".__init__") for path, name in names.items()}
+def module_name(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+def module_names(root: Path) -> dict[Path, str]:
+    """Every file of the packages with its module name."""
+    return {path: module_name(path, root) for path in files(root)}
+
+
+def forbidden(root: Path) -> list[str]:
+    """Imports that ``FORBIDDEN`` rules out."""
+    names = module_names(root)
+    known = frozenset(names.values())
+    return [
+        f"{name} imports {target}"
+        for path, name in names.items()
+        for target in sorted(set(modules(path.read_text(encoding="utf-8"), known)) - ALLOWED)
+        for package, banned in FORBIDDEN.items()
+        if within(name, package) and not within(target, package)
+        if any(within(target, other) for other in banned)
+    ]
+
+
+def within(module: str, package: str) -> bool:
+    """Whether a module is the package or in it."""
+    return f"{module}.".startswith(f"{package}.")
+
+
+def cycles(root: Path) -> set[tuple[str, ...]]:
+    """Sets of files, by module name, that import each other, directly or through others of the set."""
+    names = module_names(root)
     known = frozenset(names.values())
     direct = {
         name: set(modules(path.read_text(encoding="utf-8"), known)) & known - {name}
@@ -82,22 +124,23 @@ def circles(root: Path) -> set[tuple[str, ...]]:
 
 
 def reachable(start: str, direct: Mapping[str, set[str]]) -> set[str]:
-    found: set[str] = set()
+    """All modules that ``start`` imports, directly or through others."""
+    reached: set[str] = set()
     waiting = set(direct[start])
     while waiting:
         name = waiting.pop()
-        found.add(name)
-        waiting |= direct[name] - found
-    return found
+        reached.add(name)
+        waiting |= direct[name] - reached
+    return reached
 
 
 def declared(extras: bool = True, dev: bool = False) -> set[str]:
-    """Names of the distributions that ``pyproject.toml`` asks for."""
+    """Names of the distributions that ``pyproject.toml`` declares as dependencies."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = list(project["dependencies"])
-    for extra, more in project["optional-dependencies"].items():
+    for extra, dependencies in project["optional-dependencies"].items():
         if (dev if extra == "dev" else extras) and extra != "all":
-            lines += more
+            lines += dependencies
     return {normal(re.split(r"[\[<>=~!; ]", line)[0]) for line in lines}
 
 
@@ -106,16 +149,16 @@ def normal(name: str) -> str:
 
 
 def undeclared(paths: list[Path], known: set[str]) -> list[str]:
-    """Third-party imports whose distribution is not ``known``; files beside ours are no third party."""
+    """Third-party imports whose distribution is not ``known``; files of the same folder do not count."""
     by_name = packages_distributions()
-    ours = {*FLOORS, "harness_sql", "tools"}
-    found = []
+    ours = {*LEVELS, "harness_sql", "tools"}
+    missing = []
     for path in paths:
-        beside = {other.stem for other in path.parent.glob("*")}
-        for name in sorted(imported(path) - ours - beside - sys.stdlib_module_names):
-            if not {normal(one) for one in by_name.get(name, [name])} & known:
-                found.append(f"{path.name} imports {name}")
-    return found
+        siblings = {other.stem for other in path.parent.glob("*")}
+        for name in sorted(imported(path) - ours - siblings - sys.stdlib_module_names):
+            if not {normal(distribution) for distribution in by_name.get(name, [name])} & known:
+                missing.append(f"{path.name} imports {name}")
+    return missing
 
 
 def functions(path: Path) -> Iterator[Function]:
@@ -125,11 +168,10 @@ def functions(path: Path) -> Iterator[Function]:
 
 
 def parameters(function: Function) -> int:
-    found = function.args
-    names = [one.arg for one in found.posonlyargs + found.args + found.kwonlyargs]
-    return (
-        len([name for name in names if name not in ("self", "cls")]) + bool(found.vararg) + bool(found.kwarg)
-    )
+    arguments = function.args
+    names = [one.arg for one in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
+    own = [name for name in names if name not in ("self", "cls")]
+    return len(own) + bool(arguments.vararg) + bool(arguments.kwarg)
 
 
 def where(path: Path, line: int) -> str:
@@ -138,8 +180,8 @@ def where(path: Path, line: int) -> str:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The packages' Python files, to plant mistakes in."""
-    for package in FLOORS:
+    """A copy of the packages' Python files, into which a test writes a mistake."""
+    for package in LEVELS:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=not_python)
     return tmp_path
 
@@ -162,24 +204,54 @@ def test_every_import_goes_down() -> None:
         ("leaderboards/store.py", "if TYPE_CHECKING:\n    import harness", "harness"),
     ],
 )
-def test_an_import_that_goes_up_is_found(copy: Path, file: str, line: str, target: str) -> None:
+def test_an_upward_import_is_reported(copy: Path, file: str, line: str, target: str) -> None:
     with (copy / file).open("a") as source:
         source.write(f"\n{line}\n")
     assert upward(copy) == [f"{file} imports {target}"]
 
 
+def test_no_package_imports_what_is_forbidden_to_it() -> None:
+    assert forbidden(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "target"),
+    [
+        ("tasks/common/parse.py", "from tasks.spec import TaskSpec", "tasks.spec"),
+        ("tasks/databases/engines/duckdb.py", "def late():\n    import tasks.databases.sandbox.pool", None),
+        ("rewards/matching/order.py", "from rewards.grader import Grader", "rewards.grader"),
+        ("rewards/structure/clauses.py", "from rewards import judge", "rewards.judge"),
+        ("runners/decoding/generation.py", "from runners.training import grpo", "runners.training.grpo"),
+    ],
+)
+def test_a_forbidden_import_is_reported(copy: Path, file: str, line: str, target: str | None) -> None:
+    with (copy / file).open("a") as source:
+        source.write(f"\n{line}\n")
+    module = file.removesuffix(".py").replace("/", ".")
+    assert forbidden(copy) == [f"{module} imports {target or line.split()[-1]}"]
+
+
+def test_every_package_of_the_forbidden_imports_exists() -> None:
+    folders = {name.replace(".", "/") for name in FORBIDDEN}
+    assert [folder for folder in sorted(folders) if not list((ROOT / folder).glob("*.py"))] == []
+
+
+def test_runners_holds_few_files_directly() -> None:
+    assert len(list((ROOT / "runners").glob("*.py"))) <= MOST_IN_RUNNERS
+
+
 def test_no_two_files_import_each_other() -> None:
-    assert circles(ROOT) == LAZY_PAIRS
+    assert cycles(ROOT) == set()
 
 
-def test_files_that_import_each_other_are_found(copy: Path) -> None:
+def test_an_import_cycle_is_reported(copy: Path) -> None:
     (copy / "tasks" / "one.py").write_text("from tasks import other\n")
     (copy / "tasks" / "other.py").write_text("def late():\n    import tasks.one\n")
     (copy / "runners" / "first.py").write_text("from runners.second import x\n")
     (copy / "runners" / "second.py").write_text("from runners.third import x\n")
     (copy / "runners" / "third.py").write_text("from runners.first import x\n")
     three = ("runners.first", "runners.second", "runners.third")
-    assert circles(copy) == LAZY_PAIRS | {("tasks.one", "tasks.other"), three}
+    assert cycles(copy) == {("tasks.one", "tasks.other"), three}
 
 
 def test_results_know_nothing_of_rendering() -> None:
@@ -194,7 +266,7 @@ def test_every_import_is_a_declared_dependency() -> None:
     assert undeclared(sorted(others), declared(dev=True)) == []
 
 
-def test_an_undeclared_dependency_is_found(copy: Path) -> None:
+def test_an_undeclared_dependency_is_reported(copy: Path) -> None:
     (copy / "tasks" / "fetch.py").write_text("import json, pip\nfrom setuptools.command import build\n")
     assert undeclared(files(copy), declared(dev=True)) == [
         "fetch.py imports pip",
@@ -220,20 +292,22 @@ def test_files_are_at_most_300_lines() -> None:
 
 def test_functions_are_at_most_40_lines() -> None:
     lengths = [
-        (path, one, (one.end_lineno or 0) - one.lineno + 1) for path in FILES for one in functions(path)
+        (path, function, (function.end_lineno or 0) - function.lineno + 1)
+        for path in FILES
+        for function in functions(path)
     ]
-    long = [f"{where(path, one.lineno)} {one.name}: {lines}" for path, one, lines in lengths if lines > 40]
+    long = [f"{where(path, f.lineno)} {f.name}: {lines}" for path, f, lines in lengths if lines > 40]
     assert long == []
 
 
 def test_functions_have_at_most_6_parameters() -> None:
-    counts = [(path, one, parameters(one)) for path in FILES for one in functions(path)]
-    many = [f"{where(path, one.lineno)} {one.name}: {count}" for path, one, count in counts if count > 6]
+    counts = [(path, function, parameters(function)) for path in FILES for function in functions(path)]
+    many = [f"{where(path, f.lineno)} {f.name}: {count}" for path, f, count in counts if count > 6]
     assert many == []
 
 
 def test_nothing_that_comes_with_a_model_is_run() -> None:
-    """Weights are safetensors; pickle is for our own worker processes alone."""
+    """Weights are safetensors; only our own worker processes use pickle."""
     calls = re.compile(r"torch\.load\((?!.*weights_only=True)|pickle\.load|trust_remote_code=True")
     models = [path for path in FILES if path.relative_to(ROOT).parts[0] != "tasks"]
     assert [f"{path}: {call}" for path in models for call in calls.findall(path.read_text())] == []
@@ -249,13 +323,13 @@ import importlib, logging, sys, warnings
 
 def settings():
     loggers = {"root": logging.root, **logging.root.manager.loggerDict}
-    found = {
-        name: (one.level, tuple(one.handlers), tuple(one.filters), one.propagate, one.disabled)
-        for name, one in loggers.items()
-        if isinstance(one, logging.Logger)
+    values = {
+        name: (logger.level, tuple(logger.handlers), tuple(logger.filters), logger.propagate, logger.disabled)
+        for name, logger in loggers.items()
+        if isinstance(logger, logging.Logger)
     }
-    found = {name: values for name, values in found.items() if values != (0, (), (), True, False)}
-    return found, tuple(warnings.filters), warnings.showwarning, logging.root.manager.disable
+    changed = {name: value for name, value in values.items() if value != (0, (), (), True, False)}
+    return changed, tuple(warnings.filters), warnings.showwarning, logging.root.manager.disable
 
 def load(name):
     try:
@@ -267,7 +341,7 @@ def load(name):
 OURS = {"harness", "leaderboards", "rewards", "runners", "tasks"}
 libraries, modules = (names.split() for names in sys.argv[1:])
 for name in libraries:
-    load(name)  # what a library changes is not our doing
+    load(name)  # changes that a library makes do not count
 for name in modules:
     before = settings()
     load(name)
@@ -275,22 +349,17 @@ for name in modules:
         print(name)
 """
 """Prints the modules whose import changes a logger or a warning filter. Libraries that are not installed are
-left out, and so are the modules that need them."""
-
-
-def names_of(paths: list[Path], root: Path = ROOT) -> list[str]:
-    parts = [path.relative_to(root).with_suffix("").parts for path in paths]
-    return [".".join(one).removesuffix(".__init__") for one in parts]
+skipped, and so are the modules that need them."""
 
 
 def changing_logging_or_warnings(
     paths: list[Path], root: Path = ROOT, left_out: frozenset[str] | set[str] = frozenset()
 ) -> list[str]:
-    """Which of these files do so; ``left_out``: libraries that they import inside functions only."""
+    """The files whose import does so; ``left_out``: libraries that they import inside functions only."""
     every = {name for path in paths for name in modules(path.read_text(encoding="utf-8"))}
-    known = {*FLOORS, "tools", *sys.stdlib_module_names}
+    known = {*LEVELS, "tools", *sys.stdlib_module_names}
     libraries = sorted(name for name in every if name.partition(".")[0] not in known | left_out)
-    arguments = [" ".join(libraries), " ".join(names_of(paths, root))]
+    arguments = [" ".join(libraries), " ".join(module_name(path, root) for path in paths)]
     command = [sys.executable, "-c", LOGGING_AND_WARNINGS, *arguments]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -307,7 +376,7 @@ def test_importing_any_module_changes_no_logger_or_warning_filter() -> None:
     assert changing_logging_or_warnings(FILES) == []
 
 
-def test_a_module_that_changes_a_logger_or_warning_filter_is_found(tmp_path: Path) -> None:
+def test_a_module_that_changes_a_logger_or_warning_filter_is_reported(tmp_path: Path) -> None:
     lines = {
         "level": "logging.getLogger('sqlglot').setLevel(logging.ERROR)",
         "handler": "logging.root.addHandler(logging.NullHandler())",
@@ -339,7 +408,7 @@ def cpu_seconds(command: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def test_the_verifiers_module_says_what_to_install() -> None:
+def test_the_verifiers_module_names_the_extra_to_install() -> None:
     code = (
         "import sys; sys.modules['verifiers'] = None\n"
         "try:\n    import harness_sql\nexcept ImportError as error:\n    print(error)"

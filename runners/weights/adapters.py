@@ -11,8 +11,8 @@ import hashlib
 import warnings
 from pathlib import Path
 
-from runners.training.folder import write_json
 from runners.weights.source import HUB_ID, Source, adapter_base, read_json
+from tasks.common import files
 from tasks.common.errors import ModelError
 
 NOTE = "base.json"
@@ -22,7 +22,7 @@ LOOKED_AT = 64
 
 def note(base: Source, adapter: Path) -> None:
     """Write which base an adapter was trained on into its folder."""
-    write_json(adapter / NOTE, {"name": base.path, "weights": digest(base)})
+    files.write(adapter / NOTE, files.as_json({"name": base.path, "weights": digest(base)}))
 
 
 def check(source: Source) -> None:

@@ -26,8 +26,7 @@ import duckdb
 
 from tasks.common.errors import DataError, first_line
 from tasks.databases.engines.duckdb_cells import execute, plain
-from tasks.databases.engines.rows import collect
-from tasks.databases.sandbox.executor import Allowance
+from tasks.databases.engines.session import Allowance, collect
 from tasks.databases.sql_text import first_word, quote, unreadable
 from tasks.types import Column, Database, ForeignKey, Limits, Outcome, Schema, Status, Table
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import duckdb
 
-from tasks.databases.engines.rows import FETCH
+from tasks.databases.engines.session import FETCH
 from tasks.databases.sql_text import only, quote
 from tasks.types import DECIMAL, Cell, Row
 

@@ -24,9 +24,8 @@ from dataclasses import replace
 from functools import partial
 
 from tasks.common.errors import DataError
-from tasks.databases.engines.rows import FETCH, collect
+from tasks.databases.engines.session import FETCH, OUT_OF_MEMORY, Allowance, collect
 from tasks.databases.engines.sqlite_open import DANGEROUS, harden, lossless, open_instance, readable
-from tasks.databases.sandbox.executor import OUT_OF_MEMORY, Allowance
 from tasks.databases.sql_text import first_word, split, unreadable
 from tasks.types import Database, Limits, Outcome, Status
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from tasks.common.errors import DataError
 from tasks.common.named_code import load_object
+from tasks.databases.engines.session import OUT_OF_MEMORY, Allowance, Session
 from tasks.types import Database, Limits, Outcome, Status
 
 SESSIONS = {
@@ -25,34 +26,9 @@ NO_JOB = -1
 NO_QUERY = bytes(16)
 Key = tuple[str, str, str, bool]
 """Engine, file or DDL, state of the file (one that has changed is opened anew), whether for golds only."""
-OUT_OF_MEMORY = "out of memory"
-"""The message where an allocation failed: the one refusal that may depend on what else is open."""
 MAX_OPEN = 64
 MAX_WEIGHT = 64 * 2**20
 """Open sessions in one worker, and the bytes they may hold together."""
-
-
-class Allowance(NamedTuple):
-    """What one run may still use: seconds of CPU time, and steps where the engine counts them."""
-
-    seconds: float
-    steps: int
-    distinct: bool = False
-    """Only each row's first place is kept, and counted for the limits."""
-
-
-class Session(Protocol):
-    """One open instance of a database."""
-
-    weight: int
-
-    def run(self, sql: str, allowance: Allowance) -> Outcome:
-        """One statement's outcome; INFRASTRUCTURE where the engine blames the database's file."""
-
-    def broken(self) -> str:
-        """What is wrong with the database by a look of our own; empty where nothing is."""
-
-    def close(self) -> None: ...
 
 
 class Beat(NamedTuple):

@@ -1,4 +1,4 @@
-"""The rows of a result as an engine hands them out: counted, weighed and digested on the way."""
+"""What every engine implements and shares: one open database, and the rows of a result as it fetches them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,47 @@ import marshal
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import islice
+from typing import NamedTuple, Protocol
 
 from tasks.types import Limits, Outcome, Row, Status
 
+OUT_OF_MEMORY = "out of memory"
+"""The message where an allocation failed: the one refusal that may depend on what else is open."""
 FETCH = 64
-"""Rows that are asked for at a time."""
+"""Rows that are fetched at a time."""
+
+
+class Allowance(NamedTuple):
+    """What one run may use: seconds of CPU time, and steps where the engine counts them."""
+
+    seconds: float
+    steps: int
+    distinct: bool = False
+    """Keep each row once, at its first place; only kept rows count for the limits."""
+
+
+class Session(Protocol):
+    """One open instance of a database."""
+
+    weight: int
+
+    def run(self, sql: str, allowance: Allowance) -> Outcome:
+        """Execute one statement; the status is INFRASTRUCTURE where the engine blames the database's file."""
+
+    def broken(self) -> str:
+        """Inspect the database and return what is wrong with it, "" where nothing is."""
+
+    def close(self) -> None: ...
 
 
 def collect(
     fetch: Callable[[], list[Row]], columns: tuple[str, ...], limits: Limits, distinct: bool = False
 ) -> Outcome:
-    """All rows with their digest, or why they are refused. ``fetch`` returns the next FETCH rows, plain.
+    """Return all rows with their digest, or the status by which they are refused as too many or too large.
 
-    ``distinct``: each row once, at its first place; rows are the same if Python says so.
-    Marshal's second version writes equal bytes for equal cells of equal types, and only for those.
+    ``fetch`` returns the next FETCH rows as plain tuples. ``distinct``: keep each row once, at its first
+    place; two rows are the same where Python's ``==`` says so. The digest is taken of marshal's version 2,
+    which writes equal bytes for equal cells of equal types, and only for those.
     """
     most = min(limits.rows, limits.cells // max(len(columns), 1))
     rows: list[Row] = []
@@ -44,7 +71,7 @@ def _chunks(fetch: Callable[[], list[Row]]) -> Iterator[list[Row]]:
 
 
 def _distinct(fetch: Callable[[], list[Row]]) -> Iterator[list[Row]]:
-    """Of each chunk the rows that no chunk before had."""
+    """Yield from each chunk the rows that no earlier chunk had."""
     seen: dict[Row, None] = {}
     for chunk in _chunks(fetch):
         before = len(seen)
