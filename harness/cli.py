@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from io import StringIO
-from pathlib import Path
 
 TYPE_CHECKING = False  # as in typing, which takes long enough to import for a Ctrl-C to come
 if TYPE_CHECKING:
@@ -56,11 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _load_environment(file: Path) -> None:
-    """Set the variables of a ``.env`` file that are not set yet. A pipe is refused, not waited for.
+def _load_environment() -> None:
+    """Set the variables of ``.env`` that are not set yet. A pipe is refused, not waited for.
 
     Raises OSError, ValueError: it cannot be read.
     """
+    from io import StringIO
+    from pathlib import Path
+
+    file = Path(".env")
     if not file.exists() or file.is_dir():
         return
     from dotenv import load_dotenv
@@ -78,7 +80,7 @@ def _run(arguments: list[str]) -> int:
         if stream is not None and stream.encoding.lower() not in ("utf-8", "utf8"):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        _load_environment(Path(".env"))
+        _load_environment()
     except (OSError, ValueError) as error:
         _say(f"harness: .env: cannot be read: {error}")
         return 2
