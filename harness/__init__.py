@@ -1,1 +1,78 @@
-"""The application: the command line, evaluation and training. Start at `cli.py`."""
+"""Measure and train language models that write SQL: the score of the evaluation is the training reward.
+
+The Python interface is ``harness.api``; its names can be taken from here, and are loaded when they are first
+used.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as in typing, whose import would slow the start of the command line
+if TYPE_CHECKING:
+    from typing import Any
+
+    from harness.api import (
+        Board,
+        Comparison,
+        DataError,
+        EvalSpec,
+        Grade,
+        HarnessError,
+        MissingExtra,
+        ModelError,
+        Record,
+        Run,
+        Sample,
+        Score,
+        SpecError,
+        Summary,
+        Task,
+        TrainSpec,
+        board,
+        compare,
+        curve,
+        evaluate,
+        load_task,
+        records,
+        runs,
+        score,
+        summary,
+        train,
+    )
+
+__all__ = [
+    "Board",
+    "Comparison",
+    "DataError",
+    "EvalSpec",
+    "Grade",
+    "HarnessError",
+    "MissingExtra",
+    "ModelError",
+    "Record",
+    "Run",
+    "Sample",
+    "Score",
+    "SpecError",
+    "Summary",
+    "Task",
+    "TrainSpec",
+    "board",
+    "compare",
+    "curve",
+    "evaluate",
+    "load_task",
+    "records",
+    "runs",
+    "score",
+    "summary",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A name of ``harness.api`` (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module 'harness' has no attribute '{name}'")
+    from harness import api
+
+    return getattr(api, name)

@@ -22,6 +22,7 @@ from tasks.common.terminal import say
 
 if TYPE_CHECKING:
     from harness.spec import EvalSpec
+    from harness.training.stages import TrainRequest
     from leaderboards.types import Run
 
 
@@ -29,9 +30,6 @@ def evaluate(options: argparse.Namespace) -> int:
     """``harness eval``: each model by itself; exit 1 where one could not answer everything."""
     from harness.evaluation import evaluate_model
     from harness.provenance import outputs
-    from harness.render.board import render_board
-    from harness.render.output import emit
-    from leaderboards import board as boards
 
     runs: list[Run] = []
     settings, overrides = _divided(options.overrides, "runner.")
@@ -60,7 +58,7 @@ def evaluate(options: argparse.Namespace) -> int:
     for run in runs if options.out else []:
         outputs.copy_run(run.id, Path(options.out) / (run.id if len(asked) > 1 else ""))
     if runs:
-        emit(boards.board([run.id for run in runs]), render_board, options.json)
+        _emit_board(runs, options.json)
     return int(len(runs) < len(asked))
 
 
@@ -106,10 +104,7 @@ def _trained_on(model: str) -> str:
 def sample(options: argparse.Namespace) -> int:
     """``harness sample``: the model's own right answers, as a file to train on."""
     from harness.provenance import outputs
-    from harness.render.board import render_board
-    from harness.render.output import emit
     from harness.sample import sample as drawn
-    from leaderboards import board as boards
     from tasks.task import Task
 
     settings, overrides = _divided(options.overrides, "runner.")
@@ -119,22 +114,20 @@ def sample(options: argparse.Namespace) -> int:
     with outputs.rows_into(Path(options.out)):
         run, rows = drawn(spec, overrides, options.keep, Path(options.out), options.workers)
     say(f"{options.out}: {rows:,} right answers")
-    emit(boards.board([run.id]), render_board, options.json)
+    _emit_board([run], options.json)
     return 0
 
 
 def train(options: argparse.Namespace) -> int:
     """``harness train``: one stage or two, evaluated before and after each unless told not to."""
-    from harness.render.board import render_board
     from harness.render.output import emit
     from harness.render.plan import render_plans
     from harness.render.stages import render_finished
     from harness.training import launch, plan
     from harness.training.stages import finished, stages, train_stages
-    from leaderboards import board as boards
     from runners.training import requirements
 
-    asked = stages(options)
+    asked = stages(_train_request(options))
     count = launch.asked(options.processes, options.recipe)
     if options.plan:
         on = plan.machine(plan.recipe(options.recipe)["machine"] if options.recipe else None, count)
@@ -149,23 +142,40 @@ def train(options: argparse.Namespace) -> int:
     with launch.together():
         runs = train_stages(asked, options.workers, evaluated=not options.no_eval)
     if runs:
-        emit(boards.board([run.id for run in runs]), render_board, options.json)
+        _emit_board(runs, options.json)
     elif distributed.is_main():
         emit(finished(asked, options.trust_task), render_finished, options.json)
     return 0
 
 
+def _train_request(options: argparse.Namespace) -> TrainRequest:
+    from harness.training.stages import TrainRequest
+
+    fields = {
+        "model": options.model,
+        "task": options.task,
+        "split": options.split,
+        "limit": options.limit,
+        "sample_seed": options.sample_seed,
+        "only": dict(options.only),
+        "data": options.data or ["gold"],
+        "trust": options.trust_task,
+    }
+    sft_fields = {"limit": options.sft_limit} if options.sft_limit else {}
+    out = Path(options.out)
+    return TrainRequest(
+        options.method, out, fields, options.overrides, options.recipe, options.seed, sft_fields
+    )
+
+
 def score(options: argparse.Namespace) -> int:
     """``harness score``: an evaluation whose answers are stored ones, in every mode."""
-    from harness.render.board import render_board
-    from harness.render.output import emit
     from harness.stored import score_stored
-    from leaderboards import board as boards
 
     asked = {name: getattr(options, name) for name in ("task", "split", "limit", "sample_seed")}
     asked["trust"] = options.trust_task
     run = score_stored(options.file, asked, options.overrides, options.workers, options.column)
-    emit(boards.board([run.id]), partial(render_board, reasons=True), options.json)
+    _emit_board([run], options.json, reasons=True)
     return 0
 
 
@@ -263,6 +273,15 @@ def demo(options: argparse.Namespace) -> int:
 
     run_demo(options.seed, Path(options.out) if options.out else home() / "demo")
     return 0
+
+
+def _emit_board(runs: Sequence[Run], as_json: bool, reasons: bool = False) -> None:
+    """Print the board of these runs alone."""
+    from harness.render.board import render_board
+    from harness.render.output import emit
+    from leaderboards.board import board
+
+    emit(board([run.id for run in runs]), partial(render_board, reasons=reasons), as_json)
 
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {

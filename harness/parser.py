@@ -77,6 +77,30 @@ def _train(verbs: Verbs) -> None:
         metavar="DIR",
         help="folder of the training; the model is written to DIR/model",
     )
+    _training_rows(verb)
+    verb.add_argument(
+        "--recipe",
+        default="",
+        metavar="R",
+        help="settings to start from: 24gb, 48gb, 80gb, 8x80gb or a YAML file",
+    )
+    verb.add_argument(
+        "--plan", action="store_true", help="only predict memory and time, and refuse what does not fit"
+    )
+    verb.add_argument("--no-eval", action="store_true", help="do not evaluate the model before and after")
+    verb.add_argument(
+        "--processes",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="train in N processes, one for each GPU, or on CPUs; default: the recipe's number, otherwise 1",
+    )
+    verb.add_argument("--seed", type=seed, default=0, help="seed of the training")
+    _questions(verb)
+    _common(verb)
+
+
+def _training_rows(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--only",
         action="append",
@@ -92,28 +116,8 @@ def _train(verbs: Verbs) -> None:
         help="rows of SFT: gold (the task's own, default) or a file of harness sample; may be repeated",
     )
     verb.add_argument(
-        "--recipe",
-        default="",
-        metavar="R",
-        help="settings to start from: 24gb, 48gb, 80gb, 8x80gb or a YAML file",
-    )
-    verb.add_argument(
-        "--plan", action="store_true", help="only predict memory and time, and refuse what does not fit"
-    )
-    verb.add_argument(
         "--sft-limit", type=positive, default=0, metavar="N", help="as --limit, for the SFT stage only"
     )
-    verb.add_argument("--no-eval", action="store_true", help="do not evaluate the model before and after")
-    verb.add_argument(
-        "--processes",
-        type=positive,
-        default=0,
-        metavar="N",
-        help="train in N processes, one for each GPU, or on CPUs; default: the recipe's number, otherwise 1",
-    )
-    verb.add_argument("--seed", type=seed, default=0, help="seed of the training")
-    _questions(verb)
-    _common(verb)
 
 
 def _score(verbs: Verbs) -> None:

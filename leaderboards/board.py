@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderboards import alarms, store
 from leaderboards.identity import conflicting, identity_of
 from leaderboards.types import Run, Summary
 from tasks.common.digests import digest_of
 from tasks.common.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Group(NamedTuple):
@@ -68,6 +71,13 @@ class Board:
             "hidden": self.hidden,
             "unfinished": list(self.unfinished),
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each run shown, with its group, best first within a group."""
+        import pandas as pd
+
+        rows = [group._asdict() | _row(row) for group, rows in self.groups.items() for row in rows]
+        return pd.DataFrame(rows)
 
 
 def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:

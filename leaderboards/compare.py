@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from leaderboards import store
 from leaderboards.board import group
@@ -15,6 +15,9 @@ from leaderboards.statistics import Interval, bootstrap, mcnemar
 from leaderboards.summary import level, mean
 from leaderboards.types import Record, Run
 from tasks.common.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Answers = dict[str, list[Record]]
 FLIPS = 3
@@ -84,6 +87,8 @@ class Comparison:
     flips: list[Flip]
     differ: tuple[str, ...] = ()
     """What beside the model differs in how the two were asked."""
+    pairs: Sequence[Pair] = field(default=(), repr=False)
+    """The questions that were scored in both runs."""
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -98,6 +103,12 @@ class Comparison:
             **{field: {name: one.as_dict() for name, one in of.items()} for field, of in self.slices.items()},
             "flips": [{name: getattr(flip, name) for name in Flip.__slots__} for flip in self.flips],
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each question scored in both runs; ``a`` and ``b`` are its scores in [0, 1]."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(pair) for pair in self.pairs], columns=list(Pair.__slots__))
 
 
 def compare(a: str, b: str) -> Comparison:
@@ -120,6 +131,7 @@ def compare(a: str, b: str) -> Comparison:
         slices={field: found for field in fields if len(found := _slices(pairs, field)) > 1},
         flips=_flips(*answers, pairs),
         differ=tuple(asked_differently(first, second)),
+        pairs=pairs,
     )
 
 

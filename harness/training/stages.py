@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from harness.training.train import grader_of, train_model, trainer_score
 from leaderboards.types import Run
 from runners.training import distributed
 from runners.training.folder import curve, read_json
-from tasks.common.errors import SpecError
+from tasks.common.errors import SpecError, nearest
 from tasks.common.parse import parse
 from tasks.task import Task
 
@@ -34,37 +33,48 @@ class Stage:
     out: Path
 
 
-def stages(options: argparse.Namespace) -> list[Stage]:
-    """The stages of a command line. ``train.KEY`` is set in every stage, ``sft.KEY`` and ``grpo.KEY`` in one.
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What a user asks of a training: its methods, and what their stages have in common."""
 
-    Raises SpecError: an unknown key, or one of a stage that is not asked for.
+    method: str
+    """``sft``, ``grpo``, or ``sft+grpo`` for one stage after the other."""
+    out: Path
+    fields: Mapping[str, Any]
+    """Fields of every stage's ``TrainSpec``: ``model``, ``task``, ``limit``, ..."""
+    overrides: Sequence[str] = ()
+    """``KEY=VALUE``: ``train.KEY`` of every stage, ``sft.KEY`` or ``grpo.KEY`` of one, others of the task."""
+    recipe: str = ""
+    seed: int = 0
+    sft_fields: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that differ in the SFT stage."""
+
+
+def stages(request: TrainRequest) -> list[Stage]:
+    """The stages of a training, in order.
+
+    Raises SpecError: an unknown method or key, or a key of a stage that is not asked for.
     """
-    methods = options.method.split("+")
-    out = Path(options.out)
-    given = recipe(options.recipe) if options.recipe else {}
-    model, found = options.model, []
+    methods = request.method.split("+")
+    if unknown := [method for method in methods if method not in METHODS]:
+        raise SpecError(f"no method '{unknown[0]}': {nearest(unknown[0], [*METHODS, 'sft+grpo'])}")
+    presets = recipe(request.recipe) if request.recipe else {}
+    fields = dict(request.fields)
+    planned = []
     for method in methods:
-        settings = _settings(options.overrides, method, methods)
-        where = out / method if len(methods) > 1 else out
-        spec = parse(TrainSpec, _chosen(options, method, model, given), settings, where=f"--set {method}")
-        found.append(Stage(spec, _of_task(options.overrides), where))
-        model = str(where / "model")
-    return found
-
-
-def _chosen(options: argparse.Namespace, method: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "method": method,
-        "model": model,
-        "task": options.task,
-        "split": options.split,
-        "limit": options.sft_limit if method == "sft" and options.sft_limit else options.limit,
-        "sample_seed": options.sample_seed,
-        "only": dict(options.only),
-        "data": options.data or ["gold"],
-        "trust": options.trust_task,
-        method: {**given.get("train", {}), **given.get(method, {}), "seed": options.seed},
-    }
+        settings = {**presets.get("train", {}), **presets.get(method, {}), "seed": request.seed}
+        more = request.sft_fields if method == "sft" else {}
+        overrides = _settings(request.overrides, method, methods)
+        spec = parse(
+            TrainSpec,
+            {**fields, **more, "method": method, method: settings},
+            overrides,
+            where=f"--set {method}",
+        )
+        out = request.out / method if len(methods) > 1 else request.out
+        planned.append(Stage(spec, _of_task(request.overrides), out))
+        fields["model"] = str(out / "model")
+    return planned
 
 
 def _settings(overrides: Sequence[str], method: str, methods: Sequence[str]) -> list[str]:
