@@ -167,7 +167,7 @@ def test_more_processes_than_prompts_is_one_line(home: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("changes", "world", "says"),
     [
-        ({}, 1, "fsdp2 deals weights out to processes: add --processes N"),
+        ({}, 1, "fsdp2 shards weights over processes: add --processes N"),
         ({"lora": LoraSpec(four_bit=True)}, 2, "4-bit weights are not sharded"),
         ({"vllm": SamplingVllm()}, 2, "train.vllm takes whole weights: set train.sharding=none"),
         ({"deepspeed": "ds.json"}, 2, "train.sharding or train.deepspeed, not both"),

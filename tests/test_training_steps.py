@@ -89,7 +89,7 @@ def test_prompts_come_once_an_epoch() -> None:
     assert len(even.choose_further(0, 5, set(range(8)))) == 2
 
 
-def test_the_chance_of_spread_is_the_beta_binomials() -> None:
+def test_the_probability_of_a_mixed_group_is_the_beta_binomials() -> None:
     assert mixed_probability(0, 0, 1) == pytest.approx(0)
     assert mixed_probability(0, 0, 2) == pytest.approx(1 / 4)  # 1 - 2 * (1/2 * 3/4)
     assert mixed_probability(3, 8, 4) == pytest.approx(mixed_probability(5, 8, 4))
@@ -103,7 +103,7 @@ def test_a_curriculum_prefers_prompts_that_are_sometimes_right_and_follows_the_m
     learning = chooser(seen, 1, curriculum=True)
     before = learning.weight(0)
     learning.update(0, 2, 4)
-    assert learning.seen[0] == (2, 12) and learning.weight(0) > before
+    assert learning.counts[0] == (2, 12) and learning.weight(0) > before
     other = chooser(seen, 1, curriculum=True)
     other.restore(json.loads(json.dumps(learning.state())))
     assert [other.choose(step) for step in range(20)] == [learning.choose(step) for step in range(20)]

@@ -1,4 +1,4 @@
-"""What happens around the steps of a training: curve, evaluations, best weights, checkpoints, Ctrl-C."""
+"""What a training does between its steps: curve, evaluations, best weights, checkpoints, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from runners.training.stopping import StoppingConditions, write_report
 from runners.types import FeedbackFunction
 from tasks.common import files
 
-NAMES = {
+CURVE_NAMES = {
     "loss": "loss",
     "grad_norm": "grad_norm",
     "learning_rate": "learning_rate",
@@ -33,35 +33,39 @@ NAMES = {
     "sampling/sampling_logp_difference/mean": "vllm_gap",
     "sampling/importance_sampling_ratio/mean": "vllm_ratio",
 }
-"""TRL's name of a figure -> its name in the curve."""
+"""TRL's names of figures, and their names in the curve."""
 
 
 class CheckpointState(Protocol):
-    """A part of a training whose state goes into every checkpoint, as plain data."""
+    """A part of a training whose state goes into every checkpoint."""
 
-    def state(self) -> Mapping[str, Any]: ...
+    def state(self) -> Mapping[str, Any]:
+        """The state as plain data, for JSON."""
+        ...
 
-    def restore(self, state: Mapping[str, Any]) -> None: ...
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from an earlier state."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the caller wants done while a model is trained."""
+    """Functions of the caller that a training calls."""
 
     evaluate: Callable[[Any], float] | None = None
     """Called with the live model every ``eval_every`` steps and at the end; the best weights are kept."""
     on_step: Callable[[Mapping[str, float]], Mapping[str, float] | None] | None = None
     """Called with every new row of the curve; figures that it returns are added to the row."""
     feedback: FeedbackFunction | None = None
-    """Needed for ``max_turns`` over 1."""
+    """Returns the database's feedback on answers; ``max_turns`` over 1 needs it."""
     checkpointed: Mapping[str, CheckpointState] = field(default_factory=dict)
-    """What else of the caller's goes into every checkpoint."""
+    """Parts of the caller's, by name, whose state goes into every checkpoint."""
     trainer: Any = None
-    """A class of GRPO trainer in place of ours, to compare the two."""
+    """A subclass of ``GrpoTrainer`` to use instead of it, for comparisons."""
 
 
 class TrainingCallback(TrainerCallback):
-    """Writes the curve, evaluates, keeps the best weights, marks whole checkpoints, heeds Ctrl-C."""
+    """Writes the curve, evaluates, keeps the best weights, completes checkpoints and handles Ctrl-C."""
 
     def __init__(self, folder: RunFolder, config: TrainingConfig, hooks: Hooks) -> None:
         self.folder, self.config, self.hooks = folder, config, hooks
@@ -70,19 +74,20 @@ class TrainingCallback(TrainerCallback):
         self.row: Row = {}
         """Figures of the running step."""
         self.interrupted = False
+        self.states: Mapping[str, CheckpointState] = {}
         self.evaluates = any(distributed.all_gather([hooks.evaluate is not None]))
-        """Does the main process? Then all of them meet for it."""
+        """Whether the main process evaluates: then all processes take part."""
         self._began = 0.0
         self._tokens = self._tokens_before = 0.0
 
-    def note(self, figures: Mapping[str, float]) -> None:
+    def add_figures(self, figures: Mapping[str, float]) -> None:
         """Add figures to the row of the running step."""
         self.row |= figures
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """GRPO may harm: where it begins is a candidate too.
+        """Evaluate where GRPO begins, because it may make the model worse.
 
-        After a resume GRPO's token count goes on from the checkpoint, SFT's begins again at 0.
+        After a resume the token count of GRPO continues from the checkpoint, that of SFT begins again at 0.
         """
         self.rows = rows = self.folder.curve()
         self._tokens_before = rows[-1].get("tokens", 0.0) - state.num_input_tokens_seen if rows else 0.0
@@ -94,8 +99,8 @@ class TrainingCallback(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         seconds = time.perf_counter() - self._began
-        booked = sum(value for key, value in self.row.items() if key.endswith("_seconds"))
-        self.row |= {"step": state.global_step, "seconds": seconds, "learning_seconds": seconds - booked}
+        other = sum(value for key, value in self.row.items() if key.endswith("_seconds"))
+        self.row |= {"step": state.global_step, "seconds": seconds, "learning_seconds": seconds - other}
         due = state.global_step % self.config.eval_every == 0 or state.global_step >= state.max_steps
         if due and self.evaluates:
             self.row["dev"] = self._evaluate(kwargs["model"], state.global_step)
@@ -104,7 +109,7 @@ class TrainingCallback(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
     def _evaluate(self, model: Any, step: int) -> float:
-        """By the main process; all are here, as each has a part of a sharded model."""
+        """Evaluate in the main process; the others take part because each holds a shard of the weights."""
         value, better = 0.0, False
         with distributed.whole_weights(model):
             if self.hooks.evaluate and distributed.is_main():
@@ -112,10 +117,10 @@ class TrainingCallback(TrainerCallback):
                 note = self.folder.best / "best.json"
                 better = not note.is_file() or value > read_json(note)["value"]
         if any(distributed.all_gather([better])):
-            self._keep(model, {"step": step, "value": value})
+            self._save_best(model, {"step": step, "value": value})
         return value
 
-    def _keep(self, model: Any, note: Mapping[str, float]) -> None:
+    def _save_best(self, model: Any, note: Mapping[str, float]) -> None:
         best = self.folder.best
         with files.new_folder(best, replace=True) if distributed.is_main() else nullcontext(best) as folder:
             distributed.save_model(model, folder)
@@ -125,51 +130,48 @@ class TrainingCallback(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if "loss" not in logs or not distributed.is_main():  # the summary at the end
             return
-        self.row |= {ours: logs[theirs] for theirs, ours in NAMES.items() if logs.get(theirs) is not None}
+        self.row |= {
+            ours: logs[theirs] for theirs, ours in CURVE_NAMES.items() if logs.get(theirs) is not None
+        }
         self._tokens = logs.get("num_tokens", self._tokens)  # absent where answers are used again
         self.row["tokens"] = self._tokens_before + self._tokens
         row = {key: round(value, 6) if isinstance(value, float) else value for key, value in self.row.items()}
         if self.hooks.on_step and math.isfinite(row["loss"]):
             row |= self.hooks.on_step(row) or {}
         self.rows.append(row)
-        complaint = self.conditions.reason(self.rows)
+        reason = self.conditions.reason(self.rows)
         if math.isfinite(row["loss"]):
             with (self.folder.out / "curve.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")
-        if complaint:
-            raise write_report(self.folder, complaint, self.rows)
+        if reason:
+            raise write_report(self.folder, reason, self.rows)
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        distributed.barrier()
-        if distributed.is_main():
-            (self.folder.checkpoints / f"checkpoint-{state.global_step}" / "complete").touch()
-
-    @contextmanager
-    def stopping(self) -> Iterator[None]:
-        """The first Ctrl-C ends the running step and saves; a second one stops at once."""
-
-        def note(number: int, frame: Any) -> None:
-            self.interrupted = True
-            signal.signal(signal.SIGINT, previous)
-
-        previous = signal.signal(signal.SIGINT, note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, previous)
-
-
-class StateCallback(TrainerCallback):
-    """Writes ``<name>.json`` of each part into every checkpoint, and reads it from the last whole one."""
-
-    def __init__(self, parts: Mapping[str, CheckpointState], folder: RunFolder) -> None:
-        self.parts, self.folder = parts, folder
-        checkpoint = folder.last_checkpoint()
-        for name, part in parts.items():
+    def restore(self, states: Mapping[str, CheckpointState]) -> None:
+        """Restore these parts from the last checkpoint; ``<name>.json`` of each goes into later ones."""
+        self.states = states
+        checkpoint = self.folder.last_checkpoint()
+        for name, part in states.items():
             if checkpoint and (file := checkpoint / f"{name}.json").is_file():
                 part.restore(read_json(file))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         checkpoint = self.folder.checkpoints / f"checkpoint-{state.global_step}"
-        for name, part in self.parts.items() if distributed.is_main() else ():
+        for name, part in self.states.items() if distributed.is_main() else ():
             write_json(checkpoint / f"{name}.json", part.state())
+        distributed.barrier()
+        if distributed.is_main():
+            (checkpoint / "complete").touch()
+
+    @contextmanager
+    def handling_interrupts(self) -> Iterator[None]:
+        """Let the first Ctrl-C end the running step and save a checkpoint, and a second one stop at once."""
+
+        def interrupt(number: int, frame: Any) -> None:
+            self.interrupted = True
+            signal.signal(signal.SIGINT, previous)
+
+        previous = signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)

@@ -1,8 +1,8 @@
-"""The folder of a training run: what is in it, and how a run that was cut off goes on.
+"""The folder of a training run: its files, and how an interrupted run goes on.
 
-``settings.json`` says what is trained, on what and how; ``curve.jsonl`` has a row a step; ``checkpoints/``
-and ``best/`` are there while it runs; when it is done, ``model/`` (a plain model folder), ``adapter/`` (LoRA
-only) and ``training.json``.
+``settings.json`` holds model, rows and settings; ``curve.jsonl`` has one row per step; ``checkpoints/`` and
+``best/`` exist while the training runs. At the end there are ``model/`` (a plain model folder), ``adapter/``
+(LoRA only) and ``training.json``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Row = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What a training run came to. ``best_step`` is the step whose weights were saved."""
+    """The result of a training. ``best_step`` is the step whose weights were saved."""
 
     model: str
     steps: int
@@ -44,25 +44,25 @@ def rows_digest(rows: Sequence[object]) -> str:
 
 
 class RunFolder:
-    """The folder of one training run; opening it again with the same settings goes on where it stopped."""
+    """The folder of one training; opened again with the same settings, the training goes on."""
 
     def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
-        """Raises ModelError where the folder holds a run with other settings."""
+        """Raises ModelError where the folder holds a training with other settings."""
         self.out = out
         self.checkpoints = out / "checkpoints"
         self.best = out / "best"
         out.mkdir(parents=True, exist_ok=True)
-        marker = out / "settings.json"
+        path = out / "settings.json"
         wanted = json.loads(json.dumps(settings))
         if not distributed.is_main():
             return
-        if marker.is_file():
-            _check_same_settings(out, read_json(marker), wanted)
+        if path.is_file():
+            _check_same_settings(out, read_json(path), wanted)
         else:
-            write_json(marker, wanted)
+            write_json(path, wanted)
 
     def result(self) -> TrainingResult | None:
-        """The result of a run that has already ended."""
+        """The result of a training that has ended, else None. Raises ModelError: the file is damaged."""
         path = self.out / "training.json"
         if not path.is_file():
             return None
@@ -72,7 +72,7 @@ class RunFolder:
             raise ModelError(f"{path}: damaged: it holds no result of a training") from None
 
     def last_checkpoint(self) -> Path | None:
-        """The newest checkpoint that was written to its end; half-written ones are removed."""
+        """The newest complete checkpoint; incomplete ones are removed."""
         whole = []
         for folder in self.checkpoints.glob("checkpoint-*"):
             if (folder / "complete").is_file():
@@ -86,14 +86,14 @@ class RunFolder:
         return curve(self.out)
 
     def truncate_curve(self, step: int) -> None:
-        """Drop the rows after ``step``: they will be made again."""
+        """Drop the rows after ``step``, whose steps will be repeated."""
         rows = [row for row in self.curve() if row["step"] <= step]
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (self.out / "curve.jsonl").write_text(text)
 
 
 def curve(out: Path) -> list[Row]:
-    """The rows of the curve of a training's folder; stderr says how many lines are damaged."""
+    """The rows of a training's curve; the number of damaged lines is printed on stderr."""
     path = out / "curve.jsonl"
     if not path.is_file():
         return []
@@ -104,24 +104,24 @@ def curve(out: Path) -> list[Row]:
 
 
 def _row(line: bytes) -> Row | None:
-    """A line of the curve; None where it is torn or damaged."""
+    """A line of the curve; None where it is incomplete or damaged."""
     try:
         row = json.loads(line)
-        return row if "step" in row and all(type(one) in (int, float) for one in row.values()) else None
+        return row if "step" in row and all(type(value) in (int, float) for value in row.values()) else None
     except (ValueError, AttributeError, RecursionError):
         return None
 
 
 def completed_steps(out: Path) -> int:
-    """The step of the newest whole checkpoint of a run, from which it goes on; 0: from the start."""
+    """The step of the newest complete checkpoint, from which a training goes on; 0: from the start."""
     whole = out.glob("checkpoints/checkpoint-*/complete")
     return max((int(path.parent.name.rpartition("-")[2]) for path in whole), default=0)
 
 
-def _check_same_settings(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    flat_found, flat_wanted = _flat(found), _flat(wanted)
-    for key in {**flat_found, **flat_wanted}:
-        before, now = flat_found.get(key), flat_wanted.get(key)
+def _check_same_settings(out: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    flat_stored, flat_wanted = _flat(stored), _flat(wanted)
+    for key in {**flat_stored, **flat_wanted}:
+        before, now = flat_stored.get(key), flat_wanted.get(key)
         if before != now:
             raise ModelError(
                 f"{out} holds a training run with {key} = {before}, this one has {now}:"
@@ -139,12 +139,12 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """The mapping that ``write_json`` wrote. Raises ModelError: it is damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: damaged: {error}: restore it, or train into another folder") from None
-    if not isinstance(found, dict):
-        raise ModelError(f"{path}: damaged: no mapping but {type(found).__name__}")
-    return found
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: damaged: no mapping but {type(content).__name__}")
+    return content
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

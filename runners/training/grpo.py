@@ -139,7 +139,7 @@ def make_trainer(
     if why_not:
         warnings.warn(f"every copy of a prompt is computed: {why_not}", stacklevel=2)
     reward, chooser = TrainingReward(score, config), PromptChooser(prompts, config)
-    inputs = StepInputs(prompts, config, reward, chooser, callback.hooks.feedback, callback.note)
+    inputs = StepInputs(prompts, config, reward, chooser, callback.hooks.feedback, callback.add_figures)
     kind = callback.hooks.trainer or GrpoTrainer
     kind = sharded(kind) if config.sharding == "fsdp2" else kind
     shared = config.shared_prefix and not why_not

@@ -1,4 +1,4 @@
-"""The model that is trained: its frozen or whole weights, and the adapters on them."""
+"""The model that is trained: loading its weights, its adapters, and whether they fit the memory."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def adapter_settings(lora: LoraSpec | None) -> Any:
 
 
 def load_policy(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[Source, Any]:
-    """The source and the loaded weights of the model to train; an adapter in its name is merged first.
+    """Load the model to train; an adapter in its name is merged first. Returns its source and weights.
 
-    Full training holds float32 weights (autocast to bfloat16 on a GPU); LoRA's frozen base is bfloat16 there,
-    or 4-bit. Random numbers begin here: an adapter's first weights depend on the seed alone.
+    Full training holds float32 weights (autocast to bfloat16 on a GPU). With LoRA the frozen base is bfloat16
+    on a GPU, or 4-bit. Seeds the random numbers, so an adapter's first weights depend on the seed alone.
     """
     source = resolve(name)
     if source.adapter:
@@ -55,20 +55,20 @@ def load_policy(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) ->
 
 
 def attention(config: SftConfig | GrpoConfig, device: str, flash: bool) -> str | None:
-    """FlashAttention 2 on a GPU that has it, where prompts are not shared: it cannot take their masks."""
-    apart = not config.shared_prefix or (isinstance(config, SftConfig) and config.packing)
-    return "flash_attention_2" if apart and flash and device == "cuda" else None
+    """FlashAttention 2 where it is installed and prompts are not shared, whose masks it does not take."""
+    unshared = not config.shared_prefix or (isinstance(config, SftConfig) and config.packing)
+    return "flash_attention_2" if unshared and flash and device == "cuda" else None
 
 
 def check(source: Source, config: SftConfig | GrpoConfig) -> None:
-    """Raise ModelError: an adapter of another base, or weights and optimizer larger than the memory."""
+    """Raise ModelError: the adapter has another base, or weights and optimizer exceed the memory."""
     adapters.check(source)
     gpu = loading.device() == "cuda"
     load = Workload(0, 0, gpu, processes=distributed.world_size())
     needed = plan(model_shape(loading.config_of(source)), config, load).static
-    there = loading.memory() / (1 if gpu else distributed.local_world_size())
-    if needed > there:
+    available = loading.memory() / (1 if gpu else distributed.local_world_size())
+    if needed > available:
         raise ModelError(
             f"{source.path}: weights and optimizer need {needed / 1e9:.1f} GB and there are"
-            f" {there / 1e9:.1f}: {smaller_settings(config)}"
+            f" {available / 1e9:.1f}: {smaller_settings(config)}"
         )

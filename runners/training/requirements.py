@@ -1,4 +1,4 @@
-"""What a training run needs of this machine, looked at before anything is loaded."""
+"""Whether this machine and its packages can run a training, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SERVER = (
     'VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config \'{"backend": "nccl"}\''
     " --logprobs-mode processed_logprobs --max-logprobs -1"
 )
-"""The command of a server that takes weights from TRL."""
+"""The command of a vLLM server that accepts weights from TRL."""
 
 
 def check(config: SftConfig | GrpoConfig, world: int) -> None:
@@ -35,7 +35,7 @@ def _check_sharding(config: SftConfig | GrpoConfig, world: int) -> None:
     if config.sharding == "none":
         return
     if world == 1:
-        raise ModelError("train.sharding=fsdp2 deals weights out to processes: add --processes N")
+        raise ModelError("train.sharding=fsdp2 shards weights over processes: add --processes N")
     if config.lora and config.lora.four_bit:
         raise ModelError(
             "4-bit weights are not sharded: set train.sharding=none or train.lora.four_bit=false"
@@ -56,8 +56,8 @@ def _check_deepspeed(config: SftConfig | GrpoConfig, world: int) -> None:
         raise ModelError(f"train.deepspeed: {path} is not JSON of a DeepSpeed configuration") from error
     if stage == 3:
         raise ModelError(
-            f"train.deepspeed: {path} asks for ZeRO stage 3, whose weights are nowhere whole to sample from:"
-            " use stage 1 or 2, or train.sharding=fsdp2"
+            f"train.deepspeed: {path} asks for ZeRO stage 3, where no process has whole weights to sample"
+            " from: use stage 1 or 2, or train.sharding=fsdp2"
         )
     if world == 1:
         raise ModelError("train.deepspeed needs processes: add --processes N")
@@ -70,13 +70,13 @@ def _check_vllm(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
     if find_spec("vllm") is None:
         raise MissingExtra("vllm", "vllm")
     if loading.device() != "cuda":
-        raise ModelError("train.vllm needs a GPU, from which weights are handed over: leave it out on a CPU")
+        raise ModelError("train.vllm needs a GPU, to hand over weights: remove it on a CPU")
     if vllm.mode == "server" and distributed.is_main():
         wait_for_server(vllm.base_url or f"http://{vllm.host}:{vllm.port}", vllm.timeout)
 
 
 def check_vllm_settings(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
-    """Raise ModelError where vLLM's settings contradict the run's."""
+    """Raise ModelError where the settings of vLLM and of the run contradict each other."""
     if world % vllm.tensor_parallel:
         raise ModelError(
             f"train.vllm.tensor_parallel {vllm.tensor_parallel} does not divide {world} processes"
@@ -92,7 +92,7 @@ def check_vllm_settings(config: GrpoConfig, vllm: SamplingVllm, world: int) -> N
 
 
 def wait_for_server(url: str, seconds: float) -> None:
-    """Return when the server is up. Raises ModelError: it is not, or does not take weights."""
+    """Wait until the server is up. Raises ModelError: it is not in time, or accepts no weights."""
     import httpx
 
     deadline = time.monotonic() + seconds

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import PrinterCallback
 
 from runners.training import distributed
-from runners.training.callbacks import CheckpointState, StateCallback, TrainingCallback
+from runners.training.callbacks import CheckpointState, TrainingCallback
 from runners.training.config import TrainingConfig
 from runners.training.folder import RunFolder, TrainingResult, read_json, write_json
 from runners.training.stopping import disk_advice
@@ -21,7 +21,7 @@ from runners.weights.source import Source
 
 
 def trainer_arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str, Any]:
-    """The settings that all of TRL's trainers take, by their names."""
+    """The arguments that all trainers of TRL take, by their names."""
     gpu = loading.device() == "cuda"
     return {
         "output_dir": str(folder.checkpoints),
@@ -52,18 +52,19 @@ def run_training(
     callback: TrainingCallback,
     states: Mapping[str, CheckpointState] = MappingProxyType({}),
 ) -> TrainingResult:
-    """Train from the last whole checkpoint, or from the start, to the end, and save the best weights.
+    """Train to the end, from the last whole checkpoint if there is one, and save the best weights.
 
-    A Ctrl-C leaves a checkpoint and comes back as KeyboardInterrupt.
+    ``states`` are written into checkpoints and restored from the last one. After Ctrl-C a checkpoint is
+    written and KeyboardInterrupt raised.
     """
     folder = callback.folder
     checkpoint = folder.last_checkpoint()
     if distributed.is_main():
         folder.truncate_curve(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(StateCallback({**states, **callback.hooks.checkpointed}, folder))
+    callback.restore({**states, **callback.hooks.checkpointed})
     trainer.add_callback(callback)
-    with callback.stopping(), disk_advice(folder):
+    with callback.handling_interrupts(), disk_advice(folder):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if callback.interrupted:
         raise KeyboardInterrupt
@@ -79,7 +80,7 @@ def run_training(
 
 
 def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:
-    """Write ``model/`` and ``training.json`` and remove what only a running training needs."""
+    """Write ``model/`` and ``training.json``, then remove the files that only a running training needs."""
     step, value = trainer.state.global_step, None
     tokenizer = loading.load_tokenizer(source)
     if (folder.best / "best.json").is_file():

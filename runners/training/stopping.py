@@ -1,4 +1,4 @@
-"""When to stop a training run that no longer learns: conditions on its curve, collapse, a full disk."""
+"""When a training is stopped: conditions on its curve, a collapsed reward, unscored answers, a full disk."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from runners.training.folder import Row, RunFolder, read_json, write_json
 from tasks.common.errors import ModelError, nearest
 
 WINDOW = 10
-"""Steps whose mean reward is compared with that of the first ones."""
-LATER = ("dev", "kl", "alarms")
-"""Figures that the first row of a curve may lack."""
-_FORM = re.compile(r"\s*([\w/@-]+)\s*(<=|>=|<|>)\s*(-?[\d.]+(?:e-?\d+)?)\s*(?:for\s+(\d+))?\s*")
-_FULL = re.compile(r"No space left|File too large|[Qq]uota exceeded|failed writing file|unexpected pos")
-_SIGNS: dict[str, Callable[[float, float], bool]] = {
+"""Steps at the beginning and at the end whose mean rewards are compared."""
+OPTIONAL = ("dev", "kl", "alarms")
+"""First words of figures that are not in every row of a curve."""
+_CONDITION = re.compile(r"\s*([\w/@-]+)\s*(<=|>=|<|>)\s*(-?[\d.]+(?:e-?\d+)?)\s*(?:for\s+(\d+))?\s*")
+_DISK_FULL = re.compile(r"No space left|File too large|[Qq]uota exceeded|failed writing file|unexpected pos")
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
     "<=": operator.le,
@@ -30,7 +30,7 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A figure of the curve, a bound, and for how many rows that have the figure it must hold."""
+    """A bound on a figure of the curve that must hold for a number of rows with that figure."""
 
     text: str
     figure: str
@@ -40,21 +40,21 @@ class Condition:
 
     @classmethod
     def read(cls, text: str) -> Condition:
-        """From ``reward < 0.1 for 20``. Raises ModelError where it is not of that form."""
-        found = _FORM.fullmatch(text)
+        """Read a condition such as ``reward < 0.1 for 20``. Raises ModelError: it has another form."""
+        found = _CONDITION.fullmatch(text)
         if found is None:
             raise ModelError(f"train.stop_if: '{text}' is not like 'reward < 0.1 for 20'")
         figure, sign, bound, rows = found.groups()
         return cls(text, figure, sign, float(bound), int(rows or 1))
 
     def holds(self, rows: Sequence[Row]) -> bool:
-        """Whether it has held in the last ``self.rows`` rows that have the figure."""
+        """Whether the condition holds in each of the last ``self.rows`` rows with the figure."""
         values = [row[self.figure] for row in rows if self.figure in row][-self.rows :]
-        return len(values) == self.rows and all(_SIGNS[self.sign](value, self.bound) for value in values)
+        return len(values) == self.rows and all(_OPERATORS[self.sign](value, self.bound) for value in values)
 
 
 class StoppingConditions:
-    """Looks at every new row of a curve; what it says depends on the rows only, so it survives a resume."""
+    """The conditions of a training. The result depends on the rows only, so a resume changes nothing."""
 
     def __init__(self, config: TrainingConfig) -> None:
         self.conditions = [Condition.read(text) for text in config.stop_if]
@@ -62,7 +62,7 @@ class StoppingConditions:
         self.unscored = config.unscored
 
     def reason(self, rows: Sequence[Row]) -> str:
-        """Why to stop after the last of these rows; "" to go on. Raises ModelError: an unknown figure."""
+        """Why to stop after the last row; "" to go on. Raises ModelError: a condition's figure is unknown."""
         row = rows[-1]
         if not isfinite(row["loss"]):
             return f"the loss is {row['loss']} at step {row['step']}: lower learning_rate"
@@ -79,14 +79,14 @@ class StoppingConditions:
 
     def _check_figures(self, first: Row) -> None:
         for condition in self.conditions:
-            if condition.figure not in first and not condition.figure.startswith(LATER):
+            if condition.figure not in first and not condition.figure.startswith(OPTIONAL):
                 raise ModelError(
                     f"train.stop_if: the curve has no '{condition.figure}':"
-                    f" {nearest(condition.figure, (*first, *LATER))}"
+                    f" {nearest(condition.figure, (*first, *OPTIONAL))}"
                 )
 
     def _collapsed(self, rows: Sequence[Row]) -> str:
-        """Against the first rows, in units of the spread that single answers had there."""
+        """Compare the last rewards with the first, in standard deviations of the first answers' rewards."""
         if not self.collapse or len(rows) < 2 * WINDOW:
             return ""
         first, last = (fmean(row["reward"] for row in part) for part in (rows[:WINDOW], rows[-WINDOW:]))
@@ -99,18 +99,18 @@ class StoppingConditions:
         )
 
 
-def write_report(folder: RunFolder, complaint: str, rows: Sequence[Row]) -> ModelError:
-    """Write ``stopped.json`` (why, the best weights so far, the last rows); the error to raise."""
+def write_report(folder: RunFolder, reason: str, rows: Sequence[Row]) -> ModelError:
+    """Write ``stopped.json``: reason, best evaluation and last rows. Returns the error to raise."""
     best = folder.best / "best.json"
     known = read_json(best) if best.is_file() else None
     report = folder.out / "stopped.json"
-    write_json(report, {"why": complaint, "best": known, "rows": [*rows[-WINDOW:]]})
-    return ModelError(f"{complaint} (the last rows are in {report})")
+    write_json(report, {"why": reason, "best": known, "rows": [*rows[-WINDOW:]]})
+    return ModelError(f"{reason} (the last rows are in {report})")
 
 
 @contextmanager
 def memory_advice() -> Iterator[None]:
-    """Turn a GPU's memory that is full into one line that says what to set."""
+    """Raise ModelError, which says what to set, where the memory of a GPU is full."""
     import torch
 
     try:
@@ -119,20 +119,20 @@ def memory_advice() -> Iterator[None]:
         raise ModelError(
             f"the GPU's memory is full ({str(error).partition('. ')[0]}): lower train.micro_groups (SFT:"
             " train.micro_batch) or train.prompts_per_step, or set train.gradient_checkpointing=true;"
-            " harness train --plan says what is predicted"
+            " harness train --plan predicts the memory"
         ) from error
 
 
 @contextmanager
 def disk_advice(folder: RunFolder) -> Iterator[None]:
-    """Turn a disk that is full into one line that says what is kept."""
+    """Raise ModelError, which says what is saved, where the disk is full."""
     try:
         yield
-    except Exception as error:  # safetensors and torch have errors of their own for it
-        if not _FULL.search(str(error)):
+    except Exception as error:  # safetensors and torch raise errors of their own
+        if not _DISK_FULL.search(str(error)):
             raise
-        kept = folder.last_checkpoint()
-        rest = f"{kept.name} is whole: free some space and start again" if kept else "nothing is kept yet"
+        saved = folder.last_checkpoint()
+        rest = f"{saved.name} is whole: free some space and start again" if saved else "nothing is saved yet"
         raise ModelError(
             f"{folder.out} cannot be written ({' '.join(str(error).split())[:100]}); {rest}"
         ) from error
