@@ -56,7 +56,7 @@ def judge(executor: Executor, job: Job) -> dict[str, Any]:
         try:
             found = _against(trial, job)
         except Exception as error:
-            if executor.heartbeat.ours:
+            if executor.heartbeat.at_gold:
                 raise
             found = _failed(trial, job, error)
         best = _better(best, found, job.rules.metric.value) if best else found

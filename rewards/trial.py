@@ -52,10 +52,10 @@ class Trial:
         key = self._key(instance, sql, distinct)
         outcome: Outcome | None = self._executor.memo.get(key)
         if outcome is None:
-            self._executor.heartbeat.at_gold(True)
+            self._executor.heartbeat.mark_gold(True)
             outcome = self._distinct(instance, sql) if distinct else self._kept(instance, sql)
             self._executor.memo.put(key, outcome, _cost(outcome))
-            self._executor.heartbeat.at_gold(False)  # not where it raises: that is then known to be ours
+            self._executor.heartbeat.mark_gold(False)  # not where it raises: that is then known to be ours
         self._golds[instance, sql, distinct] = outcome
         self._answers.budget.extend(outcome)
         return outcome
@@ -150,7 +150,7 @@ class Trial:
         """What ``read`` makes of the answer, or of "" where reading it took longer than a query may."""
         text = f"parsed\0{self.database.engine}\0{self.sql}"
         digest = blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
-        if digest in self._executor.deadly:
+        if digest in self._executor.fatal:
             return read("")
         self._executor.heartbeat.begin(digest, self._executor.limits.seconds)
         try:

@@ -170,7 +170,7 @@ def test_breaking_off_leaves_a_working_sandbox(sandbox: Sandbox, database: Datab
 def test_closing_at_work_ends_the_work_with_one_error(sandbox: Sandbox) -> None:
     for _ in range(3):
         threading.Timer(0.5, sandbox.close).start()
-        with pytest.raises(RuntimeError, match="closed while it was at work"):
+        with pytest.raises(RuntimeError, match="closed while it was working"):
             list(sandbox.map("sandbox_jobs:sleep", [0.01] * 1000))
         assert sorted(sandbox.map("sandbox_jobs:echo", [7, 8])) == [(0, 7), (1, 8)]
 

@@ -1,4 +1,4 @@
-"""What runs queries in a worker: open databases, a cache for callers, a heartbeat for the parent."""
+"""Run queries inside a worker: open databases, a cache for the caller, a heartbeat for the parent."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ SESSIONS = {
     "sqlite": "tasks.databases.engines.sqlite:Session",
     "duckdb": "tasks.databases.engines.duckdb:Session",
 }
-"""Engine -> the class that opens it."""
+"""Engine -> the class of its sessions."""
 NO_JOB = -1
 NO_QUERY = bytes(16)
 Key = tuple[str, str, str, bool]
-"""Engine, file or DDL, state of the file (one that has changed is opened anew), whether for golds only."""
+"""Engine, file or DDL, state of the file (a changed file is opened again), whether it is for golds only."""
 MAX_OPEN = 64
 MAX_WEIGHT = 64 * 2**20
-"""Open sessions in one worker, and the bytes they may hold together."""
+"""The most open sessions in one worker, and the most bytes that they may hold together."""
 
 
 class Beat(NamedTuple):
-    """What a worker is at. ``since`` is 0.0 while it waits for a job."""
+    """What a worker is doing. ``since`` is 0.0 while it waits for a job."""
 
     since: float
-    """``time.monotonic()`` (one clock for all processes) when the query, or the work after it, began."""
+    """``time.monotonic()`` (the same clock in all processes) when the query, or the work after it, began."""
     cpu: float
-    """CPU seconds of the worker at that moment."""
+    """CPU seconds that the worker had used at that moment."""
     seconds: float
     """CPU seconds allowed for it."""
     digest: bytes
-    """Of the query; NO_QUERY between queries."""
+    """The digest of the query; NO_QUERY between queries."""
     job: int
-    ours: bool
-    """Whether the worker is at the gold rather than at the answer."""
+    at_gold: bool
+    """Whether the worker runs the gold rather than the answer."""
 
 
 class Heartbeat:
-    """Shared memory in which a worker says what it is at, since when, and how long that may take.
+    """Shared memory in which a worker reports what it is doing, since when, and how long that may take.
 
-    The time is always written before the digest: whoever sees a new digest sees that it is fresh.
+    The time is always written before the digest, so that a reader never sees a new digest with an old time.
     """
 
     _LAYOUT = struct.Struct("@ddd16sqq")
@@ -60,54 +60,55 @@ class Heartbeat:
     def __init__(self, file: int = -1, seconds: float = 0.0) -> None:
         self._memory = mmap.mmap(file, mmap.PAGESIZE)
         self._seconds = seconds
-        """Allowed between two queries."""
-        self.ours = False
+        """CPU seconds allowed between two queries."""
+        self.at_gold = False
         self._LONG.pack_into(self._memory, 40, NO_JOB)
 
     def job(self, index: int) -> None:
-        """A new job begins."""
-        self.at_gold(False)
+        """Report that a job begins."""
+        self.mark_gold(False)
         self.end()
         self._LONG.pack_into(self._memory, 40, index)
 
-    def at_gold(self, ours: bool) -> None:
-        """Whether what follows is the gold's doing."""
-        self.ours = ours
-        self._LONG.pack_into(self._memory, 48, ours)
+    def mark_gold(self, at_gold: bool) -> None:
+        """Report whether the gold or the answer runs from now on."""
+        self.at_gold = at_gold
+        self._LONG.pack_into(self._memory, 48, at_gold)
 
     def begin(self, digest: bytes, seconds: float) -> None:
-        """A query begins that may use so many seconds of CPU time."""
+        """Report that a query begins, which may use ``seconds`` of CPU time."""
         self._TIMES.pack_into(self._memory, 0, time.monotonic(), time.process_time(), seconds)
         self._memory[24:40] = digest
 
     def end(self) -> None:
-        """The query is over, the job goes on."""
+        """Report that the query has ended and the job goes on."""
         self._TIMES.pack_into(self._memory, 0, time.monotonic(), time.process_time(), self._seconds)
         self._memory[24:40] = NO_QUERY
 
     def rest(self) -> None:
-        """Nothing is being done until the next job."""
+        """Report that the worker waits for a job."""
         self._TIMES.pack_into(self._memory, 0, 0.0, 0.0, 0.0)
 
     def read(self) -> Beat:
-        """What the worker says."""
-        since, cpu, seconds, digest, job, ours = self._LAYOUT.unpack_from(self._memory)
-        return Beat(since, cpu, seconds, digest, job, bool(ours))
+        """The last report."""
+        since, cpu, seconds, digest, job, at_gold = self._LAYOUT.unpack_from(self._memory)
+        return Beat(since, cpu, seconds, digest, job, bool(at_gold))
 
 
 class Memo:
-    """A bounded cache that lives as long as the worker: the least recently used leaves first.
+    """A bounded LRU cache that lives as long as the worker.
 
-    ``cost`` is in any unit of the caller's (cells, bytes); what costs over an eighth of the room is not kept.
+    ``cost`` is in a unit of the caller's (cells, bytes). A value that costs over an eighth of the capacity is
+    not cached.
     """
 
-    def __init__(self, room: int = 2_000_000) -> None:
-        self._room = room
+    def __init__(self, capacity: int = 2_000_000) -> None:
+        self._capacity = capacity
         self._used = 0
         self._entries: OrderedDict[object, tuple[Any, int]] = OrderedDict()
 
     def get(self, key: object) -> Any:
-        """The kept value, or None."""
+        """The cached value, or None."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -115,29 +116,29 @@ class Memo:
         return entry[0]
 
     def put(self, key: object, value: object, cost: int = 1) -> None:
-        """Keep a value."""
-        if cost > self._room // 8 or key in self._entries:
+        """Cache a value."""
+        if cost > self._capacity // 8 or key in self._entries:
             return
         self._entries[key] = (value, cost)
         self._used += cost
-        while self._used > self._room:
+        while self._used > self._capacity:
             self._used -= self._entries.popitem(last=False)[1][1]
 
 
 class Executor:
     """Runs one query at a time on databases that it keeps open.
 
-    A database without files exists twice: answers never touch the one on which golds run (``at_gold``).
+    A database without files is opened twice, so that no answer runs on the one of the golds (``mark_gold``).
     """
 
     def __init__(self, limits: Limits, heartbeat: Heartbeat | None = None) -> None:
         self.limits = limits
         self.heartbeat = heartbeat or Heartbeat()
         self.memo = Memo()
-        self.deadly: dict[bytes, tuple[str, str]] = {}
-        """Queries that cost a worker its life -> (status, message): they are not tried again."""
+        self.fatal: dict[bytes, tuple[str, str]] = {}
+        """Digests of queries that killed a worker -> (status, message). They are not run again."""
         self.spent = 0.0
-        """CPU seconds of the last run."""
+        """CPU seconds of the last query."""
         self._full = Allowance(limits.seconds, limits.steps)
         self._sessions: OrderedDict[Key, Session] = OrderedDict()
         self._weight = 0
@@ -150,23 +151,23 @@ class Executor:
         allowance: Allowance | None = None,
         scope: str = "",
     ) -> Outcome:
-        """Execute one statement on one instance. Never raises; rows and reasons are in the outcome.
+        """Execute one statement on one instance. Never raises: rows and errors are in the outcome.
 
-        ``allowance``: what is left of the limits; ``scope`` then tells this run from one with full limits, so
-        that a deadline passed here is not held against the query elsewhere.
-        INFRASTRUCTURE: the database is missing or broken by our own look. All else is the query's doing.
+        ``allowance``: what is left of the limits. ``scope`` then separates this run from one with full
+        limits, so that a deadline passed here does not count against the query elsewhere.
+        The status is INFRASTRUCTURE only where the database is missing or a check of our own finds it broken.
         """
-        key = (*database.key(instance), self.heartbeat.ours and not database.instances)
+        key = (*database.key(instance), self.heartbeat.at_gold and not database.instances)
         text = "\0".join((*key[:-1], sql, scope)).encode(errors="surrogatepass")
         digest = blake2b(text, digest_size=16).digest()
-        if known := self.deadly.get(digest):
+        if known := self.fatal.get(digest):
             return Outcome(Status(known[0]), message=known[1])
         open_session = partial(self._session, key, database, instance)
         began = time.process_time()
         try:
             outcome = self._query(open_session, sql, allowance or self._full, digest)
             if outcome.message == OUT_OF_MEMORY and len(self._sessions) > 1:
-                self.close()  # what other databases hold in memory must not decide a verdict
+                self.close()  # the memory of other databases must not decide a verdict
                 outcome = self._query(open_session, sql, allowance or self._full, digest)
         except DataError as error:
             outcome = Outcome(Status.INFRASTRUCTURE, message=str(error))

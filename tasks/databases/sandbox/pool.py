@@ -1,20 +1,20 @@
-"""The sandbox: untrusted SQL runs in warm workers that can be killed at any moment and lose no verdict.
+"""The sandbox: untrusted SQL runs in warm workers, which can be killed at any moment and lose no verdict.
 
-Covered. A statement that is not one read-only query is refused (see the engine files). A query that goes
-over its limits ends with a status: VM steps and CPU time inside the worker, then SIGKILL from here when the
-deadline has passed; memory is limited by SQLite's heap, DuckDB's pool and the kernel; results too large are
-refused, never cut. Workers cannot write files, start with an empty environment, and die with this process,
-whatever they are doing. A fork of this process has no part in its workers and starts its own.
+What it covers. A statement that is not one read-only query is refused (see the engine files). A query that
+exceeds its limits ends with a status: VM steps and CPU time inside the worker, then SIGKILL from here after
+the deadline. Memory is limited by SQLite's heap, DuckDB's pool and the kernel. Results that are too
+large are refused, never cut. Workers cannot write files, start with an empty environment, and die with this
+process, whatever they are doing. A fork of this process does not use its workers and starts its own.
 
-The deadline is CPU time: that a machine was busy or stopped says nothing about a query. Where only the wall
-clock has passed it, a worker that waits for the CPU is given more time; one that was stopped is replaced
-and its jobs run again; a query that sleeps runs again, and the second time it is over. A worker that dies
-is replaced and its unfinished jobs run again. A query, or a job at its answer, that lost two workers is to
-blame; a job that lost four at its gold is given up, as our own failure.
+The deadline is CPU time, because a busy or stopped machine says nothing about a query. If only the wall clock
+has passed it, a worker that waits for the CPU gets more time; a worker that was stopped is replaced and its
+jobs run again; a query that sleeps runs again, and times out the second time. A worker that dies is replaced
+and its unfinished jobs run again. After two lost workers, the query or the answer is to blame; a job that
+lost four workers at its gold is given up as our own failure.
 
-Not covered. Workers run under the same user and see the same files and network as this process: a query that
-takes over the process through a bug in SQLite or DuckDB is held by resource limits only. Only plain values
-cross back. Linux only: memfd, memory limits and signal-driven pipes.
+What it does not cover. Workers run as the same user and see the same files and network as this process: a
+query that takes over a worker through a bug in SQLite or DuckDB is held by resource limits only. Only plain
+values come back. Linux only: it needs memfd, memory limits and signal-driven pipes.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tasks.databases.sandbox.executor import NO_JOB, NO_QUERY, Beat
-from tasks.databases.sandbox.process import Gone, Trouble, Worker
+from tasks.databases.sandbox.process import Hang, Worker, WorkerDied
 from tasks.databases.sandbox.worker import EXHAUSTED
 from tasks.types import Database, Limits, Outcome, Status
 
 OVERDUE = "overdue"
-"""The result of a job that went over the deadline between its queries."""
+"""The result of a job that exceeded the deadline outside its queries."""
 CRASHED = "crashed"
-"""The result of a job that cost two workers their lives between its queries."""
+"""The result of a job that killed two workers outside its queries."""
 FAULTS = frozenset({OVERDUE, CRASHED, EXHAUSTED})
-"""Results that are the answer's doing. None is ours."""
+"""Results that count against the answer. None, in place of a result, is our own failure."""
 _POLL = 0.2
 _CHUNK = 256
-_LEAST = 8
+_SMALLEST = 8
 """Cheap jobs in the smallest chunk: to send one costs about as much as to do one."""
-_MANY = 4 * _LEAST
-"""Cheap jobs that must be left for a worker to be given some ahead."""
-_STRIKES = 2
-"""Losses of a worker, in one batch, after which the query or the answer is to blame."""
-_OUR_STRIKES = 4
-"""The same while it was at a gold outside any query."""
-_STOPS = 8
-"""Times that a worker was found stopped at the same job after which the job is given up."""
-_STILLBORN = 100
-"""Deaths in a row, each before a first job, after which there must be something wrong with this machine."""
-_DEADLY = 1000
-"""Deadly queries that are remembered between batches."""
+_ENOUGH_AHEAD = 4 * _SMALLEST
+"""Cheap jobs that must be left before a busy worker gets a second chunk."""
+_MAX_LOSSES = 2
+"""Lost workers, in one batch, after which the query or the answer is to blame."""
+_MAX_GOLD_LOSSES = 4
+"""Lost workers at a gold, outside any query, after which the job is given up."""
+_MAX_STOPS = 8
+"""How often a worker may be found stopped at the same job before the job is given up."""
+_MAX_EARLY_DEATHS = 100
+"""Deaths in a row, each before a first job, after which this machine cannot run workers."""
+_MAX_FATAL = 1000
+"""The most fatal queries that are kept between batches."""
 _KILLED = "the worker was killed (out of memory?) twice while this ran"
 _CRASHED = "the worker crashed twice while this ran"
 
 
 class _Batch:
-    """The jobs of one ``map``: which wait, how many are unfinished."""
+    """The jobs of one ``map``: those that wait, how many are unfinished, and where workers were lost."""
 
     def __init__(self, work: str, jobs: Sequence[Any], costs: Sequence[float] | None, workers: int) -> None:
         self.work = work
@@ -71,23 +71,23 @@ class _Batch:
         self._costs = costs or [1.0] * len(jobs)
         self._waiting = deque(sorted(order, key=lambda index: -costs[index]) if costs else order)
         self._cost = float(sum(self._costs))
-        self._usual = min(self._costs, default=0.0)
-        """What most jobs cost: the cheapest."""
-        self._strikes: Counter[object] = Counter()
+        self._typical = min(self._costs, default=0.0)
+        """The cost of most jobs, which is the lowest."""
+        self._losses: Counter[object] = Counter()
 
     @property
     def waiting(self) -> int:
-        """How many jobs no worker has."""
+        """How many jobs have not been sent to a worker."""
         return len(self._waiting)
 
     def take(self, ahead: bool) -> list[tuple[int, Any]]:
-        """The next chunk: a share of the remaining cost that shrinks, so that workers finish together.
+        """The next chunk: a shrinking share of the remaining cost, so that all workers finish together.
 
-        ``ahead``: for a worker that is still at another one; nothing where little is left.
+        ``ahead``: for a worker that is still busy with another chunk; empty where few jobs are left.
         """
-        if ahead and self._cost < self._usual * _MANY:
+        if ahead and self._cost < self._typical * _ENOUGH_AHEAD:
             return []
-        share = max(self._cost / (2 * self._workers), _LEAST * self._usual)
+        share = max(self._cost / (2 * self._workers), _SMALLEST * self._typical)
         chunk: list[tuple[int, Any]] = []
         while self._waiting and len(chunk) < _CHUNK and (not chunk or share > 0):
             index = self._waiting.popleft()
@@ -97,14 +97,14 @@ class _Batch:
         return chunk
 
     def put_back(self, indices: Iterable[int]) -> None:
-        """These were not done: they are next."""
+        """Put unfinished jobs first."""
         self._waiting.extendleft(reversed(list(indices)))
         self._cost += sum(self._costs[index] for index in indices)
 
-    def strike(self, what: object) -> int:
-        """A worker was lost at this; how often that happened."""
-        self._strikes[what] += 1
-        return self._strikes[what]
+    def count_loss(self, where: object) -> int:
+        """Count a worker that was lost at a query or job; how many were lost there."""
+        self._losses[where] += 1
+        return self._losses[where]
 
 
 class Sandbox:
@@ -117,13 +117,13 @@ class Sandbox:
         self.workers = workers or len(os.sched_getaffinity(0))
         self.limits = limits or Limits()
         self._pool: list[Worker] = []
-        self._deadly: deque[tuple[bytes, tuple[str, str]]] = deque(maxlen=_DEADLY)
-        self._told = 0
-        """How many deadly queries there have been, those forgotten included."""
-        self._stillborn = 0
+        self._fatal: deque[tuple[bytes, tuple[str, str]]] = deque(maxlen=_MAX_FATAL)
+        self._fatal_count = 0
+        """How many fatal queries there have been, including those no longer kept."""
+        self._early_deaths = 0
         self._turn = threading.Lock()
         self._closed = 0
-        """How often it was closed."""
+        """How often ``close`` was called."""
         _sandboxes.add(self)
 
     def __enter__(self) -> Sandbox:
@@ -133,19 +133,19 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End all workers. The sandbox starts new ones if it is used again; a ``map`` under way raises."""
+        """End all workers. Another call starts new ones; a ``map`` that is running raises RuntimeError."""
         self._closed += 1
         while self._pool:
             self._pool.pop().end()
 
     def disown(self) -> None:
-        """In a fork of the process that started them: the workers stay with that one, and end with it."""
+        """Forget the workers in a fork of the process that started them: they stay with that process."""
         self._turn = threading.Lock()
         while self._pool:
             self._pool.pop().disown()
 
     def run(self, queries: Sequence[tuple[Database, int, str]]) -> list[Outcome]:
-        """Execute each ``(database, instance, sql)``; the outcomes, in order."""
+        """Execute each ``(database, instance, sql)``; the outcomes in the same order."""
         outcomes = [Outcome(Status.INFRASTRUCTURE, message="the worker was lost")] * len(queries)
         for index, result in self.map("tasks.databases.sandbox.worker:run_query", queries):
             if isinstance(result, tuple):
@@ -158,111 +158,113 @@ class Sandbox:
     ) -> Iterator[tuple[int, Any]]:
         """Yield ``(index, result)`` of every job, in any order, as results arrive.
 
-        ``work`` is ``"module:function"``; the worker calls ``function(executor, job)``. Jobs can be pickled,
-        results are plain builtins. Jobs start in the given order, with ``costs`` the costliest first.
-        Where the function does not return, the result is one of FAULTS, or None: our own failure.
-        Raises RuntimeError with the worker's traceback where the function raises, or where it is closed.
+        ``work`` is ``"module:function"``; the worker calls ``function(executor, job)``. Jobs are picklable,
+        results are plain builtins. Jobs start in the given order, or the costliest first with ``costs``.
+        Where the function does not return, the result is one of FAULTS, or None for our own failure.
+        Raises RuntimeError with the worker's traceback where the function raises, or if it is closed.
         """
         with self._turn:
             batch, closed = _Batch(work, jobs, costs, self.workers), self._closed
             try:
                 while batch.left and self._closed == closed:
                     yield from self._step(batch)
-            except (ValueError, OSError):  # of a worker that has just been taken away
+            except (ValueError, OSError):  # from a worker that ``close`` has just ended
                 if self._closed == closed:
                     raise
             finally:
-                self._dismiss()
+                self._end_busy_workers()
             if batch.left:
-                raise RuntimeError("the sandbox was closed while it was at work")
+                raise RuntimeError("the sandbox was closed while it was working")
 
     def _step(self, batch: _Batch) -> Iterator[tuple[int, Any]]:
-        """Give every idle worker a chunk, wait a little, yield what has come."""
+        """Send every waiting worker a chunk, wait a little, yield the results that have arrived."""
         busy = sum(bool(worker.indices) for worker in self._pool)
         while len(self._pool) < min(self.workers, busy + batch.waiting):
             self._pool.append(Worker(self.limits))
-        for chunks in (0, 1):  # one for each, then the next, for when that is done
+        for chunks in (0, 1):  # one chunk for each, then a second one to continue with
             for worker in self._pool:
                 if worker.chunks == chunks and (chunk := batch.take(ahead=chunks > 0)):
-                    worker.give(batch.work, self._news(worker), chunk)
-        poll, asked = select.poll(), [worker for worker in self._pool if worker.indices]
-        for worker in asked:
+                    worker.send_jobs(batch.work, self._new_fatal(worker), chunk)
+        poll, busy_workers = select.poll(), [worker for worker in self._pool if worker.indices]
+        for worker in busy_workers:
             poll.register(worker.channel, worker.events)
         ready = dict(poll.poll(_POLL * 1000))
-        for worker in asked:
+        for worker in busy_workers:
             events = ready.get(worker.channel.fileno(), 0)
             if events & select.POLLOUT:
                 worker.flush()
             if events & ~select.POLLOUT:
                 yield from self._read(worker, batch)
-            elif trouble := worker.trouble():
-                yield from self._kill(worker, trouble, batch)
+            elif hang := worker.hang():
+                yield from self._kill(worker, hang, batch)
 
-    def _news(self, worker: Worker) -> list[tuple[bytes, tuple[str, str]]]:
-        """The deadly queries that a worker has not been told of."""
-        new = min(self._told - worker.told, len(self._deadly))
-        worker.told = self._told
-        return list(self._deadly)[len(self._deadly) - new :] if new else []
+    def _new_fatal(self, worker: Worker) -> list[tuple[bytes, tuple[str, str]]]:
+        """The fatal queries that a worker has not been sent."""
+        new = min(self._fatal_count - worker.fatal_known, len(self._fatal))
+        worker.fatal_known = self._fatal_count
+        return list(self._fatal)[len(self._fatal) - new :] if new else []
 
     def _read(self, worker: Worker, batch: _Batch) -> Iterator[tuple[int, Any]]:
         try:
             results = worker.results()
-        except Gone:
-            yield from self._bury(worker, batch)
+        except WorkerDied:
+            yield from self._handle_death(worker, batch)
             return
-        self._stillborn = 0
-        if worker.tired:
+        self._early_deaths = 0
+        if worker.full:
             self._retire(worker, batch)
         batch.left -= len(results)
         yield from results
 
-    def _kill(self, worker: Worker, trouble: Trouble, batch: _Batch) -> list[tuple[int, Any]]:
-        """End a worker that does not go on. It may have come to the next query just before."""
+    def _kill(self, worker: Worker, hang: Hang, batch: _Batch) -> list[tuple[int, Any]]:
+        """End a worker that makes no progress. It may have reached its next query just before."""
         worker.end()
         beat, late = worker.heartbeat.read(), worker.late()
         lost: list[tuple[int, Any]] = []
-        if trouble is Trouble.STOPPED:
-            if beat.job in worker.indices and batch.strike((trouble, beat.job)) >= _STOPS:
+        if hang is Hang.STOPPED:
+            if beat.job in worker.indices and batch.count_loss((hang, beat.job)) >= _MAX_STOPS:
                 lost = [(beat.job, None)]
-        elif late and (trouble is Trouble.SPENT or batch.strike((trouble, beat[3:])) >= _STRIKES):
+        elif late and (hang is Hang.SPENT or batch.count_loss((hang, beat[3:])) >= _MAX_LOSSES):
             lost = self._out_of_time(worker, beat)
         return self._retire(worker, batch, lost)
 
-    def _bury(self, worker: Worker, batch: _Batch) -> list[tuple[int, Any]]:
-        """Find out what a worker died of, put its unfinished jobs back; the job to give up, if any."""
+    def _handle_death(self, worker: Worker, batch: _Batch) -> list[tuple[int, Any]]:
+        """Find out why a worker died and put its unfinished jobs back; the job to give up, if any."""
         died_of = worker.end()
         beat = worker.heartbeat.read()
         lost: list[tuple[int, Any]] = []
         if beat.job == NO_JOB or beat.job not in worker.indices:
-            self._stillborn += 1
-            if self._stillborn >= _STILLBORN:
+            self._early_deaths += 1
+            if self._early_deaths >= _MAX_EARLY_DEATHS:
                 raise RuntimeError(f"workers die before their first job (the last by signal {died_of})")
         elif died_of == signal.SIGXCPU:
             lost = self._out_of_time(worker, beat)
         elif beat.digest != NO_QUERY:
-            if batch.strike(beat.digest) >= _STRIKES:
+            if batch.count_loss(beat.digest) >= _MAX_LOSSES:
                 killed = died_of == signal.SIGKILL
                 status = Status.MEMORY if killed else Status.EXECUTION_ERROR
-                self._condemn(beat.digest, status, _KILLED if killed else _CRASHED)
-        elif batch.strike((beat.job, beat.ours)) >= (_OUR_STRIKES if beat.ours else _STRIKES):
-            lost = [(beat.job, None if beat.ours else CRASHED)]
+                self._add_fatal(beat.digest, status, _KILLED if killed else _CRASHED)
+        elif batch.count_loss((beat.job, beat.at_gold)) >= (
+            _MAX_GOLD_LOSSES if beat.at_gold else _MAX_LOSSES
+        ):
+            lost = [(beat.job, None if beat.at_gold else CRASHED)]
         return self._retire(worker, batch, lost)
 
     def _out_of_time(self, worker: Worker, beat: Beat) -> list[tuple[int, Any]]:
-        """A query over its deadline is not tried again; between queries its job is over."""
+        """A query over its deadline is not run again; outside a query the job is given up."""
         if beat.digest != NO_QUERY:
-            self._condemn(beat.digest, Status.TIMEOUT, f"over {beat.seconds:.3g} seconds: killed")
+            self._add_fatal(beat.digest, Status.TIMEOUT, f"over {beat.seconds:.3g} seconds: killed")
             return []
-        return [(beat.job, None if beat.ours else OVERDUE)] if beat.job in worker.indices else []
+        return [(beat.job, None if beat.at_gold else OVERDUE)] if beat.job in worker.indices else []
 
-    def _condemn(self, digest: bytes, status: Status, message: str) -> None:
-        self._deadly.append((digest, (status.value, message)))
-        self._told += 1
+    def _add_fatal(self, digest: bytes, status: Status, message: str) -> None:
+        self._fatal.append((digest, (status.value, message)))
+        self._fatal_count += 1
 
     def _retire(
         self, worker: Worker, batch: _Batch, lost: Sequence[tuple[int, Any]] = ()
     ) -> list[tuple[int, Any]]:
-        """Take a worker out of the pool; all its jobs but the lost ones are next. The lost."""
+        """Remove a worker and put its jobs back, except ``lost``, which are returned."""
         worker.end()
         self._pool.remove(worker)
         for index, _ in lost:
@@ -271,8 +273,8 @@ class Sandbox:
         batch.put_back(worker.indices)
         return list(lost)
 
-    def _dismiss(self) -> None:
-        """End the workers that are still at jobs nobody waits for."""
+    def _end_busy_workers(self) -> None:
+        """End the workers with jobs whose results nobody reads."""
         for worker in [worker for worker in self._pool if worker.indices]:
             self._pool.remove(worker)
             worker.end()

@@ -1,4 +1,4 @@
-"""The parent's handle on one worker process: start it, give it a chunk, read its frames, see how it died."""
+"""One worker process as the parent sees it: start it, send it jobs, read its results, tell why it hangs."""
 
 from __future__ import annotations
 
@@ -28,47 +28,47 @@ _BOOT = (
 )
 _ROOT = str(Path(__file__).resolve().parents[3])
 GRACE = 0.3
-"""Seconds after the deadline that the worker has to stop by itself before it is looked at."""
-_LOOK = 0.1
-"""Seconds between two looks at a worker that is over the deadline without having used its CPU time."""
-_PATIENCE = 10
-"""A worker that waits for the CPU may take so many times its allowed seconds."""
+"""Seconds after the deadline that the worker has to stop by itself before it is checked."""
+_CHECK_EVERY = 0.1
+"""Seconds between two checks of a worker that is over the deadline without having used its CPU time."""
+_MAX_WAIT = 10
+"""A worker that waits for the CPU may take this many times its allowed seconds."""
 _PIECE = 2**16
 _SILENCE = 30.0
 """Seconds that a worker with jobs may be silent between two of them, or while it starts."""
 
 
-class Gone(Exception):
+class WorkerDied(Exception):
     """The worker has died or closed its channel."""
 
 
-class Trouble(Enum):
-    """Why a worker does not go on."""
+class Hang(Enum):
+    """Why a worker makes no progress."""
 
     SPENT = "spent"
-    """It used the CPU time that it was allowed."""
+    """It has used the CPU time that it was allowed."""
     IDLE = "idle"
-    """The time passed while it slept, or while it waited for the CPU beyond all patience."""
+    """The time passed while it slept, or while it waited far too long for the CPU."""
     STOPPED = "stopped"
-    """It was stopped from outside, or does not answer at all: no doing of a query."""
+    """It was stopped from outside, or does not answer at all. The query is not to blame."""
 
 
 class Worker:
-    """One worker. ``indices``: the jobs it has been given and has not answered yet, in its order."""
+    """One worker. ``indices``: the jobs that it has been sent and has not answered yet, in its order."""
 
     def __init__(self, limits: Limits) -> None:
         self.indices: dict[int, None] = {}
         self.chunks = 0
-        """Chunks that it has not finished: at most one that it is at, and one that waits in its channel."""
-        self.told = 0
-        """How many of the sandbox's deadly queries this worker knows of."""
-        self.tired = False
-        """It has said that it will do no more."""
+        """Unfinished chunks: at most one that it works on, and one that waits in its channel."""
+        self.fatal_known = 0
+        """How many of the sandbox's fatal queries it has been sent."""
+        self.full = False
+        """Whether it holds too much memory and does no more jobs."""
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._heard = time.monotonic()
         self._seen = (0.0, 0.0)
-        """When it was last looked at while overdue, and the CPU seconds it had used then."""
+        """When it was last checked while overdue, and the CPU seconds that it had used then."""
         self.channel, theirs = socket.socketpair()
         self.channel.setblocking(False)
         memory = os.memfd_create("heartbeat")
@@ -88,25 +88,25 @@ class Worker:
 
     @property
     def events(self) -> int:
-        """What to poll its channel for."""
+        """The events to poll its channel for."""
         return select.POLLIN | (select.POLLOUT if self._outgoing else 0)
 
-    def give(self, work: str, deadly: Iterable[Any], jobs: Sequence[tuple[int, Any]]) -> None:
-        """Queue a chunk of ``(index, job)``. ``deadly``: queries it is not to try."""
+    def send_jobs(self, work: str, fatal: Iterable[Any], jobs: Sequence[tuple[int, Any]]) -> None:
+        """Queue a chunk of ``(index, job)``. ``fatal``: queries that it must not run."""
         if not self.indices:
             self._heard = time.monotonic()
         self.indices |= dict.fromkeys(index for index, _ in jobs)
         self.chunks += 1
-        self._send(pickle.dumps((work, list(deadly), list(jobs)), protocol=pickle.HIGHEST_PROTOCOL))
+        self._send(pickle.dumps((work, list(fatal), list(jobs)), protocol=pickle.HIGHEST_PROTOCOL))
 
     def flush(self) -> None:
-        """Send as much as the channel takes of what waits to be sent."""
-        with suppress(BlockingIOError, OSError):  # a worker that has died is found out by reading
+        """Send as much of the queued data as the channel takes."""
+        with suppress(BlockingIOError, OSError):  # reading finds out that a worker has died
             while self._outgoing:
                 del self._outgoing[: self.channel.send(memoryview(self._outgoing)[:_PIECE].tobytes())]
 
     def results(self) -> list[tuple[int, Any]]:
-        """The results that have arrived (call when the channel is readable). Raises Gone, RuntimeError.
+        """The results that have arrived (call when the channel is readable). Raises WorkerDied, RuntimeError.
 
         A job counts once: whatever comes for one that is not, or no longer, this worker's is left out.
         """
@@ -114,7 +114,7 @@ class Worker:
         for state, text, packed in self._frames():
             if state == "error":
                 raise RuntimeError(f"in a worker: {text}")
-            self.tired |= state == "tired"
+            self.full |= state == "full"
             self.chunks -= state == "done"
             for index, result in packed:
                 if index in self.indices:
@@ -122,35 +122,35 @@ class Worker:
                     results.append((index, marshal.loads(result)))
         return results
 
-    def trouble(self) -> Trouble | None:
-        """Why it does not go on, if it does not: the clock alone is no reason."""
+    def hang(self) -> Hang | None:
+        """Why the worker makes no progress; None where it may. Wall-clock time alone is no reason."""
         beat, now = self.heartbeat.read(), time.monotonic()
         if beat.since == 0:
-            return Trouble.STOPPED if self.indices and now - self._heard > _SILENCE else None
+            return Hang.STOPPED if self.indices and now - self._heard > _SILENCE else None
         self._heard = now
         if now - beat.since <= beat.seconds + GRACE:
             return None
         used, state = self._used()
         if used - beat.cpu > beat.seconds:
-            return Trouble.SPENT
+            return Hang.SPENT
         seen, before = self._seen
-        if beat.since < seen and now - seen < _LOOK:
+        if beat.since < seen and now - seen < _CHECK_EVERY:
             return None
         self._seen = (now, used)
-        if seen <= beat.since:  # the first look at this one
+        if seen <= beat.since:  # the first check of this query
             return None
         if state in "Tt":
-            return Trouble.STOPPED
-        slept = state == "S" and used - before < _LOOK / 100
-        return Trouble.IDLE if slept or now - beat.since > _PATIENCE * beat.seconds else None
+            return Hang.STOPPED
+        slept = state == "S" and used - before < _CHECK_EVERY / 100
+        return Hang.IDLE if slept or now - beat.since > _MAX_WAIT * beat.seconds else None
 
     def late(self) -> bool:
-        """Whether it is (or, when it is dead, was) at one thing for longer than allowed."""
+        """Whether it is over its deadline, or was when it died."""
         beat = self.heartbeat.read()
         return beat.since > 0 and time.monotonic() - beat.since > beat.seconds
 
     def end(self) -> int:
-        """Kill it if it still lives and release everything (twice does no harm); the signal that ended it."""
+        """Kill it if it is alive and release everything; the signal that ended it. May be called twice."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
         code = self._process.wait()
@@ -159,8 +159,8 @@ class Worker:
         return -code if code < 0 else 0
 
     def disown(self) -> None:
-        """Close this process's ends of the pipes, which another process has too."""
-        self._process.poll()  # notes that there is no such child
+        """Close this process's ends of the pipes, where the worker belongs to another process."""
+        self._process.poll()  # records that it is no child of ours
         self.channel.close()
         self._lifeline.close()
 
@@ -172,7 +172,7 @@ class Worker:
         except OSError:
             data = b""
         if not data:
-            raise Gone
+            raise WorkerDied
         self._heard = time.monotonic()
         self._incoming += data
         while len(self._incoming) >= LENGTH.size:
@@ -188,7 +188,7 @@ class Worker:
             used = time.clock_gettime((~self.pid << 3) | 2)
             return used, Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
-            return 0.0, ""  # it has just died: its channel says so
+            return 0.0, ""  # it has just died, which its channel shows
 
     def _send(self, data: bytes) -> None:
         self._outgoing += LENGTH.pack(len(data)) + data
@@ -196,7 +196,7 @@ class Worker:
 
 
 def _spawn(*files: int) -> subprocess.Popen[bytes]:
-    """A fresh interpreter (a fork of a parent with threads may deadlock): isolated, its environment empty."""
+    """A new isolated interpreter with an empty environment (a fork of a parent with threads may deadlock)."""
     path = [_ROOT, *(entry for entry in sys.path if entry)]
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _BOOT, *map(str, files), str(os.getpid()), *path],

@@ -1,8 +1,8 @@
-"""The worker's side of the sandbox: a fresh interpreter takes chunks of jobs and hands back plain results.
+"""The worker process of the sandbox: it receives chunks of jobs and sends back plain results.
 
-Imports stay light (no pydantic, no DuckDB until a query needs it): a worker starts in well under 100 ms.
-Frames in both directions: 8 bytes of length, then a pickle (parent to worker) or a marshal (worker to parent,
-so that nothing a worker sends can name code for the parent to run).
+Imports stay light (no pydantic, no DuckDB until a query needs it), so a worker starts in well under 100 ms.
+A message in either direction is a frame: 8 bytes of length, then a pickle (parent to worker) or a marshal
+(worker to parent, because a marshal cannot name code that the parent would run).
 """
 
 from __future__ import annotations
@@ -30,88 +30,93 @@ from tasks.types import Database, Limits
 
 LENGTH = struct.Struct("!Q")
 FLUSH_SECONDS = 0.05
-"""Results wait at most this long for company (longer only behind one slow job)."""
+"""How long finished results wait to be sent together (longer only behind one slow job)."""
 GARBAGE = 20_000
-"""Objects made between two looks for garbage: parsed trees are many small objects that die together."""
+"""Allocations between two garbage collections: a parsed tree is many small objects, freed together."""
 CPU_GRACE = 10
-"""CPU seconds beyond the deadline after which the kernel ends a worker whose parent looks away."""
+"""CPU seconds beyond the deadline after which the kernel kills a worker that the parent has not killed."""
 
 EXHAUSTED = "exhausted"
 """The result of a job that ran out of memory outside any query."""
 _SLACK = 2**20
-"""Bytes by which the memory limit may be off."""
+"""Bytes by which the memory limit may be too low or too high."""
 
 Job = tuple[int, Any]
 Work = Callable[[Executor, Any], Any]
 
 
 def main(channel: int, heartbeat: int, lifeline: int, parent: int) -> None:
-    """Serve until the parent closes the channel. It passed three file descriptors and its process id."""
+    """Serve until the parent closes the channel.
+
+    The arguments are three file descriptors of the parent's and its process id.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent(lifeline, parent)
     os.dup2(2, 1)
     connection = socket.socket(fileno=channel)
     limits: Limits = pickle.loads(_receive(connection))
-    pulse = _Pulse(heartbeat, limits)
-    executor = Executor(limits, pulse)
+    reports = _LimitedHeartbeat(heartbeat, limits)
+    executor = Executor(limits, reports)
     works: dict[str, Work] = {}
     while frame := _receive(connection):
         try:
-            name, deadly, jobs = pickle.loads(frame)
-            executor.deadly.update(deadly)
+            name, fatal, jobs = pickle.loads(frame)
+            executor.fatal.update(fatal)
             if name not in works:
                 works[name] = load_object(name)
-                gc.freeze()  # what was imported stays: no need to look through it for garbage
+                gc.freeze()  # imported modules are never garbage
                 gc.set_threshold(GARBAGE)
                 confine(limits)
-                pulse.confined()
-            if not _serve(connection, executor, pulse, works[name], jobs):
+                reports.confined()
+            if not _serve(connection, executor, reports, works[name], jobs):
                 return
         except Exception:
             _send(connection, ("error", traceback.format_exc(), []))
 
 
-def _serve(connection: socket.socket, executor: Executor, pulse: _Pulse, work: Work, jobs: list[Job]) -> bool:
-    """Do a chunk; False where this process should be replaced: it holds on to memory, and has said so.
+def _serve(
+    connection: socket.socket, executor: Executor, heartbeat: _LimitedHeartbeat, work: Work, jobs: list[Job]
+) -> bool:
+    """Do a chunk of jobs. False: this process holds too much memory and has told the parent to replace it.
 
-    A frame is ``(state, text, [(index, packed result), ...])``; state: more, done, tired, error. The last
-    result comes with the state that ends the chunk: no frame is left over for the next one, none follows
-    ``tired``. A result is packed as part of its job: what cannot be is that job's failure.
+    A frame is ``(state, text, [(index, packed result), ...])`` with the state "more", "done", "full" or
+    "error". The last result comes with the state that ends the chunk, so that no frame is left over for the
+    next chunk and none follows "full". A result is packed as part of its job, whose failure it then is.
     """
     results: list[tuple[int, bytes]] = []
     flushed = time.monotonic()
-    pulse.look()
+    heartbeat.measure_memory()
     for index, job in jobs:
-        pulse.job(index)
+        heartbeat.job(index)
         try:
             result = marshal.dumps(work(executor, job))
         except MemoryError:
-            result = marshal.dumps(None if pulse.ours else EXHAUSTED)
+            result = marshal.dumps(None if heartbeat.at_gold else EXHAUSTED)
         results.append((index, result))
-        if pulse.swollen():
-            pulse.rest()
-            _send(connection, ("tired", "", results))
+        if heartbeat.holds_much_memory():
+            heartbeat.rest()
+            _send(connection, ("full", "", results))
             return False
         now = time.monotonic()
         if now - flushed > FLUSH_SECONDS and index != jobs[-1][0]:
-            pulse.rest()
+            heartbeat.rest()
             _send(connection, ("more", "", results))
             results, flushed = [], now
-    pulse.job(NO_JOB)
-    pulse.rest()
+    heartbeat.job(NO_JOB)
+    heartbeat.rest()
     _send(connection, ("done", "", results))
     return True
 
 
 def run_query(executor: Executor, job: tuple[Database, int, str]) -> tuple[Any, ...]:
-    """The work of ``Sandbox.run``: an Outcome as a plain tuple."""
+    """The work function of ``Sandbox.run``: the Outcome as a plain tuple."""
     outcome = executor.run(*job)
     rest = (outcome.columns, outcome.rows, outcome.message, outcome.seconds, outcome.steps)
     return (outcome.status.value, *rest)
 
 
 def confine(limits: Limits) -> None:
-    """Limit this process: data it may add to what it holds, CPU, few handles; no file writes, no core dump.
+    """Limit what this process may use: memory, CPU and open files; forbid writing files and core dumps.
 
     RLIMIT_DATA counts private writable memory; RLIMIT_AS would also count what DuckDB only reserves (700 MB).
     """
@@ -131,48 +136,48 @@ def _limit_sqlite(heap: int) -> None:
     connection.close()
 
 
-class _Pulse(Heartbeat):
-    """A heartbeat that also renews what the kernel allows this process.
+class _LimitedHeartbeat(Heartbeat):
+    """A heartbeat that also renews the kernel's limits of this process.
 
-    Memory, at each job and each gold: none has less because of what ran before it. CPU time, once a second: a
-    job that computes without end, while the parent looks away, does not hang the pool either.
+    The memory limit is renewed at each job and each gold, so that none has less because of what ran before.
+    The limit of CPU time is renewed once a second, so that the kernel kills a job without end.
     """
 
     def __init__(self, file: int, limits: Limits) -> None:
         self._limits = limits
         self._renewed = 0.0
-        self._held = 0
+        self._limited_at = 0
         """Bytes held when the memory limit was last set; 0: there is none yet."""
-        self._holds = 0
-        """Bytes held at the last look."""
+        self._held = 0
+        """Bytes held at the last measurement."""
         super().__init__(file, limits.seconds)
 
     def confined(self) -> None:
-        """Limits are in force."""
+        """Note that the limits are in force."""
+        self._limited_at = _data()
+
+    def measure_memory(self) -> None:
+        """Measure the memory that is held; the next job may add to it what the limits allow."""
         self._held = _data()
 
-    def look(self) -> None:
-        """See how much memory is held: what the next job may add is counted from here."""
-        self._holds = _data()
-
-    def swollen(self) -> bool:
-        """Whether this process holds on to so much memory that a fresh one should take its place."""
-        most = self._limits.memory // 4
-        self.look()
-        if self._holds >= most:
+    def holds_much_memory(self) -> bool:
+        """Whether this process holds so much memory that a new one should replace it."""
+        limit = self._limits.memory // 4
+        self.measure_memory()
+        if self._held >= limit:
             gc.collect()
-            self.look()
-        return self._holds >= most
+            self.measure_memory()
+        return self._held >= limit
 
     def job(self, index: int) -> None:
         self._renew_cpu(self._limits.seconds)
-        self._renew_memory(self._holds)
+        self._renew_memory(self._held)
         super().job(index)
 
-    def at_gold(self, ours: bool) -> None:
-        if ours:
+    def mark_gold(self, at_gold: bool) -> None:
+        if at_gold:
             self._renew_memory(_data())
-        super().at_gold(ours)
+        super().mark_gold(at_gold)
 
     def begin(self, digest: bytes, seconds: float) -> None:
         self._renew_cpu(seconds)
@@ -187,9 +192,9 @@ class _Pulse(Heartbeat):
             self._renewed = now
 
     def _renew_memory(self, held: int) -> None:
-        if self._held and abs(held - self._held) > _SLACK:
+        if self._limited_at and abs(held - self._limited_at) > _SLACK:
             _limit_data(held + self._limits.memory)
-            self._held = held
+            self._limited_at = held
 
 
 def _data() -> int:
@@ -208,10 +213,10 @@ def _limit_data(size: int) -> None:
 
 
 def _die_with_parent(lifeline: int, parent: int) -> None:
-    """Have the kernel kill this process, whatever it is doing, when the other end of the pipe is gone.
+    """Have the kernel kill this process, whatever it is doing, when the other end of the pipe is closed.
 
     PR_SET_PDEATHSIG would also fire when only the parent's *thread* that started us ends. A parent that died
-    before the pipe was armed sends nothing: it is looked for afterwards.
+    before the signal was set up sends none, so we check for it afterwards.
     """
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
