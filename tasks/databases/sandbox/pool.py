@@ -135,8 +135,9 @@ class Sandbox:
     def close(self) -> None:
         """End all workers. Another call starts new ones; a ``map`` that is running raises RuntimeError."""
         self._closed += 1
-        while self._pool:
-            self._pool.pop().end()
+        pool, self._pool = self._pool, []  # a call that starts meanwhile keeps its new workers
+        for worker in pool:
+            worker.end()
 
     def disown(self) -> None:
         """Forget the workers in a fork of the process that started them: they stay with that process."""
