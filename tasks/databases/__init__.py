@@ -1,1 +1,1 @@
-"""Describe databases and execute untrusted SQL on them safely. Start at `sandbox.py`."""
+"""Describe databases and run untrusted SQL on them safely. Start at `schema.py` and `sandbox/pool.py`."""

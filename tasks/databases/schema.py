@@ -1,6 +1,6 @@
-"""What a database looks like: tables, columns, keys, first rows, and the values that stand in a question.
+"""Describe a database: its tables, columns, keys and first rows, and the values that occur in a question.
 
-Reads trusted files in this process. A file that is read once is remembered until its state on disk changes.
+Trusted files are read in this process. A description is cached until the state of the file on disk changes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tasks.databases.sql_text import quote
 from tasks.databases.state import database_state
 from tasks.types import Column, Database, ForeignKey, Row, Schema, Table
 
-_VALUES = 5_000
-"""Distinct values of a column that are looked at,"""
-_SCANNED = 50_000
-"""in so many of its first rows,"""
-_LONGEST = 60
-"""of at most so many characters."""
+_MAX_VALUES = 5_000
+"""The most distinct values of a column that are searched."""
+_MAX_ROWS = 50_000
+"""The most rows of a table that are searched."""
+_MAX_LENGTH = 60
+"""The most characters of a value that is searched."""
 _WORDS = re.compile(r"\w+")
 _COMMON = re.compile(
     "a|about|all|and|any|are|as|at|be|by|do|does|each|for|from|has|have|how|in|is|it|its|list|many|name|no|not"
@@ -40,13 +40,13 @@ _SHADOWS = (
     r"content|segments|segdir|docsize|stat|data|idx|config|node|parent|rowid|rowids|chunks|info|auxiliary"
     r"|vector_chunks\d+|metadatachunks\d+|metadatatext\d+"
 )
-"""What the tables that known modules keep their data in are called, behind the virtual table's name."""
+"""Suffixes, after the virtual table's name, of the tables in which known modules keep its data."""
 
 
 def describe(database: Database, rows: int = 0) -> Schema:
     """The tables and views of a database's first instance, with the first ``rows`` rows of each table.
 
-    Foreign keys to tables that do not exist are left out. Raises DataError: missing, corrupt, broken DDL.
+    Foreign keys to missing tables are left out. Raises DataError: it is missing or corrupt, or its DDL fails.
     """
     if database.instances:
         return _describe(_bare(database), rows, database_state(database.instances[0], database.engine))
@@ -56,9 +56,9 @@ def describe(database: Database, rows: int = 0) -> Schema:
 def find_values(
     database: Database, schema: Schema, question: str, per_column: int = 3
 ) -> Mapping[str, tuple[str, ...]]:
-    """``table.column`` -> its text values that stand in the question, word for word, longest first.
+    """``table.column`` -> its text values that occur in the question, word for word, longest first.
 
-    Case and punctuation do not matter. Bounded: the first rows and values of each column only.
+    Case and punctuation do not matter. Only the first rows and values of each column are searched.
     """
     state = database_state(database.instances[0], database.engine) if database.instances else ""
     index = _index(_bare(database), tuple(_text_columns(schema)), state)
@@ -72,7 +72,7 @@ def find_values(
 
 
 def _bare(database: Database) -> Database:
-    """The first instance only: what the caches are keyed by."""
+    """The database with its first instance only, as the key of the caches."""
     return Database(database.id, database.engine, database.instances[:1], database.ddl)
 
 
@@ -98,8 +98,8 @@ def _where(database: Database) -> str:
 def _tables(connection: sqlite3.Connection, rows: int) -> Iterator[Table]:
     """The tables in the order of their creation, then the views.
 
-    Left out are tables in which a virtual table keeps its own data, and what no query can read: a virtual
-    table without its module, a view of what is not there.
+    Tables in which a virtual table keeps its data are left out, and so are those that no query can read: a
+    virtual table without its module, a view of a missing table.
     """
     found = connection.execute(_CATALOGUE).fetchall()
     kinds = {name: kind for _, name, kind, *_ in connection.execute("PRAGMA table_list").fetchall()}
@@ -121,7 +121,7 @@ def _tables(connection: sqlite3.Connection, rows: int) -> Iterator[Table]:
 
 
 def _hidden(connection: sqlite3.Connection, virtual: list[str]) -> Callable[[str], bool]:
-    """Whether a name is that of a virtual table whose module is not there, or of a table of its data."""
+    """A function: whether a name is a virtual table without its module, or a table with its data."""
     missing = []
     for name in virtual:
         try:
@@ -159,7 +159,7 @@ def _foreign_keys(
 
 
 def _primary_key(connection: sqlite3.Connection, table: str) -> dict[int, str]:
-    """Place in the primary key, from 1 -> column."""
+    """Position in the primary key, from 1 -> column."""
     found = connection.execute(f"PRAGMA table_info({quote(table)})").fetchall()
     return {place: name for _, name, _, _, _, place in found if place}
 
@@ -171,7 +171,7 @@ def _rows(connection: sqlite3.Connection, table: str, rows: int) -> tuple[Row, .
 
 
 def _text_columns(schema: Schema) -> Iterator[tuple[str, str, str]]:
-    """``(name, table as SQL, column)`` of all columns of tables that may hold text."""
+    """``(name, table as SQL, column)`` of all table columns that may hold text."""
     for table in schema.tables:
         place = f"{quote(table.schema)}.{quote(table.name)}" if table.schema else quote(table.name)
         name = f"{table.schema}.{table.name}" if table.schema else table.name
@@ -185,12 +185,12 @@ def _text_columns(schema: Schema) -> Iterator[tuple[str, str, str]]:
 def _index(
     database: Database, columns: tuple[tuple[str, str, str], ...], _: str
 ) -> dict[str, list[tuple[str, str]]]:
-    """Words of a value -> where it stands, and how it is written there."""
+    """The words of a value -> the columns that have it, with its spelling there."""
     index: dict[str, list[tuple[str, str]]] = {}
     for name, values in _distinct(database, columns):
         for value in values:
             words = _WORDS.findall(value.lower())
-            if words and len(value) <= _LONGEST:
+            if words and len(value) <= _MAX_LENGTH:
                 index.setdefault(" ".join(words), []).append((name, value))
     return index
 
@@ -208,8 +208,8 @@ def _distinct(
         connection = open_trusted(database)
     try:
         for name, table, column in columns:
-            scanned = f"SELECT {quote(column)} AS v FROM {table} LIMIT {_SCANNED}"
-            found = connection.execute(f"SELECT DISTINCT v FROM ({scanned}) LIMIT {_VALUES}").fetchall()
+            scanned = f"SELECT {quote(column)} AS v FROM {table} LIMIT {_MAX_ROWS}"
+            found = connection.execute(f"SELECT DISTINCT v FROM ({scanned}) LIMIT {_MAX_VALUES}").fetchall()
             yield name, [value for (value,) in found if isinstance(value, str)]
     except sqlite3.Error as error:
         raise DataError(f"{_where(database)}: {error}") from None
@@ -218,7 +218,7 @@ def _distinct(
 
 
 def _phrases(question: str) -> Iterator[str]:
-    """Runs of words in the question, the longest first; single letters and common words are none."""
+    """Runs of words in the question, the longest first, without single letters and common words."""
     words = _WORDS.findall(question.lower())
     for length in range(min(len(words), 10), 0, -1):
         for start in range(len(words) - length + 1):

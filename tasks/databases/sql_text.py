@@ -21,7 +21,7 @@ _WORD = re.compile(r"[A-Za-z_]*")
 
 
 def unreadable(sql: str) -> str:
-    """Why no engine should be shown this text; empty where one may."""
+    """Why no engine may be given this text; "" where it may."""
     if len(sql) > MAX_CHARACTERS:
         return f"over {MAX_CHARACTERS} characters of SQL"
     if "\0" in sql:
@@ -34,9 +34,9 @@ def unreadable(sql: str) -> str:
 
 
 def split(sql: str) -> list[str]:
-    """The statements of ``sql`` in order, each without its ``;``; empty and comment-only ones are left out.
+    """The statements of ``sql`` in order, each without its ``;``, without those that are only comments.
 
-    A doubled quote reads as two strings side by side, which leaves the same semicolons outside.
+    A doubled quote is read as two adjacent strings, which leaves the same semicolons outside strings.
     """
     if ";" not in sql:
         return [] if is_blank(sql) else [sql]
@@ -50,9 +50,9 @@ def split(sql: str) -> list[str]:
 
 
 def only(sql: str) -> str:
-    """The one statement of ``sql`` for a parser: without semicolons around it and comments behind it.
+    """The only statement of ``sql`` for a parser, without semicolons around it and comments after it.
 
-    "" where there are none or several. An engine gets the text as it is.
+    "" where there is none, or several. (An engine receives the unchanged text.)
     """
     statements = split(sql)
     if len(statements) != 1:
@@ -68,7 +68,7 @@ def only(sql: str) -> str:
 
 
 def behind_first(sql: str) -> str:
-    """What stands behind the ``;`` of the first statement that is not empty."""
+    """The text after the ``;`` of the first statement that is not empty."""
     start = 0
     for token in _TOKEN.finditer(sql) if ";" in sql else ():
         if token["end"]:
@@ -79,12 +79,12 @@ def behind_first(sql: str) -> str:
 
 
 def is_blank(sql: str) -> bool:
-    """Whether there is nothing but white space and comments."""
+    """Whether a text is only white space and comments."""
     return _skip(sql) == len(sql)
 
 
 def first_word(sql: str) -> str:
-    """The first keyword in capitals, or "" where the text begins otherwise."""
+    """The first keyword in capitals; "" where the text does not begin with a word."""
     match = _WORD.match(sql, _skip(sql))
     return match[0].upper() if match else ""
 
@@ -142,17 +142,20 @@ _FUNCTIONS = {
     ),
 }
 _MOMENTS = frozenset({"date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff"})
-"""SQLite's functions for which the text 'now' is the clock; without arguments most read it too.
+"""SQLite's functions for which the text 'now' means the clock; without arguments most read it too.
 
-A text may stand in double quotes there."""
+SQLite also takes a text in double quotes."""
 _ALONE = {"sqlite": "strftime", "duckdb": "age"}
-"""With one argument these read the clock for the other."""
+"""With one argument, these functions take the clock for the other."""
 _SAMPLE = re.compile(r"\busing\s+sample\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=16_384)
 def volatile(sql: str, engine: Engine) -> bool:
-    """Whether a query says that it reads the clock or random numbers. What stands in views is not seen."""
+    """Whether a query reads the clock or random numbers, so that its result changes.
+
+    Views are not searched.
+    """
     words, calls = set(), set()
     bare = now = alone = False
     for part in _PARTS.finditer(sql):
@@ -173,7 +176,7 @@ def volatile(sql: str, engine: Engine) -> bool:
 
 
 def _one_argument(sql: str, start: int) -> bool:
-    """Whether no comma separates the arguments of the call whose bracket opens before ``start``."""
+    """Whether the call whose bracket opens before ``start`` has a single argument."""
     depth = 1
     for part in _PARTS.finditer(sql, start):
         depth += bool(part["call"] and not part["bare"]) or part[0] in "([{"

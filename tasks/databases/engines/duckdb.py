@@ -1,17 +1,17 @@
 """DuckDB, read-only and locked: one open instance of a database, one SELECT at a time.
 
-Nothing that a statement does reaches the next one. A file is opened read-only; a database built from DDL is
-in memory, where each statement runs in a read-only transaction: both refuse what the plan would write, also
-inside a CTE, a view or a macro (``nextval``). Variables, the seed of random numbers and temporary objects
-belong to a connection, and each statement has its own. After a statement that may use one of the few
-functions that change the open database itself (logs, external resources), it is closed and opened again.
+No statement has an effect on the next one. A file is opened read-only; a database built from DDL is in
+memory, where each statement runs in a read-only transaction. Both refuse what the plan would write, also
+inside a CTE, a view or a macro (``nextval``). Variables, the random seed and temporary objects belong to a
+connection, and each statement has its own. After a statement that may call one of the few functions that
+change the open database itself (logs, external resources), the database is closed and opened again.
 ``enable_external_access=false`` (no files, no network, no ATTACH, no COPY), no temporary files, no
 extensions, no Python variables, one thread, a memory limit; the configuration is locked.
-DuckDB's own parser says how many statements there are and of what kind: only SELECT runs, which to DuckDB are
-also ``FROM t``, ``TABLE t``, ``PIVOT``, ``DESCRIBE``, ``SUMMARIZE`` and ``SHOW``. A PIVOT without a list of
-values is a MULTI: it first collects them in a temporary type. There is no budget of steps and no clock in
-here: the parent kills the worker at the deadline. Functions that sleep are refused.
-Cells become plain by the rules of ``tasks.databases.engines.duckdb_cells``.
+DuckDB's own parser counts the statements and tells their kind. Only SELECT runs, which for DuckDB includes
+``FROM t``, ``TABLE t``, ``PIVOT``, ``DESCRIBE``, ``SUMMARIZE`` and ``SHOW``. A PIVOT without a list of values
+is a MULTI statement, because it first collects them in a temporary type. There is no limit of steps or
+seconds here: the parent kills the worker at the deadline. Functions that sleep, or run SQL in a string, are
+refused. Cells become plain by the rules of ``tasks.databases.engines.duckdb_cells``.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ _STATUSES: dict[type[Exception], Status] = {
     duckdb.InternalException: Status.INFRASTRUCTURE,
     duckdb.FatalException: Status.INFRASTRUCTURE,
 }
-"""What an error of the engine says of the query; any other is an execution error, but for DuckDB's bare
-Error: a corrupt file. INFRASTRUCTURE is believed only where a look of our own finds the file broken."""
+"""Error of the engine -> status of the query. Any other error is an execution error, except DuckDB's bare
+Error: a corrupt file. INFRASTRUCTURE counts only where a check of our own finds the file broken."""
 _QUERIES = frozenset(
     {"SELECT", "WITH", "VALUES", "FROM", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "SUMMARIZE", "SHOW"}
 )
-"""First words of the statements that may be a MULTI."""
+"""The first words of statements that may be a MULTI."""
 _FATAL = (duckdb.FatalException, duckdb.InternalException)
-"""After these DuckDB answers nothing more on the open database."""
+"""After these errors DuckDB refuses every query on the open database."""
 _WRITES = re.compile(
     'TransactionContext Error: Cannot write to database "'
     '|Invalid Input Error: Cannot execute statement of type "\\w+"'
     ' on database ".*" which is attached in read-only',
     re.DOTALL,
 )
-"""How messages begin that refuse a write. What else stands in a message may be text of the query."""
+"""The beginnings of messages that refuse a write. The rest of a message may quote the query."""
 _SLEEPS = re.compile("sleep_ms|pg_sleep", re.IGNORECASE)
 _RUNS_STRINGS = re.compile("query|json_execute_serialized_sql", re.IGNORECASE)
 """Functions that run the SQL in a string, where no check sees it."""
@@ -83,7 +83,7 @@ _OPTIONS = {
 
 
 class Session:
-    """One open instance of a DuckDB database. ``weight``: bytes it holds while idle, about."""
+    """One open instance of a DuckDB database. ``weight``: about the bytes that it holds between queries."""
 
     weight = 16 * 2**20
 
@@ -93,12 +93,12 @@ class Session:
         self._in_memory = not database.instances
         self._open = partial(connect, database, instance, limits.memory // 2)
         self._connection: duckdb.DuckDBPyConnection | None = self._open()
-        self._whole = self._in_memory
+        self._intact = self._in_memory
 
     def run(self, sql: str, allowance: Allowance) -> Outcome:
-        """Execute one statement. Whatever goes wrong in it is the outcome's status and message.
+        """Execute one statement. An error in it becomes the outcome's status and message.
 
-        Raises DataError where the database had to be opened again and cannot be.
+        Raises DataError: the database had to be opened again and cannot be.
         """
         if why := unreadable(sql):
             return Outcome(Status.SYNTAX_ERROR, message=why)
@@ -114,7 +114,7 @@ class Session:
         with self._connection.cursor() as cursor:
             try:
                 outcome = _refusal(cursor, sql) or self._execute(cursor, sql, allowance.distinct)
-            except Exception as error:  # the engine's, or of a value that Python cannot hold
+            except Exception as error:  # of the engine, or for a value that Python cannot hold
                 outcome = _explained(error)
                 reopen |= isinstance(error, _FATAL)
         if reopen:
@@ -122,8 +122,11 @@ class Session:
         return replace(outcome, seconds=time.perf_counter() - start)
 
     def broken(self) -> str:
-        """What is wrong with the file by reading all of it, opened anew, once; empty where nothing is."""
-        if self._whole:
+        """What reading the whole file, opened again, finds wrong with it; "" where it is intact.
+
+        An intact file is read once.
+        """
+        if self._intact:
             return ""
         self.close()
         try:
@@ -134,17 +137,17 @@ class Session:
         except (DataError, duckdb.Error) as error:
             self.close()
             return first_line(error)[:_LONGEST_MESSAGE]
-        self._whole = True
+        self._intact = True
         return ""
 
     def close(self) -> None:
-        """Give back the file and its memory."""
+        """Close the file and free its memory."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None
 
     def _execute(self, cursor: duckdb.DuckDBPyConnection, sql: str, distinct: bool) -> Outcome:
-        """All rows, as plain cells, or why they are refused."""
+        """The rows as plain cells, or the status with which they are refused."""
         if self._in_memory:
             cursor.execute("BEGIN TRANSACTION READ ONLY")  # ends with the cursor
         columns, fetch = execute(cursor, sql)
@@ -161,7 +164,7 @@ def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyCo
     if path is not None and not path.is_file():
         raise DataError(f"{path}: no such database file")
     try:
-        if path is not None:  # two of one process that open a file must agree in all options
+        if path is not None:  # all connections of a process to one file need equal options
             return duckdb.connect(str(path), read_only=True, config={**options, "lock_configuration": "true"})
         connection = duckdb.connect(config=options)
         connection.execute(database.ddl)
@@ -195,7 +198,7 @@ def _called(sql: str) -> list[str]:
 
 
 def _refusal(cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome | None:
-    """Why a text is not run; None for one SELECT."""
+    """The outcome of a text that is not one SELECT; None for one SELECT."""
     statements = cursor.extract_statements(sql)
     if not statements:
         return Outcome(Status.NO_SQL)

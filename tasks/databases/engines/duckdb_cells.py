@@ -1,9 +1,9 @@
-"""DuckDB's values as plain cells, by the type that the engine says a column has.
+"""DuckDB's values as plain cells, by the type of the column.
 
 BOOLEAN becomes 0 or 1, every integer type an int, DECIMAL an int where whole and else ``("decimal", text)``,
 FLOAT the DOUBLE that it widens to. DATE, TIME, TIMESTAMP and UUID become their text, without zeros at the
 end of a fraction, TIMESTAMP WITH TIME ZONE in UTC; nanoseconds and infinities are kept. INTERVAL becomes the
-text of its length with months of 30 days, by which DuckDB compares intervals. LIST and ARRAY become
+text of its length with months of 30 days, as DuckDB compares intervals. LIST and ARRAY become
 ``("list", ...)``, STRUCT ``("struct", name, value, ...)``, one without names ``("tuple", ...)``, MAP
 ``("map", key, value, ...)``; a UNION or VARIANT is the value that it holds. ENUM, JSON and BIT are text.
 """
@@ -23,7 +23,7 @@ from tasks.databases.sql_text import only, quote
 from tasks.types import DECIMAL, Cell, Row
 
 MAX_DIGITS = 300
-"""Digits of the longest BIGNUM that becomes a number: a float holds no more. A longer one is text."""
+"""The most digits of a BIGNUM that becomes a number, which is what a float holds. A longer one is text."""
 Reader = Callable[[Any], Cell]
 _PLAIN = frozenset({type(None), int, float, str, bytes})
 _ZONED = frozenset({"timestamp with time zone", "time with time zone", "timestamptz_ns"})
@@ -31,7 +31,7 @@ _MOMENTS = _ZONED | {
     "date", "time", "time_ns", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns"
 }  # fmt: skip
 _ENDS = frozenset({date.min, date.max, datetime.min, datetime.max})
-"""What Python is handed for an infinity, and for the moments that it has itself."""
+"""What Python receives for an infinite date, and for its own first and last dates."""
 _ZEROS = re.compile(r"(\.\d*?)0+(?=[+-]|$)")
 _HOURS = re.compile(r"[+-]\d\d$")
 
@@ -40,11 +40,14 @@ _NESTED = frozenset({"list", "array", "struct", "tuple", "map"})
 
 
 class _UnclearError(Exception):
-    """A moment that may be another, or an infinity: its text has to be asked for."""
+    """Python's value of a date or time is ambiguous (it may be an infinity): its text must be fetched."""
 
 
 class _Result:
-    """The rows of one query. Where Python's values would lose something, it is run again, moments as text."""
+    """The rows of one query.
+
+    If Python's values lose something, it runs again with dates and times as text.
+    """
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
         self._cursor = cursor
@@ -55,22 +58,22 @@ class _Result:
         self._readers = [_reader(kind) for kind in self._kinds]
         self._fetched = 0
         if any("_NS" in str(kind) for kind in self._kinds):
-            self._again()
+            self._run_as_text()
 
     def fetch(self) -> list[Row]:
         """The next FETCH rows."""
         try:
             rows = _read(self._cursor.fetchmany(FETCH), self._readers)
         except _UnclearError:
-            self._again()
+            self._run_as_text()
             rows = _read(self._cursor.fetchmany(FETCH), self._readers)
         self._fetched += len(rows)
         return rows
 
-    def _again(self) -> None:
-        """Go on with moments as text, or as Python has them where a query cannot be written around this."""
+    def _run_as_text(self) -> None:
+        """Continue with dates and times as text, or with Python's values where that is impossible."""
         columns = [
-            f"CAST(#{place} AS {_as_text(kind)})" if _holds_moment(kind) else f"#{place}"
+            f"CAST(#{place} AS {_as_text(kind)})" if _has_moment(kind) else f"#{place}"
             for place, kind in enumerate(self._kinds, 1)
         ]
         sql = f"SELECT {', '.join(columns)} FROM ({only(self._sql) or self._sql}\n)"
@@ -90,24 +93,24 @@ def execute(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[tuple[str, ...
 
 
 def plain(cell: Any) -> Cell:
-    """One cell by the rules at the top, as far as its Python value tells."""
+    """One cell by the rules at the top of this file, as far as its Python value shows the type."""
     if cell.__class__ in _PLAIN:
         return cast(Cell, cell)
     return _RULES.get(type(cell), str)(cell)
 
 
-def _holds_moment(kind: Any) -> bool:
+def _has_moment(kind: Any) -> bool:
     if kind.id in _MOMENTS:
         return True
-    return kind.id in _NESTED and any(_holds_moment(child) for name, child in kind.children if name != "size")
+    return kind.id in _NESTED and any(_has_moment(child) for name, child in kind.children if name != "size")
 
 
 def _as_text(kind: Any) -> str:
-    """The type with VARCHAR in place of each moment in it."""
+    """The type with VARCHAR in place of each date or time in it."""
     name = kind.id
     if name in _MOMENTS:
         return "VARCHAR"
-    if not _holds_moment(kind):
+    if not _has_moment(kind):
         return str(kind)
     if name == "list":
         return f"{_as_text(kind.children[0][1])}[]"
@@ -136,7 +139,7 @@ def _read(rows: list[tuple[Any, ...]], readers: list[Reader | None]) -> list[Row
 
 
 def _reader(kind: Any) -> Reader | None:
-    """What makes a cell of a value of this type that is not NULL; None where it is one."""
+    """The function that turns a value of this type into a cell; None where the value already is one."""
     name = kind.id
     if name in _MOMENTS:
         return _zoned_moment if name in _ZONED else _moment
@@ -149,10 +152,10 @@ def _reader(kind: Any) -> Reader | None:
         return _map(_reader(key), _reader(value), apart=key.id in _NESTED)
     if name == "bignum":
         return lambda cell: int(cell) if len(cell) <= MAX_DIGITS else str(cell)
-    return None if name in _AS_THEY_ARE else plain
+    return None if name in _UNCHANGED else plain
 
 
-_AS_THEY_ARE = frozenset(
+_UNCHANGED = frozenset(
     f"{sign}{size}int" for sign in ("", "u") for size in ("tiny", "small", "big", "huge")
 ) | {"integer", "uinteger", "float", "double", "varchar", "blob", "enum", "bit", "geometry"}
 
@@ -179,7 +182,7 @@ def _struct(fields: list[tuple[str, Reader | None]]) -> Reader:
 
 
 def _map(key: Reader | None, value: Reader | None, apart: bool) -> Reader:
-    """``apart``: keys and values come as two lists, for Python cannot hash the keys."""
+    """``apart``: keys and values come as two lists, because Python cannot hash the keys."""
 
     def read(cell: Any) -> Cell:
         pairs = zip(cell.get("key", ()), cell.get("value", ()), strict=True) if apart else cell.items()
@@ -206,7 +209,7 @@ def _decimal(cell: Decimal) -> Cell:
     return int(whole) if cell == whole else (DECIMAL, f"{cell:f}".rstrip("0"))
 
 
-def _either(cell: dict[Any, Any]) -> Cell:
+def _from_dict(cell: dict[Any, Any]) -> Cell:
     return ("struct", *[part for key, value in cell.items() for part in (str(key), plain(value))])
 
 
@@ -218,6 +221,6 @@ _RULES: dict[type, Reader] = {
     datetime: lambda cell: _ZEROS.sub(r"\1", cell.isoformat(sep=" ")),
     list: lambda cell: ("list", *map(plain, cell)),
     tuple: lambda cell: ("tuple", *map(plain, cell)),
-    dict: _either,
+    dict: _from_dict,
     bytearray: bytes,
 }

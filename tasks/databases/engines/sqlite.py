@@ -1,18 +1,19 @@
 """SQLite, read-only and hardened: one open instance of a database, one statement at a time.
 
-What holds here, in this process: the file is opened ``mode=ro&immutable=1`` (no lock, no journal, no write);
-of one with changes in a write-ahead log a copy in memory is read (``pending``). An authorizer lets through
-SELECT, reads of the schema's own tables, virtual tables and views and of JSON's rows (json_each, json_tree),
-harmless functions and recursive CTEs, nothing else, inside views as outside: no PRAGMA, ATTACH, transaction,
-temporary object, extension, nor a look at other statements. ``trusted_schema`` is on, or views could not call
-json_extract or read FTS5 tables. Lengths, depth and terms are limited; the virtual machine stops after the
-allowed steps (instructions) or seconds of CPU time. What one opcode does without end, what needs too much
-memory and what crashes is for the worker and its parent: see ``sandbox``.
-Functions of the clock and of chance (``date('now')``, ``random()``) are allowed: their results differ by run.
+What this file guarantees, in the worker's process. The file is opened with ``mode=ro&immutable=1``: no lock,
+no journal, no write. If changes wait in a write-ahead log, a copy in memory is read (``sqlite_open.latest``).
+An authorizer allows SELECT, reads of the schema's own tables, virtual tables and views and of JSON's rows
+(json_each, json_tree), harmless functions and recursive CTEs, inside views as outside. It denies all else:
+PRAGMA, ATTACH, transactions, temporary objects, extensions. ``trusted_schema`` is on, because views could
+otherwise not call json_extract or read FTS5 tables. Lengths, depth and terms are limited. The virtual machine
+stops after the allowed steps (instructions) or seconds of CPU time. One opcode without end, too much memory
+and crashes are left to the worker and its parent (``sandbox``).
+Functions of the clock and of random numbers (``date('now')``, ``random()``) are allowed: their results differ
+from run to run.
 
-Cells are plain as they come. Text that is not UTF-8 is decoded with ``surrogateescape``: lossless, and each
-official evaluator's view follows from it (Spider drops those bytes, that is the lone surrogates; BIRD calls
-the query an error). Bytes of *names* that are not UTF-8 are read as Latin-1 (``sqlite_open``).
+Cells are plain Python values. Text that is not UTF-8 is decoded with ``surrogateescape``, which is lossless,
+so that each official evaluator can be reproduced (Spider drops those bytes, which are the lone surrogates;
+BIRD counts the query as an error). Bytes of *names* that are not UTF-8 are read as Latin-1 (``sqlite_open``).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tasks.databases.sql_text import first_word, split, unreadable
 from tasks.types import Database, Limits, Outcome, Status
 
 TICK = 1000
-"""Virtual-machine instructions between two looks at the budget: the unit of ``Outcome.steps``."""
+"""Virtual-machine instructions between two checks of the budget: the unit of ``Outcome.steps``."""
 _READERS = frozenset({"SELECT", "WITH", "VALUES"})
 _COMMANDS = re.compile(
     "ALTER|ANALYZE|ATTACH|BEGIN|COMMIT|CREATE|DELETE|DETACH|DROP|END|EXPLAIN|INSERT|PRAGMA|REINDEX|RELEASE"
@@ -53,11 +54,11 @@ _FILE = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
-"""Errors in which SQLite blames the file: believed only where a look of our own finds it broken."""
+"""Errors in which SQLite blames the file. They count only where a check of our own finds it broken."""
 _READ, _FUNCTION, _OK = sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_OK
 _HARMLESS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
 _VERSION = sqlite3.SQLITE_PRAGMA, "data_version", None
-"""What FTS5 asks before it reads."""
+"""The PRAGMA that FTS5 runs before it reads."""
 _ACTIONS = {
     sqlite3.SQLITE_READ: "reading",
     sqlite3.SQLITE_FUNCTION: "function",
@@ -74,13 +75,13 @@ class Session:
     def __init__(self, database: Database, instance: int, limits: Limits) -> None:
         """Open the file, or build ``database.ddl`` in memory. Raises DataError: missing, corrupt, bad DDL."""
         self._limits = limits
-        self._again = partial(open_instance, database, instance)
+        self._open_again = partial(open_instance, database, instance)
         self._denied = ""
         self._ticks = 0
         self._allowed = Allowance(limits.seconds, limits.steps)
         self._cpu = 0.0
-        self._look = 0.0
-        """When to look at the CPU time next: it cannot be over before."""
+        self._next_check = 0.0
+        """When to check the CPU time next: it cannot be over earlier."""
         self._connection = open_instance(database, instance)
         try:
             pages, size = [
@@ -95,7 +96,7 @@ class Session:
         self._connection.set_authorizer(self._authorize)
 
     def run(self, sql: str, allowance: Allowance) -> Outcome:
-        """Execute one statement. Never raises: whatever goes wrong is the outcome's status and message."""
+        """Execute one statement. Never raises: an error becomes the outcome's status and message."""
         if why := unreadable(sql):
             return Outcome(Status.SYNTAX_ERROR, message=why)
         statements = split(sql)
@@ -113,12 +114,12 @@ class Session:
             return self._run_lossless(statements[0])
 
     def broken(self) -> str:
-        """What SQLite's own check says of the database, opened anew; empty where it is whole.
+        """What SQLite's own check finds wrong with the database, opened again; "" where it is intact.
 
-        Also empty where the check itself takes longer than a query may.
+        Also "" where the check takes longer than a query may.
         """
         try:
-            connection = self._again()
+            connection = self._open_again()
         except DataError as error:
             return str(error)
         end = time.process_time() + self._limits.seconds
@@ -132,11 +133,11 @@ class Session:
         return "" if found == "ok" else found
 
     def close(self) -> None:
-        """Give back the handle and its page cache."""
+        """Close the connection and free its page cache."""
         self._connection.close()
 
     def _run_lossless(self, sql: str) -> Outcome:
-        """Run a statement whose text is not all UTF-8: slower."""
+        """Run a statement whose result has text that is not UTF-8, which is slower."""
         self._connection.text_factory = lossless
         try:
             return replace(self._execute(sql), undecodable=True)
@@ -144,11 +145,11 @@ class Session:
             self._connection.text_factory = str
 
     def _execute(self, sql: str) -> Outcome:
-        """Run one statement. Raises _NotUtf8 where text of the result is not."""
+        """Run one statement. Raises _NotUtf8: the result has text that is not UTF-8."""
         self._denied, self._ticks = "", 0
         start = time.perf_counter()
         self._cpu = time.process_time()
-        self._look = start + self._allowed.seconds
+        self._next_check = start + self._allowed.seconds
         cursor = self._connection.cursor()
         try:
             cursor.execute(sql)
@@ -176,10 +177,10 @@ class Session:
             return Status.FORBIDDEN_STATEMENT, f"{self._denied} is not allowed"
         if code == sqlite3.SQLITE_INTERRUPT:
             allowed = self._allowed
-            over = (
+            limit = (
                 f"{allowed.steps} steps" if self._over_budget() else f"{allowed.seconds:.3g} seconds of CPU"
             )
-            return Status.TIMEOUT, f"over {over}"
+            return Status.TIMEOUT, f"over {limit}"
         if code == sqlite3.SQLITE_TOOBIG or message == "string or blob too big":
             return Status.MEMORY, message
         if code is not None and code & 0xFF in _FILE:
@@ -194,20 +195,20 @@ class Session:
         return self._ticks * TICK >= self._allowed.steps
 
     def _tick(self) -> bool:
-        """Called by SQLite every TICK instructions; True stops the query."""
+        """SQLite calls this every TICK instructions; True stops the query."""
         self._ticks += 1
-        return self._over_budget() or (time.perf_counter() > self._look and self._over_time())
+        return self._over_budget() or (time.perf_counter() > self._next_check and self._over_time())
 
     def _over_time(self) -> bool:
-        """Whether the CPU time is over. A machine that was busy or stopped leaves some: then look later."""
+        """Whether the CPU time is used up. If the machine was busy or stopped, some is left: check later."""
         left = self._allowed.seconds - (time.process_time() - self._cpu)
-        self._look = time.perf_counter() + left
+        self._next_check = time.perf_counter() + left
         return left <= 0
 
     def _authorize(self, action: int, first: str | None, second: str | None, *_: object) -> int:
-        """The allow-list. A refusal is remembered, since SQLite's message does not always say so."""
+        """The allow-list. A refusal is noted here because SQLite's message does not always name it."""
         if action == _READ and (not second or (first or "").lower() in self._tables):
-            return _OK  # a read of no column is ``count(*)``, of a table or a CTE
+            return _OK  # a read without a column is ``count(*)`` of a table or a CTE
         if action in _HARMLESS or (action == _FUNCTION and not DANGEROUS.fullmatch(second or "")):
             return _OK
         if (action, first, second) == _VERSION:
@@ -217,11 +218,11 @@ class Session:
 
 
 class _NotUtf8(Exception):
-    """Some text of a result is not UTF-8."""
+    """A result has text that is not UTF-8."""
 
 
 def _describe(action: int, first: str | None, second: str | None) -> str:
-    """What was refused: ``DELETE t``. A virtual table shows as a change of the catalogue."""
+    """What was refused, such as ``DELETE t``. A virtual table is reported as a change of the catalogue."""
     if first == "sqlite_master":
         return "a virtual table"
     return " ".join(name for name in (_ACTIONS.get(action, "this statement"), first, second) if name)

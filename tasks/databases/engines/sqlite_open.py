@@ -34,9 +34,9 @@ DANGEROUS = re.compile(
     "load_extension|fts3_tokenizer|fts5|optimize|rtreecheck|sqlite_log|readfile|writefile|edit|eval",
     re.IGNORECASE,
 )
-"""Functions that reach outside the query; some exist only in builds other than this one."""
+"""Functions with effects outside the query; some exist only in other builds of SQLite."""
 _STRAY = re.compile("[\udc80-\udcff]")
-"""A byte that is not UTF-8, in text decoded by ``lossless``."""
+"""A byte that is not UTF-8, in a text that ``lossless`` decoded."""
 _BOUNDS = {
     sqlite3.SQLITE_LIMIT_COLUMN: 2000,
     sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 1000,
@@ -52,24 +52,27 @@ _BOUNDS = {
 
 
 def open_instance(database: Database, instance: int) -> sqlite3.Connection:
-    """A connection to an instance's file, or to what ``ddl`` builds. Raises DataError in one line."""
+    """A connection to an instance's file, or to the database that ``ddl`` builds. Raises DataError."""
     return open_file(database.instances[instance]) if database.instances else build(database)
 
 
 def open_trusted(database: Database) -> sqlite3.Connection:
-    """The first instance, for our own reading: text that is not UTF-8 shows U+FFFD. Raises DataError."""
+    """A connection to the first instance for our own use: bytes that are not UTF-8 become U+FFFD.
+
+    Raises DataError.
+    """
     connection = open_instance(database, 0)
     connection.text_factory = lambda text: text.decode(errors="replace")
     return connection
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """A read-only connection to a file that is known to hold a database. Raises DataError in one line.
+    """A read-only connection to a database file. Raises DataError: it is missing or cannot be read.
 
-    Where changes wait in a write-ahead log, the connection is to a copy in memory that has them. Where names
-    are not UTF-8 it is to a copy in which their other bytes are read as Latin-1.
-    The statement cache is off: a statement used again would begin in the middle of a tick, and its verdict
-    at the edge of the budget would depend on what ran before.
+    If changes wait in a write-ahead log, the connection is to a copy in memory that has them. If names are
+    not UTF-8, it is to a copy in which their other bytes are read as Latin-1. The statement cache is off,
+    because a cached statement would begin in the middle of a tick, and its verdict near the budget would
+    depend on what ran before.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such database file")
@@ -85,7 +88,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def _connected(path: Path, image: bytes | None) -> sqlite3.Connection:
-    """A connection to the file, or to the image of one in memory."""
+    """A connection to the file, or to an image of it in memory."""
     uri = ":memory:" if image else f"{path.resolve().as_uri()}?mode=ro&immutable=1"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=0)
     if image:
@@ -111,9 +114,9 @@ def _wrong_names(connection: sqlite3.Connection) -> list[Names]:
 
 
 def _renamed(path: Path, connection: sqlite3.Connection, wrong: list[Names]) -> sqlite3.Connection:
-    """A copy of the database in memory whose names are UTF-8. Python's module hands out no others."""
+    """A copy of the database in memory whose names are UTF-8; Python's module cannot return other names."""
     if path.stat().st_size > LARGEST:
-        raise DataError(f"{path}: holds the name of a table or column that is not UTF-8: rename it")
+        raise DataError(f"{path}: the name of a table or column is not UTF-8: rename it")
     image = bytearray(connection.serialize())
     connection.close()
     image[18:20] = b"\1\1"  # no write-ahead log
@@ -126,7 +129,7 @@ def _renamed(path: Path, connection: sqlite3.Connection, wrong: list[Names]) -> 
 
 
 def build(database: Database) -> sqlite3.Connection:
-    """The database that ``ddl`` makes, in memory. PRAGMAs are skipped, ATTACH and extensions refused."""
+    """The database that ``ddl`` builds, in memory. PRAGMAs are skipped, ATTACH and extensions refused."""
     connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
 
     def authorize(action: int, _first: str | None, second: str | None, *_: object) -> int:
@@ -148,7 +151,7 @@ def build(database: Database) -> sqlite3.Connection:
 
 
 def harden(connection: sqlite3.Connection, limits: Limits) -> None:
-    """Settings that hold for all later statements. One value may take an eighth of ``limits.bytes``."""
+    """Apply settings to all later statements. One value may take an eighth of ``limits.bytes``."""
     for pragma in ("trusted_schema=ON", "query_only=ON", "temp_store=MEMORY", "mmap_size=0"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     for what, most in _BOUNDS.items():
@@ -157,10 +160,10 @@ def harden(connection: sqlite3.Connection, limits: Limits) -> None:
 
 
 def readable(connection: sqlite3.Connection) -> frozenset[str]:
-    """Lower-case names that a query may read from: the schema's tables and views, the catalogue, JSON's rows.
+    """The lower-case names that a query may read: the tables and views, the catalogue, JSON's rows.
 
-    The first use of a virtual table counts as a change of the catalogue: here all have it. A table whose
-    module is not there fails by itself, whenever it is read.
+    The first use of a virtual table counts as a change of the catalogue, so all are used once here. A table
+    whose module is missing fails whenever it is read.
     """
     connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()
     connection.text_factory = lossless
@@ -177,15 +180,15 @@ def readable(connection: sqlite3.Connection) -> frozenset[str]:
 
 
 def lossless(text: bytes) -> str:
-    """Text that may not be UTF-8: its other bytes become lone surrogates."""
+    """Decode text that may not be UTF-8: other bytes become lone surrogates."""
     return text.decode(errors="surrogateescape")
 
 
 def latest(path: Path) -> bytes | None:
-    """The database with all committed changes of its log; None where the file alone has them all.
+    """The database with all committed changes of its write-ahead log; None where the file has them all.
 
-    Raises DataError in one line: an unfinished transaction, a log or database over LARGEST, a file that is
-    written while it is read.
+    Raises DataError: a transaction is unfinished, the log or database is over LARGEST, or the file is written
+    while it is read.
     """
     log, journal = companions(path, "sqlite")
     _refuse_hot_journal(path, journal)
@@ -193,7 +196,7 @@ def latest(path: Path) -> bytes | None:
         return None
     if max(path.stat().st_size, log.stat().st_size) > LARGEST:
         raise DataError(
-            f"{path}: {log.name} holds changes, and one of the two is too large to be read into memory: write"
+            f"{path}: {log.name} holds changes, and one of the two is too large to read into memory: write"
             f" them back with sqlite3 {path.name} 'PRAGMA wal_checkpoint(TRUNCATE)'"
         )
     for _ in range(_READS):
@@ -201,7 +204,9 @@ def latest(path: Path) -> bytes | None:
         file, waiting = path.read_bytes(), log.read_bytes()
         if (state(path), state(log)) == before:
             return _merged(file, waiting)
-    raise DataError(f"{path}: is being written by another program: copy it, or wait until that has ended")
+    raise DataError(
+        f"{path}: is being written by another program: copy it, or wait until that program has ended"
+    )
 
 
 def _refuse_hot_journal(path: Path, journal: Path) -> None:
@@ -217,7 +222,7 @@ def _refuse_hot_journal(path: Path, journal: Path) -> None:
 
 
 def _merged(file: bytes, log: bytes) -> bytes | None:
-    """The file with the pages of the log's committed frames. Its header then says that it has no log."""
+    """The file with the pages of the log's committed frames. Its header then names no log."""
     frames = list(_committed(log))
     if not frames:
         return None
