@@ -1,8 +1,8 @@
-"""Files of stored answers -> answers by question, or by row of the dataset. Read, never guessed.
+"""Read files of stored answers: answers by question, or by row of the dataset.
 
 A line of a ``.jsonl`` (or an object of a ``.json`` list) has an id and an answer; a ``.json`` mapping is
 id -> answer (BIRD's form); a ``.csv`` or ``.tsv`` has a header; any other file is one SQL a line (Spider's
-form). Only ``\\n`` ends a line: U+2028 and their like may stand in SQL.
+form). Only ``\\n`` ends a line: SQL may contain U+2028 and other Unicode line separators.
 """
 
 from __future__ import annotations
@@ -17,128 +17,125 @@ from typing import Any
 
 from tasks.common.digests import expect_sha256
 from tasks.common.errors import DataError, ModelError, nearest
-from tasks.readers import parsed, table, text_of
+from tasks.readers import json_lines, parsed, table, text_of
 
 ID_KEYS = ("id", "question_id", "sample_id")
-TEXT_KEYS = (
+ANSWER_KEYS = (
     *("completion", "text", "sql", "prediction", "query", "predicted_sql", "pred_sql", "answer", "response"),
 )
-BIRD = "\t----- bird -----\t"
-_GOES_ON = re.compile(
+BIRD_SEPARATOR = "\t----- bird -----\t"
+"""In BIRD's files it stands between the SQL and the database."""
+_CONTINUES = re.compile(
     r"\s*(?:(?:where|and|or|on|join|inner|left|right|cross|natural|group|order|having|limit|offset|union"
     r"|intersect|except)\b|\))",
     re.IGNORECASE,
 )
-"""How a line begins that is the middle of a query."""
-_BREAKS_OFF = re.compile(
+"""The beginning of a line that continues a query."""
+_INCOMPLETE = re.compile(
     r"(?:[,(=<>+*/|]|\b(?:select|distinct|from|where|and|or|not|in|on|by|as|join|having|case|when|then|else|union"
     r"|all|intersect|except))\Z",
     re.IGNORECASE,
 )
-"""How a line ends that has no end of a query."""
+"""The end of a line that ends inside a query."""
 _STARTS = re.compile(r"[\s(]*(?:select|with|values|from|table|pivot|--|/\*|\Z)", re.IGNORECASE)
+"""The beginning of a line that starts a query, or has none."""
 
 
 @dataclass(slots=True)
-class Stored:
-    """Answers of a file: ``by_id``, or ``by_row``, where answer i is that of row i of the dataset."""
+class StoredAnswers:
+    """The answers of a file: ``by_id``, or ``by_row``, where answer i belongs to row i of the dataset."""
 
     by_id: dict[str, list[str]] = field(default_factory=dict)
     by_row: list[str] | None = None
-    lines: bool = False
-    """Each answer is a line of text, in which SQL may have been broken up."""
+    one_per_line: bool = False
+    """The file has one answer a line, so a query may have been split at its line breaks."""
 
 
-def read(path: Path, column: str = "") -> Stored:
+def read(path: Path, column: str = "") -> StoredAnswers:
     """The answers in a file; ``column``: the key or column that holds them.
 
-    Raises ModelError: no text in UTF-8, broken JSON or CSV, no such column, an answer that is no text.
+    Raises ModelError: no UTF-8 text, broken JSON or CSV, a missing column, an answer that is no text.
     """
     try:
-        return _READERS.get(path.suffix.lower(), _lines)(path, column)
+        return _READERS.get(path.suffix.lower(), _read_lines)(path, column)
+    except DataError as error:
+        raise ModelError(str(error)) from None
     except (ValueError, RecursionError, AttributeError, csv.Error) as error:
         raise ModelError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 
 
-def _lines(path: Path, column: str) -> Stored:
+def _read_lines(path: Path, column: str) -> StoredAnswers:
     if column:
         raise ModelError(
             f"{path}: one SQL a line, without columns: --column is for .csv, .tsv, .json and .jsonl"
         )
     text = text_of(path)
     lines = text.removesuffix("\n").split("\n") if text else []
-    return Stored(by_row=[line.strip() for line in lines], lines=True)
+    return StoredAnswers(by_row=[line.strip() for line in lines], one_per_line=True)
 
 
-def _jsonl(path: Path, column: str) -> Stored:
-    objects = []
-    for number, line in enumerate(text_of(path).split("\n"), start=1):
-        if line.strip():
-            try:
-                objects.append((f"{path}, line {number}", parsed(line)))
-            except ValueError as error:
-                why = getattr(error, "msg", error)
-                raise ModelError(f"{path}: cannot be read: line {number}: {why}") from None
-    return _objects(objects, column)
+def _read_jsonl(path: Path, column: str) -> StoredAnswers:
+    return _from_objects(json_lines(path), column)
 
 
-def _json(path: Path, column: str) -> Stored:
+def _read_json(path: Path, column: str) -> StoredAnswers:
     try:
         data = parsed(text_of(path))
     except json.JSONDecodeError as error:
-        if error.msg == "Extra data":  # JSON lines under another name
-            return _jsonl(path, column)
+        if error.msg == "Extra data":  # JSON lines with the suffix .json
+            return _read_jsonl(path, column)
         raise
     if isinstance(data, dict):
-        found = {key: [_answer(text, f"{path}, id {key}").partition(BIRD)[0]] for key, text in data.items()}
-        return Stored(by_id=found)
+        answers = {
+            key: [_answer(text, f"{path}, id {key}").partition(BIRD_SEPARATOR)[0]]
+            for key, text in data.items()
+        }
+        return StoredAnswers(by_id=answers)
     if not isinstance(data, list) or not data:
-        kind = "an empty list" if data == [] else f"a {type(data).__name__}"
-        raise ModelError(f"{path}: expected a mapping of id to answer, found {kind}")
-    if all(isinstance(one, str | None) for one in data):
-        return Stored(by_row=[one or "" for one in data])
-    return _objects([(f"{path}, item {number}", one) for number, one in enumerate(data)], column)
+        what = "an empty list" if data == [] else f"a {type(data).__name__}"
+        raise ModelError(f"{path}: expected a mapping of id to answer, found {what}")
+    if all(isinstance(value, str | None) for value in data):
+        return StoredAnswers(by_row=[value or "" for value in data])
+    return _from_objects([(f"{path}, item {number}", value) for number, value in enumerate(data)], column)
 
 
-def _objects(objects: Iterable[tuple[str, Any]], column: str) -> Stored:
-    found: dict[str, list[str]] = {}
+def _from_objects(objects: Iterable[tuple[str, Any]], column: str) -> StoredAnswers:
+    """Answers from ``(where, object)`` pairs. An id that appears again holds another answer."""
+    answers: dict[str, list[str]] = {}
     for where, row in objects:
         key = next((name for name in ID_KEYS if isinstance(row, dict) and name in row), "")
         if not key:
             raise ModelError(f'{where}: expected an object with "id"')
         if isinstance(row[key], bool) or not isinstance(row[key], str | int):
             raise ModelError(f"{where}: the id {row[key]!r:.40} is neither a text nor a whole number")
-        name = _column(list(row), column, where)
-        found.setdefault(str(row[key]), []).append(_answer(row[name], where))
-    return Stored(by_id=found)
+        name = _answer_column(list(row), column, where)
+        answers.setdefault(str(row[key]), []).append(_answer(row[name], where))
+    return StoredAnswers(by_id=answers)
 
 
-def _table(path: Path, column: str) -> Stored:
-    try:
-        header, rows = table(path)
-    except DataError as error:
-        raise ModelError(str(error)) from None
-    place = header.index(_column(header, column, str(path)))
-    key = next((header.index(name) for name in ID_KEYS if name in header), None)
-    if key is None:
-        return Stored(by_row=[row[place].strip() for row in rows])
-    found = Stored()
+def _read_table(path: Path, column: str) -> StoredAnswers:
+    header, rows = table(path)
+    index = header.index(_answer_column(header, column, str(path)))
+    id_index = next((header.index(name) for name in ID_KEYS if name in header), None)
+    if id_index is None:
+        return StoredAnswers(by_row=[row[index].strip() for row in rows])
+    answers = StoredAnswers()
     for row in rows:
-        found.by_id.setdefault(row[key], []).append(row[place].strip())
-    return found
+        answers.by_id.setdefault(row[id_index], []).append(row[index].strip())
+    return answers
 
 
-def _column(names: Sequence[str], wanted: str, where: str) -> str:
-    """The column that holds the answers: the wanted one, else the only one with a known name."""
+def _answer_column(names: Sequence[str], wanted: str, where: str) -> str:
+    """The column of the answers: the wanted one, else the first known name. Raises ModelError."""
     if wanted and wanted not in names:
         raise ModelError(f"{where}: no column '{wanted}': {nearest(wanted, names)}")
-    known = [wanted] if wanted else [name for name in TEXT_KEYS if name in names][:1]
-    if not known:
+    name = wanted or next((name for name in ANSWER_KEYS if name in names), "")
+    if not name:
         raise ModelError(
-            f"{where}: expected one of the keys {', '.join(TEXT_KEYS)}; it has"
+            f"{where}: expected one of the keys {', '.join(ANSWER_KEYS)}; it has"
             f" {', '.join(names)[:200] or 'none'}: name the one with the answers by --column"
         )
-    return known[0]
+    return name
 
 
 def _answer(value: Any, where: str) -> str:
@@ -147,11 +144,14 @@ def _answer(value: Any, where: str) -> str:
     return value or ""
 
 
-def _records(path: Path, column: str) -> Stored:
+def _read_records(path: Path, column: str) -> StoredAnswers:
+    """The answers of a finished run. Raises ValueError: the file was changed, or is no parquet file."""
     import duckdb
 
-    _expect_unchanged(path)
-    found = Stored()
+    run = path.with_name("run.json")
+    if run.is_file():
+        expect_sha256(path, json.loads(text_of(run)).get("records_sha256"))
+    answers = StoredAnswers()
     try:
         with duckdb.connect() as connection:
             rows = connection.execute(
@@ -161,84 +161,77 @@ def _records(path: Path, column: str) -> Stored:
             ).fetchall()
     except duckdb.Error as error:
         raise ValueError(error) from None
-    for key, text in rows:
-        found.by_id.setdefault(key, []).append(text)
-    return found
-
-
-def _expect_unchanged(records: Path) -> None:
-    """Hold the records of a run against the digest beside them, if one was noted. Raises ValueError."""
-    note = records.with_name("run.json")
-    if note.is_file():
-        expect_sha256(records, json.loads(text_of(note)).get("records_sha256"))
+    for id, text in rows:
+        answers.by_id.setdefault(id, []).append(text)
+    return answers
 
 
 _READERS = {
-    ".jsonl": _jsonl,
-    ".ndjson": _jsonl,
-    ".json": _json,
-    ".csv": _table,
-    ".tsv": _table,
-    ".parquet": _records,
+    ".jsonl": _read_jsonl,
+    ".ndjson": _read_jsonl,
+    ".json": _read_json,
+    ".csv": _read_table,
+    ".tsv": _read_table,
+    ".parquet": _read_records,
 }
 
 
-def in_order(stored: Stored, path: Path, rows: int) -> list[str]:
-    """An answer for each of ``rows`` rows. Raises ModelError where lines and rows do not fit each other.
-
-    Blank lines are missing answers if there are as many lines as rows, and are left out if there are as many
-    others.
-    """
-    answers = stored.by_row or []
-    filled = [line for line in answers if line]
-    split = _broken_up(answers) if stored.lines else None
-    if len(answers) != rows and len(filled) == rows:
-        answers = filled
-    if len(answers) == rows and split is None:
-        return answers
-    what = "lines" if stored.lines else "answers"
-    why = f"{path} has {len(answers)} {what}, the dataset has {rows} rows"
-    blank = next((i for i, line in enumerate(answers) if not line), None)
-    if split is not None:
-        why += f": line {split + 1} goes on with the query before it ('{answers[split][:40]}')"
-    elif blank is not None and stored.lines:
-        why += f": line {blank + 1} is blank"
-    raise ModelError(f"{why}: write one {what[:-1]} for each row, in order, empty where there is no answer")
-
-
-def _broken_up(lines: Sequence[str]) -> int | None:
-    """The first line that goes on with the query of the line before it.
-
-    A line that merely breaks off may be an answer that was cut: the one after it must be no query.
-    """
-    for number, line in enumerate(lines):
-        cut = number and _BREAKS_OFF.search(lines[number - 1][-20:]) and not _STARTS.match(line)
-        if cut or _GOES_ON.match(line):
-            return number
-    return None
-
-
-def without_database(answer: str, database: str) -> str:
-    """The SQL of ``SQL<tab>database``, Spider's form; a tab before anything else is SQL's own."""
-    sql, tab, last = answer.partition(BIRD)[0].rpartition("\t")
-    return (
-        sql.strip() if tab and last.strip().lower() == database.lower() else answer.partition(BIRD)[0].strip()
-    )
-
-
-def by_id(stored: Stored, path: Path, rows: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:
+def by_id(stored: StoredAnswers, path: Path, rows: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:
     """The answers by the questions' ids; ``rows``: the id and the database of each row of the dataset.
 
-    Raises ModelError: lines that do not fit the rows, an id that no row has.
+    Raises ModelError: the number of answers is not the number of rows, or an id that no row has.
     """
     if stored.by_row is not None:
         answers = in_order(stored, path, len(rows))
         pairs = zip(rows, answers, strict=True)
         return {id: [without_database(answer, database)] for (id, database), answer in pairs}
     known = {id for id, _ in rows}
-    strange = next((id for id in stored.by_id if id not in known), None)
-    if strange is not None:
-        near = nearest(strange, known) if len(known) < 5000 else f"the first is '{rows[0][0]}'"
-        near = near if near.startswith("did") else f"the ids go from '{rows[0][0]}' to '{rows[-1][0]}'"
-        raise ModelError(f"{path}: the dataset has no question '{strange}': {near}")
+    unknown = next((id for id in stored.by_id if id not in known), None)
+    if unknown is not None:
+        hint = nearest(unknown, known) if len(known) < 5000 else ""
+        if not hint.startswith("did"):
+            hint = f"the ids go from '{rows[0][0]}' to '{rows[-1][0]}'"
+        raise ModelError(f"{path}: the dataset has no question '{unknown}': {hint}")
     return stored.by_id
+
+
+def in_order(stored: StoredAnswers, path: Path, rows: int) -> list[str]:
+    """An answer for each of ``rows`` rows. Raises ModelError where the numbers differ, or a query is split.
+
+    Where there are as many lines as rows, blank lines are missing answers. Where there are as many lines that
+    are not blank, blank lines are left out.
+    """
+    answers = stored.by_row or []
+    filled = [line for line in answers if line]
+    split = _split_query(answers) if stored.one_per_line else None
+    if len(answers) != rows and len(filled) == rows:
+        answers = filled
+    if len(answers) == rows and split is None:
+        return answers
+    what = "lines" if stored.one_per_line else "answers"
+    why = f"{path} has {len(answers)} {what}, the dataset has {rows} rows"
+    blank = next((i for i, line in enumerate(answers) if not line), None)
+    if split is not None:
+        why += f": line {split + 1} continues the query of the line before it ('{answers[split][:40]}')"
+    elif blank is not None and stored.one_per_line:
+        why += f": line {blank + 1} is blank"
+    raise ModelError(f"{why}: write one {what[:-1]} for each row, in order, empty where there is no answer")
+
+
+def _split_query(lines: Sequence[str]) -> int | None:
+    """The first line that continues the query of the line before it.
+
+    After an incomplete query, which may be an answer that was cut, only a line that starts no query does.
+    """
+    for number, line in enumerate(lines):
+        incomplete = number and _INCOMPLETE.search(lines[number - 1][-20:])
+        if _CONTINUES.match(line) or (incomplete and not _STARTS.match(line)):
+            return number
+    return None
+
+
+def without_database(answer: str, database: str) -> str:
+    """The SQL of ``SQL<tab>database`` (Spider's form); a tab before anything else belongs to the SQL."""
+    sql = answer.partition(BIRD_SEPARATOR)[0]
+    before_tab, tab, last = sql.rpartition("\t")
+    return before_tab.strip() if tab and last.strip().lower() == database.lower() else sql.strip()

@@ -1,4 +1,4 @@
-"""A runner by name: a baseline, what a prefix such as ``openai:`` stands for, or a model."""
+"""Open a runner by its name: a baseline, ``PREFIX:NAME`` such as ``openai:gpt``, or a model."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ PREFIXES: dict[str, Callable[[str, RunnerConfig], Runner]] = {
     "anthropic": _anthropic,
     "vllm": _vllm,
 }
-"""What stands before a colon -> the runner of what stands after it."""
+"""Prefix of a name -> a function that opens the runner of the rest of the name."""
 
 BASELINES: dict[str, Callable[[], Runner]] = {"gold": GoldRunner, "empty": EmptyRunner}
 
 
 def open_runner(name: str, config: RunnerConfig | None = None) -> Runner:
-    """The runner that a name stands for. Raises ModelError: no such runner or model; MissingExtra."""
+    """Open the runner of a name. Raises ModelError: no such runner or model; MissingExtra."""
     config = config or RunnerConfig()
     if name in BASELINES:
         return BASELINES[name]()

@@ -31,13 +31,13 @@ class ReplayRunner:
 
     @property
     def samples(self) -> int:
-        """How many answers every question that has any has at least."""
+        """The smallest number of answers to a question that has any."""
         return min(map(len, self.stored.by_id.values()), default=1)
 
     def expect(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Match the answers with the dataset's rows, each by its id and its database.
+        """Match the answers with the rows of the dataset, given as (id, database).
 
-        Raises ModelError: more or fewer lines than rows, an id that no row has.
+        Raises ModelError: the number of lines is not that of the rows, or an id that no row has.
         """
         self._answers = answer_files.by_id(self.stored, self.path, rows)
 
@@ -49,26 +49,25 @@ class ReplayRunner:
         if answers is None:
             rows = [(request.sample.id, request.sample.database) for request in requests]
             answers = answer_files.by_id(self.stored, self.path, rows)
-        lacking = [request.sample.id for request in requests if not answers.get(request.sample.id)]
-        if lacking:
-            more = f" and {len(lacking) - 1} more of {len(requests)}" if lacking[1:] else ""
+        missing = [request.sample.id for request in requests if not answers.get(request.sample.id)]
+        if missing:
+            others = f" and {len(missing) - 1} more of {len(requests)}" if missing[1:] else ""
             raise ModelError(
-                f"{self.path}: no answer to question '{lacking[0]}'{more}: give each one, empty if none"
+                f"{self.path}: no answer to question '{missing[0]}'{others}: give each one, empty if none"
             )
         for index, request in enumerate(requests):
-            found = answers[request.sample.id][: sampling.n]
-            count = (
-                f"{self.path.name} has {len(found)} of {sampling.n} answers to question {request.sample.id}"
-            )
-            missing = Completion("", finish="error", error=count)
-            yield index, [*map(Completion, found)] + [missing] * (sampling.n - len(found))
+            id = request.sample.id
+            stored = answers[id][: sampling.n]
+            why = f"{self.path.name} has {len(stored)} of {sampling.n} answers to question {id}"
+            lacking = Completion("", finish="error", error=why)
+            yield index, [*map(Completion, stored)] + [lacking] * (sampling.n - len(stored))
 
     def close(self) -> None:
         """Nothing to release."""
 
 
 class GoldRunner:
-    """Answers with the dataset's own SQL: what a perfect model would score."""
+    """The gold baseline: answers with the dataset's own SQL, as a perfect model would."""
 
     name = "gold"
 
@@ -84,7 +83,7 @@ class GoldRunner:
 
 
 class EmptyRunner:
-    """Answers with nothing: what scoring must give no credit for."""
+    """The empty baseline: empty answers, which must score 0."""
 
     name = "empty"
 

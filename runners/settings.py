@@ -1,4 +1,4 @@
-"""How the runners of ``open.py`` are set up: ``--set runner.KEY=VALUE`` on the command line."""
+"""Settings of the runners in ``open.py``: ``--set runner.KEY=VALUE`` on the command line."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class VllmConfig(Spec):
             "dtype": self.dtype,
             "gpu_memory_utilization": self.gpu_memory,
             "enable_prefix_caching": True,
-            "generation_config": "vllm",  # the model's own says where answers end, not how they are drawn
+            "generation_config": "vllm",  # of the model's own only the end-of-sequence tokens are used
         }
         length = {"max_model_len": self.max_model_len} if self.max_model_len else {}
         return chosen | length | dict(self.extra)
@@ -61,7 +61,7 @@ class ReplayConfig(Spec):
     """A file of stored answers."""
 
     column: str = ""
-    """The key or column that holds the answers; default: the first of ``runners.answer_files.TEXT_KEYS``."""
+    """The key or column that holds the answers; default: the first known name, such as ``sql``."""
 
 
 class RunnerConfig(Spec):
@@ -77,7 +77,7 @@ class RunnerConfig(Spec):
     """Stored answers."""
 
     def identity(self) -> dict[str, object]:
-        """What of it can change an answer; not how patiently or how fast a model is asked."""
-        patience = {"concurrency", "timeout", "retries", "backoff", "key", "input_price", "output_price"}
-        speed = {"endpoint": patience, "vllm": {"start_seconds", "gpu_memory"}, "hf": {"batch_tokens"}}
+        """The settings that can change an answer, without retries and speed."""
+        retries = {"concurrency", "timeout", "retries", "backoff", "key", "input_price", "output_price"}
+        speed = {"endpoint": retries, "vllm": {"start_seconds", "gpu_memory"}, "hf": {"batch_tokens"}}
         return self.model_dump(mode="json", exclude=speed)

@@ -75,18 +75,24 @@ def _json(path: Path) -> Iterator[Row]:
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
+    for where, row in json_lines(path):
+        if not isinstance(row, dict):
+            raise DataError(f"{where}: not an object")
+        yield row
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield ``("FILE, line N", value)`` for each line that is not blank. Raises DataError: it is not JSON."""
     for number, line in enumerate(text_of(path).split("\n"), 1):
+        where = f"{path}, line {number}"
         if not line.strip():
             continue
         try:
-            row = parsed(line)
+            yield where, parsed(line)
         except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {number}: {error.msg}") from None
+            raise DataError(f"{where}: {error.msg}") from None
         except ValueError as error:
-            raise DataError(f"{path}, line {number}: {error}") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, line {number}: not an object")
-        yield row
+            raise DataError(f"{where}: {error}") from None
 
 
 def _csv(path: Path) -> Iterator[Row]:

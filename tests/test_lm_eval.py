@@ -109,7 +109,7 @@ def test_a_backend_that_always_raises_ends_the_run() -> None:
     [
         ("lm-eval:nosuch:x=1", "no model for this name found"),
         ("lm-eval:hf:pretrained=/nowhere/at/all", "lm-eval:hf: "),
-        ("lm-eval:local-chat-completions:model=m,api_key=sk-1", "keys belong in the environment"),
+        ("lm-eval:local-chat-completions:model=m,api_key=sk-1", "set keys in the environment"),
     ],
 )
 def test_a_wrong_name_is_one_line(name: str, says: str) -> None:

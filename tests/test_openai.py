@@ -373,8 +373,8 @@ def test_an_answer_is_kept_as_it_was_given_whatever_it_repeats(server: Hostile) 
         ("http://", "expected http://HOST"),
         ("http://[", "expected http://HOST"),
         ("http://x:y/v1", "expected http://HOST"),
-        (f"https://user:{KEY}@x/v1", "keys belong in the environment"),
-        (f"https://x/v1?key={KEY}", "keys belong in the environment"),
+        (f"https://user:{KEY}@x/v1", "set keys in the environment"),
+        (f"https://x/v1?key={KEY}", "set keys in the environment"),
     ],
 )
 def test_a_wrong_url_is_one_line_without_the_key(url: str, says: str) -> None:
@@ -403,7 +403,7 @@ def test_a_key_in_place_of_its_variable_s_name_is_not_printed() -> None:
 @pytest.mark.parametrize("key", ["sk-1234\n56789", "sk-1234 56789", "sk-schl\u00fcssel"])
 def test_a_broken_key_is_not_printed(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
-    with pytest.raises(ModelError, match="OPENAI_API_KEY holds characters that no key has") as error:
+    with pytest.raises(ModelError, match="OPENAI_API_KEY has characters that no key has") as error:
         OpenAIRunner("m", EndpointConfig(base_url="http://127.0.0.1:1/v1"))
     assert "sk-" not in str(error.value)
 

@@ -107,7 +107,7 @@ def test_an_answer_that_the_file_lacks_is_an_error_and_never_wrong(tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", "{", "cannot be read"),
+        ("a.jsonl", "{", "line 1: Expecting property name"),
         ("a.jsonl", "[1]", 'line 1: expected an object with "id"'),
         ("a.jsonl", '{"id": 1}', "expected one of the keys completion, text, sql"),
         ("a.json", "[]", "expected a mapping of id to answer, found an empty list"),
@@ -164,7 +164,7 @@ def test_a_folder_that_is_no_model_says_what_is_missing(tmp_path: Path, folder: 
 
 def test_an_adapter_alone_is_told_how_to_be_named(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "some/base"}')
-    with pytest.raises(ModelError, match=r"name it 'some/base\+"):
+    with pytest.raises(ModelError, match=r"use the name 'some/base\+"):
         resolve(str(tmp_path))
 
 

@@ -122,12 +122,12 @@ def adapter(base: Path, out: Path) -> None:
         ),
         ("sft", "giant", [], r"weights and optimizer need .* GB and there are .*: set train\.lora\.r"),
         ("grpo", "giant", [], r"weights and optimizer need .* GB and there are .*: set train\.lora\.r"),
-        ("grpo", "other+adapter", [], r"adapter was trained on '.*one', and .*other has other weights: name"),
+        ("grpo", "other+adapter", [], r"adapter was trained on '.*one', and .*other has other weights: put"),
         (
             "sft",
             "nano+adapter",
             [],
-            r"adapter was trained on '.*one', and .*nano/model has other weights: name",
+            r"adapter was trained on '.*one', and .*nano/model has other weights: put",
         ),
     ],
 )
@@ -160,22 +160,22 @@ def test_a_moved_base_keeps_its_adapter(made: Path, tmp_path: Path) -> None:
     model.to(torch.bfloat16).save_pretrained(rounded, max_shard_size="40KB")
     assert len(list(rounded.glob("*.safetensors"))) > 1
     shutil.copytree(made / "adapter", tmp_path / "noted")
-    adapters.note(Source(str(made / "one")), tmp_path / "noted")
+    adapters.record_base(Source(str(made / "one")), tmp_path / "noted")
     config = tmp_path / "noted" / "adapter_config.json"
     config.write_text(config.read_text().replace(str(made / "one"), "/gone"))
     for base in (made / "one", moved, rounded):
         for one in (made / "adapter", tmp_path / "noted"):
-            adapters.check(Source(str(base), adapter=str(one)))
+            adapters.check_base(Source(str(base), adapter=str(one)))
     with pytest.raises(ModelError, match="has other weights"):
-        adapters.check(Source(str(made / "other"), adapter=str(tmp_path / "noted")))
+        adapters.check_base(Source(str(made / "other"), adapter=str(tmp_path / "noted")))
 
 
 def test_a_hub_name_can_only_be_doubted(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "adapter", tmp_path / "adapter")
     config = tmp_path / "adapter" / "adapter_config.json"
     config.write_text(config.read_text().replace(str(made / "one"), "org/name"))
-    adapters.check(Source("org/name", "main", str(tmp_path / "adapter")))
-    adapters.check(Source(str(made / "one"), adapter=str(tmp_path / "adapter")))
+    adapters.check_base(Source("org/name", "main", str(tmp_path / "adapter")))
+    adapters.check_base(Source(str(made / "one"), adapter=str(tmp_path / "adapter")))
     with pytest.warns(UserWarning, match="was trained on org/name, not on org/other"):
-        adapters.check(Source("org/other", None, str(tmp_path / "adapter")))
+        adapters.check_base(Source("org/other", None, str(tmp_path / "adapter")))
     assert digest(Source("org/never-loaded")) == ""

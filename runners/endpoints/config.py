@@ -1,4 +1,4 @@
-"""Where a chat endpoint is, and how it is asked: ``--set runner.endpoint.KEY=VALUE``."""
+"""The settings of a chat endpoint: ``--set runner.endpoint.KEY=VALUE`` on the command line."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class EndpointConfig(Spec):
 
     @property
     def url(self) -> str:
-        """The base URL that is used. Raises ModelError where it is none, or holds a password."""
+        """The base URL that is used. Raises ModelError where it is invalid, or has a password."""
         url = self.base_url or _base(os.environ.get("OPENAI_BASE_URL", "")) or OPENAI
         try:
             parts = urlsplit(url)
@@ -60,14 +60,16 @@ class EndpointConfig(Spec):
         except ValueError:
             usable = False
         if not usable:
-            raise ModelError(f"base URL '{url}': expected http://HOST or https://HOST, up to and with /v1")
+            raise ModelError(
+                f"base URL '{url}': expected http://HOST or https://HOST, up to and including /v1"
+            )
         if credentials(url) or parts.query:
-            raise ModelError(f"base URL of {parts.hostname}: keys belong in the environment, not in the URL")
+            raise ModelError(f"base URL of {parts.hostname}: set keys in the environment, not in the URL")
         return url
 
 
 def is_local(url: str) -> bool:
-    """Is a URL this machine's? Then no proxy of the environment is asked for it."""
+    """Whether a URL is of this machine, for which no proxy of the environment is used."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -76,17 +78,17 @@ def is_local(url: str) -> bool:
 
 
 def _base(url: str) -> str:
-    """A base URL without what is added to it."""
+    """A base URL without the path that the client adds."""
     return url.strip().rstrip("/").removesuffix("/chat/completions").rstrip("/")
 
 
 def key_of(config: EndpointConfig) -> str:
-    """The key from the environment, "" where there is none and none is needed."""
+    """The key from the environment; "" where it is neither set nor needed. Raises ModelError."""
     if config.key and not re.fullmatch(r"[A-Za-z_]\w*", config.key):
         raise ModelError("runner.endpoint.key names the environment variable that holds the key")
     key = os.environ.get(config.key, "").strip()
     if not key and config.url == OPENAI:
         raise ModelError(f"no key for {OPENAI}: set {config.key}, or name another --base-url")
     if not key.isascii() or not all(letter.isprintable() and letter != " " for letter in key):
-        raise ModelError(f"{config.key} holds characters that no key has")
+        raise ModelError(f"{config.key} has characters that no key has")
     return key

@@ -38,7 +38,7 @@ def open_lm_eval(rest: str) -> LmEvalRunner:
     backend, _, arguments = rest.partition(":")
     settings = [one.partition("=") for one in arguments.split(",")]
     if any(is_secret(name.strip(), value) or credentials(value) for name, _, value in settings):
-        raise ModelError(f"lm-eval:{backend}: keys belong in the environment, not in its arguments")
+        raise ModelError(f"lm-eval:{backend}: set keys in the environment, not in its arguments")
     if backend in LOCAL and "device=" not in arguments:
         arguments = ",".join(filter(None, [arguments, f"device={device()}"]))
     try:

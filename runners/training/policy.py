@@ -62,7 +62,7 @@ def attention(config: SftConfig | GrpoConfig, device: str, flash: bool) -> str |
 
 def check(source: Source, config: SftConfig | GrpoConfig) -> None:
     """Raise ModelError: the adapter has another base, or weights and optimizer exceed the memory."""
-    adapters.check(source)
+    adapters.check_base(source)
     gpu = loading.device() == "cuda"
     load = Workload(0, 0, gpu, processes=distributed.world_size())
     needed = plan(model_shape(loading.config_of(source)), config, load).static

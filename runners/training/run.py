@@ -88,7 +88,7 @@ def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:
         step, value = note["step"], note["value"]
     out = folder.out / "model"
     if lora := (folder.best / "adapter_config.json").is_file():
-        adapters.note(source, folder.best)
+        adapters.record_base(source, folder.best)
         saving.merge_and_save(replace(source, adapter=str(folder.best)), out)
     else:
         tokenizer.save_pretrained(folder.best)

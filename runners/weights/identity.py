@@ -1,7 +1,7 @@
-"""What decides the answers of a named model: the content of its files, or its name where it has none.
+"""The identity of a model: digests of all that decides its answers, or its name where it has no files.
 
-Of a folder those files count that loading reads: weights, configuration, tokenizer, chat templates. A model
-of the Hugging Face Hub is known by the commit in the local cache, an endpoint's by its name and URL.
+Of a folder, only the files count that loading reads: weights, configuration, tokenizer, chat templates. A
+model of the Hugging Face Hub is identified by the commit in the local cache, an endpoint's by name and URL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IGNORED = re.compile(
     r"\..*|.*\.(md|pt|pth|h5|msgpack|onnx|part)|LICENSE.*|NOTICE.*|harness\.json|base\.json"
     r"|trainer_state\.json|training_args\.bin|optimizer\.bin|scheduler\.bin"
 )
-"""Files of a model folder that no answer depends on."""
+"""Files of a model folder on which no answer depends."""
 ROLES = {
     "config.json": "config",
     "generation_config.json": "generation config",
@@ -32,11 +32,11 @@ _TOKENIZER = re.compile(
     r"tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab.*|merges\.txt|.*\.(model|tiktoken)"
 )
 TEMPLATES = "additional_chat_templates"
-"""The one folder inside a model's folder that is read."""
+"""The only subfolder of a model's folder that is read."""
 
 
 def kind(name: str) -> str:
-    """What answers under this name: ``hf``, ``vllm``, ``openai``, ... or the name of a baseline."""
+    """The kind of runner that a name opens: ``hf``, ``vllm``, ``openai``, ... or the name of a baseline."""
     from runners.open import BASELINES, PREFIXES
 
     prefix, colon, _ = name.partition(":")
@@ -46,28 +46,28 @@ def kind(name: str) -> str:
 
 
 def settings(name: str, config: RunnerConfig) -> Mapping[str, object]:
-    """What of the runner's settings can change an answer of this model, with its defaults resolved."""
-    what = kind(name)
-    given = config.identity()
+    """The runner's settings that can change an answer of this model, with its defaults resolved."""
+    runner = kind(name)
+    relevant = config.identity()
     sections = {
         "hf": ("hf",),
         "vllm": ("vllm", "endpoint"),
         "openai": ("endpoint",),
         "replay": ("replay",),
     }
-    found: dict[str, object] = {section: given[section] for section in sections.get(what, ())}
-    if what == "hf" and config.hf.dtype == "auto":
-        found["device"] = _device()
-    if what == "openai":
-        found["url"] = config.endpoint.url
-    return {"runner": what, **found}
+    chosen: dict[str, object] = {section: relevant[section] for section in sections.get(runner, ())}
+    if runner == "hf" and config.hf.dtype == "auto":
+        chosen["device"] = _device()
+    if runner == "openai":
+        chosen["url"] = config.endpoint.url
+    return {"runner": runner, **chosen}
 
 
 def _device() -> str:
-    """``cuda`` or ``cpu``: the type "auto" is another on each."""
+    """``cuda`` or ``cpu``, on which the dtype "auto" depends; "" where no model runs in this process."""
     import sys
 
-    if "torch" not in sys.modules:  # whatever answers, it is no model in this process
+    if "torch" not in sys.modules:
         return ""
     from runners.weights.loading import device
 
@@ -75,15 +75,15 @@ def _device() -> str:
 
 
 def content(name: str, config: RunnerConfig | None = None) -> dict[str, str]:
-    """Part of the model (``weights``, ``config``, ``tokenizer``, ``adapter``, ...) -> its content."""
-    what = kind(name)
-    rest = name.removeprefix(f"{what}:")
-    if what == "replay":
+    """Part of the model (``weights``, ``config``, ``tokenizer``, ``adapter``, ...) -> its digest."""
+    runner = kind(name)
+    rest = name.removeprefix(f"{runner}:")
+    if runner == "replay":
         file = Path(rest) / "records.parquet" if Path(rest).is_dir() else Path(rest)
         return {"answers": file_digest(file)} if file.is_file() else {"name": rest}
-    if what == "lm-eval":
+    if runner == "lm-eval":
         return {"arguments": digest_of([_argument(one) for one in rest.split(",")])}
-    if what in ("hf", "vllm"):
+    if runner in ("hf", "vllm"):
         try:
             return of_source(resolve(rest))
         except ModelError:
@@ -92,7 +92,7 @@ def content(name: str, config: RunnerConfig | None = None) -> dict[str, str]:
 
 
 def by_position(name: str, config: RunnerConfig) -> bool:
-    """Whether these are stored answers without ids: the order of the dataset's rows says whose they are."""
+    """Whether a name is a file of answers without ids, which are matched by the order of the rows."""
     if kind(name) != "replay":
         return False
     file = Path(name.removeprefix("replay:"))
@@ -104,16 +104,16 @@ def by_position(name: str, config: RunnerConfig) -> bool:
 
 
 def of_source(source: Source) -> dict[str, str]:
-    """The content of a model and of the adapter on it."""
+    """Part of a model, with its adapter -> its digest."""
     folder = Path(source.path)
-    found = of_folder(folder) if folder.is_dir() else {"name": source.path, "revision": _revision(source)}
+    parts = of_folder(folder) if folder.is_dir() else {"name": source.path, "revision": _revision(source)}
     if source.adapter:
-        found["adapter"] = digest_of(of_folder(Path(source.adapter)))
-    return found
+        parts["adapter"] = digest_of(of_folder(Path(source.adapter)))
+    return parts
 
 
 def of_folder(folder: Path) -> dict[str, str]:
-    """Role of files in a model's (or adapter's) folder -> their content."""
+    """Role of files in a model's (or adapter's) folder -> their digest."""
     roles: dict[str, list[tuple[str, Path]]] = {}
     for file in [*folder.iterdir(), *(folder / TEMPLATES).glob("*")]:
         if file.is_file() and not IGNORED.fullmatch(file.name):
@@ -124,13 +124,13 @@ def of_folder(folder: Path) -> dict[str, str]:
 
 
 def _shards_elsewhere(folder: Path) -> list[tuple[str, Path]]:
-    """Files of weights that an index names outside the folder itself: they are loaded from there."""
+    """Weight files in subfolders that an index names: loading reads them."""
     named: set[str] = set()
     for index in folder.glob("*.safetensors.index.json"):
         try:
             named |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            continue  # loading it says what is wrong
+            continue  # loading reports what is wrong
     return [(name, folder / name) for name in sorted(named) if "/" in name and (folder / name).is_file()]
 
 
@@ -144,7 +144,7 @@ def _role(file: Path) -> str:
 
 
 def _argument(argument: str) -> Any:
-    """One of lm-eval's arguments; where its value is a folder or file, that stands by its content."""
+    """One of lm-eval's arguments; a folder or file in it is replaced by its digest."""
     key, equals, value = argument.partition("=")
     place = Path(value) if equals else Path(argument.rpartition(":")[2])
     if not str(place) or str(place) == "." or not place.exists():
@@ -153,7 +153,7 @@ def _argument(argument: str) -> Any:
 
 
 def _revision(source: Source) -> str:
-    """The commit that the Hub's cache holds of this revision; the revision's name where it holds none."""
+    """The commit of this revision in the Hub's cache; the revision's name where the cache has none."""
     try:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:

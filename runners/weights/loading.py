@@ -152,11 +152,11 @@ def adapted(model: Any, source: Source) -> Any:
     from peft import PeftModel
 
     assert source.adapter
-    adapters.check(source)
+    adapters.check_base(source)
     try:
         return PeftModel.from_pretrained(model, source.adapter)
     except Exception as error:  # of any library: the files are the user's
-        base = adapters.recorded(source.adapter)
+        base = adapters.base_name(source.adapter)
         raise ModelError(
             f"{source.adapter} does not fit {source.path}, it was trained on '{base}': {cause_of(error)}"
         ) from error

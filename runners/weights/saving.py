@@ -1,4 +1,4 @@
-"""Write a model as a plain folder, whole or not at all."""
+"""Write a model as a folder, completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tasks.common import files
 
 
 def merge_and_save(source: Source, out: Path) -> None:
-    """Write the base with its adapter merged as a plain folder in the base's dtype.
+    """Merge the adapter into its base and write the model in the base's dtype.
 
-    Merged in float32 and rounded once. The adapter stays where it is.
+    The merge is computed in float32 and rounded once. The adapter's own folder stays.
     """
     import torch
     from transformers import AutoConfig
@@ -27,7 +27,7 @@ def merge_and_save(source: Source, out: Path) -> None:
 
 
 def save(model: Any, tokenizer: Any, out: Path) -> None:
-    """Write a plain model folder (weights, config, tokenizer, chat template), whole or not at all."""
+    """Write a model's folder (weights, config, tokenizer, chat template), completely or not at all."""
     with files.new_folder(out, replace=True) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

@@ -19,7 +19,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a model's files are: a folder or Hub id, its revision, and the folder of an adapter on top."""
+    """Where a model's files are: a folder or Hub id, its revision, and the folder of an adapter for it."""
 
     path: str
     revision: str | None = None
@@ -27,19 +27,19 @@ class Source:
 
 
 def resolve(name: str, weights: bool = True) -> Source:
-    """The source that a model's name stands for; a folder needs its ``weights`` where they will be read.
+    """The source that a model's name stands for; ``weights``: a folder must have them.
 
-    Raises ModelError: no such model, with the nearest one.
+    Raises ModelError: there is no such model, with the nearest name.
     """
     base, plus, adapter = name.rpartition("+")
     if plus and not Path(name).exists():
         _expect_file(Path(adapter), "adapter_config.json", "is no LoRA adapter")
         if weights:
             _expect_file(Path(adapter), "adapter_model.safetensors", "has no weights")
-        below = resolve(base, weights)
-        if below.adapter:
-            raise ModelError(f"{name}: one adapter at a time; merge {base} first")
-        return Source(below.path, below.revision, adapter)
+        base_source = resolve(base, weights)
+        if base_source.adapter:
+            raise ModelError(f"{name}: only one adapter can be named: merge {base} first")
+        return Source(base_source.path, base_source.revision, adapter)
     if name == "nano":
         from runners.nano import FOLDER
 
@@ -50,12 +50,12 @@ def resolve(name: str, weights: bool = True) -> Source:
         path, _, revision = name.partition("@")
         return Source(path, revision or None)
     raise ModelError(
-        f"no model '{name}': not a folder, and not a shipped model ({nearest(name, _known(name))})"
+        f"no model '{name}': it is no folder and no shipped model ({nearest(name, _similar(name))})"
     )
 
 
-def _known(name: str) -> list[str]:
-    """Names that were perhaps meant: the shipped model, and the model folders beside the one named."""
+def _similar(name: str) -> list[str]:
+    """Names that the user may have meant: the shipped model, and the model folders beside the named one."""
     parent = Path(name).parent
     beside = [str(path.parent) for path in parent.glob("*/config.json")] if parent.is_dir() else []
     return ["nano", *beside]
@@ -64,7 +64,7 @@ def _known(name: str) -> list[str]:
 def _plain_folder(folder: Path, weights: bool = True) -> Path:
     if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
         base = adapter_base(folder) or "BASE"
-        raise ModelError(f"{folder} is an adapter, not a model: name it '{base}+{folder}'")
+        raise ModelError(f"{folder} is an adapter, not a model: use the name '{base}+{folder}'")
     _expect_file(folder, "config.json", "is no model folder")
     for file in (folder / "config.json", folder / "generation_config.json"):
         if file.is_file():
@@ -82,14 +82,14 @@ def adapter_base(folder: Path) -> str:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """What stands in a JSON file of a model. Raises ModelError: not to be read, or no object."""
+    """The object in a JSON file of a model. Raises ModelError: the file cannot be read, or is no object."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        value = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file}: cannot be read: {cause_of(error)}") from None
-    if not isinstance(found, dict):
-        raise ModelError(f"{file}: expected an object, found {type(found).__name__}")
-    return found
+    if not isinstance(value, dict):
+        raise ModelError(f"{file}: expected an object, found {type(value).__name__}")
+    return value
 
 
 def _expect_file(folder: Path, file: str, complaint: str) -> None:
@@ -98,7 +98,7 @@ def _expect_file(folder: Path, file: str, complaint: str) -> None:
 
 
 def cause_of(error: Exception) -> str:
-    """Why loading failed, in one line: the library's, or ours where the library's does not help."""
+    """Why loading failed, in one line: the library's message, or ours where that does not help."""
     if "ignore_mismatched_sizes" in str(error):
         return "its weights have other sizes than its config.json says"
     return first_line(error)

@@ -16,7 +16,7 @@ import httpx
 
 @contextmanager
 def transformers_serve(folder: str, log: Path) -> Iterator[str]:
-    """Serve a model folder in float32 on the CPU; the base URL, up to and with ``/v1``."""
+    """Serve a model folder in float32 on the CPU; the base URL, up to and including ``/v1``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
