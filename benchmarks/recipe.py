@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from harness.demo import GRPO, TASK
-from harness.training.train import trainer_score
+from harness.training.train import training_reward
 from rewards.grader import Grader
 from runners.hf import HfRunner
 from runners.training.callbacks import Hooks
@@ -60,7 +60,7 @@ def main() -> None:
             Request(sample, task.messages(sample)) for sample in task.samples("train", seed=options.seed)
         ]
         hooks = Hooks(evaluate=exam, on_step=exam.on_step)
-        train_grpo(options.model, prompts, trainer_score(task, grader), config, Path(out), hooks)
+        train_grpo(options.model, prompts, training_reward(task, grader), config, Path(out), hooks)
 
 
 class Exam:

@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.prepare import prepare_databases, warn_of_volatile_golds
 from harness.provenance import lineage
-from harness.provenance.identity import expect_unchanged, of_evaluation, say_what_changed
+from harness.provenance.identity import expect_unchanged, of_evaluation, report_changes
 from harness.render.progress import Tally, bar
 from harness.spec import EvalSpec
 from harness.turns import TurnsRunner
@@ -105,7 +105,7 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
     if not fresh:
         if finished := store.finished(run):
             return finished
-        say_what_changed(run)
+        report_changes(run)
     with store.open_run(run) as handle:
         asked = [s for s in samples if not _answered(handle, s, evaluation.spec.samples)]
         done = len(samples) - len(asked)

@@ -1,11 +1,12 @@
-"""Signs that a score is luck or a hack rather than skill, over the records of an evaluation or, step by step,
-over the answers that a training paid.
+"""Warning signs that a score comes from luck or from reward hacking, not from skill.
+
+They are measured over the records of an evaluation, and at each step over the latest answers of a training.
 
 ``spider_gap``, ``bird_gap``  how much more a lenient mode accepts than strict, in [-1, 1]
 ``empty_matches``             share of the right answers whose gold returns no rows
 ``single_cells``              share of the right answers whose gold returns one cell
 ``repeated``                  share of the questions that got the most frequent completion, word for word
-``unscored``                  share of the answers without a verdict; 0 where of fewer than FEW questions
+``unscored``                  share of the answers without a verdict; 0 for fewer than MIN_UNSCORED questions
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tasks.spec import ScoringSpec
 from tasks.types import Mode
 
 MODES = (Mode.STRICT, Mode.SPIDER, Mode.BIRD)
-"""The verdicts that the gaps are made of."""
+"""Modes whose verdicts the gaps compare."""
 LIMITS: Mapping[str, float] = {
     "spider_gap": 0.05,
     "bird_gap": 0.05,
@@ -29,15 +30,15 @@ LIMITS: Mapping[str, float] = {
     "unscored": 0.01,
 }
 DRIFT = 0.10
-"""How far a measure may rise above where a training run began."""
-ENOUGH = 20
-"""Fewer questions (or right answers) than this say nothing."""
-FEW = 3
-"""Questions without a verdict that may be an accident."""
+"""How far a measure may rise above its value at the start of a training."""
+MIN_COUNT = 20
+"""A share is not measured over fewer questions (or right answers)."""
+MIN_UNSCORED = 3
+"""Fewer unscored questions raise no alarm."""
 WINDOW = 512
-"""Answers of a training that are measured together: a step may have too few."""
+"""The latest answers of a training that are measured together, as one step may have too few."""
 
-SAYS: Mapping[str, str] = {
+MESSAGES: Mapping[str, str] = {
     "spider_gap": "{:.1%} more right by spider's rules than by strict ones",
     "bird_gap": "{:.1%} more right by BIRD's rules than by strict ones",
     "empty_matches": "{:.1%} of the right answers match an empty result, which proves little",
@@ -52,8 +53,8 @@ def with_alarm_modes(scoring: ScoringSpec, modes: Sequence[Mode] = MODES) -> Sco
     return scoring.model_copy(update={"modes": tuple(dict.fromkeys((*scoring.modes, *modes)))})
 
 
-class Judged(Protocol):
-    """What is read of a judged answer; a ``Record`` has all of it."""
+class ScoredAnswerLike(Protocol):
+    """The fields that are read from a scored answer; ``Record`` has all of them."""
 
     @property
     def sample_id(self) -> str: ...
@@ -74,8 +75,8 @@ class Judged(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Paid:
-    """An answer that a training paid."""
+class ScoredAnswer:
+    """One answer of a training, with the verdicts that the alarms compare."""
 
     sample_id: str
     completion: str
@@ -87,80 +88,82 @@ class Paid:
     gold_columns: int
 
 
-def measure(records: Sequence[Judged]) -> dict[str, float]:
-    """Every measure that these records are enough for."""
-    found = {
+def measure(records: Sequence[ScoredAnswerLike]) -> dict[str, float]:
+    """Name -> value of every measure for which there are enough records."""
+    measured = {
         "spider_gap": _gap([(r.spider, r.strict) for r in records]),
         "bird_gap": _gap([(r.bird, r.strict) for r in records]),
     }
     right = [record for record in records if record.metric == 1]
-    if len(right) >= ENOUGH:
-        found["empty_matches"] = sum(r.gold_rows == 0 for r in right) / len(right)
-        found["single_cells"] = sum(r.gold_rows == r.gold_columns == 1 for r in right) / len(right)
+    if len(right) >= MIN_COUNT:
+        measured["empty_matches"] = sum(r.gold_rows == 0 for r in right) / len(right)
+        measured["single_cells"] = sum(r.gold_rows == r.gold_columns == 1 for r in right) / len(right)
     questions = {record.sample_id for record in records}
-    if len(questions) >= ENOUGH:
-        asked = Counter(text for text, _ in {(r.completion, r.sample_id) for r in records})
-        found["repeated"] = max(asked.values()) / len(questions)
-        lost = [record.sample_id for record in records if record.metric is None]
-        found["unscored"] = len(lost) / len(records) if len(set(lost)) >= FEW else 0.0
-    return {name: value for name, value in found.items() if value is not None}
+    if len(questions) >= MIN_COUNT:
+        texts = Counter(text for text, _ in {(r.completion, r.sample_id) for r in records})
+        measured["repeated"] = max(texts.values()) / len(questions)
+        unscored = [record.sample_id for record in records if record.metric is None]
+        enough = len(set(unscored)) >= MIN_UNSCORED
+        measured["unscored"] = len(unscored) / len(records) if enough else 0.0
+    return {name: value for name, value in measured.items() if value is not None}
 
 
 def warnings(measured: Mapping[str, float], start: Mapping[str, float] | None = None) -> list[str]:
-    """One line for each measure over its limit, or risen by more than DRIFT since ``start``."""
+    """One line for each measure that is over its limit, or more than DRIFT above its value in ``start``."""
     lines = []
     for name, value in measured.items():
         before = (start or {}).get(name)
         if name not in LIMITS:
-            continue  # a newer version's
+            continue  # a measure of a newer version
         if value > LIMITS[name]:
-            lines.append(SAYS[name].format(value))
+            lines.append(MESSAGES[name].format(value))
         elif before is not None and value - before > DRIFT:
-            lines.append(f"{SAYS[name].format(value)} (was {before:.1%})")
+            lines.append(f"{MESSAGES[name].format(value)} (was {before:.1%})")
     return lines
 
 
 class Trend:
-    """The measures of a training, over its last WINDOW answers, and how far they are from where it began.
+    """The measures of a training over its latest WINDOW answers, compared with those at its start.
 
-    ``start``: what an earlier part of the same training began with.
+    ``start``: the first measures of the same training, where it is resumed.
     """
 
     def __init__(self, start: Mapping[str, float] | None = None) -> None:
         self.measured: dict[str, float] = {}
         self.warnings: list[str] = []
-        """Of the last step."""
+        """The warnings of the latest step."""
         self._start = dict(start or {})
-        self._last: deque[Paid] = deque(maxlen=WINDOW)
-        self._told: set[str] = set()
+        self._latest: deque[ScoredAnswer] = deque(maxlen=WINDOW)
+        self._warned: set[str] = set()
+        """Measures that a warning was printed for."""
 
-    def add(self, paid: Iterable[Paid]) -> None:
-        """Answers that were paid."""
-        self._last.extend(paid)
+    def add(self, answers: Iterable[ScoredAnswer]) -> None:
+        """Add the answers of the running step."""
+        self._latest.extend(answers)
 
     def state(self) -> dict[str, Any]:
-        """What ``restore`` needs to go on from here, as plain data."""
-        last = [asdict(paid) for paid in self._last]
-        return {"start": self._start, "last": last, "told": sorted(self._told)}
+        """The state for ``restore``, as plain data."""
+        latest = [asdict(answer) for answer in self._latest]
+        return {"start": self._start, "latest": latest, "warned": sorted(self._warned)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from an earlier ``state``: the next step measures what an undisturbed training would."""
-        self._start, self._told = dict(state["start"]), set(state["told"])
-        self._last = deque((Paid(**paid) for paid in state["last"]), maxlen=WINDOW)
+        """Continue from an earlier ``state``, with the same measures as without the interruption."""
+        self._start, self._warned = dict(state["start"]), set(state["warned"])
+        self._latest = deque((ScoredAnswer(**answer) for answer in state["latest"]), maxlen=WINDOW)
 
     def step(self) -> list[str]:
-        """A step is over: measure anew; the warnings that no step before had."""
-        self.measured = measure(list(self._last))
+        """Measure again at the end of a step; returns the warnings that no earlier step had."""
+        self.measured = measure(list(self._latest))
         self._start = self.measured | self._start
-        found = {name: warnings({name: value}, self._start) for name, value in self.measured.items()}
-        self.warnings = [line for lines in found.values() for line in lines]
-        news = [line for name, lines in found.items() for line in lines if name not in self._told]
-        self._told |= {name for name, lines in found.items() if lines}
-        return news
+        by_name = {name: warnings({name: value}, self._start) for name, value in self.measured.items()}
+        self.warnings = [line for lines in by_name.values() for line in lines]
+        new = [line for name, lines in by_name.items() for line in lines if name not in self._warned]
+        self._warned |= {name for name, lines in by_name.items() if lines}
+        return new
 
 
 def _gap(pairs: Sequence[tuple[float | None, float | None]]) -> float | None:
     scored = [(lenient, strict) for lenient, strict in pairs if lenient is not None and strict is not None]
-    if len(scored) < ENOUGH:
+    if len(scored) < MIN_COUNT:
         return None
     return sum(lenient - strict for lenient, strict in scored) / len(scored)

@@ -124,7 +124,7 @@ def curriculum() -> Any:
     config = GrpoConfig(curriculum=CurriculumSpec(run="gold"))
     spec = TrainSpec(task="mine.yaml", method="grpo", model="base", grpo=config)
     task = Task.named("mine.yaml")
-    return rows.shown(spec, task, rows.questions(spec, task))
+    return rows.training_rows(spec, task, rows.questions(spec, task))
 
 
 @pytest.mark.parametrize(

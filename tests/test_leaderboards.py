@@ -511,7 +511,7 @@ def test_alarms_are_measured_and_say_so() -> None:
     for name, records in cases.items():
         measured = alarms.measure(records)
         assert measured[name] > alarms.LIMITS[name], name
-        assert alarms.SAYS[name].format(measured[name]) in alarms.warnings(measured)
+        assert alarms.MESSAGES[name].format(measured[name]) in alarms.warnings(measured)
 
 
 def test_the_same_answer_drawn_again_for_one_question_is_no_alarm() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from harness.evaluation import Evaluation, evaluate
 from harness.spec import EvalSpec
-from harness.training.train import trainer_score
+from harness.training.train import training_reward
 from leaderboards import store
 from rewards.grader import Grader
 from rewards.presets import PRESETS
@@ -69,7 +69,7 @@ def test_the_trainer_is_paid_what_the_evaluation_stores(override: str, home: Pat
     with Grader(task.spec.scoring, workers=2) as grader:
         run = evaluate(Evaluation(spec, task, Scripted(), grader), fresh=True)
     with Grader(task.spec.scoring, workers=1) as grader:
-        paid = trainer_score(task, grader)(samples, texts)
+        paid = training_reward(task, grader)(samples, texts)
     stored = {record.sample_id: record for record in store.records(run.id)}
     for sample, reward in zip(samples, paid, strict=True):
         record = stored[sample.id]

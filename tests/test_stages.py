@@ -101,7 +101,7 @@ Writes = Callable[[Path], str]
         ('{"prompt": [], "completion": []}', "line 1: not a row"),
         (
             '{"prompt": [], "completion": [{"content": "x"}], "task": "pocket", "split": "test"}',
-            "line 1: a question of 'test', which pocket is measured on",
+            "line 1: a question of 'test', which pocket is evaluated on",
         ),
     ],
 )

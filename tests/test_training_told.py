@@ -71,49 +71,49 @@ def test_a_run_says_how_many_steps_it_takes_and_how_many_questions_it_comes_to(
     assert (total_steps(config, rows), rows_used(config, rows)) == (taken, came_to)
 
 
-def test_steps_that_teach_nothing_are_told_once_and_measured(
+def test_zero_advantage_steps_are_warned_of_once_and_measured(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = TrainingAlarms("none", Mode.STRICT)
+    alarms = TrainingAlarms("none", Mode.STRICT)
     for step in range(1, STEPS + 3):
-        signs = watch.step({"step": step, "idle": 1.0})
-        said = capsys.readouterr().err
+        signs = alarms.step({"step": step, "idle": 1.0})
+        printed = capsys.readouterr().err
         assert signs["alarms/no_spread"] == 1.0
-        assert ("train.temperature or train.group_size" in said) is (step == STEPS)
-    assert "teach nothing" in watch.summary()["warnings"][0] and not capsys.readouterr().err
+        assert ("train.temperature or train.group_size" in printed) is (step == STEPS)
+    assert "have zero advantage" in alarms.summary()["warnings"][0] and not capsys.readouterr().err
     for step in range(9, 9 + STEPS):
-        signs = watch.step({"step": step, "idle": 0.5})
-    assert signs["alarms/no_spread"] == 0.5 and watch.summary()["warnings"] == []
+        signs = alarms.step({"step": step, "idle": 0.5})
+    assert signs["alarms/no_spread"] == 0.5 and alarms.summary()["warnings"] == []
 
 
-def test_a_short_run_that_teaches_nothing_says_so_at_its_end(
+def test_a_short_run_of_zero_advantage_warns_at_its_end(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = TrainingAlarms("none", Mode.STRICT)
-    watch.step({"step": 1, "idle": 1.0})
+    alarms = TrainingAlarms("none", Mode.STRICT)
+    alarms.step({"step": 1, "idle": 1.0})
     assert not capsys.readouterr().err
-    watch.summary()
+    alarms.summary()
     assert "100% of the groups of the last 1 steps" in capsys.readouterr().err
 
 
-def test_a_watch_goes_on_where_its_checkpoint_was(home: Path) -> None:
-    def paid(watch: TrainingAlarms, step: int) -> dict[str, float]:
+def test_alarms_continue_from_their_checkpoint(home: Path) -> None:
+    def measured(alarms: TrainingAlarms, step: int) -> dict[str, float]:
         samples = [Sample(f"{step}-{i}", "?", "d", ("SELECT 1",)) for i in range(12)]
         attempt = Attempt(
             "SELECT 1", Reason.CORRECT, verdicts={"strict": 1.0}, gold_rows=1, gold_columns=step % 2
         )
         texts = [f"SELECT {i % 3}" for i in range(12)]
         for order in (1, -1)[step % 2 :: 2]:  # groups are scored in any order
-            watch.add(samples[::order], texts[::order], [Grade(attempt, {})] * 12)
-        return watch.step({"step": step, "idle": step / 10})
+            alarms.add(samples[::order], texts[::order], [Grade(attempt, {})] * 12)
+        return alarms.step({"step": step, "idle": step / 10})
 
     whole = TrainingAlarms("none", Mode.STRICT)
-    expected = [paid(whole, step) for step in range(6)]
+    expected = [measured(whole, step) for step in range(6)]
     cut = TrainingAlarms("none", Mode.STRICT)
-    before = [paid(cut, step) for step in range(3)]
+    before = [measured(cut, step) for step in range(3)]
     resumed = TrainingAlarms("none", Mode.STRICT)
     resumed.restore(json.loads(json.dumps(cut.state())))
-    assert before + [paid(resumed, step) for step in range(3, 6)] == expected
+    assert before + [measured(resumed, step) for step in range(3, 6)] == expected
     assert "alarms/repeated" in expected[3]
 
 

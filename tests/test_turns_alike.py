@@ -18,7 +18,7 @@ from servers.scripted import scripted
 from test_verifiers import chat, play
 
 from harness.cli import main
-from harness.training.train import database_feedback, trainer_score
+from harness.training.train import database_feedback, training_reward
 from harness.turns import TurnsRunner
 from leaderboards import store
 from leaderboards.alarms import with_alarm_modes
@@ -104,7 +104,7 @@ def by_the_trainer(task: Task, samples: list[Sample], script: dict[str, list[str
 
     with Grader(with_alarm_modes(task.spec.scoring), 1) as grader:
         conversations = trainers_conversations(requests, [[]] * len(requests), tokenizer, draw, grader, task)
-        rewards = trainer_score(task, grader)(samples, [one.text for one in conversations])
+        rewards = training_reward(task, grader)(samples, [one.text for one in conversations])
     found = []
     for conversation, reward in zip(conversations, rewards, strict=True):
         messages = [

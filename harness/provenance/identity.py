@@ -175,7 +175,7 @@ def reward(task: Task) -> str:
     return digest_of(settings, [file_digest(file) for file in source_files(module)] if colon else "")
 
 
-def say_what_changed(run: Run) -> None:
+def report_changes(run: Run) -> None:
     """Name on stderr what is no longer as it was when the same command last made a finished run."""
     asked = _command(run)
     known = [one for one in reversed(store.runs()) if one.finished and _command(one) == asked]

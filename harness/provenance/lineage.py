@@ -98,7 +98,7 @@ def write(folder: Path, lineage: Lineage) -> None:
     (folder / NOTE).write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
 
 
-def stands(run: Run, model: Path) -> bool:
+def is_trained(run: Run, model: Path) -> bool:
     """Whether a finished training of these very inputs made the model that is there, wherever it was then."""
     made = read(model).run
     wanted = identity_of(run)

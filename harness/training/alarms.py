@@ -1,4 +1,4 @@
-"""Signs of luck and hacking while a model is measured or trained: what ``leaderboards.alarms`` is given."""
+"""The alarms of one training: the measures of ``leaderboards.alarms``, and zero-advantage groups."""
 
 from __future__ import annotations
 
@@ -8,45 +8,49 @@ from statistics import fmean
 from typing import Any
 
 from leaderboards import store
-from leaderboards.alarms import SAYS, Paid, Trend
+from leaderboards.alarms import MESSAGES, ScoredAnswer, Trend
 from rewards.types import Grade
 from tasks.common.terminal import say
 from tasks.types import Mode, Sample
 
 PREFIX = "alarms/"
-"""Of the measures' names in a training curve."""
+"""Prefix of the measures' names in a training curve."""
 STEPS = 5
-"""Steps over which groups that teach nothing are counted."""
-IDLE = 0.95
-"""Share of such groups from which a training learns next to nothing."""
-NOTHING_TAUGHT = (
-    "{:.0%} of the groups of the last {} steps had answers that are all paid alike, and teach nothing: raise"
-    " train.temperature or train.group_size, ask questions nearer to what the model can do (--only,"
-    " train.curriculum), or begin with --method sft"
+"""Steps over which the share of zero-advantage groups is averaged."""
+MAX_ZERO_SHARE = 0.95
+"""A training with a larger share of zero-advantage groups learns next to nothing."""
+ZERO_ADVANTAGE = (
+    "{:.0%} of the groups of the last {} steps have zero advantage (all answers of a group have the same"
+    " reward), so nothing is learned from them: raise train.temperature or train.group_size, choose questions"
+    " nearer to what the model can do (--only, train.curriculum), or start with --method sft"
 )
 
 
 class TrainingAlarms:
-    """The alarms of one training. A checkpoint keeps its state: a resumed run measures what it would have."""
+    """The alarms of one training.
+
+    A checkpoint keeps their state, so that a resumed training measures what an uninterrupted one would.
+    """
 
     def __init__(self, run_id: str, metric: Mode) -> None:
         self._metric = metric
-        began = {
+        first = {
             name: row[PREFIX + name]
             for row in reversed(store.curve(run_id))
-            for name in SAYS
+            for name in MESSAGES
             if PREFIX + name in row
         }
-        self._trend = Trend(began)
-        self._paid: list[Paid] = []
-        """Of the running step: groups are scored in no fixed order."""
-        self._idle: deque[float] = deque(maxlen=STEPS)
-        self._told = False
+        self._trend = Trend(first)
+        self._answers: list[ScoredAnswer] = []
+        """The answers of the running step, in no fixed order."""
+        self._zero_shares: deque[float] = deque(maxlen=STEPS)
+        self._warned = False
+        """Whether the warning of zero-advantage groups was printed."""
 
     def add(self, samples: Sequence[Sample], texts: Sequence[str], grades: Sequence[Grade]) -> None:
-        """Answers that were paid in the running step."""
-        self._paid += [
-            Paid(
+        """Add scored answers of the running step."""
+        self._answers += [
+            ScoredAnswer(
                 sample_id=sample.id,
                 completion=text,
                 metric=grade.attempt.verdicts.get(self._metric),
@@ -60,42 +64,45 @@ class TrainingAlarms:
         ]
 
     def step(self, row: Mapping[str, float]) -> dict[str, float]:
-        """The measures for the curve, after a row of it; says on stderr what has begun to drift."""
-        self._trend.add(sorted(self._paid, key=lambda paid: (paid.sample_id, paid.completion)))
-        self._paid = []
+        """Measure at the end of a step, given its row of the curve; returns named measures.
+
+        Prints each new warning on stderr.
+        """
+        self._trend.add(sorted(self._answers, key=lambda answer: (answer.sample_id, answer.completion)))
+        self._answers = []
         if "idle" in row:
-            self._idle.append(row["idle"])
-        news = self._trend.step()
-        if not self._told and len(self._idle) == STEPS and (idle := self._nothing_taught()):
-            self._told = True
-            news.append(idle)
-        for line in news:
+            self._zero_shares.append(row["idle"])
+        new = self._trend.step()
+        if not self._warned and len(self._zero_shares) == STEPS and (warning := self._zero_warning()):
+            self._warned = True
+            new.append(warning)
+        for line in new:
             say(f"! step {row['step']:.0f}: {line}")
         return {PREFIX + name: round(value, 6) for name, value in self._measured().items()}
 
     def _measured(self) -> dict[str, float]:
-        idle = {"no_spread": fmean(self._idle)} if self._idle else {}
-        return self._trend.measured | idle
+        zero = {"no_spread": fmean(self._zero_shares)} if self._zero_shares else {}
+        return self._trend.measured | zero
 
-    def _nothing_taught(self) -> str:
-        """What to say where the last steps had next to no group whose answers were paid differently."""
-        if not self._idle or fmean(self._idle) < IDLE:
+    def _zero_warning(self) -> str:
+        """The warning where nearly all groups of the last steps have zero advantage, else ""."""
+        if not self._zero_shares or fmean(self._zero_shares) < MAX_ZERO_SHARE:
             return ""
-        return NOTHING_TAUGHT.format(fmean(self._idle), len(self._idle))
+        return ZERO_ADVANTAGE.format(fmean(self._zero_shares), len(self._zero_shares))
 
     def summary(self) -> Mapping[str, Any]:
-        """What the finished run says of it."""
-        idle = self._nothing_taught()
-        if idle and not self._told:  # a run of fewer steps
-            say(f"! {idle}")
-        return {"alarms": self._measured(), "warnings": self._trend.warnings + [idle] * bool(idle)}
+        """The measures and warnings at the end, for the finished run."""
+        warning = self._zero_warning()
+        if warning and not self._warned:  # a run of fewer than STEPS steps
+            say(f"! {warning}")
+        return {"alarms": self._measured(), "warnings": self._trend.warnings + [warning] * bool(warning)}
 
     def state(self) -> Mapping[str, Any]:
-        """For a checkpoint."""
-        return {"trend": self._trend.state(), "idle": list(self._idle), "told": self._told}
+        """The state for a checkpoint."""
+        return {"trend": self._trend.state(), "zero": list(self._zero_shares), "warned": self._warned}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self._trend.restore(state["trend"])
-        self._idle.extend(state["idle"])
-        self._told = state["told"]
+        self._zero_shares.extend(state["zero"])
+        self._warned = state["warned"]

@@ -1,10 +1,12 @@
-"""What a training may not see: the questions that the task is measured on, through whichever door they come.
+"""Held-out questions: a training must not use the questions that its task is evaluated on.
 
-Splits for evaluation are the task's ``eval_split`` (as its file says, and as ``--set`` says), the dev split
-while it chooses the weights, and every split that is called ``test``, ``dev``, ``validation`` and so on;
-these are for training only where the task's file names them as ``train_split``. Rows are known by their
-content, whatever labels they carry: by the words of the question, and its database. A question that the
-task's own training split shares with its evaluation split is counted in a warning: that is how the data are.
+They are refused in the training split, in few-shot examples and in files of rows.
+
+Evaluation splits are the task's ``eval_split`` (of its file, and of ``--set``), the dev split while it
+chooses the weights, and every split with a name such as ``test``, ``dev`` or ``validation``, unless the
+task's file has it as ``train_split``. A row is recognised by its content, the words of its question and its
+database, whatever labels it has. A question that is in both the task's own training split and its evaluation
+split is a property of the data: such questions are counted in a warning.
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ from tasks.task import Task
 from tasks.types import Sample
 
 EVALUATION = re.compile(r"(.*[_-])?(test|dev|val|valid|validation|eval|evaluation)([_-].*)?", re.IGNORECASE)
-"""What splits for evaluation are called."""
+"""Names of evaluation splits."""
 
 HINTS = ("", "hint", "evidence", "external knowledge")
-"""What may stand between a question and its evidence on one line."""
+"""Labels between a question and its evidence on one line."""
 LINES = 4
-"""A question in a prompt may be broken over so many."""
+"""Most lines of a prompt over which a question may be spread."""
 _TAG = re.compile(r"</?[A-Za-z][\w-]*>")
 _NUMBER = re.compile(r"^\s*\(?\d{1,3}[.)]\s+")
 
@@ -38,15 +40,15 @@ Question = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The evaluation questions of a task. ``written``: the task as its file says it, without ``--set``."""
+class HeldOut:
+    """The held-out questions of a task. ``written``: the task of the file alone, without ``--set``."""
 
     task: Task
     written: Task
 
     @classmethod
-    def of(cls, spec: TrainSpec, task: Task) -> Measured:
-        """What the trainings of this spec may not see."""
+    def of(cls, spec: TrainSpec, task: Task) -> HeldOut:
+        """The held-out questions for trainings of this spec."""
         try:
             written = Task.named(spec.task, (), spec.trust)
         except HarnessError:
@@ -55,23 +57,23 @@ class Measured:
 
     @property
     def splits(self) -> list[str]:
-        """The splits that are measured on, for certain."""
+        """The evaluation splits that the task names."""
         return list(dict.fromkeys(one.spec.dataset.eval_split for one in (self.written, self.task)))
 
     def refuse_split(self, spec: TrainSpec) -> None:
-        """Raise SpecError where the split to train on is one for evaluation."""
+        """Raise SpecError where the training split is an evaluation split."""
         split, declared = (
             spec.split or self.task.spec.dataset.train_split,
             self.written.spec.dataset.train_split,
         )
         remedy = f"train on '{declared}'"
         if split in self.splits:
-            raise SpecError(f"{self.task.name} is measured on '{split}': {remedy}")
+            raise SpecError(f"{self.task.name} is evaluated on '{split}': {remedy}")
         if split == spec.dev_split and spec.dev_limit and split in self.task.spec.dataset.splits:
             raise SpecError(f"the questions of '{split}' choose the best weights: {remedy}")
         if EVALUATION.fullmatch(split) and split != declared:
             raise SpecError(
-                f"'{split}' is called like a split for evaluation: {remedy},"
+                f"'{split}' has the name of an evaluation split: {remedy},"
                 " or name it as dataset.train_split in the task's file"
             )
 
@@ -84,25 +86,25 @@ class Measured:
         if leaked:
             raise DataError(
                 f"{len(leaked)} of {len(asked)} training questions are questions that {self.task.name} is"
-                f" measured on, such as '{leaked[0].id}': {leaked[0].question[:80]}"
+                f" evaluated on, such as '{leaked[0].id}': {leaked[0].question[:80]}"
             )
         if shared:
             distributed.report_error(
-                f"{len(shared):,} of {len(asked):,} training questions of {self.task.name} also stand in the"
-                f" split that it is measured on, such as '{shared[0].id}'"
+                f"{len(shared):,} of {len(asked):,} training questions of {self.task.name} are also in the"
+                f" split that it is evaluated on, such as '{shared[0].id}'"
             )
 
     def refuse_row(self, row: Mapping[str, Any], where: str) -> None:
         """Raise DataError where a row of a file is an evaluation question, labelled so or not."""
         split = row.get("split")
         if row.get("task") == self.task.name and split in self.splits:
-            raise DataError(f"{where}: a question of '{split}', which {self.task.name} is measured on")
-        said = " \n".join(str(one["content"]) for one in row["prompt"] if one.get("role") != "system")
+            raise DataError(f"{where}: a question of '{split}', which {self.task.name} is evaluated on")
+        visible = " \n".join(str(one["content"]) for one in row["prompt"] if one.get("role") != "system")
         whole = " \n".join(str(one["content"]) for one in row["prompt"])
-        for sample in self._asked_in(whole, _words(said)):
-            if self._same_database(sample, row.get("database"), _words(whole), _words(said)):
+        for sample in self._questions_in(whole, _words(visible)):
+            if self._same_database(sample, row.get("database"), _words(whole), _words(visible)):
                 raise DataError(
-                    f"{where}: the question '{sample.id}', which {self.task.name} is measured on:"
+                    f"{where}: the question '{sample.id}', which {self.task.name} is evaluated on:"
                     f" {sample.question[:80]}"
                 )
 
@@ -128,7 +130,7 @@ class Measured:
 
     @cached_property
     def _forbidden(self) -> dict[str, list[Sample]]:
-        """Words of a question, or of a whole prompt -> the evaluation questions that no row may ask."""
+        """Words of a question, or of a whole prompt -> the held-out questions with these words."""
         found: dict[str, list[Sample]] = {}
         for sample in self._samples:
             if _key(sample) in self._trained:
@@ -140,10 +142,10 @@ class Measured:
                 found.setdefault(words, []).append(sample)
         return found
 
-    def _asked_in(self, said: str, words: str) -> Iterator[Sample]:
-        """The evaluation questions that are lines of a prompt (after a label), or that it was made of."""
+    def _questions_in(self, prompt: str, words: str) -> Iterator[Sample]:
+        """The held-out questions that are lines of a prompt (after a label), or that it was rendered from."""
         pieces = {words}
-        lines = [_NUMBER.sub("", line) for line in _TAG.sub("", said).splitlines()]
+        lines = [_NUMBER.sub("", line) for line in _TAG.sub("", prompt).splitlines()]
         for first in range(len(lines)):
             for last in range(first + 1, min(first + LINES, len(lines)) + 1):
                 parts = " ".join(lines[first:last]).split(":")
@@ -152,9 +154,9 @@ class Measured:
             yield from self._forbidden.get(piece, ())
 
     def _same_database(self, sample: Sample, named: object, words: str, asked: str) -> bool:
-        """Whether a row asks the sample's database: the one it names, else the one whose tables it shows.
+        """Whether a row is about the sample's database: the one it names, else the one whose tables it shows.
 
-        A prompt that is nothing but the question may ask any.
+        A prompt of nothing but the question may be about any database.
         """
         if isinstance(named, str) and named:
             return named.lower() == sample.database.lower()

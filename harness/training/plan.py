@@ -155,7 +155,7 @@ def _lengths(model: str, spec: TrainSpec, task: Task) -> tuple[int, int]:
     from runners.weights.source import resolve
 
     samples = rows.questions(spec, task)[:LOOKED_AT]
-    shown = rows.shown(spec, task, samples)
+    shown = rows.training_rows(spec, task, samples)
     tokenizer = load_tokenizer(resolve(model, weights=False))
     messages = [list(one.messages) for one in shown]
     encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)

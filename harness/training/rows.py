@@ -1,4 +1,4 @@
-"""What a stage of training is shown: the task's questions, and rows of files for SFT."""
+"""The rows of a stage of training: questions of the task, and rows of files for SFT."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.provenance.identity import current
 from harness.spec import TrainSpec
-from harness.training.held_out import Measured
+from harness.training.held_out import HeldOut
 from leaderboards import store
 from leaderboards.find import candidates
 from leaderboards.identity import Identity, identity_of, judged_differently, listed
@@ -23,32 +23,37 @@ GOLD = "gold"
 
 
 def questions(spec: TrainSpec, task: Task) -> list[Sample]:
-    """The task's questions that the model is shown; none where SFT learns from files only."""
+    """The questions of the task to train on; none where SFT uses files only.
+
+    Raises SpecError, DataError: they are held out, or ``--only`` leaves none.
+    """
     if spec.method == "sft" and GOLD not in spec.data:
         return []
-    measured = Measured.of(spec, task)
-    measured.refuse_split(spec)
+    held_out = HeldOut.of(spec, task)
+    held_out.refuse_split(spec)
     split = spec.split or task.spec.dataset.train_split
-    found = [
+    samples = [
         sample
         for sample in task.samples(split, seed=spec.sample_seed)
         if all(getattr(sample, name) in values for name, values in spec.only.items())
     ]
-    if not found:
+    if not samples:
         raise DataError(f"{task.name}: no sample of '{split}' is one of --only {dict(spec.only)}")
-    chosen = found[: spec.limit or None]
-    shown = dict.fromkeys(one for sample in chosen for one in task.examples(sample))
-    measured.refuse_samples(dict.fromkeys([*chosen, *shown]))
+    chosen = samples[: spec.limit or None]
+    examples = dict.fromkeys(example for sample in chosen for example in task.examples(sample))
+    held_out.refuse_samples(dict.fromkeys([*chosen, *examples]))
     return chosen
 
 
-def shown(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[TrainingExample] | list[Request]:
-    """What the trainer of the spec's method is given."""
+def training_rows(
+    spec: TrainSpec, task: Task, samples: Sequence[Sample]
+) -> list[TrainingExample] | list[Request]:
+    """The rows for the trainer of the spec's method: examples for SFT, prompts for GRPO."""
     return _examples(spec, task, samples) if spec.method == "sft" else _requests(spec, task, samples)
 
 
-def sees(spec: TrainSpec) -> str:
-    """What a training is shown, for the board."""
+def described(spec: TrainSpec) -> str:
+    """What a stage learns from, in words for the board."""
     if spec.method == "grpo":
         return "questions and gold rows"
     files = [name for name in spec.data if name != GOLD]
@@ -60,17 +65,17 @@ def sees(spec: TrainSpec) -> str:
 def _examples(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[TrainingExample]:
     """SFT's rows: the questions with their gold, then the rows of the files in ``spec.data``."""
     found = [TrainingExample(task.messages(sample), sample.gold[0]) for sample in samples]
-    measured = Measured.of(spec, task)
+    held_out = HeldOut.of(spec, task)
     for file in spec.data:
         if file != GOLD:
-            found += _of_file(Path(file), measured)
+            found += _of_file(Path(file), held_out)
     return found
 
 
-def _of_file(path: Path, measured: Measured) -> list[TrainingExample]:
+def _of_file(path: Path, held_out: HeldOut) -> list[TrainingExample]:
     """Rows of prompt and completion messages, as ``harness sample`` writes them.
 
-    Raises DataError: no such file, no such row, or questions of the split that the task is measured on.
+    Raises DataError: no such file, no such row, or a held-out question.
     """
     if not path.is_file():
         raise DataError(f"--data: no such file: {path}")
@@ -86,7 +91,7 @@ def _of_file(path: Path, measured: Measured) -> list[TrainingExample]:
             found.append(TrainingExample(tuple(row["prompt"]), row["completion"][-1]["content"]))
         except (ValueError, KeyError, TypeError, IndexError):
             raise DataError(f"{where}: not a row of 'prompt' and 'completion' messages") from None
-        measured.refuse_row(row, where)
+        held_out.refuse_row(row, where)
     return found
 
 

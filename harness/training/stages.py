@@ -13,7 +13,7 @@ from harness.render.output import command
 from harness.spec import TrainSpec
 from harness.training import rows
 from harness.training.plan import recipe
-from harness.training.train import grader_of, train_model, trainer_score
+from harness.training.train import grader_of, train_model, training_reward
 from leaderboards.types import Run
 from runners.training import distributed
 from runners.training.folder import curve, read_json
@@ -146,11 +146,11 @@ def check_stage(spec: TrainSpec, overrides: Sequence[str], model: str, workers: 
 
     task = Task.named(spec.task, overrides, spec.trust)
     samples = rows.questions(spec, task)
-    shown: Sequence[Any] = rows.shown(spec, task, samples)
+    shown: Sequence[Any] = rows.training_rows(spec, task, samples)
     if spec.method == "sft":
         sft.check(model, shown, spec.sft)
         return
     grpo.check(model, shown, spec.grpo)
     prepare_databases(task, samples)
     with grader_of(task, workers) as grader:
-        grpo.check_rewards(shown, trainer_score(task, grader))
+        grpo.check_rewards(shown, training_reward(task, grader))

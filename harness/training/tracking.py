@@ -53,7 +53,7 @@ class Tracker:
         self._run.finish(exit_code=int(error is not None))
 
     def add(self, samples: Sequence[Sample], grades: Sequence[Grade]) -> None:
-        """Answers that were paid in the running step."""
+        """Add scored answers of the running step."""
         for sample, grade in zip(samples, grades, strict=True):
             value, attempt = grade.scores["reward"].value, grade.attempt
             if value is not None:

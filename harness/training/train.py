@@ -1,7 +1,7 @@
-"""Train a model on a task: a spec becomes samples, prompts and a score, and the trainer gets them.
+"""Train a model on a task: make samples, prompts and a training reward of the spec, and call the trainer.
 
-The trainer is paid what the evaluation would report: both call the same grader. Before and after, the model
-is evaluated by the same path as any other.
+The training reward is the score that the evaluation reports: both call the same grader. Before and after the
+training, the model is evaluated like any other.
 """
 
 from __future__ import annotations
@@ -43,47 +43,47 @@ from tasks.types import Sample
 def train_model(
     spec: TrainSpec, overrides: Sequence[str], out: Path, workers: int = 0, evaluated: bool = True
 ) -> list[Run]:
-    """One stage of training into ``out/model``, with evaluations before and after it unless not wanted.
+    """Train one stage into ``out/model``; ``evaluated``: evaluate the model before and after it too.
 
-    Started again with the same arguments it goes on where it stopped.
+    Returns the evaluations. The same call continues a training that was interrupted.
     Raises SpecError, DataError, ModelError.
     """
     task = Task.named(spec.task, overrides, spec.trust)
     samples = rows.questions(spec, task)
-    shown = rows.shown(spec, task, samples)
+    examples = rows.training_rows(spec, task, samples)
     if not distributed.is_main():
         with memory_advice():
-            return _assist(spec, task, shown, out, workers)
+            return _train_beside(spec, task, examples, out, workers)
     prepare_databases(task, samples)
-    run = _describe(spec, task, samples, shown, out)
+    run = _describe(spec, task, samples, examples, out)
     before = [_evaluate(spec.model, spec, overrides, workers)] if evaluated else []
     model = out / "model"
-    if not lineage.stands(run, model):
+    if not lineage.is_trained(run, model):
         lineage.expect_same(out, run)
-        with store.open_run(run) as handle, grader_of(task, workers) as grader, memory_advice():
-            trained = _train(spec, task, shown, out, grader, handle)
-            lineage.write(model, lineage.of(handle.run, spec.task))
-            handle.finish(trained)
+        with store.open_run(run) as writer, grader_of(task, workers) as grader, memory_advice():
+            trained = _train(spec, task, examples, out, grader, writer)
+            lineage.write(model, lineage.of(writer.run, spec.task))
+            writer.finish(trained)
     return before + ([_evaluate(str(model), spec, overrides, workers)] if evaluated else [])
 
 
 def grader_of(task: Task, workers: int) -> Grader:
-    """What a training scores with in this process."""
+    """The grader of a training in this process, with the modes that the alarms compare."""
     return Grader(with_alarm_modes(task.spec.scoring), distributed.scoring_workers(workers))
 
 
-def _assist(spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, workers: int) -> list[Run]:
-    """The part of a process that is not the main one: its share of the answers, and no run of its own."""
+def _train_beside(spec: TrainSpec, task: Task, examples: Sequence[Any], out: Path, workers: int) -> list[Run]:
+    """Train in a process that is not the main one: it scores its share of the answers and writes no run."""
     from runners.training.callbacks import Hooks
     from runners.training.grpo import train_grpo
     from runners.training.sft import train_sft
 
     if spec.method == "sft":
-        train_sft(spec.model, shown, spec.sft, out)
+        train_sft(spec.model, examples, spec.sft, out)
         return []
     with grader_of(task, workers) as grader:
         hooks = Hooks(feedback=database_feedback(task, grader))
-        train_grpo(spec.model, shown, trainer_score(task, grader), spec.grpo, out, hooks)
+        train_grpo(spec.model, examples, training_reward(task, grader), spec.grpo, out, hooks)
     return []
 
 
@@ -93,19 +93,21 @@ def _evaluate(model: str, spec: TrainSpec, overrides: Sequence[str], workers: in
     )
 
 
-def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], shown: Sequence[Any], out: Path) -> Run:
+def _describe(
+    spec: TrainSpec, task: Task, samples: Sequence[Sample], examples: Sequence[Any], out: Path
+) -> Run:
     parent = lineage.read(lineage.model_path(spec.model))
-    seen = (
-        [one.passes for one in shown if isinstance(one, Request)]
+    passes = (
+        [one.passes for one in examples if isinstance(one, Request)]
         if spec.method == "grpo" and spec.grpo.curriculum
         else None
     )
-    identity = of_training(spec, task, samples, seen)
-    given = {
-        "rows": len(shown),
-        "seen": rows_used(spec.config, len(shown)),
+    identity = of_training(spec, task, samples, passes)
+    stage = {
+        "rows": len(examples),
+        "seen": rows_used(spec.config, len(examples)),
         "databases": sorted({sample.database for sample in samples}),
-        "sees": rows.sees(spec),
+        "sees": rows.described(spec),
         **spec.config.model_dump(mode="json"),
     }
     return Run(
@@ -126,7 +128,7 @@ def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], shown: Seq
             "train": spec.model_dump(mode="json"),
             "task": task.spec.model_dump(mode="json", by_alias=True),
         },
-        training={**parent.training, spec.method: given},
+        training={**parent.training, spec.method: stage},
         versions=lineage.versions(),
         commit=lineage.commit(),
         identity=asdict(identity),
@@ -135,39 +137,42 @@ def _describe(spec: TrainSpec, task: Task, samples: Sequence[Sample], shown: Seq
 
 
 def _train(
-    spec: TrainSpec, task: Task, shown: Sequence[Any], out: Path, grader: Grader, handle: RunWriter
+    spec: TrainSpec, task: Task, examples: Sequence[Any], out: Path, grader: Grader, writer: RunWriter
 ) -> dict[str, Any]:
-    """Run the trainer of the method to its end; its result as plain data."""
+    """Run the trainer of the method to its end, and return its result as plain data."""
     from runners.training.callbacks import Hooks
     from runners.training.grpo import train_grpo
     from runners.training.sft import train_sft
 
-    watch = TrainingAlarms(handle.run.id, task.spec.scoring.metric)
-    tracking = Tracker(handle.run, out) if spec.config.wandb else nullcontext()
-    total, before = total_steps(spec.config, len(shown)), completed_steps(out)
+    alarms = TrainingAlarms(writer.run.id, task.spec.scoring.metric)
+    tracking = Tracker(writer.run, out) if spec.config.wandb else nullcontext()
+    total, before = total_steps(spec.config, len(examples)), completed_steps(out)
     with tracking as tracker, bar(f"{spec.method} {out}", total, before) as report:
-        on_step = _on_step(handle, report, watch, tracker)
-        checkpointed = {"alarms": watch}
+        on_step = _on_step(writer, report, alarms, tracker)
+        checkpointed = {"alarms": alarms}
         hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=on_step, checkpointed=checkpointed)
         if spec.method == "sft":
-            return asdict(train_sft(spec.model, shown, spec.sft, out, hooks))
-        score = trainer_score(task, grader, watch, tracker)
+            return asdict(train_sft(spec.model, examples, spec.sft, out, hooks))
+        score = training_reward(task, grader, alarms, tracker)
         hooks = replace(hooks, feedback=database_feedback(task, grader))
         return {
-            **asdict(train_grpo(spec.model, shown, score, spec.grpo, out, hooks)),
-            **watch.summary(),
+            **asdict(train_grpo(spec.model, examples, score, spec.grpo, out, hooks)),
+            **alarms.summary(),
         }
 
 
-def trainer_score(
-    task: Task, grader: Grader, watch: TrainingAlarms | None = None, tracker: Tracker | None = None
+def training_reward(
+    task: Task, grader: Grader, alarms: TrainingAlarms | None = None, tracker: Tracker | None = None
 ) -> RewardFunction:
-    """The training reward: the score ``reward`` of the grader that evaluations use too."""
+    """The reward function of the trainer: the score ``reward`` of the grader that evaluations use too.
+
+    ``alarms`` and ``tracker`` get every scored answer.
+    """
 
     def score(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
         grades = grader.grade(task, samples, texts)
-        if watch:
-            watch.add(samples, texts, grades)
+        if alarms:
+            alarms.add(samples, texts, grades)
         if tracker:
             tracker.add(samples, grades)
         return [
@@ -183,17 +188,20 @@ def trainer_score(
 
 
 def database_feedback(task: Task, grader: Grader) -> FeedbackFunction:
-    """What the database says to each answer, as in ``harness eval --turns``."""
+    """The database's feedback on each answer, as in ``harness eval --turns``."""
 
-    def said(samples: Sequence[Sample], texts: Sequence[str], before: Sequence[str]) -> list[str]:
+    def give_feedback(samples: Sequence[Sample], texts: Sequence[str], before: Sequence[str]) -> list[str]:
         graded = grader.grade(task, samples, texts)
         return [feedback(grade.attempt, text) for grade, text in zip(graded, before, strict=True)]
 
-    return said
+    return give_feedback
 
 
 def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], float] | None:
-    """The metric of a live model on the dev questions, greedy; None where there is no dev split."""
+    """A function from a model in memory to its metric on the dev questions, decoded greedily.
+
+    None where there is no dev split.
+    """
     if not spec.dev_limit or spec.dev_split not in task.spec.dataset.splits:
         return None
     samples = task.samples(spec.dev_split, spec.dev_limit, seed=0)
@@ -209,8 +217,8 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
         if spec.turns > 1:
             runner = TurnsRunner(runner, task, 1, spec.turns)
         with closing(runner):
-            drawn = {index: answers[0].text for index, answers in runner.generate(requests, sampling)}
-        grades = grader.grade(task, samples, [drawn[index] for index in range(len(samples))])
+            texts = {index: answers[0].text for index, answers in runner.generate(requests, sampling)}
+        grades = grader.grade(task, samples, [texts[index] for index in range(len(samples))])
         verdicts = [grade.attempt.verdicts.get(task.spec.scoring.metric) for grade in grades]
         return fmean([verdict for verdict in verdicts if verdict is not None] or [0.0])
 
@@ -218,16 +226,16 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
 
 
 def _on_step(
-    handle: RunWriter, report: Report, watch: TrainingAlarms, tracker: Tracker | None
+    writer: RunWriter, report: Report, alarms: TrainingAlarms, tracker: Tracker | None
 ) -> Callable[[Mapping[str, float]], Mapping[str, float]]:
-    live = CurveLine(store.curve(handle.run.id))
+    line = CurveLine(store.curve(writer.run.id))
 
     def on_step(row: Mapping[str, float]) -> Mapping[str, float]:
-        signs = watch.step(row)
-        handle.append_curve([{**row, **signs}])
-        report(1, live.add(row))
+        measures = alarms.step(row)
+        writer.append_curve([{**row, **measures}])
+        report(1, line.add(row))
         if tracker:
-            tracker.step({**row, **signs})
-        return signs
+            tracker.step({**row, **measures})
+        return measures
 
     return on_step

@@ -73,18 +73,21 @@ def trained(capsys: Capture, *more: str, method: str = "sft") -> str:
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (("--split", "test"), "mine is measured on 'test': train on 'train'"),
+        (("--split", "test"), "mine is evaluated on 'test': train on 'train'"),
         (("--split", "dev"), "the questions of 'dev' choose the best weights"),
-        (("--split", "dev", "--set", "dataset.eval_split=dev"), "mine is measured on 'dev'"),
-        (("--split", "test", "--set", "dataset.eval_split=dev"), "mine is measured on 'test'"),
-        (("--set", "dataset.train_split=test"), "mine is measured on 'test'"),
+        (("--split", "dev", "--set", "dataset.eval_split=dev"), "mine is evaluated on 'dev'"),
+        (("--split", "test", "--set", "dataset.eval_split=dev"), "mine is evaluated on 'test'"),
+        (("--set", "dataset.train_split=test"), "mine is evaluated on 'test'"),
         (("--set", "dataset.splits.train=test"), "3 of 3 training questions are questions that mine"),
-        (("--split", "mixed"), "1 of 2 training questions are questions that mine is measured"),
+        (("--split", "mixed"), "1 of 2 training questions are questions that mine is evaluated"),
         (
             ("--split", "more", *EXAMPLES),
-            "training questions are questions that mine is measured on",
+            "training questions are questions that mine is evaluated on",
         ),
-        (("--set", "dataset.splits.my_test=more", "--split", "my_test"), "'my_test' is called like a split"),
+        (
+            ("--set", "dataset.splits.my_test=more", "--split", "my_test"),
+            "'my_test' has the name of an evaluation split",
+        ),
     ],
 )  # fmt: skip
 def test_a_split_for_evaluation_is_not_trained_on(
@@ -114,7 +117,7 @@ def test_a_split_for_evaluation_is_not_trained_on(
 def test_a_row_of_a_file_is_known_by_its_content(capsys: Capture, found: dict[str, Any]) -> None:
     write(Path("rows.jsonl"), [row("What is train 1?"), found])
     error = trained(capsys, "--data", "rows.jsonl")
-    assert "rows.jsonl, line 2: " in error and "which mine is measured on" in error
+    assert "rows.jsonl, line 2: " in error and "which mine is evaluated on" in error
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,7 @@ def test_a_row_of_a_file_is_known_by_its_content(capsys: Capture, found: dict[st
 def test_other_questions_and_the_same_words_of_another_database_may_be_learnt(found: dict[str, Any]) -> None:
     write(Path("rows.jsonl"), [found])
     spec = TrainSpec(task="mine.yaml", method="sft", model="nano", data=("rows.jsonl",))
-    assert len(rows.shown(spec, Task.named("mine.yaml"), [])) == 1
+    assert len(rows.training_rows(spec, Task.named("mine.yaml"), [])) == 1
 
 
 def test_what_a_datasets_own_splits_share_is_counted(capsys: Capture) -> None:
@@ -138,9 +141,9 @@ def test_what_a_datasets_own_splits_share_is_counted(capsys: Capture) -> None:
     spec = TrainSpec(task="mine.yaml", method="sft", model="nano")
     task = Task.named("mine.yaml")
     assert len(rows.questions(spec, task)) == 2
-    assert "1 of 2 training questions of mine also stand in the split" in capsys.readouterr().err
+    assert "1 of 2 training questions of mine are also in the split" in capsys.readouterr().err
     write(Path("rows.jsonl"), [row("What is test 1?")])
-    assert len(rows.shown(spec.model_copy(update={"data": ("rows.jsonl",)}), task, [])) == 1
+    assert len(rows.training_rows(spec.model_copy(update={"data": ("rows.jsonl",)}), task, [])) == 1
 
 
 def test_examples_do_not_come_from_the_split_that_is_measured(capsys: Capture) -> None:
