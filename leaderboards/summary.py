@@ -94,7 +94,7 @@ def majority(answers: Sequence[Record]) -> Record:
     """The answer that a vote of results picks (Wang et al. 2022, self-consistency; here over executed rows).
 
     Answers that ran vote for their result; equal votes are settled by the likeliest answer's log-probability,
-    then by which was drawn first. Of the winning result the likeliest answer speaks; where nothing ran, the
+    then by which was drawn first. The likeliest answer of the winning result is chosen; if nothing ran, the
     likeliest of all.
     """
     votes: defaultdict[str, list[Record]] = defaultdict(list)

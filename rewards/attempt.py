@@ -27,7 +27,7 @@ class Rules:
 
     modes: tuple[Mode, ...]
     metric: Mode
-    """The mode that the attempt's reason speaks of; one of ``modes``."""
+    """The mode that the attempt's reason is about; one of ``modes``."""
     instances: int = 1
     """Strict mode asks for agreement on this many instances."""
     structure: bool = True

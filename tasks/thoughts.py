@@ -71,7 +71,7 @@ def opened(prompt: str) -> str:
     """The tag that opens a thought at the very end of a rendered prompt; "" where none is open.
 
     It belongs in front of the completion's text. Only the end counts: a tag that a question or a system
-    prompt speaks of is followed by the template's own words.
+    prompt mentions is followed by the template's own words.
     """
     end = prompt[-_NEAR:].rstrip()
     for tag in _TAG.finditer(end):
@@ -99,7 +99,7 @@ def without_thoughts(text: str, begins: Callable[[str], bool]) -> str:
 
     Of tags, all between an opening and its closing tag is cut out, and so is all that stands before a closing
     tag without an opening one. Of channels, the last ``final`` one is the answer. A tag in quotes, inside a
-    statement or spoken of, cuts nothing. ``begins`` says whether a text begins with SQL or with a fence.
+    statement or only mentioned, cuts nothing. ``begins`` says whether a text begins with SQL or with a fence.
     """
     if "<|channel|>" in text and (_HARMONY.search(text) or _CHANNEL.search(text)):
         return _final_channel(text)
@@ -165,7 +165,7 @@ def _role(text: str) -> tuple[bool, str]:
 
 
 def _is_named(text: str, tag: re.Match[str]) -> bool:
-    """Whether a tag is only spoken of: it stands directly between two quotes of one kind, no fences."""
+    """Whether a tag is only mentioned: it is directly between two quotes of one kind, no fences."""
     before, after = text[max(0, tag.start() - 2) : tag.start()], text[tag.end() : tag.end() + 2]
     quote = before[-1:]
     return quote != "" and quote in _QUOTES and after[:1] == quote and "``" not in (before, after)

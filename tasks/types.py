@@ -1,6 +1,6 @@
 """The domain: what is asked, and of which database.
 
-The way of the data, floor by floor (each floor's ``types.py`` is the page to read first)::
+The way of the data, package by package (read the ``types.py`` of each first)::
 
     tasks    Sample, Message, Database, Outcome
     runners  Sampling, Request -> Completion

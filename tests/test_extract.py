@@ -104,7 +104,7 @@ FACTS = [
     ("the last answer tag", "<answer>SELECT 0</answer> no, <answer>SELECT 1</answer>", "SELECT 1"),
     ("an answer tag that is not closed", "So <answer>SELECT 1", "SELECT 1"),
     ("the prompt opened the answer tag", "SELECT 1</answer>\nDone.", "SELECT 1"),
-    ("answer tags spoken of", "I use <answer></answer> tags:\n```sql\nSELECT 1\n```", "SELECT 1"),
+    ("answer tags mentioned", "I use <answer></answer> tags:\n```sql\nSELECT 1\n```", "SELECT 1"),
     ("prose in answer tags", "<answer>see below</answer>\n```sql\nSELECT 1\n```", "SELECT 1"),
     ("answer tags in thoughts", "<think><answer>SELECT 0</answer></think>SELECT 1", "SELECT 1"),
     ("answer tags in a value", "SELECT '<sql>SELECT 0</sql>'", "SELECT '<sql>SELECT 0</sql>'"),

@@ -1,4 +1,4 @@
-"""Evaluation questions do not become training data, through whichever door they come."""
+"""Evaluation questions do not become training data, wherever they come from."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_a_finished_training_is_handed_back_by_its_content(capsys: Capture) -> N
     assert "elsewhere/base's weights changed since the training in" in capsys.readouterr().err
 
 
-def test_a_note_speaks_of_the_files_that_it_was_written_beside(capsys: Capture) -> None:
+def test_a_note_describes_the_files_that_it_was_written_beside(capsys: Capture) -> None:
     note = lineage.Lineage(method="sft", parent="base", task="mine", run="run-1")
     lineage.write(Path("base"), note)
     assert lineage.read(Path("base")).run == "run-1"

@@ -33,13 +33,15 @@ def tried(gold: Sequence[Row], other: Sequence[Row], groups: Sequence[int] | Non
 
     left, right = ([ColumnFacts(cells) for cells in zip(*rows, strict=True)] for rows in (gold, other))
 
-    def floors(columns: Sequence[int]) -> list[float]:
+    def tolerances(columns: Sequence[int]) -> list[float]:
         return [absolute_tolerance(mine, right[column]) for mine, column in zip(left, columns, strict=True)]
 
     def fits(columns: Sequence[int], rows: Sequence[int]) -> bool:
         return all(
             groups[here] == groups[there]
-            and all(map(same_cell, gold[here], [other[there][column] for column in columns], floors(columns)))
+            and all(
+                map(same_cell, gold[here], [other[there][column] for column in columns], tolerances(columns))
+            )
             for here, there in enumerate(rows)
         )
 

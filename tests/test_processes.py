@@ -1,4 +1,4 @@
-"""Two processes over gloo learn what one does; what cannot be dealt out is one line."""
+"""Two processes over gloo learn what one does; what cannot be divided is one line."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dealt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _both(tmp_path_factory.mktemp("sharded"), SHARDED)
 
 
@@ -67,8 +67,8 @@ def test_two_processes_have_the_first_gradient_of_one(both: Path, method: str) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", SHARDED)
-def test_sharded_processes_have_the_first_gradient_of_one(dealt: Path, method: str) -> None:
-    same_gradient(dealt, method)
+def test_sharded_processes_have_the_first_gradient_of_one(sharded: Path, method: str) -> None:
+    same_gradient(sharded, method)
 
 
 def same_gradient(place: Path, method: str) -> None:
@@ -85,11 +85,11 @@ def test_and_after_three_steps_the_weights_and_curve_of_one(both: Path, method: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", SHARDED)
-def test_and_sharded_ones_too_stopped_in_between_and_evaluated(dealt: Path, method: str) -> None:
-    same_end(dealt, method)
-    model, _ = load(str(dealt / "two" / method / "model"))
+def test_and_sharded_ones_too_stopped_in_between_and_evaluated(sharded: Path, method: str) -> None:
+    same_end(sharded, method)
+    model, _ = load(str(sharded / "two" / method / "model"))
     assert model(input_ids=torch.arange(9)[None]).logits.isfinite().all()
-    rows = [row.get("dev") is not None for row in curve(dealt / "two" / method)]
+    rows = [row.get("dev") is not None for row in curve(sharded / "two" / method)]
     assert rows == [method == "grpo-fsdp2"] * 3
 
 
@@ -136,7 +136,7 @@ def test_every_process_may_ask_further_prompts(both: Path) -> None:
         (12, 5, 1, "prompts 12 is no multiple of micro 5"),
     ],
 )
-def test_a_step_is_dealt_out_evenly_or_refused(whole: int, micro: int, count: int, says: int | str) -> None:
+def test_a_step_is_divided_evenly_or_refused(whole: int, micro: int, count: int, says: int | str) -> None:
     if isinstance(says, int):
         assert per_pass(whole, micro, count, ("prompts", "micro")) == says
     else:
@@ -181,9 +181,9 @@ def test_what_cannot_be_sharded_is_one_line(changes: dict[str, Any], world: int,
 def test_a_plan_counts_the_parts_of_sharded_weights() -> None:
     model, load = model_shape(tiny_models.model().config), Workload(0, 0, processes=8)
     full = GrpoConfig(prompts_per_step=8, micro_groups=1)
-    dealt = full.model_copy(update={"sharding": "fsdp2"})
+    sharded = full.model_copy(update={"sharding": "fsdp2"})
     assert plan(model, full, load).static == (4 + 8 + 2 * 4 + 2) * model.weights
-    assert plan(model, dealt, load).static == pytest.approx((2 + 4 / 8 + 4 + 12 / 8) * model.weights, abs=2)
+    assert plan(model, sharded, load).static == pytest.approx((2 + 4 / 8 + 4 + 12 / 8) * model.weights, abs=2)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ VOTES = [
     # results, with log-probabilities -> which answer is picked
     ("the most votes win", [("a", None), ("b", None), ("b", None)], 1),
     ("they win against likelihood", [("a", -0.1), ("b", -5.0), ("b", -6.0)], 1),
-    ("the likeliest of them speaks", [("b", -7.0), ("a", -0.1), ("b", -5.0)], 2),
+    ("the likeliest of them is chosen", [("b", -7.0), ("a", -0.1), ("b", -5.0)], 2),
     ("equal votes go to the likeliest", [("a", -3.0), ("b", -2.0), ("b", -9.0), ("a", -1.0)], 3),
     ("and without likelihood to the first", [("a", None), ("b", None)], 0),
     ("an unknown likelihood is the least", [("a", None), ("b", -99.0)], 1),

@@ -46,12 +46,12 @@ def magnitude(cells: Sequence[Cell]) -> float:
     return max(found)
 
 
-def equal(one: Cell, other: Cell, floor: float) -> bool:
+def equal(one: Cell, other: Cell, tolerance: float) -> bool:
     x, y = value(one), value(other)
     if x is None and y is None:
         if isinstance(one, tuple) and isinstance(other, tuple):
             parts = zip(one, other, strict=False)
-            return len(one) == len(other) and all(equal(a, b, floor) for a, b in parts)
+            return len(one) == len(other) and all(equal(a, b, tolerance) for a, b in parts)
         return type(one) is type(other) and one == other
     if x is None or y is None:
         return False
@@ -62,17 +62,17 @@ def equal(one: Cell, other: Cell, floor: float) -> bool:
         return math.isnan(x) and math.isnan(y)
     if math.isinf(x) or math.isinf(y):
         return x == y
-    return abs(x - y) <= max(1e-9 * max(abs(x), abs(y)), floor)
+    return abs(x - y) <= max(1e-9 * max(abs(x), abs(y)), tolerance)
 
 
 def slowly(
     gold: Table, groups: Sequence[int], other: Table, places: Sequence[int], order: Sequence[int]
 ) -> bool:
     """Whether each row of ``other``, its columns in this order, has a row of its own in its group."""
-    floors = []
+    tolerances = []
     for mine, theirs in enumerate(order):
         sizes = magnitude([row[mine] for row in gold]), magnitude([row[theirs] for row in other])
-        floors.append(1e-12 * (max(sizes) if min(sizes) > 0 else 1.0))
+        tolerances.append(1e-12 * (max(sizes) if min(sizes) > 0 else 1.0))
 
     def place(index: int, taken: frozenset[int]) -> bool:
         if index == len(other):
@@ -83,7 +83,7 @@ def slowly(
             for candidate in range(len(gold))
             if candidate not in taken
             and groups[candidate] == places[index]
-            and all(map(equal, gold[candidate], row, floors))
+            and all(map(equal, gold[candidate], row, tolerances))
         )
 
     return place(0, frozenset())

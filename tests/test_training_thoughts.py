@@ -96,8 +96,8 @@ def by_itself(model: Any, row: dict[str, Any]) -> tuple[torch.Tensor, torch.Tens
     logps = logits[len(prompt) - 1 : -1].log_softmax(-1)
     chosen = logps.gather(1, torch.tensor(tokens, dtype=torch.long)[:, None])[:, 0]
     own = row["tool_mask"][:length].bool()
-    heard = [i for i, mine in enumerate(own.tolist()) if not mine]
-    return chosen[own], row["found"][:length][own], prompt, tokens[: heard[-1] + 1 if heard else 0]
+    unsampled = [i for i, mine in enumerate(own.tolist()) if not mine]
+    return chosen[own], row["found"][:length][own], prompt, tokens[: unsampled[-1] + 1 if unsampled else 0]
 
 
 @pytest.mark.parametrize("template", [QWEN, OPENS, EMPTY], ids=["drops", "opens", "empty"])

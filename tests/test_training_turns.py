@@ -42,22 +42,22 @@ def test_a_conversations_tokens_are_those_of_the_rendered_messages(ended: bool) 
             tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
         )
 
-    def spoken(text: str) -> list[int]:
+    def encoded(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"]) + list(end) * ended
 
-    prompt, first = ids(asked), spoken("SELECT 1")
+    prompt, first = ids(asked), encoded("SELECT 1")
     conversation = Conversation(replace(requests()[0], messages=tuple(asked)), prompt)
     feedback = iter(["Your query failed: x. Answer again.", "It returns no rows."])
-    answers = iter([first, spoken("SELECT 2"), spoken("SELECT 2")])
+    answers = iter([first, encoded("SELECT 2"), encoded("SELECT 2")])
     turns = Turns(3, 500, tokenizer, end)
     turns.play([conversation], lambda turn, asked: ([next(answers)], None), lambda *_: [next(feedback)])
     assert conversation.turns == 3
     assert [message["role"] for message in conversation.messages] == ["assistant", "user"] * 2 + ["assistant"]
     assert conversation.text == "SELECT 2"
     whole = ids([*asked, *conversation.messages[:-1]])
-    assert prompt + conversation.tokens == whole + spoken("SELECT 2")
+    assert prompt + conversation.tokens == whole + encoded("SELECT 2")
     drawn = zip(conversation.tokens, conversation.sampled, strict=True)
-    assert [token for token, sampled in drawn if sampled] == first + spoken("SELECT 2") * 2
+    assert [token for token, sampled in drawn if sampled] == first + encoded("SELECT 2") * 2
 
 
 def test_a_conversation_without_room_stays_as_it_is() -> None:
@@ -101,12 +101,14 @@ def test_feedback_is_masked_and_the_last_answer_is_paid(tmp_path: Path, folder: 
     for row, (sample, text) in enumerate(paid):
         length = int(batch["completion_mask"][row].sum())
         tokens, own = (batch[name][row][:length].tolist() for name in ("completion_ids", "tool_mask"))
-        heard = [token for token, mine in zip(tokens, own, strict=True) if not mine]
+        feedback_tokens = [token for token, mine in zip(tokens, own, strict=True) if not mine]
         if int(sample) % 2:
-            assert tokenizer.decode(heard).count("no such table") == 2 and len(heard) > 2 * len(complaint)
+            assert tokenizer.decode(feedback_tokens).count("no such table") == 2 and len(
+                feedback_tokens
+            ) > 2 * len(complaint)
             last = tokens[len(own) - own[::-1].index(0) :]
         else:
-            assert heard == []
+            assert feedback_tokens == []
             last = tokens
         assert tokenizer.decode(last, skip_special_tokens=True) == text
     asked = [int(sample) % 2 for sample, _ in paid]

@@ -40,7 +40,7 @@ SCRIPTS: dict[str, tuple[list[str], int]] = {
     "right at once": ([GOLD], 1),
     "fails, then right": (["SELECT gone FROM nowhere", GOLD], 2),
     "nothing, then right": (["SELECT 1 WHERE 1 = 0", GOLD], 2),
-    "wrong, which nothing speaks against": (["SELECT 'no such answer'", GOLD], 1),
+    "wrong, which no feedback contradicts": (["SELECT 'no such answer'", GOLD], 1),
     "never right": (["SELECT gone FROM nowhere", "SELEC 1", "SELECT 1 WHERE 1 = 0", GOLD], 3),
     "never changes": (["SELECT gone FROM nowhere"], 3),
     "no SQL, then silence": (["I cannot say.", "", "Nor now."], 3),
@@ -73,8 +73,8 @@ def by_the_runner(url: str, overrides: Sequence[str], limit: int = len(SCRIPTS))
     assert main([*line, "--limit", str(limit), "--turns", str(TURNS), "--workers", "1", *settings]) == 0
     found = []
     for record in store.records(store.runs()[-1].id):
-        talk = [*json.loads(record.prompt), {"role": "assistant", "content": record.completion}]
-        messages = [(one["role"], one["content"]) for one in talk]
+        conversation = [*json.loads(record.prompt), {"role": "assistant", "content": record.completion}]
+        messages = [(one["role"], one["content"]) for one in conversation]
         turns = sum(role == "assistant" for role, _ in messages)
         found.append(Played(messages, turns, record.reward))
     return found
@@ -285,10 +285,10 @@ def test_a_model_says_the_same_in_the_trainer_and_in_the_environment(home: Path)
         sampling = vf.SamplingConfig(temperature=0.0, max_tokens=MOST)
         episodes = play(ENVIRONMENT, vf.ModelContext("nano", client, sampling), limit=QUESTIONS)
     branches = [episode.traces[0].branches[0] for episode in episodes]
-    heard = [[one.content for one in branch.messages[1:]] for branch in branches]
-    assert heard == [[message["content"] for message in one.messages] for one in conversations]
+    contents = [[one.content for one in branch.messages[1:]] for branch in branches]
+    assert contents == [[message["content"] for message in one.messages] for one in conversations]
     assert [branch.token_ids for branch in branches] == [one.prompt + one.tokens for one in conversations]
-    assert {len(one) for one in heard} >= {1, 2 * TURNS - 1}
+    assert {len(one) for one in contents} >= {1, 2 * TURNS - 1}
 
 
 ROWS = ("('id', 'name')", "(1, 'a')", "(2, 'b')")

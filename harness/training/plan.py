@@ -134,7 +134,7 @@ def machine(found: Mapping[str, Any] | None, count: int) -> Machine:
 def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: Machine, count: int) -> Plans:
     """Predict every stage of a training of this model, whose configuration and tokenizer are at hand.
 
-    Raises ModelError: a step that cannot be dealt out to ``count`` processes.
+    Raises ModelError: a step that cannot be divided among ``count`` processes.
     """
     from runners.training.plan import Workload, model_shape, plan
     from runners.weights.loading import config_of

@@ -65,7 +65,7 @@ class Workload:
     memory: float = 0.0
     """Of the device, bytes: a colocated vLLM takes its share."""
     processes: int = 1
-    """That a step is dealt out to."""
+    """Among which a step is divided."""
     flops: float = 0.0
     """Peak of the device in bfloat16 (float32 on a CPU), operations a second; 0: time is not predicted."""
     bandwidth: float = 0.0
@@ -121,7 +121,7 @@ def model_shape(config: Any) -> Shape:
 
 
 def plan(model: Shape, config: SftConfig | GrpoConfig, load: Workload) -> Plan:
-    """Predict a run of these settings. Raises ModelError: a step that cannot be dealt out."""
+    """Predict a run of these settings. Raises ModelError: a step that cannot be divided."""
     word = 2 if load.gpu else 4
     at_once = config.items_per_pass(load.processes)
     own = config.items_per_step // load.processes

@@ -1,4 +1,4 @@
-"""Errors a user can mend. The command line prints each as one line and exits with 2.
+"""Errors that a user can fix. The command line prints each as one line and exits with 2.
 
 ``HarnessError``
   ``SpecError``     a task, evaluation or training spec that cannot be read
@@ -15,7 +15,7 @@ from difflib import get_close_matches
 
 
 class HarnessError(Exception):
-    """Base of all errors that are the user's to mend; ``str()`` of it is one line."""
+    """Base of all errors that the user can fix; ``str()`` of it is one line."""
 
 
 class SpecError(HarnessError):

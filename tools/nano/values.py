@@ -20,8 +20,8 @@ class Literals:
         self._known: dict[tuple[str, str], str] = {}
         number = random.choice((1, 2, 2, 3, 3, 4, 5, 5, 6, 7, 8, 10, 12, 15, 20))
         self.small = str(number)
-        spoken = number < len(words.NUMBER_WORDS) and random.random() < 0.35
-        self.small_spoken = words.NUMBER_WORDS[number] if spoken else self.small
+        in_words = number < len(words.NUMBER_WORDS) and random.random() < 0.35
+        self.small_in_words = words.NUMBER_WORDS[number] if in_words else self.small
         self._quote = random.choice(("", "", "", "", "'", '"'))
 
     def sql(self, which: str, field: Field) -> str:
@@ -30,7 +30,7 @@ class Literals:
         number = which in "vw" and field.kind in ("num", "flag", "key")
         return value if number or which == "part" else f"'{value}'"
 
-    def spoken(self, which: str, field: Field) -> str:
+    def in_words(self, which: str, field: Field) -> str:
         """The literal as the question says it."""
         value = self._value(which, field)
         if which == "m":

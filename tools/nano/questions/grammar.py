@@ -186,7 +186,7 @@ def _write_sql(template: str, roles: Roles, fields: Fields, literals: Literals) 
 def _write_question(phrase: str, roles: Roles, fields: Fields, literals: Literals) -> str:
     def column(match: re.Match[str]) -> str:
         field = fields[match["role"], match["kind"], match["nth"]]
-        return literals.spoken(match["value"], field) if match["value"] else field.phrase
+        return literals.in_words(match["value"], field) if match["value"] else field.phrase
 
     def table(match: re.Match[str]) -> str:
         entity = roles[match["role"]].entity
@@ -196,6 +196,6 @@ def _write_question(phrase: str, roles: Roles, fields: Fields, literals: Literal
     while CHOICE.search(phrase):
         phrase = CHOICE.sub(lambda match: random.choice(match[1].split("|")), phrase)
     phrase = WORD.sub(lambda match: random.choice(CHOICES[match[1]]), phrase)
-    text = TABLE.sub(table, COLUMN.sub(column, phrase)).replace("{n}", literals.small_spoken)
+    text = TABLE.sub(table, COLUMN.sub(column, phrase)).replace("{n}", literals.small_in_words)
     text = " ".join(text.split())
     return text[0].upper() + text[1:]
