@@ -66,7 +66,7 @@ class Worker:
         """Whether it holds too much memory and does no more jobs."""
         self._incoming = bytearray()
         self._outgoing = bytearray()
-        self._heard = time.monotonic()
+        self._last_message = time.monotonic()
         self._seen = (0.0, 0.0)
         """When it was last checked while overdue, and the CPU seconds that it had used then."""
         self.channel, theirs = socket.socketpair()
@@ -94,7 +94,7 @@ class Worker:
     def send_jobs(self, work: str, fatal: Iterable[Any], jobs: Sequence[tuple[int, Any]]) -> None:
         """Queue a chunk of ``(index, job)``. ``fatal``: queries that it must not run."""
         if not self.indices:
-            self._heard = time.monotonic()
+            self._last_message = time.monotonic()
         self.indices |= dict.fromkeys(index for index, _ in jobs)
         self.chunks += 1
         self._send(pickle.dumps((work, list(fatal), list(jobs)), protocol=pickle.HIGHEST_PROTOCOL))
@@ -126,8 +126,8 @@ class Worker:
         """Why the worker makes no progress; None where it may. Wall-clock time alone is no reason."""
         beat, now = self.heartbeat.read(), time.monotonic()
         if beat.since == 0:
-            return Hang.STOPPED if self.indices and now - self._heard > _SILENCE else None
-        self._heard = now
+            return Hang.STOPPED if self.indices and now - self._last_message > _SILENCE else None
+        self._last_message = now
         if now - beat.since <= beat.seconds + GRACE:
             return None
         used, state = self._used()
@@ -173,7 +173,7 @@ class Worker:
             data = b""
         if not data:
             raise WorkerDied
-        self._heard = time.monotonic()
+        self._last_message = time.monotonic()
         self._incoming += data
         while len(self._incoming) >= LENGTH.size:
             end = LENGTH.size + LENGTH.unpack_from(self._incoming)[0]
