@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 
 from leaderboards.types import Record, Run, Summary
 from tasks.common import files
-from tasks.common.digests import without_checksum
+from tasks.common.files import without_checksum
 
 T = TypeVar("T")
 DEPTH = 100

@@ -16,7 +16,6 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from leaderboards import validation
 from leaderboards.types import Record, Run
 from tasks.common import files
-from tasks.common.digests import with_checksum
 from tasks.common.secrets import without_secrets
 from tasks.common.terminal import say
 
@@ -31,7 +30,7 @@ def now() -> str:
 
 def run_json(run: Run) -> bytes:
     """What ``run.json`` holds: the run without the secrets of its settings."""
-    return files.as_json(with_checksum(without_secrets(asdict(run))))
+    return files.as_json(files.with_checksum(without_secrets(asdict(run))))
 
 
 class RunWriter:
@@ -66,14 +65,14 @@ class RunWriter:
         """Keep these records; a record with the key of an earlier one replaces it."""
         clean = [_encodable(record) for record in records]
         elapsed = self.seconds
-        lines = [with_checksum({"record": asdict(record), "elapsed": elapsed}) for record in clean]
+        lines = [files.with_checksum({"record": asdict(record), "elapsed": elapsed}) for record in clean]
         files.append_lines(self._partial, lines)
         self.done.update((record.key, record) for record in clean)
 
     def append_curve(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep rows of a training curve, each with its ``step``; a step logged again replaces itself."""
         elapsed = self.seconds
-        files.append_lines(self._curve, [with_checksum({**row, "elapsed": elapsed}) for row in rows])
+        files.append_lines(self._curve, [files.with_checksum({**row, "elapsed": elapsed}) for row in rows])
 
     def note_sampling(self, sampling: Mapping[str, Any]) -> None:
         """Record how answers were drawn, where that turned out to be otherwise than was meant."""
@@ -86,7 +85,7 @@ class RunWriter:
         records = sorted(self.done.values(), key=lambda record: record.key)
         content = _parquet(records)
         files.write(self.path / "records.parquet", content)
-        files.write(self.path / "scores.json", files.as_json(with_checksum(summary)))
+        files.write(self.path / "scores.json", files.as_json(files.with_checksum(summary)))
         digest = hashlib.sha256(content).hexdigest()
         self.run = replace(self.run, ended=now(), seconds=round(self.seconds, 3), records_sha256=digest)
         files.write(self.path / "run.json", run_json(self.run))

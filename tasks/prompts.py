@@ -14,8 +14,8 @@ from pathlib import Path
 import jinja2
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 
-from tasks.common.digests import state
 from tasks.common.errors import SpecError, nearest
+from tasks.common.files import state
 from tasks.common.jinja import MAX_CHARACTERS, Environment, joined
 from tasks.spec import PromptSpec, SchemaSpec
 from tasks.types import Cell, Message, Sample, Schema, Table, cell_text

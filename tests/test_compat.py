@@ -130,7 +130,7 @@ def test_transformers_still_has_the_attributes_that_are_read() -> None:
     assert transformers.name_or_path(type(model)(model.config)) == "folder", moved(
         transformers, "keeps no _name_or_path"
     )
-    assert transformers.cache_argument(model) in inspect.signature(model.forward).parameters, moved(
+    assert transformers.cache_argument(model.__class__) in inspect.signature(model.forward).parameters, moved(
         transformers, "takes its cache by another argument"
     )
 

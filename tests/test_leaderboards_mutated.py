@@ -19,8 +19,8 @@ from harness.render.curve import CurveLine
 from leaderboards import store, validation
 from leaderboards.summary import summary
 from leaderboards.types import Run
-from tasks.common.digests import CHECKSUM
 from tasks.common.errors import DataError
+from tasks.common.files import CHECKSUM
 
 Capture = pytest.CaptureFixture[str]
 A, B, HALF, TRAIN = "a-pocket-00000a", "b-pocket-00000b", "half-pocket-00000c", "train-pocket-00000d"

@@ -15,8 +15,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+from transformers import Cache
+from transformers.cache_utils import DynamicLayer
 
-from runners.compat.transformers import GrowingLayer, cache_argument, cache_of
+from runners.compat.transformers import cache_argument
 from runners.decoding.tokens import Tokens
 
 SHARED, HIDDEN = 0, -1
@@ -103,14 +106,70 @@ def additive_mask(visible: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, -torch.inf)
 
 
+class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+    """A cache layer with spare capacity, so that a step writes its own keys and copies no others."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.length = 0
+        """Slots in use."""
+        self.buffers: list[Tensor] = []
+        """Keys and values: (rows, heads, capacity, head size) each."""
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Append keys and values (rows, heads, new slots, head size); return all of them."""
+        start, self.length = self.length, self.length + key_states.shape[-2]
+        if not self.buffers:
+            self.buffers = [key_states[:, :, :0], value_states[:, :, :0]]
+        if self.length > self.buffers[0].shape[-2]:
+            self.buffers = [_grown(buffer, start, 2 * self.length) for buffer in self.buffers]
+        for buffer, new in zip(self.buffers, (key_states, value_states), strict=True):
+            buffer[:, :, start : self.length] = new
+        keys, values = (buffer[:, :, : self.length] for buffer in self.buffers)
+        return keys, values
+
+    def get_seq_length(self) -> int:
+        """Slots in use."""
+        return self.length
+
+    def select(self, rows: Tensor, slots: Tensor) -> None:
+        """Keep these rows, in this order, and of each these slots (rows, slots)."""
+        selected = []
+        for buffer in self.buffers:
+            heads = torch.arange(buffer.shape[1], device=rows.device)
+            selected.append(buffer[rows[:, None, None], heads[None, :, None], slots[:, None, :]])
+        self.buffers = selected
+        self.length = slots.shape[1]
+
+    def append(self, other: GrowingLayer) -> None:
+        """Add another layer's rows."""
+        length = max(self.length, other.length)
+        pairs = zip(self._padded_to(length), other._padded_to(length), strict=True)
+        self.buffers = [torch.cat(pair) for pair in pairs]
+        self.length = length
+
+    def _padded_to(self, length: int) -> list[Tensor]:
+        """The used slots, then zeros: masked values must still be numbers."""
+        return [pad(buffer[:, :, : self.length], (0, 0, 0, length - self.length)) for buffer in self.buffers]
+
+
+def _grown(buffer: Tensor, used: int, capacity: int) -> Tensor:
+    grown = buffer.new_empty(*buffer.shape[:2], capacity, buffer.shape[3])
+    grown[:, :, :used] = buffer[:, :, :used]
+    return grown
+
+
 class PrefixCache:
     """The keys and values of a batch of rows, and for each slot its owner and its position in the text."""
 
     def __init__(self, model: Any, rows: int) -> None:
         self.model = model
         self.layers = [GrowingLayer() for _ in range(model.config.num_hidden_layers)]
-        self.cache = cache_of(self.layers)
-        self.argument = cache_argument(model)
+        self.cache = Cache(layers=list(self.layers))
+        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.argument = cache_argument(base.__class__)
         self.owner = torch.empty((rows, 0), dtype=torch.long, device=model.device)
         self.position = self.owner.clone()
 
@@ -152,7 +211,7 @@ class PrefixCache:
 
 
 def _padded(grid: Tensor, slots: int, value: int) -> Tensor:
-    return torch.nn.functional.pad(grid, (0, slots - grid.shape[1]), value=value)
+    return pad(grid, (0, slots - grid.shape[1]), value=value)
 
 
 def prefill(model: Any, groups: Sequence[PrefixGroup]) -> PrefixCache:

@@ -1,4 +1,4 @@
-"""Digests of files and data, by which two things are compared, and checksums of what we write.
+"""Digests of files and data, by which two things are compared.
 
 Each file is read once: its digest is cached in ``HARNESS_HOME/digests``, one line a file, under the file's
 resolved path and its state on disk. A file that changed within the last SETTLED seconds may change again
@@ -11,12 +11,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
-from zlib import crc32
 
 from tasks.common import files
 from tasks.common.errors import DataError
@@ -29,37 +27,7 @@ PROGRESS_SECONDS = 2.0
 """Reading that takes longer says so on stderr."""
 LENGTH = 16
 """Hex digits of a short digest."""
-CHECKSUM = "crc32"
-"""The key of the checksum in a JSON object."""
 _BLOCK = 2**24
-
-
-def state(path: Path) -> str:
-    """A text that changes whenever the file is written or replaced. Raises OSError.
-
-    Inode, size, time of change, and time of status change, which no program can set back.
-    """
-    stat = path.stat()
-    return f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
-
-
-def with_checksum(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON object with a checksum as its last key: a flipped bit can leave values of the right types.
-
-    What JSON has no form for counts as its ``str``.
-    """
-    return {**value, CHECKSUM: _checksum(json.dumps(value, default=str).encode())}
-
-
-def without_checksum(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The object that ``with_checksum`` was given; an object without a checksum unchanged.
-
-    Raises ValueError: it has changed since it was written.
-    """
-    rest = dict(value)
-    if CHECKSUM in rest and rest.pop(CHECKSUM) != _checksum(json.dumps(rest, default=str).encode()):
-        raise ValueError(f"changed since it was written (to use it all the same, remove its '{CHECKSUM}')")
-    return rest
 
 
 def expect_sha256(path: Path, expected: str) -> None:
@@ -114,13 +82,13 @@ class _Digests:
     def digest(self, path: Path) -> str:
         """SHA-256 of the file's content. Raises OSError."""
         key = json.dumps(os.path.realpath(path))
-        before = state(path)
+        before = files.state(path)
         cached = self._known.get(key)
         if cached and cached[0] == before:
             return cached[1]
         began = time.time()
         digest = _read(path)
-        if state(path) == before and began - path.stat().st_ctime > SETTLED:
+        if files.state(path) == before and began - path.stat().st_ctime > SETTLED:
             self._known[key] = before, digest
             self._append(_line(digest, before, key))
         return digest
@@ -143,11 +111,7 @@ class _Digests:
 def _line(digest: str, file_state: str, path: str) -> str:
     """A line of the cache. Its checksum keeps a damaged line from passing for another digest."""
     text = f"{digest}\t{file_state}\t{path}"
-    return f"{_checksum(text.encode('utf-8', 'surrogateescape'))}\t{text}\n"
-
-
-def _checksum(content: bytes) -> str:
-    return f"{crc32(content):08x}"
+    return f"{files.checksum(text.encode('utf-8', 'surrogateescape'))}\t{text}\n"
 
 
 def _read(path: Path) -> str:

@@ -15,9 +15,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from string import hexdigits
 from typing import IO, Any
+from zlib import crc32
 
 from tasks.common.errors import DataError
 
+CHECKSUM = "crc32"
+"""The key of the checksum in a JSON object."""
 STALE_SECONDS = 3600.0
 """Age from which an unfinished file beside another one counts as left by a killed writer."""
 _DIGITS = 6
@@ -177,6 +180,39 @@ def only_writer(place: Path, what: str) -> Iterator[None]:
 def as_json(value: Mapping[str, Any]) -> bytes:
     """A mapping as indented JSON; what JSON has no form for becomes its ``str``."""
     return (json.dumps(value, indent=2, default=str) + "\n").encode()
+
+
+def state(path: Path) -> str:
+    """A text that changes whenever the file is written or replaced. Raises OSError.
+
+    Inode, size, time of change, and time of status change, which no program can set back.
+    """
+    status = path.stat()
+    return f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def with_checksum(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with a checksum as its last key: a flipped bit can leave values of the right types.
+
+    What JSON has no form for counts as its ``str``.
+    """
+    return {**value, CHECKSUM: checksum(json.dumps(value, default=str).encode())}
+
+
+def without_checksum(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The object that ``with_checksum`` was given; an object without a checksum unchanged.
+
+    Raises ValueError: it has changed since it was written.
+    """
+    rest = dict(value)
+    if CHECKSUM in rest and rest.pop(CHECKSUM) != checksum(json.dumps(rest, default=str).encode()):
+        raise ValueError(f"changed since it was written (to use it all the same, remove its '{CHECKSUM}')")
+    return rest
+
+
+def checksum(content: bytes) -> str:
+    """The CRC-32 of a content, 8 hex digits."""
+    return f"{crc32(content):08x}"
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
-from tasks.common.digests import file_digest, state
+from tasks.common.digests import file_digest
 from tasks.common.errors import DataError
+from tasks.common.files import state
 from tasks.types import Database, Engine
 
 COMPANIONS: dict[Engine, tuple[str, ...]] = {"sqlite": ("-wal", "-journal"), "duckdb": (".wal",)}

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from tasks.common.digests import state
 from tasks.common.errors import DataError
+from tasks.common.files import state
 from tasks.databases.sql_text import quote
 from tasks.databases.state import companions
 from tasks.types import Database, Limits
