@@ -180,7 +180,7 @@ def test_a_spec_that_cannot_be_is_one_line(change: dict[str, Any], says: str) ->
 def test_a_key_that_stands_twice_is_named_with_its_lines(tmp_path: Path) -> None:
     path = tmp_path / "t.yaml"
     path.write_text("name: t\ndataset:\n  path: a.json\n  splits: {dev: dev}\n  path: b.json\n")
-    with pytest.raises(SpecError, match=r"t\.yaml, line 5: the key 'path' stands in line 3 too"):
+    with pytest.raises(SpecError, match=r"t\.yaml, line 5: the key 'path' is in line 3 too"):
         specs.load(str(path))
 
 
@@ -246,10 +246,10 @@ SPEC = "dataset: {path: data/rows.json, splits: {dev: dev}}\ndatabases: {path: '
         ("2020-01-01: 1\nname: t\n" + SPEC, "unknown key '2020-01-01'"),
         (
             "name: t\n" + SPEC.replace("{dev: dev}", "{dev: dev, 'dev': x}"),
-            "the key 'dev' stands in line 2 too",
+            "the key 'dev' is in line 2 too",
         ),
-        ("name: t\ndataset:\n  <<: {path: x, path: y}\n", "line 3: the key 'path' stands in line 3 too"),
-        ("name: t\ndataset:\n  <<: {path: x}\n  <<: {path: y}\n", "the key '<<' stands in line 3 too"),
+        ("name: t\ndataset:\n  <<: {path: x, path: y}\n", "line 3: the key 'path' is in line 3 too"),
+        ("name: t\ndataset:\n  <<: {path: x}\n  <<: {path: y}\n", "the key '<<' is in line 3 too"),
         ("", "this is empty"),
         ("- a", "this is a list"),
         ("name: t\n" + SPEC + "---\nname: u\n", "expected a single document"),

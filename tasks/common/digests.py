@@ -22,9 +22,9 @@ from tasks.common.home import home
 from tasks.common.terminal import say
 
 SETTLED = 2.0
-"""Seconds for which a file must have been left alone before its digest is kept."""
+"""Seconds for which a file must be unchanged before its digest is cached."""
 PROGRESS_SECONDS = 2.0
-"""Reading that takes longer says so on stderr."""
+"""Seconds of reading between two lines of progress on stderr."""
 LENGTH = 16
 """Hex digits of a short digest."""
 _BLOCK = 2**24
@@ -40,7 +40,7 @@ def expect_sha256(path: Path, expected: str) -> None:
 
 
 def digest_of(*parts: object) -> str:
-    """A short digest of plain data: equal for equal values, whatever the order of the keys of a mapping."""
+    """A short digest of plain data. The order of a mapping's keys does not matter."""
     text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
@@ -51,7 +51,7 @@ def file_digest(path: Path) -> str:
 
 
 def files_digest(files: Iterable[tuple[str, Path]]) -> str:
-    """One short digest of several files, each under a name that does not depend on where it is."""
+    """One short digest of several files, each with a name that does not depend on its folder."""
     return digest_of([[name, file_digest(path)] for name, path in sorted(files)])
 
 

@@ -1,4 +1,7 @@
-"""Files that no kill and no full disk leaves half-written; a failing disk is a DataError naming the file."""
+"""Write files and folders so that neither a kill nor a full disk leaves them half-written; lock files.
+
+A failing disk raises DataError, which names the file.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,7 @@ def remove(path: Path) -> None:
 
 
 def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Add whole JSON lines in one write; one that fails is taken back, one that Ctrl-C follows stays."""
+    """Append JSON lines in one write. A write that fails is undone. Raises DataError."""
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     with writing(path), os.fdopen(_opened(path, flags), "ab", buffering=0) as file:
@@ -109,16 +112,16 @@ def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read(path: Path) -> bytes:
-    """The content of a regular file; of a pipe, device or folder in its place nothing is awaited.
+    """The content of a regular file. Never waits for a pipe or device.
 
-    Raises OSError, ValueError: it is no regular file.
+    Raises OSError; ValueError: it is no regular file.
     """
     with os.fdopen(_opened(path, os.O_RDONLY), "rb") as file:
         return file.read()
 
 
 def _opened(path: Path, flags: int) -> int:
-    """A descriptor of a regular file. Opening never waits, as it does for a pipe that nobody writes."""
+    """A descriptor of a regular file. Opening never waits, as it would for a pipe without a writer."""
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -127,9 +130,9 @@ def _opened(path: Path, flags: int) -> int:
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut an unended last line off, so that the next append begins a line of its own.
+    """Remove a last line without an end, so that the next append begins a new line.
 
-    Raises DataError, ValueError: no regular file stands there; a link is not followed to be written to.
+    Links are not followed. Raises DataError; ValueError: it is no regular file.
     """
     if os.path.lexists(path):
         with writing(path), os.fdopen(_opened(path, os.O_RDWR | os.O_NOFOLLOW), "r+b") as file:
@@ -137,48 +140,49 @@ def cut_torn_line(path: Path) -> None:
 
 
 def lock(file: Path, wait: bool = False) -> IO[bytes] | None:
-    """The held lock of a file, or None where another process holds it. It ends with its holder.
+    """Lock a file; None where another process holds the lock. The lock ends with the process.
 
-    ``wait``: until the other lets go. Raises DataError, ValueError: not to be written, or no regular file.
+    ``wait``: wait until the other process releases it. Raises DataError: the file cannot be written;
+    ValueError: it is no regular file.
     """
     with writing(file):
-        held = os.fdopen(_opened(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW), "r+b")
+        locked = os.fdopen(_opened(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW), "r+b")
     try:
-        fcntl.lockf(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.lockf(locked, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
-        held.close()
+        locked.close()
         return None
-    with suppress(OSError):  # a full disk: the number is for people only
-        os.truncate(held.fileno(), 0)
-        os.pwrite(held.fileno(), str(os.getpid()).encode(), 0)
-    return held
+    with suppress(OSError):  # a full disk: the process id is only for messages
+        os.truncate(locked.fileno(), 0)
+        os.pwrite(locked.fileno(), str(os.getpid()).encode(), 0)
+    return locked
 
 
 @contextmanager
-def only_writer(place: Path, what: str) -> Iterator[None]:
+def only_writer(path: Path, what: str) -> Iterator[None]:
     """Keep other processes from writing to a folder, or to a file, while the block runs.
 
-    Raises DataError where one is writing; ``what`` names it.
+    Raises DataError: another process is writing; ``what`` says what it does.
     """
-    file = place / "lock" if place.is_dir() else place.with_name(f".{place.name}.lock")
+    file = path / "lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
     try:
-        held = lock(file)
+        locked = lock(file)
     except ValueError as error:
-        raise DataError(f"{place}: {error}") from None
-    if held is None:
+        raise DataError(f"{path}: {error}") from None
+    if locked is None:
         with suppress(OSError, ValueError):
             what += f" (process {int(read(file))})"
-        raise DataError(f"another {what} writes to {place}: wait for its end, or choose another --out")
-    with held:
+        raise DataError(f"another {what} writes to {path}: wait for its end, or choose another --out")
+    with locked:
         try:
             yield
         finally:
-            if not place.is_dir():
+            if not path.is_dir():
                 file.unlink(missing_ok=True)
 
 
 def as_json(value: Mapping[str, Any]) -> bytes:
-    """A mapping as indented JSON; what JSON has no form for becomes its ``str``."""
+    """A mapping as indented JSON. A value that JSON has no form for becomes its ``str``."""
     return (json.dumps(value, indent=2, default=str) + "\n").encode()
 
 
@@ -217,7 +221,7 @@ def checksum(content: bytes) -> str:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write into the one line that a user sees."""
+    """Turn an OSError of the block into a DataError that names the file."""
     try:
         yield
     except OSError as error:

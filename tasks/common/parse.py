@@ -1,4 +1,4 @@
-"""From YAML and ``key.path=value`` overrides to a validated model, with one-line errors."""
+"""Parse YAML and ``key.path=value`` overrides into a validated spec, with one-line errors."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tasks.common.terminal import one_line
 
 S = TypeVar("S", bound=BaseModel)
 MAX_BYTES = 2**20
-"""Of a spec's file."""
+"""The most bytes of a spec's file."""
 MAX_VALUES = 100_000
-"""In a spec."""
+"""The most values in a spec."""
 
 
 class Spec(BaseModel):
-    """Base of all spec sections: immutable, and a misspelt key is an error."""
+    """Base of all sections of a spec: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key is text as it stands (``yes``, ``2020``), once in a mapping: the last would win."""
+    """YAML whose keys are plain text (``yes``, ``2020``); a key that is twice in a mapping is an error."""
 
     def compose_mapping_node(self, anchor: Any) -> Any:
         node = super().compose_mapping_node(anchor)
@@ -37,9 +37,7 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 line = key.start_mark.line + 1
                 if key.value in seen:
-                    raise SpecError(
-                        f"line {line}: the key '{key.value}' stands in line {seen[key.value]} too"
-                    )
+                    raise SpecError(f"line {line}: the key '{key.value}' is in line {seen[key.value]} too")
                 seen[key.value] = line
                 if key.tag != "tag:yaml.org,2002:merge":
                     key.tag = "tag:yaml.org,2002:str"
@@ -47,7 +45,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises SpecError where there is none."""
+    """The mapping in a YAML file. Raises SpecError: the file is too large, or is no YAML mapping."""
     if (size := path.stat().st_size) > MAX_BYTES:
         raise SpecError(f"{path}: {size:,} bytes: a spec has at most {MAX_BYTES:,}")
     try:
@@ -59,47 +57,47 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path}, {error}" if str(error).startswith("line ") else f"{path}: {error}"
         ) from None
     if not isinstance(data, dict):
-        found = "empty" if data is None else f"a {type(data).__name__}"
-        raise SpecError(f"{path}: a spec is a mapping of keys, this is {found}")
+        content = "empty" if data is None else f"a {type(data).__name__}"
+        raise SpecError(f"{path}: a spec is a mapping of keys, this is {content}")
     return data
 
 
 def _loaded(text: str) -> Any:
-    """The plain data of a YAML text. Raises SpecError: no YAML, or aliases that grow or never end."""
+    """The plain data of a YAML text. Raises SpecError: it is no YAML, or too large with its aliases."""
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None
         if _size(node, {}) > MAX_VALUES:
-            raise SpecError(f"not a spec: over {MAX_VALUES:,} values, counted wherever an alias puts them")
+            raise SpecError(f"not a spec: over {MAX_VALUES:,} values, those of aliases counted each time")
         return json.loads(json.dumps(loader.construct_document(node), default=str))
     except RecursionError:
-        raise SpecError("not a spec: brackets within brackets without end") from None
+        raise SpecError("not a spec: brackets are nested too deeply") from None
     except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
         raise SpecError(f"not YAML: {one_line(str(error))[:300]}") from None
 
 
 def _size(node: Any, known: dict[int, int]) -> int:
-    """The values in a YAML node, those of an alias counted each time; a node within itself has no end."""
+    """The number of values in a YAML node, those of aliases counted each time; MAX_VALUES for a cycle."""
     if isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) not in known:
         known[id(node)] = MAX_VALUES
         inner = node.value if isinstance(node, yaml.SequenceNode) else chain.from_iterable(node.value)
-        known[id(node)] = 1 + sum(_size(one, known) for one in inner)
+        known[id(node)] = 1 + sum(_size(child, known) for child in inner)
     return known[id(node)]
 
 
-def parse(kind: type[S], data: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "spec") -> S:
-    """Validate a mapping as a spec of this kind; errors name the key and the nearest right one."""
+def parse(spec: type[S], data: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "spec") -> S:
+    """Validate a mapping as a spec of a class. Raises SpecError, with the key and the nearest valid one."""
     merged = json.loads(json.dumps(data, default=str))
     for override in overrides:
         _override(merged, override)
     try:
-        return kind.model_validate(merged)
+        return spec.model_validate(merged)
     except ValidationError as error:
-        raise SpecError(f"{where}: {_explain(kind, error)}") from None
+        raise SpecError(f"{where}: {_explain(spec, error)}") from None
 
 
 def _override(data: dict[str, Any], override: str) -> None:
@@ -117,13 +115,13 @@ def _override(data: dict[str, Any], override: str) -> None:
         raise SpecError(f"--set {override}: '{value}' is not a YAML value") from None
 
 
-def _explain(kind: type[BaseModel], error: ValidationError) -> str:
-    """The first thing wrong with a spec, in one line."""
+def _explain(spec: type[BaseModel], error: ValidationError) -> str:
+    """The first error of a validation, in one line."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] != "extra_forbidden":
         return f"{'.'.join(path)}: {first['msg']} (got {first['input']!r:.80})"
-    section: Any = kind
+    section: Any = spec
     for part in path[:-1]:
         section = _field(section, part)
     known = [field.alias or name for name, field in section.model_fields.items()]
@@ -133,6 +131,6 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> str:
 def _field(section: Any, part: str) -> Any:
     for name, field in section.model_fields.items():
         if part in (name, field.alias):
-            parts = get_args(field.annotation)  # of a section that may be left out: Section | None
-            return next((one for one in parts if hasattr(one, "model_fields")), field.annotation)
+            types = get_args(field.annotation)  # of an optional section: Section | None
+            return next((one for one in types if hasattr(one, "model_fields")), field.annotation)
     return section

@@ -1,7 +1,7 @@
-"""Secrets in messages and in settings that are kept. The one place that redacts.
+"""Redact secrets in messages and in stored settings.
 
-Only what we print of errors and requests, and settings that are stored, is redacted. A model's answer is
-never changed, whatever it repeats: an answer with letters missing would be judged wrongly.
+Only our own messages of errors and requests, and settings that are stored, are redacted. A model's answer is
+never changed, whatever it repeats, because an answer with missing letters would be judged wrongly.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 MARK = "[key]"
-"""What stands in a message where a secret was."""
+"""What replaces a secret."""
 LONG = 8
-"""A shorter secret, or one of letters only, can be a word of the message: it is cut out only after ``Bearer``
-or ``key:``."""
+"""A shorter secret, or one of letters only, may be a word of the message: it is replaced only after
+``Bearer`` or ``key:``."""
 WORD = 20
-"""Letters after which a text without digits is no word."""
+"""From this length on, a secret of letters only is not taken for a word."""
 
 _NAME = re.compile(
     r"(^|[_\-. ])((api|access|secret|private|auth)[_-]?key|secret|password|passwd|pwd|token|auth"
@@ -38,7 +38,7 @@ _LEAD = r"(\bbearer\s+|\b(?:api[ _-]?key|key|token|password|secret|provided)[\"'
 
 
 def redacted(text: str, *secrets: str) -> str:
-    """A message without these secrets, the environment's keys and passwords in URLs.
+    """A message without the given secrets, the keys in the environment, and passwords in URLs.
 
     >>> redacted("no such column: name; you sent Bearer name", "name")
     'no such column: name; you sent Bearer [key]'
@@ -52,12 +52,12 @@ def redacted(text: str, *secrets: str) -> str:
 
 
 def _without_credentials(text: str) -> str:
-    """A text without the passwords and keys of URLs in it."""
+    """A text without the passwords and keys in its URLs."""
     return _QUERY.sub(rf"\g<name>{MARK}", _URL.sub(rf"\g<scheme>{MARK}@", text))
 
 
 def without_secrets(settings: Any) -> Any:
-    """Settings as they may be kept: without values of names such as ``api_key``, and passwords in URLs.
+    """Settings that may be stored: without the values of names such as ``api_key``, and passwords in URLs.
 
     >>> without_secrets({"extra_headers": {"Authorization": "Bearer x"}, "max_tokens": 5})
     {'extra_headers': {'Authorization': '[key]'}, 'max_tokens': 5}
@@ -68,26 +68,26 @@ def without_secrets(settings: Any) -> Any:
             for name, value in settings.items()
         }
     if isinstance(settings, list | tuple):
-        return [without_secrets(one) for one in settings]
+        return [without_secrets(value) for value in settings]
     return _without_credentials(settings) if isinstance(settings, str) else settings
 
 
 def secrets_in(settings: Any) -> Iterator[str]:
-    """The secret texts that settings hold."""
+    """The secrets in settings."""
     if isinstance(settings, Mapping):
         for name, value in settings.items():
             if is_secret(str(name), value):
                 yield str(value)
-                yield str(value).rpartition(" ")[2]  # what stands behind "Bearer"
+                yield str(value).rpartition(" ")[2]  # the part after "Bearer"
             else:
                 yield from secrets_in(value)
     elif isinstance(settings, list | tuple):
-        for one in settings:
-            yield from secrets_in(one)
+        for value in settings:
+            yield from secrets_in(value)
 
 
 def is_secret(name: str, value: object) -> bool:
-    """Does a setting of this name hold a secret? Flags, numbers and the tokens of a tokenizer are none."""
+    """Whether a setting holds a secret, by its name. Flags, numbers and a tokenizer's tokens are none."""
     return (
         isinstance(value, str)
         and bool(value)
@@ -97,7 +97,7 @@ def is_secret(name: str, value: object) -> bool:
 
 
 def credentials(url: str) -> bool:
-    """Does a URL hold a user or password? False for what is no URL."""
+    """Whether a URL holds a user or a password; False for a text that is no URL."""
     try:
         parts = urlsplit(url)
         return bool(parts.username or parts.password)

@@ -1,4 +1,4 @@
-"""Text that others wrote (names, questions, answers, error messages) on its way to a terminal."""
+"""Print text from elsewhere (names, questions, answers, error messages) on a terminal safely."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ HOSTILE = {
         0xFFFD,
     ),
 }
-"""Characters that rewrite the screen, hide or reorder text, or cannot be printed -> what is shown instead."""
+"""Characters that rewrite the screen, hide or reorder text, or cannot be printed -> their replacements."""
 
 
 def visible(text: str) -> str:
-    """The text with every hostile character replaced by a visible one; tabs and newlines stay."""
+    """The text with hostile characters replaced by visible ones; tabs and newlines stay."""
     return text.translate(HOSTILE)
 
 
@@ -34,6 +34,6 @@ def one_line(text: str) -> str:
 
 
 def say(line: str) -> None:
-    """Print one line on stderr; nothing where stderr is closed."""
+    """Print one line on stderr, unless stderr is closed."""
     if sys.stderr is not None:
         print(one_line(line), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What every engine implements and shares: one open database, and the rows of a result as it fetches them."""
+"""The interface of every engine, and how an engine collects the rows of a result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from tasks.types import Limits, Outcome, Row, Status
 
 OUT_OF_MEMORY = "out of memory"
-"""The message where an allocation failed: the one refusal that may depend on what else is open."""
+"""The message of a failed allocation, the only refusal that may depend on what else is open."""
 FETCH = 64
 """Rows that are fetched at a time."""
 
