@@ -18,11 +18,11 @@ from typing import Literal, TypeAlias, TypedDict
 
 Engine = Literal["sqlite", "duckdb"]
 Cell: TypeAlias = "int | float | str | bytes | tuple[Cell, ...] | None"
-"""A value as a plain builtin. A kind that SQLite lacks is a tuple that begins with its name and equals no
-number and no text: ("decimal", "1.5"), ("list", 1, 2), ("struct", "a", 1, "b", 2), ("map", 1, "x")."""
+"""A value as a plain builtin. A type that SQLite lacks is a tuple that begins with the type's name and equals
+no number and no text: ("decimal", "1.5"), ("list", 1, 2), ("struct", "a", 1, "b", 2), ("map", 1, "x")."""
 Row = tuple[Cell, ...]
 DECIMAL = "decimal"
-"""The kind of an exact number that is not whole. Its text has no zeros at the end."""
+"""The type of an exact number that is not whole. Its text has no trailing zeros."""
 
 
 def cell_text(cell: Cell) -> str:
@@ -50,7 +50,7 @@ class Message(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One question. ``gold`` holds one or more SQL answers, any of which is right."""
+    """One question. ``gold`` holds one or more SQL answers, each of which is correct."""
 
     id: str
     question: str
@@ -59,19 +59,19 @@ class Sample:
     evidence: str = ""
     difficulty: str = ""
     part: str = ""
-    """A named slice of the split that the board reports by itself (``seen``, ``unseen``)."""
+    """A named part of the split that the board reports separately (``seen``, ``unseen``)."""
     family: str = ""
-    """What kind of question it is, where the dataset says so."""
+    """The kind of question, where the dataset has one."""
     ddl: str = ""
-    """The schema as SQL, for rows that carry their own instead of naming a database file."""
+    """The schema as SQL, for rows that have their own instead of a database file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
     """A database and its other instances (same schema, different rows).
 
-    ``instances[0]`` is the one whose rows are shown and whose verdict is EX; agreement on all of
-    them is TS. A database without files is built in memory from ``ddl``.
+    The rows of ``instances[0]`` are shown in prompts, and its verdict is EX; the verdict on all instances is
+    TS. A database without files is built in memory from ``ddl``.
     """
 
     id: str
@@ -84,16 +84,16 @@ class Database:
     """State of the files when a batch of queries began (``databases.state.stamped``)."""
 
     def key(self, instance: int) -> tuple[str, str, str]:
-        """What results of queries on an instance are remembered under."""
+        """The key under which results of queries on an instance are cached."""
         return self.engine, str(self.instances[instance]) if self.instances else self.ddl, self.stamp
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one query may use. Going over any of them is a verdict, never a truncation."""
+    """What one query may use. Exceeding a limit is a verdict; a result is never truncated."""
 
     seconds: float = 30.0
-    """Wall-clock deadline; the worker is killed when it passes."""
+    """Deadline in CPU seconds; the worker is killed when it has passed."""
     steps: int = 200_000_000
     """SQLite virtual-machine instructions, so that a verdict does not depend on the machine's load."""
     rows: int = 250_000
@@ -107,7 +107,7 @@ class Limits:
 
 
 class Status(StrEnum):
-    """How an execution ended. All but ``OK`` and ``INFRASTRUCTURE`` are the query's own doing."""
+    """How an execution ended. The query causes every status but ``OK`` and ``INFRASTRUCTURE``."""
 
     OK = "ok"
     EXECUTION_ERROR = "execution_error"
@@ -133,23 +133,23 @@ class Outcome:
     steps: int | None = None
     """SQLite virtual-machine instructions, in thousands rounded down; None where the engine counts none."""
     digest: bytes = b""
-    """Of the rows: equal digests are equal rows, in the same order, each cell of the same type."""
+    """Result digest: equal digests mean equal rows in the same order, each cell of the same type."""
     undecodable: bool = False
-    """Whether some text is not UTF-8: its other bytes stand as lone surrogates in the cells."""
+    """Whether some text is not UTF-8: its other bytes are lone surrogates in the cells."""
 
     @property
     def ok(self) -> bool:
         return self.status is Status.OK
 
     def same_as(self, other: Outcome) -> bool:
-        """Whether the digests say that both returned the same rows, cell by cell and in the same order."""
+        """Whether both returned the same rows in the same order, by their digests."""
         return bool(self.digest) and self.digest == other.digest
 
 
 class Mode(StrEnum):
-    """The rules by which a result counts as equal to the gold's.
+    """The rule by which a result counts as equal to the gold's.
 
-    ``strict`` is ours and the default. The others reproduce an official evaluator row by row:
+    ``strict`` is our own rule and the default. The others reproduce an official evaluator row by row:
     ``spider`` is EX (one database), ``spider_ts`` TS (all instances), ``bird`` is ``set == set``,
     ``bird_f1`` the mini-dev soft F1.
     """
@@ -195,16 +195,16 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     ddl: str = ""
     rows: tuple[Row, ...] = ()
-    """The first few rows, where the prompt shows them; of views none."""
+    """The first rows, where the prompt shows them; a view has none."""
     kind: Literal["table", "view", "virtual"] = "table"
     schema: str = ""
-    """The schema that its name needs, where that is not the engine's default. Foreign keys stay in it."""
+    """Its schema, where that is not the engine's default. Foreign keys stay within it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What a prompt can show of a database."""
+    """The description of a database that a prompt can show."""
 
     tables: tuple[Table, ...]
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """``table.column`` -> the values of that column that stand in the question."""
+    """``table.column`` -> the values of that column that occur in the question."""

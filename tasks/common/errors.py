@@ -5,7 +5,7 @@
   ``DataError``     a dataset or database that is missing, empty or broken
   ``ModelError``    a model that cannot be found, loaded or asked
   ``MissingExtra``  an optional dependency that is not installed
-Everything else is a bug and keeps its traceback.
+Any other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def first_line(error: BaseException) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The tail of an error line: the nearest known name, else all of them.
+    """The end of an error message: the nearest known name, or all known names where none is near.
 
     >>> nearest("spidr", ["spider", "bird"])
     "did you mean 'spider'?"
