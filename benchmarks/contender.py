@@ -18,10 +18,9 @@ from typing import Any
 import peers
 from workload import Pair, place, read
 
-from rewards.attempt import Job, Rules
 from rewards.extract import extract
 from rewards.grader import Grader
-from rewards.judge import judge
+from rewards.judge import JudgeJob, JudgeSettings, judge
 from rewards.types import Answer
 from tasks.databases.sandbox.executor import Executor
 from tasks.databases.sandbox.pool import Sandbox
@@ -78,8 +77,10 @@ def ours(name: str, pairs: Sequence[Pair], databases: Path) -> Report:
             verdicts += [grade.scores["execution"].value == 1 for grade in grader.grade_answers(batch)]
         seconds = time.perf_counter() - started
         cpu = _cpu() - cpu
-    rules = Rules(modes, Mode.STRICT, structure=structure)
-    jobs = [Job(answer.database, answer.gold, extract(answer.text), rules) for answer in (*warm, *answers)]
+    settings = JudgeSettings(modes, Mode.STRICT, structure=structure)
+    jobs = [
+        JudgeJob(answer.database, answer.gold, extract(answer.text), settings) for answer in (*warm, *answers)
+    ]
     with Sandbox(WORKERS) as sandbox:
         timed = dict(sandbox.map("contender:timed_judge", jobs))
     return {
@@ -90,7 +91,7 @@ def ours(name: str, pairs: Sequence[Pair], databases: Path) -> Report:
     }
 
 
-def timed_judge(executor: Executor, job: Job) -> float:
+def timed_judge(executor: Executor, job: JudgeJob) -> float:
     """The work of a worker that is timed: seconds to judge one job."""
     started = time.perf_counter()
     judge(executor, job)

@@ -117,7 +117,7 @@ def check_task(
     known = {split: task.samples(split) for split in asked}
     train = known.get(trained) or (task.samples(trained) if trained in task.spec.dataset.splits else [])
     checks, clean = [], []
-    with Grader(task.spec.scoring, workers, cuts=True) as grader:
+    with Grader(task.spec.scoring, workers, ties_at_limit=True) as grader:
         for split, samples in known.items():
             prepare_databases(task, samples)
             attempts = _judge_golds(task, grader, split, samples)
@@ -166,7 +166,7 @@ def _check_split(
         empty=sum(attempt.scored and attempt.gold_rows == 0 for attempt in first),
         single_cell=sum(attempt.gold_rows == 1 and attempt.gold_columns == 1 for attempt in first),
         slow=sum(attempt.seconds > SLOW for attempt in first),
-        cut=sum(attempt.cut for attempt in first),
+        cut=sum(attempt.ties_at_limit for attempt in first),
         volatile=len(volatile_golds(task, samples)),
         duplicates=sum(number - 1 for number in asked.values()),
         shared_questions=len(shared),

@@ -266,6 +266,6 @@ def record_of(task: Task, request: Request, number: int, completion: Completion,
         finish=completion.finish,
         logprob=completion.logprob,
         cost=completion.cost,
-        result=attempt.result,
+        result=attempt.result_digest,
         examples=json.dumps([example.id for example in task.examples(sample)]),
     )

@@ -1,20 +1,21 @@
-"""Grade answers in batches: read the SQL, judge it in the sandbox, let every scorer read the attempt."""
+"""Grade answers in batches: extract the SQL, have the sandbox's workers judge it, apply every scorer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from rewards import gold_cache
-from rewards.attempt import WORK, Job, Rules, attempt_of
 from rewards.extract import extract
+from rewards.judge import WORK, JudgeJob, JudgeSettings, Packed, unpack
 from rewards.presets import reward_scorer
 from rewards.scorers import SCORERS
-from rewards.types import Answer, Grade
+from rewards.types import Answer, Attempt, Grade, Reason
 from rewards.version import code_version
 from tasks.common.home import home
-from tasks.databases.sandbox.pool import Sandbox
+from tasks.databases.sandbox.pool import CRASHED, OVERDUE, Sandbox
+from tasks.databases.sandbox.worker import EXHAUSTED
 from tasks.databases.sql_text import MAX_CHARACTERS
 from tasks.databases.state import stamped
 from tasks.spec import ScoringSpec
@@ -23,13 +24,20 @@ from tasks.types import Sample
 if TYPE_CHECKING:
     from tasks.task import Task
 
+_FAULTS: Mapping[str, tuple[Reason, str]] = {
+    OVERDUE: (Reason.TIMEOUT, "no verdict within the deadline"),
+    CRASHED: (Reason.EXECUTION_ERROR, "comparing the result crashed the worker twice"),
+    EXHAUSTED: (Reason.MEMORY, "no memory was left to compare the result"),
+}
+"""Failures of a worker that the answer caused: it is wrong."""
+
 
 class Grader:
     """Grades answers by one scoring spec. Workers start on first use; use as a context manager, or ``close``.
 
     ``workers`` 0: one for each CPU. ``structure`` False leaves out the comparison of syntax trees, and with
-    it the scores ``structure`` and ``reward``, for callers that only want verdicts. ``digests`` notes in each
-    attempt what was returned, for votes, and ``cuts`` whether the gold's LIMIT cuts through rows that tie.
+    it the scores ``structure`` and ``reward``, for callers that need verdicts only. ``digests`` and
+    ``ties_at_limit`` fill in the attempt's fields ``result_digest`` and ``ties_at_limit``.
     Raises SpecError where the spec's reward cannot be made.
     """
 
@@ -39,19 +47,18 @@ class Grader:
         workers: int = 0,
         structure: bool = True,
         digests: bool = False,
-        cuts: bool = False,
+        ties_at_limit: bool = False,
     ) -> None:
-        modes = tuple(dict.fromkeys((*scoring.modes, scoring.metric)))
-        self._rules = Rules(
-            modes,
-            scoring.metric,
-            scoring.instances,
-            structure,
-            digests,
-            scoring.feedback_rows,
-            _constructs(scoring) if structure else (),
-            cuts,
-            str(home() / f"gold-{code_version()}"),
+        self._settings = JudgeSettings(
+            modes=tuple(dict.fromkeys((*scoring.modes, scoring.metric))),
+            metric=scoring.metric,
+            instances=scoring.instances,
+            structure=structure,
+            digests=digests,
+            preview_rows=scoring.feedback_rows,
+            constructs=_constructs(scoring) if structure else (),
+            ties_at_limit=ties_at_limit,
+            gold_cache=str(home() / f"gold-{code_version()}"),
         )
         self._scorers = {name: make(scoring.metric) for name, make in SCORERS.items()}
         self._scorers["reward"] = reward_scorer(scoring)
@@ -60,7 +67,7 @@ class Grader:
         self._reads_text = structure and (scoring.terms is not None or ":" in scoring.reward)
         self._sandbox = Sandbox(workers, scoring.limits())
         self._seconds: dict[tuple[str, tuple[str, ...]], float] = {}
-        """Longest execution seen for a question: slow questions start first."""
+        """Longest execution so far of an answer to a question: slow questions start first."""
 
     def __enter__(self) -> Self:
         return self
@@ -84,43 +91,58 @@ class Grader:
 
         SQL that is longer than any engine accepts is cut before it is sent to the workers; they reject it.
         """
-        databases = {one: stamped(one) for one in {answer.database for answer in answers}}
+        databases = {database: stamped(database) for database in {answer.database for answer in answers}}
         jobs = [
-            Job(
+            JudgeJob(
                 databases[answer.database],
                 answer.gold,
                 extract(answer.text)[: MAX_CHARACTERS + 1],
-                self._rules,
+                self._settings,
             )
             for answer in answers
         ]
-        numbers: dict[Job, int] = {}
+        numbers: dict[JudgeJob, int] = {}
         places = [numbers.setdefault(job, len(numbers)) for job in jobs]
         grades = self._grades(list(numbers))
-        return [self._read(grades[place], answer) for place, answer in zip(places, answers, strict=True)]
+        return [
+            self._with_text(grades[place], answer.text) for place, answer in zip(places, answers, strict=True)
+        ]
 
-    def _read(self, grade: Grade, answer: Answer) -> Grade:
-        """The grade, with what the reward makes of the text where it reads that."""
+    def _with_text(self, grade: Grade, text: str) -> Grade:
+        """The grade with the reward of this text, where the reward reads more of it than the SQL."""
         if not self._reads_text:
             return grade
-        attempt = replace(grade.attempt, text=answer.text)
+        attempt = replace(grade.attempt, text=text)
         return Grade(attempt, {**grade.scores, "reward": self._scorers["reward"](attempt)})
 
-    def _grades(self, jobs: Sequence[Job]) -> dict[int, Grade]:
-        """The grade of each job, by its index. Scorers read an attempt while the workers go on."""
+    def _grades(self, jobs: Sequence[JudgeJob]) -> dict[int, Grade]:
+        """The grade of each job, by its index. Scorers run here while the workers go on."""
         questions = [(job.database.id, job.gold) for job in jobs]
         costs = [self._seconds.get(question, 0.001) for question in questions]
         grades = {}
         for index, result in self._sandbox.map(WORK, jobs, costs):
-            if isinstance(result, dict):
-                gold_cache.write(self._rules.golds, result["kept"])
+            if isinstance(result, tuple):
+                gold_cache.write(self._settings.gold_cache, result[1])
             attempt = attempt_of(jobs[index], result)
             self._seconds[questions[index]] = max(costs[index], attempt.seconds)
             grades[index] = Grade(attempt, {name: scorer(attempt) for name, scorer in self._scorers.items()})
         return grades
 
 
+def attempt_of(job: JudgeJob, result: Packed | str | None) -> Attempt:
+    """The attempt of a job, from what the sandbox gave for it.
+
+    That is what ``judge`` returned; or one of ``sandbox.pool.FAULTS``, where the answer cost the worker its
+    time, memory or life; or None, where the worker was lost at a gold or stopped from outside.
+    """
+    if isinstance(result, tuple):
+        return unpack(job, result)
+    reason, detail = _FAULTS[result] if result else (Reason.INFRASTRUCTURE, "the worker was lost")
+    value = 0.0 if result else None
+    return Attempt(job.sql, reason, dict.fromkeys(job.settings.modes, value), detail)
+
+
 def _constructs(scoring: ScoringSpec) -> tuple[str, ...]:
-    """The constructs that cost an answer something."""
+    """The constructs that cost an answer some of its reward."""
     forbidden = scoring.terms.forbidden if scoring.terms else None
     return forbidden.constructs if forbidden and forbidden.weight else ()

@@ -1,10 +1,11 @@
-"""Describe the rows that a query returned: in short lines for a reader, or as a digest."""
+"""Describe the rows that a query returned: as short lines for a reader, as a digest, as an overlap."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import chain
 
 from tasks.types import DECIMAL, Cell, Outcome, Row, cell_text
 
@@ -31,9 +32,18 @@ def first_out_of_order(gold: Outcome, prediction: Outcome) -> str:
     return ""
 
 
-def preview(outcome: Outcome, count: int) -> list[str]:
+def preview(outcome: Outcome, count: int) -> tuple[str, ...]:
     """A short line with the names of the columns, then one for each of the first ``count`` rows."""
-    return [_short(row) for row in (outcome.columns, *outcome.rows[:count])]
+    return tuple([_short(row) for row in (outcome.columns, *outcome.rows[:count])])
+
+
+def row_overlap(gold: Outcome, answer: Outcome) -> float:
+    """F1 in [0, 1] of the bags of all cells: 1 where both results have the same values in any places."""
+    if gold.same_as(answer):
+        return 1.0
+    one, two = (Counter(chain.from_iterable(outcome.rows)) for outcome in (gold, answer))
+    total = one.total() + two.total()
+    return 2 * (one & two).total() / total if total else 1.0
 
 
 def result_digest(rows: Sequence[Row]) -> str:

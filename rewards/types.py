@@ -87,10 +87,10 @@ class Attempt:
     """VM steps; None where the engine does not count them, 0 below the unit of counting."""
     gold_steps: int | None = None
     gold_seconds: float = 0.0
-    result: str = ""
+    result_digest: str = ""
     """Digest of the rows that the answer returned, if the grader was made with ``digests``."""
-    cut: bool = False
-    """Whether the gold's LIMIT cuts through rows that tie, if the grader was made with ``cuts``."""
+    ties_at_limit: bool = False
+    """Whether the gold's LIMIT cuts through rows that tie, if the grader was made with ``ties_at_limit``."""
     preview: tuple[str, ...] = ()
     """A line of column names and lines of the first rows returned, if ``scoring.feedback_rows`` is set."""
     text: str = ""

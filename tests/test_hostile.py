@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from attacked import GOLDS, attack, build, busy, honest, traces
 
-from rewards.attempt import WORK, Job, Rules, attempt_of
 from rewards.exploits import Exploit, load
-from rewards.grader import Grader
+from rewards.grader import Grader, attempt_of
+from rewards.judge import WORK, JudgeJob, JudgeSettings
 from rewards.types import Answer, Reason
 from tasks.databases.sandbox.pool import OVERDUE, Sandbox
 from tasks.spec import ScoringSpec
@@ -236,7 +236,7 @@ def test_no_memory_to_compare_is_the_answers_fault_and_not_the_next_ones() -> No
     """Results within the limits of a query leave no memory to judge them; an honest answer follows each."""
     numbers = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {}) SELECT {} FROM c"
     gold = numbers.format(20, "x, x || 'y', x * 1.5")
-    rules = Rules((Mode.STRICT, Mode.BIRD), Mode.STRICT, digests=True, preview=3)
+    rules = JudgeSettings((Mode.STRICT, Mode.BIRD), Mode.STRICT, digests=True, preview_rows=3)
     database = Database("none", ddl="CREATE TABLE t(a)")
     jobs = []
     for count, columns in (
@@ -244,8 +244,8 @@ def test_no_memory_to_compare_is_the_answers_fault_and_not_the_next_ones() -> No
         (20_000, "x || hex(zeroblob(100)), x, x"),
     ):
         honest_sql = gold.replace("x, x ||", f"x AS n{count}, x ||")
-        jobs += [Job(database, (gold,), numbers.format(count, columns), rules)]
-        jobs += [Job(database, (gold,), honest_sql, rules)]
+        jobs += [JudgeJob(database, (gold,), numbers.format(count, columns), rules)]
+        jobs += [JudgeJob(database, (gold,), honest_sql, rules)]
     with Sandbox(1, Limits(seconds=20, memory=24 * 2**20)) as sandbox:
         attempts = {index: attempt_of(jobs[index], result) for index, result in sandbox.map(WORK, jobs)}
     assert [attempts[index].reason for index in (1, 3)] == [Reason.CORRECT] * 2

@@ -24,8 +24,8 @@ from harness.spec import EvalSpec
 from leaderboards import store
 from leaderboards.find import find
 from leaderboards.identity import parsed
-from rewards.attempt import WORK
 from rewards.grader import Grader
+from rewards.judge import WORK
 from rewards.version import scorer_version, sources
 from runners.nano import FOLDER
 from runners.replay import GoldRunner

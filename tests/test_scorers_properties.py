@@ -10,9 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewards.attempt import Job, Rules, attempt_of
 from rewards.composite import Gated
-from rewards.judge import judge
+from rewards.judge import JudgeJob, JudgeSettings, judge, unpack
 from rewards.presets import PRESETS
 from rewards.types import Attempt
 from tasks.databases.sandbox.executor import Executor
@@ -35,7 +34,7 @@ WHERES = (
     "sale.item LIKE 'p%' AND shop.id < 4",
     "sale.count IS NULL",
 )
-RULES = Rules(tuple(Mode), Mode.STRICT)
+SETTINGS = JudgeSettings(tuple(Mode), Mode.STRICT)
 
 
 @cache
@@ -44,8 +43,8 @@ def executor() -> Executor:
 
 
 def judged(gold: str, sql: str) -> Attempt:
-    job = Job(SHOP, (gold,), sql, RULES)
-    return attempt_of(job, judge(executor(), job))
+    job = JudgeJob(SHOP, (gold,), sql, SETTINGS)
+    return unpack(job, judge(executor(), job))
 
 
 def query(columns: Sequence[str], where: str, ordered: str = "") -> str:
