@@ -92,6 +92,13 @@ def temperatures(text: str) -> list[float]:
     return [_temperature(part) for part in text.split(",")]
 
 
+def path(text: str) -> str:
+    """The name of a file or folder to write."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: name a file or folder")
+    return text
+
+
 def only(text: str) -> tuple[str, tuple[str, ...]]:
     """``FIELD=A,B``: the field, and its values."""
     field, equals, values = text.partition("=")

@@ -28,24 +28,35 @@ if TYPE_CHECKING:
 
 def evaluate(options: argparse.Namespace) -> int:
     """``harness eval``: each model by itself; exit 1 where one could not answer everything."""
-    from harness.evaluation import evaluate_model
     from harness.provenance import outputs
 
-    runs: list[Run] = []
-    settings, overrides = _divided(options.overrides, "runner.")
-    asked = list(product(options.model, options.temperature))
+    jobs = list(product(options.model, options.temperature))
     if options.samples > 1 and 0 in options.temperature:
-        say(f"temperature 0 draws one answer {options.samples} times: give --temperature")
-    if options.out and len(asked) == 1:
-        outputs.copy_into(Path(options.out))
-    elif options.out and not Path(options.out).is_dir() and Path(options.out).exists():
-        raise DataError(f"--out {options.out}: it is no folder")
-    for model, temperature in asked:
-        spec = _eval_spec(options, model, temperature, settings)
+        say(f"temperature 0 draws one answer {options.samples} times: set --temperature")
+    out = Path(options.out) if options.out else None
+    if out and len(jobs) > 1 and out.exists() and not out.is_dir():
+        raise DataError(f"--out {out}: it is no folder")
+    with outputs.evaluation_into(out) if out and len(jobs) == 1 else nullcontext():
+        runs = _evaluate_each(options, jobs)
+        for run in runs if out else []:
+            outputs.copy_run(run.id, Path(options.out) / (run.id if len(jobs) > 1 else ""))
+    if runs:
+        _emit_board(runs, options.json)
+    return int(len(runs) < len(jobs))
+
+
+def _evaluate_each(options: argparse.Namespace, jobs: Sequence[tuple[str, float]]) -> list[Run]:
+    """The finished runs of these models and temperatures; the error of one does not end the others."""
+    from harness.evaluation import evaluate_model
+
+    runner_keys, overrides = _divided(options.overrides, "runner.")
+    runs: list[Run] = []
+    for model, temperature in jobs:
+        spec = _eval_spec(options, model, temperature, runner_keys)
         try:
             run = evaluate_model(spec, overrides, options.workers, options.fresh)
-        except Exception as error:  # one model's end is not the others'
-            if len(asked) == 1:
+        except Exception as error:
+            if len(jobs) == 1:
                 raise
             if not isinstance(error, HarnessError):
                 traceback.print_exc()
@@ -55,11 +66,7 @@ def evaluate(options: argparse.Namespace) -> int:
             runs.append(run)
         else:
             say(f"{model}: questions are left unanswered; run the same command again")
-    for run in runs if options.out else []:
-        outputs.copy_run(run.id, Path(options.out) / (run.id if len(asked) > 1 else ""))
-    if runs:
-        _emit_board(runs, options.json)
-    return int(len(runs) < len(asked))
+    return runs
 
 
 def _eval_spec(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TypeAlias
 
-from harness.arguments import Parser, above_zero, only, positive, seed, share, temperatures
+from harness.arguments import Parser, above_zero, only, path, positive, seed, share, temperatures
 
 Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
 
@@ -38,7 +38,9 @@ def _eval(verbs: Verbs) -> None:
         help="0 is greedy; several make one run each",
     )
     _asking(verb)
-    verb.add_argument("--out", metavar="DIR", help="also write records.parquet and scores.json there")
+    verb.add_argument(
+        "--out", type=path, metavar="DIR", help="also write records.parquet and scores.json there"
+    )
     verb.add_argument("--fresh", action="store_true", help="evaluate again even if there is a finished run")
     _questions(verb)
     _common(verb)
@@ -58,7 +60,9 @@ def _sample(verbs: Verbs) -> None:
         default="correct",
         help="every distinct right query, or the most likely one of each question",
     )
-    verb.add_argument("--out", required=True, metavar="FILE", help="jsonl file to write, for train --data")
+    verb.add_argument(
+        "--out", type=path, required=True, metavar="FILE", help="jsonl file to write, for train --data"
+    )
     _asking(verb)
     _questions(verb)
     _common(verb)
@@ -73,6 +77,7 @@ def _train(verbs: Verbs) -> None:
     verb.add_argument("--model", required=True, metavar="M", help="nano, a folder or org/name")
     verb.add_argument(
         "--out",
+        type=path,
         required=True,
         metavar="DIR",
         help="folder of the training; the model is written to DIR/model",
@@ -146,7 +151,7 @@ def _export(verbs: Verbs) -> None:
     verb.add_argument("form", choices=("lm-eval", "prime-rl"), help="program")
     verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
     verb.add_argument(
-        "--out", default="lm_eval_tasks", metavar="DIR", help="lm-eval: folder for --include_path"
+        "--out", type=path, default="lm_eval_tasks", metavar="DIR", help="lm-eval: folder for --include_path"
     )
     verb.add_argument("--split", default="", help="lm-eval: split; default: the task's eval_split")
     verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="prime-rl: model to train")

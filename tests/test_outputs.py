@@ -72,7 +72,7 @@ def test_sample_refuses_a_file_of_somebody_else(content: str, tmp_path: Path, ca
     out = tmp_path / "own.jsonl"
     out.write_text(content)
     assert main([*SAMPLE, "--out", str(out)]) == 2
-    assert "name another file" in capsys.readouterr().err
+    assert "choose another file" in capsys.readouterr().err
     assert out.read_text() == content and store.runs() == []
 
 
@@ -112,6 +112,7 @@ def held(what: str, place: Path) -> Iterator[subprocess.Popen[str]]:
     [
         ("training_into", "out", "train --task pocket --method sft --model nano --limit 4 --out"),
         ("rows_into", "own.jsonl", " ".join(SAMPLE) + " --out"),
+        ("evaluation_into", "out", " ".join(EVAL) + " --out"),
     ],
 )
 def test_two_processes_do_not_write_to_one_out(
@@ -124,7 +125,7 @@ def test_two_processes_do_not_write_to_one_out(
         assert f"(process {other.pid}) writes to {out}" in said
         other.send_signal(signal.SIGKILL)
         other.wait()
-    if what == "rows_into":
+    if what != "training_into":
         assert main([*line.split(), str(out)]) == 0, "the lock ended with its holder"
 
 
@@ -213,7 +214,7 @@ def test_check_writes_over_its_own_file_and_no_other(tmp_path: Path, capsys: Cap
         out.write_text(content)
         assert main([*CHECK, str(out)]) == 2
         told = capsys.readouterr()
-        assert told.err.count("\n") == 1 and "name another file" in told.err and told.out == ""
+        assert told.err.count("\n") == 1 and "choose another file" in told.err and told.out == ""
         assert out.read_text() == content
 
 
@@ -226,7 +227,7 @@ def test_train_refuses_a_folder_of_somebody_else(method: str, tmp_path: Path, ca
     line = ["train", "--task", "pocket", "--method", method, "--model", "nano", "--limit", "4"]
     assert main([*line, "--out", str(out)]) == 2
     said = capsys.readouterr().err.strip().split("\n")[-1]
-    assert "holds 'notes.txt' and no training: name another folder" in said
+    assert "holds 'notes.txt' and no training: choose another folder" in said
     assert {path.name for path in out.iterdir()} == {"sft", "notes.txt"}
     assert [path.name for path in (out / "sft").iterdir()] == ["notes.txt"]
     assert store.runs() == []

@@ -1,4 +1,4 @@
-"""Where a command writes (``--out``), looked at before anything is spent: no foreign file is lost."""
+"""Where a command writes (``--out``): checked and locked before any work, so that no other file is lost."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ KEYS = {"sample": {"prompt", "completion"}, "check": {"id", "question", "databas
 
 @contextmanager
 def training_into(out: Path) -> Iterator[None]:
-    """Keep other trainings out of a folder, which is made if it is missing, while the block runs.
+    """Lock a training folder while the block runs; it is created if it is missing.
 
-    Raises DataError: another process trains there, it cannot be written, or it holds no training.
+    Raises DataError: another process trains there, it cannot be written, or it holds something else.
     """
     if not distributed.is_main():
         yield
@@ -35,21 +35,21 @@ def training_into(out: Path) -> Iterator[None]:
 
 
 def refuse_foreign(out: Path) -> None:
-    """Raise DataError where a folder holds something and no training began there."""
+    """Raise DataError where a folder has files, none of which a training wrote."""
     with files.writing(out):
-        found = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    if set(found) - {"lock"} and not {"settings.json", "identity.json"} & set(found):
-        raise DataError(f"--out {out}: it holds '{found[0]}' and no training: name another folder")
+        names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    if set(names) - {"lock"} and not {"settings.json", "identity.json"} & set(names):
+        raise DataError(f"--out {out}: it holds '{names[0]}' and no training: choose another folder")
 
 
 @contextmanager
 def rows_into(out: Path, verb: str = "sample") -> Iterator[None]:
-    """Keep other processes from writing a file of ``harness sample``, or of ``check``, while the block runs.
+    """Lock a file of ``harness sample`` or ``harness check`` while the block runs.
 
-    Raises DataError: another process writes it, or what stands there is no such file.
+    Raises DataError: another process writes it, or it exists and is no such file.
     """
     if out.exists() and not _written_by(verb, out):
-        raise DataError(f"{out} exists and harness {verb} did not write it: name another file")
+        raise DataError(f"{out} exists and harness {verb} did not write it: choose another file")
     with files.writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with files.only_writer(out, f"harness {verb}"):
@@ -65,20 +65,29 @@ def _written_by(verb: str, out: Path) -> bool:
         return False
 
 
-def copy_into(out: Path) -> None:
-    """Make the folder of ``eval --out``. Raises DataError: it holds what is no copy of a run."""
+@contextmanager
+def evaluation_into(out: Path) -> Iterator[None]:
+    """Lock the folder of ``eval --out`` for one run while the block runs; it is created if it is missing.
+
+    Raises DataError: another process writes there, or it holds something other than a copy of a run.
+    """
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        found = [path.name for path in out.iterdir()]
-    foreign = sorted(set(found) - set(COPIED))
-    if foreign or (found and "run.json" not in found):
-        name = foreign[0] if foreign else found[0]
-        raise DataError(f"--out {out}: it holds '{name}', which is no copy of a run: name another folder")
+    with files.only_writer(out / "run.json", "evaluation"):
+        names = {path.name for path in out.iterdir()} - {".run.json.lock"}
+        foreign = sorted(names - set(COPIED))
+        if foreign or (names and "run.json" not in names):
+            name = (foreign or sorted(names))[0]
+            raise DataError(
+                f"--out {out}: it holds '{name}', which is no copy of a run: choose another folder"
+            )
+        yield
 
 
 def copy_run(run_id: str, out: Path) -> None:
-    """Copy a finished run into a folder of ``copy_into``."""
-    copy_into(out)
+    """Copy the files of a finished run into a folder, over an earlier copy."""
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         file = store.folder(run_id) / name
         if file.exists():
