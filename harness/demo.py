@@ -1,4 +1,4 @@
-"""The whole story in one command: the model that ships learns to write SQL for the task that ships.
+"""The demo: train the model that ships on the task that ships, with an evaluation at each stage.
 
 The recipe was found by the experiments in ``benchmarks/recipe.md``.
 """
@@ -47,7 +47,7 @@ What happened
   nano  {base:>6}  pretrained on other schemas and other phrasings
   SFT   {sft:>6}  saw {sft_rows:,} questions with their gold SQL
   GRPO  {grpo:>6}  answered {asked:,} of {grpo_rows:,} questions {group} times and saw no SQL:
-                 it was paid by the scorer that made the table
+                 its training reward was the score in the table
   {minutes:.1f} minutes. Questions, answers, verdicts and curves lie under {home}/runs.
 
 What to type next
@@ -98,7 +98,7 @@ def stages(seed: int, out: Path, workers: int = 0) -> Story:
 
 
 def run_demo(seed: int, out: Path) -> None:
-    """Tell the story and show the board. Raises what its parts raise."""
+    """Run the stages, and print the comparison, the board and what to type next."""
     began = time.monotonic()
     story = stages(seed, out)
     runs = (story.base, story.sft, story.grpo)

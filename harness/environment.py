@@ -68,7 +68,7 @@ class SqlTask(vf.Task[SqlData, SqlState]):
 
     @vf.reward
     async def reward(self, trace: vf.Trace) -> float:
-        """The composite that our own trainers pay."""
+        """The composite that is also the reward of our own trainers."""
         value = trace.state.grade.scores["reward"].value
         if value is None:
             attempt = trace.state.grade.attempt
@@ -206,10 +206,10 @@ class SqlHarness(vf.Harness[SqlHarnessConfig]):
         """Send the conversation to the interception server; its reply is recorded there."""
         _, data = rest  # URLs of tool servers, of which there are none, and the task's data
         system, prompt = self.resolve_prompt(data)
-        said = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else []
-        said = said or [message_to_wire(message) for message in prompt or []]
+        sent = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else []
+        sent = sent or [message_to_wire(message) for message in prompt or []]
         messages = ([{"role": "system", "content": system}] if system else []) + [
-            visible_message(one) for one in said
+            visible_message(one) for one in sent
         ]
         local = is_local(endpoint)  # then no proxy of the environment is asked
         async with httpx.AsyncClient(

@@ -1,7 +1,8 @@
 """Evaluate one model on one task: questions -> prompts -> completions -> grades -> records.
 
-The runner draws while the sandbox judges. What is judged is on disk at once, so that a killed evaluation
-goes on where it stopped: the same inputs, by their content, are the same run (``leaderboards.identity``).
+The runner draws answers while the sandbox judges earlier ones. Judged answers are written at once, so that a
+killed evaluation continues where it stopped: inputs of the same content are the same run
+(``leaderboards.identity``).
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ from tasks.task import Task
 from tasks.types import Mode, Sample
 
 CHUNK = 128
-"""Answers judged at a time: enough to fill the sandbox, few enough to be kept often."""
+"""Answers judged together: enough to fill the sandbox, few enough to be written often."""
 CHUNK_SECONDS = 5.0
-"""A slow runner's answers are judged and kept at least as often."""
+"""With a slow runner, answers are judged and written at least this often."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that an evaluation works with. ``path``: the model's, if any; ``modes``: its records' verdicts."""
+    """The parts of one evaluation. ``path``: of the model, if any; ``modes``: verdicts in the records."""
 
     spec: EvalSpec
     task: Task
@@ -65,7 +66,7 @@ class Evaluation:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that decides how answers are drawn, as the run records it."""
+        """Everything that decides how answers are drawn, as the run records it."""
         sent = self.spec.runner.endpoint.body if self.spec.model.startswith("openai:") else {}
         turns = {"turns": self.spec.turns} if self.spec.turns > 1 else {}
         return self.sampling.settings(sent) | turns
@@ -74,7 +75,7 @@ class Evaluation:
 def evaluate_model(
     spec: EvalSpec, overrides: Sequence[str], workers: int, fresh: bool = False, modes: Sequence[Mode] = MODES
 ) -> Run:
-    """Evaluate a model by name; see ``evaluate``. ``modes``: verdicts beside those that the task asks for.
+    """Evaluate a model by name; see ``evaluate``. ``modes``: verdicts besides those that the task asks for.
 
     Raises SpecError, DataError, ModelError.
     """
@@ -93,10 +94,11 @@ def evaluate_model(
 
 
 def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
-    """Run to the end and return the finished run, or the one that already stands there (unless ``fresh``).
+    """Evaluate and return the run; without ``fresh``, a finished run of the same inputs is returned as it is.
 
-    A run whose model or endpoint was lost stays unfinished: the same call asks what is missing. Questions
-    that the model does not take, and the few that fail while others are answered, are part of a finished run.
+    The run stays unfinished where the model or endpoint is lost: the same call asks the missing questions.
+    Questions that the model cannot take, and few that fail while others are answered, are part of a finished
+    run.
     """
     samples = _samples(evaluation)
     prepare_databases(evaluation.task, samples)
@@ -106,31 +108,31 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
         if finished := store.finished(run):
             return finished
         report_changes(run)
-    with store.open_run(run) as handle:
-        asked = [s for s in samples if not _answered(handle, s, evaluation.spec.samples)]
-        done = len(samples) - len(asked)
+    with store.open_run(run) as writer:
+        missing_samples = [s for s in samples if not _answered(writer, s, evaluation.spec.samples)]
+        done = len(samples) - len(missing_samples)
         with bar(evaluation.runner.name, len(samples), done) as report:
-            tally = Tally(record for record in handle.done.values() if record.finish != "error")
-            for records in _judged(evaluation, asked):
-                handle.append(records)
+            tally = Tally(record for record in writer.done.values() if record.finish != "error")
+            for records in _judged(evaluation, missing_samples):
+                writer.append(records)
                 report(len({record.sample_id for record in records}), tally.add(records))
-        handle.note_sampling({**handle.run.sampling, **dict.fromkeys(unsent(evaluation.runner))})
-        records = list(handle.done.values())
+        writer.note_sampling({**writer.run.sampling, **dict.fromkeys(unsent(evaluation.runner))})
+        records = list(writer.done.values())
         missing = _reported(records, "error", "answers failed")
         _reported(records, "failed", "answers failed again and again, and stay unscored")
         _reported(records, "unanswered", "answers the model could not give count as wrong")
         if missing:
-            return handle.run
-        expect_unchanged(handle.run, evaluation.spec, evaluation.task, samples)
-        return handle.finish(summary(list(handle.done.values())))
+            return writer.run
+        expect_unchanged(writer.run, evaluation.spec, evaluation.task, samples)
+        return writer.finish(summary(list(writer.done.values())))
 
 
 def _reported(records: Sequence[Record], finish: str, what: str) -> int:
-    """How many records ended so; says so, with the first one's reason."""
-    found = [record for record in records if record.finish == finish]
-    if found:
-        say(f"{len(found)} {what}; question {found[0].sample_id}: {found[0].detail}")
-    return len(found)
+    """How many records have this ``finish``; they are reported on stderr with the detail of the first."""
+    ended = [record for record in records if record.finish == finish]
+    if ended:
+        say(f"{len(ended)} {what}; question {ended[0].sample_id}: {ended[0].detail}")
+    return len(ended)
 
 
 def _samples(evaluation: Evaluation) -> list[Sample]:
@@ -138,13 +140,13 @@ def _samples(evaluation: Evaluation) -> list[Sample]:
     return evaluation.task.samples(spec.split, spec.limit, spec.sample_seed)
 
 
-def _answered(handle: RunWriter, sample: Sample, count: int) -> bool:
-    found = [handle.done.get((sample.id, index)) for index in range(count)]
-    return all(record is not None and record.finish != "error" for record in found)
+def _answered(writer: RunWriter, sample: Sample, count: int) -> bool:
+    records = [writer.done.get((sample.id, index)) for index in range(count)]
+    return all(record is not None and record.finish != "error" for record in records)
 
 
 def _describe(evaluation: Evaluation, samples: Sequence[Sample]) -> Run:
-    """The run as it stands in the store before it begins."""
+    """The run as it is stored before the first answer."""
     spec, task = evaluation.spec, evaluation.task
     split = spec.split or task.spec.dataset.eval_split
     known = lineage.read(evaluation.path)
@@ -178,9 +180,9 @@ def _describe(evaluation: Evaluation, samples: Sequence[Sample]) -> Run:
 
 
 def _judged(evaluation: Evaluation, samples: Sequence[Sample]) -> Iterator[list[Record]]:
-    """Records in chunks; one thread hands a chunk to the sandbox while the runner draws the next.
+    """Yield records in chunks; a thread judges a chunk in the sandbox while the runner draws the next.
 
-    Where the runner fails or Ctrl-C comes, what was drawn before is still judged.
+    After a failure of the runner or Ctrl-C, the answers drawn so far are still judged.
     """
     requests = [Request(sample, evaluation.task.messages(sample)) for sample in samples]
     drawn = evaluation.runner.generate(requests, evaluation.sampling)

@@ -1,4 +1,4 @@
-"""One changed byte in any input of a run and it is judged anew, by name; what must not matter does not.
+"""One changed byte in any input of a run and it is judged again, by name; what must not matter does not.
 
 Real runs through the command line: a task of files, gold answers, stored answers, and nano.
 """
@@ -160,7 +160,7 @@ def test_a_changed_input_of_a_task_is_judged_anew_and_named(
     edit(project)
     second, error = evaluated(capsys, "gold", *more)
     assert second != first
-    assert error.startswith(f"{said} changed since run {first}: judged anew\n")
+    assert error.startswith(f"{said} changed since run {first}: judging again\n")
 
 
 @pytest.mark.parametrize("pick", ["fixed", "nearest"])
@@ -245,7 +245,7 @@ def test_stored_answers_are_known_by_their_content(project: Path, capsys: Captur
     assert evaluated(capsys, "replay:moved.jsonl") == (first, "")
     replaced("answers.jsonl", "SELECT a", "SELECT b")(project)
     second, error = evaluated(capsys, "replay:answers.jsonl")
-    assert second != first and f"answers's answers changed since run {first}: judged anew" in error
+    assert second != first and f"answers's answers changed since run {first}: judging again" in error
     assert evaluated(capsys, "replay:moved.jsonl")[0] == first
     assert find("replay:moved.jsonl").id == first
     with pytest.raises(DataError, match=r"no finished evaluation 'replay:none\.jsonl'"):
@@ -285,7 +285,7 @@ def test_a_changed_file_of_a_model_is_judged_anew_and_named(
     first, _ = evaluated(capsys, MODEL, *SHORT)
     edit(project)
     second, error = evaluated(capsys, MODEL, *SHORT)
-    assert second != first and f"runs/sft+grpo's {said} changed since run {first}: judged anew" in error
+    assert second != first and f"runs/sft+grpo's {said} changed since run {first}: judging again" in error
 
 
 def test_a_copy_of_a_model_is_the_same_model_and_so_is_one_with_other_notes(
@@ -367,7 +367,7 @@ def test_a_changed_module_of_the_scorer_is_judged_anew(project: Path) -> None:
     with (project / "code" / "rewards" / "matching" / "numbers.py").open("a") as file:
         file.write("# changed\n")
     second, error = run()
-    assert second != first and f"the scorer changed since run {first}: judged anew" in error
+    assert second != first and f"the scorer changed since run {first}: judging again" in error
 
 
 def test_all_that_a_worker_loads_of_ours_is_part_of_the_scorers_version(project: Path) -> None:
@@ -395,7 +395,7 @@ def test_runs_that_recorded_nothing_are_shown_and_never_handed_back(project: Pat
     del old["identity"], old["parent_content"], old["crc32"], old["records_sha256"]
     file.write_text(json.dumps(old | {"digest": "0123456789ab", "scorer_version": "1", "task_digest": "0"}))
     second, error = evaluated(capsys)
-    assert second != first and f"run {first} did not record what it was made of: judged anew" in error
+    assert second != first and f"run {first} did not record its inputs: judging again" in error
     assert main(["board", "--json"]) == 0
     groups = json.loads(capsys.readouterr().out)["groups"]
     assert sorted(row["run"] for group in groups for row in group["rows"]) == sorted([first, second])
@@ -474,6 +474,6 @@ def test_a_file_that_changes_while_it_is_judged_ends_the_run_unfinished(project:
     task = Task.named("mine.yaml", trust=True)
     with Grader(task.spec.scoring, workers=1) as grader:
         asked = Evaluation(spec, task, Edits(cell, project), grader)
-        with pytest.raises(DataError, match="mine's database one changed while this was judged"):
+        with pytest.raises(DataError, match="mine's database one changed during the evaluation"):
             evaluate(asked)
     assert [run.finished for run in store.runs()] == [False]

@@ -109,7 +109,7 @@ def test_a_note_describes_the_files_that_it_was_written_beside(capsys: Capture) 
     assert lineage.read(Path("copy")).run == "run-1"
     other_byte(Path("copy/model.safetensors"))
     assert lineage.read(Path("copy")) == lineage.Lineage()
-    assert "copy/harness.json was written of other files than are there now" in capsys.readouterr().err
+    assert "copy/harness.json describes other files than those in the folder" in capsys.readouterr().err
 
 
 def test_files_alone_need_no_training_split() -> None:

@@ -1,4 +1,4 @@
-"""The identity of an evaluation or a training: its inputs as they are now, each read as content."""
+"""Compute the identity of an evaluation or a training from the content of its inputs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tasks.task import Task
 from tasks.types import Sample
 
 REWARD = ("reward", "weights", "terms")
-"""Settings of scoring that decide rewards alone."""
+"""Settings of scoring that decide only rewards, not verdicts."""
 
 
 LOGGED: dict[str, Any] = {"wandb": True, "deepspeed": True, "curriculum": {"run": True}}
-"""Settings of a training that decide nothing, or name what is read as content."""
+"""Settings of a training that decide nothing, or name inputs whose content is compared."""
 
 
 def of_evaluation(spec: EvalSpec, task: Task, samples: Sequence[Sample]) -> Identity:
@@ -51,7 +51,7 @@ def of_evaluation(spec: EvalSpec, task: Task, samples: Sequence[Sample]) -> Iden
 
 
 def of_training(spec: TrainSpec, task: Task, samples: Sequence[Sample], seen: object = None) -> Identity:
-    """The identity of a training on these samples. ``seen``: what a curriculum begins with.
+    """The identity of a training on these samples. ``seen``: the pass counts that a curriculum starts with.
 
     Raises SpecError, DataError.
     """
@@ -79,7 +79,7 @@ def of_training(spec: TrainSpec, task: Task, samples: Sequence[Sample], seen: ob
 
 
 def of_task(task: Task, split: str, samples: Sequence[Sample]) -> dict[str, Any]:
-    """The components of an identity that a task decides. ``samples``: those that are used, perhaps none."""
+    """The components of an identity that come from the task. ``samples``: those used; may be empty."""
     whole = task.samples(split) if samples else []
     all_questions, all_golds = questions(whole), golds(whole)
     complete = len(samples) == len(whole)
@@ -99,30 +99,30 @@ def of_task(task: Task, split: str, samples: Sequence[Sample]) -> dict[str, Any]
 
 
 def task_digest(task: Task, split: str, samples: Sequence[Sample]) -> str:
-    """One digest of all that a task decides, for other programs to note. Raises DataError."""
+    """One digest of the components that come from the task, for other programs. Raises DataError."""
     return digest_of(of_task(task, split, samples))
 
 
 def current(task: Task, split: str) -> Identity:
-    """What any evaluation of a whole split is made of now, whatever the model. Raises DataError."""
+    """The current identity of evaluations of a whole split, without the model. Raises DataError."""
     return Identity(**of_task(task, split, task.samples(split)), sampling="", model={})
 
 
 def questions(samples: Iterable[Sample]) -> str:
-    """All of the rows but their golds, in any order."""
+    """Digest of the rows without their golds, independent of their order."""
     fields = [name for name in Sample.__slots__ if name != "gold"]
     return digest_of(sorted([getattr(sample, name) for name in fields] for sample in samples))
 
 
 def golds(samples: Iterable[Sample]) -> str:
-    """The golds of the rows, in any order of the rows."""
+    """Digest of the golds, independent of the order of the rows."""
     return digest_of(sorted([sample.id, *sample.gold] for sample in samples))
 
 
 def databases(task: Task, samples: Iterable[Sample]) -> dict[str, str]:
-    """Database -> content of all its instances, those that were generated too.
+    """Database -> digest of the content of all its instances, generated ones too.
 
-    Rows that carry their own DDL may share a name: its digest stands behind it. Raises DataError.
+    Rows with their own DDL may share a name, so the key has a digest of the DDL too. Raises DataError.
     """
     found = {}
     for sample in samples:
@@ -135,7 +135,7 @@ def databases(task: Task, samples: Iterable[Sample]) -> dict[str, str]:
 
 
 def prompt(task: Task) -> str:
-    """Everything that makes prompts of rows: the code that does it too."""
+    """Digest of everything that turns rows into prompts: settings, templates and code."""
     spec = task.spec.prompt.model_dump(mode="json", exclude={"template", "examples", "max_tokens"})
     texts = prompts.template_texts(task.spec.prompt.template)
     return digest_of(list(texts.values()), spec, _code())
@@ -147,10 +147,10 @@ def _code() -> list[str]:
 
 
 def few_shot(task: Task, whole: Sequence[Sample]) -> str:
-    """The examples that the prompts show, in their order. The nearest are picked by an index over all
-    training rows, whose order decides between two that are equally near.
+    """Digest of the few-shot examples of the prompts, in their order; "" where there are none.
 
-    Of a fixed pick it is what the whole split is shown, so that a limit makes no difference.
+    Nearest examples are picked from an index over all training rows, whose order decides ties: all rows are
+    digested. A fixed pick is digested for the whole split, so that a limit makes no difference.
     """
     spec = task.spec.prompt.examples
     if not spec.count:
@@ -163,12 +163,12 @@ def few_shot(task: Task, whole: Sequence[Sample]) -> str:
 
 
 def ordered(samples: Iterable[Sample]) -> str:
-    """The rows with their golds, in their order."""
+    """Digest of the rows with their golds, in their order."""
     return digest_of([[getattr(sample, name) for name in Sample.__slots__] for sample in samples])
 
 
 def reward(task: Task) -> str:
-    """The settings of the reward; of ``module:Class`` also the module's file, and those that it imports."""
+    """Digest of the reward's settings, and for ``module:Class`` of the module's source and its imports."""
     scoring = task.spec.scoring
     settings = scoring.model_dump(mode="json", include=set(REWARD))
     module, colon, _ = scoring.reward.partition(":")
@@ -176,27 +176,27 @@ def reward(task: Task) -> str:
 
 
 def report_changes(run: Run) -> None:
-    """Name on stderr what is no longer as it was when the same command last made a finished run."""
+    """Name on stderr what has changed since the same command last made a finished run."""
     asked = _command(run)
     known = [one for one in reversed(store.runs()) if one.finished and _command(one) == asked]
     found = [(words, one) for one in known if (words := changed(run, one))]
     if found:
         words, other = min(found, key=lambda pair: len(pair[0]))
-        say(f"{listed(words)} changed since run {other.id}: judged anew")
+        say(f"{listed(words)} changed since run {other.id}: judging again")
     elif known:
-        say(f"run {known[0].id} did not record what it was made of: judged anew")
+        say(f"run {known[0].id} did not record its inputs: judging again")
 
 
 def expect_unchanged(run: Run, spec: EvalSpec, task: Task, samples: Sequence[Sample]) -> None:
-    """Raise DataError where files changed while answers were drawn and judged."""
+    """Raise DataError where inputs changed while answers were drawn and judged."""
     then = identity_of(run)
     now = of_evaluation(spec, task, samples)
     if then and (words := differences(now, replace(then, sampling=now.sampling), run.task, run.label)):
-        raise DataError(f"{listed(words)} changed while this was judged: run the same command again")
+        raise DataError(f"{listed(words)} changed during the evaluation: run the same command again")
 
 
 def _command(run: Run) -> tuple[Any, ...]:
-    """What a user asked for, apart from the content of what is named."""
+    """What a user asked for by name, without the content of the inputs."""
     given = run.spec.get("eval")
     kept = (
         {key: value for key, value in given.items() if key not in ("task", "trust")}

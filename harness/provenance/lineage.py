@@ -1,4 +1,4 @@
-"""Where a model comes from: the note that training leaves beside its files."""
+"""Where a model comes from: the note that a training writes beside the model's files."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tasks.common.terminal import say
 NOTE = "harness.json"
 BY_FOLDER = ("settings", "order of questions", "curriculum")
 IDENTITY = "identity.json"
-"""In a training's folder: what it is made of."""
+"""File in a training's folder with the identity of its inputs."""
 PACKAGES = ("sql-harness", "torch", "transformers", "trl", "peft", "sqlglot", "duckdb", "vllm", "lm-eval")
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What is known of a model. ``training`` says what each stage was given, the first stage first."""
+    """The origin of a model. ``training``: the rows and settings of each stage, in order."""
 
     method: str = "base"
     parent: str = ""
@@ -39,11 +39,11 @@ class Lineage:
     parent_content: str = ""
     """Digest of the parent's content."""
     content: str = ""
-    """Digest of the files that the note is of."""
+    """Digest of the files that the note describes."""
 
 
 def model_path(model: str) -> Path | None:
-    """The folder or file behind a model's name, where it is one on this machine."""
+    """The folder or file that a model's name means, None where it means none on this machine."""
     from runners.nano import FOLDER
 
     prefix, _, rest = model.partition(":")
@@ -55,60 +55,60 @@ def model_path(model: str) -> Path | None:
 
 
 def of(run: Run, task: str) -> Lineage:
-    """The lineage of what a training run makes. ``task``: as it was named."""
+    """The lineage of the model that a training run makes. ``task``: its name or file, as it was given."""
     method = run.method or "base"
     return Lineage(method, run.parent, task, run.id, run.training, run.parent_content)
 
 
 def read(folder: Path | None) -> Lineage:
-    """The lineage noted in a model folder; an unknown model is a base.
+    """The lineage noted in a model folder; a model without a note is a base.
 
-    A note that was written beside other files says nothing of these: they are a base, and stderr says so.
+    Where the files have changed since the note was written, it is ignored with a line on stderr.
     """
     note = folder / NOTE if folder and folder.is_dir() else None
     if folder is None or note is None or not note.is_file():
         return Lineage()
     lineage = _noted(note)
     if lineage.content and lineage.content != content(folder):
-        say(f"{note} was written of other files than are there now: taken for a base model")
+        say(f"{note} describes other files than those in the folder: the model counts as a base")
         return Lineage()
     return lineage
 
 
 def _noted(note: Path) -> Lineage:
-    """What a note says; fields of a newer version are ignored. Raises ModelError: it is damaged."""
+    """Read a note, without the fields of a newer version. Raises ModelError: it is damaged."""
     try:
         found = validation.read_json(note)
         values = {one.name: found[one.name] for one in fields(Lineage) if one.name in found}
         for one in fields(Lineage):
             if not isinstance(values.get(one.name, ""), str) and one.name != "training":
-                raise ValueError(f"{one.name} is no text")
+                raise ValueError(f"{one.name} is not a text")
         if not isinstance(values.get("training", {}), dict):
-            raise ValueError("training is no mapping")
+            raise ValueError("training is not a mapping")
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{note}: damaged: {error}: restore it, or remove it to take the model for a base"
+            f"{note}: damaged: {error}: restore it, or remove it so that the model counts as a base"
         ) from None
     return Lineage(**values)
 
 
 def write(folder: Path, lineage: Lineage) -> None:
-    """Note a lineage, and of which files it is, in a model folder."""
+    """Write a lineage and the digest of the files it describes into a model folder."""
     noted = asdict(replace(lineage, content=content(folder)))
     (folder / NOTE).write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
 
 
 def is_trained(run: Run, model: Path) -> bool:
-    """Whether a finished training of these very inputs made the model that is there, wherever it was then."""
+    """Whether a finished training with the same inputs made this model, in whatever folder."""
     made = read(model).run
     wanted = identity_of(run)
     return any(one.id == made and one.finished and identity_of(one) == wanted for one in store.runs())
 
 
 def expect_same(out: Path, run: Run) -> None:
-    """Note in its folder what a training is made of; raise ModelError where it began with something else.
+    """Write the identity of a training into its folder; raise ModelError where it started with another one.
 
-    Settings and rows are compared by ``runners.training.folder``, which names them one by one.
+    ``runners.training.folder`` compares settings and rows, and names what differs.
     """
     file = out / IDENTITY
     wanted = identity_of(run)
@@ -122,25 +122,25 @@ def expect_same(out: Path, run: Run) -> None:
         found = None
     remedy = "choose another folder or remove it"
     if found is None:
-        raise ModelError(f"{out} holds a training that did not record what it is made of: {remedy}")
+        raise ModelError(f"{out} holds a training that did not record its inputs: {remedy}")
     words = differences(_without_rows(wanted), _without_rows(found), run.task, run.parent)
     if words:
         raise ModelError(f"{listed(words)} changed since the training in {out} began: {remedy}")
 
 
 def _without_rows(identity: Identity) -> Identity:
-    """Without what ``runners.training.folder`` compares, and names better."""
+    """The identity without the parts that ``runners.training.folder`` compares."""
     others = {key: value for key, value in identity.training.items() if key not in BY_FOLDER}
     return replace(identity, training=others)
 
 
 def content(folder: Path) -> str:
-    """One digest of all of a model's (or adapter's) files."""
+    """One digest of all files of a model or an adapter."""
     return digest_of(of_folder(folder))
 
 
 def versions() -> dict[str, str]:
-    """Package -> version, of those that can change a number and are installed."""
+    """Package -> version, for the installed packages that can change a figure."""
     found = {}
     for package in PACKAGES:
         try:
@@ -151,7 +151,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The git commit of the current folder, with ``+`` where files differ from it; "" outside git."""
+    """The git commit of the current folder, with ``+`` where files are modified; "" outside git."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],

@@ -1,4 +1,4 @@
-"""The files of a user's module and of what it imports, as far as these are not installed packages."""
+"""Find the source files of a user's module and of the modules that it imports, without installed packages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ INSTALLED = tuple(
     {str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")}
 )
 OURS = ("harness", "leaderboards", "rewards", "runners", "tasks")
-"""Packages that the scorer's version covers."""
+"""Our packages, which the scorer's version covers."""
 
 
 def source_files(module: str) -> list[Path]:
-    """The file of a module, then those of the modules that it imports, at whatever depth, each once.
+    """The files of a module and of all modules that it imports, directly or not, each once.
 
-    Of an installed package its own modules only. None for what cannot be found.
+    Of an installed package only its own modules are followed. Modules that cannot be found are left out.
     """
     found: dict[str, Path] = {}
     waiting = [module]
@@ -37,14 +37,14 @@ def source_files(module: str) -> list[Path]:
 def _file(name: str) -> Path | None:
     try:
         spec = find_spec(name)
-    except Exception:  # it imports the packages above, which are the user's
+    except Exception:  # find_spec imports parent packages, which are the user's code
         return None
     place = Path(spec.origin) if spec and spec.origin else None
     return place if place and place.suffix == ".py" and place.is_file() else None
 
 
 def _imported(file: Path, name: str) -> Iterator[str]:
-    """Names that a module imports, the packages above them, and what may be a module or a name in one."""
+    """Names of imported modules, of their parents, and of imported names that may be modules."""
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):

@@ -1,6 +1,6 @@
-"""Progress on stderr: what is done, how fast, how long to go, and the running score.
+"""Progress on stderr: the items done, the rate, the time left and the running score.
 
-A terminal gets a bar; a log file gets a line now and then.
+A terminal shows a bar, a log file a line every LINE_SECONDS.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from leaderboards.types import Record
 from tasks.common.terminal import say
 
 LINE_SECONDS = 30.0
-"""Between two lines in a log file; what takes less has none."""
+"""Time between two lines in a log file."""
 
 
 NARROW = 100
-"""Columns of a terminal in which the bar gives way to the figures."""
+"""Columns of a terminal up to which the bar is short."""
 
 
 class Report(Protocol):
-    """Told how many more items are done, and one line on how it goes."""
+    """Called with the number of further items that are done, and a line about the progress."""
 
     def __call__(self, done: int, note: str = "") -> None: ...
 
 
 @contextmanager
 def bar(title: str, total: int, before: int = 0) -> Iterator[Report]:
-    """Progress that is shown as long as the block lives; ``before`` items were done earlier."""
+    """Show progress while the block runs; ``before`` items were done earlier."""
     console = SafeConsole(stderr=True)
     if not console.is_terminal:
         yield lines(title, total, before, say)
@@ -66,7 +66,7 @@ def lines(
     write: Callable[[str], None],
     now: Callable[[], float] = time.monotonic,
 ) -> Report:
-    """A report that writes a line every ``LINE_SECONDS``; ``total`` 0 is not known."""
+    """A report that writes a line every LINE_SECONDS; ``total`` 0 means unknown."""
     began = written = now()
     count = 0
 

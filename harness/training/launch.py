@@ -22,17 +22,17 @@ from tasks.common.errors import HarnessError, ModelError
 from tasks.common.terminal import say
 
 SAVING_SECONDS = 600
-"""After a Ctrl-C, for the step to end and the checkpoint to be written."""
+"""Time after a Ctrl-C for the step to end and the checkpoint to be written."""
 LINGER_SECONDS = 5
-"""Before a bug is shown: the launcher ends the processes that are only struck by another's failure."""
+"""Time before a traceback is shown: the launcher ends the processes that fail because another one failed."""
 LAUNCHER = "HARNESS_LAUNCHER"
-"""Variable with the launcher's process id, for the processes that it starts."""
+"""Environment variable with the launcher's process id, for the processes that it starts."""
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a process gets when its parent dies."""
 
 
 def asked(count: int, recipe: str) -> int:
-    """How many processes are to train: as many as were asked for, else as the recipe says, else one."""
+    """The number of processes: ``count``, else the recipe's number, else 1."""
     return count or (int(plan.recipe(recipe).get("processes", 1)) if recipe else 1)
 
 
@@ -66,9 +66,9 @@ def launch(count: int, arguments: Sequence[str]) -> int:
         elastic_launch(config, sys.executable)("-P", "-m", "harness.cli", *arguments)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        told = failure.exitcode == 2 and os.path.exists(failure.error_file)
-        said = failure.message if told else f"harness train: process {rank} ended with {failure.exitcode}"
-        say(said)
+        is_user_error = failure.exitcode == 2 and os.path.exists(failure.error_file)
+        exited = f"harness train: process {rank} ended with {failure.exitcode}"
+        say(failure.message if is_user_error else exited)
         return max(failure.exitcode, 1)
     except SignalException:
         raise KeyboardInterrupt from None
@@ -77,9 +77,9 @@ def launch(count: int, arguments: Sequence[str]) -> int:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """What a launched process trains in: it ends with its launcher, and only the main one warns.
+    """Surround the training of a launched process: it ends with its launcher, and only the main one warns.
 
-    Where another process has failed, this one is ended before it complains of the lost connection.
+    Where another process has failed, this one is ended before it reports the lost connection.
     """
     if not distributed.is_launched():
         yield

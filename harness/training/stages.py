@@ -1,4 +1,4 @@
-"""The stages that one ``harness train`` asks for: one, or SFT and then GRPO on what it made."""
+"""The stages of one training: a single one, or SFT followed by GRPO on its model."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def stages(request: TrainRequest) -> list[Stage]:
 
 
 def _settings(overrides: Sequence[str], method: str, methods: Sequence[str]) -> list[str]:
-    """What is set of a stage: ``train.KEY=VALUE`` and ``method.KEY=VALUE`` in the order given."""
+    """The overrides of a stage: ``train.KEY=VALUE`` and ``method.KEY=VALUE``, in their order."""
     found = []
     for one in overrides:
         section, _, rest = one.partition(".")
@@ -95,7 +95,7 @@ def _of_task(overrides: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What stages of training came to, where nothing was evaluated; ``next`` is the command for that."""
+    """The results of stages that were not evaluated; ``next`` is the command that evaluates the last."""
 
     stages: Sequence[Mapping[str, Any]]
     next: str
@@ -106,7 +106,7 @@ class Finished:
 
 
 def finished(stages: Sequence[Stage], trusted: bool) -> Finished:
-    """The result of stages that are done, read from their folders."""
+    """The results of finished stages, read from their folders."""
     results = []
     for stage in stages:
         result = read_json(stage.out / "training.json")["result"]
@@ -121,9 +121,9 @@ def finished(stages: Sequence[Stage], trusted: bool) -> Finished:
 
 
 def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list[Run]:
-    """Train every stage on the model of the one before it; the evaluations, each model once.
+    """Train each stage on the model of the one before; returns the evaluations, one for each model.
 
-    All stages are looked at before the first begins: a later one's model has the shape of the first's.
+    All stages are checked before the first starts: a later model has the shape of the first.
     """
     for stage in stages if distributed.is_main() else ():
         outputs.refuse_foreign(stage.out)
@@ -138,9 +138,9 @@ def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list
 
 
 def check_stage(spec: TrainSpec, overrides: Sequence[str], model: str, workers: int) -> None:
-    """Raise the HarnessError that training ``model``, or one of its shape, by this spec would end with.
+    """Raise the HarnessError with which a training of ``model``, or one of its shape, would fail later.
 
-    Looks at rows, lengths, memory, template and adapter, and pays the gold answers of a few questions.
+    Checks rows, lengths, memory, template and adapter, and the rewards of the golds of a few questions.
     """
     from runners.training import grpo, sft
 
