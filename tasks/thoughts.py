@@ -1,9 +1,9 @@
-"""Where a model's thoughts end and its answer begins: one rule for every model, runner and trainer.
+"""Separate a model's thoughts from its answer: one rule for every model, runner and trainer.
 
-Models mark thoughts with tags (``<think>``, ``[THINK]``, ``<|begin_of_thought|>``, ...) or by channels
+Models mark thoughts with tags (``<think>``, ``[THINK]``, ``<|begin_of_thought|>``, ...) or with channels
 (harmony). Some chat templates open a thought at the end of the prompt: then the completion lacks the opening
-tag, and a completion that was cut lacks every tag. So whoever draws completions puts ``opened(prompt)`` in
-front of them, and ``without_thoughts`` reads the text.
+tag, and a completion that was cut lacks every tag. So every runner puts ``opening_tag(prompt)`` in front of a
+completion, and ``without_thoughts`` reads the text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NAMES = (
     "|monologue|cot"
 )
 ATTRIBUTES = r"""(?:\s{1,9}[\w:.-]{1,40}=(?:"[^"<>\n]{0,80}"|'[^'<>\n]{0,80}'|[\w.-]{1,40})){0,5}\s{0,9}"""
-"""What may follow the name in a tag of XML's form; ``a <think AND b> 3`` is none."""
+"""What may follow the name in an XML tag; ``a <think AND b> 3`` is no tag."""
 _TAG = re.compile(
     rf"""
       <(?:(?P<xml_end>/)\s{{0,3}})?(?P<xml>(?:[a-z]\w{{0,20}}[:_])?(?:{_NAMES})){ATTRIBUTES}>
@@ -53,21 +53,21 @@ _CHANNEL = re.compile(
 _HARMONY = re.compile(r"\A\s*+<\|channel\|>|<\|start\|>assistant<\|channel\|>")
 _MESSAGE_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
 _STRIPPED = re.compile(r"\A\s*(?:analysis|commentary)(?=[A-Za-z0-9\"'(`])")
-"""Harmony whose special tokens were left out on decoding: ``analysisWe need ...assistantfinalSELECT 1``."""
+"""Harmony decoded without its special tokens: ``analysisWe need ...assistantfinalSELECT 1``."""
 _FINAL = "assistantfinal"
 _GRANITE = re.compile(r"\A\s*+here(?: is|'s) my thought process:", re.IGNORECASE)
 _GRANITE_END = re.compile(r"here(?: is|'s) my response:", re.IGNORECASE)
 _QUOTES = "'\"`"
 _NEAR = 200
-"""Characters around a tag in which the quotes stand that make it a value."""
+"""Characters around a tag that are searched for quotes, which make it a value."""
 
 MARKERS = re.compile(
     rf"{_TAG.pattern} | <\|(?:channel|message|start|end|return|constrain|call)\|>", _TAG.flags
 )
-"""Texts of the special tokens that must not be left out when an answer is decoded."""
+"""Texts of the special tokens that decoding must keep."""
 
 
-def opened(prompt: str) -> str:
+def opening_tag(prompt: str) -> str:
     """The tag that opens a thought at the very end of a rendered prompt; "" where none is open.
 
     It belongs in front of the completion's text. Only the end counts: a tag that a question or a system
@@ -84,21 +84,21 @@ def opened(prompt: str) -> str:
 
 
 def has_tag(text: str) -> bool:
-    """Whether a tag or a channel of thoughts stands in a text."""
+    """Whether a text has a tag or a channel of thoughts."""
     return _TAG.search(text) is not None or _CHANNEL.search(text) is not None
 
 
-def ends_alone(text: str) -> bool:
-    """Whether a thought ends in a text that does not begin there: its prompt opened it."""
+def closes_first(text: str) -> bool:
+    """Whether the first tag of a text closes a thought, so that the prompt must have opened it."""
     tag = _TAG.search(text)
     return tag is not None and _role(tag[0])[0] and not is_quoted(text, tag)
 
 
 def without_thoughts(text: str, begins: Callable[[str], bool]) -> str:
-    """What a completion answers: "" where its thoughts do not end.
+    """The answer in a completion; "" where its thoughts do not end.
 
-    Of tags, all between an opening and its closing tag is cut out, and so is all that stands before a closing
-    tag without an opening one. Of channels, the last ``final`` one is the answer. A tag in quotes, inside a
+    With tags, everything from an opening to its closing tag is removed, and so is everything before a closing
+    tag without an opening one. With channels, the last ``final`` one is the answer. A tag in quotes, inside a
     statement or only mentioned, cuts nothing. ``begins`` says whether a text begins with SQL or with a fence.
     """
     if "<|channel|>" in text and (_HARMONY.search(text) or _CHANNEL.search(text)):
@@ -153,7 +153,7 @@ def _outside_tags(text: str, begins: Callable[[str], bool]) -> str:
 
 @lru_cache(maxsize=1024)
 def _role(text: str) -> tuple[bool, str]:
-    """Whether a tag closes a thought, and what it has in common with its other half."""
+    """Whether a tag closes a thought, and the name that it shares with its opening tag."""
     tag = _TAG.fullmatch(text)
     assert tag is not None, "the text of a match"
     closes = any(tag[name] and tag[name].lower() not in ("begin", "start") for name in _ENDS)
@@ -172,7 +172,7 @@ def _is_named(text: str, tag: re.Match[str]) -> bool:
 
 
 def is_quoted(text: str, tag: re.Match[str], start: int = 0) -> bool:
-    """Whether quotes of one kind stand on both sides of a tag, on its line."""
+    """Whether the same quote is on both sides of a tag, on its line."""
     before = text[max(start, tag.start() - _NEAR) : tag.start()].rpartition("\n")[2]
     after = text[tag.end() : tag.end() + _NEAR].partition("\n")[0]
     return any(quote in before and quote in after for quote in _QUOTES)

@@ -17,7 +17,7 @@ from runners.training.grpo import train_grpo
 from runners.types import Reward, Sampling
 from runners.weights.loading import load_tokenizer
 from runners.weights.source import resolve
-from tasks.thoughts import opened
+from tasks.thoughts import opening_tag
 
 FACTS = yaml.safe_load((Path(__file__).parent / "fixtures" / "thoughts.yaml").read_text(encoding="utf-8"))
 OPENING = tiny_models.TEMPLATE.replace("<|assistant|>{% endif", "<|assistant|><think>\n{% endif")
@@ -25,7 +25,7 @@ OPENING = tiny_models.TEMPLATE.replace("<|assistant|>{% endif", "<|assistant|><t
 
 @pytest.mark.parametrize("fact", FACTS, ids=[fact["case"] for fact in FACTS])
 def test_facts(fact: dict[str, str]) -> None:
-    assert extract(opened(fact["prompt"]) + fact["text"]) == fact["sql"]
+    assert extract(opening_tag(fact["prompt"]) + fact["text"]) == fact["sql"]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_facts(fact: dict[str, str]) -> None:
     ],
 )
 def test_only_the_end_of_a_prompt_opens_a_thought(prompt: str, tag: str) -> None:
-    assert opened("x" * 5000 + prompt) == tag
+    assert opening_tag("x" * 5000 + prompt) == tag
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 from runners.batching import INTERRUPTS, error_line
 from runners.types import Request
 from tasks.common.errors import ModelError
-from tasks.thoughts import MARKERS, opened
+from tasks.thoughts import MARKERS, opening_tag
 
 CONTEXT_NAMES = (
     *("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length"),
@@ -102,7 +102,7 @@ def answer_text(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int]) ->
 
 def thought_tag(tokenizer: Any, prompt: Sequence[int]) -> str:
     """The tag that opens a thought at the end of the prompt; "" where none does."""
-    return opened(tokenizer.decode(prompt[-TAIL:], skip_special_tokens=False))
+    return opening_tag(tokenizer.decode(prompt[-TAIL:], skip_special_tokens=False))
 
 
 def decode(tokenizer: Any, tokens: Sequence[int]) -> str:

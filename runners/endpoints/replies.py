@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from runners.types import Completion, Finish
-from tasks.thoughts import ends_alone, has_tag
+from tasks.thoughts import closes_first, has_tag
 
 REASONING = ("reasoning_content", "reasoning", "thinking")
 """Fields in which servers return thoughts that they removed from the content."""
@@ -134,7 +134,7 @@ class TemplateThoughts:
         """Learn from a reply. A server that returns thoughts separately has none in its content."""
         with self._lock:
             self._separate = self._separate or choice.reasoned
-            self._opens = self._opens or ends_alone(choice.text)
+            self._opens = self._opens or closes_first(choice.text)
             self.complete_replies += choice.finish == "stop" and choice.text != ""
 
     @property

@@ -26,7 +26,7 @@ from runners.types import Completion, Request, Sampling
 from runners.vllm import adapter_arguments
 from runners.weights.source import Source
 from tasks.common.errors import ModelError
-from tasks.thoughts import opened
+from tasks.thoughts import opening_tag
 
 
 class VllmServer:
@@ -118,7 +118,7 @@ def thoughts(source: Source, endpoint: EndpointConfig) -> dict[str, Any]:
     except Exception:  # of any of its libraries: then the replies show it
         return {}
     shown = {"skip_special_tokens": False} if special_tokens(tokenizer)[1] else {}
-    return {"thought": endpoint.thought or opened(str(prompt)), "body": {**shown, **body}}
+    return {"thought": endpoint.thought or opening_tag(str(prompt)), "body": {**shown, **body}}
 
 
 def program() -> str:

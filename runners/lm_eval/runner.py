@@ -23,7 +23,7 @@ from runners.types import NEUTRAL, Completion, Request, Sampling
 from runners.weights.loading import device
 from tasks.common.errors import ModelError
 from tasks.common.secrets import credentials, is_secret
-from tasks.thoughts import opened
+from tasks.thoughts import opening_tag
 
 CHUNK = 256
 """Prompts passed to lm-eval at a time: it returns all answers at once, or raises."""
@@ -109,7 +109,7 @@ class LmEvalRunner:
     def _completion(self, prompt: Any, text: str, seconds: float, sampling: Sampling) -> Completion:
         tokens = count_tokens(self.lm, text)
         return Completion(
-            text=(opened(prompt) if isinstance(prompt, str) else "") + text,
+            text=(opening_tag(prompt) if isinstance(prompt, str) else "") + text,
             prompt_tokens=count_tokens(self.lm, prompt),
             tokens=tokens,
             seconds=seconds,

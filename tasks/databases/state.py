@@ -1,7 +1,7 @@
 """The state and the content of a database's files, by which results are cached.
 
-The state is read by a stat; what was read of a file holds as long as its state is the same. A write-ahead log
-or rollback journal beside a database is part of it.
+The state is read by a stat; what was read from a file is valid as long as its state is the same. A
+write-ahead log or rollback journal beside a database is part of it.
 """
 
 from __future__ import annotations

@@ -24,52 +24,52 @@ STAMP = "sources.sha256"
 def rows(split: str) -> list[dict[str, str]]:
     """The rows of ``train``, ``dev`` or ``test``: id, question, query, db_id, difficulty, family, part.
 
-    Raises DataError: no such split, or no place to build in.
+    Raises DataError: the split is unknown, or HARNESS_HOME cannot be written.
     """
     if split not in SPLITS:
         raise DataError(f"pocket has no split '{split}': {nearest(split, SPLITS)}")
-    found: list[dict[str, str]] = json.loads((ensure() / f"{split}.json").read_text(encoding="utf-8"))
-    return found
+    data: list[dict[str, str]] = json.loads((ensure() / f"{split}.json").read_text(encoding="utf-8"))
+    return data
 
 
 def ensure() -> Path:
-    """The built folder; it is built where it is missing or came from other sources than these.
+    """The built folder. It is built if it is missing, or if it was built from other sources than these.
 
-    Raises DataError where HARNESS_HOME cannot be written.
+    Raises DataError: HARNESS_HOME cannot be written.
     """
     folder = home() / f"pocket-{VERSION}"
     if _stamp(folder) == _digest():
         return folder
     try:
         home().mkdir(parents=True, exist_ok=True)
-        held = files.lock(folder.with_suffix(".lock"), wait=True)
-        with held or nullcontext():
+        lock = files.lock(folder.with_suffix(".lock"), wait=True)
+        with lock or nullcontext():
             if _stamp(folder) != _digest():
-                with files.new_folder(folder, replace=True) as fresh:
-                    build(fresh)
+                with files.new_folder(folder, replace=True) as new:
+                    build(new)
     except (OSError, ValueError, sqlite3.OperationalError) as error:
         raise DataError(f"pocket cannot be built in HARNESS_HOME ({home()}): {error}") from error
     return folder
 
 
 def build(folder: Path) -> None:
-    """Write all databases and rows into a new folder; always the same ones."""
+    """Write all databases and rows into a new folder. They are always the same."""
     from tasks.pocket.domains import DOMAINS
     from tasks.pocket.fill import INSTANCES, Columns, fill, write
     from tasks.pocket.sampling import sample
 
     base: dict[str, Columns] = {}
-    files: dict[str, list[Path]] = {}
+    paths: dict[str, list[Path]] = {}
     for domain in DOMAINS:
         place = folder / domain.name
         place.mkdir(parents=True)
-        files[domain.name] = [place / f"{domain.name}.sqlite", place / f"{domain.name}_2.sqlite"]
-        for instance, file in zip(INSTANCES, files[domain.name], strict=True):
+        paths[domain.name] = [place / f"{domain.name}.sqlite", place / f"{domain.name}_2.sqlite"]
+        for instance, file in zip(INSTANCES, paths[domain.name], strict=True):
             columns = fill(domain, instance)
             write(domain, columns, file)
             base.setdefault(domain.name, columns)
-    for split, found in sample(base, files).items():
-        (folder / f"{split}.json").write_text(json.dumps(found, indent=0), encoding="utf-8")
+    for split, rows in sample(base, paths).items():
+        (folder / f"{split}.json").write_text(json.dumps(rows, indent=0), encoding="utf-8")
     (folder / STAMP).write_text(_digest(), encoding="utf-8")
 
 
@@ -79,6 +79,6 @@ def _stamp(folder: Path) -> str:
 
 
 def _digest() -> str:
-    """SHA-256 of the sources of this package: an upgrade builds anew."""
+    """SHA-256 of the sources of this package, so that an upgrade builds again."""
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

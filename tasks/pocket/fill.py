@@ -1,4 +1,4 @@
-"""Rows for a domain, from a seed. Both instances share value pools, and differ in rows, sizes and skews."""
+"""Generate the rows of a domain from a seed. Its two instances share value pools; rows and sizes differ."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ INSTANCES = (1, 2)
 SMALLEST = 50
 SECOND_SIZE = 0.85
 LINKED = 0.85
-"""Share of the rows of a table that others may point to: the rest is there for 'without any'."""
+"""The share of a table's rows that other tables may point to; the rest is for questions on rows without any."""
 OVERLAP = 1.25
-"""Labels to choose from, for each row: how far two instances share them."""
+"""Labels in the pool for each row, which decides how many labels two instances share."""
 
 Columns = dict[tuple[str, str], list[Cell]]
 """The cells of each ``(table, column)``, in row order."""
@@ -49,8 +49,8 @@ def write(domain: Domain, columns: Columns, path: Path) -> None:
             index = f"{entity.name} {field.name}"
             connection.execute(f'CREATE INDEX "{index}" ON {entity.sql} ({field.sql})')
         rows = zip(*(columns[entity.name, field.name] for field in entity.fields), strict=True)
-        marks = ", ".join("?" * len(entity.fields))
-        connection.executemany(f"INSERT INTO {entity.sql} VALUES ({marks})", rows)
+        parameters = ", ".join("?" * len(entity.fields))
+        connection.executemany(f"INSERT INTO {entity.sql} VALUES ({parameters})", rows)
     connection.execute("COMMIT")
     connection.close()
 
@@ -95,7 +95,7 @@ def _cells(
 
 
 def _skewed(values: list[Cell] | tuple[str, ...], share: float, size: int, random: Random) -> list[Cell]:
-    """Draws from a share of the values, the first in a random order being the most frequent."""
+    """Cells drawn from a share of the values, with the first ones in a random order as the most frequent."""
     pool: list[Cell] = random.sample(values, int(len(values) * share))
     return random.choices(pool, [(rank + 2) ** -0.7 for rank in range(len(pool))], k=size)
 

@@ -1,7 +1,7 @@
-"""Draws the questions of every split, and keeps those whose gold proves something.
+"""Draw the questions of every split, and keep those whose gold can distinguish right from wrong answers.
 
-Train never sees the families of ``held_out`` combinations, the phrasings kept for dev and test, or the unseen
-databases; every dev and test question on a seen database is of a held-out combination.
+Train has no combination of family and database from ``held_out``, no phrasing of dev and test, and no unseen
+database. Every dev and test question on a seen database is of a held-out combination.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tasks.pocket.slots import Draw, NoFit
 from tasks.types import Cell
 
 Row = dict[str, str]
-Combo = tuple[Family, Domain]
+Combination = tuple[Family, Domain]
 
 SIZES: dict[tuple[Split, str], int] = {
     ("test", "seen"): 900,
@@ -31,13 +31,13 @@ SIZES: dict[tuple[Split, str], int] = {
     ("train", "seen"): 12_000,
 }
 TRIES = 100
-"""Draws for one more question of a combination, before it counts as used up."""
+"""Draws for another question of a combination before the combination counts as exhausted."""
 LARGEST = 400
-"""Rows of the largest result worth asking for."""
+"""The most rows of a gold's result."""
 
 
 def held_out(family: Family) -> list[str]:
-    """The two seen databases on which training never meets this family."""
+    """The two seen databases on which train has no question of this family."""
     place = FAMILIES.index(family)
     first = place % len(SEEN)
     second = (first + 1 + place // len(SEEN) % (len(SEEN) - 1)) % len(SEEN)
@@ -45,7 +45,7 @@ def held_out(family: Family) -> list[str]:
 
 
 def sample(base: dict[str, Columns], files: dict[str, list[Path]]) -> dict[Split, list[Row]]:
-    """The rows of every split. ``base`` has the cells, ``files`` the built instances, of each domain."""
+    """The rows of every split. ``base``: the cells of each domain; ``files``: its built instances."""
     splits: dict[Split, list[Row]] = {"train": [], "dev": [], "test": []}
     with closing(Sampler(base, files)) as sampler:
         for (split, part), size in SIZES.items():
@@ -58,7 +58,7 @@ def sample(base: dict[str, Columns], files: dict[str, list[Path]]) -> dict[Split
 
 
 class Sampler:
-    """Collects rows, none of whose questions occurs twice in all splits together, nor in ``asked``."""
+    """Draws rows whose questions are distinct over all splits and do not occur in ``asked``."""
 
     def __init__(
         self,
@@ -81,19 +81,19 @@ class Sampler:
             instance.close()
 
     def collect(self, split: Split, part: str, size: int) -> list[Row]:
-        """So many rows, taking turns between the combinations that this part of the split may use."""
+        """``size`` rows, in turn from each combination that this part of the split may use."""
         random = Random(f"{self._seed} {split} {part}")
-        live = _combos(split, part)
-        random.shuffle(live)
+        usable = _combinations(split, part)
+        random.shuffle(usable)
         rows: list[Row] = []
-        while live and len(rows) < size:
-            fresh = [(combo, self._draw(combo, split, part, random)) for combo in live]
-            live = [combo for combo, row in fresh if row]
-            rows += [row for _, row in fresh if row]
+        while usable and len(rows) < size:
+            drawn = [(combination, self._draw(combination, split, part, random)) for combination in usable]
+            usable = [combination for combination, row in drawn if row]
+            rows += [row for _, row in drawn if row]
         return rows[:size]
 
-    def _draw(self, combo: Combo, split: Split, part: str, random: Random) -> Row | None:
-        family, domain = combo
+    def _draw(self, combination: Combination, split: Split, part: str, random: Random) -> Row | None:
+        family, domain = combination
         phrasings = family.phrasings(split)
         for _ in range(TRIES):
             try:
@@ -117,15 +117,15 @@ class Sampler:
 
 
 def proves(sql: str, instance: sqlite3.Connection) -> bool:
-    """Whether the result is neither empty nor huge nor a bare 0 or NULL, and its LIMIT cuts well."""
+    """Whether the result is neither empty, large, nor a single 0 or NULL, and its LIMIT cuts no tie."""
     rows = instance.execute(sql).fetchmany(LARGEST + 1)
     if not 0 < len(rows) <= LARGEST or rows in ([(0,)], [(None,)]):
         return False
-    return " LIMIT " not in sql or _cuts_well(sql, instance)
+    return " LIMIT " not in sql or _cuts_no_tie(sql, instance)
 
 
-def _cuts_well(sql: str, instance: sqlite3.Connection) -> bool:
-    """Whether there is a row beyond the LIMIT, and it does not tie with the last one within."""
+def _cuts_no_tie(sql: str, instance: sqlite3.Connection) -> bool:
+    """Whether there is a row after the LIMIT that does not tie with the last row before it."""
     body, _, order = sql.partition(" ORDER BY ")
     sort, _, limit = order.partition(" LIMIT ")
     tail = body[body.index(" FROM ") :]
@@ -135,7 +135,7 @@ def _cuts_well(sql: str, instance: sqlite3.Connection) -> bool:
     return len(keys) > int(limit) and keys[-1] != keys[-2]
 
 
-def _combos(split: Split, part: str) -> list[Combo]:
+def _combinations(split: Split, part: str) -> list[Combination]:
     if part == "unseen":
         return [(family, domain) for family in FAMILIES for domain in UNSEEN]
     return [
@@ -147,7 +147,7 @@ def _combos(split: Split, part: str) -> list[Combo]:
 
 
 def _sorted(columns: Columns) -> Columns:
-    """The cells of each column in order, without NULLs: what values are drawn from."""
+    """The sorted cells of each column without NULLs, from which values are drawn."""
     return {
         name: sorted((cell for cell in cells if cell is not None), key=_order)
         for name, cells in columns.items()

@@ -1,4 +1,4 @@
-"""How a domain of ``pocket`` is written down: tables and columns, each with the words that stand for it."""
+"""The definition of a domain of ``pocket``: tables and columns, each with its phrase in questions."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TYPES: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One column: its name, what it holds and the phrase that a question uses for it."""
+    """One column: its name, its kind of values, and its phrase in questions."""
 
     name: str
     kind: Kind
     phrase: str
     pools: tuple[tuple[str, ...], ...] = ()
-    """Words that its values are made of: one pool for a category, one or two for a label."""
+    """The words of its values: one pool for a category, one or two for a label."""
     low: float = 0
     high: float = 0
     nulls: float = 0.0
@@ -44,7 +44,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One table, with the words for one row and for many."""
+    """One table, with the words for one row and for several rows."""
 
     name: str
     singular: str
@@ -68,7 +68,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """One database. Tables stand after the tables that they point to."""
+    """One database. A table comes after the tables that it points to."""
 
     name: str
     entities: tuple[Entity, ...]
@@ -88,17 +88,17 @@ def link(name: str, target: str) -> Field:
 
 
 def label(name: str, *pools: tuple[str, ...], phrase: str = "") -> Field:
-    """What a row is called: unique text, a word of each pool."""
+    """The name of a row: unique text of one word from each pool."""
     return Field(name, "label", phrase or _words(name), pools)
 
 
 def category(name: str, *values: str, phrase: str = "", nulls: float = 0.0) -> Field:
-    """Text with few, unevenly frequent values."""
+    """Text with few values of uneven frequencies."""
     return Field(name, "category", phrase or _words(name), (values,), nulls=nulls)
 
 
 def integer(name: str, low: int, high: int, phrase: str = "", nulls: float = 0.0) -> Field:
-    """A whole number that can be added up and averaged."""
+    """A whole number, for sums and averages."""
     return Field(name, "integer", phrase or _words(name), (), low, high, nulls)
 
 
@@ -108,7 +108,7 @@ def real(name: str, low: float, high: float, phrase: str = "", nulls: float = 0.
 
 
 def year(name: str, low: int, high: int, phrase: str = "") -> Field:
-    """A year as a number: compared and ranked, never added up."""
+    """A year as a number, for comparisons and rankings, not for sums."""
     return Field(name, "year", phrase or _words(name), (), low, high)
 
 

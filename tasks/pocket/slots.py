@@ -1,4 +1,4 @@
-"""Fills the slots of a family in one domain: tables, links, columns, and values out of real rows."""
+"""Fill the slots of a family in one domain: tables, links, columns, and values from real rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLUMN_KINDS: dict[str, Callable[[Field], bool]] = {
 
 
 def _between(low: float, high: float) -> Callable[[Sequence[Cell], Random], Cell]:
-    """A value from between two quantiles of the sorted cells."""
+    """A function that draws a cell between two quantiles of the sorted cells."""
     return lambda cells, random: cells[int(len(cells) * random.uniform(low, high))]
 
 
@@ -39,7 +39,7 @@ def _distinct(cells: Sequence[Cell], random: Random) -> Cell:
 
 
 def _count(share: float) -> Callable[[Sequence[Cell], Random], Cell]:
-    """About a share of how often a value of the column occurs, at least 1."""
+    """A function that draws a share of the number of rows with one value of the column, at least 1."""
 
     def count(cells: Sequence[Cell], random: Random) -> Cell:
         counts = sorted(Counter(cells).values())
@@ -62,7 +62,7 @@ VALUE_KINDS: dict[str, Callable[[Sequence[Cell], Random], Cell]] = {
     "top": lambda cells, random: random.randint(2, 6),
 }
 RAW = frozenset({"word", "initial", "year"})
-"""Values that the SQL template itself puts in quotes."""
+"""Values that the SQL template puts in quotes itself."""
 
 
 class NoFit(Exception):
@@ -71,7 +71,7 @@ class NoFit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What stands for a slot in the SQL and in the question."""
+    """The text that fills a slot in the SQL and in the question."""
 
     sql: str
     words: str
@@ -80,7 +80,7 @@ class Slot:
 
 
 class Draw:
-    """One random filling of a family's slots. Raises NoFit where the domain has nothing to fill them with."""
+    """One random filling of a family's slots. ``write`` raises NoFit: the domain cannot fill a slot."""
 
     def __init__(self, domain: Domain, columns: Columns, random: Random) -> None:
         self._domain = domain
@@ -89,7 +89,7 @@ class Draw:
         self._slots: dict[str, Slot] = {}
 
     def write(self, family: Family, phrasings: Sequence[str]) -> tuple[str, str]:
-        """The question, in one of the phrasings, and its SQL."""
+        """A question in one of the phrasings, and its SQL. Raises NoFit."""
         for part in family.tables.split():
             self._table(*part.split(">"))
         for part in family.slots.split():
@@ -104,7 +104,7 @@ class Draw:
         return question[0].upper() + question[1:], sql
 
     def _table(self, name: str, target: str = "") -> None:
-        """Bind a table, where it is not bound yet, and a link from it to a table not in use."""
+        """Bind a table, unless it is bound, and a link from it to an unused table."""
         if name not in self._slots:
             self._bind(name, self._pick(self._free(self._domain.entities)))
         if target:

@@ -1,4 +1,4 @@
-"""The corpus: an endless, seeded stream of invented databases with questions on them."""
+"""The corpus: an endless, seeded stream of generated databases with questions on them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Page:
 
 
 def pages(seed: int, questions: int, tables: Sequence[int] = TABLES) -> Iterator[Page]:
-    """Databases with this many questions each, without end. The same seed gives the same pages."""
+    """An endless stream of databases with this many questions each. The same seed gives the same pages."""
     random = Random(seed)
     weights = [WEIGHTS[shape.level] for shape in SHAPES]
     while True:

@@ -1,7 +1,7 @@
-"""How a page (one schema, several questions) becomes one sequence, exactly equal to separate ones.
+"""Pack a page (one schema, several questions) into one sequence that is exactly equal to separate ones.
 
 ``[schema | question 1, SQL 1 | question 2, SQL 2 | ...]``: position ids start again after the schema for
-each question, and the mask lets a question see the schema and itself. So the schema is computed once.
+each question, and a question attends to the schema and itself only. So the schema is computed once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Packed pages, padded on the right: (batch, length), the mask (batch, 1, length, length), True: seen."""
+    """Packed pages, padded on the right: (batch, length), the mask (batch, 1, length, length), True: attended."""
 
     ids: Tensor
     positions: Tensor

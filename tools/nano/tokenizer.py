@@ -1,8 +1,8 @@
-"""The tokenizer: byte-level BPE whose pieces look the same wherever a name stands.
+"""The tokenizer: byte-level BPE in which a name has the same tokens wherever it occurs.
 
-What a tiny model must do is copy names from the schema and the question into the SQL. So words never
-swallow the space before them, a plural's ``s`` and an underscore stand alone, digits come in twos, and
-runs of SQL keywords are free to become one token.
+A tiny model must copy names from the schema and the question into the SQL. So a word does not include the
+space before it, a plural's ``s`` and an underscore are separate pieces, digits come in pairs, and a run of
+SQL keywords may become one token.
 """
 
 from __future__ import annotations

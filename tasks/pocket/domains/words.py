@@ -1,4 +1,4 @@
-"""Words that labels and categories are made of."""
+"""The words of labels and categories."""
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""All families of questions. A new family is one more entry in a file of this folder."""
+"""All families of questions. To add a family, add an entry to a file of this folder."""
 
 from tasks.pocket.families.aggregates import AGGREGATES
 from tasks.pocket.families.dates import DATES

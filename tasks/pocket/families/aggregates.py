@@ -1,4 +1,4 @@
-"""One number, or a few, about one table."""
+"""Aggregates over one table."""
 
 from tasks.pocket.families.family import Family
 

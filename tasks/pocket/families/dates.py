@@ -1,4 +1,4 @@
-"""Questions about years and days."""
+"""Questions on years and dates."""
 
 from tasks.pocket.families.family import Family
 

@@ -1,11 +1,11 @@
-"""What a family of questions is: a shape of SQL with slots, and the ways in which people ask for it.
+"""A family of questions: an SQL template with slots, and the phrasings in which people ask for it.
 
-``tables`` names the tables of the shape: ``t`` is any table, ``c>p`` a child and the parent that it links
+``tables`` names the tables of the template: ``t`` is any table, ``c>p`` a child and the parent that it links
 to, ``g>c c>p`` a path of two links, ``m>p m>q`` a table that links two others. ``{t}`` is then the table's
 name in the SQL; ``{t}`` and ``{ts}`` are the words for one and many in the question. A link ``c>p`` also
 binds ``{c_p}``, the foreign key, and a table ``p`` its primary key ``{p_id}``.
 
-``slots`` fills the rest, left to right: ``x=t.show`` is a column of ``t`` of the kind ``show``,
+``slots`` fills the other slots, left to right: ``x=t.show`` is a column of ``t`` of the kind ``show``,
 ``v=x.value`` a value of the column ``x``; the kinds are in ``tasks.pocket.slots``. No column is used twice.
 """
 
@@ -27,7 +27,7 @@ DEV_ONLY = 1
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A kind of question. ``difficulty`` is what Spider's rules say of the SQL."""
+    """A kind of question. ``difficulty``: the level of the SQL by Spider's rules."""
 
     name: str
     difficulty: Difficulty
@@ -35,10 +35,10 @@ class Family:
     slots: str
     sql: str
     asks: str
-    """One phrasing a line. The last two are kept for test, the one before them for dev."""
+    """One phrasing on each line. The last two are for test, the one before them for dev."""
 
     def phrasings(self, split: Split) -> list[str]:
-        """The phrasings that a split may use; no two splits share one."""
+        """The phrasings of a split. No two splits share one."""
         lines = [line.strip() for line in self.asks.strip().splitlines()]
-        kept = len(lines) - TEST_ONLY - DEV_ONLY
-        return {"train": lines[:kept], "dev": lines[kept:-TEST_ONLY], "test": lines[-TEST_ONLY:]}[split]
+        train = len(lines) - TEST_ONLY - DEV_ONLY
+        return {"train": lines[:train], "dev": lines[train:-TEST_ONLY], "test": lines[-TEST_ONLY:]}[split]

@@ -1,4 +1,4 @@
-"""Rows of one table, by conditions on it."""
+"""Rows of one table that meet conditions."""
 
 from tasks.pocket.families.family import Family
 

@@ -1,4 +1,4 @@
-"""Groups of the rows of one table."""
+"""Groups of rows of one table."""
 
 from tasks.pocket.families.family import Family
 

@@ -1,4 +1,4 @@
-"""Three tables: along a path of two foreign keys, or across a table that links two others."""
+"""Joins of three tables: a path of two foreign keys, or a table that links two others."""
 
 from tasks.pocket.families.family import BRIDGE, HOP, PATH, Family
 

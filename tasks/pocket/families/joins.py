@@ -1,4 +1,4 @@
-"""Two tables, joined by a foreign key."""
+"""Joins of two tables by a foreign key."""
 
 from tasks.pocket.families.family import HOP, Family
 

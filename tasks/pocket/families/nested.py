@@ -1,4 +1,4 @@
-"""A query inside a query."""
+"""Nested queries."""
 
 from tasks.pocket.families.family import HOP, Family
 
