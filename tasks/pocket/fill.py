@@ -16,7 +16,7 @@ INSTANCES = (1, 2)
 SMALLEST = 50
 SECOND_SIZE = 0.85
 LINKED = 0.85
-"""The share of a table's rows that other tables may point to; the rest is for questions on rows without any."""
+"""The share of a table's rows that other tables may point to; the rest have no children."""
 OVERLAP = 1.25
 """Labels in the pool for each row, which decides how many labels two instances share."""
 

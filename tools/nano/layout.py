@@ -32,7 +32,7 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Packed pages, padded on the right: (batch, length), the mask (batch, 1, length, length), True: attended."""
+    """Pages padded on the right: (batch, length); the mask (batch, 1, length, length), True: attended."""
 
     ids: Tensor
     positions: Tensor
