@@ -105,7 +105,7 @@ def test_processes_share_a_step_and_not_the_weights(eight_billion: Shape) -> Non
     assert (one.own, one.passes, four.own, four.passes) == (16, 8, 4, 2)
     for part in ("base", "reference", "learning"):
         assert four.memory[part] == one.memory[part]
-    adapters = 256 * eight_billion.ends
+    adapters = 256 * eight_billion.adapter_width
     assert four.memory["trained"] - one.memory["trained"] == 4 * adapters  # gradients, to be sent
     assert four.memory["sampling"] == one.memory["sampling"] / 4
     assert four.seconds["learning"] == pytest.approx(one.seconds["learning"] / 4)

@@ -314,12 +314,12 @@ def drawn_by(way: str, folder: str, temperature: float) -> list[list[str]]:
         import torch
 
         from runners.decoding.tokens import encode
-        from runners.training.engine import Drawing, generate
+        from runners.training.engine import SamplingSettings, generate
 
         model, tokenizer = load(folder)
         torch.manual_seed(3)
         prompts = [list(ids) for ids in encode(tokenizer, asked)]
-        found = generate(model, prompts, Drawing(temperature, 1.0, 24, (1,)), 0)
+        found = generate(model, prompts, SamplingSettings(temperature, 1.0, 24, (1,)), 0)
         return [[tokenizer.decode(one.tokens)] for one in found]
     runner = open_runner(folder)
     if way == "separate":

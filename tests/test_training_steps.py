@@ -13,14 +13,13 @@ from test_training import GRPO, letters, requests
 
 from runners.compat.trl import weighted_mean
 from runners.training import rollout
-from runners.training.callbacks import Hooks
+from runners.training.callbacks import Hooks, StepLog
 from runners.training.config import CurriculumSpec, SftConfig
 from runners.training.curriculum import PromptChooser, mixed_probability
 from runners.training.grpo import train_grpo
-from runners.training.grpo_step import Group, GrpoTrainer, StepBatch, advantages, compared
+from runners.training.grpo_step import Group, GrpoTrainer, StepBatch, advantages, compare
 from runners.training.rollout import Conversation, is_cut
 from runners.training.sft import order
-from runners.training.step_log import StepLog
 from runners.training.training_reward import TrainingReward, figures
 from runners.types import Reward
 from tasks.types import Message
@@ -34,7 +33,7 @@ def test_a_group_is_unscored_as_a_whole_and_the_others_are_rewarded() -> None:
     conversations = [
         Conversation(request, [], messages=[answer]) for request in requests(2) for _ in range(4)
     ]
-    groups = compared([0, 1], conversations, reward(conversations), config)
+    groups = compare([0, 1], conversations, reward(conversations), config)
     assert [one.value for one in groups[1].rewards] == [0.5] * 4
     assert [group.in_loss for group in groups] == [False, True]
     assert [group.advantages.tolist() for group in groups] == [[0.0] * 4] * 2

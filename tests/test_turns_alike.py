@@ -27,7 +27,7 @@ from rewards.grader import Grader
 from rewards.types import Attempt, Reason
 from runners.decoding.tokens import encode
 from runners.open import open_runner
-from runners.training.engine import Drawing, TokenEngine, generate
+from runners.training.engine import SamplingSettings, TokenEngine, generate
 from runners.training.rollout import Conversation, Draw, Turns
 from runners.types import Request, Sampling
 from runners.weights.loading import load
@@ -265,7 +265,7 @@ def test_a_model_says_the_same_in_the_trainer_and_in_the_environment(home: Path)
     """nano, greedy, cut short: both extend the very tokens that were drawn."""
     task, (model, tokenizer) = Task.named("pocket"), load("nano")
     samples = task.samples("dev", QUESTIONS)
-    how = Drawing(0.0, 1.0, MOST, (tokenizer.eos_token_id,))
+    how = SamplingSettings(0.0, 1.0, MOST, (tokenizer.eos_token_id,))
 
     def draw(turn: int, asked: Sequence[Conversation]) -> tuple[list[list[int]], None]:
         found = generate(model, [one.prompt + one.tokens for one in asked], how, tokenizer.pad_token_id)

@@ -364,7 +364,7 @@ def test_trl_trains_three_steps_through_the_bridge(
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer
 
-    from runners.training.verifiers import Rollouts, paid
+    from runners.training.verifiers import Rollouts, environment_rewards
 
     config = {"taskset": {"id": "harness_sql", "spec": str(task)}, "turns": turns}
     rollouts = Rollouts(config, {"max_tokens": 8, "temperature": 1.0})
@@ -393,7 +393,7 @@ def test_trl_trains_three_steps_through_the_bridge(
     trainer = GRPOTrainer(
         model=model,
         args=settings,
-        reward_funcs=paid,
+        reward_funcs=environment_rewards,
         train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in rollouts.prompts()]),
         processing_class=AutoTokenizer.from_pretrained(folder),
         rollout_func=watched,

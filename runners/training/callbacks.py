@@ -7,10 +7,11 @@ import math
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hub when it is imported
 
@@ -34,6 +35,8 @@ CURVE_NAMES = {
     "sampling/importance_sampling_ratio/mean": "vllm_ratio",
 }
 """TRL's names of figures, and their names in the curve."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class CheckpointState(Protocol):
@@ -64,6 +67,54 @@ class Hooks:
     """A subclass of ``GrpoTrainer`` to use instead of it, for comparisons."""
 
 
+class Clock:
+    """Wall-clock seconds by phase; time in an inner phase does not count for the outer one."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count the block's time."""
+        began, inner = time.perf_counter(), self.seconds.total()
+        yield
+        self.seconds[name] += time.perf_counter() - began - (self.seconds.total() - inner)  # type: ignore[assignment]
+
+    def timed(self, name: str, function: Callable[P, T]) -> Callable[P, T]:
+        """A function whose calls count as this phase."""
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            with self.phase(name):
+                return function(*args, **kwargs)
+
+        return call
+
+
+@dataclass(frozen=True, slots=True)
+class StepLog:
+    """What a step adds to the curve."""
+
+    figures: Mapping[str, float]
+    """Of the answers that were drawn first: which groups a refill adds depends on their rewards."""
+    tokens: int
+    """Of all prompts and conversations, in all processes."""
+    seconds: Mapping[str, float]
+    """Wall-clock time by phase."""
+
+    def followed_by(self, more: StepLog) -> StepLog:
+        """This log, after further answers were drawn in the same step."""
+        seconds = {phase: self.seconds[phase] + more.seconds[phase] for phase in self.seconds}
+        return StepLog(self.figures, self.tokens + more.tokens, seconds)
+
+    def extended(self, figures: Mapping[str, float]) -> StepLog:
+        """This log with further figures."""
+        return replace(self, figures={**self.figures, **figures})
+
+    def row(self) -> dict[str, float]:
+        """By their names in the curve."""
+        return {**self.figures, **{f"{phase}_seconds": value for phase, value in self.seconds.items()}}
+
+
 class TrainingCallback(TrainerCallback):
     """Writes the curve, evaluates, keeps the best weights, completes checkpoints and handles Ctrl-C."""
 
@@ -80,9 +131,9 @@ class TrainingCallback(TrainerCallback):
         self._began = 0.0
         self._tokens = self._tokens_before = 0.0
 
-    def add_figures(self, figures: Mapping[str, float]) -> None:
-        """Add figures to the row of the running step."""
-        self.row |= figures
+    def on_batch(self, log: StepLog) -> None:
+        """Add the figures of the running step's batch to its row of the curve."""
+        self.row |= log.row()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Evaluate where GRPO begins, because it may make the model worse.

@@ -104,7 +104,7 @@ class SftConfig(TrainingConfig):
 
     @property
     def items_per_step(self) -> int:
-        """Rows of a step, in all processes."""
+        """Rows of a step, in all processes together."""
         return self.batch_size
 
     def items_per_pass(self, processes: int) -> int:
@@ -241,12 +241,12 @@ class GrpoConfig(TrainingConfig):
     """Draw the answers with vLLM; ``shared_prefix`` then concerns the loss only."""
 
     def context_limit(self, context: int) -> int:
-        """Tokens that a prompt and its answers may have, of a model with this context."""
+        """Most tokens of a prompt and its answers, of a model with this context."""
         return min(context, self.vllm.max_model_len or context) if self.vllm else context
 
     @property
     def items_per_step(self) -> int:
-        """Prompts of a step, in all processes."""
+        """Prompts of a step, in all processes together."""
         return self.prompts_per_step
 
     def items_per_pass(self, processes: int) -> int:
@@ -261,6 +261,6 @@ def total_steps(config: SftConfig | GrpoConfig, rows: int) -> int:
 
 
 def rows_used(config: SftConfig | GrpoConfig, rows: int) -> int:
-    """How many of the rows or prompts a run comes to, refills left out."""
+    """The number of rows or prompts that a run uses, without refills."""
     drawings = config.num_iterations if isinstance(config, GrpoConfig) else 1
     return min(rows, -(-total_steps(config, rows) // drawings) * config.items_per_step)

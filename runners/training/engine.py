@@ -1,7 +1,7 @@
-"""A live model as an engine: tokens in, tokens and log-probabilities out (vLLM's ``/inference/v1/generate``).
+"""An HTTP server for the model in training: tokens in, tokens and log-probabilities out.
 
-What verifiers' ``TrainClient`` asks of a server, served from a thread of this process over the very weights
-that are trained. Requests that come together are drawn together.
+It serves vLLM's ``/inference/v1/generate``, which verifiers' ``TrainClient`` calls, from a thread of this
+process with the weights that are trained. Requests that arrive together are answered in one batch.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any, Self
 
 import torch
 
-QUIET = 0.01
-"""Seconds without a new request after which a batch is drawn."""
+BATCH_WAIT = 0.01
+"""Seconds to wait for a further request before a batch is answered."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
-    """How a request's answer is drawn; requests that agree share a batch."""
+class SamplingSettings:
+    """The sampling settings of a request; requests with equal settings share a batch."""
 
     temperature: float
     top_p: float
@@ -32,19 +32,19 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """The tokens of an answer, the log-probabilities they were drawn with, and why it ended."""
+class Answer:
+    """The tokens of an answer, their log-probabilities, and why it ended."""
 
     tokens: list[int]
     logprobs: list[float]
     finish: str
 
 
-Waiting = tuple[list[int], Drawing, "Future[Drawn]"]
+Waiting = tuple[list[int], SamplingSettings, "Future[Answer]"]
 
 
 class TokenEngine:
-    """Serves a model until it is left. ``url`` is what a client calls its base URL."""
+    """Serves a model while its ``with`` block runs. ``url`` is a client's base URL."""
 
     def __init__(self, model: Any, pad_token: int) -> None:
         self.model, self.pad_token = model, pad_token
@@ -55,42 +55,42 @@ class TokenEngine:
 
     def __enter__(self) -> Self:
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        self._drawing = Thread(target=self._draw_all, daemon=True)
-        self._drawing.start()
+        self._thread = Thread(target=self._answer_batches, daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._requests.put(None)
-        self._drawing.join()
+        self._thread.join()
         self._server.shutdown()
         self._server.server_close()
 
-    def _draw_all(self) -> None:
+    def _answer_batches(self) -> None:
         while (first := self._requests.get()) is not None:
             batch = [first]
             try:
-                while (more := self._requests.get(timeout=QUIET)) is not None:
+                while (more := self._requests.get(timeout=BATCH_WAIT)) is not None:
                     batch.append(more)
             except Empty:
                 pass
             else:
                 self._requests.put(None)
             for how in dict.fromkeys(how for _, how, _ in batch):
-                self._draw(how, [(prompt, future) for prompt, one, future in batch if one == how])
+                self._answer(how, [(prompt, future) for prompt, settings, future in batch if settings == how])
 
-    def _draw(self, how: Drawing, batch: Sequence[tuple[list[int], Future[Drawn]]]) -> None:
+    def _answer(self, how: SamplingSettings, batch: Sequence[tuple[list[int], Future[Answer]]]) -> None:
         try:
-            found = generate(self.model, [prompt for prompt, _ in batch], how, self.pad_token)
-        except Exception as error:  # the request's, not the engine's end
+            answers = generate(self.model, [prompt for prompt, _ in batch], how, self.pad_token)
+        except Exception as error:  # it ends the request, not the engine
             for _, future in batch:
                 future.set_exception(error)
             return
-        for (_, future), drawn in zip(batch, found, strict=True):
-            future.set_result(drawn)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            future.set_result(answer)
 
 
 @torch.inference_mode()
-def generate(model: Any, prompts: Sequence[list[int]], how: Drawing, pad_token: int) -> list[Drawn]:
+def generate(model: Any, prompts: Sequence[list[int]], how: SamplingSettings, pad_token: int) -> list[Answer]:
     """Draw one answer to each prompt (token ids), padded on the left in one batch."""
     width = max(map(len, prompts))
     rows = [[pad_token] * (width - len(prompt)) + prompt for prompt in prompts]
@@ -117,15 +117,18 @@ def generate(model: Any, prompts: Sequence[list[int]], how: Drawing, pad_token: 
     tokens = output.sequences[:, width:]
     scores = torch.stack(output.scores, 1).float().log_softmax(-1)
     logprobs = scores.gather(-1, tokens[..., None])[..., 0]
-    return [_cut(row, chance, how) for row, chance in zip(tokens.tolist(), logprobs.tolist(), strict=True)]
+    return [
+        _until_stop(row, logprob, how)
+        for row, logprob in zip(tokens.tolist(), logprobs.tolist(), strict=True)
+    ]
 
 
-def _cut(tokens: list[int], logprobs: list[float], how: Drawing) -> Drawn:
+def _until_stop(tokens: list[int], logprobs: list[float], how: SamplingSettings) -> Answer:
     """A row of a batch up to its first stop token."""
     for i, token in enumerate(tokens):
         if token in how.stop_token_ids:
-            return Drawn(tokens[: i + 1], logprobs[: i + 1], "stop")
-    return Drawn(tokens, logprobs, "length")
+            return Answer(tokens[: i + 1], logprobs[: i + 1], "stop")
+    return Answer(tokens, logprobs, "length")
 
 
 class _Server(ThreadingHTTPServer):
@@ -139,28 +142,28 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Silence."""
+        """Print nothing."""
 
     def do_GET(self) -> None:
-        """The models' list is not needed."""
+        """Refuse: only ``/inference/v1/generate`` is served."""
         self._reply(404, {"error": {"message": "only /inference/v1/generate"}})
 
     def do_POST(self) -> None:
         """Queue one request and wait for its answer."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        future: Future[Drawn] = Future()
-        self.server.requests.put((body["token_ids"], _drawing(body["sampling_params"]), future))
+        future: Future[Answer] = Future()
+        self.server.requests.put((body["token_ids"], _sampling_settings(body["sampling_params"]), future))
         try:
-            drawn = future.result()
-        except Exception as error:  # reported to the client, who records it
+            answer = future.result()
+        except Exception as error:  # reported to the client, which records it
             self._reply(400, {"error": {"message": f"{type(error).__name__}: {error}"}})
             return
-        pairs = zip(drawn.tokens, drawn.logprobs, strict=True)
+        pairs = zip(answer.tokens, answer.logprobs, strict=True)
         entries = [{"token": f"token_id:{token}", "logprob": logprob} for token, logprob in pairs]
         choice = {
             "index": 0,
-            "token_ids": drawn.tokens,
-            "finish_reason": drawn.finish,
+            "token_ids": answer.tokens,
+            "finish_reason": answer.finish,
             "logprobs": {"content": entries},
         }
         self._reply(200, {"request_id": "0", "choices": [choice]})
@@ -174,9 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def _drawing(parameters: Mapping[str, Any]) -> Drawing:
-    """vLLM's sampling parameters: temperature 1 and 16 tokens where they do not say."""
-    return Drawing(
+def _sampling_settings(parameters: Mapping[str, Any]) -> SamplingSettings:
+    """vLLM's sampling parameters, with its defaults: temperature 1 and 16 tokens."""
+    return SamplingSettings(
         temperature=float(parameters.get("temperature", 1.0)),
         top_p=float(parameters.get("top_p", 1.0)),
         max_tokens=int(parameters.get("max_tokens", 16)),

@@ -22,7 +22,7 @@ from runners.weights.source import resolve
 from tasks.common.errors import ModelError
 
 TRIAL_PROMPTS = 8
-"""Questions whose gold answers are paid, for trial, before training."""
+"""Questions whose gold answers are scored before training, to check the reward function."""
 
 
 def train_grpo(
@@ -33,15 +33,17 @@ def train_grpo(
     out: Path,
     hooks: Hooks | None = None,
 ) -> TrainingResult:
-    """Train ``model`` (a name) on ``prompts``, paid by ``score``; the result is the folder ``out/model``.
+    """Train ``model`` (a name) on ``prompts`` with the rewards of ``score``; the result is ``out/model``.
 
-    Started again on the same ``out`` with the same arguments it goes on from the last checkpoint, or returns
-    the result that is there. Raises ModelError: too few prompts, sizes that do not divide, a prompt longer
+    Called again with the same arguments it goes on from the last checkpoint in ``out``, or returns the result
+    that is there. Raises ModelError: too few prompts, sizes that do not divide, a prompt longer
     than the model's context, an ``out`` of another run.
     """
     check(model, prompts, config)
     if config.max_turns > 1 and not (hooks and hooks.feedback):
-        raise ModelError("max_turns is over 1 and nothing was given that says what is wrong with an answer")
+        raise ModelError(
+            "max_turns is over 1 and Hooks.feedback is missing: it says what is wrong with an answer"
+        )
     settings = {"method": "grpo", "model": model, "rows": rows_digest(prompts), "config": config.model_dump()}
     folder = RunFolder(out, settings)
     if result := folder.result():
@@ -56,7 +58,7 @@ def train_grpo(
 
 
 def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
-    """Raise ModelError for what would end the run later, as far as it shows without loading the model."""
+    """Raise ModelError for problems that show before the model is loaded."""
     check_sizes(config, len(prompts))
     source = resolve(model)
     context = config.context_limit(loading.context(source))
@@ -65,7 +67,7 @@ def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
 
 
 def check_sizes(config: GrpoConfig, prompts: int) -> None:
-    """Raise ModelError where the sizes of a run do not fit each other."""
+    """Raise ModelError where sizes in the settings do not fit each other."""
     if prompts < config.prompts_per_step:
         raise ModelError(
             f"{prompts} prompts are too few for prompts_per_step {config.prompts_per_step}: lower it"
@@ -80,7 +82,7 @@ def check_sizes(config: GrpoConfig, prompts: int) -> None:
 
 
 def check_rewards(prompts: Sequence[Request], score: RewardFunction) -> None:
-    """Before training: raise ModelError where the reward of a gold answer or of silence is no number."""
+    """Raise ModelError where the reward of a gold answer or of an empty one is no number."""
     samples = [prompt.sample for prompt in prompts[:TRIAL_PROMPTS] for _ in range(2)]
     texts = [text for prompt in prompts[:TRIAL_PROMPTS] for text in (prompt.sample.gold[0], "")]
     rewards = score(samples, texts)
@@ -107,7 +109,7 @@ def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_
 def make_trainer(
     policy: Any, tokenizer: Any, prompts: Sequence[Request], score: RewardFunction, callback: TrainingCallback
 ) -> Any:
-    """The trainer of a run with the settings of ``callback``; a warning says why prefixes are not shared."""
+    """The trainer for the settings of ``callback``. Warns where the model cannot share prefixes."""
     from trl.trainer.grpo_config import GRPOConfig
 
     from runners.compat.trainer import sharded
@@ -139,7 +141,7 @@ def make_trainer(
     if why_not:
         warnings.warn(f"every copy of a prompt is computed: {why_not}", stacklevel=2)
     reward, chooser = TrainingReward(score, config), PromptChooser(prompts, config)
-    inputs = StepInputs(prompts, config, reward, chooser, callback.hooks.feedback, callback.add_figures)
+    inputs = StepInputs(prompts, config, reward, chooser, callback.hooks.feedback, callback.on_batch)
     kind = callback.hooks.trainer or GrpoTrainer
     kind = sharded(kind) if config.sharding == "fsdp2" else kind
     shared = config.shared_prefix and not why_not

@@ -15,7 +15,7 @@ given, before any is scored, and a refill asks other prompts once it has seen th
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
 from statistics import fmean
@@ -29,10 +29,10 @@ from runners.compat.trl import Batch, StepTrainer
 from runners.decoding.generation import DecodingSettings, generate
 from runners.decoding.tokens import Tokens, answer_text, context_length, encode
 from runners.training import distributed, rollout, training_reward
+from runners.training.callbacks import Clock, StepLog
 from runners.training.config import GrpoConfig
 from runners.training.curriculum import PromptChooser
 from runners.training.rollout import Conversation, Turns
-from runners.training.step_log import Clock, StepLog
 from runners.training.training_reward import TrainingReward, is_mixed, is_scored
 from runners.types import FeedbackFunction, Request, Reward
 
@@ -51,7 +51,7 @@ class Group:
     in_loss: bool
     """False where an answer is unscored, or with ``learn_from: mixed`` where all are right or all wrong."""
     advantages: Tensor
-    """(answers,)"""
+    """Of each answer, (answers,); see ``advantages`` below."""
 
     @property
     def zero_advantage(self) -> bool:
@@ -75,15 +75,15 @@ class StepBatch:
 
 @dataclass(frozen=True, slots=True)
 class StepInputs:
-    """What steps are made from, and who is handed their logs."""
+    """What the steps of a training are made from, and the function that receives their logs."""
 
     prompts: Sequence[Request]
     config: GrpoConfig
     reward: TrainingReward
     chooser: PromptChooser
     feedback: FeedbackFunction | None
-    report: Callable[[Mapping[str, float]], None]
-    """Called once a step with figures for the curve."""
+    report: Callable[[StepLog], None]
+    """Called with the log of each step."""
 
 
 def advantages(groups: Sequence[Sequence[float | None]], scale: str) -> Tensor:
@@ -103,13 +103,13 @@ def advantages(groups: Sequence[Sequence[float | None]], scale: str) -> Tensor:
     return result.nan_to_num(0.0)
 
 
-def compared(
+def compare(
     prompts: Sequence[int],
     conversations: Sequence[Conversation],
     rewards: Sequence[Reward],
     config: GrpoConfig,
 ) -> tuple[Group, ...]:
-    """The groups of a drawing: each answer with its advantage, and whether the loss counts the group."""
+    """The groups of answers, ``group_size`` for each prompt, with their advantages."""
     size = config.group_size
     scored = [tuple(rewards[i : i + size]) for i in range(0, len(rewards), size)]
     in_loss = [is_scored(group) and (config.learn_from == "spread" or is_mixed(group)) for group in scored]
@@ -126,7 +126,7 @@ def compared(
 
 
 class GrpoTrainer(StepTrainer):
-    """TRL's GRPO trainer on the batches that this file makes."""
+    """TRL's GRPO trainer, with the batches that ``make_batch`` returns."""
 
     def __init__(
         self, policy: Any, args: Any, tokenizer: Any, adapters: Any, inputs: StepInputs, shared_prefix: bool
@@ -137,28 +137,30 @@ class GrpoTrainer(StepTrainer):
         self.skips_zero_advantage = (
             shared_prefix and self.beta == 0 and self.loss_type != "bnpo" and not self.is_deepspeed_enabled
         )
+        room = self.config.context_limit(context_length(self.model.config)) - self.config.max_new_tokens
+        self.turns = Turns(self.config.max_turns, room, tokenizer, tuple(self.eos_token_ids))
 
     def make_batch(self) -> Batch:
-        """One step, in this process."""
+        """Choose prompts, draw, score and compare answers, refill; the rows of the loss in this process."""
         config, chooser = self.config, self.inputs.chooser
         step = self.state.global_step // self.num_iterations
         asked = chooser.choose(step)
         expected = fmean(chooser.weight(index) for index in asked)
-        batch = self._answered(asked, 0)
-        while count := self._refills(batch.groups, config.refill + config.prompts_per_step - len(asked)):
+        batch = self._answer(asked, 0)
+        while count := self._refill_count(batch.groups, config.refill + config.prompts_per_step - len(asked)):
             further = chooser.choose_further(step, count, set(asked))
             further = further[: len(further) // distributed.world_size() * distributed.world_size()]
             if not further:
                 break
-            batch = batch.refilled(self._answered(further, len(asked)))
+            batch = batch.refilled(self._answer(further, len(asked)))
             asked += further
         zero = fmean(distributed.all_gather([float(group.zero_advantage) for group in batch.groups]))
         chosen = {"expected": expected, "asked": len(asked)} if config.refill or config.curriculum else {}
         log = batch.log.extended({"idle": zero, **chosen})
-        self.inputs.report(log.row())
+        self.inputs.report(log)
         return self._tensors(batch.groups, log.tokens)
 
-    def _refills(self, groups: Sequence[Group], budget: int) -> int:
+    def _refill_count(self, groups: Sequence[Group], budget: int) -> int:
         """How many further prompts to ask, of a budget for all processes.
 
         As many in each process as the process with the most zero-advantage groups has of them.
@@ -166,7 +168,7 @@ class GrpoTrainer(StepTrainer):
         most = max(distributed.all_gather([sum(group.zero_advantage for group in groups)]))
         return min(most, budget // distributed.world_size()) * distributed.world_size()
 
-    def _answered(self, prompts: Sequence[int], before: int) -> StepBatch:
+    def _answer(self, prompts: Sequence[int], before: int) -> StepBatch:
         """Draw, score and compare the answers to this process's part of the prompts.
 
         ``before`` is the number of prompts that the step has asked before these.
@@ -176,12 +178,12 @@ class GrpoTrainer(StepTrainer):
         first = distributed.rank() * own
         mine = prompts[first : first + own]
         with clock.phase("sampling"):
-            conversations = self._drawn(mine, before + first, clock)
+            conversations = self._draw_conversations(mine, before + first, clock)
             end_tokens = {*self.eos_token_ids, self.tokenizer.pad_token_id}
             drawn = rollout.figures(conversations, end_tokens, several_turns=self.config.max_turns > 1)
         with clock.phase("scoring"):
             rewards = self.inputs.reward(conversations)
-            groups = compared(mine, conversations, rewards, self.config)
+            groups = compare(mine, conversations, rewards, self.config)
             everywhere = distributed.all_gather([(group.prompt, group.rewards) for group in groups])
             for prompt, scored in everywhere:
                 verdicts = [reward.correct for reward in scored if reward.correct is not None]
@@ -190,7 +192,7 @@ class GrpoTrainer(StepTrainer):
         tokens = sum(distributed.all_gather([len(one.prompt) + len(one.tokens) for one in conversations]))
         return StepBatch(groups, StepLog(figures, tokens, clock.seconds))
 
-    def _drawn(self, prompts: Sequence[int], first: int, clock: Clock) -> list[Conversation]:
+    def _draw_conversations(self, prompts: Sequence[int], first: int, clock: Clock) -> list[Conversation]:
         """A group of conversations for each prompt, side by side; ``first`` is the first prompt's number."""
         size = self.config.group_size
         requests = [self.inputs.prompts[index] for index in prompts]
@@ -211,10 +213,8 @@ class GrpoTrainer(StepTrainer):
             for request, ids in zip(requests, encoded, strict=True)
             for _ in range(size)
         ]
-        room = self.config.context_limit(context_length(self.model.config)) - self.config.max_new_tokens
-        turns = Turns(self.config.max_turns, room, self.tokenizer, tuple(self.eos_token_ids))
         feedback = self.inputs.feedback and clock.timed("scoring", self.inputs.feedback)
-        turns.play(conversations, draw_turn, feedback)
+        self.turns.play(conversations, draw_turn, feedback)
         return conversations
 
     def draw_answers(

@@ -1,9 +1,9 @@
-"""The texts of a pass as trees of tokens, for the loss: exactly the numbers of separate sequences.
+"""The loss with shared prefixes: each distinct prefix of a pass is computed once, with unchanged results.
 
-Texts that begin alike share what they share: questions on one database its schema, a group its prompt,
-answers their first words. So every distinct prefix is one slot of a row, computed once. A token sees the
-slots of its own text and nothing else, and predicts what it would predict in a sequence of its own. Only
-slots before a labelled token pass through the head, once for each distinct next token.
+Texts often begin alike: questions on one database with its schema, the answers of a group with their prompt,
+some answers with the same words. The texts of a pass are laid out as a tree of tokens, one slot for each
+distinct prefix. A token attends to the slots of its own text only, so it predicts what it would predict in a
+sequence of its own. Only slots before a labelled token pass through the head, once for each next token.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from runners.decoding.tokens import Tokens
 
 NO_LABEL = -100
 VOCABULARY_TILE = 32_768
-"""Widest piece of the vocabulary whose logits are held at a time."""
+"""Largest part of the vocabulary whose logits are held in memory at a time."""
 FIGURES = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
-"""What TRL's kernel returns, in this order; None where not asked for."""
+"""The outputs of TRL's kernel, in its order; those not asked for are None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Slots of a row after which a text begins another one."""
+    """Lengths at which a new row begins, in slots."""
 
     tokens: int = 1024
-    """Of a text that shares little: attention costs their square."""
+    """For texts that share little: attention costs the square of a row's length."""
     limit: int = 4096
-    """Of every text: the mask takes as many bytes as their square, times the dtype's."""
+    """For all texts: the mask needs as many bytes as the square of a row's length, times the dtype's size."""
 
 
 SIZES = Sizes()
@@ -44,7 +44,7 @@ SIZES = Sizes()
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Tokens up to the last labelled one, and where the labelled ones stand: here, and in the flat batch."""
+    """A text up to its last labelled token; ``labelled`` holds positions in it and in the flat batch."""
 
     tokens: Tokens
     labelled: tuple[tuple[int, int], ...]
@@ -52,22 +52,22 @@ class Text:
 
 @dataclass(slots=True)
 class Row:
-    """Slots in the order of a walk through the tree: what lies below a slot lies between it and its end."""
+    """A tree of tokens in depth-first order: the descendants of slot i are the slots up to ``ends[i]``."""
 
     tokens: list[int] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     predictions: dict[tuple[int, int], int] = field(default_factory=dict)
-    """(slot, token after it) -> its number."""
+    """(slot, next token) -> the number of this prediction."""
     labelled: list[tuple[int, int]] = field(default_factory=list)
-    """For each labelled token: its prediction and its place in the flat batch."""
+    """For each labelled token its prediction and its position in the flat batch."""
 
     def add(self, text: Text, path: list[int]) -> None:
-        """Add a text, of which the slots of ``path`` are there; ``path`` becomes the text's own."""
+        """Add a text whose first tokens are in the slots of ``path``, which is extended to all of it."""
         for place in range(len(path), len(text.tokens) - 1):
             path.append(len(self.tokens))
             self.tokens.append(text.tokens[place])
-            self.places.append(place)
+            self.positions.append(place)
             self.ends.append(0)
         for slot in path:
             self.ends[slot] = len(self.tokens)
@@ -76,20 +76,20 @@ class Row:
             self.labelled.append((self.predictions.setdefault(predicted, len(self.predictions)), target))
 
     def inputs(self, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
-        """What the backbone of a model of this dtype takes."""
+        """The inputs of a model's backbone, for this dtype."""
         slot, end = torch.arange(len(self.tokens), device=device), torch.tensor(self.ends, device=device)
         seen = (slot[None] <= slot[:, None]) & (slot[:, None] < end[None])
         return {
             "input_ids": torch.tensor([self.tokens], device=device),
-            "position_ids": torch.tensor([self.places], device=device),
+            "position_ids": torch.tensor([self.positions], device=device),
             "attention_mask": additive_mask(seen[None, None], dtype),
         }
 
 
 def pack(ids: Tensor, mask: Tensor, labels: Tensor, sizes: Sizes = SIZES) -> list[Row]:
-    """Lay out a batch: tensors (rows, width), padding on either side, NO_LABEL where nothing is predicted.
+    """Lay out a batch of tensors (rows, width), padded on either side; NO_LABEL marks unlabelled tokens.
 
-    A text without a label is left out.
+    Texts without a label are left out.
     """
     rows, path, before = [Row()], list[int](), Tokens()
     for text in sorted(_texts(ids, mask, labels), key=lambda text: text.tokens[:-1]):
@@ -109,7 +109,7 @@ def _texts(ids: Tensor, mask: Tensor, labels: Tensor) -> Iterator[Text]:
     tokens, starts = ids.tolist(), mask.int().argmax(1).tolist()
     labelled: list[list[int]] = [[] for _ in tokens]
     for number, column in (labels != NO_LABEL).nonzero().tolist():
-        if column > starts[number]:  # nothing comes before the first token to predict it
+        if column > starts[number]:  # the first token has none before it
             labelled[number].append(column)
     for number, columns in enumerate(labelled):
         if columns:
@@ -119,22 +119,24 @@ def _texts(ids: Tensor, mask: Tensor, labels: Tensor) -> Iterator[Text]:
 
 
 def group_order(batch: Mapping[str, Tensor], group: int) -> Tensor:
-    """The order of a batch's rows in which groups stay whole, and those whose prompts begin alike meet.
+    """The order of a batch's rows that keeps groups whole and puts similar prompts side by side.
 
-    Groups without an answer in the mask come first.
+    Groups whose answers are all masked out come first.
     """
     prompts, masks = batch["prompt_ids"][::group], batch["prompt_mask"][::group].bool()
-    asked = [prompt[mask].tolist() for prompt, mask in zip(prompts, masks, strict=True)]
-    live = batch["completion_mask"].view(len(asked), -1).any(1).tolist()
-    groups = torch.tensor(sorted(range(len(asked)), key=lambda i: (live[i], asked[i])), device=prompts.device)
+    tokens = [prompt[mask].tolist() for prompt, mask in zip(prompts, masks, strict=True)]
+    live = batch["completion_mask"].view(len(tokens), -1).any(1).tolist()
+    groups = torch.tensor(
+        sorted(range(len(tokens)), key=lambda i: (live[i], tokens[i])), device=prompts.device
+    )
     return (groups[:, None] * group + torch.arange(group, device=groups.device)).flatten()
 
 
 def share_prefixes(model: Any, temperature: float, figures: Sequence[str], sizes: Sizes = SIZES) -> None:
-    """Let ``model(..., labels=..., fused_lm_head=True)``, which TRL's losses call, pack its batch.
+    """Make ``model(..., labels=..., fused_lm_head=True)``, which TRL's losses call, share prefixes.
 
-    Results are those of TRL's ``add_fused_lm_head``: the ``figures`` of each label, (rows, width - 1), logits
-    divided by ``temperature``. Without that argument the forward is the one that was there.
+    Results are those of TRL's ``add_fused_lm_head``: the ``figures`` of each label, (rows, width - 1), with
+    logits divided by ``temperature``. Without ``fused_lm_head`` the model's own forward is called.
     """
     original = model.forward
 
@@ -173,7 +175,8 @@ def _predicted(
 
 
 def _zero(model: Any, traced: bool) -> Tensor:
-    """A zero; ``traced`` from every trained weight, for a pass without labels to have a backward."""
+    """A zero; ``traced``: one that depends on all trained weights, so that a pass without labels has a
+    backward."""
     zero: Tensor = next(model.parameters()).new_zeros(())
     for parameter in model.parameters() if traced else ():
         if parameter.requires_grad:

@@ -1,18 +1,18 @@
-"""What a training run will need, by formula: bytes of memory at its peak, seconds of a step. All *predicted*.
+"""Predictions for a training, by formula: the peak memory in bytes, and the seconds of a step.
 
-Memory, of each process: data parallel, every one holds all of it. ``N`` weights, of which ``Q`` in linear
-layers other than the head, ``A`` in adapters:
+Memory is that of one process; with data parallelism each holds everything. The model has ``N`` weights, of
+which ``Q`` are in linear layers other than the head, and ``A`` weights in adapters:
 
     base        full training 4 N; LoRA w N, w = 2 on a GPU (bfloat16) and 4 on a CPU; 4 bits: 0.516 Q
                 (NF4 in blocks of 64 with 8-bit scales, and a float32 for 256 of those) and w (N - Q)
     trained     full 12 N (gradients and Adam's two moments in float32) and on a GPU 2 N (autocast's copies);
                 LoRA 16 A (float32 weights, gradients, moments); on 4 bits 8 A (all bfloat16, as TRL has it);
                 with several processes once more the gradients, in the buckets that are sent
-    sharded     over p processes, of all weights the whole ones w N and their part, and of the T trained ones
-                4 T (gradients until they are summed up) and 12 T / p (their part, and of the moments)
+    sharded     over p processes: the whole weights w N and their shard; for the T trained ones 4 T (gradients
+                until they are summed up) and 12 T / p (the shards of weights and moments)
     reference   with beta and full training: 4 N
     sampling    keys and values: 2 w layers kv a token, of a step's prompts and answers in one batch; or what
-                a colocated vLLM is given (gone while the model learns where it sleeps)
+                a colocated vLLM is given (freed while the model learns if it sleeps)
     learning    what backward needs of the T tokens of a pass: w (6 h + 2 q + 2 kv + 4 f) + 8 h a token and
                 layer (h hidden, q and kv the widths of queries and keys, f the MLP's), and 7 w r with LoRA;
                 with gradient checkpointing w h a token and layer, and one layer in full; 8 bytes a predicted
@@ -45,7 +45,7 @@ class Shape:
     weights: int
     linear: int
     """Of them, in linear layers other than the head."""
-    ends: int
+    adapter_width: int
     """Sum over these layers of inputs and outputs: an adapter of rank r has r times that."""
     layers: int
     hidden: int
@@ -57,46 +57,46 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """How long texts are, in tokens, and on what they are computed."""
+    """The lengths of texts in tokens, and the device that computes them."""
 
     prompt: int
     answer: int
     gpu: bool = True
     memory: float = 0.0
-    """Of the device, bytes: a colocated vLLM takes its share."""
+    """Bytes of the device, of which a colocated vLLM takes its share."""
     processes: int = 1
-    """Among which a step is divided."""
+    """Number of processes that share a step."""
     flops: float = 0.0
-    """Peak of the device in bfloat16 (float32 on a CPU), operations a second; 0: time is not predicted."""
+    """Peak operations per second in bfloat16 (float32 on a CPU); 0: time is not predicted."""
     bandwidth: float = 0.0
-    """Of its memory, bytes a second."""
+    """Bytes per second of the device's memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Predicted bytes of a process by what they hold, and seconds of a step by phase."""
+    """Predicted bytes of a process by purpose, and seconds of a step by phase."""
 
     memory: dict[str, int]
     seconds: dict[str, float]
     own: int
-    """Rows or prompts of a step that each process has."""
+    """Rows or prompts of a step in each process."""
     passes: int
-    """Forwards and backwards in which it learns from them."""
+    """Forward and backward passes over them."""
 
     @property
     def peak(self) -> int:
-        """Bytes at the most."""
+        """Bytes at the peak."""
         always = sum(size for name, size in self.memory.items() if name not in ("sampling", "learning"))
         return always + max(self.memory["sampling"], self.memory["learning"])
 
     @property
     def static(self) -> int:
-        """Bytes that no smaller batch saves."""
+        """Bytes that do not depend on the batch."""
         return self.memory["base"] + self.memory["trained"] + self.memory["reference"]
 
 
 def model_shape(config: Any) -> Shape:
-    """The sizes of a model by its configuration, without making its weights."""
+    """The sizes of a model from its configuration, without allocating its weights."""
     import torch
     from torch import nn
     from transformers import AutoModelForCausalLM
@@ -104,13 +104,13 @@ def model_shape(config: Any) -> Shape:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     head = model.get_output_embeddings()
-    linear = [one for one in model.modules() if isinstance(one, nn.Linear) and one is not head]
+    linear = [part for part in model.modules() if isinstance(part, nn.Linear) and part is not head]
     text = config.get_text_config()
     width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     return Shape(
-        weights=sum(one.numel() for one in model.parameters()),
-        linear=sum(one.weight.numel() for one in linear),
-        ends=sum(one.in_features + one.out_features for one in linear),
+        weights=sum(weights.numel() for weights in model.parameters()),
+        linear=sum(layer.weight.numel() for layer in linear),
+        adapter_width=sum(layer.in_features + layer.out_features for layer in linear),
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
         queries=width * text.num_attention_heads,
@@ -121,7 +121,7 @@ def model_shape(config: Any) -> Shape:
 
 
 def plan(model: Shape, config: SftConfig | GrpoConfig, load: Workload) -> Plan:
-    """Predict a run of these settings. Raises ModelError: a step that cannot be divided."""
+    """Predict a run with these settings. Raises ModelError: a step cannot be divided among the processes."""
     word = 2 if load.gpu else 4
     at_once = config.items_per_pass(load.processes)
     own = config.items_per_step // load.processes
@@ -138,12 +138,12 @@ def plan(model: Shape, config: SftConfig | GrpoConfig, load: Workload) -> Plan:
     if isinstance(config, GrpoConfig) and config.vllm:
         share = config.vllm.gpu_memory * load.memory if config.vllm.mode == "colocate" else 0.0
         memory |= {"sampling": 0, ("sampling" if config.vllm.sleep else "vllm"): round(share)}
-    found = Plan(memory, {}, own, own // at_once)
-    return replace(found, seconds=_seconds(model, config, load, found)) if load.flops else found
+    result = Plan(memory, {}, own, own // at_once)
+    return replace(result, seconds=_seconds(model, config, load, result)) if load.flops else result
 
 
 def smaller_settings(config: SftConfig | GrpoConfig) -> str:
-    """What to set where weights and optimizer alone are too large."""
+    """Advice on settings where weights and optimizer alone are too large."""
     if config.lora and config.lora.four_bit:
         return "lower train.lora.r, or take a smaller model"
     if config.lora:
@@ -152,9 +152,9 @@ def smaller_settings(config: SftConfig | GrpoConfig) -> str:
 
 
 def _weights(model: Shape, config: SftConfig | GrpoConfig, load: Workload) -> tuple[int, int]:
-    """Bytes of the model, and of what training adds to it."""
+    """Bytes of the model, and of gradients, optimizer and adapters."""
     word, copies = (2 if load.gpu else 4), (2 if load.processes > 1 else 1)
-    adapters = model.ends * config.lora.r if config.lora else 0
+    adapters = model.adapter_width * config.lora.r if config.lora else 0
     if config.sharding == "fsdp2":
         stored, trained = (word, adapters) if config.lora else (4, model.weights)
         part = stored * model.weights // load.processes
@@ -172,7 +172,7 @@ def _beta(config: SftConfig | GrpoConfig) -> bool:
 
 
 def _sampled(config: SftConfig | GrpoConfig, load: Workload, prompts: int) -> int:
-    """Tokens of prompts and answers that a sampling batch of one process holds."""
+    """Tokens of prompts and answers in a sampling batch of one process."""
     if isinstance(config, SftConfig):
         return 0
     copies = 1 if config.shared_prefix else config.group_size
@@ -180,7 +180,7 @@ def _sampled(config: SftConfig | GrpoConfig, load: Workload, prompts: int) -> in
 
 
 def _tokens(config: SftConfig | GrpoConfig, load: Workload, at_once: int) -> tuple[int, int]:
-    """Tokens of a pass, and those of them that are predicted."""
+    """Tokens of a pass, and the number of predicted ones."""
     if isinstance(config, SftConfig):
         return at_once * (load.prompt + load.answer), at_once * load.answer
     copies = 1 if config.shared_prefix else config.group_size
@@ -199,15 +199,17 @@ def _learning(model: Shape, config: SftConfig | GrpoConfig, pass_: tuple[int, in
     return tokens * held + logits + word * tokens * tokens
 
 
-def _seconds(model: Shape, config: SftConfig | GrpoConfig, load: Workload, found: Plan) -> dict[str, float]:
-    """Of one step, by phase; scoring is hidden behind sampling."""
+def _seconds(
+    model: Shape, config: SftConfig | GrpoConfig, load: Workload, memory_plan: Plan
+) -> dict[str, float]:
+    """Seconds of one step by phase; answers are scored while others are sampled."""
     speed = UTILISATION * load.flops
-    tokens, _ = _tokens(config, load, found.own)
+    tokens, _ = _tokens(config, load, memory_plan.own)
     times = 2 * (1 + (1 if config.lora else 2) + config.gradient_checkpointing)
     seconds = {"learning": times * model.weights * tokens / speed}
     if isinstance(config, GrpoConfig):
-        prefill = 2 * model.weights * load.prompt * found.own / speed
-        step = (found.memory["base"] + found.memory["sampling"]) / load.bandwidth
-        products = 2 * model.weights * found.own * config.group_size / speed
+        prefill = 2 * model.weights * load.prompt * memory_plan.own / speed
+        step = (memory_plan.memory["base"] + memory_plan.memory["sampling"]) / load.bandwidth
+        products = 2 * model.weights * memory_plan.own * config.group_size / speed
         seconds["sampling"] = prefill + load.answer * max(step, products)
     return seconds

@@ -1,7 +1,7 @@
-"""A verifiers renderer for any chat template: the next turn's tokens extend the last turn's, exactly.
+"""A verifiers renderer for any chat template, whose next turn's tokens extend the last turn's exactly.
 
-Rendering the whole conversation anew would tokenize the model's answer anew, and may cut it elsewhere: then
-what was sampled is not what is trained on. A client's config names it
+If the whole conversation were rendered and tokenized again, the model's answer could be split into other
+tokens than those that were sampled, and training would use the wrong ones. A client's config names it
 ``runners.training.renderer.TemplateRenderer``.
 """
 
@@ -18,7 +18,7 @@ from runners.training.rollout import between
 
 
 class TemplateRendererConfig(BaseRendererConfig):
-    """Nothing to set."""
+    """There are no settings."""
 
     name: Literal["template"] = "template"
 
@@ -38,7 +38,7 @@ class TemplateRenderer(DefaultRenderer):
     def parse_response(
         self, token_ids: list[int], *, tools: Any = None, prompt_ids: list[int] | None = None
     ) -> ParsedResponse:
-        """The reply as evaluation and training read it, thoughts included: the scorer leaves them out."""
+        """The reply as evaluation and training read it, with its thoughts, which the scorer removes."""
         return ParsedResponse(content=answer_text(self._tokenizer, prompt_ids or [], token_ids))
 
     def bridge_to_next_turn(
@@ -49,7 +49,7 @@ class TemplateRenderer(DefaultRenderer):
         *,
         tools: Any = None,
     ) -> RenderedTokens | None:
-        """The tokens so far and those of one new user message; None for anything else."""
+        """The tokens so far and those of one new user message; None for other new messages."""
         if [message["role"] for message in new_messages] != ["user"]:
             return None
         tail = between(self._tokenizer, new_messages[0]["content"])

@@ -28,8 +28,8 @@ def train_sft(
 ) -> TrainingResult:
     """Train ``model`` (a name) on ``examples``; the result is the folder ``out/model``.
 
-    Started again on the same ``out`` with the same arguments it goes on from the last checkpoint, or returns
-    the result that is there. Raises ModelError: no rows, a batch that does not divide, an ``out`` of another
+    Called again with the same arguments it goes on from the last checkpoint in ``out``, or returns the result
+    that is there. Raises ModelError: no rows, a batch that does not divide, an ``out`` of another
     run.
     """
     check(model, examples, config)
@@ -44,7 +44,7 @@ def train_sft(
 
 
 def check(model: str, examples: Sequence[TrainingExample], config: SftConfig) -> None:
-    """Raise ModelError for what would end the run later, as far as it shows without loading the model."""
+    """Raise ModelError for problems that show before the model is loaded."""
     if not examples:
         raise ModelError("there is nothing to train on: no rows")
     requirements.check(config, distributed.world_size())
@@ -123,18 +123,18 @@ def _dataset(examples: Sequence[TrainingExample]) -> Any:
 
 
 def order(lengths: Sequence[int], steps: int, config: SftConfig) -> list[int]:
-    """The rows of all steps: shuffled anew each epoch, rows of like length beside each other in a step.
+    """The rows of all steps in order: shuffled in each epoch, with rows of similar length in one step.
 
-    Fixed before training starts, so that a resumed run reads what the undisturbed one would have read.
+    The order is fixed before training starts, so that a resumed run reads the same rows.
     """
-    dice = random.Random(config.seed)
+    generator = random.Random(config.seed)
     needed = steps * config.batch_size
     rows: list[int] = []
     while len(rows) < needed:
-        rows += dice.sample(range(len(lengths)), len(lengths))
+        rows += generator.sample(range(len(lengths)), len(lengths))
     batches = []
     for start in range(0, needed, POOL * config.batch_size):
         pool = sorted(rows[start : min(start + POOL * config.batch_size, needed)], key=lengths.__getitem__)
         cut = [pool[i : i + config.batch_size] for i in range(0, len(pool), config.batch_size)]
-        batches += dice.sample(cut, len(cut))
+        batches += generator.sample(cut, len(cut))
     return [row for batch in batches for row in batch]

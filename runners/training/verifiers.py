@@ -1,7 +1,7 @@
-"""verifiers in our own training: TRL's ``rollout_func`` plays a verifiers environment with the live model.
+"""A verifiers environment in TRL's trainer: a ``rollout_func`` that plays it with the model in training.
 
-Each step serves the policy by a token engine, lets the environment play every prompt, single- or multi-turn,
-and hands TRL the very tokens that were sampled; what the environment said in between is no part of the loss.
+In each step a token engine serves the policy, the environment plays every prompt in one or several turns, and
+TRL gets the tokens that were sampled. What the environment says in between is masked out of the loss.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ def _loop() -> asyncio.Runner:
     return asyncio.Runner()
 
 
-def paid(
+def environment_rewards(
     completions: Sequence[Any], environment_reward: Sequence[float | None], **_: Any
 ) -> list[float | None]:
-    """TRL's reward function: what the environment said. None leaves a completion out."""
+    """TRL's reward function: the environment's reward; None leaves a completion out."""
     return list(environment_reward)
 
 
@@ -102,9 +102,9 @@ def _row(episode: vf.Episode) -> dict[str, Any] | None:
 
 
 def _failed(prompt: Sequence[Mapping[str, Any]], tokenizer: Any) -> dict[str, Any]:
-    """A row that teaches nothing: one token outside the loss, and no reward."""
-    said = [{"role": message["role"], "content": message["content"]} for message in prompt]
-    encoded = tokenizer.apply_chat_template(said, add_generation_prompt=True, return_dict=True)
+    """The row of a failed episode: one token that is masked out of the loss, and no reward."""
+    messages = [{"role": message["role"], "content": message["content"]} for message in prompt]
+    encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
     return {
         "prompt_ids": encoded["input_ids"],
         "completion_ids": [tokenizer.eos_token_id],
