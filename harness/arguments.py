@@ -1,4 +1,4 @@
-"""What the command line checks of its arguments: numbers, choices and flags; a mistake is one clear line."""
+"""Parse and check arguments of the command line: numbers, choices and flags; a mistake is one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEEDS = 2**32
 
 
 class _Once(argparse.Action):
-    """An option with one value: of two, the last would win without a word."""
+    """An option that may be given once: argparse would silently take the last of two."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: Any = None) -> None:
         given = parser.given_once

@@ -1,4 +1,4 @@
-"""Prove a task without a model: every gold must run and score 1.0 against itself in every mode."""
+"""Check a task without a model: every gold must run and score 1.0 against itself in every mode."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SLOW = 1.0
 """Seconds after which a gold counts as slow."""
 CHUNK = 256
 MAX_TOKENS = 2**18
-"""Tokens that are counted of a prompt where no model was named: nothing longer is tokenized to its end."""
+"""Most tokens that are counted of a prompt where no model is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class SplitCheck:
-    """What was counted in one split. ``right[mode]`` golds score 1.0; ``rows`` of them have a database."""
+    """The counts of one split. ``rows``: those with a database; ``right[mode]``: golds that score 1.0."""
 
     split: str
     total: int
@@ -50,32 +50,32 @@ class SplitCheck:
     single_cell: int
     slow: int
     cut: int
-    """Golds whose LIMIT cuts through rows that tie: ``strict`` takes any of these."""
+    """Golds whose LIMIT cuts through tied rows: ``strict`` accepts any of these."""
     volatile: int
     """Golds that read the clock or random numbers: verdicts may change from run to run."""
     duplicates: int
     shared_questions: int
-    """Questions that also stand in the training split, on the same database."""
+    """Questions that are also in the training split, on the same database."""
     shared_pairs: int
     """Of those, the ones with the same gold."""
     longest_prompt: int
     """Tokens; 0: not counted."""
     over_budget: int
     context: int
-    """The most tokens that the named model takes; 0: none was named."""
+    """Tokens of the named model's context; 0: no model was named."""
     over_context: int
-    """Prompts that leave no room for an answer: the model answers none of them."""
+    """Prompts that leave no room for an answer in the context."""
     broken: tuple[Broken, ...]
 
     @property
     def ceiling(self) -> float:
-        """The share of the rows with a database that a perfect model can get right."""
+        """The share of the rows with a database that a perfect model gets right."""
         return (self.rows - len(self.broken)) / self.rows
 
 
 @dataclass(frozen=True, slots=True)
 class TaskCheck:
-    """The checks of all splits of a task. ``digest`` is of the content of all that was checked."""
+    """The checks of all splits of a task. ``digest``: of the content of everything that was checked."""
 
     task: str
     digest: str
@@ -130,7 +130,7 @@ def check_task(
 
 
 def _judge_golds(task: Task, grader: Grader, split: str, samples: Sequence[Sample]) -> list[list[Attempt]]:
-    """For each sample, the attempt of each of its golds, held against itself alone."""
+    """For each sample, the attempt of each of its golds, compared with itself alone."""
     single = [replace(sample, gold=(gold,)) for sample in samples for gold in sample.gold]
     attempts: list[Attempt] = []
     with bar(f"{task.name} {split}", len(single)) as report:
@@ -200,9 +200,9 @@ class PromptCounter:
     context: int
 
     def lengths(self, task: Task, samples: Sequence[Sample]) -> list[int]:
-        """Tokens of each prompt. One that is over the context, or is not taken, counts as the context's.
+        """Tokens of each prompt; one over the context, or that cannot be encoded, counts as the context.
 
-        Raises ModelError where the chat template takes none.
+        Raises ModelError where the chat template fails for all.
         """
         from runners.decoding.tokens import encode_each
 
@@ -212,12 +212,12 @@ class PromptCounter:
         return [limit if isinstance(one, str) else len(one) for one in found]
 
     def over(self, lengths: Sequence[int]) -> int:
-        """How many of these leave no room for an answer."""
+        """How many of these lengths leave no room for an answer."""
         return sum(length >= self.context for length in lengths) if self.context else 0
 
 
 def counter(name: str | None) -> PromptCounter | None:
-    """Of a model's name; without one nano's tokenizer. None where none was named and none can be loaded."""
+    """The counter of a named model, else nano's; None where no model is named and transformers is missing."""
     if name is None and find_spec("transformers") is None:
         return None
     from runners.weights.loading import context, load_tokenizer

@@ -94,17 +94,17 @@ def _eval_spec(
 
 
 def _divided(overrides: Sequence[str], prefix: str) -> tuple[list[str], list[str]]:
-    """The overrides that begin with ``prefix``, without it, and the others."""
+    """The overrides that start with ``prefix``, with it removed; and the others."""
     mine = [one.removeprefix(prefix) for one in overrides if one.startswith(prefix)]
     return mine, [one for one in overrides if not one.startswith(prefix)]
 
 
 def _trained_on(model: str) -> str:
-    """The task that a model was trained on, else ``pocket``; says which on stderr."""
+    """The task that a model was trained on, else ``pocket``; it is named on stderr."""
     from harness.provenance import lineage
 
     task = lineage.read(lineage.model_path(model)).task or "pocket"
-    say(f"no --task given: {model} is asked {task}")
+    say(f"no --task: {model} is evaluated on {task}")
     return task
 
 
@@ -126,7 +126,7 @@ def sample(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    """``harness train``: one stage or two, evaluated before and after each unless told not to."""
+    """``harness train``: one stage or two; without ``--no-eval`` also evaluations before and after each."""
     from harness.render.output import emit
     from harness.render.plan import render_plans
     from harness.render.stages import render_finished
@@ -176,7 +176,7 @@ def _train_request(options: argparse.Namespace) -> TrainRequest:
 
 
 def score(options: argparse.Namespace) -> int:
-    """``harness score``: an evaluation whose answers are stored ones, in every mode."""
+    """``harness score``: evaluate stored answers in every mode."""
     from harness.stored import score_stored
 
     asked = {name: getattr(options, name) for name in ("task", "split", "limit", "sample_seed")}
@@ -195,14 +195,8 @@ def check(options: argparse.Namespace) -> int:
 
     clean = Path(options.write_clean) if options.write_clean else None
     with outputs.rows_into(clean, "check") if clean else nullcontext():
-        report = check_task(
-            options.task,
-            options.overrides,
-            options.split or (),
-            options.tokenizer,
-            options.workers,
-            options.trust_task,
-        )
+        source = (options.task, options.overrides, options.split or ())
+        report = check_task(*source, options.tokenizer, options.workers, options.trust_task)
         emit(report, render_check, options.json)
         if clean:
             report.write_clean(clean)
@@ -220,9 +214,8 @@ def export(options: argparse.Namespace) -> int:
         return 0
     exported = LmEvalTask(Task.named(options.task, options.overrides, options.trust_task), options.split)
     exported.write(Path(options.out))
-    print(
-        f"lm_eval run --tasks {exported.name} --include_path {shlex.quote(options.out)} --apply_chat_template"
-    )
+    folder = shlex.quote(options.out)
+    print(f"lm_eval run --tasks {exported.name} --include_path {folder} --apply_chat_template")
     return 0
 
 

@@ -116,7 +116,7 @@ class LmEvalTask:
         return task_digest(self.task, self.split, self._samples)
 
     def metrics(self) -> list[str]:
-        """What ``judge`` reports of an answer."""
+        """Names of the metrics that ``judge`` returns."""
         modes = [mode.value for mode in self.task.spec.scoring.modes]
         return ["execution_accuracy", *dict.fromkeys(modes), "reward"]
 
@@ -204,7 +204,7 @@ trust = {trust}
 
 
 def prime_rl(name: str, overrides: Sequence[str], model: str, turns: int, trust: bool = False) -> str:
-    """The TOML by which prime-rl trains a model on a task. Raises SpecError where there is no such task."""
+    """The TOML file with which prime-rl trains a model on a task. Raises SpecError: no such task."""
     spec = load(name, overrides, trust)
     path = Path(name)
     values = {

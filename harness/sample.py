@@ -1,4 +1,4 @@
-"""Rejection-sampled data (RFT, Yuan et al. 2023, arXiv:2308.01825): right answers of a model as rows.
+"""Rejection sampling (RFT, Yuan et al. 2023, arXiv:2308.01825): write correct answers of a model as rows.
 
 Sampling is an evaluation with several answers a question: it resumes like one and stands on the leaderboard.
 A row of the file holds ``prompt`` and ``completion`` as messages, which is TRL's form, and ``id``, ``task``,
@@ -47,7 +47,7 @@ def sample(
 def right_answers(records: Iterable[Record], keep: Keep) -> list[Record]:
     """The distinct right queries of each question, by question; ``likeliest`` keeps one of a question.
 
-    Left out is what proves nothing: a right answer to a gold that returns no rows.
+    A correct answer to a gold that returns no rows proves nothing and is left out.
     """
     found: dict[str, dict[str, Record]] = {}
     for record in records:

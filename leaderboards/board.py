@@ -25,11 +25,11 @@ class Group(NamedTuple):
     metric: str
     scorer_version: str
     databases: str = ""
-    """Of groups that differ in the content of a database alone, a digest of it in all but the newest."""
+    """Set in older groups that differ from the newest only in their databases: a digest of these."""
 
 
 def group(run: Run) -> Group:
-    """The group of a run, as far as its databases are those of the newest runs."""
+    """The group of a run whose databases have the content of the newest runs'."""
     return Group(run.task, run.task_digest, run.split, run.metric, run.scorer_version)
 
 
@@ -40,9 +40,9 @@ class Row:
     run: Run
     summary: Summary
     start: Mapping[str, float] = field(default_factory=dict)
-    """The alarms of the model that training began with, where it stands in the same group."""
+    """The alarms of the model it was trained from, where that is in the same group."""
     training: tuple[str, ...] = ()
-    """What the training's own alarms said at its end."""
+    """The warnings with which its training ended."""
 
     @property
     def warnings(self) -> list[str]:
@@ -52,9 +52,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Groups of rows, the best row of a group first. ``hidden`` older runs repeat one that is shown.
+    """Groups of rows, the best row of a group first.
 
-    ``unfinished``: ids of evaluations that have no numbers yet.
+    ``hidden``: older runs that repeat one shown. ``unfinished``: ids of evaluations without figures.
     """
 
     groups: dict[Group, list[Row]]
@@ -81,10 +81,10 @@ class Board:
 
 
 def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
-    """The board of these runs, or of all: the newest of those that repeat each other.
+    """The board of these runs, or of all; of runs that repeat each other the newest.
 
-    The most recently added-to group comes last, where a terminal's reader looks. A run whose files are broken
-    is named on stderr and left out.
+    The group with the newest run comes last, next to the prompt of a terminal. A run with damaged files is
+    named on stderr and left out.
     """
     groups: dict[Group, list[Row]] = {}
     seen: set[str] = set()
@@ -99,15 +99,15 @@ def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
             unfinished.append(run.id)
         elif run_ids is None and run.digest in seen:
             hidden += 1
-        elif (found := _summary(run)) is not None:
+        elif (figures := _summary(run)) is not None:
             seen.add(run.digest)
-            groups.setdefault(_group_among(groups, run), []).append(Row(run, found))
-    ranked = {key: sorted(_trended(rows), key=_rank) for key, rows in reversed(groups.items())}
+            groups.setdefault(_group_among(groups, run), []).append(Row(run, figures))
+    ranked = {key: sorted(_with_trends(rows), key=_rank) for key, rows in reversed(groups.items())}
     return Board(ranked, hidden, unfinished)
 
 
 def _group_among(groups: Mapping[Group, Sequence[Row]], run: Run) -> Group:
-    """The group whose runs saw the same databases as this one, as far as they share any; else a new one."""
+    """The group whose runs share no database of other content with this one; else a new group."""
     wanted = group(run)
     alike = [key for key in groups if key._replace(databases="") == wanted]
     ours = _databases(run)
@@ -122,8 +122,8 @@ def _databases(run: Run) -> Mapping[str, str]:
     return known.databases if known else {}
 
 
-def _trended(rows: Sequence[Row]) -> list[Row]:
-    """The rows of a group, each beside the one it was trained from: by content, else by name."""
+def _with_trends(rows: Sequence[Row]) -> list[Row]:
+    """The rows of a group with the alarms of their parents (by content, else by name) and trainings."""
     measured: dict[str, Mapping[str, float]] = {}
     for row in rows:
         known = identity_of(row.run)
@@ -132,19 +132,19 @@ def _trended(rows: Sequence[Row]) -> list[Row]:
         replace(
             row,
             start=measured.get(row.run.parent_content or row.run.parent, {}),
-            training=_said(row.run.trained_by),
+            training=_training_warnings(row.run.trained_by),
         )
         for row in rows
     ]
 
 
-def _said(run_id: str) -> tuple[str, ...]:
-    """The warnings that a training ended with."""
+def _training_warnings(run_id: str) -> tuple[str, ...]:
+    """The warnings with which a training ended."""
     try:
-        said = store.scores(run_id).get("warnings", ()) if run_id else ()
+        warnings = store.scores(run_id).get("warnings", ()) if run_id else ()
     except (DataError, OSError, ValueError):
         return ()  # the training's own run was removed, or never kept here
-    return tuple(map(str, said)) if isinstance(said, list) else ()
+    return tuple(map(str, warnings)) if isinstance(warnings, list) else ()
 
 
 def _rank(row: Row) -> tuple[bool, float]:

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 Answers = dict[str, list[Record]]
 FLIPS = 3
-"""Questions shown of those that B won, and of those that it lost."""
+"""How many of the questions that B won, and of those that it lost, are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One question that was scored in both runs; several answers to it count by their mean."""
+    """One question that was scored in both runs; several answers to it count as their mean."""
 
     sample_id: str
     difficulty: str
@@ -86,7 +86,7 @@ class Comparison:
     """``difficulty``, ``database`` and ``part``, each where there are several -> name -> those questions."""
     flips: list[Flip]
     differ: tuple[str, ...] = ()
-    """What beside the model differs in how the two were asked."""
+    """What differs in how the two were asked, besides the model."""
     pairs: Sequence[Pair] = field(default=(), repr=False)
     """The questions that were scored in both runs."""
 
@@ -112,10 +112,9 @@ class Comparison:
 
 
 def compare(a: str, b: str) -> Comparison:
-    """Compare the newest evaluations of A and B that were asked the same questions, judged by the same rules.
+    """Compare the newest evaluations of A and B with the same questions and the same scoring.
 
-    Another prompt is no hindrance: what it changes is a thing to compare. Of several that can be compared
-    those are taken that differ in nothing but the model.
+    Their prompts may differ. Of several pairs, one that differs in nothing but the model is preferred.
 
     Raises DataError: no such run, or none that can be compared (the line says what differs).
     """
@@ -136,7 +135,7 @@ def compare(a: str, b: str) -> Comparison:
 
 
 def _choose(a: str, b: str) -> list[tuple[Run, Run]]:
-    """The pairs that can be compared, the best first. Raises DataError where there is none."""
+    """The pairs of runs that can be compared, the best first. Raises DataError where there is none."""
     first, second = candidates(a), candidates(b)
     pairs = [(one, two) for two in second for one in first if one.id != two.id]
     fair = sorted(
@@ -185,7 +184,7 @@ def _pairs(first: Answers, second: Answers) -> tuple[list[Pair], int]:
 
 
 def _answers(run: Run) -> Answers:
-    """Question -> the records of its answers, in their order."""
+    """Question -> the records of its answers, in order."""
     found: Answers = {}
     for record in store.records(run.id):
         found.setdefault(record.sample_id, []).append(record)
@@ -215,7 +214,7 @@ def _slices(pairs: Sequence[Pair], field: str) -> dict[str, Paired]:
 
 
 def _flips(first: Answers, second: Answers, pairs: Sequence[Pair]) -> list[Flip]:
-    """Some questions that only B, then some that only A got right; the same ones every time."""
+    """Some questions that only B got right, then some that only A did: a fixed random choice."""
     found = []
     for winner, won in (("b", [p for p in pairs if p.b > p.a]), ("a", [p for p in pairs if p.a > p.b])):
         for pair in random.Random(0).sample(won, min(FLIPS, len(won))):

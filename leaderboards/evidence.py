@@ -1,4 +1,4 @@
-"""Why one question was scored as it was."""
+"""The evidence for one question: its prompt, its answers and their verdicts."""
 
 from __future__ import annotations
 

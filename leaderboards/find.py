@@ -1,4 +1,4 @@
-"""Find a run by what a person remembers of it."""
+"""Find an evaluation by its id, by the start of its id, or by its model."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ def evaluations() -> list[Run]:
 
 
 def find(name: str) -> Run:
-    """The newest finished evaluation that this name means. Raises DataError where there is none."""
+    """The newest finished evaluation with this name. Raises DataError where there is none."""
     return candidates(name)[0]
 
 
 def candidates(name: str) -> list[Run]:
-    """What a name can mean, newest first: a run's id, a model's name or folder, a copy of it, an id's start.
+    """The evaluations that a name can mean, newest first.
 
-    Raises DataError where it means nothing, or several ids begin so.
+    A name is the id of a run, a model's name or folder, a folder of the same content, or the start of one id.
+
+    Raises DataError: it means none, or is the start of several ids.
     """
     known = evaluations()
     for means in (_is_id, _is_model, _is_folder, _is_content):
@@ -56,7 +58,7 @@ def _is_folder(run: Run, name: str) -> bool:
 
 
 def _place(name: str) -> str:
-    """Where a path leads; a name that can be no path leads nowhere else."""
+    """The real path of a name; the name itself where it cannot be a path."""
     try:
         return os.path.realpath(name)
     except (OSError, ValueError):
@@ -64,7 +66,7 @@ def _place(name: str) -> str:
 
 
 def _is_content(run: Run, name: str) -> bool:
-    """Whether the name is of a folder or file with the content of the run's model."""
+    """Whether the name is a folder or file with the content of the run's model."""
     known = identity_of(run)
     rest = name.partition(":")[2] if not Path(name).exists() else name
     if known is None or not any(Path(one).exists() for one in (name, rest, name.rpartition("+")[2])):

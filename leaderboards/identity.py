@@ -1,7 +1,7 @@
-"""The one answer to "is this the same?": digests of all that decides a run's records, component by component.
+"""The identity of a run: digests of everything that decides its records, one for each component.
 
-Every digest is of content, never of a path, a file's time or the order of keys. Resumption, runs that are
-handed back, boards, comparisons, curricula and lineage ask here.
+A digest is computed from content, never from a path, a file's time or the order of keys. Resuming, boards,
+comparisons, curricula and lineage all compare identities.
 """
 
 from __future__ import annotations
@@ -16,54 +16,54 @@ from tasks.common.digests import digest_of
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What decides the records of a run. ``split`` alone is not part of ``digest``."""
+    """Everything that decides the records of a run. Only ``split`` is not part of ``digest``."""
 
     task: str
-    """Its name, and the name of the split: what a board calls the run."""
+    """Names of the task and of the split."""
     questions: str
-    """The rows that are asked: id, text, evidence, database, DDL, difficulty, part, family."""
+    """The questions that are asked: id, text, evidence, database, DDL, difficulty, part, family."""
     golds: str
     databases: Mapping[str, str]
     """Name -> content of all its instances, for the databases of those rows."""
     prompt: str
     """Template, what it includes, system message, and how the schema is shown."""
     examples: str
-    """Few-shot rows, and how they are picked."""
+    """The few-shot examples, and how they are picked."""
     scoring: str
-    """What decides verdicts."""
+    """The settings that decide verdicts."""
     reward: str
-    """What decides rewards beside verdicts, with the code of a reward of one's own."""
+    """The settings that decide only rewards, with the code of a custom reward."""
     sampling: str
-    """How answers are drawn: temperature, length, stops, seed, turns, the runner and its settings."""
+    """How answers are drawn: temperature, length, stop strings, seed, turns, the runner and its settings."""
     model: Mapping[str, str]
     """``weights``, ``config``, ``tokenizer``, ``adapter``, ... -> content."""
     scorer: str
     """The version of the scorer."""
     training: Mapping[str, str] = field(default_factory=dict)
-    """Of a training: its settings, the order of rows, files of rows, questions that choose the weights."""
+    """Only of a training: settings, order of rows, files of rows, questions that choose the weights."""
     split: Mapping[str, str] = field(default_factory=dict)
-    """``questions`` and ``golds`` of the whole split: runs with another limit are compared by it."""
+    """``questions`` and ``golds`` of the whole split, so that runs with another limit can be compared."""
 
     @property
     def digest(self) -> str:
-        """Of everything that decides the records."""
+        """One digest of everything that decides the records."""
         parts = asdict(self)
         del parts["split"]
         return digest_of(parts)
 
     @property
     def task_digest(self) -> str:
-        """Of what runs on one board share, beside their databases and the scorer."""
+        """One digest of what runs in one group share, besides their databases and the scorer."""
         return digest_of(dict(self.split), self.prompt, self.examples, self.scoring, self.reward)
 
 
 def identity_of(run: Run) -> Identity | None:
-    """The identity that a run was stored with; None for runs of versions that stored none, or another."""
+    """The identity stored with a run; None where a version stored none, or with other fields."""
     return parsed(run.identity)
 
 
 def parsed(found: object) -> Identity | None:
-    """An identity as JSON keeps it; None for anything else."""
+    """The identity of a mapping that was read from JSON; None for anything else."""
     known = {one.name: str(one.type) for one in fields(Identity)}
     if not isinstance(found, Mapping) or found.keys() != known.keys():
         return None
@@ -75,13 +75,13 @@ def parsed(found: object) -> Identity | None:
 
 
 def changed(new: Run, old: Run) -> list[str]:
-    """In plain words what differs between the inputs of two runs; nothing where one has not recorded them."""
+    """What differs between the inputs of two runs, in words; empty where one has not recorded them."""
     one, two = identity_of(new), identity_of(old)
     return differences(one, two, new.task, new.label) if one and two else []
 
 
 def differences(one: Identity, two: Identity, task: str, model: str) -> list[str]:
-    """In plain words what differs, as ``pocket's gold`` or ``nano's weights``."""
+    """What differs, in words such as ``pocket's gold`` or ``nano's weights``."""
     plain = {
         "task": "the task or split",
         "questions": f"{task}'s questions",
@@ -105,9 +105,9 @@ def differences(one: Identity, two: Identity, task: str, model: str) -> list[str
 
 
 def incomparable(a: Run, b: Run) -> list[str]:
-    """In plain words why two runs cannot be compared question by question; empty where they can.
+    """Why two runs cannot be compared question by question, in words; empty where they can.
 
-    They may differ in the model, in how it is asked (``asked_differently``) and in what a reward is made of.
+    They may differ in the model, in how it is asked (``asked_differently``) and in the reward.
     """
     labels = ("task", "split", "metric")
     words = [f"{name} {getattr(a, name)} and {getattr(b, name)}" for name in labels if _differ(a, b, name)]
@@ -123,7 +123,7 @@ def incomparable(a: Run, b: Run) -> list[str]:
 
 
 def judged_differently(one: Identity, two: Identity) -> list[str]:
-    """In plain words why the verdicts of two runs are of different things; the scorer's version apart."""
+    """Why the verdicts of two runs cannot be compared, in words, apart from the scorer's version."""
     words = [f"the {name} of the split" for name in ("questions", "golds") if _other(one, two, name)]
     if conflict := conflicting(one.databases, two.databases):
         words.append(f"the content of the database {_some(conflict)}")
@@ -131,7 +131,7 @@ def judged_differently(one: Identity, two: Identity) -> list[str]:
 
 
 def asked_differently(a: Run, b: Run) -> list[str]:
-    """In plain words what differs in how two comparable runs were asked."""
+    """What differs in how two comparable runs were asked, in words."""
     one, two = identity_of(a), identity_of(b)
     if one is None or two is None:
         return []
@@ -146,7 +146,7 @@ def asked_differently(a: Run, b: Run) -> list[str]:
 
 
 def conflicting(one: Mapping[str, str], two: Mapping[str, str]) -> list[str]:
-    """The databases that both have, with other content."""
+    """The databases that are in both with different content."""
     return sorted(name for name in one.keys() & two.keys() if one[name] != two[name])
 
 

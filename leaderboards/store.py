@@ -1,10 +1,10 @@
-"""Run directories: ``<home>/runs/<id>/``, one a run, so that no run can corrupt another.
+"""Run directories: ``<home>/runs/<id>/``, one for each run, so that no run can corrupt another.
 
-``run.json``         the ``Run``; it says ``ended`` only once everything else is on disk
-``partial.jsonl``    records so far, a line each, while an evaluation runs; a torn last line is dropped
+``run.json``         the ``Run``; ``ended`` is set only after everything else is on disk
+``partial.jsonl``    records so far, one on a line, while an evaluation runs; a torn last line is dropped
 ``records.parquet``  the records of a finished run
 ``scores.json``      its summary
-``curve.jsonl``      one row a logged training step
+``curve.jsonl``      one row for each logged training step
 ``lock``             held by the process that writes the run
 """
 
@@ -32,7 +32,7 @@ from tasks.common.terminal import one_line, say
 
 
 def folder(run_id: str) -> Path:
-    """The directory of a run. Raises DataError where that is no plain name."""
+    """The directory of a run. Raises DataError where the id is not a plain name."""
     if run_id in ("", ".", "..") or any(character in run_id for character in "/\0"):
         raise DataError(f"'{run_id}' is no id of a run")
     return home() / "runs" / run_id
@@ -45,10 +45,9 @@ def new_id(model: str, task: str) -> str:
 
 
 def open_run(run: Run) -> RunWriter:
-    """Begin this run, or go on with an unfinished one that nobody is writing.
+    """Start this run, or continue an unfinished one of its kind, digest and modes that no process writes.
 
-    That one has the same kind and digest, and its records the same verdicts.
-    The handle's ``run`` says which. Raises DataError where the disk does not let it.
+    The writer's ``run`` tells which. Raises DataError: the directory cannot be written.
     """
     for other in runs():
         if other.finished or _continued(other) != _continued(run):
@@ -62,12 +61,12 @@ def open_run(run: Run) -> RunWriter:
 
 
 def _continued(run: Run) -> tuple[object, ...]:
-    """What two sessions of one run have in common."""
+    """What an unfinished run must share with a run that continues it."""
     return run.kind, run.digest, run.spec.get("modes")
 
 
 def _resumed(path: Path) -> RunWriter | None:
-    """The unfinished run of a directory; None where another process is writing it, or has finished it."""
+    """A writer of the unfinished run in a directory; None where another process writes or finished it."""
     lock = files.lock(path / "lock")
     if lock is None:
         return None
@@ -93,7 +92,7 @@ def _begin(run: Run) -> RunWriter:
 
 
 def _remove_stale(place: Path) -> None:
-    """Remove the directories of runs whose process was killed before they were in place."""
+    """Remove the unnamed directories of processes that were killed while they created one."""
     for left in place.glob(".*.??????") if place.is_dir() else ():
         with suppress(DataError, OSError, ValueError):
             stale = time.time() - left.stat().st_mtime > files.STALE_SECONDS
@@ -109,7 +108,7 @@ def finished(run: Run) -> Run | None:
 
 
 def runs() -> list[Run]:
-    """All runs, finished or not, oldest first. What is none, or broken, is named on stderr and left out."""
+    """All runs, finished or not, oldest first. Damaged directories are named on stderr and left out."""
     found = []
     for path in _places():
         try:
@@ -120,7 +119,7 @@ def runs() -> list[Run]:
 
 
 def _places() -> list[Path]:
-    """The directories of runs, and whatever else stands among them; hidden ones are being made."""
+    """Everything in the folder of runs but hidden directories, which are being created."""
     place = home() / "runs"
     try:
         return [place / name for name in sorted(os.listdir(place)) if not name.startswith(".")]
@@ -132,9 +131,9 @@ def _places() -> list[Path]:
 
 
 def leave_out(run_id: str, error: Exception) -> None:
-    """Say on stderr, in one line, that a run's files are broken."""
-    said = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
-    say(f"left out run {run_id}: {one_line(said)[:200]}")
+    """Report on stderr, in one line, that a run's files are damaged."""
+    reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
+    say(f"left out run {run_id}: {one_line(reason)[:200]}")
 
 
 def query(sql: str, run_ids: Sequence[str], **values: object) -> list[dict[str, Any]]:
@@ -181,9 +180,9 @@ def records(run_id: str) -> list[Record]:
 
 
 def first_readable(runs: Sequence[Run]) -> tuple[Run, list[Record]]:
-    """The first run whose records can be read, and these; those before it are named on stderr.
+    """The first run whose records can be read, with its records; runs before it are named on stderr.
 
-    Raises DataError, of the first one: there is none.
+    Raises the DataError of the first run where no run can be read.
     """
     broken: list[tuple[Run, DataError]] = []
     for run in runs:
@@ -199,12 +198,12 @@ def first_readable(runs: Sequence[Run]) -> tuple[Run, list[Record]]:
 
 
 def scores(run_id: str) -> Mapping[str, Any]:
-    """The summary that a finished run was closed with. Raises DataError, OSError, ValueError."""
+    """The content of ``scores.json`` of a finished run. Raises DataError, OSError, ValueError."""
     return validation.read_json(folder(run_id) / "scores.json")
 
 
 def summary(run_id: str) -> Summary:
-    """The scores of an evaluation, every key of the right type. Raises DataError, OSError, ValueError."""
+    """The summary of an evaluation, with checked types. Raises DataError, OSError, ValueError."""
     return validation.summary(folder(run_id))
 
 

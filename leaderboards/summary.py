@@ -1,4 +1,7 @@
-"""Many records -> the one summary that ``scores.json`` keeps and the board shows."""
+"""Summarise records, with one or several answers to a question, as ``scores.json`` and the board have it.
+
+``mean@k`` is the headline itself: a question counts as the mean of its answers.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ def summary(records: Sequence[Record]) -> Summary:
 
 
 def part(records: Iterable[Record]) -> Slice:
-    """The headline of some records."""
+    """The headline figures of some records."""
     questions = [value for value in map(mean, _by_question(records).values()) if value is not None]
     interval = wilson(sum(questions), len(questions))
     low, high = interval or (None, None)
@@ -55,7 +58,7 @@ def part(records: Iterable[Record]) -> Slice:
 
 
 def parts(records: Iterable[Record], field: str) -> dict[str, Slice]:
-    """The headline for each value of a field, in the order of difficulty or of the alphabet."""
+    """The headline figures for each value of a field, ordered by difficulty or alphabetically."""
     groups: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         groups[getattr(record, field)].append(record)
@@ -63,12 +66,12 @@ def parts(records: Iterable[Record], field: str) -> dict[str, Slice]:
 
 
 def level(name: str) -> tuple[int, str]:
-    """A sort key: difficulties from the easiest, then other names by the alphabet."""
+    """A sort key: difficulties from the easiest, then other names alphabetically."""
     return (LEVELS.index(name) if name in LEVELS else len(LEVELS), name)
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean of what was scored; None where nothing was."""
+    """The mean of the values that are not None; None where there are none."""
     scored = [value for value in values if value is not None]
     return sum(scored) / len(scored) if scored else None
 

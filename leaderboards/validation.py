@@ -1,5 +1,6 @@
-"""What stands in a run directory, checked before it is believed: a disk, another version or a hand may have
-changed it. Keys that a newer version added are ignored; those that an older one lacked have their defaults.
+"""Read and check the files of a run directory: a disk, another version or a person may have changed them.
+
+Keys that a newer version added are ignored; keys that an older version lacked have their defaults.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from tasks.common.files import without_checksum
 
 T = TypeVar("T")
 DEPTH = 100
-"""Brackets within brackets: more than any spec has, and few enough for every recursive function."""
+"""Most levels of nested brackets: more than any spec has, and few enough for every recursive function."""
 
 
 def run(path: Path) -> Run:
-    """The run of a directory; its id is the directory's name. Raises OSError, ValueError: no run in it."""
+    """The run in a directory; its id is the directory's name. Raises OSError, ValueError: there is none."""
     return Run(**{**_checked(RUN, read_json(path / "run.json")), "id": path.name})
 
 
 def summary(path: Path) -> Summary:
-    """What ``scores.json`` of an evaluation holds. Raises OSError, ValueError."""
+    """The content of ``scores.json`` of an evaluation. Raises OSError, ValueError."""
     try:
         found: Summary = _checked(Summary, read_json(path / "scores.json"))
     except ValueError as error:
@@ -56,7 +57,7 @@ def curve_line(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lines(path: Path, check: Callable[[Mapping[str, Any]], T]) -> tuple[list[T], int]:
-    """The good lines of a JSON-lines file, and how many others there are; none where there is no file.
+    """The valid lines of a JSON-lines file, and the number of others; none where there is no file.
 
     Raises OSError, ValueError: it is no regular file, or cannot be read.
     """
@@ -84,7 +85,7 @@ def _parsed(content: bytes) -> Any:
     try:
         value = json.loads(content)
     except RecursionError:
-        raise ValueError("brackets within brackets without end") from None
+        raise ValueError("brackets are nested too deeply") from None
     level = [value]
     for _ in range(DEPTH):
         if any(type(one) is int and not -(2**63) <= one < 2**63 for one in level):
@@ -97,7 +98,7 @@ def _parsed(content: bytes) -> Any:
         ]
         if not level:
             return value
-    raise ValueError("brackets within brackets without end")
+    raise ValueError("brackets are nested too deeply")
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -113,7 +114,7 @@ def _number(value: object) -> float:
 
 
 def _checked(kind: Any, value: object) -> Any:
-    """The value as pydantic gives it, every type as declared: no text becomes a number."""
+    """The value with every type as declared, without conversions. Raises ValueError."""
     try:
         return _adapter(kind).validate_python(value, strict=True)
     except ValidationError as error:
@@ -128,7 +129,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _shape(kind: Any) -> Any:
-    """A dataclass as the mapping that JSON keeps of it."""
+    """The ``TypedDict`` of a dataclass as JSON stores it."""
     types = get_type_hints(kind)
     return TypedDict(  # type: ignore[operator]
         kind.__name__,

@@ -1,4 +1,4 @@
-"""A run that is being written: records and curve line by line, everything at once when it is finished."""
+"""Write a run: records and curve line by line while it runs, its final files when it is finished."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 def now() -> str:
-    """The time as ISO 8601, UTC, with microseconds: runs are ordered by it."""
+    """The time as ISO 8601, UTC, with microseconds, by which runs are ordered."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def run_json(run: Run) -> bytes:
-    """What ``run.json`` holds: the run without the secrets of its settings."""
+    """The content of ``run.json``: the run without the secrets of its settings."""
     return files.as_json(files.with_checksum(without_secrets(asdict(run))))
 
 
 class RunWriter:
-    """A run being written by this process. Made by ``open_run``; closing it unfinished keeps what is there.
+    """A run that this process writes, from ``store.open_run``. Closed unfinished, it can be continued later.
 
     Attributes: ``run``, ``path`` (its directory), ``done`` (key -> record, for all records so far).
     """
@@ -58,11 +58,11 @@ class RunWriter:
 
     @property
     def seconds(self) -> float:
-        """Time spent on this run, with the sessions before this one."""
+        """Time spent on this run, in all processes that wrote it."""
         return time.monotonic() - self._began
 
     def append(self, records: Sequence[Record]) -> None:
-        """Keep these records; a record with the key of an earlier one replaces it."""
+        """Write records; a record replaces an earlier one with the same key."""
         clean = [_encodable(record) for record in records]
         elapsed = self.seconds
         lines = [files.with_checksum({"record": asdict(record), "elapsed": elapsed}) for record in clean]
@@ -70,18 +70,18 @@ class RunWriter:
         self.done.update((record.key, record) for record in clean)
 
     def append_curve(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep rows of a training curve, each with its ``step``; a step logged again replaces itself."""
+        """Write rows of a training curve; a row replaces an earlier one with the same ``step``."""
         elapsed = self.seconds
         files.append_lines(self._curve, [files.with_checksum({**row, "elapsed": elapsed}) for row in rows])
 
     def note_sampling(self, sampling: Mapping[str, Any]) -> None:
-        """Record how answers were drawn, where that turned out to be otherwise than was meant."""
+        """Record how answers were really drawn, where that differs from what was planned."""
         if sampling != self.run.sampling:
             self.run = replace(self.run, sampling=dict(sampling))
             files.write(self.path / "run.json", run_json(self.run))
 
     def finish(self, summary: Mapping[str, Any]) -> Run:
-        """Write everything, then mark the run as finished, and close it."""
+        """Write the final files, then mark the run as finished, and close it."""
         records = sorted(self.done.values(), key=lambda record: record.key)
         content = _parquet(records)
         files.write(self.path / "records.parquet", content)
@@ -94,7 +94,7 @@ class RunWriter:
         return self.run
 
     def close(self) -> None:
-        """Let another process go on with this run."""
+        """Release the lock, so that another process can continue this run."""
         self._lock.close()
 
     def __enter__(self) -> Self:

@@ -48,7 +48,7 @@ def _title(key: board.Group) -> Text:
 
 
 def _table(key: board.Group, rows: Sequence[board.Row]) -> Table:
-    """The ranked runs. Other modes stand where a task without parts leaves the room."""
+    """The ranked runs. Other modes are shown where the task has no parts, whose columns take their room."""
     parts = sorted({name for row in rows for name in row.summary["parts"]})
     rules = ("by other\nrules",) if not parts and any(_modes(key, row) for row in rows) else ()
     table = columns("\nmodel")
@@ -94,7 +94,7 @@ def _headline(found: Slice) -> Text:
 
 
 def _notes(key: board.Group, rows: Sequence[board.Row]) -> list[RenderableType]:
-    """What each model was given, what several answers come to, cost, and warnings."""
+    """Lines below the table: training rows, figures of several answers, cost, and warnings."""
     table = Table.grid(padding=(0, 2))
     for row in rows:
         name = plain(row.run.label, "dim")

@@ -1,4 +1,4 @@
-"""A task's check as a person reads it: one column a split, one row a count, then what is broken."""
+"""The check of a task in a terminal: a column for each split, a row for each count, then broken golds."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
         "gold is a single cell": share(split.single_cell),
         "gold is slow": str(split.slow),
         "gold's LIMIT cuts through a tie": str(split.cut),
-        "gold reads the clock or chance": str(split.volatile),
-        "asked twice": str(split.duplicates),
+        "gold reads clock or random numbers": str(split.volatile),
+        "duplicate questions": str(split.duplicates),
         "questions shared with train": str(split.shared_questions),
         "(question, gold) shared with train": str(split.shared_pairs),
         "longest prompt, tokens": str(split.longest_prompt or "not counted"),

@@ -1,4 +1,4 @@
-"""Two runs in a terminal: the verdict, where it comes from, and some of the questions that changed."""
+"""A comparison in a terminal: totals, slices, and some of the questions that changed."""
 
 from __future__ import annotations
 

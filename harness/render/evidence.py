@@ -1,4 +1,4 @@
-"""One question in a terminal: what was asked, what was answered, what it was worth and why."""
+"""The evidence for one question in a terminal: prompt, answers, verdicts and rewards."""
 
 from __future__ import annotations
 

@@ -97,11 +97,9 @@ def _describe(
     spec: TrainSpec, task: Task, samples: Sequence[Sample], examples: Sequence[Any], out: Path
 ) -> Run:
     parent = lineage.read(lineage.model_path(spec.model))
-    passes = (
-        [one.passes for one in examples if isinstance(one, Request)]
-        if spec.method == "grpo" and spec.grpo.curriculum
-        else None
-    )
+    passes = None
+    if spec.method == "grpo" and spec.grpo.curriculum:
+        passes = [one.passes for one in examples if isinstance(one, Request)]
     identity = of_training(spec, task, samples, passes)
     stage = {
         "rows": len(examples),
