@@ -9,15 +9,15 @@ runners and tasks: on the main thread, on helper threads and in the sandbox's wo
 What is counted:
 
 * evaluation: from the call that renders the question's prompt (``Task.messages``) until its record has been
-  appended to the run. Set-up is outside: reading the command line and the task, finding the database, opening
-  the model. Each evaluation asks one question of a new runner and a new sandbox: nothing of it is cached but
-  the texts of schemas.
-* GRPO: one whole optimizer step of one prompt, from one row of the training curve to the next: the prompt
-  is chosen, its answers are drawn and scored, the group is kept or replaced, advantages, loss, the row is
-  written. Prompts are rendered before the first step, which is set-up.
+  appended to the run. Set-up is outside: reading the command line and the task, finding the database and
+  reading its schema, opening the model. Every question is evaluated twice and the second time is counted, so
+  that schemas are known; the runner and the sandbox are new.
+* GRPO: one optimizer step of one prompt, from the beginning of the trainer's step until its loss has been
+  computed: the prompt is chosen, its answers are drawn and scored, the group is kept or replaced, advantages,
+  loss. Prompts are rendered before the first step, which is set-up.
 
-``QUESTIONS`` are asked, and as many steps trained, each on a prompt of its own; the one that enters the most
-files is reported.
+``QUESTIONS`` are evaluated, and as many steps trained, each on a prompt of its own; the one that enters the
+most files is reported.
 
 A *file* is entered when one of its functions runs in that time. Module bodies and the constructors that
 dataclasses generate do not count; methods and properties of type pages do. A *hop* is a pair of files of
@@ -25,8 +25,9 @@ which the first calls the second, directly or through a library; it counts once,
 *return* is a hop into a file that another one had entered before: a reader who follows the question opens
 each file once, at its first entry, and comes back to it once for each return.
 
-The limits hold for the process that evaluates or trains. The files that only the sandbox's worker enters are
-listed and counted after them.
+The limits hold for these files of the process that evaluates or trains. Counted and listed after them are the
+files that only the sandbox's worker enters, and those that only write the step down: from its loss to its row
+of the training curve.
 
 ``--commit`` traces that commit instead, in a temporary git worktree.
 """
@@ -58,7 +59,7 @@ EVALUATION = ("eval", "--limit", "1", "--fresh")
 TRAINING = (
     *("train", "--method", "grpo", "--limit", "60", "--no-eval"),
     *("--set", "train.prompts_per_step=1", "--set", "train.micro_groups=1"),
-    *("--set", f"train.max_steps={QUESTIONS + 1}"),
+    *("--set", f"train.max_steps={QUESTIONS}"),
 )
 
 Call = tuple[int, str, str]
@@ -107,35 +108,34 @@ class Recorder:
 
 
 class Windows(Recorder):
-    """A recorder that also notes when each question begins and ends, or each step."""
+    """A recorder that also notes when each question or step begins, ends and has been written down."""
 
     def __init__(self, tree: str, kind: str) -> None:
         self.calls: list[Call] = []
-        self.windows: list[tuple[int, int]] = []
+        self.windows: list[list[int]] = []
+        """First moment, end, and moment of the record or row."""
         super().__init__(tree, self.calls.append)
         self._evaluation = kind == "evaluation"
-        self._began = 0
 
     def __call__(self, frame: Any, event: str, argument: Any) -> Any:
         """The function for ``sys.settrace``; it follows the functions that end a question or a step."""
         code = frame.f_code
+        name = self.name(code.co_filename)
         if self._evaluation:
-            name = self.name(code.co_filename)
-            if not self._began and code.co_name == "messages" and name == "tasks/task.py":
-                self._began = time.monotonic_ns()
-            ends = self._began and code.co_name == "append" and name.startswith("leaderboards/")
-        else:  # a row of the curve is written where transformers tells its callbacks of a log
-            ends = code.co_qualname == "CallbackHandler.on_log"
+            begins = code.co_name == "messages" and name == "tasks/task.py"
+            ends = written = code.co_name == "append" and name.startswith("leaderboards/")
+        else:
+            begins = ends = code.co_qualname == "Trainer.training_step"  # of transformers
+            written = code.co_name == "append_curve" and name.startswith("leaderboards/")
+        if begins and not (self.windows and len(self.windows[-1]) < 3):
+            self.windows.append([time.monotonic_ns()])
         super().__call__(frame, event, argument)
-        return self._until_return if ends else None
+        return self._until_return if ends or written else None
 
     def _until_return(self, frame: Any, event: str, argument: Any) -> Any:
         frame.f_trace_lines = False
-        if event == "return":
-            now = time.monotonic_ns()
-            if self._began:
-                self.windows.append((self._began, now))
-            self._began = 0 if self._evaluation else now
+        if event == "return" and self.windows and len(self.windows[-1]) < 3:
+            self.windows[-1] += [time.monotonic_ns()] * (2 if self._evaluation else 1)
         return self._until_return
 
 
@@ -186,16 +186,15 @@ def record(tree: str, kind: str) -> list[Trace]:
         asked = ("--model", "nano", "--workers", "1", "--task", _task(Path(home)))
         recorder.start()
         if kind == "evaluation":
-            codes = [harness([*EVALUATION, *asked, "--sample-seed", str(n)]) for n in range(QUESTIONS)]
+            seeds = [seed for seed in range(QUESTIONS) for _ in ("first", "counted")]
+            codes = [harness([*EVALUATION, *asked, "--sample-seed", str(seed)]) for seed in seeds]
         else:
             codes = [harness([*TRAINING, *asked, "--out", f"{home}/out"])]
         sys.settrace(None)
     if any(codes):
         raise SystemExit(f"the commands ended with {codes}")
-    return [
-        Trace.of(_between(recorder.calls, *window), _between(in_workers, *window))
-        for window in recorder.windows
-    ]
+    windows = recorder.windows[1::2] if kind == "evaluation" else recorder.windows
+    return [Trace.of(recorder.calls, in_workers, window) for window in windows]
 
 
 def _task(folder: Path) -> str:
@@ -208,10 +207,6 @@ def _task(folder: Path) -> str:
     return str(task)
 
 
-def _between(calls: Sequence[Call], first: int, last: int) -> list[Call]:
-    return [call for call in calls if first <= call[0] <= last]
-
-
 @dataclass(frozen=True)
 class Trace:
     """What one question or prompt entered. ``files``: in the order of their first entries."""
@@ -219,15 +214,22 @@ class Trace:
     files: list[str]
     worker: list[str]
     """Files that only the sandbox's worker entered."""
+    writing: list[str]
+    """Files that were only entered between the loss and the row of the curve."""
     hops: list[tuple[str, str]]
 
     @classmethod
-    def of(cls, calls: Sequence[Call], in_workers: Sequence[Call]) -> Trace:
-        """The trace of the calls in the process and in its workers."""
-        files = list(dict.fromkeys(file for _, _, file in calls))
-        worker = [file for file in dict.fromkeys(file for _, _, file in in_workers) if file not in files]
-        hops = dict.fromkeys((caller, file) for _, caller, file in [*calls, *in_workers] if caller != file)
-        return cls(files, worker, list(hops))
+    def of(cls, calls: Sequence[Call], in_workers: Sequence[Call], window: Sequence[int]) -> Trace:
+        """The trace of the calls of one window, in the process and in its workers."""
+        first, end, written = window
+        own = [call for call in calls if first <= call[0] <= end]
+        after = [call for call in calls if end < call[0] <= written]
+        beside = [call for call in in_workers if first <= call[0] <= written]
+        files = list(dict.fromkeys(file for _, _, file in own))
+        worker = [file for file in dict.fromkeys(file for _, _, file in beside) if file not in files]
+        writing = [file for file in dict.fromkeys(file for _, _, file in after) if file not in files]
+        hops = dict.fromkeys((caller, file) for _, caller, file in [*own, *beside, *after] if caller != file)
+        return cls(files, worker, writing, list(hops))
 
     def entries(self, file: str) -> int:
         """Hops into a file."""
@@ -257,13 +259,17 @@ def table(kind: str, trace: Trace) -> str:
     def lines(files: Sequence[str], first: int) -> list[str]:
         return [f"  {number:2} {file} ({trace.entries(file)})" for number, file in enumerate(files, first)]
 
-    files, worker = trace.files, trace.worker
-    return "\n".join([
+    files, worker, writing = trace.files, trace.worker, trace.writing
+    rows = [
         f"{kind}: {len(files)} files entered (limit {LIMITS[kind]}), {trace.returns(files)} returns",
         *lines(files, 1),
         f"  in the sandbox's worker alone: {len(worker)} files, {trace.returns(worker)} returns",
         *lines(worker, len(files) + 1),
-    ])  # fmt: skip
+    ]
+    if writing:
+        rows.append(f"  from the loss to the row of the curve: {len(writing)} files")
+        rows += lines(writing, len(files) + len(worker) + 1)
+    return "\n".join(rows)
 
 
 @contextmanager
