@@ -20,8 +20,8 @@ from workload import Pair, place, read
 
 from rewards.extract import extract
 from rewards.grader import Grader
-from rewards.judge import JudgeJob, JudgeSettings, judge
-from rewards.types import Answer
+from rewards.judge import judge
+from rewards.types import Answer, JudgeJob, JudgeSettings
 from tasks.databases.sandbox.executor import Executor
 from tasks.databases.sandbox.pool import Sandbox
 from tasks.spec import ScoringSpec

@@ -26,6 +26,7 @@ from leaderboards import store
 from leaderboards.alarms import warnings
 from leaderboards.compare import compare
 from leaderboards.types import Run
+from rewards.composite import is_scored
 from rewards.types import Attempt, Score
 from tasks.common.home import home
 
@@ -43,7 +44,7 @@ class Runs:
     """1 for a query that runs, whatever it returns; None where we failed."""
 
     def __call__(self, attempt: Attempt) -> Score:
-        value = float(attempt.executes) if attempt.scored else None
+        value = float(attempt.executes) if is_scored(attempt) else None
         return Score(value, attempt.reason, attempt.sql, attempt.detail)
 
 

@@ -9,9 +9,8 @@ runners and tasks: on the main thread, on helper threads and in the sandbox's wo
 What is counted:
 
 * evaluation: from the call that renders the question's prompt (``Task.messages``) until its record has been
-  appended to the run. Set-up is outside: reading the command line and the task, finding the database and
-  reading its schema, opening the model. Every question is evaluated twice and the second time is counted, so
-  that schemas are known; the runner and the sandbox are new.
+  appended to the run. Set-up is outside: reading the command line and the task, finding the database, opening
+  the model, starting the sandbox's worker. The worker opens the database for the question: that counts.
 * GRPO: one optimizer step of one prompt, from the beginning of the trainer's step until its loss has been
   computed: the prompt is chosen, its answers are drawn and scored, the group is kept or replaced, advantages,
   loss. Prompts are rendered before the first step, which is set-up.
@@ -62,6 +61,9 @@ TRAINING = (
     *("--set", f"train.max_steps={QUESTIONS}"),
 )
 
+STARTING = "Worker.__init__"
+"""The function that starts a worker process."""
+
 Call = tuple[int, str, str]
 """Nanoseconds on the monotonic clock, the calling file ("" at the bottom of a stack), the called file."""
 
@@ -90,11 +92,14 @@ class Recorder:
         return self._names[file]
 
     def _caller(self, frame: Any) -> str | None:
-        """The file of ours that called, "" at the bottom of a stack; None while a module is imported."""
+        """The file of ours that called, "" at the bottom of a stack; None for set-up.
+
+        That is the import of a module of ours and the start of a worker.
+        """
         caller, called = "", frame
         while frame is not None:
             name = self.name(frame.f_code.co_filename)
-            if name and frame.f_code.co_name == "<module>":
+            if name and (frame.f_code.co_name == "<module>" or frame.f_code.co_qualname == STARTING):
                 return None
             if name and frame is not called and not caller:
                 caller = name
@@ -186,15 +191,13 @@ def record(tree: str, kind: str) -> list[Trace]:
         asked = ("--model", "nano", "--workers", "1", "--task", _task(Path(home)))
         recorder.start()
         if kind == "evaluation":
-            seeds = [seed for seed in range(QUESTIONS) for _ in ("first", "counted")]
-            codes = [harness([*EVALUATION, *asked, "--sample-seed", str(seed)]) for seed in seeds]
+            codes = [harness([*EVALUATION, *asked, "--sample-seed", str(n)]) for n in range(QUESTIONS)]
         else:
             codes = [harness([*TRAINING, *asked, "--out", f"{home}/out"])]
         sys.settrace(None)
     if any(codes):
         raise SystemExit(f"the commands ended with {codes}")
-    windows = recorder.windows[1::2] if kind == "evaluation" else recorder.windows
-    return [Trace.of(recorder.calls, in_workers, window) for window in windows]
+    return [Trace.of(recorder.calls, in_workers, window) for window in recorder.windows]
 
 
 def _task(folder: Path) -> str:

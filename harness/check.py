@@ -13,6 +13,7 @@ from typing import Any
 from harness.prepare import prepare_databases, volatile_golds
 from harness.provenance.identity import of_task
 from harness.render.progress import bar
+from rewards.composite import is_scored
 from rewards.grader import Grader
 from rewards.types import Attempt
 from runners.types import Request
@@ -163,7 +164,7 @@ def _check_split(
         total=len(samples) + task.skipped[split],
         rows=len(samples),
         right={m: sum(all(a.verdicts.get(m) == 1 for a in group) for group in attempts) for m in modes},
-        empty=sum(attempt.scored and attempt.gold_rows == 0 for attempt in first),
+        empty=sum(is_scored(attempt) and attempt.gold_rows == 0 for attempt in first),
         single_cell=sum(attempt.gold_rows == 1 and attempt.gold_columns == 1 for attempt in first),
         slow=sum(attempt.seconds > SLOW for attempt in first),
         cut=sum(attempt.ties_at_limit for attempt in first),

@@ -1,22 +1,85 @@
-"""Composites: one number from all evidence of an attempt. A composite's value is the training reward.
+"""Scorers of single qualities, and composites of them: one number, whose value is the training reward.
 
-All keep two rules. *Correct strictly dominates*: no wrong answer's value reaches a correct one's. *An empty
-gold proves little*: a correct answer to a gold that returns no rows is unscored (None, so its group is
-dropped), because every query without rows would be correct. Evaluation still counts it, since its metric is
-another score.
+All composites keep two rules. *Correct strictly dominates*: no wrong answer's value reaches a correct one's.
+*An empty gold proves little*: a correct answer to a gold that returns no rows is unscored (None, so its group
+is dropped), because every query without rows would be correct. Evaluation still counts it, since its metric
+is another score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
+from typing import Literal
 
-from rewards.penalties import TIERS, Measure, cost_ratio, r_ves_tier
-from rewards.scorers import SCORERS, is_correct, matches_empty_gold, score_of
-from rewards.types import Attempt, Reason, Score
+from rewards.types import UNSCORED, Attempt, Reason, Score, Scorer
 from tasks.common.errors import SpecError, nearest
 from tasks.types import Mode
+
+STEPS = 1000
+"""Added to both counts of VM steps: SQLite does not distinguish shorter queries, so their ratio is 1."""
+SECONDS = 0.001
+"""Added to both times in seconds: the clock does not resolve less."""
+TIERS = ((2.0, 1.25), (1.0, 1.0), (0.5, 0.75), (0.25, 0.5), (0.0, 0.25))
+"""BIRD's R-VES: pairs (lowest cost ratio, reward), the best first."""
+
+Measure = Literal["steps", "seconds"]
+
+
+def is_scored(attempt: Attempt) -> bool:
+    """Whether the attempt says something about the answer: gold and answer could be judged."""
+    return attempt.reason not in UNSCORED
+
+
+def score_of(attempt: Attempt, value: float | None) -> Score:
+    """A score with the attempt's evidence; its value is None where the attempt is unscored."""
+    return Score(value if is_scored(attempt) else None, attempt.reason, attempt.sql, attempt.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """1 for one well-formed query, whether or not it runs."""
+
+    def __call__(self, attempt: Attempt) -> Score:
+        return score_of(attempt, float(attempt.parses))
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """The verdict of one mode: the headline metric."""
+
+    metric: Mode = Mode.STRICT
+
+    def __call__(self, attempt: Attempt) -> Score:
+        return score_of(attempt, attempt.verdicts.get(self.metric))
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """F1 of the contents of all clauses against the gold's. Unscored where the gold cannot be parsed."""
+
+    def __call__(self, attempt: Attempt) -> Score:
+        score = score_of(attempt, attempt.clauses.get("overall"))
+        return Score(score.value, score.reason, score.sql, score.detail, attempt.clauses)
+
+
+SCORERS: dict[str, Callable[[Mode], Scorer]] = {
+    "syntax": lambda metric: Syntax(),
+    "execution": Execution,
+    "structure": lambda metric: Structure(),
+}
+"""Name -> function that makes the scorer for a metric."""
+
+
+def is_correct(attempt: Attempt, metric: Mode) -> bool:
+    """Whether the metric's verdict is 1."""
+    return is_scored(attempt) and attempt.verdicts.get(metric) == 1.0
+
+
+def matches_empty_gold(attempt: Attempt, metric: Mode) -> bool:
+    """Whether an answer is correct only because both it and the gold return no rows."""
+    return is_correct(attempt, metric) and attempt.gold_rows == 0 and attempt.reason is Reason.CORRECT
 
 
 def composite_score(attempt: Attempt, metric: Mode, value: float, parts: Mapping[str, float]) -> Score:
@@ -97,6 +160,21 @@ class Classic:
         if attempt.reason not in CLASSIC_OUTCOMES and attempt.clauses.get("tables") == 0.0:
             value = self.evades
         return composite_score(attempt, self.metric, value, {})
+
+
+def cost_ratio(attempt: Attempt, by: Measure = "steps") -> float:
+    """The gold's cost divided by the query's: over 1 where the query is cheaper.
+
+    VM steps do not depend on the load of the machine. Where an engine does not count them, seconds are used.
+    """
+    if by == "steps" and attempt.gold_steps is not None and attempt.steps is not None:
+        return (attempt.gold_steps + STEPS) / (attempt.steps + STEPS)
+    return (attempt.gold_seconds + SECONDS) / (attempt.seconds + SECONDS)
+
+
+def r_ves_tier(ratio: float) -> float:
+    """BIRD's reward for a cost ratio (github.com/bird-bench/mini_dev, ``evaluation_ves.py``)."""
+    return next(tier for lowest, tier in TIERS if ratio >= lowest)
 
 
 @dataclass(frozen=True, slots=True)

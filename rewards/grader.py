@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from rewards import gold_cache
+from rewards.composite import SCORERS
 from rewards.extract import extract
-from rewards.judge import WORK, JudgeJob, JudgeSettings, Packed, unpack
 from rewards.presets import reward_scorer
-from rewards.scorers import SCORERS
-from rewards.types import Answer, Attempt, Grade, Reason
+from rewards.types import Answer, Attempt, Grade, JudgeJob, JudgeSettings, Packed, Reason
 from rewards.version import code_version
 from tasks.common.home import home
 from tasks.databases.sandbox.pool import CRASHED, OVERDUE, Sandbox
@@ -24,6 +23,8 @@ from tasks.types import Sample
 if TYPE_CHECKING:
     from tasks.task import Task
 
+WORK = "rewards.judge:judge"
+"""The function that the sandbox's workers call."""
 _FAULTS: Mapping[str, tuple[Reason, str]] = {
     OVERDUE: (Reason.TIMEOUT, "no verdict within the deadline"),
     CRASHED: (Reason.EXECUTION_ERROR, "comparing the result crashed the worker twice"),
@@ -121,8 +122,8 @@ class Grader:
         costs = [self._seconds.get(question, 0.001) for question in questions]
         grades = {}
         for index, result in self._sandbox.map(WORK, jobs, costs):
-            if isinstance(result, tuple):
-                gold_cache.write(self._settings.gold_cache, result[1])
+            if isinstance(result, tuple) and (new_files := result[1]):
+                gold_cache.write(self._settings.gold_cache, new_files)
             attempt = attempt_of(jobs[index], result)
             self._seconds[questions[index]] = max(costs[index], attempt.seconds)
             grades[index] = Grade(attempt, {name: scorer(attempt) for name, scorer in self._scorers.items()})
@@ -136,7 +137,8 @@ def attempt_of(job: JudgeJob, result: Packed | str | None) -> Attempt:
     time, memory or life; or None, where the worker was lost at a gold or stopped from outside.
     """
     if isinstance(result, tuple):
-        return unpack(job, result)
+        reason, *fields = result[0]
+        return Attempt(job.sql, Reason(reason), *fields)
     reason, detail = _FAULTS[result] if result else (Reason.INFRASTRUCTURE, "the worker was lost")
     value = 0.0 if result else None
     return Attempt(job.sql, reason, dict.fromkeys(job.settings.modes, value), detail)

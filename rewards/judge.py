@@ -7,63 +7,21 @@ nothing about the answer; the answer does not run then.
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from operator import attrgetter
-from typing import Any
 
-from rewards.gold_cache import CacheFile, GoldCache
+from rewards.gold_cache import GoldCache
 from rewards.query_pair import AnswerRuns, QueryPair
 from rewards.results import preview, result_digest, row_overlap
-from rewards.types import UNSCORED, Attempt, Reason
+from rewards.types import UNSCORED, Attempt, JudgeJob, Packed, Reason
 from rewards.verdicts import explained, verdict
 from tasks.databases.sandbox.executor import Executor
-from tasks.types import Database, Mode, Outcome, Status
+from tasks.types import Mode, Outcome, Status
 
-WORK = "rewards.judge:judge"
-"""The function that the sandbox's workers call."""
 _PARSED = frozenset({Status.OK, Status.EXECUTION_ERROR, Status.TIMEOUT, Status.MEMORY, Status.TOO_MANY_ROWS})
 """The statuses of one well-formed query."""
 
 
-@dataclass(frozen=True, slots=True)
-class JudgeSettings:
-    """What a batch of answers is judged by."""
-
-    modes: tuple[Mode, ...]
-    metric: Mode
-    """The mode that the attempt's reason is about; one of ``modes``."""
-    instances: int = 1
-    """How many instances strict mode compares."""
-    structure: bool = True
-    """Compute ``clauses`` and ``row_overlap``."""
-    digests: bool = False
-    """Compute ``result_digest``."""
-    preview_rows: int = 0
-    """How many rows ``preview`` shows."""
-    constructs: tuple[str, ...] = ()
-    """The constructs to look for (``rewards.structure.constructs``)."""
-    ties_at_limit: bool = False
-    """Compute ``ties_at_limit``."""
-    gold_cache: str = ""
-    """Folder of the gold cache; "": no cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeJob:
-    """One answer to judge. ``sql`` is empty where the answer has no SQL."""
-
-    database: Database
-    gold: tuple[str, ...]
-    sql: str
-    settings: JudgeSettings
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the fields as a tuple: twice as fast as what dataclasses do."""
-        return JudgeJob, (self.database, self.gold, self.sql, self.settings)
-
-
-Packed = tuple[tuple[Any, ...], list[CacheFile]]
-"""An attempt as a tuple of plain builtins, and new files of the gold cache for the parent to write."""
 _SENT = tuple(field.name for field in fields(Attempt))[2:-1]
 """The fields that cross to the parent unchanged: all between ``reason`` and ``text``."""
 _sent = attrgetter(*_SENT)
@@ -87,12 +45,6 @@ def judge(executor: Executor, job: JudgeJob) -> Packed:
             break
     assert best
     return (best.reason.value, *_sent(best)), gold_cache.new_files
-
-
-def unpack(job: JudgeJob, packed: Packed) -> Attempt:
-    """The attempt that ``judge`` returned to the parent."""
-    reason, *sent = packed[0]
-    return Attempt(job.sql, Reason(reason), *sent)
 
 
 def _attempt(pair: QueryPair, job: JudgeJob) -> Attempt:

@@ -9,38 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from rewards.scorers import is_correct
+from rewards.composite import cost_ratio, is_correct
 from rewards.structure.constructs import CONSTRUCTS
 from rewards.types import Attempt, Score, Scorer
 from tasks.common.errors import SpecError, nearest
 from tasks.terms import TermsSpec
 from tasks.types import Mode
-
-STEPS = 1000
-"""Added to both counts of VM steps: SQLite does not distinguish shorter queries, so their ratio is 1."""
-SECONDS = 0.001
-"""Added to both times in seconds: the clock does not resolve less."""
-TIERS = ((2.0, 1.25), (1.0, 1.0), (0.5, 0.75), (0.25, 0.5), (0.0, 0.25))
-"""BIRD's R-VES: pairs (lowest cost ratio, reward), the best first."""
-
-Measure = Literal["steps", "seconds"]
-
-
-def cost_ratio(attempt: Attempt, by: Measure = "steps") -> float:
-    """The gold's cost divided by the query's: over 1 where the query is cheaper.
-
-    VM steps do not depend on the load of the machine. Where an engine does not count them, seconds are used.
-    """
-    if by == "steps" and attempt.gold_steps is not None and attempt.steps is not None:
-        return (attempt.gold_steps + STEPS) / (attempt.steps + STEPS)
-    return (attempt.gold_seconds + SECONDS) / (attempt.seconds + SECONDS)
-
-
-def r_ves_tier(ratio: float) -> float:
-    """BIRD's reward for a cost ratio (github.com/bird-bench/mini_dev, ``evaluation_ves.py``)."""
-    return next(tier for lowest, tier in TIERS if ratio >= lowest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
-"""The types of scoring: ``Answer`` -> ``Attempt`` (evidence of its execution) -> ``Score``s -> ``Grade``."""
+"""The types of scoring: ``Answer``, ``JudgeJob`` -> ``Attempt`` (the evidence) -> ``Score``s -> ``Grade``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
-from tasks.types import Database
+from tasks.types import Database, Mode
 
 
 class Reason(StrEnum):
@@ -59,6 +59,43 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeSettings:
+    """What a batch of answers is judged by."""
+
+    modes: tuple[Mode, ...]
+    metric: Mode
+    """The mode that the attempt's reason is about; one of ``modes``."""
+    instances: int = 1
+    """How many instances strict mode compares."""
+    structure: bool = True
+    """Compute ``clauses`` and ``row_overlap``."""
+    digests: bool = False
+    """Compute ``result_digest``."""
+    preview_rows: int = 0
+    """How many rows ``preview`` shows."""
+    constructs: tuple[str, ...] = ()
+    """The constructs to look for (``rewards.structure.constructs``)."""
+    ties_at_limit: bool = False
+    """Compute ``ties_at_limit``."""
+    gold_cache: str = ""
+    """Folder of the gold cache; "": no cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeJob:
+    """One answer to judge. ``sql`` is empty where the answer has no SQL."""
+
+    database: Database
+    gold: tuple[str, ...]
+    sql: str
+    settings: JudgeSettings
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the fields as a tuple: twice as fast as what dataclasses do."""
+        return JudgeJob, (self.database, self.gold, self.sql, self.settings)
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """All evidence from executing one completion and its gold. Scorers read nothing else.
 
@@ -96,9 +133,10 @@ class Attempt:
     text: str = ""
     """The completion, where the reward reads it: penalties for format and length, and custom rewards."""
 
-    @property
-    def scored(self) -> bool:
-        return self.reason not in UNSCORED
+
+Packed = tuple[tuple[Any, ...], list[tuple[str, bytes]]]
+"""What a worker returns: the attempt's fields from ``reason`` to ``preview`` as plain builtins, and new files
+of the gold cache (name, content), which the parent writes."""
 
 
 @dataclass(frozen=True, slots=True)

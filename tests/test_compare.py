@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rewards.composite import is_scored
 from rewards.grader import Grader
 from rewards.matching.strict import strict
 from rewards.types import Answer, Attempt
@@ -35,7 +36,7 @@ def attempts() -> Iterator[dict[str, Attempt]]:
 def test_queries(fact: dict[str, Any], attempts: dict[str, Attempt]) -> None:
     attempt = attempts[fact["name"]]
     assert attempt.reason == fact["reason"], attempt.detail
-    if not attempt.scored:
+    if not is_scored(attempt):
         assert set(attempt.verdicts.values()) == {None}
         return
     right = float(attempt.reason == "correct")

@@ -16,9 +16,8 @@ import pytest
 from attacked import GOLDS, attack, build, busy, honest, traces
 
 from rewards.exploits import Exploit, load
-from rewards.grader import Grader, attempt_of
-from rewards.judge import WORK, JudgeJob, JudgeSettings
-from rewards.types import Answer, Reason
+from rewards.grader import WORK, Grader, attempt_of
+from rewards.types import Answer, JudgeJob, JudgeSettings, Reason
 from tasks.databases.sandbox.pool import OVERDUE, Sandbox
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Limits, Mode

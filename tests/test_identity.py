@@ -24,8 +24,7 @@ from harness.spec import EvalSpec
 from leaderboards import store
 from leaderboards.find import find
 from leaderboards.identity import parsed
-from rewards.grader import Grader
-from rewards.judge import WORK
+from rewards.grader import WORK, Grader
 from rewards.version import scorer_version, sources
 from runners.nano import FOLDER
 from runners.replay import GoldRunner
@@ -49,7 +48,7 @@ TASK: dict[str, Any] = {
 }
 REWARD = """
 from mine_helper import NOTE
-from rewards.scorers import Execution
+from rewards.composite import Execution
 from rewards.types import Attempt, Score
 
 class Mine:

@@ -12,9 +12,9 @@ from harness.evaluation import Evaluation, evaluate
 from harness.spec import EvalSpec
 from harness.training.train import training_reward
 from leaderboards import store
+from rewards.composite import SCORERS
 from rewards.grader import Grader
 from rewards.presets import PRESETS
-from rewards.scorers import SCORERS
 from runners.types import Completion, Request, Sampling
 from tasks.task import Task
 from tasks.types import Sample

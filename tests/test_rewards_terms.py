@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from test_scorers import PERFECT, right, wrong
 
+from rewards.composite import cost_ratio, r_ves_tier
 from rewards.grader import Grader
-from rewards.penalties import cost_ratio, r_ves_tier
 from rewards.presets import MARGINS, PRESETS, reward_scorer
 from rewards.structure.constructs import CONSTRUCTS, forbidden_in
 from rewards.types import Answer, Attempt, Reason

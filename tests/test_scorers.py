@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.composite import CLASSIC_OUTCOMES, Weighted
+from rewards.composite import CLASSIC_OUTCOMES, Execution, Structure, Syntax, Weighted
 from rewards.presets import PRESETS, reward_scorer
-from rewards.scorers import Execution, Structure, Syntax
 from rewards.structure.clauses import CLAUSES
 from rewards.types import UNSCORED, Attempt, Reason, Score, Scorer
 from tasks.common.errors import SpecError

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.composite import Gated
-from rewards.judge import JudgeJob, JudgeSettings, judge, unpack
+from rewards.grader import attempt_of
+from rewards.judge import judge
 from rewards.presets import PRESETS
-from rewards.types import Attempt
+from rewards.types import Attempt, JudgeJob, JudgeSettings
 from tasks.databases.sandbox.executor import Executor
 from tasks.types import Database, Limits, Mode
 
@@ -44,7 +45,7 @@ def executor() -> Executor:
 
 def judged(gold: str, sql: str) -> Attempt:
     job = JudgeJob(SHOP, (gold,), sql, SETTINGS)
-    return unpack(job, judge(executor(), job))
+    return attempt_of(job, judge(executor(), job))
 
 
 def query(columns: Sequence[str], where: str, ordered: str = "") -> str:

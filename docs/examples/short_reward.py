@@ -7,8 +7,7 @@ custom reward is a class that is made without arguments. Its objects take an ``A
 
 from dataclasses import dataclass
 
-from rewards.composite import composite_score
-from rewards.scorers import is_correct
+from rewards.composite import composite_score, is_correct
 from rewards.types import Attempt, Score
 from tasks.types import Mode
 

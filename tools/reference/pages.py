@@ -11,8 +11,8 @@ from harness.cli import parser
 from harness.training.plan import RECIPES
 from leaderboards.alarms import LIMITS
 from leaderboards.types import Record, Run, Slice, Summary
+from rewards.composite import SCORERS
 from rewards.presets import MARGINS, PRESETS
-from rewards.scorers import SCORERS
 from rewards.structure.constructs import CONSTRUCTS
 from rewards.types import UNSCORED, Reason
 from runners.settings import RunnerConfig
