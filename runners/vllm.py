@@ -1,6 +1,6 @@
-"""vLLM in this process. Written against the API of vLLM 0.28 to 0.31.
+"""Answers from vLLM in this process, by the public API of vLLM 0.28 to 0.31.
 
-Prompts are handed over some hundred at a time, and share their prefixes in its cache.
+Prompts are passed to vLLM some hundred at a time, and share their prefixes in its cache.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from runners.weights.source import Source
 from tasks.common.errors import ModelError
 
 CHUNK = 512
-"""Questions handed to vLLM at a time: it returns them all at once."""
+"""Questions passed to vLLM at a time: it returns all answers at once."""
 
 
 class VllmRunner:
-    """A model, and a LoRA adapter where the name has one, that vLLM holds in this process."""
+    """A model that vLLM runs in this process, with a LoRA adapter where the name has one."""
 
     def __init__(self, source: Source, name: str, config: VllmConfig) -> None:
         """Raises ModelError where vLLM cannot load it."""
@@ -44,7 +44,7 @@ class VllmRunner:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """Yield ``(index, n completions)``, some hundred at a time; what vLLM refuses has no answer."""
+        """Yield ``(index, n completions)``, some hundred at a time; a refused prompt gets no answer."""
         ask = partial(self._ask, sampling=sampling)
         yield from in_chunks(self.name, ask, requests, sampling.n, CHUNK)
 
@@ -67,22 +67,22 @@ class VllmRunner:
             for request in requests
         ]
         began = time.perf_counter()
-        found = self.llm.chat(
+        outputs = self.llm.chat(
             [list(request.messages) for request in requests],
             parameters,
             use_tqdm=False,
             lora_request=self.adapter,
         )
         seconds = (time.perf_counter() - began) / (len(requests) * sampling.n)
-        return [_completions(one, thought_tag(tokenizer, one.prompt_token_ids), seconds) for one in found]
+        return [_completions(one, thought_tag(tokenizer, one.prompt_token_ids), seconds) for one in outputs]
 
     def close(self) -> None:
-        """Let go of the model: the engine's processes end with it."""
+        """Release the model: the engine's processes end with it."""
         del self.llm
 
 
 def _completions(output: Any, tag: str, seconds: float) -> Answers:
-    """The answers in one of vLLM's RequestOutputs; ``tag``: of the thought that the prompt opened."""
+    """The answers in a RequestOutput of vLLM; ``tag``: that of a thought which the prompt opened."""
     return [
         Completion(
             text=tag + one.text,

@@ -97,7 +97,7 @@ def test_a_server_that_ends_says_why(vllm: None) -> None:
 
 def test_a_server_that_never_comes_up_is_ended(vllm: None) -> None:
     began = time.monotonic()
-    with pytest.raises(ModelError, match=r"vllm:m: not up after 1 s"):
+    with pytest.raises(ModelError, match=r"vllm:m: the server did not start within 1 s"):
         VllmServer(Source("slow"), "m", VllmConfig(start_seconds=1), EndpointConfig())
     assert time.monotonic() - began < 30
 

@@ -1,4 +1,4 @@
-"""What libraries say of themselves is kept off the screen: deprecations, loading reports, notices."""
+"""Hide the warnings and log lines of libraries: deprecations, loading reports, notices."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from contextlib import contextmanager
 
 LOGGERS = ("accelerate", "bitsandbytes", "datasets", "huggingface_hub", "peft", "transformers", "trl")
 VARIABLES = ("DATASETS_VERBOSITY", "HF_HUB_VERBOSITY", "TRANSFORMERS_VERBOSITY")
-"""For libraries that set the level of their logger when they are imported."""
+"""Log levels of libraries that set their logger's level when they are imported."""
 OURS = r"(harness|leaderboards|rewards|runners|tasks)\b"
 """Modules whose warnings are shown."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Show no warning of a library and no log line of it below ERROR, until the block is left.
+    """Show no warning of a library and none of its log lines below ERROR, until the block ends.
 
-    Where Python was told what to do with warnings (``-W``, ``PYTHONWARNINGS``), all of them are shown.
+    Where ``-W`` or ``PYTHONWARNINGS`` is set, all warnings are shown.
     """
     if sys.warnoptions:
         yield

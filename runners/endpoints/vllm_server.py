@@ -1,6 +1,6 @@
-"""vLLM as a server that is started and stopped here, and asked like any other endpoint.
+"""Answers from a vLLM server that is started and stopped here, which data parallelism needs.
 
-Written against the command line of vLLM 0.28 to 0.31. It is what data parallelism needs.
+It uses the command line of vLLM 0.28 to 0.31.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tasks.thoughts import opening_tag
 
 
 class VllmServer:
-    """``vllm serve`` in a process of its own, which ``close`` ends."""
+    """``vllm serve`` in a process of its own, which ``close`` ends; it is asked like any other endpoint."""
 
     def __init__(self, source: Source, name: str, config: VllmConfig, endpoint: EndpointConfig) -> None:
-        """Raises ModelError where the server does not come up."""
+        """Raises ModelError where the server does not start."""
         self.name = f"vllm:{name}"
         port = _free_port()
         self.log = Path(mkdtemp(prefix="vllm-")) / "server.log"
@@ -71,7 +71,7 @@ class VllmServer:
                 except httpx.TransportError:
                     pass
                 time.sleep(0.2)
-        raise ModelError(f"{self.name}: not up after {seconds:g} s (see {self.log})")
+        raise ModelError(f"{self.name}: the server did not start within {seconds:g} s (see {self.log})")
 
     def _last_line(self) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace").strip()
@@ -84,7 +84,7 @@ class VllmServer:
         return self._runner.generate(requests, sampling)
 
     def close(self) -> None:
-        """End the server with all its processes; the log of one that never came up stays."""
+        """End the server with all its processes; the log of one that never started stays."""
         if hasattr(self, "_runner"):
             self._runner.close()
             shutil.rmtree(self.log.parent, ignore_errors=True)
@@ -98,9 +98,9 @@ class VllmServer:
 
 
 def thoughts(source: Source, endpoint: EndpointConfig) -> dict[str, Any]:
-    """Settings by which the model's thoughts are told from its answers: as its tokenizer has them.
+    """The settings that separate the model's thoughts from its answers, from its tokenizer.
 
-    What the user has set stays. None where the tokenizer cannot be read here.
+    The user's own settings stay. Empty where the tokenizer cannot be read here.
     """
     from transformers import AutoTokenizer
 
@@ -115,14 +115,14 @@ def thoughts(source: Source, endpoint: EndpointConfig) -> dict[str, Any]:
             tokenize=False,
             **body.get("chat_template_kwargs", {}),
         )
-    except Exception:  # of any of its libraries: then the replies show it
+    except Exception:  # of any library: then the replies show it
         return {}
     shown = {"skip_special_tokens": False} if special_tokens(tokenizer)[1] else {}
     return {"thought": endpoint.thought or opening_tag(str(prompt)), "body": {**shown, **body}}
 
 
 def program() -> str:
-    """The command ``vllm``, of this environment where it has one."""
+    """The command ``vllm``, that of this Python environment where it has one."""
     beside = Path(sys.executable).with_name("vllm")
     return str(beside) if beside.is_file() else "vllm"
 

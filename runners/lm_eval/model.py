@@ -21,31 +21,31 @@ class HarnessLM(LM):
     """Our runner of a folder, Hub id or ``nano`` as an lm-eval model: generation only."""
 
     def __init__(self, model: str = "nano", **_: Any) -> None:
-        """``model`` is a name that ``open_runner`` knows; lm-eval's own settings are not used."""
+        """``model`` is a name that ``open_runner`` takes; lm-eval's own settings are ignored."""
         super().__init__()
         self.runner: Runner = open_runner(model)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """The texts, in order. Raises ModelError where a question has no answer."""
+        """The answers, in the order of the requests. Raises ModelError where a question gets none."""
         texts = [""] * len(requests)
-        groups: defaultdict[Sampling, list[int]] = defaultdict(list)
-        for i, one in enumerate(requests):
-            groups[_sampling(one.args[1])].append(i)
-        for sampling, places in groups.items():
-            asked = [_request(str(i), requests[i].args[0]) for i in places]
+        by_sampling: defaultdict[Sampling, list[int]] = defaultdict(list)
+        for i, request in enumerate(requests):
+            by_sampling[_sampling(request.args[1])].append(i)
+        for sampling, indices in by_sampling.items():
+            asked = [_request(str(i), requests[i].args[0]) for i in indices]
             for number, (answer,) in self.runner.generate(asked, sampling):
                 if answer.finish in ("failed", "error"):
                     raise ModelError(answer.error)
-                texts[places[number]] = answer.text
+                texts[indices[number]] = answer.text
         return texts
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
-        """Not offered."""
-        raise NotImplementedError("the model 'harness' writes; it does not score given texts")
+        """Not supported."""
+        raise NotImplementedError("the model 'harness' generates; it does not score given texts")
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
-        """Not offered."""
-        raise NotImplementedError("the model 'harness' writes; it does not score given texts")
+        """Not supported."""
+        raise NotImplementedError("the model 'harness' generates; it does not score given texts")
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
@@ -59,10 +59,10 @@ class HarnessLM(LM):
 
 
 def _request(id: str, context: str) -> Request:
-    """A context of ``apply_chat_template``, else a plain text as one user message."""
+    """The request of a context from ``apply_chat_template``; a plain text becomes one user message."""
     try:
         messages: list[Message] = json.loads(context)
-        if not all("role" in one and "content" in one for one in messages):
+        if not all("role" in message and "content" in message for message in messages):
             raise ValueError("no messages")
     except (ValueError, TypeError):
         messages = [Message(role="user", content=context)]
