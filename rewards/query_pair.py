@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from rewards.gold_cache import GoldCache
 from rewards.matching import spider
-from rewards.matching.order import Standing, standing
-from rewards.matching.outermost import ordered
+from rewards.matching.order import Ties, find_ties
+from rewards.matching.order_by import find_order_by
 from rewards.matching.strict import Groups, LimitCut, strict
 from rewards.structure.constructs import forbidden_in
 from rewards.structure.similarity import similarity
@@ -174,32 +174,32 @@ class QueryPair:
     def strict_reason(self, instance: int, gold_sql: str, sql: str) -> Reason:
         """The verdict of ``strict`` on two queries that ran."""
 
-        def ties() -> Groups | None:
-            found = self.standing(instance, gold_sql)
-            return found.groups if found else None
+        def groups() -> Groups | None:
+            ties = self.ties(instance, gold_sql)
+            return ties.groups if ties else None
 
         gold, answer = self.gold(instance, gold_sql), self.answer(instance, sql)
-        return strict(gold, answer, ties, lambda: self.limit_cut(instance, gold_sql))
+        return strict(gold, answer, groups, lambda: self.limit_cut(instance, gold_sql))
 
     def limit_cut(self, instance: int, gold_sql: str) -> LimitCut | None:
         """The rows that tie at the LIMIT of a gold that ran; None where none do."""
-        order = ordered(gold_sql, self.database.engine)
-        found = self.standing(instance, gold_sql) if order and order.limited else None
-        return found.cut if found else None
+        order = find_order_by(gold_sql, self.database.engine)
+        ties = self.ties(instance, gold_sql) if order and order.limited else None
+        return ties.cut if ties else None
 
-    def standing(self, instance: int, gold_sql: str) -> Standing | None:
-        """Which rows of a gold tie, and what its LIMIT cuts; None where it does not order its rows."""
-        order = ordered(gold_sql, self.database.engine)
+    def ties(self, instance: int, gold_sql: str) -> Ties | None:
+        """Which rows of a gold tie; None where it does not order its rows."""
+        order = find_order_by(gold_sql, self.database.engine)
         if order is None:
             return None
-        key = Standing, self._key(instance, gold_sql)
-        found: Standing | None = self._executor.memo.get(key)
-        if found is None:
+        key = Ties, self._key(instance, gold_sql)
+        ties: Ties | None = self._executor.memo.get(key)
+        if ties is None:
             gold = self.gold(instance, gold_sql)
-            found = standing(gold, order, self.database.engine, lambda sql: self.gold(instance, sql))
-            rows = len(found.cut.rows) if found.cut else 0
-            self._executor.memo.put(key, found, 8 + len(found.groups) + rows * (1 + len(gold.columns)))
-        return found
+            ties = find_ties(gold, order, self.database.engine, lambda sql: self.gold(instance, sql))
+            rows = len(ties.cut.rows) if ties.cut else 0
+            self._executor.memo.put(key, ties, 8 + len(ties.groups) + rows * (1 + len(gold.columns)))
+        return ties
 
     def similarity(self) -> Mapping[str, float]:
         """The similarity of the two queries; 0 where the answer cannot be parsed in time."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from rewards.grader import Grader
-from rewards.matching.outermost import ordered
+from rewards.matching.order_by import find_order_by
 from rewards.types import Answer, Attempt
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Engine
@@ -460,6 +460,6 @@ OFFSETS: list[tuple[Engine, str, int | None]] = [
 
 @pytest.mark.parametrize(("engine", "limit", "offset"), OFFSETS)
 def test_offsets(engine: Engine, limit: str, offset: int | None) -> None:
-    found = ordered(f"SELECT a FROM t ORDER BY a {limit}", engine)
+    found = find_order_by(f"SELECT a FROM t ORDER BY a {limit}", engine)
     assert found is not None
     assert (found.limited, found.offset, found.terms) == (True, offset, ("a",))

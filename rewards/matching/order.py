@@ -1,10 +1,10 @@
-"""Which rows of a gold query tie under its ORDER BY, and which more could stand where its LIMIT cuts.
+"""Find which rows of a gold tie under its ORDER BY, and which other rows its LIMIT could have returned.
 
-The engine is asked: the gold is run twice with its columns as further order terms, ascending and descending.
-Where both runs have returned the same rows so far, no row that follows ties with one before. So ties are
-those of the engine, whatever the terms are: under a collation, of NULL or NaN, of aliases, in a UNION.
-Rows also tie where the first key in which they differ is a float and differs by its last digits only
-(``KEYS``): a sum in another order would order them otherwise.
+The engine decides: the gold runs twice with its columns as further order terms, ascending and descending.
+Wherever both runs have returned the same rows so far, no later row ties with an earlier one. So ties are the
+engine's, whatever the terms are: under a collation, of NULL or NaN, of aliases, in a UNION.
+Rows also tie where the first key in which they differ is a float and differs in its last digits only
+(``KEY_TOLERANCE``): a sum computed in another order would order them differently.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rewards.matching.outermost import Ordered, bare
+from rewards.matching.order_by import OrderBy, without_direction
 from rewards.matching.strict import Groups, LimitCut
 from tasks.types import Cell, Engine, Outcome, Row
 
-KEYS = 1e-13
-"""How far apart two float keys are at most, as a share of the larger, for their rows to tie."""
+KEY_TOLERANCE = 1e-13
+"""How far apart two float keys of rows that tie may be, as a share of the larger."""
 SPARE = (16, 1000)
 """Rows that are looked at behind a LIMIT, at first and then, before all are."""
 
@@ -27,47 +27,47 @@ Run = Callable[[str], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The tie group of each row of a gold, and what its LIMIT cuts, if it cuts through a tie."""
+class Ties:
+    """The tie group of each row of a gold, and the rows at its LIMIT, if that cuts through a tie group."""
 
     groups: Groups
     cut: LimitCut | None = None
 
 
-def standing(gold: Outcome, order: Ordered, engine: Engine, run: Run) -> Standing:
-    """What ``run`` says of the gold. Where it cannot be told, no row ties with another."""
-    alone = Standing(range(len(gold.rows)))
+def find_ties(gold: Outcome, order: OrderBy, engine: Engine, run: Run) -> Ties:
+    """The ties of the gold, from queries given to ``run``. Where they cannot be found, no rows tie."""
+    alone = Ties(range(len(gold.rows)))
     first = _offset(order, run) if gold.rows else None
     if first is None:
         return alone
     last = first + len(gold.rows)
     order = order.each(len(gold.columns), engine)
-    breakers = _breakers(gold, order, engine, run)
+    tie_breakers = _tie_breakers(gold, order, engine, run)
     for limit in [*(last + spare for spare in SPARE), None] if order.limited else [None]:
-        asked = _Asked(order, engine, run, breakers, limit)
-        rows = asked.rows()
+        extended = _Extended(order, engine, run, tie_breakers, limit)
+        rows = extended.rows()
         if rows is None or (not order.limited and len(rows) != len(gold.rows)):
             break
-        groups = asked.groups(rows, gold.columns)
+        groups = extended.groups(rows, gold.columns)
         if limit is None or len(rows) < limit or groups[-1] > groups[last - 1]:
             return _window(gold, [row for row, _ in rows], groups, first, last) or alone
     return alone
 
 
-def _offset(order: Ordered, run: Run) -> int | None:
-    """How many rows are left out in front; None where that cannot be told."""
-    if not order.skip:
+def _offset(order: OrderBy, run: Run) -> int | None:
+    """How many rows the gold skips; None where that is unknown."""
+    if not order.offset_query:
         return order.offset
-    rows = run(order.skip).rows
+    rows = run(order.offset_query).rows
     value = rows[0][0] if rows else None
     return max(value, 0) if isinstance(value, int) else None
 
 
-def _breakers(gold: Outcome, order: Ordered, engine: Engine, run: Run) -> tuple[list[str], list[str]]:
-    """Further order terms that no two different rows tie under, ascending and descending.
+def _tie_breakers(gold: Outcome, order: OrderBy, engine: Engine, run: Run) -> tuple[list[str], list[str]]:
+    """Order terms, ascending and descending, under which different rows do not tie.
 
-    DuckDB refuses a collation of what is no text, which a cell does not tell from the text of a date. It puts
-    NULL last in both directions.
+    DuckDB refuses a collation of a column that is not text, and a date's cell is text too, so a query tries
+    it. DuckDB puts NULL last in both directions by default.
     """
     places = range(1, len(gold.columns) + 1)
     if engine == "sqlite":
@@ -82,21 +82,21 @@ def _breakers(gold: Outcome, order: Ordered, engine: Engine, run: Run) -> tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """The gold with further order terms, ascending and descending, and with another LIMIT or none."""
+class _Extended:
+    """The gold with the tie breakers as further order terms, and with another LIMIT or none."""
 
-    order: Ordered
+    order: OrderBy
     engine: Engine
     run: Run
-    breakers: tuple[list[str], list[str]]
+    tie_breakers: tuple[list[str], list[str]]
     limit: int | None
 
     def rows(self) -> list[tuple[Row, int]] | None:
-        """The rows in order, each with its tie group as the engine has it; None where it does not say.
+        """The rows in order, each with the number of its tie group; None where a query fails.
 
-        Of a last group that the limit cuts, some rows only.
+        Where the limit cuts the last group, only some of its rows are there.
         """
-        up, down = [self.run(self.order.by(terms, self.limit)) for terms in self.breakers]
+        up, down = [self.run(self.order.by(terms, self.limit)) for terms in self.tie_breakers]
         if not up.ok or not down.ok or len(up.rows) != len(down.rows):
             return None
         ahead: Counter[object] = Counter()
@@ -104,7 +104,7 @@ class _Asked:
         rows = []
         for pair in zip(up.rows, down.rows, strict=True):
             rows.append((pair[0], group))
-            for row, step in zip(map(_key, pair), (1, -1), strict=True):
+            for row, step in zip(map(_comparable, pair), (1, -1), strict=True):
                 unequal -= ahead[row] != 0
                 ahead[row] += step
                 unequal += ahead[row] != 0
@@ -112,7 +112,7 @@ class _Asked:
         return rows if not unequal or self.limit == len(rows) else None
 
     def groups(self, rows: Sequence[tuple[Row, int]], columns: Sequence[str]) -> list[int]:
-        """The tie groups, those made one whose keys differ in their last digits only."""
+        """The tie groups, joined where their keys differ in their last digits only."""
         groups = [group for _, group in rows]
         keys = self._keys([row for row, _ in rows], columns)
         if keys is None:
@@ -125,19 +125,19 @@ class _Asked:
         return merged
 
     def _keys(self, rows: Sequence[Row], columns: Sequence[str]) -> list[Row] | None:
-        """The keys by which the rows are ordered; None where they are not known.
+        """The values of the order terms for each row; None where they are not known.
 
-        Where only the first keys are known, the row's number follows them: no two rows have the same.
+        Where only the first terms are known, the row's number follows them, which differs for each row.
         """
         names = [name.lower() for name in columns]
         places: list[int] = []
         added: list[str] = []
         whole = True
-        for term in (bare(term, self.engine) for term in self.order.terms):
+        for term in (without_direction(term, self.engine) for term in self.order.terms):
             name = term.strip('"`[]').lower()
             if not term:
                 whole = False
-                break  # a collation: text, which is not near
+                break  # collated: text, which has no nearness
             if term.isdecimal():
                 places.append(int(term) - 1)
             elif name in names:
@@ -148,16 +148,16 @@ class _Asked:
         if not places or (added and self.order.place is None) or max(places) >= len(names) + len(added):
             return None
         if added:
-            outcome = self.run(self.order.by(self.breakers[0], self.limit, added))
-            if [_key(row[: len(names)]) for row in outcome.rows] != list(map(_key, rows)):
+            outcome = self.run(self.order.by(self.tie_breakers[0], self.limit, added))
+            if [_comparable(row[: len(names)]) for row in outcome.rows] != list(map(_comparable, rows)):
                 return None
             rows = outcome.rows
         keys = [tuple([row[place] for place in places]) for row in rows]
         return keys if whole else [(*key, number) for number, key in enumerate(keys)]
 
 
-def _key(row: Row) -> object:
-    """The row, NaN made equal to itself."""
+def _comparable(row: Row) -> object:
+    """The row with NaN replaced by a value that equals itself."""
     return tuple([cell if cell == cell else "nan" for cell in row])
 
 
@@ -165,24 +165,22 @@ def _near_keys(one: Sequence[Cell], other: Sequence[Cell]) -> bool:
     """Whether the first key in which two rows differ is a float and does so in its last digits."""
     differ = ((a, b) for a, b in zip(one, other, strict=True) if a != b and (a == a or b == b))
     x, y = next(differ, (None, None))
-    return isinstance(x, float) and isinstance(y, float) and math.isclose(x, y, rel_tol=KEYS)
+    return isinstance(x, float) and isinstance(y, float) and math.isclose(x, y, rel_tol=KEY_TOLERANCE)
 
 
-def _window(gold: Outcome, rows: list[Row], groups: Sequence[int], first: int, last: int) -> Standing | None:
-    """What stands between two places; None where the gold's own rows could not stand there."""
+def _window(gold: Outcome, rows: list[Row], groups: Sequence[int], first: int, last: int) -> Ties | None:
+    """The ties of rows ``first`` to ``last``; None where the gold's own rows cannot be there."""
     if last > len(rows):
         return None
     groups = [group - groups[first] for group in groups]
     places = groups[first:last]
     candidates = [(group, row) for group, row in zip(groups, rows, strict=True) if 0 <= group <= places[-1]]
-    found = Counter((group, _key(row)) for group, row in zip(places, gold.rows, strict=True))
-    there = Counter((group, _key(row)) for group, row in candidates)
+    found = Counter((group, _comparable(row)) for group, row in zip(places, gold.rows, strict=True))
+    there = Counter((group, _comparable(row)) for group, row in candidates)
     if not found <= there:
         return None
     left_out = {group for group, _ in there - found}
     different = Counter(group for group, _ in there)
-    if all(different[group] == 1 for group in left_out):  # rows that are the same leave no choice
-        return Standing(places)
-    return Standing(
-        places, LimitCut([row for _, row in candidates], [group for group, _ in candidates], places)
-    )
+    if all(different[group] == 1 for group in left_out):  # equal rows leave no choice
+        return Ties(places)
+    return Ties(places, LimitCut([row for _, row in candidates], [group for group, _ in candidates], places))

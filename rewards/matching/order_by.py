@@ -1,7 +1,7 @@
-"""The ORDER BY and LIMIT of a query's outermost SELECT, found in its text.
+"""Find the ORDER BY and LIMIT of a query's outermost SELECT in its text.
 
-Read by a tokenizer that knows strings, names in quotes, comments and brackets, not by a parser: what the
-engine runs is read, whatever else stands in it.
+A tokenizer that knows strings, quoted names, comments and brackets finds them, not a parser: so it works for
+every query that the engine runs, whatever its syntax.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _BODIES = frozenset(
     {"SELECT", "FROM", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "SUMMARIZE", "SHOW"}
 )
 _OFFSET_ENDS = frozenset({"LIMIT", "ROWS", "ROW", "FETCH"})
-_HOW = frozenset({"ASC", "DESC", "NULLS", "FIRST", "LAST"})
+_DIRECTIONS = frozenset({"ASC", "DESC", "NULLS", "FIRST", "LAST"})
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word in capitals, a sign, or what stands in quotes."""
+    """A word in capitals, a sign, or a quoted text. ``depth``: how many brackets are open around it."""
 
     text: str
     start: int
@@ -39,26 +39,26 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
-    """A query that orders its rows.
+class OrderBy:
+    """A query that orders its rows, split at its ORDER BY.
 
-    ``offset`` counts the rows that are left out in front; None where the text does not say how many.
+    ``offset``: how many rows are skipped; None where that is an expression (``offset_query``).
     """
 
     head: str
-    """All before ORDER BY."""
+    """The text before ORDER BY."""
     terms: tuple[str, ...]
     tail: str
-    """Brackets that are still open."""
+    """The closing brackets after it."""
     limited: bool
     offset: int | None
     place: int | None
-    """Where in ``head`` further columns of the result can be written; None: nowhere."""
-    skip: str = ""
-    """A query for the offset, where that is an expression."""
+    """Where in ``head`` further result columns can be inserted; None where they cannot."""
+    offset_query: str = ""
+    """A query that returns the offset, where that is an expression."""
 
-    def each(self, width: int, engine: str) -> Ordered:
-        """The same with a term for each of ``width`` columns, where this says ORDER BY ALL or ``*``."""
+    def each(self, width: int, engine: str) -> OrderBy:
+        """With ORDER BY ALL or ``*`` replaced by a term for each of ``width`` columns."""
         tokens = _tokens(self.terms[0], engine)
         if len(self.terms) > 1 or not tokens or tokens[0].text not in ("ALL", "*"):
             return self
@@ -66,7 +66,7 @@ class Ordered:
         return replace(self, terms=tuple([f"{place}{how}" for place in range(1, width + 1)]))
 
     def by(self, more: Sequence[str], limit: int | None = None, columns: Sequence[str] = ()) -> str:
-        """The query without its LIMIT, with further columns, ordered by further terms at the end."""
+        """The query with further columns and order terms, and with ``limit`` in place of its own LIMIT."""
         head = self.head
         if columns:
             head = f"{head[: self.place]}, {', '.join(columns)} {head[self.place :]}"
@@ -75,22 +75,24 @@ class Ordered:
 
 
 @lru_cache(maxsize=16_384)
-def ordered(sql: str, engine: str) -> Ordered | None:
-    """How the outermost query orders its rows; None where it does not."""
+def find_order_by(sql: str, engine: str) -> OrderBy | None:
+    """The ORDER BY of the outermost query; None where it has none."""
     sql = only(sql) or sql
     tokens = _tokens(sql, engine)
     if all(token.text != "ORDER" for token in tokens):
         return None
     found = _read(sql, tokens, _LIMITS[engine])
     return (
-        replace(found, skip=f"{_tables(sql, tokens)}SELECT {found.skip}") if found and found.skip else found
+        replace(found, offset_query=f"{_tables(sql, tokens)}SELECT {found.offset_query}")
+        if found and found.offset_query
+        else found
     )
 
 
-def bare(term: str, engine: str) -> str:
-    """An ORDER BY term without its direction; "" where it names a collation."""
+def without_direction(term: str, engine: str) -> str:
+    """An ORDER BY term without ASC, DESC and NULLS; "" where it has a COLLATE."""
     tokens = _tokens(term, engine)
-    while tokens and tokens[-1].text in _HOW:
+    while tokens and tokens[-1].text in _DIRECTIONS:
         tokens.pop()
     while len(tokens) > 2 and tokens[0].text == "(" and _closing(tokens, 0) == len(tokens) - 1:
         tokens = tokens[1:-1]
@@ -114,8 +116,8 @@ def _tokens(sql: str, engine: str) -> list[Token]:
     return tokens
 
 
-def _read(sql: str, tokens: Sequence[Token], limits: frozenset[str]) -> Ordered | None:
-    """What the tokens say; of a query in brackets, what its inside says."""
+def _read(sql: str, tokens: Sequence[Token], limits: frozenset[str]) -> OrderBy | None:
+    """The ORDER BY of these tokens; of a query in brackets, that of its inside."""
     end = next(
         (i for i in range(len(tokens)) if not tokens[i].depth and tokens[i].text in limits), len(tokens)
     )
@@ -134,8 +136,8 @@ def _read(sql: str, tokens: Sequence[Token], limits: frozenset[str]) -> Ordered 
     found = replace(found, tail=found.tail + ")")
     if not outer:
         return found
-    offset, skip = (None, "") if found.limited else _offset(sql, outer)
-    return replace(found, limited=True, offset=offset, skip=skip)
+    offset, offset_query = (None, "") if found.limited else _offset(sql, outer)
+    return replace(found, limited=True, offset=offset, offset_query=offset_query)
 
 
 def _is_order_by(tokens: Sequence[Token], index: int) -> bool:
@@ -144,7 +146,7 @@ def _is_order_by(tokens: Sequence[Token], index: int) -> bool:
 
 
 def _inside(tokens: Sequence[Token]) -> int | None:
-    """Where the bracket opens in which the whole query stands, WITH aside; None where none does."""
+    """The index of the bracket that encloses the whole query, after WITH; None where there is none."""
     if not tokens or tokens[-1].text != ")":
         return None
     start = max((i for i in range(len(tokens)) if tokens[i].text == "(" and not tokens[i].depth), default=0)
@@ -153,7 +155,7 @@ def _inside(tokens: Sequence[Token]) -> int | None:
     return None if any(t.text in _BODIES and not t.depth for t in tokens[:start]) else start
 
 
-def _found(sql: str, tokens: Sequence[Token], by: int, end: int) -> Ordered:
+def _found(sql: str, tokens: Sequence[Token], by: int, end: int) -> OrderBy:
     order, first = tokens[by - 1], tokens[by].end
     terms, start = [], first
     for token in tokens[by + 1 : end]:
@@ -162,13 +164,13 @@ def _found(sql: str, tokens: Sequence[Token], by: int, end: int) -> Ordered:
             start = token.end
     terms.append(sql[start : tokens[end - 1].end].strip())
     tail = tokens[end:]
-    offset, skip = _offset(sql, tail)
+    offset, offset_query = _offset(sql, tail)
     place = _place(tokens[: by - 1], order.start)
-    return Ordered(sql[: order.start], tuple(terms), "", bool(tail), offset, place, skip)
+    return OrderBy(sql[: order.start], tuple(terms), "", bool(tail), offset, place, offset_query)
 
 
 def _place(tokens: Sequence[Token], end: int) -> int | None:
-    """Before FROM, or at the end where there is none; nowhere in a compound query."""
+    """The position before FROM, or the end where there is no FROM; None in a compound query."""
     words = [token for token in tokens if not token.depth]
     selects = [index for index, token in enumerate(words) if token.text == "SELECT"]
     if len(selects) != 1:
@@ -185,7 +187,7 @@ def _place(tokens: Sequence[Token], end: int) -> int | None:
 
 
 def _offset(sql: str, tail: Sequence[Token]) -> tuple[int | None, str]:
-    """Rows left out in front by what stands behind ORDER BY: their number, or None and an expression."""
+    """How many rows the text after ORDER BY skips: a number and "", or None and an expression."""
     level = [i for i, token in enumerate(tail) if not token.depth]
     where = next((i for i in level if tail[i].text == "OFFSET"), None)
     if where is None:
@@ -203,7 +205,7 @@ def _offset(sql: str, tail: Sequence[Token]) -> tuple[int | None, str]:
 
 
 def _tables(sql: str, tokens: Sequence[Token]) -> str:
-    """The WITH clause in front of the whole query."""
+    """The WITH clause before the whole query."""
     if tokens[0].text != "WITH":
         return ""
     body = next((token for token in tokens if not token.depth and token.text in _BODIES), None)
@@ -211,7 +213,7 @@ def _tables(sql: str, tokens: Sequence[Token]) -> str:
 
 
 def _closing(tokens: Sequence[Token], start: int) -> int:
-    """Where the bracket that opens at ``start`` closes."""
+    """The index of the bracket that closes the one at ``start``."""
     depth = tokens[start].depth
     return next(
         (i for i in range(start + 1, len(tokens)) if tokens[i].depth == depth and tokens[i].text == ")"), -1
