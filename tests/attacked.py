@@ -1,4 +1,4 @@
-"""A small club database in two instances, questions on it, and eyes on the file system."""
+"""A small database in two instances, questions on it, and a check of the file system."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WRONG = "SELECT name, joined FROM member WHERE joined > '2016' AND branch_id = 2
 
 
 def build(engine: Engine, folder: Path) -> Database:
-    """The database, with a second instance of other rows that no lucky guess about the first one survives."""
+    """The database, with a second instance whose rows expose lucky answers to the first one."""
     folder.mkdir(parents=True)
     paths = tuple(folder / f"club{number}.{engine}" for number in range(2))
     for path, members in zip(paths, (120, 97), strict=True):
@@ -53,14 +53,14 @@ def build(engine: Engine, folder: Path) -> Database:
 
 
 def attack(exploit: Exploit, question: str, database: Database) -> Answer:
-    """An exploit aimed at a question. The file that it may try to write would lie beside the database."""
+    """An exploit for a question. A file that it tries to write would be beside the database."""
     file = str(database.instances[0].parent / "written")
     target = Target(GOLDS[question], "member", "name", FIRST_CELLS[question], PROMPT, file)
     return Answer(database, (GOLDS[question],), exploit.completion(target))
 
 
 def honest(question: str, database: Database) -> list[tuple[Answer, float]]:
-    """Answers by someone who tries, with the verdicts that they deserve."""
+    """Answers of an honest model with their verdicts."""
     gold = GOLDS[question]
     texts = {gold: 1.0, f"```sql\n{gold.lower().replace('member', 'Member')};\n```": 1.0, WRONG: 0.0}
     return [(Answer(database, (gold,), text), verdict) for text, verdict in texts.items()]
@@ -79,5 +79,5 @@ def traces(folders: Iterable[Path]) -> dict[str, str]:
 
 
 def busy() -> bool:
-    """Whether other work on this machine makes wall-clock times say nothing."""
+    """Whether other work on this machine makes wall-clock times meaningless."""
     return os.getloadavg()[0] > len(os.sched_getaffinity(0))

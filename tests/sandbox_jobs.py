@@ -50,7 +50,7 @@ def environment(executor: Executor, job: Any) -> list[str]:
 
 
 def write(executor: Executor, job: str) -> str:
-    """What happens to a worker that writes a file."""
+    """The error of a worker that writes a file."""
     try:
         with open(job, "w") as file:
             file.write("x" * 10_000)
@@ -65,7 +65,7 @@ def handles(executor: Executor, job: tuple[Database, int, str]) -> tuple[str, in
 
 
 def crash_while_querying(executor: Executor, job: tuple[str, str]) -> str:
-    """The query of that digest is running when the signal comes: what a crash inside an engine looks like."""
+    """Send a signal while the query of a digest is running, as in a crash inside an engine."""
     sql, name = job
     database = Database("none", ddl="CREATE TABLE t(a)")
     if sql == "poison":
@@ -87,7 +87,7 @@ def big(executor: Executor, job: int) -> str:
 
 
 def remember(executor: Executor, job: int) -> Any:
-    """The memo's answer, then the memo filled."""
+    """The cached value; then cache one."""
     known = executor.memo.get(job)
     executor.memo.put(job, job * 10, cost=1)
     return known
@@ -103,7 +103,7 @@ def swell(executor: Executor, job: int) -> int:
 
 
 def burn(executor: Executor, job: float) -> float:
-    """Compute in Python for so many seconds."""
+    """Compute in Python for ``job`` seconds."""
     end = time.monotonic() + job
     while time.monotonic() < end:
         pass

@@ -1,4 +1,4 @@
-"""When two of DuckDB's values are equal in ``strict``: pairs of expressions, run for real."""
+"""Which of DuckDB's values are equal in ``strict``: pairs of expressions that are executed."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_pairs(number: int, attempts: list[Attempt]) -> None:
     assert set(attempt.verdicts.values()) <= {0.0, 1.0}, "the official modes judge it too"
 
 
-def test_a_difference_is_told_as_duckdb_writes_it(attempts: list[Attempt]) -> None:
+def test_a_difference_is_written_as_duckdb_writes_it(attempts: list[Attempt]) -> None:
     told = {PAIRS[number][:2]: attempt.detail for number, attempt in enumerate(attempts)}
     assert told["[1, 2]", "'[1, 2]'"] == "expected ([1, 2]), got ('[1, 2]')"
     assert told["{'a': 1}", "MAP {'a': 1}"] == "expected ({'a': 1}), got (MAP {'a': 1})"

@@ -1,4 +1,4 @@
-"""What a statement does, no later one sees: files and databases in memory, both engines."""
+"""No statement has an effect on a later one: files and databases in memory, both engines."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ WRITES = {
         "FROM \"query\"/* so */('SELECT random() AS sleep')",
     ],
 }
-"""Refused, whatever they are dressed as."""
+"""Statements that are refused in any disguise."""
 TOUCHES = {
     "sqlite": [
         "SELECT total_changes(), changes(), last_insert_rowid()",
@@ -99,7 +99,7 @@ TOUCHES = {
         "SELECT nextval('s'), 1 / 0",
     ],
 }
-"""May run; nothing of them may stay."""
+"""Statements that may run, without any lasting effect."""
 STATE = {
     "sqlite": ["SELECT * FROM t", "SELECT * FROM sqlite_master", "SELECT total_changes()"],
     "duckdb": [
@@ -185,7 +185,7 @@ def test_no_statement_changes_what_the_next_one_sees(
         "SELECT count(*) FROM t AS pg_sleep WHERE pg_sleep.b NOT IN ('query(', 'é漢 sleep_ms(')",
     ],
 )
-def test_what_stands_in_text_or_comments_is_not_called(
+def test_names_in_strings_or_comments_are_no_calls(
     executor: Executor, databases: dict[tuple[str, str], Database], sql: str
 ) -> None:
     assert executor.run(databases["duckdb", "file"], 0, sql).ok
@@ -209,7 +209,7 @@ def test_a_seed_set_by_one_query_is_not_the_next_ones(databases: dict[tuple[str,
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
-def test_a_gold_is_judged_on_rows_that_no_answer_has_touched(engine: Any) -> None:
+def test_a_gold_runs_on_rows_that_no_answer_has_changed(engine: Any) -> None:
     database = Database("d", engine, ddl=DDL[engine])
     gold, poison = "SELECT count(*) FROM t", WRITES[engine][0]
     with Grader(ScoringSpec(), workers=1) as grader:
@@ -232,7 +232,7 @@ EXCUSES = [
     "SELECT * FROM duckdb_secrets()",
     "SELECT * FROM which_secret('', '')",
 ]
-"""DuckDB blames files for them."""
+"""Queries for which DuckDB blames the file."""
 
 
 @pytest.mark.parametrize("place", ["file", "memory"])
@@ -246,7 +246,7 @@ def test_no_answer_can_blame_the_database(databases: dict[tuple[str, str], Datab
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
-def test_a_file_that_is_damaged_where_the_answer_reads_is_ours(engine: Any, tmp_path: Path) -> None:
+def test_a_file_damaged_where_the_answer_reads_is_our_failure(engine: Any, tmp_path: Path) -> None:
     ddl = "CREATE TABLE t AS SELECT 1 AS a; CREATE TABLE big AS {rows};"
     numbers = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 300000)"
     path = tmp_path / f"d.{engine}"

@@ -1,4 +1,4 @@
-"""DuckDB in the sandbox: what each hostile or odd statement ends as, and how its values become plain."""
+"""DuckDB in the sandbox: the status of hostile and unusual statements, and values as plain cells."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.mark.parametrize(("sql", "status"), STATEMENTS, ids=[sql[:50] for sql, _ in STATEMENTS])
-def test_every_statement_ends_as_it_should_and_poisons_nothing(
+def test_every_statement_has_its_status_and_no_effect_on_the_next(
     sandbox: Sandbox, database: Database, sql: str, status: Status
 ) -> None:
     path = database.instances[0]

@@ -1,4 +1,4 @@
-"""SQLite in the sandbox: what each hostile or odd statement ends as, and that none leaves a trace."""
+"""SQLite in the sandbox: the status of hostile and unusual statements, none of which leaves a trace."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.mark.parametrize(("sql", "status"), STATEMENTS, ids=[sql[:50] for sql, _ in STATEMENTS])
-def test_every_statement_ends_as_it_should_and_poisons_nothing(
+def test_every_statement_has_its_status_and_no_effect_on_the_next(
     sandbox: Sandbox, database: Database, sql: str, status: Status
 ) -> None:
     path = database.instances[0]
@@ -211,7 +211,7 @@ def test_a_database_can_be_built_from_ddl() -> None:
 
 
 def test_changes_in_a_write_ahead_log_are_read(tmp_path: Path) -> None:
-    """The writer is alive and has checkpointed nothing: the file alone has one row, the log three."""
+    """The writer is running and has not checkpointed: the file has one row, the log three."""
     path = tmp_path / "log #1?.sqlite"
     writer = sqlite3.connect(path, isolation_level=None)
     writer.executescript("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 'x'); PRAGMA journal_mode = WAL")
@@ -234,7 +234,7 @@ def test_changes_in_a_write_ahead_log_are_read(tmp_path: Path) -> None:
     writer.close()
 
 
-def test_a_checkpointed_log_and_an_idle_journal_are_no_obstacle(tmp_path: Path) -> None:
+def test_a_checkpointed_log_and_an_inactive_journal_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
     writer = sqlite3.connect(path, isolation_level=None)
     writer.executescript("PRAGMA journal_mode = WAL; CREATE TABLE t(a); INSERT INTO t VALUES (1)")
@@ -324,13 +324,13 @@ def test_views_and_virtual_tables_are_read(special: Database, sql: str, rows: ob
 
 
 @pytest.mark.parametrize(("sql", "status"), REFUSED, ids=[sql for sql, _ in REFUSED])
-def test_what_cannot_be_read_spoils_only_itself(special: Database, sql: str, status: Status) -> None:
+def test_an_unreadable_table_fails_only_its_own_queries(special: Database, sql: str, status: Status) -> None:
     executor = Executor(LIMITS)
     assert executor.run(special, 0, sql).status is status
     assert executor.run(special, 0, "SELECT count(*) FROM parsed").rows == ((2,),)
 
 
-def test_sets_of_rows_are_counted_after_their_duplicates_are_gone() -> None:
+def test_limits_count_rows_after_duplicates_are_removed() -> None:
     executor = Executor(Limits(rows=1000))
     sql = "SELECT b.x % 3, NULL FROM n AS a, n AS b ORDER BY b.x"
     ddl = f"CREATE TABLE n(x); INSERT INTO n {ENDLESS} SELECT a FROM x LIMIT 300"
@@ -340,7 +340,7 @@ def test_sets_of_rows_are_counted_after_their_duplicates_are_gone() -> None:
     assert sets.rows == ((1, None), (2, None), (0, None))
 
 
-def test_a_log_that_is_cut_or_damaged_reads_as_sqlite_reads_it(tmp_path: Path) -> None:
+def test_a_cut_or_damaged_log_is_read_as_sqlite_reads_it(tmp_path: Path) -> None:
     random = Random(3)
     sql = "SELECT a, count(*), sum(length(b)) FROM t GROUP BY a"
     for number in range(25):

@@ -1,4 +1,4 @@
-"""``scoring.instances`` holds for every task: what is missing is generated; a bare schema gets rows."""
+"""``scoring.instances``: missing instances are generated, and a schema without rows is filled."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def judged(task: Task, text: str) -> Attempt:
 
 
 @pytest.mark.parametrize("ddl", ["", FILLED])
-def test_a_lucky_query_is_found_out_by_instances_that_nobody_shipped(ddl: str, tmp_path: Path) -> None:
+def test_generated_instances_expose_a_lucky_query(ddl: str, tmp_path: Path) -> None:
     assert judged(task(tmp_path, 1, ddl), LUCKY).verdicts == dict.fromkeys(MODES, 1.0)
     several = task(tmp_path, 4, ddl)
     assert judged(several, GOLD).verdicts == dict.fromkeys(MODES, 1.0)
@@ -69,7 +69,7 @@ def test_a_lucky_query_is_found_out_by_instances_that_nobody_shipped(ddl: str, t
     assert found.detail.startswith("instance ")
 
 
-def test_generated_instances_are_kept_and_made_once(tmp_path: Path, home: Path) -> None:
+def test_instances_are_generated_once_and_kept(tmp_path: Path, home: Path) -> None:
     first = task(tmp_path, 3)
     (sample,) = first.samples()
     database = first.database(sample)
@@ -91,7 +91,7 @@ def test_a_bare_schema_is_filled_so_that_its_gold_returns_rows(instances: int, t
     assert right.verdicts == dict.fromkeys(MODES, 1.0)
 
 
-def test_the_prompt_shows_the_database_as_it_was_given(tmp_path: Path) -> None:
+def test_the_prompt_describes_the_database_without_generated_instances(tmp_path: Path) -> None:
     bare = task(tmp_path, 3, SHOP)
     (sample,) = bare.samples()
     assert bare.prompt_database(sample).ddl == SHOP and bare.prompt_database(sample).instances == ()

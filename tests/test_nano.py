@@ -59,7 +59,7 @@ def test_two_thousand_queries_run_on_their_empty_databases() -> None:
     assert asked == 2000
 
 
-def test_every_shape_occurs_and_leaves_no_slot_open() -> None:
+def test_every_shape_occurs_and_fills_its_slots() -> None:
     pairs = [pair for page in islice(pages(8, 8), 600) for pair in page.pairs]
     assert {pair.shape for pair in pairs} == set(SHAPES)
     for pair in pairs:
@@ -185,7 +185,7 @@ def test_auto_classes_keep_the_tokenizer_as_trained(tokens: PreTrainedTokenizerB
     assert tokens(text)["input_ids"] == Tokenizer.from_file(str(FOLDER / "tokenizer.json")).encode(text).ids
 
 
-def test_a_name_has_the_same_tokens_wherever_it_stands(tokens: PreTrainedTokenizerBase) -> None:
+def test_a_name_has_the_same_tokens_wherever_it_occurs(tokens: PreTrainedTokenizerBase) -> None:
     alone = tokens("branch")["input_ids"]
     for text in ("FROM branch WHERE", "two branch rows", "branch_id", "(branch.name", "branchs"):
         assert _contains(tokens(text)["input_ids"], alone)

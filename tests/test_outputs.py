@@ -132,7 +132,7 @@ def test_two_processes_do_not_write_to_one_out(
 BUILD = "import sys; from tasks import pocket; pocket.ensure()"
 
 
-def test_a_killed_build_of_pocket_leaves_nothing_for_ever(
+def test_what_a_killed_build_of_pocket_leaves_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "fresh"

@@ -1,4 +1,4 @@
-"""The embedded task: what is in it, that it is always the same, and that nothing leaks into training."""
+"""The embedded task: its content, that it is deterministic, and that nothing leaks into training."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_question_names_every_literal_of_its_gold(splits: Splits) -> None:
                 assert literal in row["question"], row
 
 
-def test_every_gold_runs_and_proves_something_on_both_instances(splits: Splits) -> None:
+def test_every_gold_runs_and_is_discriminating_on_both_instances(splits: Splits) -> None:
     folder = pocket.ensure()
     with ExitStack() as stack:
         opened = {
@@ -164,7 +164,7 @@ def test_no_gold_is_slow(splits: Splits) -> None:
 
 
 @pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.name)
-def test_databases_keep_to_their_counts_and_keys(domain: Domain) -> None:
+def test_databases_have_their_counts_and_keys(domain: Domain) -> None:
     assert 3 <= len(domain.entities) <= 6
     first, second = files(pocket.ensure(), domain.name)
     assert contents(first) != contents(second)
@@ -198,7 +198,7 @@ def test_there_are_awkward_names_nulls_and_dates() -> None:
         assert any(field.nulls for field in fields) and any(field.kind == "date" for field in fields)
 
 
-def test_a_build_of_other_sources_is_replaced_by_the_very_same(splits: Splits) -> None:
+def test_a_build_of_other_sources_is_replaced(splits: Splits) -> None:
     folder = pocket.ensure()
     before = [contents(file) for domain in DOMAINS for file in files(folder, domain.name)]
     (folder / pocket.STAMP).write_text("older")

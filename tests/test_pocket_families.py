@@ -1,4 +1,4 @@
-"""The families of pocket's questions: phrasings, difficulty, and which golds are kept."""
+"""The families of pocket's questions: phrasings, difficulty, and the golds that are used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_each_family_has_phrasings_that_only_one_split_uses() -> None:
         assert len({*train, *dev, *test}) == len(train) + 3, family.name
 
 
-def test_columns_of_a_table_have_words_of_their_own() -> None:
+def test_columns_of_a_table_have_distinct_phrases() -> None:
     for domain in DOMAINS:
         for entity in domain.entities:
             phrases = [field.phrase for field in entity.fields]
@@ -47,7 +47,7 @@ KEPT = [
 
 
 @pytest.mark.parametrize(("sql", "kept"), KEPT)
-def test_a_gold_is_kept_where_it_proves_something(sql: str, kept: bool) -> None:
+def test_a_gold_is_used_if_it_is_discriminating(sql: str, kept: bool) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE t (name text, n integer)")
         connection.executemany("INSERT INTO t VALUES (?, ?)", [("a", 1), ("b", 1), ("c", 2)])
@@ -55,7 +55,7 @@ def test_a_gold_is_kept_where_it_proves_something(sql: str, kept: bool) -> None:
 
 
 def spider_difficulty(sql: str) -> str:
-    """What Spider's ``evaluation.py`` (``eval_hardness``) says of a query."""
+    """The difficulty of a query by Spider's ``evaluation.py`` (``eval_hardness``)."""
     tree = sqlglot.parse_one(sql, dialect="sqlite")
     nested = len(list(tree.find_all(exp.Select))) - 1
     while isinstance(tree, exp.SetOperation):
@@ -84,7 +84,7 @@ def test_difficulty_is_spiders(family: Family) -> None:
 
 
 def drawn(family: Family) -> str:
-    """The SQL of the first filling of a family that some domain allows."""
+    """The SQL of a family with its slots filled from the first domain that can."""
     columns = {domain.name: fill(domain, 1) for domain in SEEN[:3]}
     for seed in range(100):
         for domain in SEEN[:3]:

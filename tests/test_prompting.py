@@ -1,4 +1,4 @@
-"""Few-shot, chain of thought, evidence: what a prompt shows, where it is from, what the record keeps."""
+"""Few-shot examples, chain of thought and evidence: their source, the prompt, and the record."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def shown(yaml: Path) -> Callable[..., str]:
     return prompt
 
 
-def test_nearest_examples_stand_before_the_question_the_nearest_last(
+def test_nearest_examples_come_before_the_question_the_nearest_last(
     shown: Callable[..., str],
 ) -> None:
     found = shown("prompt.examples.count=2", "prompt.examples.pick=nearest", "prompt.evidence=false")
@@ -120,7 +120,7 @@ def test_a_task_without_a_training_split_has_no_examples(tmp_path: Path, yaml: P
         task.messages(task.samples()[0])
 
 
-def test_a_template_that_shows_no_examples_is_told(tmp_path: Path, shown: Callable[..., str]) -> None:
+def test_a_template_without_examples_is_one_line(tmp_path: Path, shown: Callable[..., str]) -> None:
     (tmp_path / "mine.jinja").write_text("{{ schema }} {{ question }}")
     with pytest.raises(SpecError, match="shows no examples: loop over 'examples'"):
         shown(f"prompt.template={tmp_path}/mine.jinja", "prompt.examples.count=1")
@@ -142,7 +142,7 @@ def test_chat_templates_show_examples_in_the_answers_form(shown: Callable[..., s
 
 
 def test_a_chain_of_thought_is_read_from_its_last_block(tmp_path: Path, yaml: Path) -> None:
-    """Thinking that quotes a wrong query first is judged by what it ends with; the picks are on record."""
+    """A thought that quotes a wrong query first is judged by its last one; the record has the examples."""
     thought = "First try:\n```sql\nSELECT 99\n```\nNo: the count.\n```sql\nSELECT {}\n```"
     rows = [{"id": f"dev-{i}", "completion": thought.format(i)} for i in range(2)]
     answers = tmp_path / "answers.jsonl"
@@ -157,9 +157,9 @@ def test_a_chain_of_thought_is_read_from_its_last_block(tmp_path: Path, yaml: Pa
 
 
 @pytest.mark.parametrize(
-    ("override", "says"), [("count=-1", "count"), ("pick=near", "nearest"), ("cont=1", "count")]
+    ("override", "message"), [("count=-1", "count"), ("pick=near", "nearest"), ("cont=1", "count")]
 )
-def test_wrong_settings_name_the_key(yaml: Path, override: str, says: str) -> None:
+def test_wrong_settings_name_the_key(yaml: Path, override: str, message: str) -> None:
     data: dict[str, Any] = {"name": "x", "dataset": {"path": "p", "splits": {"dev": "x"}}}
-    with pytest.raises(SpecError, match=says):
+    with pytest.raises(SpecError, match=message):
         parse(TaskSpec, data, [f"prompt.examples.{override}"])

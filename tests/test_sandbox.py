@@ -1,4 +1,4 @@
-"""The pool of workers: nothing is lost, nothing hangs, nothing is left behind."""
+"""The pool of workers: no result is lost, nothing hangs, no process is left."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def test_results_come_back_for_every_job_with_its_index(sandbox: Sandbox) -> Non
     assert len({pid for _, pid in sandbox.map("sandbox_jobs:pid", range(500))}) == 2
 
 
-def test_costliest_first(sandbox: Sandbox) -> None:
+def test_the_costliest_jobs_start_first(sandbox: Sandbox) -> None:
     with Sandbox(1, LIMITS) as one:
         order = [index for index, _ in one.map("sandbox_jobs:echo", range(5), costs=[1, 9, 3, 7, 5])]
     assert order == [1, 3, 4, 2, 0]
 
 
-def test_large_jobs_and_results_cross(sandbox: Sandbox) -> None:
+def test_large_jobs_and_results_are_transferred(sandbox: Sandbox) -> None:
     text = "y" * 5_000_000
     assert dict(sandbox.map("sandbox_jobs:echo", [text, text]))[1] == text
     assert len(dict(sandbox.map("sandbox_jobs:big", [30_000_000]))[0]) == 30_000_000
@@ -103,7 +103,7 @@ def test_workers_cannot_write_files(sandbox: Sandbox, tmp_path: Path) -> None:
     assert not target.exists() or target.stat().st_size == 0
 
 
-def test_a_bug_in_the_work_is_raised_here_with_its_traceback_and_the_pool_lives_on(sandbox: Sandbox) -> None:
+def test_a_bug_in_the_work_is_raised_with_its_traceback_and_the_pool_goes_on(sandbox: Sandbox) -> None:
     with pytest.raises(RuntimeError, match="bad job"):
         dict(sandbox.map("sandbox_jobs:fail", range(3)))
     with pytest.raises(RuntimeError, match="nowhere"):
@@ -111,7 +111,7 @@ def test_a_bug_in_the_work_is_raised_here_with_its_traceback_and_the_pool_lives_
     assert dict(sandbox.map("sandbox_jobs:noise", range(3))) == {0: 0, 1: 1, 2: 2}
 
 
-def test_the_memo_lives_as_long_as_the_worker() -> None:
+def test_the_cache_lives_as_long_as_the_worker() -> None:
     with Sandbox(1, LIMITS) as sandbox:
         assert dict(sandbox.map("sandbox_jobs:remember", [5, 5, 6])) == {0: None, 1: 50, 2: None}
         assert dict(sandbox.map("sandbox_jobs:remember", [6])) == {0: 60}
@@ -133,7 +133,7 @@ def test_an_endless_opcode_is_killed_at_the_deadline_and_the_batch_goes_on(
     assert time.monotonic() - start < 0.5 or busy(), "a query known to be deadly is not tried again"
 
 
-def test_kill_nine_of_random_workers_in_mid_batch_loses_nothing(database: Database) -> None:
+def test_killing_random_workers_during_a_batch_loses_nothing(database: Database) -> None:
     random, results = Random(0), {}
     queries = [(database, 0, f"SELECT {i}, count(*) FROM t a, t b") for i in range(1000)]
     with Sandbox(2, LIMITS) as sandbox:
@@ -154,12 +154,12 @@ def test_a_query_that_kills_two_workers_is_to_blame(sandbox: Sandbox, name: str,
     assert results == dict.fromkeys([*range(20), *range(21, 41)], "ok")
 
 
-def test_a_job_that_always_ends_its_worker_is_given_up_and_the_rest_is_done(sandbox: Sandbox) -> None:
+def test_a_job_that_always_kills_its_worker_is_given_up_and_the_others_are_done(sandbox: Sandbox) -> None:
     expected: dict[int, int | str] = {i: i for i in range(30)}
     assert dict(sandbox.map("sandbox_jobs:die", range(30))) == expected | {3: CRASHED}
 
 
-def test_breaking_off_leaves_a_working_sandbox(sandbox: Sandbox, database: Database) -> None:
+def test_an_abandoned_map_leaves_a_working_sandbox(sandbox: Sandbox, database: Database) -> None:
     for _ in sandbox.map("sandbox_jobs:sleep", [0.1, *[60.0] * 50]):
         break
     start = time.monotonic()
@@ -167,7 +167,7 @@ def test_breaking_off_leaves_a_working_sandbox(sandbox: Sandbox, database: Datab
     assert time.monotonic() - start < 30 or busy()
 
 
-def test_closing_at_work_ends_the_work_with_one_error(sandbox: Sandbox) -> None:
+def test_closing_during_a_map_raises_one_error(sandbox: Sandbox) -> None:
     for _ in range(3):
         threading.Timer(0.5, sandbox.close).start()
         with pytest.raises(RuntimeError, match="closed while it was working"):
@@ -190,7 +190,7 @@ def test_threads_take_turns(sandbox: Sandbox, database: Database) -> None:
     assert sorted(results) == sorted(list(range(6)) * 20)
 
 
-def test_thousands_of_databases_with_few_handles(tmp_path: Path) -> None:
+def test_thousands_of_databases_need_few_open_files(tmp_path: Path) -> None:
     first = tmp_path / "0.sqlite"
     with sqlite3.connect(first) as connection:
         connection.execute("CREATE TABLE t(a)")
@@ -214,7 +214,7 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
 
 
-def test_memory_stays_bounded_under_bombs(database: Database) -> None:
+def test_memory_stays_bounded_under_hostile_queries(database: Database) -> None:
     bomb = "WITH RECURSIVE x(a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM x) SELECT max(b) FROM "
     queries = []
     for number in range(6):
@@ -245,7 +245,7 @@ sandbox.run([(Database("d", ddl="CREATE TABLE t(a)"), 0, {sql!r} + " -- " + str(
 
 
 def start(extra: str = "", sql: str = NEVER, then: str = "") -> tuple[subprocess.Popen[str], list[int]]:
-    """A parent whose two workers are at an endless opcode, and their process ids."""
+    """A parent whose two workers run an endless opcode, and their process ids."""
     script = SCRIPT.format(
         root=str(ROOT), tests=str(Path(__file__).parent), sql=sql, extra=textwrap.dedent(extra), then=then
     )
@@ -273,7 +273,7 @@ def test_no_orphans_when_the_parent_is_killed() -> None:
 
 
 def test_no_orphans_when_a_fork_of_the_parent_lives_on(tmp_path: Path) -> None:
-    """A data loader, say: it has a copy of the pipe by whose end the workers know that the parent ended."""
+    """Such as a data loader: it has a copy of the pipe whose end tells workers that the parent has ended."""
     note = tmp_path / "fork"
     fork = f"import os\nif not os.fork(): open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(30)"
     parent, workers = start(then=fork + "; os._exit(0)")
@@ -381,7 +381,7 @@ def test_a_deadline_is_cpu_time_when_the_machine_is_busy(database: Database) -> 
     assert endless.status is Status.TIMEOUT
 
 
-def test_a_sleeper_is_over_the_second_time(sandbox: Sandbox) -> None:
+def test_a_sleeping_query_times_out_the_second_time(sandbox: Sandbox) -> None:
     started = time.monotonic()
     with Sandbox(1, Limits(seconds=0.4)) as quick:
         assert dict(quick.map("sandbox_jobs:sleep_while_querying", [100.0])) == {0: "timeout"}
@@ -421,7 +421,7 @@ def marked(marker: str) -> list[int]:
 
 
 def slaughter(tmp_path: Path, parents: int, at_work: bool) -> None:
-    """Kill parents at random moments: while they and their workers start, or at work."""
+    """Kill parents at random moments: while they and their workers start, or while they work."""
     dice, marker = Random(at_work), str(tmp_path / "marker")
     for first in range(0, parents, 6):
         started = []

@@ -1,4 +1,4 @@
-"""What a database is described as, and which of its values are found in a question."""
+"""Descriptions of databases, and the values that are found in a question."""
 
 from __future__ import annotations
 
@@ -61,19 +61,19 @@ def test_tables_columns_and_keys(database: Database) -> None:
     assert branch.ddl.startswith('CREATE TABLE branch("branch id"')
 
 
-def test_rows_are_shown_only_when_asked_for(database: Database) -> None:
+def test_rows_are_read_only_on_request(database: Database) -> None:
     assert describe(database).tables[0].rows == ()
     assert describe(database, rows=2).tables[0].rows == ((1, "New York"), (2, "York"))
     assert describe(database, rows=9).tables[0].rows[3] == (4, "\ufffdA")
 
 
-def test_the_same_from_ddl_alone() -> None:
+def test_ddl_alone_gives_the_same_schema() -> None:
     assert describe(Database("d", ddl=DDL)).tables[1].foreign_keys == (
         ForeignKey("home", "branch", "branch id"),
     )
 
 
-def test_values_that_stand_in_the_question(database: Database) -> None:
+def test_values_that_occur_in_the_question(database: Database) -> None:
     schema = describe(database)
     question = "How many members named ann from NEW YORK visited St Mary's, and the X?"
     assert find_values(database, schema, question) == {
@@ -171,7 +171,7 @@ def special(tmp_path: Path) -> Database:
     return Database("special", instances=(path,))
 
 
-def test_views_and_virtual_tables_stand_in_the_schema_and_what_is_theirs_does_not(special: Database) -> None:
+def test_views_and_virtual_tables_are_described_and_their_internal_tables_are_not(special: Database) -> None:
     tables = describe(special, rows=1).tables
     assert [(table.name, table.kind) for table in tables] == [
         ("t", "table"),

@@ -34,7 +34,7 @@ SLOW = frozenset({Reason.TIMEOUT, Reason.MEMORY})
 
 @contextlib.contextmanager
 def loaded(processes: int) -> Iterator[None]:
-    """A machine on which so many processes compute."""
+    """A machine on which ``processes`` other processes compute."""
     burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
     try:
         yield
@@ -60,7 +60,7 @@ def workers() -> list[int]:
 
 @contextlib.contextmanager
 def harassed(dice: random.Random) -> Iterator[dict[str, int]]:
-    """Workers are stopped for a while, some for ever, and now and then killed."""
+    """Stop workers for a while or for good, and kill some."""
     done, stop = {"stopped": 0, "left stopped": 0, "killed": 0}, threading.Event()
 
     def harass() -> None:
@@ -91,7 +91,7 @@ def harassed(dice: random.Random) -> Iterator[dict[str, int]]:
 
 
 def pairs(databases: list[Database], count: int, dice: random.Random) -> Iterator[list[tuple[Answer, float]]]:
-    """Batches of right, wrong and hostile answers, no two the same, with their verdicts."""
+    """Batches of distinct right, wrong and hostile answers with their verdicts."""
     packs = {engine: load(engine) for engine in ENGINES}
     quick = {engine: [e for e in packs[engine] if not e.reasons & SLOW] for engine in ENGINES}
     for start in range(0, count, BATCH):

@@ -1,4 +1,4 @@
-"""Dataset files as people have them: read rightly, or refused in one line that names the place."""
+"""Dataset files of many forms are read, or refused in one line that names the place."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_long_field_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("x.csv", "a,b\n1,2\n1,2,3\n", "x.csv, line 3: 3 fields, the header has 2"),
         ("x.csv", "a,b\n1\n", "line 2: 1 fields, the header has 2"),
@@ -66,25 +66,25 @@ def test_a_long_field_is_read(tmp_path: Path) -> None:
         ("x.xlsx", "", "cannot read '.xlsx' files; known: .json"),
     ],
 )
-def test_a_broken_file_is_one_line(tmp_path: Path, name: str, content: str | bytes, says: str) -> None:
+def test_a_broken_file_is_one_line(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError) as caught:
         readers.read(tmp_path / name)
-    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
+def test_a_path_without_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "train.csv").touch()
     os.mkfifo(tmp_path / "pipe.csv")
-    for name, says in {
+    for name, message in {
         "folder.csv": "is a folder",
         "pipe.csv": "is no plain file",
         "trian.csv": "did you mean 'train.csv'?",
     }.items():
         with pytest.raises(DataError) as caught:
             readers.read(tmp_path / name)
-        assert says in str(caught.value)
+        assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -163,28 +163,28 @@ def test_slices_of_one_file_are_different_rows(tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"dataset": {"path": "x.json", "splits": {}}}, "splits: name at least one"),
         ({"name": ""}, "neither empty nor a path"),
         ({"name": "../x"}, "neither empty nor a path"),
     ],
 )
-def test_a_spec_that_cannot_be_is_one_line(change: dict[str, Any], says: str) -> None:
+def test_an_invalid_spec_is_one_line(change: dict[str, Any], message: str) -> None:
     base = {"name": "t", "dataset": {"path": "x.json", "splits": {"dev": "dev"}}}
     with pytest.raises(SpecError) as caught:
         parse(TaskSpec, base | change)
-    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_key_that_stands_twice_is_named_with_its_lines(tmp_path: Path) -> None:
+def test_a_repeated_key_is_named_with_its_lines(tmp_path: Path) -> None:
     path = tmp_path / "t.yaml"
     path.write_text("name: t\ndataset:\n  path: a.json\n  splits: {dev: dev}\n  path: b.json\n")
     with pytest.raises(SpecError, match=r"t\.yaml, line 5: the key 'path' is in line 3 too"):
         specs.load(str(path))
 
 
-def test_a_task_file_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
+def test_a_missing_task_file_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "shop.yml").touch()
     with pytest.raises(HarnessError, match=r"did you mean 'shop\.yml'"):
         specs.load(str(tmp_path / "shop.yaml"))
@@ -241,7 +241,7 @@ SPEC = "dataset: {path: data/rows.json, splits: {dev: dev}}\ndatabases: {path: '
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ("2020-01-01: 1\nname: t\n" + SPEC, "unknown key '2020-01-01'"),
         (
@@ -257,12 +257,12 @@ SPEC = "dataset: {path: data/rows.json, splits: {dev: dev}}\ndatabases: {path: '
         ("name: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
     ],
 )
-def test_yaml_that_is_no_spec_is_one_line(tmp_path: Path, content: str, says: str) -> None:
+def test_yaml_that_is_no_spec_is_one_line(tmp_path: Path, content: str, message: str) -> None:
     path = task(tmp_path).with_suffix(".yaml")
     path.write_text(content)
     with pytest.raises(SpecError) as caught:
         specs.load(str(path))
-    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_keys_of_yaml_are_text_and_merges_work(tmp_path: Path) -> None:
@@ -276,6 +276,6 @@ def test_keys_of_yaml_are_text_and_merges_work(tmp_path: Path) -> None:
     assert len(found.samples("no")) == 10
 
 
-def test_a_where_that_leaves_nothing_says_what_it_asked_for(tmp_path: Path) -> None:
+def test_a_where_without_matches_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"dataset.where \(db_id = 8\) leaves none of the rows of 'dev'"):
         Task.named(str(task(tmp_path)), ["dataset.where.db_id=010"]).samples()

@@ -1,4 +1,4 @@
-"""Task specs: what is read, what is refused, and in what words."""
+"""Task specs: what is accepted, what is refused, and the messages."""
 
 from __future__ import annotations
 

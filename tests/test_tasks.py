@@ -156,7 +156,7 @@ def test_a_saved_datasets_folder_is_read(make: Callable[..., Task], tmp_path: Pa
     assert [sample.question for sample in task.samples()] == ["How many?", "Which names?"]
 
 
-def test_a_hub_dataset_that_cannot_be_had_is_one_line(make: Callable[..., Task], monkeypatch: Any) -> None:
+def test_an_unavailable_hub_dataset_is_one_line(make: Callable[..., Task], monkeypatch: Any) -> None:
     pytest.importorskip("datasets")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     task = make("dataset.path=no-such-owner/no-such-set", "dataset.source=huggingface")
@@ -165,7 +165,7 @@ def test_a_hub_dataset_that_cannot_be_had_is_one_line(make: Callable[..., Task],
     assert "\n" not in str(caught.value)
 
 
-def test_ddl_carried_by_the_row_is_the_database(make: Callable[..., Task]) -> None:
+def test_ddl_in_a_row_is_the_database(make: Callable[..., Task]) -> None:
     rows = [{"question": "q", "query": "SELECT a FROM x", "db_id": "any", "schema": "CREATE TABLE x(a INT)"}]
     task = make("dataset.fields={ddl: schema}", rows=rows)
     (sample,) = task.samples()
@@ -191,7 +191,7 @@ def test_the_plain_prompt_is_schema_then_question(make: Callable[..., Task]) -> 
         ("prompt.template=instruct", "Answer with one SQLite query"),
     ],
 )
-def test_what_the_prompt_shows_is_switchable(make: Callable[..., Task], override: str, shown: str) -> None:
+def test_parts_of_the_prompt_are_switchable(make: Callable[..., Task], override: str, shown: str) -> None:
     task = make(override)
     assert shown in task.messages(task.samples()[0])[0]["content"]
 
@@ -257,7 +257,7 @@ def test_a_corrupt_database_is_named(make: Callable[..., Task], tmp_path: Path) 
         ("geoquery", "dev", 49, 0),
     ],
 )
-def test_real_benchmarks_have_the_rows_their_readme_says(
+def test_benchmarks_have_as_many_rows_as_their_readme_states(
     data: Path, task: str, split: str, rows: int, skipped: int
 ) -> None:
     found = Task.named(task)

@@ -1,4 +1,4 @@
-"""What others wrote reaches the terminal as visible text: no markup, no emoji, no control characters."""
+"""Text from elsewhere is printed visibly: no markup, no emoji, no control characters."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=HOSTILE_TEXTS)
 def text(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A home in which every free text of two runs is hostile."""
+    """A home with two runs in which every free text is hostile."""
     found: str = request.param
     given = {"sft": {"rows": 3, "sees": found}}
     run = replace(RUN, task=found, split=found, metric=found, scorer_version=found, parent=found)
@@ -81,7 +81,7 @@ def test_every_screen_shows_hostile_text_as_it_is(
         assert hidden(told.out) == set() and json.loads(told.out)
 
 
-def test_what_is_said_on_stderr_is_one_visible_line(text: str, capsys: Capture) -> None:
+def test_messages_on_stderr_are_one_visible_line(text: str, capsys: Capture) -> None:
     for line in (["show", text, "1"], ["show", "one-0000", text], ["board", "--task", f"x{text}"], [text]):
         try:
             code = main(line)
@@ -92,7 +92,7 @@ def test_what_is_said_on_stderr_is_one_visible_line(text: str, capsys: Capture) 
         assert hidden(told.err) == set()
 
 
-def test_a_foreign_folder_name_is_said_visibly(text: str, tmp_path: Path, capsys: Capture) -> None:
+def test_a_hostile_folder_name_is_printed_visibly(text: str, tmp_path: Path, capsys: Capture) -> None:
     name = text.encode("utf-8", "replace").decode().replace("/", "_")
     (tmp_path / "runs" / f"x{name}").mkdir()
     assert main(["board"]) == 0

@@ -54,8 +54,8 @@ def folder(tmp_path: Path) -> str:
     return name
 
 
-def test_an_open_thought_is_in_front_of_every_text(folder: str, tmp_path: Path) -> None:
-    """Evaluation, and GRPO over one turn and two, hand the scorer the text behind the prompt's tag."""
+def test_an_open_thought_is_prepended_to_every_text(folder: str, tmp_path: Path) -> None:
+    """Evaluation, and GRPO with one turn and two, give the scorer the text after the prompt's tag."""
     tokenizer, seen = load_tokenizer(resolve(folder)), []
     runner = HfRunner(tiny_models.model(), tokenizer)
     answers = dict(runner.generate(requests(2), Sampling(max_new_tokens=8, n=2)))

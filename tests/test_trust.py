@@ -1,4 +1,4 @@
-"""A task from elsewhere runs no code: not by its source, its reward or its template, unless it is trusted."""
+"""An untrusted task runs no code: not by its source, its reward or its template."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Reward:
 
 @pytest.fixture
 def place(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: a module, a task that reads its rows from it, and one that is paid by it."""
+    """The current folder: a module, a task that reads its rows from it, and one with its reward."""
     (tmp_path / "spec_code.py").write_text(MODULE.format(mark=str(tmp_path / "MARK")))
     fields = "splits: {train: a, dev: a}, fields: {ddl: ddl}"
     (tmp_path / "rows.yaml").write_text(
@@ -48,7 +48,7 @@ def place(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(place: Path, line: str, *, code: str = "") -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own, whose current folder is no place for modules."""
+    """A command in a process of its own, whose current folder is not on the module path."""
     start = f"import sys; {code}\nfrom harness.cli import main; sys.exit(main(sys.argv[1:]))"
     path = str(Path(__file__).parent.parent)
     return subprocess.run(
@@ -84,14 +84,14 @@ def test_no_verb_runs_the_code_of_a_task(
     assert not (place / "MARK").exists() and not (place / "out").exists()
 
 
-def test_code_runs_where_it_is_told_to(place: Path) -> None:
+def test_trusted_code_runs(place: Path) -> None:
     found = run(place, "check rows.yaml --trust-task")
     assert (found.returncode, (place / "MARK").exists()) == (0, True), found.stderr
     assert run(place, "export prime-rl --task rows.yaml --trust-task").stdout.count("trust = true") == 2
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("check rows.yaml --trust-task --set dataset.path=spec_code:broken", "ValueError: no rows today"),
         ("check rows.yaml --trust-task --set dataset.path=spec_code:number", "must return a list"),
@@ -106,10 +106,10 @@ def test_code_runs_where_it_is_told_to(place: Path) -> None:
         ),
     ],
 )
-def test_what_trusted_code_raises_is_one_line(line: str, says: str, place: Path) -> None:
+def test_what_trusted_code_raises_is_one_line(line: str, message: str, place: Path) -> None:
     found = run(place, line)
     assert (found.returncode, "Traceback" in found.stderr) == (2, False), found.stderr
-    assert says in found.stderr.strip().split("\n")[-1]
+    assert message in found.stderr.strip().split("\n")[-1]
 
 
 def test_the_current_folder_offers_no_modules_without_the_flag(place: Path) -> None:
@@ -200,11 +200,11 @@ def test_a_long_question_is_shown_whole() -> None:
         assert long.strip() in prompts.messages(spec, "sqlite", Schema(()), sample)[-1]["content"]
 
 
-@pytest.mark.parametrize(("text", "says"), TEMPLATES)
-def test_a_template_reaches_nothing_but_its_variables(text: str, says: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "message"), TEMPLATES)
+def test_a_template_reaches_nothing_but_its_variables(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "hostile.jinja"
     path.write_text(text)
-    with pytest.raises(SpecError, match=says) as caught:
+    with pytest.raises(SpecError, match=message) as caught:
         prompts.messages(PromptSpec(template=str(path)), "sqlite", Schema(()), Sample("1", "q", "d", ("S",)))
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Generated instances: constraints kept, lucky queries found out, the same every time."""
+"""Generated instances keep constraints, expose lucky queries and are deterministic."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def database(tmp_path: Path) -> Database:
     return Database("../base city", instances=(path,))
 
 
-def test_variants_keep_every_constraint_and_the_schema(database: Database, tmp_path: Path) -> None:
+def test_variants_keep_the_schema_and_every_constraint(database: Database, tmp_path: Path) -> None:
     varied = with_variants(database, GOLDS, 3, tmp_path / "variants")
     assert varied.instances[0] == database.instances[0]
     assert all(path.parent == tmp_path / "variants" for path in varied.instances[1:])
@@ -84,7 +84,7 @@ def test_variants_keep_every_constraint_and_the_schema(database: Database, tmp_p
         connection.close()
 
 
-def test_lucky_queries_are_found_out_and_equal_ones_are_not(database: Database, tmp_path: Path) -> None:
+def test_variants_distinguish_lucky_queries_and_no_equal_ones(database: Database, tmp_path: Path) -> None:
     varied = with_variants(database, GOLDS, 3, tmp_path)
     executor = Executor(Limits())
 
@@ -99,7 +99,7 @@ def test_lucky_queries_are_found_out_and_equal_ones_are_not(database: Database, 
     assert all(agrees(GOLDS[3], top, instance) for instance in range(4)), "no tie where LIMIT picks"
 
 
-def test_variants_are_the_same_every_time_and_made_once(database: Database, tmp_path: Path) -> None:
+def test_variants_are_deterministic_and_generated_once(database: Database, tmp_path: Path) -> None:
     one = with_variants(database, GOLDS, 2, tmp_path / "one")
     arguments = f"Database({database.id!r}, instances=(Path({str(database.instances[0])!r}),)), {GOLDS!r}"
     script = (
@@ -128,7 +128,7 @@ def test_an_empty_schema_is_filled_so_that_golds_return_rows(tmp_path: Path) -> 
         assert any(outcome.rows not in ((), ((0,),)) for outcome in outcomes), gold
 
 
-def test_golds_can_do_no_harm(database: Database, tmp_path: Path) -> None:
+def test_golds_cannot_change_anything(database: Database, tmp_path: Path) -> None:
     target = tmp_path / "written.sqlite"
     golds = (
         "DELETE FROM flight",
@@ -142,14 +142,14 @@ def test_golds_can_do_no_harm(database: Database, tmp_path: Path) -> None:
     assert not target.exists()
 
 
-def test_what_cannot_be_varied_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_database_without_variants_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="generated for SQLite only"):
         with_variants(Database("d", "duckdb", ddl="CREATE TABLE t(a INT)"), GOLDS, 1, tmp_path)
     with pytest.raises(DataError, match=r"none\.sqlite"):
         with_variants(Database("d", instances=(tmp_path / "none.sqlite",)), GOLDS, 1, tmp_path)
 
 
-def test_what_queries_speak_of() -> None:
+def test_the_mentions_of_queries() -> None:
     mentions = mentions_of(
         ["SELECT a FROM t JOIN u ON t.x = u.y WHERE b > 3 AND c LIKE '%q%' ORDER BY d LIMIT 2", "(("]
     )

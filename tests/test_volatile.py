@@ -1,4 +1,4 @@
-"""Which golds read the clock or random numbers: read from the text, and told by check and by the run."""
+"""Golds that read the clock or random numbers are recognised, and reported by check and by the run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_golds_that_change(engine: Engine, sql: str, expected: bool) -> None:
     assert volatile(sql, engine) is expected
 
 
-def test_an_evaluation_says_so(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_evaluation_warns(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with sqlite3.connect(tmp_path / "d.sqlite") as connection:
         connection.executescript("CREATE TABLE t(a INT); INSERT INTO t VALUES (1)")
     rows = [{"question": str(i), "query": sql, "db_id": "d"} for i, sql in enumerate(GOLDS)]
