@@ -129,7 +129,7 @@ def texts_of(model: str, prompt: int, schema: float) -> list[str]:
     return ["".join(shared + dice.choices(words, k=count - len(shared))) for _ in range(PROMPTS)]
 
 
-def _paid(texts: Sequence[str]) -> list[float]:
+def _rewards(texts: Sequence[str]) -> list[float]:
     """Rewards with spread in every group."""
     return [len(set(text)) + i % 2 for i, text in enumerate(texts)]
 
@@ -153,7 +153,7 @@ def ours(model: str, texts: Sequence[str], group: int, out: Path, **changes: Any
     ]
 
     def score(samples: Sequence[Sample], answers: Sequence[str]) -> list[Reward]:
-        return [Reward(value) for value in _paid(answers)]
+        return [Reward(value) for value in _rewards(answers)]
 
     train_grpo(model, prompts, score, config, out, Hooks(on_step=lambda row: rows.append(dict(row))))
     return [
@@ -179,7 +179,7 @@ def _stock(model: str, texts: Sequence[str], group: int, out: Path) -> list[dict
             steps[-1]["sampling"] = time.perf_counter() - began
             return result
 
-    class Watch(TrainerCallback):
+    class StepTimes(TrainerCallback):
         def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
             steps.append({"began": time.perf_counter()})
 
@@ -192,7 +192,7 @@ def _stock(model: str, texts: Sequence[str], group: int, out: Path) -> list[dict
                 steps[-1]["length"] = logs["completions/mean_length"]
 
     def reward(completions: Any, **columns: Any) -> list[float | None]:
-        return [*_paid([answer[-1]["content"] for answer in completions])]
+        return [*_rewards([answer[-1]["content"] for answer in completions])]
 
     arguments = GRPOConfig(
         output_dir=str(out),
@@ -215,7 +215,7 @@ def _stock(model: str, texts: Sequence[str], group: int, out: Path) -> list[dict
         reward_funcs=reward,
         train_dataset=Dataset.from_dict({"prompt": [[{"role": "user", "content": text}] for text in texts]}),
         processing_class=AutoTokenizer.from_pretrained(model),
-        callbacks=[Watch()],
+        callbacks=[StepTimes()],
     )
     trainer.train()
     return steps

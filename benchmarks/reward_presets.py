@@ -1,11 +1,11 @@
-"""What a reward teaches: GRPO under each from the same SFT models, with the same budget, on pocket.
+"""What each reward leads to: GRPO with each from the same SFT models, with the same budget, on pocket.
 
     OMP_NUM_THREADS=1 python -m benchmarks.reward_presets --models SFT0 SFT1 [--steps 60]
 
 (As a module: run by its path, this file would hide the package of its name.) The models are folders, one a
 seed, such as ``benchmarks/demo_seeds.py`` leaves under ``HARNESS_HOME/demo_seeds/SEED/sft/model``. Settings
 are the demo's; the last weights are evaluated, not the best on dev, so that a reward that harms shows it.
-``runs`` pays for a query that executes and for nothing else. Prints, for each reward and seed, EX on the test
+``runs`` is 1 for a query that executes, otherwise 0. Prints, for each reward and seed, EX on the test
 questions, what changed against SFT, the reward in the first and last fifth of the steps, answers that do not
 execute, and the alarms of the training and of the evaluation. Started again it goes on where it stopped.
 """

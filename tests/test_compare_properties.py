@@ -135,7 +135,7 @@ CHANCE = random.Random(0)
 
 
 def balanced_bits() -> Table:
-    """Columns with the same bag of cells, told apart by nothing but their rows."""
+    """Columns with the same bag of cells, which only their rows distinguish."""
     columns = [[i % 2 for i in range(ROWS)] for _ in range(COLUMNS)]
     for column in columns:
         CHANCE.shuffle(column)

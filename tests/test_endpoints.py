@@ -78,8 +78,8 @@ def test_nothing_is_lost_or_scored_wrong_and_resume_completes(
     task: str, server: Hostile, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate(task, server.url) == 1
-    said = capsys.readouterr().err
-    assert f"{2 * len(DEEDS)} answers failed; question" in said and "run the same command again" in said
+    printed = capsys.readouterr().err
+    assert f"{2 * len(DEEDS)} answers failed; question" in printed and "run the same command again" in printed
     records = kept()
     assert len(records) == 2 * len(DEEDS)
     assert {record["finish"] for record in records} == {"error"}
@@ -142,8 +142,8 @@ def test_a_dead_endpoint_is_one_line_at_once(task: str, capsys: pytest.CaptureFi
     line = ["eval", "--model", "openai:m", "--base-url", gone.url, "--task", task, "--workers", "1"]
     assert main(line) == 2
     assert time.monotonic() - began < 5
-    [said] = capsys.readouterr().err.strip().splitlines()[-1:]
-    assert said == f"harness eval: {gone.url} cannot be reached: [Errno 111] Connection refused"
+    [printed] = capsys.readouterr().err.strip().splitlines()[-1:]
+    assert printed == f"harness eval: {gone.url} cannot be reached: [Errno 111] Connection refused"
 
 
 def test_a_temperature_that_is_refused_is_one_line(
@@ -151,8 +151,8 @@ def test_a_temperature_that_is_refused_is_one_line(
 ) -> None:
     server.refuses["temperature"] = "'temperature' does not support 0.0 with this model."
     assert evaluate(task, server.url) == 2
-    said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "set --temperature, or leave it out with --set runner.endpoint.body.temperature=null" in said
+    printed = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "set --temperature, or leave it out with --set runner.endpoint.body.temperature=null" in printed
     server.healthy = True
     assert evaluate(task, server.url, "--set", "runner.endpoint.body.temperature=null") == 0
     [run] = [one for one in store.runs() if one.finished]
@@ -221,17 +221,17 @@ def test_a_failed_query_is_corrected_and_the_record_holds_the_conversation(
 ) -> None:
     """What has no ``answer:`` line, such as the database's complaint, is answered ``SELECT 1``."""
     text = Path(task).with_name("dev.json")
-    said = ["SELECT gone FROM t", "SELECT x FROM t WHERE x = 1", "no query"]
-    rows = [{"question": f"plan: ok\nanswer: {one}", "query": "SELECT 1", "db_id": "d"} for one in said]
+    answers = ["SELECT gone FROM t", "SELECT x FROM t WHERE x = 1", "no query"]
+    rows = [{"question": f"plan: ok\nanswer: {one}", "query": "SELECT 1", "db_id": "d"} for one in answers]
     text.write_text(json.dumps(rows))
     assert evaluate(task, server.url, "--turns", "3", "--samples", "2") == 0
     records = store.records(the_run().id)
     assert [(one.sample_id, one.sql, one.metric) for one in records] == [
-        (str(i // 2), said[1] if i // 2 == 1 else "SELECT 1", 1.0) for i in range(6)
+        (str(i // 2), answers[1] if i // 2 == 1 else "SELECT 1", 1.0) for i in range(6)
     ]
     conversation = json.loads(records[0].prompt)
     assert [one["role"] for one in conversation] == ["user", "assistant", "user"]
-    assert conversation[1]["content"] == said[0]
+    assert conversation[1]["content"] == answers[0]
     assert conversation[2]["content"].startswith("Your query failed: no such column: gone.")
     assert [one.tokens for one in records] == [20, 20, 10, 10, 20, 20]
     assert the_run().sampling["turns"] == 3

@@ -27,7 +27,7 @@ Way = dict[str, tuple[str, float | None]]
 
 
 def served(folder: Path) -> str:
-    """A copy of nano that tells ``transformers serve`` what an answer is; it would guess Qwen3's markers."""
+    """A copy of nano that shows ``transformers serve`` what an answer is; it would guess Qwen3's markers."""
     shutil.copytree(FOLDER, folder)
     config = folder / "tokenizer_config.json"
     content = {"close": "<|end|>", "content": "text"}

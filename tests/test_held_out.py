@@ -130,7 +130,9 @@ def test_a_row_of_a_file_is_known_by_its_content(capsys: Capture, found: dict[st
         row("What is test 1 in Texas?"),
     ],
 )
-def test_other_questions_and_the_same_words_of_another_database_may_be_learnt(found: dict[str, Any]) -> None:
+def test_other_questions_and_the_same_words_of_another_database_are_allowed(
+    found: dict[str, Any],
+) -> None:
     write(Path("rows.jsonl"), [found])
     spec = TrainSpec(task="mine.yaml", method="sft", model="nano", data=("rows.jsonl",))
     assert len(rows.training_rows(spec, Task.named("mine.yaml"), [])) == 1
@@ -174,7 +176,7 @@ def test_an_id_that_two_rows_have_is_refused(capsys: Capture, rows_: list[str], 
     assert says in capsys.readouterr().err
 
 
-def test_a_row_that_stands_there_twice_is_asked_twice_and_said(capsys: Capture) -> None:
+def test_a_row_that_stands_there_twice_is_asked_twice_and_reported(capsys: Capture) -> None:
     """As in BIRD's mini-dev, whose 500 rows have 498 ids."""
     write(Path("test.jsonl"), [question("What?") | {"id": "a"} for _ in range(3)])
     task = Task.named("mine.yaml", ["dataset.fields.id=id"])

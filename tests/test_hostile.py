@@ -62,15 +62,15 @@ def resident(pids: list[int]) -> int:
 
 
 @contextmanager
-def watched_memory() -> Iterator[list[int]]:
+def measured_memory() -> Iterator[list[int]]:
     """The most that this process and its descendants hold, sampled twenty times a second, as the one item."""
     peak, stop = [0], threading.Event()
 
-    def watch() -> None:
+    def measure() -> None:
         while not stop.wait(0.05):
             peak[0] = max(peak[0], resident([os.getpid(), *descendants()]))
 
-    thread = threading.Thread(target=watch)
+    thread = threading.Thread(target=measure)
     thread.start()
     try:
         yield peak
@@ -108,7 +108,7 @@ def survive(pack: list[Exploit], count: int, database: Database) -> None:
 
 def surviving(pack: list[Exploit], count: int, database: Database) -> None:
     before = traces([Path.cwd(), database.instances[0].parent])
-    with watched_memory() as peak, Grader(SCORING, workers=2) as grader:
+    with measured_memory() as peak, Grader(SCORING, workers=2) as grader:
         for batch in mixed(pack, count, database):
             grades = grader.grade_answers([answer for answer, _ in batch])
             for (answer, verdict), grade in zip(batch, grades, strict=True):

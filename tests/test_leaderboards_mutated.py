@@ -135,10 +135,10 @@ def renamed(path: Path, choose: random.Random) -> None:
         shutil.rmtree(folder)
         folder.symlink_to(folder)
     else:
-        told = json.loads((folder / "run.json").read_text())
-        told["id"] = choose.choice(["../../etc", "/etc/passwd", A, "", "\x1b[2J", "[/nope]"])
-        told["trained_by"] = choose.choice(["../../etc", "\0", "nosuch", "."])
-        (folder / "run.json").write_text(json.dumps(told))
+        printed = json.loads((folder / "run.json").read_text())
+        printed["id"] = choose.choice(["../../etc", "/etc/passwd", A, "", "\x1b[2J", "[/nope]"])
+        printed["trained_by"] = choose.choice(["../../etc", "\0", "nosuch", "."])
+        (folder / "run.json").write_text(json.dumps(printed))
 
 
 HOW: list[Callable[[Path, random.Random], None]] = [
@@ -165,18 +165,18 @@ def survives(home: Path, damaged: str, capsys: Capture) -> None:
     """Every reader of runs meets this home; the damaged run is shown or named."""
     capsys.readouterr()
     assert main(["board", "--json"]) == 0
-    told = capsys.readouterr()
-    board = json.loads(told.out)
+    printed = capsys.readouterr()
+    board = json.loads(printed.out)
     shown = {row["run"] for group in board["groups"] for row in group["rows"]} | set(board["unfinished"])
     for name in {A, B, HALF} - shown:
-        assert name == damaged and f"left out run {name}: " in told.err
+        assert name == damaged and f"left out run {name}: " in printed.err
     if damaged == TRAIN:
         assert {A, B, HALF} <= shown
     for line in (["board", "--reasons"], ["compare", A, B], ["show", A, "0"], ["show", B, "0", "--json"]):
         code = main(line)
-        told = capsys.readouterr()
-        assert code in (0, 2) and (code == 0 or damaged in told.err), (line, told.err)
-        assert "\x1b" not in told.out + told.err
+        printed = capsys.readouterr()
+        assert code in (0, 2) and (code == 0 or damaged in printed.err), (line, printed.err)
+        assert "\x1b" not in printed.out + printed.err
     for run in (replace(RUN, id="x1", digest=HALF), replace(RUN, id="x2", kind="train", digest=TRAIN)):
         resumed(run)
     capsys.readouterr()
@@ -258,9 +258,9 @@ def test_what_an_older_version_wrote_has_no_checksum_and_is_read(
 ) -> None:
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     file = store.folder(A) / name
-    told = json.loads(file.read_text())
-    del told[CHECKSUM]
-    file.write_text(json.dumps(told))
+    printed = json.loads(file.read_text())
+    del printed[CHECKSUM]
+    file.write_text(json.dumps(printed))
     assert len(believed(A)) == 8
 
 
@@ -274,8 +274,8 @@ def test_a_damaged_run_is_left_for_an_older_one_of_the_model(
     damaged.write_bytes(damaged.read_bytes()[:-9])
     for line in (["show", "a", "0"], ["compare", "a", "b"], ["compare", "b", "a"]):
         assert main(line) == 0
-        told = capsys.readouterr()
-        assert told.err.count("\n") == 1 and told.err.startswith(f"left out run {newer}: records of ")
-        assert f"{newer}" not in told.out
+        printed = capsys.readouterr()
+        assert printed.err.count("\n") == 1 and printed.err.startswith(f"left out run {newer}: records of ")
+        assert f"{newer}" not in printed.out
     assert main(["show", newer, "0"]) == 2
     assert main(["compare", newer, B]) == 2

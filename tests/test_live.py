@@ -94,5 +94,8 @@ def test_an_offline_run_of_wandb_is_described_and_holds_each_figure_once(
     ]
     assert ours == [{k: v for k, v in row.items() if k != "elapsed"} for row in store.curve(trained.id)]
     (table, _) = sorted(out.glob("wandb/offline-run-*/files/media/table/answers*.json"))
-    told = json.loads(table.read_text())
-    assert told["columns"] == ["question", "sql", "reward", "reason", "detail"] and len(told["data"]) == 4
+    table_of_answers = json.loads(table.read_text())
+    assert (
+        table_of_answers["columns"] == ["question", "sql", "reward", "reason", "detail"]
+        and len(table_of_answers["data"]) == 4
+    )

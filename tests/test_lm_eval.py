@@ -149,12 +149,14 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     with sqlite3.connect(tmp_path / "d.sqlite") as connection:
         connection.execute("CREATE TABLE t (x INTEGER)")
     connection.close()
-    rows = [{"question": f"plan: ok\nanswer: {said}", "query": gold, "db_id": "d"} for gold, said in PAIRS]
+    rows = [
+        {"question": f"plan: ok\nanswer: {answer}", "query": gold, "db_id": "d"} for gold, answer in PAIRS
+    ]
     rows.append({"question": "plan: ok", "query": "SELECT gone FROM t", "db_id": "d"})
     (tmp_path / "dev.json").write_text(json.dumps(rows))
     path = tmp_path / "task.yaml"
     path.write_text(
-        f"name: told\ndataset: {{path: '{tmp_path}/dev.json', splits: {{dev: dev}}}}\n"
+        f"name: scripted\ndataset: {{path: '{tmp_path}/dev.json', splits: {{dev: dev}}}}\n"
         f"databases: {{path: '{tmp_path}/{{database}}.sqlite'}}\n"
         "prompt: {system: 'You write {{ SQL }}.'}\nscoring: {modes: [strict, bird]}\n"
     )
@@ -222,7 +224,7 @@ def test_lm_eval_on_the_exported_folder_reports_our_number(task: str, tmp_path: 
         command += ["--model_args", arguments, "--include_path", str(tmp_path / "folder")]
         command += [
             "--tasks",
-            "harness_told",
+            "harness_scripted",
             "--apply_chat_template",
             "--output_path",
             str(tmp_path / "out"),
@@ -232,7 +234,7 @@ def test_lm_eval_on_the_exported_folder_reports_our_number(task: str, tmp_path: 
     assert done.returncode == 0, done.stderr[-2000:]
     assert sorted(asked[:11]) == sorted(asked[11:]), "the same prompts, system message and all"
     (file,) = (tmp_path / "out").rglob("results_*.json")
-    theirs = json.loads(file.read_text())["results"]["harness_told"]
+    theirs = json.loads(file.read_text())["results"]["harness_scripted"]
     assert (ours["ex"], ours["n"], ours["unscored"]) == (0.6, 10, 1)
     assert theirs["execution_accuracy,none"] == ours["ex"]
     assert theirs["bird,none"] == ours["modes"]["bird"]

@@ -30,7 +30,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "said"),
+    ("file", "content", "expected"),
     [
         ("config.json", b'{"model_type"', "config.json: cannot be read: "),
         ("config.json", b"[]", "config.json: expected an object, found list"),
@@ -50,7 +50,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_broken_file_is_one_line(
-    good: Path, tmp_path: Path, file: str, content: bytes | None, said: str
+    good: Path, tmp_path: Path, file: str, content: bytes | None, expected: str
 ) -> None:
     folder = tmp_path / "model"
     shutil.copytree(good, folder)
@@ -61,7 +61,7 @@ def test_a_broken_file_is_one_line(
     name = f"{folder}+{folder}/adapter" if file.startswith("adapter/") else str(folder)
     with pytest.raises(ModelError) as error:
         load(name)
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert expected in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_missing_tokenizer_is_reported_before_weights_are_read(good: Path, tmp_path: Path) -> None:

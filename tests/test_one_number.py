@@ -1,4 +1,4 @@
-"""The reward is the metric: a trainer is paid exactly what an evaluation stores, whatever the preset."""
+"""The reward is the metric: a trainer gets exactly what an evaluation stores, whatever the preset."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Scripted:
         "scoring.weights={syntax: 1, execution: 3, structure: 1}",
     ],
 )
-def test_the_trainer_is_paid_what_the_evaluation_stores(override: str, home: Path) -> None:
+def test_the_trainer_gets_what_the_evaluation_stores(override: str, home: Path) -> None:
     task = Task.named("pocket", [override])
     samples = task.samples(limit=3 * len(ANSWERS))
     texts = [text(sample, index) for index, sample in enumerate(samples)]
@@ -69,9 +69,9 @@ def test_the_trainer_is_paid_what_the_evaluation_stores(override: str, home: Pat
     with Grader(task.spec.scoring, workers=2) as grader:
         run = evaluate(Evaluation(spec, task, Scripted(), grader), fresh=True)
     with Grader(task.spec.scoring, workers=1) as grader:
-        paid = training_reward(task, grader)(samples, texts)
+        rewards = training_reward(task, grader)(samples, texts)
     stored = {record.sample_id: record for record in store.records(run.id)}
-    for sample, reward in zip(samples, paid, strict=True):
+    for sample, reward in zip(samples, rewards, strict=True):
         record = stored[sample.id]
         assert record.reward == reward.value
         scores = json.loads(record.parts)

@@ -136,7 +136,7 @@ def test_a_single_refusal_with_403_is_the_question_s_once_others_are_answered(se
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "advice"),
+    ("name", "reply", "advice"),
     [
         (
             "temperature",
@@ -152,12 +152,12 @@ def test_a_single_refusal_with_403_is_the_question_s_once_others_are_answered(se
     ],
 )
 def test_a_setting_that_is_refused_is_one_line_that_names_it(
-    server: Hostile, name: str, said: str, advice: str
+    server: Hostile, name: str, reply: str, advice: str
 ) -> None:
-    server.refuses[name] = said
+    server.refuses[name] = reply
     with pytest.raises(ModelError) as error:
         answers(runner(server, concurrency=1), [question("ok", number=i) for i in range(40)])
-    assert f"{server.url}: HTTP 400: {said}" in str(error.value) and advice in str(error.value)
+    assert f"{server.url}: HTTP 400: {reply}" in str(error.value) and advice in str(error.value)
     assert len(server.bodies) < 8
     [[answer]] = answers(runner(server, body={name: None}), [question("ok")])
     assert answer.text == "SELECT 7"
@@ -428,7 +428,7 @@ def test_a_cut_thought_is_known_from_other_replies(server: Hostile, case: str, a
     assert plans.count("ok") == [one.text for (one,) in found].count("SELECT 7")
 
 
-def test_where_no_reply_ends_it_is_said_and_can_be_set(
+def test_where_no_reply_ends_it_is_reported_and_can_be_set(
     server: Hostile, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = [question("cut", number=number) for number in range(3)]

@@ -164,13 +164,13 @@ def test_plan_needs_no_weights_and_knows_the_processes(
     (folder / "model.safetensors").unlink()
     command = [*TRAIN, "--model", str(folder), "--out", str(tmp_path / "o"), "--json"]
     assert main([*command, "--processes", "2"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["processes"], told["machine"]["memory"]) == (2, loading.memory() / 2)
-    assert told["predicted"]["grpo"]["a_step"] == {"all": 32, "each": 16, "passes": 8}
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["processes"], printed["machine"]["memory"]) == (2, loading.memory() / 2)
+    assert printed["predicted"]["grpo"]["a_step"] == {"all": 32, "each": 16, "passes": 8}
     assert main([*command, "--recipe", "8x80gb"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["processes"], told["machine"]["memory"]) == (8, 80e9)
-    assert told["predicted"]["sft"]["a_step"] == {"all": 512, "each": 64, "passes": 4}
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["processes"], printed["machine"]["memory"]) == (8, 80e9)
+    assert printed["predicted"]["sft"]["a_step"] == {"all": 512, "each": 64, "passes": 4}
     assert main([*command, "--processes", "3"]) == 2
     assert "batch_size 32 cannot be divided among 3 processes" in capsys.readouterr().err
 
@@ -180,9 +180,9 @@ def test_plan_prints_and_refuses_by_the_command_line(
 ) -> None:
     command = [*TRAIN, "--model", "nano", "--out", str(tmp_path / "o")]
     assert main([*command, "--recipe", "24gb", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert set(told["predicted"]) == {"sft", "grpo"} and told["machine"]["memory"] == 24e9
-    assert told["predicted"]["grpo"]["seconds_a_step"]["sampling"] > 0
+    printed = json.loads(capsys.readouterr().out)
+    assert set(printed["predicted"]) == {"sft", "grpo"} and printed["machine"]["memory"] == 24e9
+    assert printed["predicted"]["grpo"]["seconds_a_step"]["sampling"] > 0
     huge = Path(tiny_models.save(tmp_path / "huge"))
     Qwen3Config(hidden_size=16384, intermediate_size=65536, num_hidden_layers=400).save_pretrained(huge)
     assert main([*TRAIN, "--model", str(huge), "--out", str(tmp_path / "o")]) == 2

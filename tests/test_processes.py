@@ -147,7 +147,7 @@ def test_a_step_is_divided_evenly_or_refused(whole: int, micro: int, count: int,
 @pytest.mark.parametrize(
     ("count", "recipe", "asked"), [(0, "", 1), (2, "", 2), (0, "8x80gb", 8), (4, "8x80gb", 4)]
 )
-def test_a_recipe_says_how_many_unless_told(count: int, recipe: str, asked: int) -> None:
+def test_a_recipe_says_how_many_by_default(count: int, recipe: str, asked: int) -> None:
     assert launch.asked(count, recipe) == asked
 
 

@@ -59,7 +59,7 @@ def test_what_was_set_is_restored_where_the_block_raises() -> None:
     assert not set(VARIABLES) & os.environ.keys()
 
 
-def test_python_told_to_show_warnings_shows_them() -> None:
+def test_python_set_to_show_warnings_shows_them() -> None:
     code = (
         "import warnings\nfrom runners.compat import quiet\n"
         "with quiet.quiet():\n    warnings.warn('old', FutureWarning)"

@@ -87,12 +87,12 @@ def test_a_field_without_a_docstring_is_an_error() -> None:
     from pydantic import BaseModel
 
     class Section(BaseModel):
-        told: int = 1
+        described: int = 1
         """A docstring."""
-        untold: int = 1
+        undescribed: int = 1
 
-    assert docstrings(Section) == {"told": "A docstring."}
-    with pytest.raises(KeyError, match="untold"):
+    assert docstrings(Section) == {"described": "A docstring."}
+    with pytest.raises(KeyError, match="undescribed"):
         list(settings(Section))
-    with pytest.raises(KeyError, match="untold"):
+    with pytest.raises(KeyError, match="undescribed"):
         list(columns(Section))

@@ -32,10 +32,10 @@ def scoring(**keys: object) -> ScoringSpec:
 @given(one=right, two=wrong)
 def test_correct_strictly_dominates_whatever_is_lost(name: str, one: Attempt, two: Attempt) -> None:
     """The worst right answer (slow, misshapen, long, forbidden) against the best wrong one."""
-    paid = reward_scorer(scoring(reward=name, terms=ALL_TERMS))
+    scorer = reward_scorer(scoring(reward=name, terms=ALL_TERMS))
     lost = {"constructs": ("select_star",), "text": "` " * 9999, "steps": 10**9, "gold_steps": 1}
     worst = replace(one, parses=True, **lost)  # type: ignore[arg-type]
-    values = [paid(attempt).value for attempt in (worst, replace(two, text="SELECT 1"))]
+    values = [scorer(attempt).value for attempt in (worst, replace(two, text="SELECT 1"))]
     assert values[0] is not None and values[1] is not None and values[0] > values[1]
 
 
@@ -181,7 +181,7 @@ def test_no_construct_can_be_hidden(form: str) -> None:
     assert forbidden_in(form.replace("{}", "SELECT x FROM t"), ("window", "case"), "sqlite") == []
 
 
-def test_hidden_constructs_are_paid_less_by_the_grader(database: Database, home: Path) -> None:
+def test_hidden_constructs_get_less_from_the_grader(database: Database, home: Path) -> None:
     gold = "SELECT x FROM t"
     texts = [gold, *(form.replace("{}", "SELECT * FROM t") for form in HIDDEN)]
     terms = {"forbidden": {"weight": 0.3}}
@@ -207,7 +207,7 @@ def database(tmp_path: Path) -> Database:
     return Database("d", instances=(path,))
 
 
-def test_a_wasteful_query_is_paid_less_by_the_grader(database: Database, home: Path) -> None:
+def test_a_wasteful_query_gets_less_from_the_grader(database: Database, home: Path) -> None:
     gold = "SELECT COUNT(*) FROM t WHERE x < 10"
     wasteful = "SELECT COUNT(*) FROM t WHERE x IN (SELECT a.x FROM t a JOIN t b ON a.x <= b.x WHERE a.x < 10)"
     answers = [Answer(database, (gold,), text) for text in (gold, wasteful, f"{gold};", "SELECT 1")]
@@ -217,14 +217,14 @@ def test_a_wasteful_query_is_paid_less_by_the_grader(database: Database, home: P
         assert values[0] == values[2] > values[1] > values[3]
 
 
-def test_the_same_sql_in_another_text_is_paid_for_its_own_text(database: Database, home: Path) -> None:
+def test_the_same_sql_in_another_text_is_scored_by_its_own_text(database: Database, home: Path) -> None:
     gold = "SELECT COUNT(*) FROM t"
     answers = [Answer(database, (gold,), text) for text in (gold, f"Sure!\n```sql\n{gold}\n```")]
     with Grader(scoring(terms={"format": {"weight": 0.2}}), workers=1) as grader:
         assert [grade.scores["reward"].value for grade in grader.grade_answers(answers)] == [1.0, 0.8]
 
 
-def test_the_example_of_ones_own_reward_pays_as_it_says(
+def test_the_example_of_ones_own_reward_gives_what_it_says(
     database: Database, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parent.parent / "docs" / "examples")

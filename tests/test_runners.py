@@ -162,7 +162,7 @@ def test_a_folder_that_is_no_model_says_what_is_missing(tmp_path: Path, folder: 
         resolve(folder[:-1])
 
 
-def test_an_adapter_alone_is_told_how_to_be_named(tmp_path: Path) -> None:
+def test_an_adapter_alone_is_refused_with_the_right_name(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "some/base"}')
     with pytest.raises(ModelError, match=r"use the name 'some/base\+"):
         resolve(str(tmp_path))
@@ -382,8 +382,8 @@ def test_a_hub_that_is_not_there_is_one_line_at_once(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "harness.cli", *line]
         done = subprocess.run(command, capture_output=True, text=True, env=env)
         assert done.returncode == 2
-        [said] = done.stderr.strip().splitlines()
-        assert said.startswith(f"harness {line[0]}: org/name: the Hugging Face Hub cannot be reached")
+        [printed] = done.stderr.strip().splitlines()
+        assert printed.startswith(f"harness {line[0]}: org/name: the Hugging Face Hub cannot be reached")
         assert time.monotonic() - began < 30, "most of it starts Python on a busy machine"
 
 

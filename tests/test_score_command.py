@@ -134,7 +134,7 @@ READ = {
     "lines.json": '{{"id": 2, "sql": "{2}"}}\n\n{{"id": 0, "sql": "{0}"}}\n{{"id": "1", "sql": "{1}"}}\n',
     "odd.jsonl": '\ufeff{{"id": 2, "note": "\u2028\u2029\u0085", "sql": "{2}"}}\r\n'
     '{{"id": 0, "sql": "{0}"}}\n{{"id": 1, "sql": "{1}"}}',
-    "quotes.tsv": 'note\tsql\n"a" said\t{0}\nb "c\t{1}\n"\t{2}\n',
+    "quotes.tsv": 'note\tsql\n"a" noted\t{0}\nb "c\t{1}\n"\t{2}\n',
     "x.ndjson": '{{"id": 2, "sql": "{2}"}}\n{{"id": 0, "sql": "{0}"}}\n{{"id": 1, "sql": "{1}"}}\n',
     "ids.csv": 'id,sql\n2,"{2}"\n0,"{0}"\n1,"{1}"\n',
     "rows.csv": '\ufeffprediction,n\r\n"{0}",1\r\n"{1}",2\r\n"{2}",3\r\n',

@@ -58,9 +58,9 @@ wrong = attempts(*sorted(set(Reason) - {Reason.CORRECT} - UNSCORED), verdict=0.0
 
 
 def value(name: str, attempt: Attempt) -> float:
-    paid = composite(name)(attempt).value
-    assert paid is not None
-    return paid
+    score = composite(name)(attempt).value
+    assert score is not None
+    return score
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -72,9 +72,9 @@ def test_correct_strictly_dominates(name: str, one: Attempt, two: Attempt) -> No
 @pytest.mark.parametrize("name", ALL)
 @given(attempt=right | wrong)
 def test_every_score_is_in_range(name: str, attempt: Attempt) -> None:
-    paid = composite(name)(attempt)
-    assert paid.value is not None and (-1 if name == "classic" else 0) <= paid.value <= 1 + 1e-12
-    assert not paid.parts or sum(paid.parts.values()) == pytest.approx(paid.value)
+    score = composite(name)(attempt)
+    assert score.value is not None and (-1 if name == "classic" else 0) <= score.value <= 1 + 1e-12
+    assert not score.parts or sum(score.parts.values()) == pytest.approx(score.value)
     for scorer in (Syntax(), Execution(), Structure()):
         single = scorer(attempt).value
         assert single is None or 0 <= single <= 1
@@ -84,7 +84,7 @@ def test_every_score_is_in_range(name: str, attempt: Attempt) -> None:
 @given(
     ours=attempts(*sorted(UNSCORED), verdict=0.0), empty=attempts(Reason.CORRECT, verdict=1.0, gold_rows=0)
 )
-def test_what_is_never_paid(name: str, ours: Attempt, empty: Attempt) -> None:
+def test_what_is_never_rewarded(name: str, ours: Attempt, empty: Attempt) -> None:
     assert composite(name)(ours).value is None
     assert composite(name)(empty).value is None
 

@@ -54,7 +54,7 @@ LADDER = [
 ]
 
 
-def test_gated_pays_the_nearer_answer_more(grader: Grader) -> None:
+def test_gated_gives_the_nearer_answer_more(grader: Grader) -> None:
     values = [grade(grader, text).scores["reward"].value or 0.0 for text in LADDER]
     assert values[:2] == [0.0, 0.0]
     assert all(one <= two for one, two in pairwise(values))
@@ -93,7 +93,7 @@ def test_our_own_failures_are_none_and_not_zero(grader: Grader) -> None:
     assert set(lost.attempt.verdicts.values()) == {None}
 
 
-def test_an_empty_gold_is_counted_but_not_paid(grader: Grader) -> None:
+def test_an_empty_gold_is_counted_but_not_rewarded(grader: Grader) -> None:
     gold = "SELECT name FROM singer WHERE age > 99"
     match = grade(grader, "SELECT title FROM song WHERE id > 99", gold)
     assert match.scores["execution"].value == 1.0

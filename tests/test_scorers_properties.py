@@ -115,5 +115,5 @@ def test_no_composite_ranks_a_wrong_answer_over_a_right_one(
     right = judged(query(*gold), rewritten(columns, where, ordered, dice))
     wrong = judged(query(*gold), query(*other))
     for make in PRESETS.values():
-        paid: Any = [make(Mode.STRICT)(attempt).value for attempt in (right, wrong)]
-        assert wrong.verdicts[Mode.STRICT] == 1.0 or paid[0] > paid[1]
+        values: Any = [make(Mode.STRICT)(attempt).value for attempt in (right, wrong)]
+        assert wrong.verdicts[Mode.STRICT] == 1.0 or values[0] > values[1]

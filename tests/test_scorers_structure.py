@@ -40,12 +40,12 @@ SAME = [
     ("columns in another order", "SELECT a, b FROM t", "SELECT b, a FROM t"),
     ("a named output", "SELECT a AS x FROM t ORDER BY x", "SELECT a FROM t ORDER BY a"),
     ("an output by number", "SELECT a, COUNT(*) FROM t GROUP BY 1", "SELECT a, COUNT(*) FROM t GROUP BY a"),
-    ("a table said or not", "SELECT t.a FROM t", "SELECT a FROM t"),
-    ("a table not said in a join", "SELECT t.a FROM t JOIN u USING (i)", "SELECT a FROM t JOIN u USING (i)"),
+    ("a table named or not", "SELECT t.a FROM t", "SELECT a FROM t"),
+    ("a table not named in a join", "SELECT t.a FROM t JOIN u USING (i)", "SELECT a FROM t JOIN u USING (i)"),
     ("a join in WHERE", "SELECT a FROM t JOIN u ON t.i = u.i", "SELECT a FROM t, u WHERE t.i = u.i"),
     ("a list in another order", "SELECT a FROM t WHERE b IN (1, 2)", "SELECT a FROM t WHERE b IN (2, 1)"),
     ("a number in another form", "SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = 1.0"),
-    ("ascending said or not", "SELECT a FROM t ORDER BY a", "SELECT a FROM t ORDER BY a ASC"),
+    ("ascending written or not", "SELECT a FROM t ORDER BY a", "SELECT a FROM t ORDER BY a ASC"),
     ("a common table", "WITH q AS (SELECT a FROM t) SELECT a FROM q", "SELECT a FROM (SELECT a FROM t)"),
 ]
 

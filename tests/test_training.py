@@ -45,7 +45,7 @@ def requests(count: int = 16) -> list[Request]:
 
 
 def letters(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
-    """Pays for the letter e."""
+    """Rewards the letter e."""
     return [Reward(min(text.count("e"), 4) / 4, {"length": float(len(text))}) for text in texts]
 
 
@@ -70,7 +70,7 @@ def test_sft_loss_falls_and_the_result_is_a_plain_model_folder(tmp_path: Path, f
     assert {"step", "loss", "learning_rate", "grad_norm", "tokens", "seconds"} <= set(curve(tmp_path)[0])
 
 
-def test_sft_teaches_the_answer_only(tmp_path: Path, folder: str) -> None:
+def test_sft_trains_on_the_answer_only(tmp_path: Path, folder: str) -> None:
     """The answers are alike and the questions noise: the loss reaches zero only if questions do not count."""
     noisy = [
         TrainingExample(({"role": "user", "content": f"{i * 7919 % 1000} {i * 104729 % 1000}"},), "e")
@@ -171,7 +171,7 @@ def test_grpo_is_the_same_run_twice(tmp_path: Path, folder: str) -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_group_with_an_unscored_answer_teaches_nothing(tmp_path: Path, folder: str, shared: bool) -> None:
+def test_a_group_with_an_unscored_answer_changes_nothing(tmp_path: Path, folder: str, shared: bool) -> None:
     def one_lost(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
         return [Reward(None if i % 4 == 1 else i / 16) for i in range(len(texts))]
 

@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def dull(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
-    """Every second question's answers are all paid alike."""
+    """Every second question's answers all get the same reward."""
     return [
         Reward(0.0 if int(sample.id) % 2 else len(text) + i / 100, correct=float(i % 2))
         for i, (sample, text) in enumerate(zip(samples, texts, strict=True))

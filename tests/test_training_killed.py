@@ -82,11 +82,11 @@ def killed(method: str, who: str, home: Path, steps: int) -> tuple[int, str]:
         family = psutil.Process(running.pid).children(recursive=True)
     ranks = {one.environ().get("RANK"): one for one in family if one.ppid() == running.pid}
     (running if who == "launcher" else ranks[who]).send_signal(signal.SIGKILL)
-    told = running.communicate(timeout=60)[1]
+    printed = running.communicate(timeout=60)[1]
     _, left = psutil.wait_procs(family, timeout=60)
     assert not left, [one.cmdline() for one in left]
     assert not (out / "model").exists()
-    return running.returncode, told
+    return running.returncode, printed
 
 
 def done(out: Path) -> int:
@@ -106,12 +106,12 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     whole: dict[str, Path], home: Path, method: str, who: str
 ) -> None:
     for steps in (3, 5):
-        code, told = killed(method, who, home, steps)
+        code, printed = killed(method, who, home, steps)
         if who == "launcher":
             assert code == -signal.SIGKILL
         else:
-            assert code == 1 and told.splitlines()[-1] == f"harness train: process {who} ended with -9"
-            assert "Traceback" not in told
+            assert code == 1 and printed.splitlines()[-1] == f"harness train: process {who} ended with -9"
+            assert "Traceback" not in printed
     subprocess.run(command(method, home / "cut"), check=True, env=environment(home), cwd=home)
     one, other, start = (
         weights(folder) for folder in (whole[method] / "model", home / "cut" / "model", FOLDER)

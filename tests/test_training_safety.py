@@ -138,23 +138,23 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(tmp_path: Path, folder: str
 
 def test_a_full_gpu_is_one_line() -> None:
     """Its error as torch words it; no GPU is needed to raise it."""
-    said = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.5 GiB"
+    message = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.5 GiB"
     with (
         pytest.raises(ModelError, match=r"full \(CUDA out of memory\): lower train\.micro_groups"),
         memory_advice(),
     ):
-        raise torch.OutOfMemoryError(said)
+        raise torch.OutOfMemoryError(message)
 
 
-def pays(value: float | None) -> Callable[[Sequence[Sample], Sequence[str]], list[Reward]]:
+def giving(value: float | None) -> Callable[[Sequence[Sample], Sequence[str]], list[Reward]]:
     return lambda samples, texts: [Reward(value) for _ in texts]
 
 
 @pytest.mark.parametrize(
     ("score", "message"),
     [
-        (pays(float("nan")), "the reward of an answer to question 0 is nan: fix scoring.reward"),
-        (pays(None), "none of the first 8 gold answers can be scored"),
+        (giving(float("nan")), "the reward of an answer to question 0 is nan: fix scoring.reward"),
+        (giving(None), "none of the first 8 gold answers can be scored"),
         (lambda samples, texts: [Reward(1.0)], "gave 1 rewards for 16 answers"),
     ],
 )

@@ -114,8 +114,8 @@ class StockLoss(GrpoTrainer):
 
 def middling(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
     """Rewards with spread in most groups, and none in some."""
-    paid = letters(samples, texts)
-    return [one if int(sample.id) % 3 else Reward(0.5) for sample, one in zip(samples, paid, strict=True)]
+    rewards = letters(samples, texts)
+    return [one if int(sample.id) % 3 else Reward(0.5) for sample, one in zip(samples, rewards, strict=True)]
 
 
 @pytest.mark.parametrize(

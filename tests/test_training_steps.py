@@ -1,4 +1,4 @@
-"""What a training step reads and what it pays: rows, prompts, rewards."""
+"""What a training step reads and what it rewards: rows, prompts, rewards."""
 
 import json
 from collections import Counter

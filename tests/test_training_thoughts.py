@@ -47,11 +47,11 @@ def thinking(folder: Path, template: str) -> str:
 
 
 def complaints(samples: Sequence[Sample], texts: Sequence[str], before: Sequence[str]) -> list[str]:
-    """So that rows of one group take one, two or three turns, and are told different things."""
+    """So that rows of one group take one, two or three turns, and get different feedback."""
     return [f"{COMPLAINT}{len(text)}" if len(text) % 3 else "" for text in texts]
 
 
-def paid(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
+def rewarded(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
     return [
         Reward((one.value or 0) + len(text) % 7)
         for one, text in zip(letters(samples, texts), texts, strict=True)
@@ -107,11 +107,11 @@ def test_rows_with_different_prompts_in_a_group_are_learned_as_they_stand(
 ) -> None:
     name = thinking(tmp_path / "tiny", template)
     config = CONFIG.model_copy(update={"shared_prefix": shared})
-    said: list[tuple[str, str]] = []
+    answers: list[tuple[str, str]] = []
 
     def score(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
-        said.extend((sample.id, text) for sample, text in zip(samples, texts, strict=True))
-        return paid(samples, texts)
+        answers.extend((sample.id, text) for sample, text in zip(samples, texts, strict=True))
+        return rewarded(samples, texts)
 
     folder = RunFolder(tmp_path / "out", {})
     callback = TrainingCallback(folder, config, Hooks(feedback=complaints))
@@ -142,4 +142,4 @@ def test_rows_with_different_prompts_in_a_group_are_learned_as_they_stand(
         assert gradient.norm() > 0 and (gradient - learned.gradients[key]).norm() <= 1e-4 * gradient.norm()
     groups = [prompts[i : i + GRPO.group_size] for i in range(0, len(prompts), GRPO.group_size)]
     assert any(len(set(group)) > 1 for group in groups), "rows of one group have different prompts"
-    assert any(CLOSE in text for _, text in said), "there are thoughts to drop"
+    assert any(CLOSE in text for _, text in answers), "there are thoughts to drop"

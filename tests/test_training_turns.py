@@ -1,4 +1,4 @@
-"""Several turns in GRPO: feedback is masked, the last answer is paid, tokens are those of the messages."""
+"""Several turns in GRPO: feedback is masked, the last answer counts, tokens are those of the messages."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -84,13 +84,13 @@ def keeping(batches: list[dict[str, torch.Tensor]]) -> type[GrpoTrainer]:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_feedback_is_masked_and_the_last_answer_is_paid(tmp_path: Path, folder: str, shared: bool) -> None:
+def test_feedback_is_masked_and_the_last_answer_counts(tmp_path: Path, folder: str, shared: bool) -> None:
     batches: list[dict[str, torch.Tensor]] = []
     kind = keeping(batches)
-    paid: list[tuple[str, str]] = []
+    scored: list[tuple[str, str]] = []
 
     def noting(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
-        paid.extend((sample.id, text) for sample, text in zip(samples, texts, strict=True))
+        scored.extend((sample.id, text) for sample, text in zip(samples, texts, strict=True))
         return letters(samples, texts)
 
     config = THREE.model_copy(update={"shared_prefix": shared, "max_steps": 1})
@@ -98,7 +98,7 @@ def test_feedback_is_masked_and_the_last_answer_is_paid(tmp_path: Path, folder: 
     (batch,) = batches
     tokenizer = tiny_models.tokenizer()
     complaint = tokenizer("Your query failed: no such table.", add_special_tokens=False)["input_ids"]
-    for row, (sample, text) in enumerate(paid):
+    for row, (sample, text) in enumerate(scored):
         length = int(batch["completion_mask"][row].sum())
         tokens, own = (batch[name][row][:length].tolist() for name in ("completion_ids", "tool_mask"))
         feedback_tokens = [token for token, mine in zip(tokens, own, strict=True) if not mine]
@@ -111,13 +111,13 @@ def test_feedback_is_masked_and_the_last_answer_is_paid(tmp_path: Path, folder: 
             assert feedback_tokens == []
             last = tokens
         assert tokenizer.decode(last, skip_special_tokens=True) == text
-    asked = [int(sample) % 2 for sample, _ in paid]
+    asked = [int(sample) % 2 for sample, _ in scored]
     assert curve(tmp_path)[0]["turns"] == pytest.approx(1 + 2 * sum(asked) / len(asked))
     assert int(batch["num_items_in_batch"]) == int((batch["completion_mask"] * batch["tool_mask"]).sum())
 
 
 def test_shared_prefixes_learn_the_same_from_conversations(tmp_path: Path, folder: str) -> None:
-    """The same conversations, learnt with prefixes computed once and with TRL's own loss."""
+    """The same conversations, trained on with prefixes computed once and with TRL's own loss."""
     from test_training_shared import StockLoss
 
     for name, kind in (("ours", None), ("stock", StockLoss)):

@@ -131,8 +131,8 @@ def test_a_missing_vllm_is_one_line_before_anything_is_loaded(
 ) -> None:
     command = ["train", "--task", "pocket", "--method", "grpo", "--model", "nano", "--out", str(home / "x")]
     assert main([*command, "--set", "train.vllm={}"]) == 2
-    said = capsys.readouterr().err
-    assert said.strip() == "harness train: vllm is not installed: pip install 'sql-harness[vllm]'"
+    printed = capsys.readouterr().err
+    assert printed.strip() == "harness train: vllm is not installed: pip install 'sql-harness[vllm]'"
     assert not (home / "x").exists()
     with pytest.raises(MissingExtra):
         train_grpo("nano", requests(), letters, GRPO.model_copy(update={"vllm": SamplingVllm()}), home / "x")
@@ -192,8 +192,8 @@ class Replay:
         assert len(prompts) == len(drawn) and images is None
         for first in range(0, len(prompts), num_generations):
             assert all(one == prompts[first] for one in prompts[first : first + num_generations])
-        said = [self._logprobs(list(one), list(two)) for one, two in zip(prompts, drawn, strict=True)]
-        return prompts, drawn, said, None
+        logprobs = [self._logprobs(list(one), list(two)) for one, two in zip(prompts, drawn, strict=True)]
+        return prompts, drawn, logprobs, None
 
     @torch.no_grad()
     def _logprobs(self, prompt: list[int], answer: list[int]) -> list[list[float]]:
@@ -248,7 +248,7 @@ def replayed(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=lambda changes: " ".join(changes) or "plain",
 )
-def test_the_answers_of_an_engine_that_agrees_teach_what_our_own_do(
+def test_the_answers_of_an_engine_that_agrees_train_as_our_own_do(
     tmp_path: Path, folder: str, changes: dict[str, Any]
 ) -> None:
     config = GRPO.model_copy(update={**RUN, "vllm": SamplingVllm(), **changes})

@@ -59,7 +59,7 @@ ENVIRONMENT: dict[str, Any] = {
 
 
 class Played(NamedTuple):
-    """One conversation: its messages from the first answer on, and what its last answer is paid."""
+    """One conversation: its messages from the first answer on, and the reward of its last answer."""
 
     messages: Sequence[tuple[str, str]]
     turns: int
@@ -181,7 +181,7 @@ THOUGHTS = [
 def test_earlier_thoughts_are_dropped_everywhere_whatever_the_template_does(
     home: Path, template: str
 ) -> None:
-    """What a model is asked at each turn is the same, and so is what its last answer is paid."""
+    """What a model is asked at each turn is the same, and so is the reward of its last answer."""
     task = Task.named("pocket")
     samples = task.samples("dev", len(THOUGHTS))
     script = {
@@ -298,7 +298,7 @@ CONFIRM = "Give the same query again if that answers the question, else one corr
 
 
 @pytest.mark.parametrize(
-    ("rows", "preview", "before", "said"),
+    ("rows", "preview", "before", "message"),
     [
         (2, (), "", ""),
         (2, ROWS, "", f"Your query returns ('id', 'name'), its rows:{SHOWN}{CONFIRM}"),
@@ -308,6 +308,6 @@ CONFIRM = "Give the same query again if that answers the question, else one corr
         (0, (), SQL, NOTHING),
     ],
 )
-def test_what_is_said_of_rows(rows: int, preview: tuple[str, ...], before: str, said: str) -> None:
+def test_the_feedback_on_rows(rows: int, preview: tuple[str, ...], before: str, message: str) -> None:
     attempt = Attempt("SELECT id, name FROM t", Reason.WRONG_ROWS, executes=True, rows=rows, preview=preview)
-    assert feedback(attempt, before) == said
+    assert feedback(attempt, before) == message

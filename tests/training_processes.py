@@ -40,7 +40,7 @@ def complaints(samples: Sequence[Sample], texts: Sequence[str], before: Sequence
 
 
 def sparse(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
-    """Pays for the letter e in one question of four, so that most groups, and passes, teach nothing."""
+    """Rewards the letter e in one question of four: most groups, and passes, have zero advantage."""
     return [
         Reward(text.count("e") / 100 if int(sample.id) % 4 == 0 else 0.0)
         for sample, text in zip(samples, texts, strict=True)
@@ -50,7 +50,7 @@ def sparse(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
 def train(method: str, folder: str, out: Path) -> None:
     """Three steps; the gradient of the first is kept in ``out/gradient.safetensors``.
 
-    Sharded processes are told to stop in the second step, and go on from their checkpoint.
+    Sharded processes are asked to stop in the second step, and go on from their checkpoint.
     """
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, torch.Tensor] = {}

@@ -77,7 +77,7 @@ def prefix_groups(prompts: Sequence[Tokens], n: int) -> list[PrefixGroup]:
 
 
 def _groups_of_prompts(prompts: Sequence[Tokens], max_size: int) -> list[PrefixGroup]:
-    """Groups of at most ``max_size`` prompts that begin alike: the longer their rests, the fewer pay off."""
+    """Groups of at most ``max_size`` prompts that begin alike; the longer their rests are, the smaller."""
     groups = []
     for indices in group_by_prefix(prompts, max_size):
         members = [prompts[i] for i in indices]

@@ -1,4 +1,4 @@
-"""What can be said of an SQL text without running it: its statements, and whether its result may change."""
+"""What an SQL text shows without being run: its statements, and whether its result may change."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Hostile(ThreadingHTTPServer):
         self.healthy = False
         """Answer every question, whatever its plan."""
         self.refuses: dict[str, str] = {}
-        """Parameter -> what a request that carries it is told, with status 400."""
+        """Parameter -> the reply to a request that carries it, with status 400."""
 
     @property
     def url(self) -> str:
@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.asked[text] += 1
             self.server.running += 1
             self.server.most = max(self.server.most, self.server.running)
-        refused = next((said for name, said in self.server.refuses.items() if name in body), "")
+        refused = next((reply for name, reply in self.server.refuses.items() if name in body), "")
         try:
             if refused:
                 self.reply(400, json.dumps({"error": {"message": refused}}).encode())
@@ -116,8 +116,8 @@ def _slow(one: Handler, body: dict[str, Any]) -> None:
 
 def _status(status: int, message: str = "", **headers: str) -> Callable[[Handler, dict[str, Any]], None]:
     def deed(one: Handler, body: dict[str, Any]) -> None:
-        said = message or f"no, says {status}; you sent {one.headers['Authorization']}"
-        one.reply(status, json.dumps({"error": {"message": said}}).encode(), **headers)
+        text = message or f"no, says {status}; you sent {one.headers['Authorization']}"
+        one.reply(status, json.dumps({"error": {"message": text}}).encode(), **headers)
 
     return deed
 
@@ -170,8 +170,8 @@ def _text(data: bytes) -> Callable[[Handler, dict[str, Any]], None]:
 
 
 def _echo(one: Handler, body: dict[str, Any]) -> None:
-    said = f"SELECT '{one.headers['Authorization']}'"
-    escaped = "".join(f"\\u{ord(letter):04x}" for letter in said)
+    sql = f"SELECT '{one.headers['Authorization']}'"
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in sql)
     one.reply(200, b'{"choices": [{"index": 0, "message": {"content": "%s"}}]}' % escaped.encode())
 
 

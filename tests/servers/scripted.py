@@ -26,7 +26,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """The answer of the turn: as many answers as the conversation has were given before."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        (question, *said) = [one["content"] for one in body["messages"] if one["role"] != "system"]
+        (question, *later) = [one["content"] for one in body["messages"] if one["role"] != "system"]
         self.server.asked.append(body["messages"])
         if sum(len(one["content"]) for one in body["messages"]) > self.server.room:
             error = {
@@ -36,7 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply(400, {"error": error})
             return
         answers = self.server.script.get(question, ["Hello"])
-        text = answers[min(len(said) // 2, len(answers) - 1)]
+        text = answers[min(len(later) // 2, len(answers) - 1)]
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
         head = {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"]}

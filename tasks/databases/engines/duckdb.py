@@ -7,7 +7,7 @@ connection, and each statement has its own. After a statement that may call one 
 change the open database itself (logs, external resources), the database is closed and opened again.
 ``enable_external_access=false`` (no files, no network, no ATTACH, no COPY), no temporary files, no
 extensions, no Python variables, one thread, a memory limit; the configuration is locked.
-DuckDB's own parser counts the statements and tells their kind. Only SELECT runs, which for DuckDB includes
+DuckDB's own parser counts the statements and classifies them. Only SELECT runs, which for DuckDB includes
 ``FROM t``, ``TABLE t``, ``PIVOT``, ``DESCRIBE``, ``SUMMARIZE`` and ``SHOW``. A PIVOT without a list of values
 is a MULTI statement, because it first collects them in a temporary type. There is no limit of steps or
 seconds here: the parent kills the worker at the deadline. Functions that sleep, or run SQL in a string, are
@@ -182,7 +182,7 @@ def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyCo
 def _called(sql: str) -> list[str]:
     """The functions that a query calls, if any of them may sleep, run strings or change the open database.
 
-    DuckDB's own tokenizer tells calls from strings and comments.
+    DuckDB's own tokenizer distinguishes calls from strings and comments.
     """
     if not _SPECIAL.search(sql):
         return []

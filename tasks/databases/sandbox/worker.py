@@ -77,7 +77,7 @@ def main(channel: int, heartbeat: int, lifeline: int, parent: int) -> None:
 def _serve(
     connection: socket.socket, executor: Executor, heartbeat: _LimitedHeartbeat, work: Work, jobs: list[Job]
 ) -> bool:
-    """Do a chunk of jobs. False: this process holds too much memory and has told the parent to replace it.
+    """Do a chunk of jobs. False: this process holds too much memory and has asked the parent to replace it.
 
     A frame is ``(state, text, [(index, packed result), ...])`` with the state "more", "done", "full" or
     "error". The last result comes with the state that ends the chunk, so that no frame is left over for the

@@ -1,4 +1,4 @@
-"""What a training says: groups that teach nothing, alarms over a resume, and what to type at the end."""
+"""What a training prints: zero-advantage groups, alarms over a resume, and what to type at the end."""
 
 from __future__ import annotations
 
@@ -135,8 +135,8 @@ def test_an_alarm_stops_a_killed_and_resumed_run_at_the_step_of_an_undisturbed_o
     running.kill()
     assert running.wait() == -signal.SIGKILL
     assert main(train(cut, **settings)) == 2
-    said = capsys.readouterr().err
-    assert said.count("stop_if: alarms/repeated > 0 for 2") == 2
+    printed = capsys.readouterr().err
+    assert printed.count("stop_if: alarms/repeated > 0 for 2") == 2
     one, two = (
         [(row["step"], row.get("alarms/repeated"), row["alarms/no_spread"]) for row in curve(out)]
         for out in (home / "whole", cut)
@@ -151,7 +151,7 @@ def test_training_without_evaluations_ends_with_the_model_and_the_next_command(
     asked = train(home / "run", max_steps=2, temperature=0.001)
     assert main([*asked, "--json"]) == 0
     shown = capsys.readouterr()
-    assert "Warning" not in shown.err and "teach nothing" in shown.err
+    assert "Warning" not in shown.err and "have zero advantage" in shown.err
     found = json.loads(shown.out)
     assert found["stages"][0]["steps"] == 2 and found["stages"][0]["model"] == str(home / "run" / "model")
     assert set(found["stages"][0]) >= {"reward", "loss", "best_step", "method"}
@@ -189,8 +189,8 @@ def test_a_printed_command_names_its_program_and_home(tmp_path: Path, pocket: Pa
     )
     for home, begins in (("a home", "HARNESS_HOME='a home' "), ("", "")):
         env = {"PATH": "/usr/bin:/bin"} | ({"HARNESS_HOME": home} if home else {})
-        said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
-        line = said.stdout.strip()
-        assert line.startswith(begins) and line.endswith("harness tasks"), said.stderr
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
+        line = done.stdout.strip()
+        assert line.startswith(begins) and line.endswith("harness tasks"), done.stderr
         assert shlex.split(line)[-2] in (".venv/bin/harness", str(program), "harness")
     assert command("board").split()[-2:] == ["harness.cli", "board"]  # under pytest: by the interpreter
