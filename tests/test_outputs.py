@@ -60,8 +60,8 @@ def test_eval_copies_into_an_empty_folder_and_over_its_own_copy(tmp_path: Path) 
     out = tmp_path / "deep" / "out"
     for limit in ("3", "4"):
         assert main([*EVAL[:-1], limit, "--out", str(out)]) == 0
-        told = json.loads((out / "run.json").read_text())
-        assert told["limit"] == int(limit)
+        run = json.loads((out / "run.json").read_text())
+        assert run["limit"] == int(limit)
         assert {path.name for path in out.iterdir()} == {"run.json", "scores.json", "records.parquet"}
     assert main([*EVAL, "--model", "empty", "--out", str(tmp_path / "two")]) == 0
     assert len(list((tmp_path / "two").glob("*/run.json"))) == 2
@@ -121,8 +121,8 @@ def test_two_processes_do_not_write_to_one_out(
     out = tmp_path / name
     with held(what, out) as other:
         assert main([*line.split(), str(out)]) == 2
-        said = capsys.readouterr().err.strip().split("\n")[-1]
-        assert f"(process {other.pid}) writes to {out}" in said
+        printed = capsys.readouterr().err.strip().split("\n")[-1]
+        assert f"(process {other.pid}) writes to {out}" in printed
         other.send_signal(signal.SIGKILL)
         other.wait()
     if what != "training_into":
@@ -213,8 +213,8 @@ def test_check_writes_over_its_own_file_and_no_other(tmp_path: Path, capsys: Cap
     for content in ("mine", '{"id": 1}\n', '{"prompt": [], "completion": []}\n'):
         out.write_text(content)
         assert main([*CHECK, str(out)]) == 2
-        told = capsys.readouterr()
-        assert told.err.count("\n") == 1 and "choose another file" in told.err and told.out == ""
+        printed = capsys.readouterr()
+        assert printed.err.count("\n") == 1 and "choose another file" in printed.err and printed.out == ""
         assert out.read_text() == content
 
 
@@ -226,8 +226,8 @@ def test_train_refuses_a_folder_of_somebody_else(method: str, tmp_path: Path, ca
         (folder / "notes.txt").write_text("mine")
     line = ["train", "--task", "pocket", "--method", method, "--model", "nano", "--limit", "4"]
     assert main([*line, "--out", str(out)]) == 2
-    said = capsys.readouterr().err.strip().split("\n")[-1]
-    assert "holds 'notes.txt' and no training: choose another folder" in said
+    printed = capsys.readouterr().err.strip().split("\n")[-1]
+    assert "holds 'notes.txt' and no training: choose another folder" in printed
     assert {path.name for path in out.iterdir()} == {"sft", "notes.txt"}
     assert [path.name for path in (out / "sft").iterdir()] == ["notes.txt"]
     assert store.runs() == []
