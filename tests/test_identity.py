@@ -96,13 +96,13 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def evaluated(capsys: Capture, model: str = "gold", *more: str, task: str = "mine.yaml") -> tuple[str, str]:
-    """Id of the run that ``harness eval`` ends with, made or handed back, and what it said on stderr."""
+    """Id of the run that ``harness eval`` ends with, made or handed back, and what it printed to stderr."""
     capsys.readouterr()
     line = ["eval", "--model", model, "--task", task, "--workers", "1", "--trust-task", "--json"]
     assert main([*line, *more]) == 0
-    said = capsys.readouterr()
-    (group,) = json.loads(said.out)["groups"]
-    return group["rows"][0]["run"], said.err
+    printed = capsys.readouterr()
+    (group,) = json.loads(printed.out)["groups"]
+    return group["rows"][0]["run"], printed.err
 
 
 def replaced(name: str, old: str, new: str) -> Edit:
@@ -128,7 +128,7 @@ def nothing(_: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "more", "said"),
+    ("edit", "more", "printed"),
     [
         (replaced("data/dev.jsonl", "SELECT a", "SELECT A"), (), "mine's gold"),
         (replaced("data/dev.jsonl", "is one", "is One"), (), "mine's questions"),
@@ -152,14 +152,14 @@ def nothing(_: Path) -> None:
     ],
 )
 def test_a_changed_input_of_a_task_is_judged_anew_and_named(
-    project: Path, capsys: Capture, edit: Edit, more: tuple[str, ...], said: str
+    project: Path, capsys: Capture, edit: Edit, more: tuple[str, ...], printed: str
 ) -> None:
     first, _ = evaluated(capsys)
     assert evaluated(capsys)[0] == first
     edit(project)
     second, error = evaluated(capsys, "gold", *more)
     assert second != first
-    assert error.startswith(f"{said} changed since run {first}: judging again\n")
+    assert error.startswith(f"{printed} changed since run {first}: judging again\n")
 
 
 @pytest.mark.parametrize("pick", ["fixed", "nearest"])
@@ -269,7 +269,7 @@ SHORT = ("--limit", "1", "--max-new-tokens", "2")
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "printed"),
     [
         (one_byte(f"{MODEL}/model.safetensors"), "weights"),
         (one_byte(f"{MODEL}/config.json"), "config"),
@@ -279,12 +279,12 @@ SHORT = ("--limit", "1", "--max-new-tokens", "2")
     ],
 )
 def test_a_changed_file_of_a_model_is_judged_anew_and_named(
-    project: Path, capsys: Capture, edit: Edit, said: str
+    project: Path, capsys: Capture, edit: Edit, printed: str
 ) -> None:
     first, _ = evaluated(capsys, MODEL, *SHORT)
     edit(project)
     second, error = evaluated(capsys, MODEL, *SHORT)
-    assert second != first and f"runs/sft+grpo's {said} changed since run {first}: judging again" in error
+    assert second != first and f"runs/sft+grpo's {printed} changed since run {first}: judging again" in error
 
 
 def test_a_copy_of_a_model_is_the_same_model_and_so_is_one_with_other_notes(
@@ -416,8 +416,8 @@ def board(capsys: Capture) -> list[set[str]]:
 def compared(capsys: Capture, a: str, b: str) -> tuple[int, str]:
     capsys.readouterr()
     code = main(["compare", a, b, "--json"])
-    said = capsys.readouterr()
-    return code, said.out + said.err
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err
 
 
 @pytest.mark.parametrize(
@@ -436,8 +436,8 @@ def test_runs_of_other_content_are_neither_ranked_nor_compared(
     edit(project)
     second, _ = evaluated(capsys, "empty")
     assert sorted(map(list, board(capsys))) == sorted([[first], [second]])
-    code, said = compared(capsys, first, second)
-    assert code == 2 and says in said
+    code, printed = compared(capsys, first, second)
+    assert code == 2 and says in printed
 
 
 def test_a_limit_or_another_prompt_is_no_other_content(project: Path, capsys: Capture) -> None:
@@ -447,8 +447,8 @@ def test_a_limit_or_another_prompt_is_no_other_content(project: Path, capsys: Ca
     assert board(capsys) == [{first, limited}]
     asked, _ = evaluated(capsys, "empty", "--set", "prompt.schema.format=ddl")
     assert {first, limited} in board(capsys) and {asked} in board(capsys)
-    code, said = compared(capsys, first, asked)
-    assert code == 0 and json.loads(said)["differ"] == ["the prompt"]
+    code, printed = compared(capsys, first, asked)
+    assert code == 0 and json.loads(printed)["differ"] == ["the prompt"]
     replaced("data/two.sqlite", "INTEGER", "INTEGeR")(project)
     fresh, _ = evaluated(capsys)
     assert {fresh, limited} in board(capsys) and {first} in board(capsys)

@@ -37,10 +37,10 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with sqlite3.connect(tmp_path / "d.sqlite") as connection:
         connection.executescript("CREATE TABLE t (x INTEGER); INSERT INTO t VALUES (1);")
     connection.close()
-    write(tmp_path, [(f"plan: ok\nanswer: {said}", gold) for gold, said in ANSWERS])
+    write(tmp_path, [(f"plan: ok\nanswer: {answer}", gold) for gold, answer in ANSWERS])
     path = tmp_path / "task.yaml"
     path.write_text(
-        f"name: told\ndataset: {{path: '{tmp_path}/dev.json', splits: {{dev: dev, train: dev}}}}\n"
+        f"name: scripted\ndataset: {{path: '{tmp_path}/dev.json', splits: {{dev: dev, train: dev}}}}\n"
         f"databases: {{path: '{tmp_path}/{{database}}.sqlite'}}\n"
         "prompt: {system: You write SQL.}\nscoring: {modes: [strict, bird]}\nanswer: {max_new_tokens: 12}\n"
     )
@@ -100,7 +100,7 @@ def test_nothing_is_uploaded_by_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert config.push and not state.started and state.error is None and run.mode == "disabled"
 
 
-def test_what_it_pays_and_measures_is_what_we_do(task: Path) -> None:
+def test_what_it_rewards_and_measures_is_what_we_do(task: Path) -> None:
     """Through our runner and through verifiers, against the same server: the same reward and verdicts."""
     with hostile() as server:
         line = [
@@ -143,11 +143,11 @@ def test_what_is_not_scored_is_an_error_and_never_a_reward(task: Path) -> None:
 def test_a_refused_query_is_corrected_and_a_running_one_is_not(task: Path) -> None:
     """What has no ``answer:`` line, such as our feedback, is answered ``SELECT 1``."""
     asked = ["SELECT gone", "SELECT x FROM t WHERE x = 7", "SELECT 2"]
-    write(task.parent, [(f"plan: ok\nanswer: {said}", "SELECT 1") for said in asked])
+    write(task.parent, [(f"plan: ok\nanswer: {answer}", "SELECT 1") for answer in asked])
     with hostile() as server:
         episodes = play({"taskset": {"id": "harness_sql", "spec": str(task)}, "turns": 3}, chat(server.url))
-        said = [body["messages"][-1]["content"] for body in server.bodies if len(body["messages"]) > 2]
-    assert sorted(said) == [
+        feedback = [body["messages"][-1]["content"] for body in server.bodies if len(body["messages"]) > 2]
+    assert sorted(feedback) == [
         "Your query failed: no such column: gone. Answer again with one corrected query.",
         "Your query returns no rows. Answer again with one corrected query.",
     ]
@@ -170,7 +170,7 @@ def test_a_gold_that_fails_does_not_validate(task: Path) -> None:
     assert asyncio.run(valid()) == [True, False]
 
 
-def test_tasks_survive_the_wire_and_are_told_apart(task: Path) -> None:
+def test_tasks_survive_the_wire_and_are_distinct(task: Path) -> None:
     taskset = vf.load_taskset(
         vf.resolve_env_config({"taskset": {"id": "harness_sql", "spec": str(task)}}).taskset
     )
@@ -370,7 +370,7 @@ def test_trl_trains_three_steps_through_the_bridge(
     rollouts = Rollouts(config, {"max_tokens": 8, "temperature": 1.0})
     played: list[dict[str, Any]] = []
 
-    def watched(prompts: Any, trainer: Any) -> dict[str, Any]:
+    def recorded(prompts: Any, trainer: Any) -> dict[str, Any]:
         played.append(rollouts(prompts, trainer))
         if len(played) == 2:  # random models earn nothing: give the loss something to pull at
             played[-1]["environment_reward"] = [float(i % 2) for i in range(len(prompts))]
@@ -396,7 +396,7 @@ def test_trl_trains_three_steps_through_the_bridge(
         reward_funcs=environment_rewards,
         train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in rollouts.prompts()]),
         processing_class=AutoTokenizer.from_pretrained(folder),
-        rollout_func=watched,
+        rollout_func=recorded,
     )
     trainer.train()
     assert trainer.state.global_step == 3 and len(played) == 3
