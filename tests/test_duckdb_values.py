@@ -76,7 +76,7 @@ def test_pairs(number: int, attempts: list[Attempt]) -> None:
 
 
 def test_a_difference_is_written_as_duckdb_writes_it(attempts: list[Attempt]) -> None:
-    told = {PAIRS[number][:2]: attempt.detail for number, attempt in enumerate(attempts)}
-    assert told["[1, 2]", "'[1, 2]'"] == "expected ([1, 2]), got ('[1, 2]')"
-    assert told["{'a': 1}", "MAP {'a': 1}"] == "expected ({'a': 1}), got (MAP {'a': 1})"
-    assert told["1.1::DECIMAL(4, 1)", "'1.1'"] == "expected (1.1), got ('1.1')"
+    details = {PAIRS[number][:2]: attempt.detail for number, attempt in enumerate(attempts)}
+    assert details["[1, 2]", "'[1, 2]'"] == "expected ([1, 2]), got ('[1, 2]')"
+    assert details["{'a': 1}", "MAP {'a': 1}"] == "expected ({'a': 1}), got (MAP {'a': 1})"
+    assert details["1.1::DECIMAL(4, 1)", "'1.1'"] == "expected (1.1), got ('1.1')"

@@ -51,8 +51,8 @@ def text(request: pytest.FixtureRequest) -> Iterator[str]:
     given = {"sft": {"rows": 3, "sees": found}}
     run = replace(RUN, task=found, split=found, metric=found, scorer_version=found, parent=found)
     for name, right in (("one", 1), ("two", 0)):
-        told = replace(run, id=f"{name}-0000", model=f"{name} {found}", digest=name, training=given)
-        with store.open_run(told) as handle:
+        changed = replace(run, id=f"{name}-0000", model=f"{name} {found}", digest=name, training=given)
+        with store.open_run(changed) as handle:
             for i in range(2):
                 part = f"{found}{i}"
                 texts = {"question": found, "sql": found, "gold": found, "detail": found, "part": part}
@@ -73,12 +73,12 @@ def test_every_screen_shows_hostile_text_as_it_is(
     lines = [["board", "--reasons"], ["compare", "one-0000", "two-0000"], ["show", "one-0000", sample]]
     for line in lines:
         assert main(line) == 0
-        told = capsys.readouterr()
-        assert hidden(told.out + told.err) == set(), line
-        assert shown in told.out, line
+        printed = capsys.readouterr()
+        assert hidden(printed.out + printed.err) == set(), line
+        assert shown in printed.out, line
         assert main([*line[:3], "--json"] if line[0] != "board" else ["board", "--json"]) == 0
-        told = capsys.readouterr()
-        assert hidden(told.out) == set() and json.loads(told.out)
+        printed = capsys.readouterr()
+        assert hidden(printed.out) == set() and json.loads(printed.out)
 
 
 def test_messages_on_stderr_are_one_visible_line(text: str, capsys: Capture) -> None:
@@ -87,17 +87,17 @@ def test_messages_on_stderr_are_one_visible_line(text: str, capsys: Capture) -> 
             code = main(line)
         except SystemExit as left:
             code = int(left.code or 0)
-        told = capsys.readouterr()
-        assert code == 2 and told.err.count("\n") == 1
-        assert hidden(told.err) == set()
+        printed = capsys.readouterr()
+        assert code == 2 and printed.err.count("\n") == 1
+        assert hidden(printed.err) == set()
 
 
 def test_a_hostile_folder_name_is_printed_visibly(text: str, tmp_path: Path, capsys: Capture) -> None:
     name = text.encode("utf-8", "replace").decode().replace("/", "_")
     (tmp_path / "runs" / f"x{name}").mkdir()
     assert main(["board"]) == 0
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and hidden(told) == set() and told.startswith("left out run x")
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and hidden(printed) == set() and printed.startswith("left out run x")
 
 
 def test_one_line_and_say(capsys: Capture) -> None:
