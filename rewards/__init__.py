@@ -1,1 +1,1 @@
-"""Score answers: one execution, every verdict. Start at `types.py`, then `grade.py`."""
+"""Score answers: one execution, every verdict. Start at `types.py`, then `grader.py`."""

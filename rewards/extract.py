@@ -1,4 +1,4 @@
-"""The SQL that stands in a model's chat text. Read, never guessed."""
+"""Extract the SQL from a model's text by fixed rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OTHER_VERBS = frozenset({
     "pragma", "reindex", "release", "replace", "rollback", "savepoint", "set", "show", "truncate", "update",
     "use", "vacuum",
 })  # fmt: skip
-"""Not queries: they are let through so that the sandbox can say ``forbidden_statement``."""
+"""Statements that are not queries. They count as SQL, so that the reason is ``forbidden_statement``."""
 
 SQL_TAGS = frozenset({"sql", "sqlite", "sqlite3", "duckdb"})
 
@@ -30,9 +30,9 @@ _ANSWER = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""Tags around an answer, and special tokens at its end that a server left in the text."""
+"""Tags around an answer, and special tokens after it that a server left in the text."""
 _NEAR = 200
-"""Characters after a tag in which its SQL or its fence begins."""
+"""Within so many characters after a tag its SQL or its fence must begin."""
 _SPACE = re.compile(r"(?:[\s\ufeff;]++|--[^\n]*+(?:\n|\Z)|/\*(?s:.*?)(?:\*/|\Z))*+")
 _TAG = re.compile(r"[^\S\n]*+([^\s`]*+)")
 _WORD = re.compile(r"(\(?)[\s(]*+([a-z]*+)", re.IGNORECASE)
@@ -55,28 +55,28 @@ _SHORT = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""How DuckDB's statements begin whose first word is one of English prose too: more of it must be SQL."""
+"""The beginnings of DuckDB statements whose first word also occurs in prose: what follows must be SQL too."""
 
 
 def extract(text: str) -> str:
-    """The SQL in ``text``, stripped of white space; ``""`` where there is none.
+    """The SQL in a text, without white space around it; ``""`` where there is none.
 
-    1. What a reasoning model thought is not its answer: ``<think>...</think>``, and the tags and channels of
-       other models (``tasks.thoughts``), are cut out, and so is all that stands before a closing tag whose
-       opening tag was part of the prompt. Thinking that never ends leaves no answer.
-    2. Tags around the answer (``<answer>``, ``<solution>``, ``<sql>``, ...): the last such tag after which a
-       statement or a fence begins delimits the answer; a closing tag alone ends one that begins the text.
-    3. Fences (three or more backticks, or tildes at the start of a line) open and close in turn; one with an
-       SQL tag on its line always opens, and a last one that is never closed reaches to the end of the text.
+    1. A reasoning model's thoughts are removed: ``<think>...</think>`` and the tags and channels of other
+       models (``tasks.thoughts``), and all text before a closing tag whose opening tag was part of the
+       prompt. Where thinking never ends there is no answer.
+    2. Tags (``<answer>``, ``<solution>``, ``<sql>``, ...): the answer begins at the last such tag that a
+       statement or a fence follows. A closing tag alone ends an answer that begins the text.
+    3. Fences (three or more backticks, or tildes at the start of a line) open and close blocks in turn. One
+       with an SQL tag on its line always opens a block, and a block that is never closed ends with the text.
        The answer is the last block that is not blank and is tagged sql, sqlite, sqlite3 or duckdb, or has no
-       tag and begins with a query. Without such a block it is the last one without a tag that begins with
-       another statement. Blocks of other languages are no answer.
-    4. Without any block of these the text up to its first fence is the answer, if it begins with a statement.
-       (A fence that only closes belongs to one that the prompt opened.)
+       tag and begins with a query; else the last block without a tag that begins with another statement.
+       Blocks of other languages are never the answer.
+    4. Without such a block the answer is the text up to its first fence, if it begins with a statement. (The
+       first fence then closes a block that the prompt opened.)
 
     A statement begins, after comments, white space and semicolons, with SELECT, WITH or VALUES, with DuckDB's
     ``FROM t``, ``TABLE t``, ``PIVOT t ON``, ``UNPIVOT t ON`` or ``SUMMARIZE t`` (all also inside
-    parentheses), or with another SQL verb, which the sandbox judges. Time is linear in the text's length.
+    parentheses), or with another SQL verb. Takes time linear in the text's length.
     """
     answer = _delimited(without_thoughts(text, _begins))
     before, blocks = _split(answer)
@@ -89,7 +89,7 @@ def extract(text: str) -> str:
 
 
 def _delimited(answer: str) -> str:
-    """The part of an answer that its own tags delimit; all of it where they delimit nothing."""
+    """The part of an answer inside its tags; all of it where there are none."""
     if "<" not in answer:
         return answer
     tags = [tag for tag in _ANSWER.finditer(answer) if not is_quoted(answer, tag)]
@@ -103,7 +103,7 @@ def _delimited(answer: str) -> str:
 
 
 def _end(answer: str, tags: list[re.Match[str]]) -> int:
-    """Where the first closing tag begins, else the end of the text."""
+    """The position of the first closing tag, else the end of the text."""
     return next((tag.start() for tag in tags if _closes(tag)), len(answer))
 
 
@@ -125,12 +125,12 @@ def _split(answer: str) -> tuple[str, list[str]]:
 
 
 def _begins(text: str) -> bool:
-    """Whether an answer begins here: with a fence or a statement."""
+    """Whether a text begins with a fence or a statement."""
     return text.lstrip().startswith("```") or _is_statement(text)
 
 
 def _block(block: str, is_answer: Callable[[str], bool]) -> str:
-    """The SQL of one fenced block, ``""`` where it holds something else."""
+    """The SQL of one fenced block; ``""`` where it has something else."""
     tag = _TAG.match(block)
     if tag is None or tag[1].lower() not in SQL_TAGS:
         return block.strip() if is_answer(block) else ""

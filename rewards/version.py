@@ -1,4 +1,4 @@
-"""The version of the scorer: derived from the code that decides verdicts and the libraries it runs on."""
+"""The version of the scorer: a digest of the code that decides verdicts and of the libraries' versions."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tasks.types import Engine
 
 LENGTH = 12
 """Hex digits of a version."""
-ALSO = ("types.py", "terms.py", "thoughts.py")
-"""Of the package ``tasks``, beside all of ``tasks/databases`` and ``tasks/common``."""
+_TASK_FILES = ("types.py", "terms.py", "thoughts.py")
+"""Files of the package ``tasks`` that decide verdicts, beside ``tasks/databases`` and ``tasks/common``."""
 
 
 def sources() -> list[Path]:
-    """What decides verdicts: ``rewards``, ``tasks/databases``, ``tasks/common`` and what they import."""
-    scorers, ground = Path(rewards.__path__[0]), Path(tasks.__path__[0])
-    found = [*scorers.rglob("*.py"), *(ground / "databases").rglob("*.py")]
-    found += [*(ground / "common").rglob("*.py"), *(ground / name for name in ALSO)]
-    return sorted(found)
+    """The files that decide verdicts: ``rewards``, ``tasks/databases``, ``tasks/common`` and _TASK_FILES."""
+    scorers, task_files = Path(rewards.__path__[0]), Path(tasks.__path__[0])
+    folders = (scorers, task_files / "databases", task_files / "common")
+    paths = [path for folder in folders for path in folder.rglob("*.py")]
+    return sorted([*paths, *(task_files / name for name in _TASK_FILES)])
 
 
 @cache
@@ -37,6 +37,6 @@ def code_version() -> str:
 
 @cache
 def scorer_version(engine: Engine) -> str:
-    """Changes when any score of any answer on this engine can: the code, sqlglot, or the engine itself."""
+    """A digest of all that can change a score on this engine: the code, sqlglot and the engine's version."""
     release = sqlite3.sqlite_version if engine == "sqlite" else version(engine)
     return sha256(f"{code_version()} {version('sqlglot')} {engine} {release}".encode()).hexdigest()[:LENGTH]

@@ -1,1 +1,1 @@
-"""When a result is right: `strict.py`, and the official rules of `spider.py` and `bird.py`."""
+"""When a result is correct: `strict.py`, and the official rules of `spider.py` and `bird.py`."""

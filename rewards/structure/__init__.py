@@ -1,1 +1,1 @@
-"""How alike two queries are as trees. Start at `similarity.py`."""
+"""The similarity of two queries' syntax trees. Start at `similarity.py`."""
