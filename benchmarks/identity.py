@@ -1,7 +1,7 @@
 """What the identity of a run costs at its start: hashing Spider's databases, cold and warm.
 
 ``python -m benchmarks.identity`` prints seconds for a task's splits (default: spider, all of them), in a
-HARNESS_HOME of its own: *cold* reads every file, *warm* asks their states only, as each later start does.
+HARNESS_HOME of its own: *cold* reads every file; *warm* reads only their states, as each later start does.
 """
 
 from __future__ import annotations

@@ -55,24 +55,24 @@ def main() -> None:
     task = Task.named(TASK)
     print("| step | EX | seen databases | not executable | seconds |\n|---|---|---|---|---|")
     with Grader(task.spec.scoring, 1) as grader, tempfile.TemporaryDirectory() as out:
-        exam = Exam(task, grader, options.model, config.eval_every)
+        evaluation = HeldOutEvaluation(task, grader, options.model, config.eval_every)
         prompts = [
             Request(sample, task.messages(sample)) for sample in task.samples("train", seed=options.seed)
         ]
-        hooks = Hooks(evaluate=exam, on_step=exam.on_step)
+        hooks = Hooks(evaluate=evaluation, on_step=evaluation.on_step)
         train_grpo(options.model, prompts, training_reward(task, grader), config, Path(out), hooks)
 
 
-class Exam:
-    """Greedy answers of a live model to the further questions."""
+class HeldOutEvaluation:
+    """Evaluates a live model, greedily, on the additional questions."""
 
     def __init__(self, task: Task, grader: Grader, model: str, every: int) -> None:
         self.every = every
         self.task, self.grader, self.tokenizer = task, grader, load_tokenizer(resolve(model))
-        self.samples = further(task.samples("dev", 1)[0])
+        self.samples = further_samples(task.samples("dev", 1)[0])
         self.requests = [Request(sample, task.messages(sample)) for sample in self.samples]
         self.seconds = 0.0
-        self.taken = 0
+        self.evaluations = 0
 
     def on_step(self, row: Mapping[str, float]) -> None:
         """Count the time that training took."""
@@ -80,21 +80,21 @@ class Exam:
 
     def __call__(self, model: Any) -> float:
         answer = self.task.spec.answer
-        asked = Sampling(max_new_tokens=answer.max_new_tokens, stop=answer.stop)
-        drawn = dict(HfRunner(model, self.tokenizer).generate(self.requests, asked))
+        sampling_settings = Sampling(max_new_tokens=answer.max_new_tokens, stop=answer.stop)
+        drawn = dict(HfRunner(model, self.tokenizer).generate(self.requests, sampling_settings))
         texts = [drawn[index][0].text for index in range(len(self.samples))]
         grades = self.grader.grade(self.task, self.samples, texts)
         right = [float(grade.attempt.verdicts[self.task.spec.scoring.metric] or 0) for grade in grades]
         seen = fmean(one for one, sample in zip(right, self.samples, strict=True) if sample.part == "seen")
         failed = sum(not grade.attempt.executes for grade in grades)
-        step, ex = self.taken * self.every, fmean(right)
+        step, ex = self.evaluations * self.every, fmean(right)
         print(f"| {step} | {ex:.1%} | {seen:.1%} | {failed} | {self.seconds:.0f} |", flush=True)
-        self.taken += 1
+        self.evaluations += 1
         return ex
 
 
-def further(like: Sample) -> list[Sample]:
-    """Questions that no split has, with the fields of a sample of dev."""
+def further_samples(like: Sample) -> list[Sample]:
+    """Questions that are in no split, with the other fields of ``like``, a sample of dev."""
     files = {
         domain.name: sorted((ensure() / domain.name).glob("*.sqlite"), key=lambda file: len(file.name))
         for domain in DOMAINS

@@ -28,11 +28,11 @@ HOSTILE = (
     "write_and_gold", "bare_select", "unclosed_string", "long_or", "many_columns", "pragma_function",
     "schema_of",
 )  # fmt: skip
-"""Exploits that every contender survives in reasonable time; the whole pack is for the tests."""
+"""Exploits that every contender finishes in reasonable time; the tests run all exploits."""
 TIMES = 5
-"""How often the embedded task's rows stand in the copies: some five thousand in a database."""
+"""How often the copies repeat the embedded task's rows: about five thousand rows in a database."""
 STRIDE = 100_000
-"""What a key is moved by from copy to copy."""
+"""Added to the keys of each further repetition."""
 SHARE = {"right": 0.45, "wrong": 0.40, "broken": 0.05, "hostile": 0.10}
 
 
@@ -87,40 +87,40 @@ def spider(data: Path, folder: Path) -> list[Pair]:
 
 def generated(count: int, folder: Path, seed: int = 0) -> list[Pair]:
     """Pairs over the embedded task's databases: right, wrong, broken and hostile answers to its questions."""
-    dice, questions = _questions(seed)
+    generator, questions = _questions(seed)
     judge = _Judge(folder)
     pairs: list[Pair] = []
     for row, other in questions:
         if len(pairs) == count:
             break
         _pocket(folder, row["db_id"])
-        kind = dice.choices(list(SHARE), list(SHARE.values()))[0]
-        pairs += judge.pair(row["db_id"], row["query"], _answer(kind, row["query"], other, dice))
+        kind = generator.choices(list(SHARE), list(SHARE.values()))[0]
+        pairs += judge.pair(row["db_id"], row["query"], _answer(kind, row["query"], other, generator))
     return pairs
 
 
 def grouped(count: int, folder: Path, seed: int = 1) -> list[Pair]:
     """``count`` groups of eight answers to a question, as a trainer draws them, about a third repeated."""
-    dice, questions = _questions(seed)
+    generator, questions = _questions(seed)
     judge = _Judge(folder)
     pairs: list[Pair] = []
     for row, other in questions[:count]:
         _pocket(folder, row["db_id"])
-        kinds = dice.choices(list(SHARE), list(SHARE.values()), k=20)
-        answers = list(dict.fromkeys(_answer(kind, row["query"], other, dice) for kind in kinds))
+        kinds = generator.choices(list(SHARE), list(SHARE.values()), k=20)
+        answers = list(dict.fromkeys(_answer(kind, row["query"], other, generator) for kind in kinds))
         group = [found for answer in answers for found in judge.pair(row["db_id"], row["query"], answer)][:5]
-        group += dice.choices(group, k=8 - len(group))
-        dice.shuffle(group)
+        group += generator.choices(group, k=8 - len(group))
+        generator.shuffle(group)
         pairs += group
     return pairs
 
 
 def _questions(seed: int) -> tuple[random.Random, list[tuple[dict[str, str], str]]]:
-    """The dice, and the embedded task's questions as they fell, each with the gold of another question."""
-    dice = random.Random(seed)
+    """The random generator, and the embedded task's questions shuffled, each with another one's gold."""
+    generator = random.Random(seed)
     rows = pocket.rows("train")
-    dice.shuffle(rows)
-    return dice, list(zip(rows, _others(rows), strict=True))
+    generator.shuffle(rows)
+    return generator, list(zip(rows, _others(rows), strict=True))
 
 
 def _pocket(folder: Path, database: str) -> None:
@@ -150,30 +150,32 @@ def _others(rows: Sequence[dict[str, str]]) -> Iterator[str]:
         last[row["db_id"]] = row["query"]
 
 
-def _answer(kind: str, gold: str, other: str, dice: random.Random) -> str:
+def _answer(kind: str, gold: str, other: str, generator: random.Random) -> str:
     """An answer of a kind to the question of a gold."""
     if kind == "right":
         lower = gold.replace("SELECT", "select").replace("FROM", "from").replace("WHERE", "where")
-        return dice.choice([gold, lower, f"  {gold} ", f"SELECT * FROM ({gold}) AS answer"])
+        return generator.choice([gold, lower, f"  {gold} ", f"SELECT * FROM ({gold}) AS answer"])
     if kind == "wrong":
         limited = gold if " LIMIT " in gold else f"{gold} LIMIT 1"
-        return dice.choice([other, other, limited, gold.partition(" WHERE ")[0], gold.replace("DESC", "ASC")])
+        return generator.choice(
+            [other, other, limited, gold.partition(" WHERE ")[0], gold.replace("DESC", "ASC")]
+        )
     if kind == "broken":
-        return dice.choice([gold.replace("FROM", "FORM"), gold[: len(gold) // 2], gold + ")"])
+        return generator.choice([gold.replace("FROM", "FORM"), gold[: len(gold) // 2], gold + ")"])
     pack = {exploit.name: exploit for exploit in load("sqlite")}
     table = gold.partition(" FROM ")[2].split()[0].strip("()")
     target = Target(gold, table, "rowid", "1", "How many are there?", "/dev/null/nothing")
-    return pack[dice.choice(HOSTILE)].completion(target)
+    return pack[generator.choice(HOSTILE)].completion(target)
 
 
 class _Judge:
-    """The strict verdict from first principles: two results, every order of columns, bags of rows."""
+    """The strict verdict without our comparator: two results, every order of columns, bags of rows."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def pair(self, database: str, gold: str, sql: str) -> list[Pair]:
-        """The pair, or none where the verdict hangs on what order ties leave open."""
+        """The pair; none where the verdict depends on an order that ties leave open."""
         expected, found = self._run(database, gold), self._run(database, sql)
         if expected is None:
             return []

@@ -1,4 +1,4 @@
-"""What every test may need: the real data where it is, and a home of its own."""
+"""Fixtures for all tests: the folder of real data, the pocket task, and a HARNESS_HOME of a test's own."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start a process with SIGINT ignored
 
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of real benchmarks, or a skip that says why."""
+    """The folder of real benchmarks; the test is skipped where HARNESS_DATA is not set."""
     place = os.environ.get("HARNESS_DATA")
     if not place:
-        pytest.skip("HARNESS_DATA is not set: no real benchmarks here")
+        pytest.skip("HARNESS_DATA is not set: the real benchmarks are missing")
     return Path(place)
 
 
 @pytest.fixture(scope="session")
 def pocket(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded task, built once."""
+    """The pocket task's databases, built once."""
     from tasks import pocket as task
 
     place = tmp_path_factory.mktemp("pocket") / "pocket-1"
@@ -36,7 +36,7 @@ def pocket(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path, pocket: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A HARNESS_HOME of its own with nothing in it but the embedded task."""
+    """A HARNESS_HOME that holds only the pocket task."""
     place = tmp_path / "home"
     place.mkdir()
     (place / pocket.name).symlink_to(pocket)

@@ -1,4 +1,4 @@
-"""Hostile answers by the thousand among honest ones: no hang, crash or trace; fair verdicts."""
+"""Thousands of hostile answers among honest ones: no hang, no crash, no side effect, correct verdicts."""
 
 from __future__ import annotations
 
