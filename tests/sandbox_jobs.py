@@ -68,7 +68,7 @@ def crash_while_querying(executor: Executor, job: tuple[str, str]) -> str:
     """Send a signal while the query of a digest is running, as in a crash inside an engine."""
     sql, name = job
     database = Database("none", ddl="CREATE TABLE t(a)")
-    if sql == "poison":
+    if sql == "crash":
         return _with_session(executor, database, lambda: os.kill(os.getpid(), getattr(signal, name)))
     return executor.run(database, 0, sql).status.value
 
@@ -77,7 +77,7 @@ def _with_session(executor: Executor, database: Database, act: Any) -> str:
     executor.run(database, 0, "SELECT 1")
     session: Any = next(iter(executor._sessions.values()))
     session.run = lambda sql, allowance: act()
-    status = executor.run(database, 0, "poison").status.value
+    status = executor.run(database, 0, "crash").status.value
     del session.run
     return status
 
@@ -96,7 +96,7 @@ def remember(executor: Executor, job: int) -> Any:
 _held: list[bytearray] = []
 
 
-def swell(executor: Executor, job: int) -> int:
+def hold_memory(executor: Executor, job: int) -> int:
     """Hold on to 20 MB more, as an answer's result may."""
     _held.append(bytearray(20 * 2**20))
     return job

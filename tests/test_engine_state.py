@@ -211,9 +211,9 @@ def test_a_seed_set_by_one_query_is_not_the_next_ones(databases: dict[tuple[str,
 @pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
 def test_a_gold_runs_on_rows_that_no_answer_has_changed(engine: Any) -> None:
     database = Database("d", engine, ddl=DDL[engine])
-    gold, poison = "SELECT count(*) FROM t", WRITES[engine][0]
+    gold, write = "SELECT count(*) FROM t", WRITES[engine][0]
     with Grader(ScoringSpec(), workers=1) as grader:
-        hostile = [Answer(database, (gold,), text) for text in (poison, "SELECT 0")]
+        hostile = [Answer(database, (gold,), text) for text in (write, "SELECT 0")]
         late = Answer(database, ("SELECT a FROM t",), "SELECT a FROM t")
         grades = grader.grade_answers([*hostile, late])
     assert [grade.attempt.verdicts["strict"] for grade in grades] == [0.0, 0.0, 1.0]  # type: ignore[index]

@@ -130,7 +130,7 @@ def test_an_endless_opcode_is_killed_at_the_deadline_and_the_batch_goes_on(
     assert [outcome.rows for outcome in outcomes if outcome.ok] == [((500,),)] * 400
     start = time.monotonic()
     assert sandbox.run([(database, 0, NEVER)])[0].status is Status.TIMEOUT
-    assert time.monotonic() - start < 0.5 or busy(), "a query known to be deadly is not tried again"
+    assert time.monotonic() - start < 0.5 or busy(), "a query that killed a worker is not run again"
 
 
 def test_killing_random_workers_during_a_batch_loses_nothing(database: Database) -> None:
@@ -148,7 +148,7 @@ def test_killing_random_workers_during_a_batch_loses_nothing(database: Database)
     ("name", "status"), [("SIGKILL", Status.MEMORY), ("SIGSEGV", Status.EXECUTION_ERROR)]
 )
 def test_a_query_that_kills_two_workers_is_to_blame(sandbox: Sandbox, name: str, status: Status) -> None:
-    jobs = [("SELECT 1", name)] * 20 + [("poison", name)] + [("SELECT 2", name)] * 20
+    jobs = [("SELECT 1", name)] * 20 + [("crash", name)] + [("SELECT 2", name)] * 20
     results = dict(sandbox.map("sandbox_jobs:crash_while_querying", jobs))
     assert results.pop(20) == status.value
     assert results == dict.fromkeys([*range(20), *range(21, 41)], "ok")
@@ -324,7 +324,7 @@ def test_a_worker_full_of_memory_is_replaced_and_each_job_counts_once() -> None:
     """The consumer is slow, so that several frames of a worker wait to be read together."""
     seen: list[int] = []
     with Sandbox(2, LIMITS) as sandbox:
-        for index, _ in sandbox.map("sandbox_jobs:swell", range(60)):
+        for index, _ in sandbox.map("sandbox_jobs:hold_memory", range(60)):
             seen.append(index)
             time.sleep(0.02)
         before = pids(sandbox)
@@ -420,9 +420,9 @@ def marked(marker: str) -> list[int]:
     return [pid for pid in found if alive(pid)]
 
 
-def slaughter(tmp_path: Path, parents: int, at_work: bool) -> None:
+def kill_parents(tmp_path: Path, parents: int, working: bool) -> None:
     """Kill parents at random moments: while they and their workers start, or while they work."""
-    dice, marker = Random(at_work), str(tmp_path / "marker")
+    dice, marker = Random(working), str(tmp_path / "marker")
     for first in range(0, parents, 6):
         started = []
         for number in range(first, min(parents, first + 6)):
@@ -432,7 +432,7 @@ def slaughter(tmp_path: Path, parents: int, at_work: bool) -> None:
                 tests=str(Path(__file__).parent),
                 never=NEVER,
                 number=number,
-                thread=at_work,
+                thread=working,
             )
             started.append(
                 subprocess.Popen(
@@ -440,7 +440,7 @@ def slaughter(tmp_path: Path, parents: int, at_work: bool) -> None:
                 )
             )
         for parent in started:
-            if at_work:
+            if working:
                 assert parent.stdout and parent.stdout.readline() == b"working\n"
             time.sleep(dice.uniform(0, 2 / len(started)))
             parent.kill()
@@ -450,12 +450,12 @@ def slaughter(tmp_path: Path, parents: int, at_work: bool) -> None:
     assert wait_until(lambda: not marked(marker), 5), marked(marker)
 
 
-@pytest.mark.parametrize("at_work", [False, True])
-def test_no_worker_outlives_a_parent_that_is_killed(tmp_path: Path, at_work: bool) -> None:
-    slaughter(tmp_path, 4, at_work)
+@pytest.mark.parametrize("working", [False, True])
+def test_no_worker_outlives_a_parent_that_is_killed(tmp_path: Path, working: bool) -> None:
+    kill_parents(tmp_path, 4, working)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("at_work", [False, True])
-def test_no_worker_outlives_one_of_24_parents_that_are_killed(tmp_path: Path, at_work: bool) -> None:
-    slaughter(tmp_path, 24, at_work)
+@pytest.mark.parametrize("working", [False, True])
+def test_no_worker_outlives_one_of_24_parents_that_are_killed(tmp_path: Path, working: bool) -> None:
+    kill_parents(tmp_path, 24, working)

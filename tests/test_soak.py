@@ -59,11 +59,11 @@ def workers() -> list[int]:
 
 
 @contextlib.contextmanager
-def harassed(dice: random.Random) -> Iterator[dict[str, int]]:
+def disturbed_workers(dice: random.Random) -> Iterator[dict[str, int]]:
     """Stop workers for a while or for good, and kill some."""
     done, stop = {"stopped": 0, "left stopped": 0, "killed": 0}, threading.Event()
 
-    def harass() -> None:
+    def disturb() -> None:
         while not stop.wait(dice.uniform(1, 4)):
             if not (pids := workers()):
                 continue
@@ -81,7 +81,7 @@ def harassed(dice: random.Random) -> Iterator[dict[str, int]]:
                 stop.wait(dice.uniform(0.05, 1.5))
                 os.kill(pid, signal.SIGCONT)
 
-    thread = threading.Thread(target=harass)
+    thread = threading.Thread(target=disturb)
     thread.start()
     try:
         yield done
@@ -122,7 +122,7 @@ def soak(tmp_path: Path, count: int) -> None:
     before, dice, started = traces(folders), random.Random(0), time.monotonic()
     wrong: list[tuple[object, ...]] = []
     judged, early = 0, (0, 0)
-    with loaded(2), harassed(dice) as done, Grader(SCORING, workers=2) as grader:
+    with loaded(2), disturbed_workers(dice) as done, Grader(SCORING, workers=2) as grader:
         for batch in pairs(databases, count, random.Random(1)):
             grades = grader.grade_answers([answer for answer, _ in batch])
             for (answer, verdict), grade in zip(batch, grades, strict=True):

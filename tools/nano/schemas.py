@@ -1,4 +1,4 @@
-"""Invented databases: tables, columns, keys, and how people speak of them.
+"""Generated databases: tables, columns, keys, and the words that questions use for them.
 
 Nothing here holds rows. A ``Field`` is a column together with its kind (what may be asked of it) and
 its phrase (how a question names it).
