@@ -47,7 +47,7 @@ def new_id(model: str, task: str) -> str:
 def open_run(run: Run) -> RunWriter:
     """Start this run, or continue an unfinished one of its kind, digest and modes that no process writes.
 
-    The writer's ``run`` tells which. Raises DataError: the directory cannot be written.
+    The writer's ``run`` is the one that it writes. Raises DataError: the directory cannot be written.
     """
     for other in runs():
         if other.finished or _continued(other) != _continued(run):

@@ -273,7 +273,7 @@ def test_no_orphans_when_the_parent_is_killed() -> None:
 
 
 def test_no_orphans_when_a_fork_of_the_parent_lives_on(tmp_path: Path) -> None:
-    """Such as a data loader: it has a copy of the pipe whose end tells workers that the parent has ended."""
+    """Such as a data loader: it has a copy of the pipe whose end shows workers that the parent has ended."""
     note = tmp_path / "fork"
     fork = f"import os\nif not os.fork(): open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(30)"
     parent, workers = start(then=fork + "; os._exit(0)")
