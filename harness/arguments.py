@@ -21,10 +21,10 @@ class _Once(argparse.Action):
     """An option that may be given once: argparse would silently take the last of two."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: Any = None) -> None:
-        given = parser.given_once
-        if option and self.dest in given:
+        seen = parser.given_once
+        if option and self.dest in seen:
             parser.error(f"{option} is given twice: give it once")
-        given.add(self.dest)
+        seen.add(self.dest)
         setattr(namespace, self.dest, values)
 
 
@@ -44,20 +44,20 @@ class Parser(argparse.ArgumentParser):
         self.given_once.clear()
         mine = takewhile(lambda one: one.startswith("-"), args or ()) if self._subparsers else args or ()
         self._refuse_unknown_flags(mine)
-        found, rest = super().parse_known_args(args, namespace)
+        options, rest = super().parse_known_args(args, namespace)
         if rest:
             self.error(f"unexpected argument: {rest[0]}")
-        return found, rest
+        return options, rest
 
     def _refuse_unknown_flags(self, args: Iterable[str]) -> None:
         """Before argparse asks for what is required: a misspelt flag is why it is missing."""
-        known = [flag for flag in self._option_string_actions if flag.startswith("--")]
-        for given in args:
-            name = given.partition("=")[0]
-            if given == "--":
+        flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
+        for argument in args:
+            name = argument.partition("=")[0]
+            if argument == "--":
                 return
-            if given.startswith("--") and not any(flag.startswith(name) for flag in known):
-                self.error(f"no flag {name}: {nearest(name, known)}")
+            if argument.startswith("--") and not any(flag.startswith(name) for flag in flags):
+                self.error(f"no flag {name}: {nearest(name, flags)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

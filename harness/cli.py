@@ -113,10 +113,10 @@ def _of_stdout(error: OSError) -> bool:
     """Whether the output could not be written; the rest of it is dropped, or it would fail at exit too."""
     import errno
 
-    found = error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF)
-    if found:
+    unwritable = error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF)
+    if unwritable:
         _discard_output()
-    return found
+    return unwritable
 
 
 def _discard_output() -> None:

@@ -225,11 +225,11 @@ def board(options: argparse.Namespace) -> int:
     from harness.render.output import emit
     from leaderboards import board as boards
 
-    found = boards.board(task=options.task)
-    if options.task and not found.groups and options.task not in specs.shipped():
-        known = {key.task for key in boards.board().groups} | set(specs.shipped())
-        raise DataError(f"no evaluation of a task '{options.task}': {nearest(options.task, known)}")
-    emit(found, partial(render_board, reasons=options.reasons), options.json)
+    listed = boards.board(task=options.task)
+    if options.task and not listed.groups and options.task not in specs.shipped():
+        names = {key.task for key in boards.board().groups} | set(specs.shipped())
+        raise DataError(f"no evaluation of a task '{options.task}': {nearest(options.task, names)}")
+    emit(listed, partial(render_board, reasons=options.reasons), options.json)
     return 0
 
 

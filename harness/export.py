@@ -54,13 +54,13 @@ class LmEvalTask:
     def read(cls, file: Path) -> LmEvalTask:
         """The task that ``write`` described in this JSON file."""
         described = json.loads(file.read_text(encoding="utf-8"))
-        found = cls(Task(TaskSpec.model_validate(described["task"])), described["split"])
-        if described.get("digest", found.digest) != found.digest:
+        exported = cls(Task(TaskSpec.model_validate(described["task"])), described["split"])
+        if described.get("digest", exported.digest) != exported.digest:
             say(
                 f"{file}: the task's content has changed since this was exported, and lm-eval reports the old"
                 " digest: export it again"
             )
-        return found
+        return exported
 
     def write(self, out: Path) -> Path:
         """Write the folder for ``lm_eval --include_path``; the YAML file in it."""
@@ -143,9 +143,9 @@ class LmEvalTask:
         sample = self._samples[document["number"]]
         (grade,) = self._grader.grade(self.task, [sample], answers[:1])
         verdicts = grade.attempt.verdicts
-        found = {"execution_accuracy": verdicts.get(self.task.spec.scoring.metric), **verdicts}
-        found["reward"] = grade.scores["reward"].value
-        return {name: value for name in self.metrics() if (value := found.get(name)) is not None}
+        values = {"execution_accuracy": verdicts.get(self.task.spec.scoring.metric), **verdicts}
+        values["reward"] = grade.scores["reward"].value
+        return {name: value for name in self.metrics() if (value := values.get(name)) is not None}
 
 
 PRIME_RL = """\

@@ -49,13 +49,13 @@ def right_answers(records: Iterable[Record], keep: Keep) -> list[Record]:
 
     A correct answer to a gold that returns no rows proves nothing and is left out.
     """
-    found: dict[str, dict[str, Record]] = {}
+    by_question: dict[str, dict[str, Record]] = {}
     for record in records:
         if record.metric == 1 and record.gold_rows:
-            found.setdefault(record.sample_id, {}).setdefault(" ".join(record.sql.split()), record)
+            by_question.setdefault(record.sample_id, {}).setdefault(" ".join(record.sql.split()), record)
     if keep == "likeliest":
-        return [max(some.values(), key=_logprob) for some in found.values()]
-    return [record for some in found.values() for record in some.values()]
+        return [max(queries.values(), key=_logprob) for queries in by_question.values()]
+    return [record for queries in by_question.values() for record in queries.values()]
 
 
 def _logprob(record: Record) -> float:

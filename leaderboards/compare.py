@@ -174,21 +174,21 @@ def _first_readable(pairs: Sequence[tuple[Run, Run]]) -> tuple[tuple[Run, Run], 
 
 def _pairs(first: Answers, second: Answers) -> tuple[list[Pair], int]:
     """The pairs by sample id, and how many questions have none."""
-    found = []
+    pairs = []
     for sample_id in sorted(first.keys() & second.keys()):
         a, b = (mean(record.metric for record in answers[sample_id]) for answers in (first, second))
         if a is not None and b is not None:
             one = first[sample_id][0]
-            found.append(Pair(sample_id, one.difficulty, one.database, one.part, a, b))
-    return found, len(first.keys() | second.keys()) - len(found)
+            pairs.append(Pair(sample_id, one.difficulty, one.database, one.part, a, b))
+    return pairs, len(first.keys() | second.keys()) - len(pairs)
 
 
 def _answers(run: Run) -> Answers:
     """Question -> the records of its answers, in order."""
-    found: Answers = {}
+    answers: Answers = {}
     for record in store.records(run.id):
-        found.setdefault(record.sample_id, []).append(record)
-    return found
+        answers.setdefault(record.sample_id, []).append(record)
+    return answers
 
 
 def _paired(pairs: Sequence[Pair]) -> Paired:
@@ -215,11 +215,11 @@ def _slices(pairs: Sequence[Pair], field: str) -> dict[str, Paired]:
 
 def _flips(first: Answers, second: Answers, pairs: Sequence[Pair]) -> list[Flip]:
     """Some questions that only B got right, then some that only A did: a fixed random choice."""
-    found = []
+    flips = []
     for winner, won in (("b", [p for p in pairs if p.b > p.a]), ("a", [p for p in pairs if p.a > p.b])):
         for pair in random.Random(0).sample(won, min(FLIPS, len(won))):
-            found.append(_flip(winner, first[pair.sample_id][0], second[pair.sample_id][0]))
-    return found
+            flips.append(_flip(winner, first[pair.sample_id][0], second[pair.sample_id][0]))
+    return flips
 
 
 def _flip(winner: str, a: Record, b: Record) -> Flip:

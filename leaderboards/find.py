@@ -29,18 +29,18 @@ def candidates(name: str) -> list[Run]:
 
     Raises DataError: it means none, or is the start of several ids.
     """
-    known = evaluations()
+    finished = evaluations()
     for means in (_is_id, _is_model, _is_folder, _is_content):
-        if found := [run for run in known if means(run, name)]:
-            return found
-    found = [run for run in known if run.id.startswith(name)]
-    if len(found) == 1:
-        return found
-    if found:
+        if matching := [run for run in finished if means(run, name)]:
+            return matching
+    matching = [run for run in finished if run.id.startswith(name)]
+    if len(matching) == 1:
+        return matching
+    if matching:
         raise DataError(
-            f"'{name}' is the start of {len(found)} runs: {', '.join(run.id for run in found[:4])}"
+            f"'{name}' is the start of {len(matching)} runs: {', '.join(run.id for run in matching[:4])}"
         )
-    names = {word for run in known for word in (run.id, run.model, Path(run.model).name)}
+    names = {word for run in finished for word in (run.id, run.model, Path(run.model).name)}
     known_names = shorten(nearest(name, names), 200, placeholder=" ...")
     raise DataError(f"no finished evaluation '{name}': {known_names}")
 
@@ -67,10 +67,10 @@ def _place(name: str) -> str:
 
 def _is_content(run: Run, name: str) -> bool:
     """Whether the name is a folder or file with the content of the run's model."""
-    known = identity_of(run)
+    identity = identity_of(run)
     rest = name.partition(":")[2] if not Path(name).exists() else name
-    if known is None or not any(Path(one).exists() for one in (name, rest, name.rpartition("+")[2])):
+    if identity is None or not any(Path(one).exists() for one in (name, rest, name.rpartition("+")[2])):
         return False
     from runners.weights.identity import content
 
-    return content(name) == dict(known.model)
+    return content(name) == dict(identity.model)

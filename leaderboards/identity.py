@@ -62,16 +62,17 @@ def identity_of(run: Run) -> Identity | None:
     return parsed(run.identity)
 
 
-def parsed(found: object) -> Identity | None:
+def parsed(stored: object) -> Identity | None:
     """The identity of a mapping that was read from JSON; None for anything else."""
-    known = {one.name: str(one.type) for one in fields(Identity)}
-    if not isinstance(found, Mapping) or found.keys() != known.keys():
+    types = {one.name: str(one.type) for one in fields(Identity)}
+    if not isinstance(stored, Mapping) or stored.keys() != types.keys():
         return None
     if any(
-        not isinstance(found[name], Mapping if "Mapping" in kind else str) for name, kind in known.items()
+        not isinstance(stored[name], Mapping if "Mapping" in annotation else str)
+        for name, annotation in types.items()
     ):
         return None
-    return Identity(**found)
+    return Identity(**stored)
 
 
 def changed(new: Run, old: Run) -> list[str]:

@@ -64,7 +64,7 @@ def bootstrap(differences: Sequence[float], seed: int = 0) -> Interval | None:
 
 
 def pass_at_k(n: int, correct: int, k: int) -> float:
-    """The chance that at least one of k answers, drawn from n of which ``correct`` are right, is right.
+    """The probability that at least one of k answers, drawn from n of which ``correct`` are right, is right.
 
     Source: M. Chen et al., "Evaluating Large Language Models Trained on Code" (2021), equation 1, unbiased:
     1 - C(n - correct, k) / C(n, k). Needs 1 <= k <= n and 0 <= correct <= n.

@@ -33,10 +33,10 @@ def run(path: Path) -> Run:
 def summary(path: Path) -> Summary:
     """The content of ``scores.json`` of an evaluation. Raises OSError, ValueError."""
     try:
-        found: Summary = _checked(Summary, read_json(path / "scores.json"))
+        checked: Summary = _checked(Summary, read_json(path / "scores.json"))
     except ValueError as error:
         raise ValueError(f"scores.json: {error}") from None
-    return found
+    return checked
 
 
 def records(rows: list[dict[str, Any]]) -> list[Record]:
@@ -61,7 +61,7 @@ def lines(path: Path, check: Callable[[Mapping[str, Any]], T]) -> tuple[list[T],
 
     Raises OSError, ValueError: it is no regular file, or cannot be read.
     """
-    found, bad = [], 0
+    valid, bad = [], 0
     try:
         content = files.read(path)
     except FileNotFoundError:
@@ -70,10 +70,10 @@ def lines(path: Path, check: Callable[[Mapping[str, Any]], T]) -> tuple[list[T],
         if not line.strip():
             continue
         try:
-            found.append(check(without_checksum(_mapping(_parsed(line)))))
+            valid.append(check(without_checksum(_mapping(_parsed(line)))))
         except ValueError:
             bad += 1
-    return found, bad
+    return valid, bad
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
@@ -113,10 +113,10 @@ def _number(value: object) -> float:
     return value
 
 
-def _checked(kind: Any, value: object) -> Any:
+def _checked(shape: Any, value: object) -> Any:
     """The value with every type as declared, without conversions. Raises ValueError."""
     try:
-        return _adapter(kind).validate_python(value, strict=True)
+        return _adapter(shape).validate_python(value, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
@@ -124,18 +124,18 @@ def _checked(kind: Any, value: object) -> Any:
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
 
 
-def _shape(kind: Any) -> Any:
+def _shape(dataclass_type: Any) -> Any:
     """The ``TypedDict`` of a dataclass as JSON stores it."""
-    types = get_type_hints(kind)
+    types = get_type_hints(dataclass_type)
     return TypedDict(  # type: ignore[operator]
-        kind.__name__,
+        dataclass_type.__name__,
         {
             one.name: types[one.name] if _required(one) else NotRequired[types[one.name]]
-            for one in fields(kind)
+            for one in fields(dataclass_type)
         },
     )
 

@@ -17,7 +17,7 @@ from harness.cli import main
 from harness.export import LmEvalTask
 from tasks.task import Task
 
-PAGE = Path(__file__).parent.parent / "docs" / "models.md"
+PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "verifiers.md"
 
 
 def test_the_example_in_the_docs_is_what_the_command_writes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,14 +124,16 @@ def databases(task: Task, samples: Iterable[Sample]) -> dict[str, str]:
 
     Rows with their own DDL may share a name, so the key has a digest of the DDL too. Raises DataError.
     """
-    found = {}
+    digests = {}
     for sample in samples:
         name = f"{sample.database} {digest_of(sample.ddl)[:8]}" if sample.ddl else sample.database
-        if name not in found:
-            one = task.database(sample)
-            contents = [database_digest(one, number) for number in range(max(1, len(one.instances)))]
-            found[name] = digest_of(one.engine, one.generated, contents)
-    return dict(sorted(found.items()))
+        if name not in digests:
+            database = task.database(sample)
+            contents = [
+                database_digest(database, number) for number in range(max(1, len(database.instances)))
+            ]
+            digests[name] = digest_of(database.engine, database.generated, contents)
+    return dict(sorted(digests.items()))
 
 
 def prompt(task: Task) -> str:

@@ -78,8 +78,8 @@ def read(folder: Path | None) -> Lineage:
 def _noted(note: Path) -> Lineage:
     """Read a note, without the fields of a newer version. Raises ModelError: it is damaged."""
     try:
-        found = validation.read_json(note)
-        values = {one.name: found[one.name] for one in fields(Lineage) if one.name in found}
+        noted = validation.read_json(note)
+        values = {one.name: noted[one.name] for one in fields(Lineage) if one.name in noted}
         for one in fields(Lineage):
             if not isinstance(values.get(one.name, ""), str) and one.name != "training":
                 raise ValueError(f"{one.name} is not a text")
@@ -141,13 +141,13 @@ def content(folder: Path) -> str:
 
 def versions() -> dict[str, str]:
     """Package -> version, for the installed packages that can change a figure."""
-    found = {}
+    installed = {}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def commit() -> str:

@@ -20,18 +20,18 @@ def source_files(module: str) -> list[Path]:
 
     Of an installed package only its own modules are followed. Modules that cannot be found are left out.
     """
-    found: dict[str, Path] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
+    files: dict[str, Path] = {}
+    unread = [module]
+    while unread:
+        name = unread.pop()
         top = name.partition(".")[0]
         place = _file(name)
-        if name in found or place is None or top in OURS:
+        if name in files or place is None or top in OURS:
             continue
         if top == module.partition(".")[0] or not str(place.resolve()).startswith(INSTALLED):
-            found[name] = place
-            waiting += _imported(place, name)
-    return list(dict.fromkeys(found[name] for name in sorted(found)))
+            files[name] = place
+            unread += _imported(place, name)
+    return list(dict.fromkeys(files[name] for name in sorted(files)))
 
 
 def _file(name: str) -> Path | None:
@@ -52,13 +52,13 @@ def _imported(file: Path, name: str) -> Iterator[str]:
     package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [one.name for one in node.names]
+            names = [imported.name for imported in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else []
             base = ".".join([*above, *filter(None, [node.module])])
-            names = [base, *(f"{base}.{one.name}" for one in node.names)]
+            names = [base, *(f"{base}.{imported.name}" for imported in node.names)]
         else:
             continue
-        for one in names:
-            parts = one.split(".")
+        for imported in names:
+            parts = imported.split(".")
             yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))

@@ -140,14 +140,14 @@ def _sampled(row: board.Row) -> Text:
     return Text("\n".join(lines), style="dim")
 
 
-def _given(given: object) -> str:
-    if not isinstance(given, dict):
-        return str(given)
-    rows, seen = given.get("rows"), given.get("seen")
+def _given(stage: object) -> str:
+    if not isinstance(stage, dict):
+        return str(stage)
+    rows, seen = stage.get("rows"), stage.get("seen")
     count = f"{rows:,}" if isinstance(rows, int) else ""
     if isinstance(seen, int) and seen != rows:
         count = f"{seen:,} of {count}"
-    return " ".join(filter(None, [count, str(given.get("sees", ""))]))
+    return " ".join(filter(None, [count, str(stage.get("sees", ""))]))
 
 
 def _reasons(rows: Sequence[board.Row]) -> RenderableType:

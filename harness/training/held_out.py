@@ -111,10 +111,10 @@ class HeldOut:
     @cached_property
     def _samples(self) -> list[Sample]:
         """The evaluation questions, of the task as written and as set."""
-        found: dict[Sample, None] = {}
+        samples: dict[Sample, None] = {}
         for task in dict.fromkeys((self.written, self.task)):
-            found |= dict.fromkeys(_readable(task, task.spec.dataset.eval_split))
-        return list(found)
+            samples |= dict.fromkeys(_readable(task, task.spec.dataset.eval_split))
+        return list(samples)
 
     @cached_property
     def _questions(self) -> set[Question]:
@@ -131,7 +131,7 @@ class HeldOut:
     @cached_property
     def _forbidden(self) -> dict[str, list[Sample]]:
         """Words of a question, or of a whole prompt -> the held-out questions with these words."""
-        found: dict[str, list[Sample]] = {}
+        by_words: dict[str, list[Sample]] = {}
         for sample in self._samples:
             if _key(sample) in self._trained:
                 continue
@@ -139,8 +139,8 @@ class HeldOut:
             hints = [f" {label} {sample.evidence}" for label in HINTS] if sample.evidence else []
             asked = (_words(sample.question + hint) for hint in ["", *hints])
             for words in dict.fromkeys((*asked, rendered)):
-                found.setdefault(words, []).append(sample)
-        return found
+                by_words.setdefault(words, []).append(sample)
+        return by_words
 
     def _questions_in(self, prompt: str, words: str) -> Iterator[Sample]:
         """The held-out questions that are lines of a prompt (after a label), or that it was rendered from."""

@@ -116,17 +116,19 @@ def recipe(name: str) -> dict[str, Any]:
     if not path.is_file():
         path = Path(name)
     if not path.is_file():
-        known = [one.stem for one in RECIPES.glob("*.yaml")]
-        raise SpecError(f"--recipe: no recipe '{name}': {nearest(name, known)}")
+        names = [one.stem for one in RECIPES.glob("*.yaml")]
+        raise SpecError(f"--recipe: no recipe '{name}': {nearest(name, names)}")
     return read_yaml(path)
 
 
-def machine(found: Mapping[str, Any] | None, count: int) -> Machine:
+def machine(described: Mapping[str, Any] | None, count: int) -> Machine:
     """What each of ``count`` processes has of a recipe's machine (a GPU each), else of this one."""
     from runners.weights import loading
 
-    if found:
-        return Machine(float(found["memory"]) * GB, True, float(found["flops"]), float(found["bandwidth"]))
+    if described:
+        return Machine(
+            float(described["memory"]) * GB, True, float(described["flops"]), float(described["bandwidth"])
+        )
     gpu = loading.device() == "cuda"
     return Machine(loading.memory() / (1 if gpu else count), gpu)
 
@@ -141,12 +143,12 @@ def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: 
     from runners.weights.source import resolve
 
     sizes = model_shape(config_of(resolve(model, weights=False)))
-    found: dict[str, Stage] = {}
+    stages: dict[str, Stage] = {}
     for spec in specs:
         prompt, answer = _lengths(model, spec, Task.named(spec.task, overrides, spec.trust))
         load = Workload(prompt, answer, on.gpu, on.memory, count, on.flops, on.bandwidth)
-        found[spec.method] = Stage(spec.config, prompt, answer, plan(sizes, spec.config, load))
-    return Plans(found, on, count)
+        stages[spec.method] = Stage(spec.config, prompt, answer, plan(sizes, spec.config, load))
+    return Plans(stages, on, count)
 
 
 def _lengths(model: str, spec: TrainSpec, task: Task) -> tuple[int, int]:

@@ -79,7 +79,7 @@ def _of_file(path: Path, held_out: HeldOut) -> list[TrainingExample]:
     """
     if not path.is_file():
         raise DataError(f"--data: no such file: {path}")
-    found = []
+    rows = []
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
@@ -88,11 +88,11 @@ def _of_file(path: Path, held_out: HeldOut) -> list[TrainingExample]:
             row = json.loads(line)
             if not all(isinstance(message["content"], str) for message in row["prompt"]):
                 raise ValueError("no text")
-            found.append(TrainingExample(tuple(row["prompt"]), row["completion"][-1]["content"]))
+            rows.append(TrainingExample(tuple(row["prompt"]), row["completion"][-1]["content"]))
         except (ValueError, KeyError, TypeError, IndexError):
             raise DataError(f"{where}: not a row of 'prompt' and 'completion' messages") from None
         held_out.refuse_row(row, where)
-    return found
+    return rows
 
 
 def _requests(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Request]:

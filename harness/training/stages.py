@@ -110,13 +110,13 @@ def finished(stages: Sequence[Stage], trusted: bool) -> Finished:
     results = []
     for stage in stages:
         result = read_json(stage.out / "training.json")["result"]
-        last = (curve(stage.out) or [{}])[-1]
-        figures = {name: last.get(name) for name in ("reward", "loss")}
+        figures_of_last_step = (curve(stage.out) or [{}])[-1]
+        figures = {name: figures_of_last_step.get(name) for name in ("reward", "loss")}
         results.append({"method": stage.spec.method, **result, **figures})
-    last_one = stages[-1]
-    words = ["eval", "--model", results[-1]["model"], "--task", last_one.spec.task]
-    words += [word for one in last_one.overrides for word in ("--set", one)]
-    words += ["--turns", str(last_one.spec.turns)] * (last_one.spec.turns > 1)
+    last_stage = stages[-1]
+    words = ["eval", "--model", results[-1]["model"], "--task", last_stage.spec.task]
+    words += [word for one in last_stage.overrides for word in ("--set", one)]
+    words += ["--turns", str(last_stage.spec.turns)] * (last_stage.spec.turns > 1)
     return Finished(results, command(*words, *["--trust-task"] * trusted))
 
 
