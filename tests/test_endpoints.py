@@ -19,7 +19,7 @@ from leaderboards import store
 from leaderboards.types import Run
 
 KEY = "sk-secret-0123456789"
-DEEDS = ["429", "500", "half", "halfjson", "garbage", "silent", "close", "503", "wait", "inside"]
+BEHAVIOURS = ["429", "500", "half", "halfjson", "garbage", "silent", "close", "503", "wait", "inside"]
 PATIENCE = ["runner.endpoint.timeout=0.5", "runner.endpoint.backoff=0.01", "runner.endpoint.retries=1"]
 
 
@@ -31,7 +31,7 @@ def server() -> Iterator[Hostile]:
 
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """One question for each misdeed, twice: the odd ones are answered rightly, the even ones wrongly."""
+    """Two questions for each failure: the odd ones are answered correctly, the even ones wrongly."""
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
@@ -41,11 +41,11 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     connection.close()
     rows = [
         {
-            "question": f"{number}\nplan: {deed}\nanswer: SELECT x FROM t WHERE x = {number // 2}",
+            "question": f"{number}\nplan: {behaviour}\nanswer: SELECT x FROM t WHERE x = {number // 2}",
             "query": f"SELECT x FROM t WHERE x = {(number + 1) // 2}",
             "db_id": "d",
         }
-        for number, deed in enumerate([deed for deed in DEEDS for _ in range(2)])
+        for number, behaviour in enumerate([behaviour for behaviour in BEHAVIOURS for _ in range(2)])
     ]
     (tmp_path / "dev.json").write_text(json.dumps(rows))
     path = tmp_path / "task.yaml"
@@ -68,20 +68,23 @@ def the_run() -> Run:
 
 
 def kept() -> list[dict[str, Any]]:
-    """What an unfinished run has on disk, the last record of each key."""
+    """The records of an unfinished run on disk, the last one of each key."""
     lines = (store.folder(the_run().id) / "partial.jsonl").read_text().splitlines()
     records = [json.loads(line)["record"] for line in lines]
     return list({(record["sample_id"], record["sample_index"]): record for record in records}.values())
 
 
-def test_nothing_is_lost_or_scored_wrong_and_resume_completes(
+def test_no_question_is_lost_or_scored_wrong_and_a_resumed_run_completes(
     task: str, server: Hostile, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate(task, server.url) == 1
     printed = capsys.readouterr().err
-    assert f"{2 * len(DEEDS)} answers failed; question" in printed and "run the same command again" in printed
+    assert (
+        f"{2 * len(BEHAVIOURS)} answers failed; question" in printed
+        and "run the same command again" in printed
+    )
     records = kept()
-    assert len(records) == 2 * len(DEEDS)
+    assert len(records) == 2 * len(BEHAVIOURS)
     assert {record["finish"] for record in records} == {"error"}
     assert {record["metric"] for record in records} == {None} == {record["reward"] for record in records}
     assert {record["reason"] for record in records} == {"infrastructure"}
@@ -90,9 +93,9 @@ def test_nothing_is_lost_or_scored_wrong_and_resume_completes(
     assert evaluate(task, server.url, "--set", "runner.endpoint.concurrency=3") == 0
     run = the_run()
     scores = store.scores(run.id)
-    assert run.finished and (scores["n"], scores["unscored"]) == (2 * len(DEEDS), 0)
+    assert run.finished and (scores["n"], scores["unscored"]) == (2 * len(BEHAVIOURS), 0)
     assert {record.sample_id: record.metric for record in store.records(run.id)} == {
-        str(number): float(number % 2 == 0) for number in range(2 * len(DEEDS))
+        str(number): float(number % 2 == 0) for number in range(2 * len(BEHAVIOURS))
     }
 
 
@@ -104,26 +107,26 @@ def test_only_what_is_missing_is_asked_again(task: str, server: Hostile) -> None
     server.healthy = True
     assert evaluate(task, server.url) == 0
     again = [question for question, count in server.asked.items() if count > asked[question]]
-    assert len(again) == 2 * len(DEEDS) - 4
+    assert len(again) == 2 * len(BEHAVIOURS) - 4
     assert not [question for question in again if "plan: ok" in question]
 
 
-@pytest.mark.parametrize("deed", ["400", "toolong", "nochoices", "500", "garbage"])
-def test_one_bad_question_ends_as_a_counted_one_of_a_finished_run(
-    task: str, server: Hostile, deed: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("behaviour", ["400", "toolong", "nochoices", "500", "garbage"])
+def test_a_run_finishes_with_one_question_that_always_fails(
+    task: str, server: Hostile, behaviour: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Refused: the model has no answer, and is wrong. Failed again and again: unscored."""
+    """A refused question counts as wrong, one that always fails is unscored."""
     text = Path(task).with_name("dev.json")
     rows = json.loads(text.read_text())
     for number, row in enumerate(rows):
-        plan = deed if number == 3 else "ok"
+        plan = behaviour if number == 3 else "ok"
         row["question"] = f"{number}\nplan: {plan}\nanswer: {row['query']}"
     text.write_text(json.dumps(rows))
     assert evaluate(task, server.url) == 0
     shown, run = capsys.readouterr(), the_run()
     scores, asked = store.scores(run.id), len(server.bodies)
     [bad] = [record for record in store.records(run.id) if record.sample_id == "3"]
-    if deed in ("500", "garbage"):
+    if behaviour in ("500", "garbage"):
         assert (bad.finish, bad.metric, bad.reason) == ("failed", None, "infrastructure")
         assert (scores["n"], scores["unscored"], scores["unanswered"]) == (len(rows) - 1, 1, 0)
     else:
@@ -135,7 +138,7 @@ def test_one_bad_question_ends_as_a_counted_one_of_a_finished_run(
     assert evaluate(task, server.url) == 0 and len(server.bodies) == asked, "asked for ever"
 
 
-def test_a_dead_endpoint_is_one_line_at_once(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_endpoint_that_is_down_is_one_line_at_once(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     with hostile() as gone:
         pass
     began = time.monotonic()
@@ -171,7 +174,7 @@ def test_a_run_records_all_of_its_sampling(task: str, server: Hostile) -> None:
 
 
 @pytest.mark.parametrize("key", ["name", "x", "sex"])
-def test_a_dummy_key_changes_no_verdict(
+def test_a_placeholder_key_changes_no_verdict(
     task: str, server: Hostile, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
@@ -219,7 +222,7 @@ def test_prices_become_a_cost(task: str, server: Hostile, capsys: pytest.Capture
 def test_a_failed_query_is_corrected_and_the_record_holds_the_conversation(
     task: str, server: Hostile
 ) -> None:
-    """What has no ``answer:`` line, such as the database's complaint, is answered ``SELECT 1``."""
+    """A message without an ``answer:`` line, such as feedback, is answered ``SELECT 1``."""
     text = Path(task).with_name("dev.json")
     answers = ["SELECT gone FROM t", "SELECT x FROM t WHERE x = 1", "no query"]
     rows = [{"question": f"plan: ok\nanswer: {one}", "query": "SELECT 1", "db_id": "d"} for one in answers]
@@ -237,26 +240,28 @@ def test_a_failed_query_is_corrected_and_the_record_holds_the_conversation(
     assert the_run().sampling["turns"] == 3
 
 
-@pytest.mark.parametrize("deed", ["400", "401", "500", "garbage", "crash"])
-def test_the_key_is_nowhere(task: str, server: Hostile, tmp_path: Path, deed: str) -> None:
-    """In a process of its own: its output, a bug's traceback, the run directory and the pages."""
+@pytest.mark.parametrize("behaviour", ["400", "401", "500", "garbage", "crash"])
+def test_the_key_is_nowhere(task: str, server: Hostile, tmp_path: Path, behaviour: str) -> None:
+    """In a separate process: its output, a traceback of a bug, the run directory and the pages."""
     text = Path(task).with_name("dev.json")
-    text.write_text(text.read_text().replace("plan: 429", f"plan: {deed}"))
+    text.write_text(text.read_text().replace("plan: 429", f"plan: {behaviour}"))
     line = ["eval", "--model", "openai:m", "--base-url", server.url, "--task", task, "--limit", "1"]
-    crash = "import runners.endpoints.openai as o; o.read = lambda reply: 1 / 0; " if deed == "crash" else ""
-    if deed == "crash":
+    crash = (
+        "import runners.endpoints.openai as o; o.read = lambda reply: 1 / 0; " if behaviour == "crash" else ""
+    )
+    if behaviour == "crash":
         server.healthy = True
     settings = [part for setting in PATIENCE for part in ("--set", setting)]
     code = f"import sys; {crash}from harness.cli import main; sys.exit(main({[*line, *settings]!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ("ZeroDivisionError" in done.stderr) is (deed == "crash")
+    assert ("ZeroDivisionError" in done.stderr) is (behaviour == "crash")
     (tmp_path / "home" / "output.log").write_text(done.stdout + done.stderr)
     assert holding(tmp_path / "home", KEY) == []
     assert holding(tmp_path / "home", server.url), "the search finds what is there"
 
 
 def holding(place: Path, text: str) -> list[Path]:
-    """Files that hold a text, also inside Parquet, which is compressed."""
+    """Files that contain a text, also inside Parquet, which is compressed."""
     import pyarrow.parquet
 
     found = []

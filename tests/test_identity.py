@@ -1,4 +1,4 @@
-"""One changed byte in any input of a run and it is judged again, by name; what must not matter does not.
+"""One changed byte in any input of a run makes a new run, which names the change; other changes do not.
 
 Real runs through the command line: a task of files, gold answers, stored answers, and nano.
 """
@@ -106,7 +106,7 @@ def evaluated(capsys: Capture, model: str = "gold", *more: str, task: str = "min
 
 
 def replaced(name: str, old: str, new: str) -> Edit:
-    """Some bytes of a file are others; its size and times stay."""
+    """Change some bytes of a file, but neither its size nor its times."""
 
     def edit(place: Path) -> None:
         path = place / name
@@ -124,7 +124,7 @@ def cell(place: Path) -> None:
 
 
 def nothing(_: Path) -> None:
-    """What changes stands on the command line."""
+    """Change nothing: the change is on the command line."""
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def nothing(_: Path) -> None:
         (nothing, ("--set", "answer.stop=[x]"), "the settings of sampling"),
     ],
 )
-def test_a_changed_input_of_a_task_is_judged_anew_and_named(
+def test_a_changed_input_of_a_task_makes_a_new_run_and_is_named(
     project: Path, capsys: Capture, edit: Edit, more: tuple[str, ...], printed: str
 ) -> None:
     first, _ = evaluated(capsys)
@@ -166,7 +166,7 @@ def test_a_changed_input_of_a_task_is_judged_anew_and_named(
 def test_the_order_of_examples_counts_and_that_of_questions_does_not(
     project: Path, capsys: Capture, pick: str
 ) -> None:
-    """Rows with ids of their own are written in another order: all questions have the same words."""
+    """Rows with ids are written in another order; all questions have the same text."""
     more = ["--set", "dataset.fields.id=id", "--set", "prompt.examples.count=3"]
     more += ["--set", f"prompt.examples.pick={pick}"]
     found = {}
@@ -200,7 +200,7 @@ def test_stored_answers_count_with_their_column_and_without_ids_with_the_order_o
 
 
 def moved(place: Path) -> None:
-    """All files stand elsewhere, under other names; the YAML's keys are in another order, and commented."""
+    """Move all files to other names; write the YAML's keys in another order, with comments."""
     (place / "else" / "where").mkdir(parents=True)
     for name in ("data", "mine.jinja", "rules.jinja"):
         shutil.move(place / name, place / "else" / "where" / name)
@@ -219,7 +219,7 @@ def touched(place: Path) -> None:
 
 
 def unused(place: Path) -> None:
-    """A database that no row asks, a row that the filter leaves out, an example that no prompt shows."""
+    """Change a database without rows, a row outside the filter, an example that no prompt shows."""
     with sqlite3.connect(place / "data" / "unused.sqlite") as connection:
         connection.execute("UPDATE t SET a = 7")
     replaced("data/dev.jsonl", "Left out", "left out")(place)
@@ -232,13 +232,13 @@ def copied(place: Path) -> None:
 
 
 @pytest.mark.parametrize("edit", [moved, touched, unused, copied])
-def test_what_must_not_matter_does_not(project: Path, capsys: Capture, edit: Edit) -> None:
+def test_an_irrelevant_change_makes_no_new_run(project: Path, capsys: Capture, edit: Edit) -> None:
     first, _ = evaluated(capsys)
     edit(project)
     assert evaluated(capsys) == (first, "")
 
 
-def test_stored_answers_are_known_by_their_content(project: Path, capsys: Capture) -> None:
+def test_stored_answers_are_identified_by_their_content(project: Path, capsys: Capture) -> None:
     first, _ = evaluated(capsys, "replay:answers.jsonl")
     shutil.copy("answers.jsonl", "moved.jsonl")
     assert evaluated(capsys, "replay:moved.jsonl") == (first, "")
@@ -252,7 +252,7 @@ def test_stored_answers_are_known_by_their_content(project: Path, capsys: Captur
 
 
 def one_byte(name: str) -> Edit:
-    """The last byte of a file's white space, weights or text is another."""
+    """Change the last byte of a file's white space, weights or text."""
 
     def edit(place: Path) -> None:
         path = place / name
@@ -278,7 +278,7 @@ SHORT = ("--limit", "1", "--max-new-tokens", "2")
         (replaced(f"{MODEL}/chat_template.jinja", "{% for message in", "{%for  message in"), "chat template"),
     ],
 )
-def test_a_changed_file_of_a_model_is_judged_anew_and_named(
+def test_a_changed_file_of_a_model_makes_a_new_run_and_is_named(
     project: Path, capsys: Capture, edit: Edit, printed: str
 ) -> None:
     first, _ = evaluated(capsys, MODEL, *SHORT)
@@ -287,10 +287,8 @@ def test_a_changed_file_of_a_model_is_judged_anew_and_named(
     assert second != first and f"runs/sft+grpo's {printed} changed since run {first}: judging again" in error
 
 
-def test_a_copy_of_a_model_is_the_same_model_and_so_is_one_with_other_notes(
-    project: Path, capsys: Capture
-) -> None:
-    """``nano`` itself, a copy whose path holds a plus, a link, and a copy with a README and a checkpoint."""
+def test_a_copy_of_a_model_is_the_same_model(project: Path, capsys: Capture) -> None:
+    """``nano`` itself, a copy with a plus in its path, a link, and a copy with a README and a checkpoint."""
     first, _ = evaluated(capsys, "nano", *SHORT)
     assert evaluated(capsys, MODEL, *SHORT)[0] == first
     (project / "link").symlink_to(MODEL)
@@ -349,8 +347,8 @@ def test_an_adapter_counts_with_its_base(project: Path, capsys: Capture) -> None
     assert len({first, second, third}) == 3
 
 
-def test_a_changed_module_of_the_scorer_is_judged_anew(project: Path) -> None:
-    """The packages are copied elsewhere and run from there, as an installation would be."""
+def test_a_changed_module_of_the_scorer_makes_a_new_run(project: Path) -> None:
+    """The packages are copied and run from the copy, like an installation."""
     for name in ("harness", "tasks", "rewards", "runners", "leaderboards"):
         shutil.copytree(ROOT / name, project / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
     line = [sys.executable, "-m", "harness.cli", "eval", "--model", "gold", "--task", "mine.yaml"]
@@ -387,7 +385,7 @@ def test_all_that_a_worker_loads_of_ours_is_part_of_the_scorers_version(project:
     assert scorer_version("sqlite") != scorer_version("duckdb")
 
 
-def test_runs_that_recorded_nothing_are_shown_and_never_handed_back(project: Path, capsys: Capture) -> None:
+def test_runs_without_an_identity_are_shown_and_never_reused(project: Path, capsys: Capture) -> None:
     first, _ = evaluated(capsys)
     file = store.folder(first) / "run.json"
     old = json.loads(file.read_text())
@@ -401,7 +399,7 @@ def test_runs_that_recorded_nothing_are_shown_and_never_handed_back(project: Pat
 
 
 @pytest.mark.parametrize("found", [{}, [], "x", {"task": 1}, None, {"databases": {}}])
-def test_an_identity_that_is_none_is_read_as_none(found: object) -> None:
+def test_an_invalid_identity_is_read_as_none(found: object) -> None:
     assert parsed(found) is None
 
 
@@ -429,7 +427,7 @@ def compared(capsys: Capture, a: str, b: str) -> tuple[int, str]:
         (replaced("mine.yaml", "seconds: 5", "seconds: 4"), "they differ in the scoring settings"),
     ],
 )
-def test_runs_of_other_content_are_neither_ranked_nor_compared(
+def test_runs_with_different_content_are_neither_ranked_nor_compared(
     project: Path, capsys: Capture, edit: Edit, says: str
 ) -> None:
     first, _ = evaluated(capsys)
@@ -440,8 +438,8 @@ def test_runs_of_other_content_are_neither_ranked_nor_compared(
     assert code == 2 and says in printed
 
 
-def test_a_limit_or_another_prompt_is_no_other_content(project: Path, capsys: Capture) -> None:
-    """Of a limited run the databases are fewer; one that it did not ask may have changed since."""
+def test_a_limit_or_another_prompt_does_not_change_the_content(project: Path, capsys: Capture) -> None:
+    """A limited run covers fewer databases; the others may have changed since."""
     first, _ = evaluated(capsys)
     limited, _ = evaluated(capsys, "empty", "--limit", "1")
     assert board(capsys) == [{first, limited}]
@@ -456,7 +454,7 @@ def test_a_limit_or_another_prompt_is_no_other_content(project: Path, capsys: Ca
 
 
 class Edits(GoldRunner):
-    """Answers right, and changes a file meanwhile."""
+    """Answers correctly, and changes a file meanwhile."""
 
     def __init__(self, edit: Edit, place: Path) -> None:
         self.edit, self.place = edit, place

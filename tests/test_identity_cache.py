@@ -1,4 +1,4 @@
-"""What was read of a file is used again only while the file is the same."""
+"""Cached content of a file is reused only while the file is unchanged."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_content_counts_not_the_place_or_the_times(tmp_path: Path) -> None:
     assert {digests.file_digest(tmp_path / name) for name in ("a b\nc", "copy", "link")} == {first}
 
 
-def test_what_is_kept_is_found_again_and_damage_to_it_costs_only_time(tmp_path: Path, home: Path) -> None:
+def test_cached_digests_are_reused_and_a_damaged_cache_costs_only_time(tmp_path: Path, home: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"A")
     time.sleep(digests.SETTLED + 0.1)
@@ -89,7 +89,7 @@ def test_what_is_kept_is_found_again_and_damage_to_it_costs_only_time(tmp_path: 
     assert (home / "digests").read_bytes() == kept  # repeated lines were dropped
 
 
-def test_what_is_no_file_in_the_place_of_the_kept_digests_is_left_alone(tmp_path: Path, home: Path) -> None:
+def test_a_cache_path_that_is_no_file_is_left_alone(tmp_path: Path, home: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"A")
     os.utime(path, (1, 1))
@@ -106,7 +106,7 @@ def database(path: Path, value: int) -> Database:
     return Database("t", instances=(path,))
 
 
-def test_a_grader_that_lives_on_does_not_serve_golds_of_a_database_that_changed(tmp_path: Path) -> None:
+def test_a_grader_executes_golds_again_where_the_database_changed(tmp_path: Path) -> None:
     """Written in place, and replaced by a file with the same size and time."""
     path = tmp_path / "t.sqlite"
     given = database(path, 1)
@@ -130,7 +130,7 @@ def test_a_grader_that_lives_on_does_not_serve_golds_of_a_database_that_changed(
         assert right() == [3]
 
 
-def test_what_waits_in_a_write_ahead_log_is_content(tmp_path: Path) -> None:
+def test_a_write_ahead_log_is_part_of_the_content(tmp_path: Path) -> None:
     given = database(tmp_path / "t.sqlite", 1)
     before = database_digest(given)
     connection = sqlite3.connect(given.instances[0])
@@ -144,7 +144,7 @@ def test_what_waits_in_a_write_ahead_log_is_content(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_what_waits_beside_the_file_that_a_link_leads_to_is_content(tmp_path: Path) -> None:
+def test_a_write_ahead_log_beside_a_linked_file_is_part_of_the_content(tmp_path: Path) -> None:
     database(tmp_path / "t.sqlite", 1)
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "t.sqlite").symlink_to("../t.sqlite")
@@ -163,7 +163,7 @@ def test_what_waits_beside_the_file_that_a_link_leads_to_is_content(tmp_path: Pa
     connection.close()
 
 
-def test_a_schema_is_read_again_from_a_file_that_took_the_place_of_another(tmp_path: Path) -> None:
+def test_a_schema_is_read_again_where_the_file_was_replaced(tmp_path: Path) -> None:
     path = tmp_path / "t.sqlite"
     given = database(path, 1)
     times = path.stat()

@@ -1,4 +1,4 @@
-"""What a training, its folder and its lineage take for the same: content, wherever it is."""
+"""Trainings, folders and lineage are identified by content, wherever it is."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def other_byte(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_finished_training_is_handed_back_by_its_content(capsys: Capture) -> None:
-    """Again as it was, moved with its base to other places, and then with what changed since."""
+def test_a_finished_training_is_reused_by_its_content(capsys: Capture) -> None:
+    """Unchanged, then moved with its base, then with changes."""
     assert trained("out") == 0
     first = trainings()
     assert len(first) == 1
@@ -136,7 +136,7 @@ def curriculum() -> Any:
         ("mine.yaml", "answer:", "scoring: {seconds: 3}\nanswer:", "the scoring settings"),
     ],
 )
-def test_a_curriculum_begins_with_what_was_asked_of_the_same_content(
+def test_a_curriculum_starts_from_an_evaluation_of_the_same_content(
     name: str, old: str, new: str, says: str
 ) -> None:
     asked = ["eval", "--task", "mine.yaml", "--model", "gold", "--split", "train", "--workers", "1"]

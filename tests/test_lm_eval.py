@@ -1,4 +1,4 @@
-"""lm-evaluation-harness both ways: the same greedy texts, errors that are errors, our EX in their report."""
+"""lm-evaluation-harness as a runner and as a client: the same greedy texts, errors, and EX."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tasks.types import Sample
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A random model with weights large enough to say different things."""
+    """A random model with weights large enough to give different answers."""
     return tiny_models.save(tmp_path_factory.mktemp("models") / "tiny", initializer_range=0.3)
 
 
@@ -144,7 +144,7 @@ PAIRS = [(f"SELECT {i}", f"SELECT {i if i % 3 else 99}") for i in range(10)]
 
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A task whose questions carry what ``hostile`` answers; one gold does not run."""
+    """A task whose questions contain the answers of ``hostile``; one gold fails."""
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
     with sqlite3.connect(tmp_path / "d.sqlite") as connection:
         connection.execute("CREATE TABLE t (x INTEGER)")
@@ -176,21 +176,25 @@ def test_judging_in_memory_leaves_out_what_is_not_scored(task: str) -> None:
     assert "execution_accuracy" not in exported.judge(rows[10], ["SELECT 1"])
 
 
-@pytest.mark.parametrize("deed", ["echo", "401"])
+@pytest.mark.parametrize("behaviour", ["echo", "401"])
 def test_a_key_that_a_server_repeats_is_cut_out_of_errors_and_not_of_answers(
-    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, deed: str
+    task: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    behaviour: str,
 ) -> None:
     key = "sk-secret-0123456789"
     monkeypatch.setenv("OPENAI_API_KEY", key)
     (tmp_path / "dev.json").write_text(
-        json.dumps([{"question": f"plan: {deed}", "query": "SELECT 1", "db_id": "d"}])
+        json.dumps([{"question": f"plan: {behaviour}", "query": "SELECT 1", "db_id": "d"}])
     )
     with hostile() as server:
         arguments = f"model=m,base_url={server.url}/chat/completions,max_retries=1,num_concurrent=1"
         model = f"lm-eval:local-chat-completions:{arguments}"
         assert main(["eval", "--model", model, "--task", task, "--workers", "1"]) == 0
         assert server.headers[0]["Authorization"] == f"Bearer {key}"
-    if deed == "401":
+    if behaviour == "401":
         assert store.records(store.runs()[-1].id)[0].finish == "failed", "a plain question is answered"
         assert "[key]" in caplog.text and key not in caplog.text
         kept = b"".join(path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file())

@@ -1,4 +1,4 @@
-"""An endpoint asked over real sockets, by a server that misbehaves in every way we could think of."""
+"""The endpoint runner over real sockets, against a server with every failure that we know of."""
 
 from __future__ import annotations
 
@@ -56,20 +56,22 @@ BUSY = ["429", "503", "529", "408", "inside", "insideword"]
 EMPTY = ["nochoices", "nomessage", "nullmessage", "number"]
 
 
-@pytest.mark.parametrize("deed", PASSING + EMPTY)
-def test_what_passes_is_asked_again(server: Hostile, deed: str) -> None:
-    [[answer]] = answers(runner(server), [question(f"{deed} ok")])
+@pytest.mark.parametrize("behaviour", PASSING + EMPTY)
+def test_temporary_failures_are_retried(server: Hostile, behaviour: str) -> None:
+    [[answer]] = answers(runner(server), [question(f"{behaviour} ok")])
     assert (answer.text, answer.finish, answer.error) == ("SELECT 7", "stop", "")
     assert len(server.bodies) == 2
 
 
-@pytest.mark.parametrize("deed", [deed for deed in PASSING if deed not in ("silent", "drip", "endless")])
-def test_one_question_that_always_fails_is_asked_twice_and_then_counted(server: Hostile, deed: str) -> None:
-    """While the endpoint answers others. What is only busy is asked again by the next run."""
-    asked = [question("ok"), question(deed, number=1)]
+@pytest.mark.parametrize(
+    "behaviour", [behaviour for behaviour in PASSING if behaviour not in ("silent", "drip", "endless")]
+)
+def test_one_question_that_always_fails_is_asked_twice_then_unscored(server: Hostile, behaviour: str) -> None:
+    """While the endpoint answers others. Where it is only busy, the next run asks again."""
+    asked = [question("ok"), question(behaviour, number=1)]
     [[good], [bad]] = answers(runner(server), asked)
     assert (good.text, bad.text) == ("SELECT 7", "")
-    assert bad.finish == ("error" if deed in BUSY else "failed")
+    assert bad.finish == ("error" if behaviour in BUSY else "failed")
     assert "(asked 3 times)" in bad.error and "\n" not in bad.error and KEY not in bad.error
     assert server.asked[asked[1].messages[0]["content"]] == 6
 
@@ -82,30 +84,36 @@ def test_many_questions_that_fail_stay_unanswered(server: Hostile) -> None:
     assert [one.finish for [one] in answers(runner(server), asked[1:])] == ["error"] * 2 + ["stop"] * 37
 
 
-@pytest.mark.parametrize("deed", EMPTY)
-def test_a_reply_without_a_message_is_an_unanswered_question(server: Hostile, deed: str) -> None:
-    [[answer]] = answers(runner(server), [question(deed)])
+@pytest.mark.parametrize("behaviour", EMPTY)
+def test_a_reply_without_a_message_is_an_unanswered_question(server: Hostile, behaviour: str) -> None:
+    [[answer]] = answers(runner(server), [question(behaviour)])
     assert (answer.text, answer.finish) == ("", "unanswered")
     assert "(asked 3 times)" in answer.error and "\n" not in answer.error
 
 
 @pytest.mark.parametrize(
-    ("deed", "text"),
+    ("behaviour", "text"),
     [
-        *((deed, "SELECT 7") for deed in ("parts", "thinkingparts", "strings", "onepart", "reasoning")),
-        *((deed, "SELECT 7") for deed in ("usagewords", "usageendless", "usagehuge", "usagelist")),
-        *((deed, "SELECT 7") for deed in ("valuepart", "created", "marked", "nologprob")),
-        *((deed, "") for deed in ("nullcontent", "missingcontent", "noparts", "onlyreasoning", "tool")),
+        *(
+            (behaviour, "SELECT 7")
+            for behaviour in ("parts", "thinkingparts", "strings", "onepart", "reasoning")
+        ),
+        *((behaviour, "SELECT 7") for behaviour in ("usagewords", "usageendless", "usagehuge", "usagelist")),
+        *((behaviour, "SELECT 7") for behaviour in ("valuepart", "created", "marked", "nologprob")),
+        *(
+            (behaviour, "")
+            for behaviour in ("nullcontent", "missingcontent", "noparts", "onlyreasoning", "tool")
+        ),
         *[("filtered", ""), ("refused", "I will not.")],
     ],
 )
-def test_content_in_every_form_is_an_answer_at_once(server: Hostile, deed: str, text: str) -> None:
-    [[answer]] = answers(runner(server), [question(deed)])
+def test_content_in_every_form_is_an_answer(server: Hostile, behaviour: str, text: str) -> None:
+    [[answer]] = answers(runner(server), [question(behaviour)])
     assert (answer.text, answer.finish, answer.error) == (text, "stop", "")
     assert len(server.bodies) == 1
 
 
-def test_silence_ends_at_the_timeout(server: Hostile) -> None:
+def test_a_silent_server_ends_at_the_timeout(server: Hostile) -> None:
     began = time.monotonic()
     [[answer]] = answers(runner(server, retries=0, timeout=0.3), [question("silent")])
     assert answer.error == "no reply within 0.3 s (asked 1 times)"
@@ -114,7 +122,7 @@ def test_silence_ends_at_the_timeout(server: Hostile) -> None:
 
 @pytest.mark.parametrize("status", ["400", "413", "422"])
 def test_a_refused_question_is_unanswered_and_names_the_reply(server: Hostile, status: str) -> None:
-    """That it is the question, and not the settings, a plain question in the same settings shows."""
+    """A plain question with the same settings shows that the question is refused, not the settings."""
     [[bad], [good]] = answers(runner(server), [question(status), question("ok", number=1)])
     assert bad.finish == "unanswered"
     assert bad.error == f"HTTP {status}: no, says {status}; you sent Bearer [key]"
@@ -122,14 +130,14 @@ def test_a_refused_question_is_unanswered_and_names_the_reply(server: Hostile, s
     assert [body["messages"][0]["content"] for body in server.bodies].count("Hello") == 1
 
 
-@pytest.mark.parametrize("deed", ["toolong", "toolong500", "inside400"])
-def test_a_prompt_over_the_context_is_unanswered_whatever_the_status(server: Hostile, deed: str) -> None:
-    asked = question(deed)
+@pytest.mark.parametrize("behaviour", ["toolong", "toolong500", "inside400"])
+def test_a_prompt_over_the_context_is_unanswered_whatever_the_status(server: Hostile, behaviour: str) -> None:
+    asked = question(behaviour)
     [[bad]] = answers(runner(server), [asked])
     assert bad.finish == "unanswered" and server.asked[asked.messages[0]["content"]] == 1
 
 
-def test_a_single_refusal_with_403_is_the_question_s_once_others_are_answered(server: Hostile) -> None:
+def test_a_403_refuses_one_question_once_others_are_answered(server: Hostile) -> None:
     asked = [question("ok" if i != 5 else "403", number=i) for i in range(10)]
     found = answers(runner(server, concurrency=1), asked)
     assert [one.finish for [one] in found].count("unanswered") == 1
@@ -163,7 +171,7 @@ def test_a_setting_that_is_refused_is_one_line_that_names_it(
     assert answer.text == "SELECT 7"
 
 
-def test_a_server_of_openai_s_own_words_is_answered_in_them(
+def test_the_client_uses_the_parameter_names_that_the_server_takes(
     server: Hostile, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.refuses["max_tokens"] = "Unsupported parameter: use 'max_completion_tokens' instead."
@@ -204,13 +212,13 @@ def test_a_moved_endpoint_ends_the_run_at_once(server: Hostile) -> None:
 
 
 @pytest.mark.parametrize("status", ["401", "403", "404"])
-def test_what_every_question_would_get_ends_the_run(server: Hostile, status: str) -> None:
+def test_an_error_that_every_question_would_get_ends_the_run(server: Hostile, status: str) -> None:
     with pytest.raises(ModelError, match=f"/v1: HTTP {status}: no, says") as error:
         answers(runner(server, concurrency=1), [question(status, number=i) for i in range(50)])
     assert KEY not in str(error.value) and len(server.bodies) <= 3
 
 
-def test_an_endpoint_that_is_gone_ends_the_run_with_what_it_had(server: Hostile) -> None:
+def test_an_endpoint_that_is_gone_ends_the_run_with_its_answers_so_far(server: Hostile) -> None:
     asked = [question("ok")] + [question("500", number=i + 1) for i in range(99)]
     found = []
     with pytest.raises(ModelError, match=f"{MAX_FAILURES} questions in a row got no answer: HTTP 500"):
@@ -220,7 +228,7 @@ def test_an_endpoint_that_is_gone_ends_the_run_with_what_it_had(server: Hostile)
 
 
 @pytest.mark.parametrize("url", ["", "http://no.such.host.invalid/v1"])
-def test_an_endpoint_that_was_never_there_is_one_line_at_once(url: str) -> None:
+def test_an_unreachable_endpoint_is_one_line_at_once(url: str) -> None:
     with hostile() as gone:
         pass
     one = runner(gone, base_url=url or gone.url, retries=6, backoff=1.0, timeout=120.0)
@@ -230,8 +238,8 @@ def test_an_endpoint_that_was_never_there_is_one_line_at_once(url: str) -> None:
     assert time.monotonic() - began < 5 and "\n" not in str(error.value)
 
 
-def test_an_endpoint_that_goes_away_is_waited_for(server: Hostile) -> None:
-    """Once it has replied, a lost connection is asked again, and stays the next run's to ask."""
+def test_an_endpoint_that_goes_away_is_retried(server: Hostile) -> None:
+    """Once it has replied, a lost connection is retried, and the next run asks the question again."""
     one = runner(server, concurrency=1)
     found = one.generate([question("ok"), question("ok", number=1)], Sampling())
     assert next(found)[1][0].text == "SELECT 7"
@@ -259,25 +267,25 @@ def test_a_base_url_is_the_same_however_it_ends(server: Hostile, end: str) -> No
 
 
 def test_text_that_is_no_unicode_is_sent(server: Hostile) -> None:
-    """A lone surrogate, as a dataset's JSON can hold, and a model's name in any script."""
+    """A lone surrogate, which JSON can contain, and a model's name in any script."""
     one = OpenAIRunner("modèle/模型", EndpointConfig(base_url=server.url))
     [[answer]] = answers(one, [question("ok", "SELECT '\ud800'")])
     assert answer.text == "SELECT '?'" and server.bodies[0]["model"] == "modèle/模型"
 
 
-def test_retry_after_is_kept(server: Hostile) -> None:
+def test_retry_after_is_respected(server: Hostile) -> None:
     [[answer]] = answers(runner(server), [question("wait ok")])
     assert answer.text == "SELECT 7"
     assert server.times[1] - server.times[0] >= 1
 
 
-def test_an_hour_is_not_waited_for(server: Hostile) -> None:
+def test_a_retry_after_of_an_hour_is_not_waited_for(server: Hostile) -> None:
     [[answer]] = answers(runner(server), [question("waitlong")])
     assert answer.error == "HTTP 429: no, says 429; you sent Bearer [key] (asked 1 times)"
     assert answer.finish == "error"
 
 
-def test_closing_ends_a_wait_between_tries(server: Hostile) -> None:
+def test_closing_ends_the_pause_between_tries(server: Hostile) -> None:
     one = runner(server, backoff=60.0, concurrency=2)
     found = one.generate([question("ok"), question("500 ok", number=1)], Sampling())
     next(found)
@@ -288,14 +296,14 @@ def test_closing_ends_a_wait_between_tries(server: Hostile) -> None:
     assert time.monotonic() - began < 1
 
 
-def test_as_many_at_once_as_allowed_and_no_more(server: Hostile) -> None:
+def test_the_concurrency_is_the_configured_one(server: Hostile) -> None:
     found = answers(runner(server, concurrency=5), [question("slow", f"SELECT {i}", i) for i in range(40)])
     assert [one.text for [one] in found] == [f"SELECT {i}" for i in range(40)]
     assert server.most == 5
     assert len({headers.get("Authorization") for headers in server.headers}) == 1
 
 
-def test_the_generator_can_be_left(server: Hostile) -> None:
+def test_the_generator_can_be_closed_early(server: Hostile) -> None:
     one = runner(server, concurrency=2)
     found = one.generate([question("slow", number=i) for i in range(50)], Sampling())
     next(found)
@@ -304,7 +312,7 @@ def test_the_generator_can_be_left(server: Hostile) -> None:
     assert len(server.bodies) < 10
 
 
-def test_what_is_sent(server: Hostile) -> None:
+def test_the_body_of_a_request(server: Hostile) -> None:
     sampling = {"temperature": 0.7, "n": 3, "top_p": 0.9, "seed": 5, "stop": (";",), "max_new_tokens": 64}
     body = {"user": "me", "temperature": None}
     answers(runner(server, logprobs=True, body=body), [question("ok")], **sampling)
@@ -327,7 +335,7 @@ def test_what_is_sent(server: Hostile) -> None:
     }
 
 
-def test_all_sampling_that_a_run_records_is_sent(server: Hostile) -> None:
+def test_all_recorded_sampling_parameters_are_sent(server: Hostile) -> None:
     answers(runner(server), [question("ok")])
     recorded = Sampling().settings()
     renamed = {"max_new_tokens": "max_tokens"}
@@ -349,18 +357,18 @@ def test_a_server_that_ignores_n_is_asked_again_with_other_seeds(server: Hostile
     assert [(body["seed"], body.get("n", 1)) for body in server.bodies] == [(10, 3), (11, 2), (12, 1)]
 
 
-def test_what_came_before_a_failure_is_kept(server: Hostile) -> None:
+def test_answers_before_a_failure_are_kept(server: Hostile) -> None:
     [found] = answers(runner(server), [question("one 400")], n=3)
     assert [one.finish for one in found] == ["stop", "unanswered", "unanswered"]
 
 
-def test_a_refusal_is_an_answer_and_a_cut_one_says_so(server: Hostile) -> None:
+def test_a_refusal_is_an_answer_and_a_cut_answer_is_marked(server: Hostile) -> None:
     [[refusal], [cut]] = answers(runner(server), [question("refusal"), question("cut", number=1)])
     assert (refusal.text, refusal.finish) == ("", "stop")
     assert cut.finish == "length"
 
 
-def test_an_answer_is_kept_as_it_was_given_whatever_it_repeats(server: Hostile) -> None:
+def test_an_answer_is_never_redacted(server: Hostile) -> None:
     [[answer]] = answers(runner(server), [question("echo")])
     assert answer.text == f"SELECT 'Bearer {KEY}'"
 
@@ -419,7 +427,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("case", OTHERS)
 @pytest.mark.parametrize("at_once", [1, 4])
-def test_a_cut_thought_is_known_from_other_replies(server: Hostile, case: str, at_once: int) -> None:
+def test_a_cut_thought_is_inferred_from_other_replies(server: Hostile, case: str, at_once: int) -> None:
     plans, text = OTHERS[case]
     asked = [question(plan, "SELECT 0" if plan in ("cut", "apart") else "SELECT 7", number)
              for number, plan in enumerate(plans)]  # fmt: skip

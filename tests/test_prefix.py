@@ -1,4 +1,4 @@
-"""Sharing a prompt's prefix changes the cost of an answer and nothing else."""
+"""Sharing prompt prefixes changes the cost of an answer and nothing else."""
 
 import random
 from typing import Any
@@ -65,7 +65,7 @@ def test_the_log_probability_of_an_answer_is_that_of_one_forward_pass() -> None:
             assert answer.logprob == pytest.approx(expected.item(), abs=1e-4)
 
 
-def test_a_sampled_answer_depends_on_its_seed_and_number_not_on_its_company() -> None:
+def test_a_sampled_answer_depends_on_its_seed_and_number_only() -> None:
     model = tiny_models.model()
     prompts = ragged_prompts()
     together = dict(generate(model, prompts, range(len(prompts)), 4, SAMPLED, 10**9))
@@ -79,8 +79,8 @@ def test_a_sampled_answer_depends_on_its_seed_and_number_not_on_its_company() ->
     assert together[0] != together[len(prompts) - 1]  # the same prompt under another seed
 
 
-def test_rows_that_join_later_change_no_answer_and_room_is_kept() -> None:
-    """Answers end at many ages, so that rows of all ages stand together; the slots stay in their room."""
+def test_rows_that_join_later_change_no_answer_and_the_limit_holds() -> None:
+    """Answers end at many lengths, so that rows of all lengths share a batch, within the token limit."""
     model = tiny_models.model(initializer_range=0.3)
     prompts = ragged_prompts(60)
     how = DecodingSettings(1.0, 1.0, 24, tuple(range(1, 40)), refill=0.25)
@@ -126,7 +126,7 @@ def test_many_answers_to_one_prompt_fill_several_rows() -> None:
     assert len(drawn) == len(prompts)
 
 
-def test_tokens_are_drawn_in_proportion_to_their_probability() -> None:
+def test_tokens_are_sampled_in_proportion_to_their_probability() -> None:
     logits = torch.tensor([0.5, 0.3, 0.2, 0.0]).log().expand(10_000, 4)
     chance = torch.rand(10_000, generator=torch.Generator().manual_seed(0))
     tokens, logprobs = sample(logits, chance, SAMPLED)
@@ -144,7 +144,7 @@ def test_the_nucleus_holds_the_likeliest_tokens_that_reach_top_p() -> None:
     assert drawn == {0.4: {1}, 0.7: {1, 2}, 0.9: {0, 1, 2}}
 
 
-def test_a_cold_draw_is_greedy() -> None:
+def test_a_low_temperature_is_greedy() -> None:
     logits = torch.randn(50, 30, generator=torch.Generator().manual_seed(0))
     chance = torch.rand(50, generator=torch.Generator().manual_seed(1))
     cold = sample(logits, chance, DecodingSettings(1e-3, 1.0, 1, ()))[0]

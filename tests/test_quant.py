@@ -1,4 +1,4 @@
-"""4-bit models: small, right by their own lights, and never repacked behind the caller's back."""
+"""4-bit models: small, as accurate as their weights allow, and never repacked."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_greedy_answers_are_those_of_generate(folder: str) -> None:
     assert exact != found, "the weights are coarser"
 
 
-def test_an_adapter_stands_on_4_bits_unmerged(folder: str, tmp_path: Path) -> None:
+def test_an_adapter_on_4_bit_weights_is_not_merged(folder: str, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(0)

@@ -48,7 +48,7 @@ def test_importing_a_module_changes_no_logger_and_no_filter() -> None:
     assert {str(path.relative_to(ROOT)): at_import(path) for path in paths if at_import(path)} == {}
 
 
-def test_what_was_set_is_restored_where_the_block_raises() -> None:
+def test_settings_are_restored_where_the_block_raises() -> None:
     filters, levels = [*warnings.filters], [logging.getLogger(name).level for name in LOGGERS]
     try:
         with quiet():

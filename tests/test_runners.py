@@ -1,4 +1,4 @@
-"""Runners: what goes in as requests comes out as completions, and a wrong name is one clear line."""
+"""Runners answer every request, and the error of a wrong name is one clear line."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def test_replay_aligns_lines_with_row_numbers_though_rows_are_missing(tmp_path: 
     assert runner.name == "model"
 
 
-def test_replay_of_too_few_lines_says_both_counts(tmp_path: Path) -> None:
+def test_an_error_for_too_few_lines_names_both_counts(tmp_path: Path) -> None:
     file = tmp_path / "model.sql"
     file.write_text("SELECT 1\nSELECT 2\n")
     runner = open_runner(f"replay:{file}")
@@ -92,7 +92,7 @@ def test_replay_of_objects_and_of_a_mapping(tmp_path: Path) -> None:
     assert texts(open_runner(f"replay:{mapping}"), [request("0")]) == [["SELECT 1"]]
 
 
-def test_an_answer_that_the_file_lacks_is_an_error_and_never_wrong(tmp_path: Path) -> None:
+def test_a_missing_answer_is_an_error_and_not_wrong(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"id": 1, "completion": "SELECT 1"}\n')
     runner = open_runner(f"replay:{file}")
@@ -134,12 +134,12 @@ def test_a_broken_replay_file_is_one_line(
         ("nano+nowhere", "nowhere is no LoRA adapter: adapter_config.json is missing"),
     ],
 )
-def test_a_wrong_name_says_the_nearest_right_one(name: str, message: str) -> None:
+def test_a_wrong_name_suggests_the_nearest_one(name: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         open_runner(name)
 
 
-def test_a_folder_that_is_no_model_says_what_is_missing(tmp_path: Path, folder: str) -> None:
+def test_an_error_for_a_folder_without_a_model_names_the_missing_file(tmp_path: Path, folder: str) -> None:
     with pytest.raises(ModelError, match=r"is no model folder: config\.json is missing"):
         resolve(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
@@ -205,7 +205,7 @@ def test_a_prompt_longer_than_the_context_is_unanswered_and_the_others_are_answe
 
 @pytest.mark.parametrize("question", ["x" * 20_000_000, " " * 20_000_000, "word " * 4_000_000])
 def test_a_question_of_20_mb_is_unanswered_without_being_tokenized(folder: str, question: str) -> None:
-    """A panic of the tokenizer's library, or minutes of work, else."""
+    """Tokenized, it would be a panic of the tokenizers library, or minutes of work."""
     for name in (folder, "nano"):
         began = time.monotonic()
         runner = open_runner(name)
@@ -215,7 +215,7 @@ def test_a_question_of_20_mb_is_unanswered_without_being_tokenized(folder: str, 
 
 
 def test_an_answer_ends_at_the_context(folder: str) -> None:
-    """Whatever is asked beside it, and the others are drawn as long as they are asked to be."""
+    """Whatever else is in the batch; the other answers are as long as requested."""
     runner = open_runner(folder)
     long = request("0", "x" * 435)
     [[alone]] = answers(runner, [long], max_new_tokens=200)
@@ -268,7 +268,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("kind", OTHERS)
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_an_old_architecture_is_asked_up_to_its_context(tmp_path: Path, kind: str) -> None:
+def test_an_old_architecture_answers_up_to_its_context(tmp_path: Path, kind: str) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.for_model(
@@ -354,7 +354,7 @@ def test_the_tokens_that_end_an_answer_are_the_generation_config_s(tmp_path: Pat
 
 
 def test_deterministic_answers_do_not_depend_on_what_is_asked_beside_them(folder: str) -> None:
-    """In bfloat16, where they do else."""
+    """In bfloat16, where batching changes answers otherwise."""
     asked = [request(str(i), f"How many {i} " * (i % 5 + 1)) for i in range(9)]
     sampling = {"n": 2, "temperature": 1.0, "max_new_tokens": 12}
     for dtype in ("bfloat16", "auto"):
@@ -370,7 +370,7 @@ def test_deterministic_answers_do_not_depend_on_what_is_asked_beside_them(folder
 
 
 @pytest.mark.slow
-def test_a_hub_that_is_not_there_is_one_line_at_once(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_one_line_at_once(tmp_path: Path) -> None:
     """In a process of its own: the Hub's address is read when its client is imported."""
     env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
     env |= {"HARNESS_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
@@ -387,7 +387,7 @@ def test_a_hub_that_is_not_there_is_one_line_at_once(tmp_path: Path) -> None:
         assert time.monotonic() - began < 30, "most of it starts Python on a busy machine"
 
 
-def test_no_requests_no_answers(folder: str) -> None:
+def test_no_requests_give_no_answers(folder: str) -> None:
     assert answers(open_runner(folder), []) == []
 
 

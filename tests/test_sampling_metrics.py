@@ -18,7 +18,7 @@ NOTHING: dict[str, dict[str, float]] = {"pass": {}, "best": {}, "majority": {}}
 
 
 def answer(result: str, metric: float | None, index: int = 0, question: str = "q", **changes: Any) -> Record:
-    """An answer that returned ``result``; "" did not run."""
+    """An answer that returned ``result``; "": it failed."""
     values = {
         "sample_id": question,
         "question": "?",
@@ -54,8 +54,8 @@ def test_a_vote_by_result(rule: str, votes: list[tuple[str, float | None]], pick
     assert majority(answers).sample_index == picked
 
 
-def test_measures_of_the_hand_computed() -> None:
-    """Question 1 votes right 2:1, question 2 wrong 2:1; in question 3 the likelier of two is right."""
+def test_measures_against_values_computed_by_hand() -> None:
+    """The majority is right in question 1, wrong in question 2; in 3 the likelier of two is right."""
     records = [
         *(answer(r, m, i, "1") for i, (r, m) in enumerate([("x", 1.0), ("y", 0.0), ("x", 1.0)])),
         *(answer(r, m, i, "2") for i, (r, m) in enumerate([("z", 0.0), ("z", 0.0), ("x", 1.0)])),
@@ -80,7 +80,7 @@ def test_unscored_answers_neither_vote_nor_count() -> None:
     assert several_answers(records) == {"pass": both, "best": both, "majority": {"2": 1.0}}
 
 
-def test_one_answer_a_question_has_no_such_measures() -> None:
+def test_one_answer_per_question_has_no_such_measures() -> None:
     assert several_answers([answer("a", 1.0), answer("a", 1.0, question="r")]) == {
         "pass": {},
         "best": {},
@@ -96,7 +96,7 @@ def test_best_of_k_follows_the_reward_and_not_the_metric() -> None:
     assert best_of_k(answers, 2) == 0.0
 
 
-def test_equal_rewards_are_picked_alike() -> None:
+def test_equal_rewards_are_picked_equally() -> None:
     assert best_of_k([(0.5, 1.0), (0.5, 0.0), (0.1, 1.0)], 3) == 0.5
 
 
@@ -110,7 +110,7 @@ def test_best_of_k_is_the_mean_over_all_subsets(answers: list[tuple[int, float]]
 
 
 @pytest.mark.parametrize("k", [0, 2])
-def test_best_of_k_refuses_what_has_no_meaning(k: int) -> None:
+def test_best_of_k_refuses_an_invalid_k(k: int) -> None:
     with pytest.raises(ValueError, match=f"the best of {k} of 1"):
         best_of_k([(1.0, 1.0)], k)
 
@@ -135,12 +135,12 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("what", "one", "two"), SAME, ids=[what for what, _, _ in SAME])
-def test_results_that_are_one_vote(what: str, one: Any, two: Any) -> None:
+def test_results_with_equal_digests(what: str, one: Any, two: Any) -> None:
     assert result_digest(one) == result_digest(two)
 
 
 @pytest.mark.parametrize(("what", "one", "two"), DIFFERENT, ids=[what for what, _, _ in DIFFERENT])
-def test_results_that_are_two_votes(what: str, one: Any, two: Any) -> None:
+def test_results_with_different_digests(what: str, one: Any, two: Any) -> None:
     assert result_digest(one) != result_digest(two)
 
 

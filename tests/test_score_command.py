@@ -1,4 +1,4 @@
-"""``harness score``, by its console script: every form of stored answers, and what a user may get wrong."""
+"""``harness score`` by its console script: every form of stored answers, and mistakes of users."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOLDS = [
     "SELECT name FROM item ORDER BY id",
 ]
 ANSWERS = ["SELECT name FROM item WHERE price > 3", "SELECT 3.0", "SELECT nam FROM item"]
-"""Lucky, right, not running."""
+"""Right by chance, right, failed."""
 TASK = """
 name: shop
 dataset: {path: "dev.jsonl", splits: {dev: dev}, fields: {gold: query, database: db_id}}
@@ -110,9 +110,7 @@ def test_several_answers_a_question_are_all_scored(here: Path) -> None:
         ("select.sql", "SELECT\n  a\nFROM t\n", "line 2 continues the query of the line before it"),
     ],
 )
-def test_what_would_be_shifted_or_guessed_is_refused(
-    tmp_path: Path, file: str, content: str, says: str
-) -> None:
+def test_an_ambiguous_file_is_refused(tmp_path: Path, file: str, content: str, says: str) -> None:
     path = tmp_path / file
     path.write_text(content)
     with pytest.raises(ModelError, match=re.escape(says)) as caught:
@@ -145,14 +143,14 @@ READ = {
 
 
 @pytest.mark.parametrize("name", READ)
-def test_files_as_people_have_them_are_read_rightly(tmp_path: Path, name: str) -> None:
+def test_common_forms_of_files_are_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(READ[name].format(*ANSWERS).encode())
     found = answer_files.by_id(answer_files.read(path), path, ROWS)
     assert [found[id][0].partition(" -- x")[0].strip() for id, _ in ROWS] == ANSWERS
 
 
-def test_a_tab_is_the_sqls_own_unless_the_rows_database_follows(tmp_path: Path) -> None:
+def test_a_tab_belongs_to_the_sql_unless_the_database_follows(tmp_path: Path) -> None:
     tabbed = ["SELECT\tname\tFROM item", "SELECT 'a\tb'", "SELECT name\tFROM item\tshop"]
     path = tmp_path / "tabs.sql"
     path.write_text("\n".join(tabbed))
@@ -216,7 +214,7 @@ def test_a_file_that_cannot_be_scored_is_one_line(
     assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-def test_a_reward_of_ones_own_lies_in_the_folder_one_works_in(here: Path) -> None:
+def test_a_custom_reward_is_imported_from_the_working_folder(here: Path) -> None:
     (here / "mine.py").write_text(OWN.format(divisor=1))
     assert scored(here, "answers.sql", "--trust-task", "--set", "scoring.reward=mine:Half")["reward"] == 0.5
     line = ("score", "answers.sql", "--task", "shop.yaml", "--trust-task", "--set")

@@ -1,4 +1,4 @@
-"""Several turns are one thing: runner, trainer and verifiers environment play the same conversations."""
+"""Conversations are the same in evaluation, in training and in the verifiers environment."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SCRIPTS: dict[str, tuple[list[str], int]] = {
     "fenced and padded": (["\n```sql\nSELECT gone FROM nowhere\n```\n\n", f"  {GOLD};  \n"], 2),
     "unusual letters": (["SELECT 'é' AS \"naïve\" FROM nowhere -- 😀", GOLD], 2),
 }
-"""Answers by turn, and how many of them are asked for."""
+"""Answers by turn, and how many of them are requested."""
 QUESTIONS, MOST = 12, 40
 ENVIRONMENT: dict[str, Any] = {
     "taskset": {"id": "harness_sql", "spec": "pocket", "split": "dev"},
@@ -178,9 +178,7 @@ THOUGHTS = [
 
 
 @pytest.mark.parametrize("template", [tiny_models.TEMPLATE, QWEN], ids=["keeps", "drops"])
-def test_earlier_thoughts_are_dropped_everywhere_whatever_the_template_does(
-    home: Path, template: str
-) -> None:
+def test_earlier_thoughts_are_dropped_whatever_the_template_does(home: Path, template: str) -> None:
     """What a model is asked at each turn is the same, and so is the reward of its last answer."""
     task = Task.named("pocket")
     samples = task.samples("dev", len(THOUGHTS))
@@ -261,8 +259,8 @@ def encoded(tokenizer: Any, messages: Sequence[Any]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_model_says_the_same_in_the_trainer_and_in_the_environment(home: Path) -> None:
-    """nano, greedy, cut short: both extend the very tokens that were drawn."""
+def test_a_model_answers_alike_in_the_trainer_and_in_the_environment(home: Path) -> None:
+    """nano, greedy, with a low token limit: both extend the sampled tokens."""
     task, (model, tokenizer) = Task.named("pocket"), load("nano")
     samples = task.samples("dev", QUESTIONS)
     how = SamplingSettings(0.0, 1.0, MOST, (tokenizer.eos_token_id,))

@@ -32,7 +32,7 @@ ANSWERS = [("SELECT 0", "SELECT 0"), ("SELECT 1", "SELECT 9"), ("SELECT 2", "SEL
 
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A task whose questions carry what ``hostile`` answers."""
+    """A task whose questions contain the answers of ``hostile``."""
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
     with sqlite3.connect(tmp_path / "d.sqlite") as connection:
         connection.executescript("CREATE TABLE t (x INTEGER); INSERT INTO t VALUES (1);")
@@ -87,7 +87,7 @@ def test_the_environment_loads_no_torch() -> None:
 
 
 def test_nothing_is_uploaded_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """vf-eval's own default is to push; a key in the environment is not a wish to."""
+    """vf-eval uploads by default, also because of a key in the environment."""
     from verifiers.v1.configs.cli.eval import EvalConfig
     from verifiers.v1.utils.platform import PushState, open_run
 
@@ -101,7 +101,7 @@ def test_nothing_is_uploaded_by_default(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_it_rewards_and_measures_is_what_we_do(task: Path) -> None:
-    """Through our runner and through verifiers, against the same server: the same reward and verdicts."""
+    """Our runner and verifiers get the same reward and verdicts from the same server."""
     with hostile() as server:
         line = [
             "eval",
@@ -130,7 +130,7 @@ def test_what_it_rewards_and_measures_is_what_we_do(task: Path) -> None:
     assert [record.metric for record in ours] == [1.0, 0.0, 1.0, 0.0]
 
 
-def test_what_is_not_scored_is_an_error_and_never_a_reward(task: Path) -> None:
+def test_an_unscored_answer_is_an_error_and_never_a_reward(task: Path) -> None:
     write(task.parent, [("plan: ok\nanswer: SELECT 1", "SELECT gone FROM t"), ("plan: 400", "SELECT 1")])
     with hostile() as server:
         episodes = play({"taskset": {"id": "harness_sql", "spec": str(task)}}, chat(server.url))
@@ -140,8 +140,8 @@ def test_what_is_not_scored_is_an_error_and_never_a_reward(task: Path) -> None:
     assert broken.rewards == {"reward": None} and not any(refused.rewards.values())
 
 
-def test_a_refused_query_is_corrected_and_a_running_one_is_not(task: Path) -> None:
-    """What has no ``answer:`` line, such as our feedback, is answered ``SELECT 1``."""
+def test_a_failed_query_is_corrected_and_a_running_one_is_not(task: Path) -> None:
+    """A message without an ``answer:`` line, such as feedback, is answered ``SELECT 1``."""
     asked = ["SELECT gone", "SELECT x FROM t WHERE x = 7", "SELECT 2"]
     write(task.parent, [(f"plan: ok\nanswer: {answer}", "SELECT 1") for answer in asked])
     with hostile() as server:
@@ -192,10 +192,10 @@ class Raises:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("reward", ["gated", "broken_reward:Raises"])
-def test_a_cancelled_rollout_leaves_the_others_their_grades(
+def test_a_cancelled_rollout_does_not_affect_the_others(
     task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reward: str
 ) -> None:
-    """Cancelled while it waits, while its batch is graded, and after that; also where grading raises."""
+    """Cancelled while waiting, during grading and after it; also where grading raises."""
     (tmp_path / "broken_reward.py").write_text(BROKEN)
     monkeypatch.syspath_prepend(str(tmp_path))
     overrides = [f"scoring.reward={reward}"]
@@ -304,11 +304,11 @@ def test_the_exported_config_names_the_environment(task: Path, capsys: pytest.Ca
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A random model with weights large enough to say different things."""
+    """A random model with weights large enough to give different answers."""
     return tiny_models.save(tmp_path_factory.mktemp("models") / "tiny", initializer_range=0.3)
 
 
-def test_the_engine_draws_what_the_model_would(folder: str) -> None:
+def test_the_engine_generates_what_the_model_would(folder: str) -> None:
     import httpx
     import torch
     from transformers import AutoModelForCausalLM
@@ -416,7 +416,7 @@ def test_trl_trains_three_steps_through_the_bridge(
 def test_an_env_server_in_another_process_returns_tokens_and_log_probabilities(
     task: Path, folder: str, tmp_path: Path
 ) -> None:
-    """What prime-rl's orchestrator does: tasks are loaded here, sent, and rebuilt there from their data."""
+    """As in prime-rl's orchestrator: tasks are loaded here, sent, and rebuilt there from their data."""
     import torch
     from renderers import CustomRendererConfig
     from transformers import AutoModelForCausalLM

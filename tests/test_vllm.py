@@ -1,4 +1,4 @@
-"""vLLM without a GPU: what is passed to it, and the life of its server, by a stand-in with its interface."""
+"""vLLM without a GPU, by a module with its interface: its arguments, and starting and ending its server."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def test_the_model_s_template_says_whether_it_opens_thoughts(vllm: None, tmp_pat
     server.close()
 
 
-def test_a_server_that_ends_says_why(vllm: None) -> None:
+def test_the_error_of_a_server_that_ends_names_the_reason(vllm: None) -> None:
     with pytest.raises(ModelError, match=r"vllm:m: the server ended: no GPU was found \(see /"):
         VllmServer(Source("broken"), "m", VllmConfig(), EndpointConfig())
 
 
-def test_a_server_that_never_comes_up_is_ended(vllm: None) -> None:
+def test_a_server_that_does_not_start_is_ended(vllm: None) -> None:
     began = time.monotonic()
     with pytest.raises(ModelError, match=r"vllm:m: the server did not start within 1 s"):
         VllmServer(Source("slow"), "m", VllmConfig(start_seconds=1), EndpointConfig())
@@ -116,7 +116,7 @@ def test_flags_are_those_of_the_engine() -> None:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """A module ``vllm`` with the interface of vLLM 0.31 that we use; it notes what it is given."""
+    """A module ``vllm`` with the interface of vLLM 0.31 that we use; it records its arguments."""
     noted: list[dict[str, Any]] = []
 
     class LLM:
@@ -159,7 +159,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return noted
 
 
-def test_in_the_process_prompts_go_together_and_one_at_fault_alone(engine: list[dict[str, Any]]) -> None:
+def test_prompts_are_asked_together_and_a_failing_one_alone(engine: list[dict[str, Any]]) -> None:
     runner = VllmRunner(Source("org/name", "v1"), "org/name@v1", VllmConfig(extra={"seed": 3}))
     assert engine.pop(0) == {
         "model": "org/name",
@@ -202,7 +202,7 @@ def test_an_adapter_is_applied_without_merging(engine: list[dict[str, Any]], tmp
     assert engine[1]["lora"] == ("adapter", 1, str(tmp_path / "adapter"))
 
 
-def test_without_vllm_the_name_says_what_to_install() -> None:
+def test_without_vllm_the_error_names_what_to_install() -> None:
     pytest.importorskip("torch")
     if "vllm" in sys.modules:
         pytest.skip("vllm is installed")

@@ -1,7 +1,7 @@
-"""A chat endpoint that misbehaves by plan: each question gets the misdeeds that stand in it, then an answer.
+"""A chat endpoint with planned failures: each question gets the failures that it names, then an answer.
 
-A question's text holds a line ``plan: 429 half ok``; its n-th asking gets the n-th word (the last one stays).
-``ok`` answers with the text after ``answer: ``; see ``DEEDS`` for the others.
+A question's text has a line ``plan: 429 half ok``; the n-th request gets the n-th word (then the last one).
+``ok`` answers with the text after ``answer: ``; see ``BEHAVIOURS`` for the others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 
 class Hostile(ThreadingHTTPServer):
-    """Remembers all requests, and how many were under way at once."""
+    """Records all requests, and how many ran at the same time."""
 
     daemon_threads = True
 
@@ -40,7 +40,7 @@ class Hostile(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that give up are no news."""
+        """Ignore clients that close the connection."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Hostile
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Silence."""
+        """Log nothing."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -67,8 +67,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.reply(400, json.dumps({"error": {"message": refused}}).encode())
                 return
             plan = _line(text, "plan: ").split() or ["ok"]
-            deed = "ok" if self.server.healthy else plan[min(number, len(plan) - 1)]
-            DEEDS[deed](self, body)
+            behaviour = "ok" if self.server.healthy else plan[min(number, len(plan) - 1)]
+            BEHAVIOURS[behaviour](self, body)
         finally:
             with self.server.lock:
                 self.server.running -= 1
@@ -115,11 +115,11 @@ def _slow(one: Handler, body: dict[str, Any]) -> None:
 
 
 def _status(status: int, message: str = "", **headers: str) -> Callable[[Handler, dict[str, Any]], None]:
-    def deed(one: Handler, body: dict[str, Any]) -> None:
+    def behaviour(one: Handler, body: dict[str, Any]) -> None:
         text = message or f"no, says {status}; you sent {one.headers['Authorization']}"
         one.reply(status, json.dumps({"error": {"message": text}}).encode(), **headers)
 
-    return deed
+    return behaviour
 
 
 def _content(content: object, **more: object) -> Callable[[Handler, dict[str, Any]], None]:
@@ -127,7 +127,7 @@ def _content(content: object, **more: object) -> Callable[[Handler, dict[str, An
 
 
 def _usage(text: str) -> Callable[[Handler, dict[str, Any]], None]:
-    """A good reply whose usage is this JSON."""
+    """A correct reply with this JSON as its usage."""
     return lambda one, body: one.reply(
         200, re.sub(rb'"usage": \{[^}]*\}', f'"usage": {text}'.encode(), completion(body))
     )
@@ -175,7 +175,7 @@ def _echo(one: Handler, body: dict[str, Any]) -> None:
     one.reply(200, b'{"choices": [{"index": 0, "message": {"content": "%s"}}]}' % escaped.encode())
 
 
-DEEDS: dict[str, Callable[[Handler, dict[str, Any]], None]] = {
+BEHAVIOURS: dict[str, Callable[[Handler, dict[str, Any]], None]] = {
     "ok": _ok,
     "slow": _slow,
     "one": lambda one, body: one.reply(200, completion(body, count=1)),

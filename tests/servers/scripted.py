@@ -1,4 +1,4 @@
-"""A chat endpoint that follows a script: to a question its answers by turn, the last one over and over."""
+"""A chat endpoint with scripted answers to a question, by turn; the last one repeats."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silence."""
+        """Log nothing."""
 
     def do_POST(self) -> None:
-        """The answer of the turn: as many answers as the conversation has were given before."""
+        """Answer by turn, which is the number of earlier answers in the conversation."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         (question, *later) = [one["content"] for one in body["messages"] if one["role"] != "system"]
         self.server.asked.append(body["messages"])
@@ -57,7 +57,7 @@ def scripted(
 ) -> Iterator[str]:
     """Serve; the base URL. ``script`` maps a user's first message to the answers by turn.
 
-    ``asked`` receives the messages of each request. More than ``room`` characters are over the context.
+    ``asked`` receives the messages of each request. More than ``room`` characters exceed the context.
     """
     server = _Server(("127.0.0.1", 0), _Handler)
     server.script, server.asked, server.room = script, [] if asked is None else asked, room
