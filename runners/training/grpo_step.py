@@ -118,8 +118,8 @@ def compare(
         for group, counts in zip(scored, in_loss, strict=True)
     ]
     return tuple(
-        Group(prompt, tuple(conversations[i * size : (i + 1) * size]), scored[i], in_loss[i], found)
-        for i, (prompt, found) in enumerate(
+        Group(prompt, tuple(conversations[i * size : (i + 1) * size]), scored[i], in_loss[i], compared)
+        for i, (prompt, compared) in enumerate(
             zip(prompts, advantages(values, config.scale_rewards), strict=True)
         )
     )
@@ -189,7 +189,8 @@ class GrpoTrainer(StepTrainer):
                 verdicts = [reward.correct for reward in scored if reward.correct is not None]
                 self.inputs.chooser.update(prompt, sum(verdict == 1 for verdict in verdicts), len(verdicts))
             figures = training_reward.figures([scored for _, scored in everywhere]) | drawn
-        tokens = sum(distributed.all_gather([len(one.prompt) + len(one.tokens) for one in conversations]))
+        lengths = [len(conversation.prompt) + len(conversation.tokens) for conversation in conversations]
+        tokens = sum(distributed.all_gather(lengths))
         return StepBatch(groups, StepLog(figures, tokens, clock.seconds))
 
     def _draw_conversations(self, prompts: Sequence[int], first: int, clock: Clock) -> list[Conversation]:
@@ -206,7 +207,8 @@ class GrpoTrainer(StepTrainer):
             if turn == 0:
                 early = score_early if self.config.max_turns == 1 else None
                 return self.draw_answers(encoded, size, turn, first, early)
-            return self.draw_answers([(*one.prompt, *one.tokens) for one in asked], 1, turn, first)
+            so_far = [(*conversation.prompt, *conversation.tokens) for conversation in asked]
+            return self.draw_answers(so_far, 1, turn, first)
 
         conversations = [
             Conversation(request, list(ids))
@@ -235,28 +237,29 @@ class GrpoTrainer(StepTrainer):
         place = f"{self.args.seed} {self.state.global_step} 0" + (f" turn {turn}" if turn else "")
         seeds = [zlib.crc32(f"{place} {first + index}".encode()) for index in range(len(prompts))]
         config = self.config
-        how = DecodingSettings(
+        settings = DecodingSettings(
             config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids)
         )
         answers: dict[int, list[list[int]]] = {}
         model = self.accelerator.unwrap_model(self.model)
         with self.accelerator.autocast():
-            for index, found in generate(model, prompts, seeds, size, how):
-                answers[index] = [answer.tokens for answer in found]
+            for index, drawn in generate(model, prompts, seeds, size, settings):
+                answers[index] = [answer.tokens for answer in drawn]
                 if complete:
                     complete(index, answers[index])
         return [tokens for index in range(len(prompts)) for tokens in answers[index]], None
 
     def _tensors(self, groups: Sequence[Group], tokens: int) -> Batch:
         """The rows of the loss. A group without a gradient is masked out where that changes no number."""
-        rows = [one for group in groups for one in group.conversations]
+        rows = [conversation for group in groups for conversation in group.conversations]
         columns = {
-            "prompt_ids": [one.prompt for one in rows],
-            "completion_ids": [one.tokens for one in rows],
-            "logprobs": [one.logprobs for one in rows] if self.use_vllm else None,
-            **({"env_mask": [one.sampled for one in rows]} if self.config.max_turns > 1 else {}),
+            "prompt_ids": [row.prompt for row in rows],
+            "completion_ids": [row.tokens for row in rows],
+            "logprobs": [row.logprobs for row in rows] if self.use_vllm else None,
+            **({"env_mask": [row.sampled for row in rows]} if self.config.max_turns > 1 else {}),
         }
-        batch = self.tensors(columns, [one.value for group in groups for one in group.rewards], tokens)
+        rewards = [reward.value for group in groups for reward in group.rewards]
+        batch = self.tensors(columns, rewards, tokens)
 
         def rows_of(which: Sequence[bool]) -> Tensor:
             return torch.tensor(which).repeat_interleave(self.config.group_size)

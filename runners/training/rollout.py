@@ -100,8 +100,9 @@ class Turns:
 
         def comment(asked: Sequence[Conversation]) -> list[str]:
             assert feedback is not None, "checked by train_grpo"
-            samples = [one.request.sample for one in asked]
-            return feedback(samples, [one.text for one in asked], [one.previous_answer for one in asked])
+            samples = [conversation.request.sample for conversation in asked]
+            answers = [conversation.text for conversation in asked]
+            return feedback(samples, answers, [conversation.previous_answer for conversation in asked])
 
         for _ in converse(conversations, answer, comment, self.extend, self.max_turns):
             pass
@@ -167,11 +168,12 @@ def figures(
     ``turns``, where there may be several: the mean number of answers.
     """
     counted = [
-        (sum(one.sampled), is_cut(one.sampled, one.tokens, end_tokens), one.turns) for one in conversations
+        (sum(item.sampled), is_cut(item.sampled, item.tokens, end_tokens), item.turns)
+        for item in conversations
     ]
     lengths, clipped, turns = zip(*distributed.all_gather(counted), strict=True)
-    found = {"length": fmean(lengths), "clipped": fmean(clipped)}
-    return found | ({"turns": fmean(turns)} if several_turns else {})
+    means = {"length": fmean(lengths), "clipped": fmean(clipped)}
+    return means | ({"turns": fmean(turns)} if several_turns else {})
 
 
 def is_cut(sampled: Sequence[int], tokens: Sequence[int], end_tokens: set[int]) -> bool:

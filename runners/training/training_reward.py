@@ -78,7 +78,7 @@ class TrainingReward:
         self.queue = ScoringQueue(score)
 
     def __call__(self, conversations: Sequence[Conversation]) -> list[Reward]:
-        """The reward of each conversation; groups stand side by side. Raises ModelError: one is no number."""
+        """The rewards of conversations, with groups side by side. Raises ModelError: one is no number."""
         samples = [conversation.request.sample for conversation in conversations]
         texts = [conversation.text for conversation in conversations]
         scored = self.queue.rewards(samples, texts, self.config.group_size)
@@ -90,7 +90,7 @@ class TrainingReward:
         return rewards
 
     def _cost(self, conversation: Conversation) -> float:
-        """Of a conversation's answers before the last one."""
+        """The cost of a conversation's answers before the last one."""
         return self.config.turn_cost * (conversation.turns - 1) / max(1, self.config.max_turns - 1)
 
 
@@ -118,12 +118,12 @@ def figures(groups: Sequence[Sequence[Reward]]) -> dict[str, float]:
     """What the curve shows of the rewards of a step's groups, those of all processes."""
     rewards = [reward for group in groups for reward in group]
     values = [reward.value for reward in rewards if reward.value is not None]
-    found = {"unscored": 1 - len(values) / len(rewards)}
+    means = {"unscored": 1 - len(values) / len(rewards)}
     if values:
-        found |= {"reward": fmean(values), "reward_std": pstdev(values)}
+        means |= {"reward": fmean(values), "reward_std": pstdev(values)}
     if scored := [group for group in groups if is_scored(group)]:
-        found["no_spread"] = fmean(len({reward.value for reward in group}) == 1 for group in scored)
-        found["mixed"] = fmean(map(is_mixed, scored))
+        means["no_spread"] = fmean(len({reward.value for reward in group}) == 1 for group in scored)
+        means["mixed"] = fmean(map(is_mixed, scored))
     for part in sorted({part for reward in rewards for part in reward.parts}):
-        found[f"parts/{part}"] = fmean(reward.parts[part] for reward in rewards if part in reward.parts)
-    return found
+        means[f"parts/{part}"] = fmean(reward.parts[part] for reward in rewards if part in reward.parts)
+    return means
