@@ -1,4 +1,4 @@
-"""The rules of comparison, fact by fact: queries.yaml end to end, results.yaml on bare rows."""
+"""The rules of comparison by example: queries.yaml with real queries, results.yaml with rows alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MODES = (Mode.STRICT, Mode.SPIDER, Mode.BIRD, Mode.BIRD_F1)
 
 @pytest.fixture(scope="module")
 def attempts() -> Iterator[dict[str, Attempt]]:
-    """Every fact judged in one batch."""
+    """All examples, judged in one batch."""
     with Grader(ScoringSpec(modes=MODES), workers=1) as grader:
         grades = grader.grade_answers([Answer(DATABASE, (fact["gold"],), fact["answer"]) for fact in FACTS])
         yield {fact["name"]: grade.attempt for fact, grade in zip(FACTS, grades, strict=True)}

@@ -1,4 +1,4 @@
-"""Comparison held against brute force, under permutations, and for time."""
+"""Properties of comparison: equal to brute force, independent of order, fast enough."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def shuffled(rows: Sequence[Row], chance: random.Random) -> Table:
 
 
 def brute_force(gold: Table, other: Table, classes: Sequence[int]) -> bool:
-    """Every order of columns, tried."""
+    """Whether some order of columns makes the rows equal, by brute force."""
     if len(gold) != len(other) or len(gold[0]) != len(other[0]):
         return False
     bag = Counter(zip(classes, gold, strict=True))
@@ -69,7 +69,7 @@ def test_near_floats_are_equal_in_any_order(rows: Table, chance: random.Random) 
 
 
 @given(tables(mixed), st.randoms(use_true_random=False))
-def test_one_more_row_is_never_right(rows: Table, chance: random.Random) -> None:
+def test_one_more_row_is_never_correct(rows: Table, chance: random.Random) -> None:
     more = [*rows, chance.choice(rows)]
     assert judged(rows, shuffled(more, chance)) is Reason.WRONG_ROWS
     assert judged(more, rows) is Reason.WRONG_ROWS
@@ -82,7 +82,7 @@ def test_symmetry(one: Table, two: Table) -> None:
 
 @settings(max_examples=300)
 @given(tables(exact), st.randoms(use_true_random=False), st.data())
-def test_like_brute_force(rows: Table, chance: random.Random, data: st.DataObject) -> None:
+def test_agrees_with_brute_force(rows: Table, chance: random.Random, data: st.DataObject) -> None:
     """A shuffled copy with one cell replaced, under random tie groups."""
     other = [list(row) for row in shuffled(rows, chance)]
     other[0][0] = data.draw(exact)
@@ -113,7 +113,7 @@ def official_result_eq(one: Table, two: Table, ordered: bool) -> bool:
 
 @settings(max_examples=300)
 @given(tables(mixed), st.randoms(use_true_random=False), st.data(), st.booleans())
-def test_spider_like_the_official_search(
+def test_spider_agrees_with_the_official_search(
     rows: Table, chance: random.Random, data: st.DataObject, ordered: bool
 ) -> None:
     other = [list(row) for row in (rows if ordered else shuffled(rows, chance))]
@@ -143,13 +143,13 @@ def balanced_bits() -> Table:
 
 
 def circulant(size: int) -> Table:
-    """Rows and columns all alike: colours alone settle nothing."""
+    """All rows and columns look the same: colours alone decide nothing."""
     squares = {i * i % size for i in range(1, size)}
     return [tuple(int((i - j) % size in squares) for j in range(size)) for i in range(size)]
 
 
 def one_apart(size: int, most: int, one: int) -> Table:
-    """Nothing but ``most``, and ``one`` once in each row and column; Python may hash both alike."""
+    """All cells ``most``, but ``one`` once in each row and column; both may have the same hash."""
     return [(*(one if i == j else most for j in range(size)), i) for i in range(size)]
 
 
@@ -194,7 +194,7 @@ def test_wide_results_take_well_under_a_second(name: str) -> None:
 
 
 def test_the_search_is_bounded() -> None:
-    """Two tables that colours cannot tell apart and that differ: no order of 40 columns is tried in vain."""
+    """Two different tables with the same colours: the search over the orders of 40 columns ends."""
     one, two = balanced_bits(), balanced_bits()
     start = time.process_time()
     assert judged(one, two) is Reason.WRONG_ROWS

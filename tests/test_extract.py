@@ -1,4 +1,4 @@
-"""What counts as the SQL in a chat answer: one fact a row."""
+"""Which text of an answer is its SQL: one example a row."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ FACTS = [
 
 
 @pytest.mark.parametrize(("text", "sql"), [fact[1:] for fact in FACTS], ids=[fact[0] for fact in FACTS])
-def test_facts(text: str, sql: str) -> None:
+def test_examples(text: str, sql: str) -> None:
     assert extract(text) == sql
 
 
@@ -160,7 +160,7 @@ def test_linear_on_a_megabyte_of_tags(unit: str) -> None:
 
 
 @given(st.lists(st.sampled_from([*HOSTILE, "SELECT 1", "x"]), max_size=12).map("".join))
-def test_never_raises_and_never_invents(text: str) -> None:
+def test_never_raises_and_returns_a_part_of_the_text(text: str) -> None:
     sql = extract(text)
     assert sql == sql.strip()
     assert not sql or sql in text.replace("<think>", "").replace("</think>", "") or "think>" in text

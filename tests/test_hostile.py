@@ -36,7 +36,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
 
 
 def descendants() -> list[int]:
-    """Process ids of the children of this process, and of theirs."""
+    """Process ids of all descendants of this process."""
     parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -51,7 +51,7 @@ def descendants() -> list[int]:
 
 
 def resident(pids: list[int]) -> int:
-    """Bytes of resident memory that processes hold together."""
+    """Bytes of resident memory of all these processes together."""
     total = 0
     for pid in pids:
         try:
@@ -157,7 +157,7 @@ def test_killed_workers_lose_no_verdict(database: Database) -> None:
     assert [grade.scores["execution"].value for grade in grades] == verdicts + verdicts[:50]
 
 
-def test_judging_without_end_is_ended(database: Database) -> None:
+def test_a_comparison_that_does_not_end_is_stopped(database: Database) -> None:
     jobs = [0.0, 60.0, 0.0, 0.0]
     with Sandbox(1, Limits(seconds=0.5)) as sandbox:
         started = time.monotonic()
@@ -166,7 +166,7 @@ def test_judging_without_end_is_ended(database: Database) -> None:
     assert time.monotonic() - started < 10
 
 
-def test_rows_that_collide_cannot_hold_the_judge(database: Database) -> None:
+def test_rows_with_equal_hashes_do_not_slow_the_judge(database: Database) -> None:
     """Rows whose Python hashes are all the same make any dictionary of rows slow."""
     rows = ",".join(map(str, colliding(3000)))
     started = time.monotonic()
@@ -231,7 +231,7 @@ def test_one_budget_holds_for_all_instances_and_forms(eight: Database) -> None:
     assert right.attempt.verdicts[Mode.STRICT] == 1.0, "as slow as its gold is not over the budget"
 
 
-def test_no_memory_to_compare_is_the_answers_fault_and_not_the_next_ones() -> None:
+def test_no_memory_to_compare_is_the_fault_of_that_answer_alone() -> None:
     """Results within the limits of a query leave no memory to judge them; an honest answer follows each."""
     numbers = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {}) SELECT {} FROM c"
     gold = numbers.format(20, "x, x || 'y', x * 1.5")

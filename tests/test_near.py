@@ -1,4 +1,4 @@
-"""Tables whose numbers are near, not equal: what is decided is what trying all orders finds."""
+"""Tables with near, not equal numbers: the verdict agrees with trying all orders."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tables(rows: int, columns: int) -> st.SearchStrategy[list[Row]]:
 
 
 def tried(gold: Sequence[Row], other: Sequence[Row], groups: Sequence[int] | None) -> bool:
-    """Every order of columns and of rows."""
+    """Whether some order of columns and of rows makes the tables equal, by brute force."""
     groups = groups or [0] * len(gold)
 
     left, right = ([ColumnFacts(cells) for cells in zip(*rows, strict=True)] for rows in (gold, other))
@@ -51,7 +51,7 @@ def tried(gold: Sequence[Row], other: Sequence[Row], groups: Sequence[int] | Non
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_what_is_decided_is_right(data: st.DataObject) -> None:
+def test_agrees_with_trying_all_orders(data: st.DataObject) -> None:
     rows, columns = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 3))
     gold = data.draw(tables(rows, columns))
     dice = data.draw(st.randoms(use_true_random=False))
@@ -105,7 +105,7 @@ def chain(rows: int) -> list[tuple[float, ...]]:
 
 
 @pytest.mark.parametrize("wrong", [False, True])
-def test_a_long_chain_of_near_numbers_is_decided(wrong: bool) -> None:
+def test_a_large_cluster_of_near_numbers_is_decided(wrong: bool) -> None:
     gold = chain(ROWS)
     dice = random.Random(3)
     other = [(price * (1 + 1e-15), time, key) for time, price, key in dice.sample(gold, ROWS)]
@@ -119,7 +119,7 @@ def test_a_long_chain_of_near_numbers_is_decided(wrong: bool) -> None:
     assert time.process_time() - began < 1
 
 
-def test_two_chains_whose_rows_pair_up_in_no_sorted_order_are_decided() -> None:
+def test_two_clusters_whose_rows_match_in_no_sorted_order_are_decided() -> None:
     dice = random.Random(4)
     gold = [(1 + dice.randint(0, 900) * 5e-10, 5 + dice.randint(0, 900) * 2e-9) for _ in range(300)]
     other = [(a * (1 + dice.uniform(-9e-10, 9e-10)), b * (1 + dice.uniform(-9e-10, 9e-10))) for a, b in gold]

@@ -22,7 +22,7 @@ MODES = (Mode.SPIDER, Mode.BIRD, Mode.BIRD_F1)
 
 
 def differences(count: int, seed: int, folder: Path) -> tuple[list[tuple[object, ...]], dict[str, float]]:
-    """The pairs judged otherwise than officially, and how many were right by each rule."""
+    """The pairs with another verdict than the official one, and how many were correct by each rule."""
     cases, found, right = iter(Cases(seed, folder)), [], dict.fromkeys(MODES, 0.0)
     with Grader(ScoringSpec(metric=Mode.SPIDER, modes=MODES), structure=False) as grader:
         while chunk := list(islice(cases, min(count, 5000))):

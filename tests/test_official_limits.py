@@ -1,4 +1,4 @@
-"""Where our limits bite: BIRD counts no row twice, and a gold over a limit is unscored, rule by rule."""
+"""The official modes at our limits: BIRD counts no row twice, and a gold over a limit is unscored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def judged(gold: str, answer: str, metric: Mode = Mode.STRICT, rows: int = 1000)
         return grader.grade_answers([Answer(DATABASE, (gold,), answer)])[0].attempt
 
 
-def test_an_answer_of_many_duplicates_is_right_by_bird_alone() -> None:
+def test_an_answer_of_many_duplicates_is_correct_by_bird_only() -> None:
     attempt = judged(FEW, MANY)
     assert attempt.verdicts == {"strict": 0.0, "spider": 0.0, "bird": 1.0, "bird_f1": 1.0}
     assert attempt.reason is Reason.TOO_MANY_ROWS
@@ -29,7 +29,7 @@ def test_an_answer_of_many_duplicates_is_right_by_bird_alone() -> None:
     assert (attempt.reason, attempt.executes, attempt.rows) == (Reason.CORRECT, True, 3)
 
 
-def test_a_gold_over_a_limit_is_unscored_only_where_the_limit_counts() -> None:
+def test_a_gold_over_a_limit_is_unscored_only_in_modes_with_that_limit() -> None:
     attempt = judged(MANY, FEW)
     assert attempt.verdicts == {"strict": None, "spider": None, "bird": 1.0, "bird_f1": 1.0}
     assert attempt.reason is Reason.GOLD_FAILED
@@ -37,7 +37,7 @@ def test_a_gold_over_a_limit_is_unscored_only_where_the_limit_counts() -> None:
     assert attempt.verdicts == {"strict": 1.0, "spider": None, "bird": 1.0, "bird_f1": 1.0}
 
 
-def test_an_answer_of_many_rows_that_differ_is_wrong() -> None:
+def test_an_answer_of_many_different_rows_is_wrong() -> None:
     attempt = judged(FEW, "SELECT a.x, b.x FROM n AS a, n AS b")
     assert attempt.verdicts == dict.fromkeys(MODES, 0.0)
 

@@ -1,4 +1,4 @@
-"""Which order a gold asks for, which rows tie under it, and what its LIMIT cuts: asked of real engines."""
+"""Which order a gold requires, which rows tie under it and which tie at its LIMIT, with real engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rewards beyond right or wrong: efficiency, format, length, forbidden constructs, and one's own."""
+"""Penalties for efficiency, format, length and forbidden constructs, and custom rewards."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def scoring(**keys: object) -> ScoringSpec:
 
 @pytest.mark.parametrize("name", PRESETS)
 @given(one=right, two=wrong)
-def test_correct_strictly_dominates_whatever_is_lost(name: str, one: Attempt, two: Attempt) -> None:
-    """The worst right answer (slow, misshapen, long, forbidden) against the best wrong one."""
+def test_correct_strictly_dominates_under_all_penalties(name: str, one: Attempt, two: Attempt) -> None:
+    """The worst correct answer (slow, wrong format, long, forbidden) against the best wrong one."""
     scorer = reward_scorer(scoring(reward=name, terms=ALL_TERMS))
     lost = {"constructs": ("select_star",), "text": "` " * 9999, "steps": 10**9, "gold_steps": 1}
     worst = replace(one, parses=True, **lost)  # type: ignore[arg-type]
@@ -40,7 +40,7 @@ def test_correct_strictly_dominates_whatever_is_lost(name: str, one: Attempt, tw
 
 
 @pytest.mark.parametrize("name", MARGINS)
-def test_weights_that_fill_the_lead_of_right_answers_are_refused(name: str) -> None:
+def test_weights_that_reach_the_margin_raise(name: str) -> None:
     with pytest.raises(SpecError, match="keep them below that, or wrong answers could win"):
         reward_scorer(scoring(reward=name, terms={"length": {"weight": MARGINS[name]}}))
 
@@ -54,7 +54,7 @@ def test_weights_that_fill_the_lead_of_right_answers_are_refused(name: str) -> N
         ({"terms": ALL_TERMS, "reward": "test_scorers:Own"}, "only with a preset"),
     ],
 )
-def test_terms_that_cannot_be_are_refused(keys: dict[str, object], message: str) -> None:
+def test_invalid_terms_raise(keys: dict[str, object], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         reward_scorer(scoring(**keys))
     with pytest.raises(SpecError, match="most 5 is not above free 500"):
@@ -75,11 +75,11 @@ def test_terms_that_cannot_be_are_refused(keys: dict[str, object], message: str)
         (0.1, 0.25),
     ],
 )
-def test_the_tiers_are_those_of_birds_r_ves(ratio: float, worth: float) -> None:
+def test_the_tiers_are_those_of_bird_r_ves(ratio: float, worth: float) -> None:
     assert r_ves_tier(ratio) == worth
 
 
-def test_a_gain_is_by_steps_where_they_are_counted() -> None:
+def test_a_cost_ratio_uses_steps_where_they_are_counted() -> None:
     slow = replace(PERFECT, steps=9000, gold_steps=4000, seconds=1, gold_seconds=4)
     assert cost_ratio(slow) == 0.5 and cost_ratio(slow, "seconds") == pytest.approx(4, rel=1e-2)
     assert cost_ratio(replace(PERFECT, seconds=1, gold_seconds=4)) == pytest.approx(4, rel=1e-2)
@@ -100,14 +100,14 @@ def test_a_gain_is_by_steps_where_they_are_counted() -> None:
         ({"constructs": ("select_star",)}, {"forbidden": 0.1}),
     ],
 )
-def test_what_each_term_takes(changes: dict[str, object], lost: dict[str, float]) -> None:
+def test_the_penalty_of_each_term(changes: dict[str, object], lost: dict[str, float]) -> None:
     attempt = replace(replace(PERFECT, text="SELECT 1"), **changes)  # type: ignore[arg-type]
     score = reward_scorer(scoring(terms=ALL_TERMS))(attempt)
     assert {name: -part for name, part in score.parts.items() if part < 0} == pytest.approx(lost)
     assert score.value == pytest.approx(1 - sum(lost.values()))
 
 
-def test_a_slow_wrong_answer_loses_nothing_for_that() -> None:
+def test_a_slow_wrong_answer_has_no_efficiency_penalty() -> None:
     attempt = replace(PERFECT, reason=Reason.WRONG_ROWS, verdicts={Mode.STRICT: 0.0}, steps=10**9, text="x")
     assert reward_scorer(scoring(terms=ALL_TERMS))(attempt).value == pytest.approx(0.3)
 
@@ -153,7 +153,7 @@ def test_constructs_are_found_in_the_tree(sql: str, found: list[str]) -> None:
         ("SELECT x FROM a QUALIFY row_number() OVER (ORDER BY x) = 1", ["window"]),
     ],
 )
-def test_constructs_are_read_in_the_engines_dialect(sql: str, found: list[str]) -> None:
+def test_constructs_are_found_in_the_dialect_of_the_engine(sql: str, found: list[str]) -> None:
     assert forbidden_in(sql, CONSTRUCTS, "duckdb") == found
 
 
@@ -181,7 +181,7 @@ def test_no_construct_can_be_hidden(form: str) -> None:
     assert forbidden_in(form.replace("{}", "SELECT x FROM t"), ("window", "case"), "sqlite") == []
 
 
-def test_hidden_constructs_get_less_from_the_grader(database: Database, home: Path) -> None:
+def test_hidden_constructs_lower_the_reward(database: Database, home: Path) -> None:
     gold = "SELECT x FROM t"
     texts = [gold, *(form.replace("{}", "SELECT * FROM t") for form in HIDDEN)]
     terms = {"forbidden": {"weight": 0.3}}
@@ -207,7 +207,7 @@ def database(tmp_path: Path) -> Database:
     return Database("d", instances=(path,))
 
 
-def test_a_wasteful_query_gets_less_from_the_grader(database: Database, home: Path) -> None:
+def test_an_inefficient_query_lowers_the_reward(database: Database, home: Path) -> None:
     gold = "SELECT COUNT(*) FROM t WHERE x < 10"
     wasteful = "SELECT COUNT(*) FROM t WHERE x IN (SELECT a.x FROM t a JOIN t b ON a.x <= b.x WHERE a.x < 10)"
     answers = [Answer(database, (gold,), text) for text in (gold, wasteful, f"{gold};", "SELECT 1")]
@@ -224,7 +224,7 @@ def test_the_same_sql_in_another_text_is_scored_by_its_own_text(database: Databa
         assert [grade.scores["reward"].value for grade in grader.grade_answers(answers)] == [1.0, 0.8]
 
 
-def test_the_example_of_ones_own_reward_gives_what_it_says(
+def test_the_example_of_a_custom_reward(
     database: Database, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parent.parent / "docs" / "examples")

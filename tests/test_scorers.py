@@ -38,7 +38,7 @@ fractions = st.floats(0, 1)
 
 
 def attempts(*reasons: Reason, verdict: float, gold_rows: int = 1) -> st.SearchStrategy[Attempt]:
-    """Attempts that ended so, with any evidence."""
+    """Attempts with one of these reasons and any other evidence."""
     clauses = st.fixed_dictionaries(dict.fromkeys((*CLAUSES, "overall"), fractions))
     return st.builds(
         Attempt,
@@ -84,7 +84,7 @@ def test_every_score_is_in_range(name: str, attempt: Attempt) -> None:
 @given(
     ours=attempts(*sorted(UNSCORED), verdict=0.0), empty=attempts(Reason.CORRECT, verdict=1.0, gold_rows=0)
 )
-def test_what_is_never_rewarded(name: str, ours: Attempt, empty: Attempt) -> None:
+def test_unscored_attempts_and_empty_golds_have_no_reward(name: str, ours: Attempt, empty: Attempt) -> None:
     assert composite(name)(ours).value is None
     assert composite(name)(empty).value is None
 
@@ -121,7 +121,7 @@ def test_classic_has_its_named_outcomes(reason: Reason, value: float | None) -> 
     assert composite("classic")(replace(PERFECT, reason=reason, verdicts=verdict)).value == value
 
 
-def test_classic_names_every_reason_that_is_no_result() -> None:
+def test_classic_has_a_value_for_every_reason_without_a_result() -> None:
     ran = {r for r in Reason if r in ("correct", "empty_result") or r.startswith("wrong_")}
     assert set(CLASSIC_OUTCOMES) == set(Reason) - ran - UNSCORED
 
@@ -135,7 +135,7 @@ def test_gated_and_binary() -> None:
 
 
 @pytest.mark.parametrize("name", [*ALL, "tests.test_scorers:Own"])
-def test_composites_are_picklable_and_say_what_they_are(name: str) -> None:
+def test_composites_are_picklable_and_have_a_repr(name: str) -> None:
     scorer = composite(name)
     assert type(pickle.loads(pickle.dumps(scorer))) is type(scorer)
     if ":" not in name:
@@ -155,13 +155,13 @@ def test_composites_are_picklable_and_say_what_they_are(name: str) -> None:
         ({"weights": {"execution": 1, "syntax": -1}}, "-1.0 is negative"),
     ],
 )
-def test_rewards_that_cannot_be_made(spec: Mapping[str, object], message: str) -> None:
+def test_invalid_rewards_raise_one_line(spec: Mapping[str, object], message: str) -> None:
     with pytest.raises(SpecError, match=message.replace("?", r"\?").replace(".", r"\.")) as error:
         reward_scorer(ScoringSpec.model_validate(spec))
     assert "\n" not in str(error.value)
 
 
-def test_a_reward_of_the_users_own() -> None:
+def test_a_custom_reward() -> None:
     assert reward_scorer(ScoringSpec(reward="tests.test_scorers:Own"))(PERFECT).value == 7.0
 
 

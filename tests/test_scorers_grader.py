@@ -76,14 +76,14 @@ def test_select_1_earns_less_than_an_honest_near_miss(spec: ScoringSpec) -> None
     assert lazy is not None and honest is not None and lazy < honest
 
 
-def test_any_of_several_golds_will_do(grader: Grader) -> None:
+def test_an_answer_need_match_only_one_of_several_golds(grader: Grader) -> None:
     other = "SELECT country FROM singer"
     assert grade(grader, GOLD, other, GOLD).attempt.reason is Reason.CORRECT
     assert grade(grader, GOLD, "SELECT x FROM nowhere", GOLD).attempt.reason is Reason.CORRECT
     assert grade(grader, "SELECT title FROM song", other, GOLD).attempt.reason is Reason.WRONG_ROWS
 
 
-def test_our_own_failures_are_none_and_not_zero(grader: Grader) -> None:
+def test_our_own_failures_are_unscored(grader: Grader) -> None:
     broken = grade(grader, GOLD, "SELECT x FROM nowhere")
     assert broken.attempt.reason is Reason.GOLD_FAILED
     assert {score.value for score in broken.scores.values()} == {None}
@@ -128,9 +128,7 @@ def two_instances(tmp_path_factory: pytest.TempPathFactory) -> Database:
 
 
 @pytest.mark.parametrize(("instances", "verdict"), [(1, 1.0), (2, 0.0), (9, 0.0)])
-def test_strict_asks_for_agreement_on_k_instances(
-    two_instances: Database, instances: int, verdict: float
-) -> None:
+def test_strict_compares_k_instances(two_instances: Database, instances: int, verdict: float) -> None:
     spec = ScoringSpec(instances=instances, modes=tuple(Mode))
     with Grader(spec, workers=1) as grader:
         lucky = grade(grader, "SELECT name FROM singer WHERE id = 3", database=two_instances).attempt
@@ -140,19 +138,19 @@ def test_strict_asks_for_agreement_on_k_instances(
     assert lucky.detail.startswith("instance 2: 1 rows, expected 2") == (verdict == 0.0)
 
 
-def test_another_instance_can_make_an_empty_gold_worth_paying(two_instances: Database) -> None:
+def test_another_instance_can_make_an_empty_gold_scored(two_instances: Database) -> None:
     gold = "SELECT name FROM singer WHERE age > 45"
     for instances, value in ((1, None), (2, 1.0)):
         with Grader(ScoringSpec(instances=instances), workers=1) as grader:
             assert grade(grader, gold, gold, database=two_instances).scores["reward"].value == value
 
 
-def test_a_missing_database_is_ours() -> None:
+def test_a_missing_database_is_unscored() -> None:
     with Grader(ScoringSpec(), workers=1) as grader:
         attempt = grade(grader, GOLD, database=Database("x", instances=(Path("/nowhere/x.sqlite"),))).attempt
     assert attempt.reason is Reason.INFRASTRUCTURE
 
 
-def test_verdicts_alone_without_structure() -> None:
+def test_without_structure_there_are_verdicts_only() -> None:
     with Grader(ScoringSpec(), workers=1, structure=False) as grader:
         assert set(grade(grader, GOLD).scores) == {"syntax", "execution"}

@@ -1,4 +1,4 @@
-"""What holds of every query: in other words still right, with a wrong row never; scores keep in range."""
+"""Properties of all queries: rewritten they stay correct, with a wrong row never; scores are in range."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def rewritten(columns: Sequence[str], where: str, ordered: str, dice: random.Ran
 
 @settings(max_examples=150, deadline=None)
 @given(golds(), st.randoms(use_true_random=False))
-def test_a_gold_in_other_words_is_right(gold: tuple[list[str], str, str], dice: random.Random) -> None:
+def test_a_rewritten_gold_is_correct(gold: tuple[list[str], str, str], dice: random.Random) -> None:
     columns, where, ordered = gold
     found = judged(query(*gold), rewritten(columns, where, ordered, dice))
     assert found.verdicts[Mode.STRICT] == 1.0, found
@@ -88,7 +88,7 @@ def test_a_gold_in_other_words_is_right(gold: tuple[list[str], str, str], dice: 
 
 @settings(max_examples=100, deadline=None)
 @given(golds(), st.sampled_from(["1", "'no such value'", "NULL", "-1.25"]))
-def test_a_wrong_row_more_is_never_right(gold: tuple[list[str], str, str], cell: str) -> None:
+def test_one_more_wrong_row_is_never_correct(gold: tuple[list[str], str, str], cell: str) -> None:
     columns, where, _ = gold
     more = query(columns, where) + " UNION ALL SELECT " + ", ".join([cell] * len(columns))
     assert judged(query(*gold), more).verdicts[Mode.STRICT] == 0.0

@@ -51,7 +51,7 @@ SAME = [
 
 
 @pytest.mark.parametrize(("gold", "other"), [row[1:] for row in SAME], ids=[row[0] for row in SAME])
-def test_the_same(gold: str, other: str) -> None:
+def test_equal_forms(gold: str, other: str) -> None:
     assert similarity(gold, other, "sqlite") == dict.fromkeys((*CLAUSES, "overall"), 1.0)
     assert similarity(other, gold, "sqlite")["overall"] == 1.0
 
@@ -94,7 +94,7 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("clause", "gold", "other", "score"), DIFFERENT)
-def test_clauses(clause: str, gold: str, other: str, score: float) -> None:
+def test_different_forms(clause: str, gold: str, other: str, score: float) -> None:
     one, two = similarity(gold, other, "sqlite"), similarity(other, gold, "sqlite")
     assert one[clause] == pytest.approx(score)
     assert one == two, "symmetric"
@@ -119,7 +119,7 @@ def test_the_same_words_need_no_second_parse(one: str, two: str, same: bool) -> 
     assert same_words(one, two) == same_words(two, one) == same
 
 
-def test_unreadable() -> None:
+def test_queries_that_cannot_be_parsed() -> None:
     assert set(similarity("SELECT a FROM t", "SELECT FROM WHERE", "sqlite").values()) == {0.0}
     assert similarity("SELECT FROM WHERE", "SELECT a FROM t", "sqlite") == {}
 
@@ -210,13 +210,13 @@ READ = [
 
 
 @pytest.mark.parametrize(("dialect", "gold", "other"), READ)
-def test_what_the_engine_runs_is_read(dialect: str, gold: str, other: str) -> None:
+def test_what_the_engine_runs_is_parsed(dialect: str, gold: str, other: str) -> None:
     assert similarity(gold, other, dialect)["overall"] == 1.0
     assert similarity(other, gold, dialect)["overall"] == 1.0
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1; SELECT 2", "", ";", "-- SELECT 1", "SELECT (1", "SELECT 1)"])
-def test_what_is_no_single_query_is_not_read(sql: str) -> None:
+def test_what_is_not_one_query_is_not_parsed(sql: str) -> None:
     assert parse(sql, "sqlite") is None
 
 

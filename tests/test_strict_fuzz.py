@@ -122,7 +122,7 @@ DRAWS: list[Draw] = [
 
 
 def nudged(cell: Cell, dice: random.Random) -> Cell:
-    """The cell, or one that is likely near it or just not."""
+    """The cell, or one that is near it or just too far from it."""
     if isinstance(cell, tuple) and cell[0] != "decimal":
         return (cell[0], *(nudged(part, dice) for part in cell[1:]))
     if isinstance(cell, float) and dice.random() < 0.5:
@@ -131,7 +131,7 @@ def nudged(cell: Cell, dice: random.Random) -> Cell:
 
 
 def a_pair(dice: random.Random) -> tuple[Table, Table, list[int]]:
-    """A table, one much like it, and tie groups."""
+    """A table, a similar one, and tie groups."""
     rows, width = dice.randint(1, 6), dice.randint(1, 4)
     draws = dice.choices(DRAWS, k=dice.randint(1, 2))
     columns = [dice.choice(draws) for _ in range(width)]
@@ -192,11 +192,11 @@ def checked(seed: int, count: int) -> Counter[Reason]:
     return Counter(checks[number % 3](dice) for number in range(count))
 
 
-def test_like_a_slow_matcher() -> None:
+def test_agrees_with_a_slow_matcher() -> None:
     reasons = checked(1, FEW)
     assert min(reasons[one] for one in (Reason.CORRECT, Reason.WRONG_ROWS, Reason.WRONG_ORDER)) > FEW // 100
 
 
 @pytest.mark.slow
-def test_like_a_slow_matcher_on_many() -> None:
+def test_agrees_with_a_slow_matcher_on_many() -> None:
     assert checked(2, MANY).total() == MANY
