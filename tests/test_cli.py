@@ -175,7 +175,7 @@ def test_a_model_that_ends_in_a_bug_does_not_end_the_others(
 def test_several_greedy_answers_are_pointed_out(capsys: Capture) -> None:
     line = ("eval", "--model", "empty", "--task", "pocket", "--limit", "2", "--samples", "4")
     assert run(*line) == 0
-    assert "temperature 0 draws one answer 4 times: give --temperature" in capsys.readouterr().err
+    assert "temperature 0 draws one answer 4 times: set --temperature" in capsys.readouterr().err
     assert run(*line, "--temperature", "1") == 0
     assert "temperature 0" not in capsys.readouterr().err
 
