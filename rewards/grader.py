@@ -121,7 +121,7 @@ class Grader:
         questions = [(job.database.id, job.gold) for job in jobs]
         costs = [self._seconds.get(question, 0.001) for question in questions]
         grades = {}
-        for index, result in self._sandbox.map(WORK, jobs, costs):
+        for index, result in self._sandbox.map(WORK, [tuple(job) for job in jobs], costs):
             if isinstance(result, tuple) and (new_files := result[1]):
                 gold_cache.write(self._settings.gold_cache, new_files)
             attempt = attempt_of(jobs[index], result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tasks.types import Database, Mode
 
@@ -81,18 +81,13 @@ class JudgeSettings:
     """Folder of the gold cache; "": no cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class JudgeJob:
+class JudgeJob(NamedTuple):
     """One answer to judge. ``sql`` is empty where the answer has no SQL."""
 
     database: Database
     gold: tuple[str, ...]
     sql: str
     settings: JudgeSettings
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the fields as a tuple: twice as fast as what dataclasses do."""
-        return JudgeJob, (self.database, self.gold, self.sql, self.settings)
 
 
 @dataclass(frozen=True, slots=True)
