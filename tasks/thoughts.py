@@ -160,8 +160,8 @@ def _role(text: str) -> tuple[bool, str]:
     name = tag["xml"] or tag["kimi"] or tag["words"] or tag["pipe"] or tag["tail"]
     if name:
         return closes, f"{text[0]}{name.lower()}"
-    found = next(kind for kind in ("think", "inner", "channel", "unused") if kind in text.lower())
-    return closes, found
+    name = next(kind for kind in ("think", "inner", "channel", "unused") if kind in text.lower())
+    return closes, name
 
 
 def _is_named(text: str, tag: re.Match[str]) -> bool:

@@ -62,13 +62,13 @@ def find_values(
     """
     state = database_state(database.instances[0], database.engine) if database.instances else ""
     index = _index(_bare(database), tuple(_text_columns(schema)), state)
-    found: dict[str, list[str]] = {}
+    by_column: dict[str, list[str]] = {}
     for phrase in _phrases(question):
         for column, value in index.get(phrase, ()):
-            values = found.setdefault(column, [])
+            values = by_column.setdefault(column, [])
             if len(values) < per_column and value not in values:
                 values.append(value)
-    return {column: tuple(values) for column, values in found.items()}
+    return {column: tuple(values) for column, values in by_column.items()}
 
 
 def _bare(database: Database) -> Database:
@@ -101,11 +101,11 @@ def _tables(connection: sqlite3.Connection, rows: int) -> Iterator[Table]:
     Tables in which a virtual table keeps its data are left out, and so are those that no query can read: a
     virtual table without its module, a view of a missing table.
     """
-    found = connection.execute(_CATALOGUE).fetchall()
+    catalogue = connection.execute(_CATALOGUE).fetchall()
     kinds = {name: kind for _, name, kind, *_ in connection.execute("PRAGMA table_list").fetchall()}
-    hidden = _hidden(connection, [name for name, kind, _ in found if kinds.get(name) == "virtual"])
-    names = {name.lower(): name for name, kind, _ in found if kind == "table"}
-    for name, kind, ddl in found:
+    hidden = _hidden(connection, [name for name, kind, _ in catalogue if kinds.get(name) == "virtual"])
+    names = {name.lower(): name for name, kind, _ in catalogue if kind == "table"}
+    for name, kind, ddl in catalogue:
         if kinds.get(name) == "shadow" or hidden(name):
             continue
         try:
@@ -136,10 +136,10 @@ def _hidden(connection: sqlite3.Connection, virtual: list[str]) -> Callable[[str
 
 def _columns(connection: sqlite3.Connection, table: str) -> tuple[Column, ...]:
     """Columns in table order; hidden ones of virtual tables are left out."""
-    found = connection.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
+    infos = connection.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
     return tuple(
         Column(name, kind, bool(key), bool(not_null))
-        for _, name, kind, not_null, _default, key, hidden in found
+        for _, name, kind, not_null, _default, key, hidden in infos
         if hidden != 1
     )
 
@@ -148,8 +148,8 @@ def _foreign_keys(
     connection: sqlite3.Connection, table: str, names: Mapping[str, str]
 ) -> Iterator[ForeignKey]:
     """In the order of their declaration; ``REFERENCES t`` without a column means t's primary key."""
-    found = connection.execute(f"PRAGMA foreign_key_list({quote(table)})").fetchall()
-    for _, place, other, column, other_column, *_ in sorted(found, key=lambda key: (-key[0], key[1])):
+    keys = connection.execute(f"PRAGMA foreign_key_list({quote(table)})").fetchall()
+    for _, place, other, column, other_column, *_ in sorted(keys, key=lambda key: (-key[0], key[1])):
         name = names.get(other.lower())
         if name is None:
             continue
@@ -160,8 +160,8 @@ def _foreign_keys(
 
 def _primary_key(connection: sqlite3.Connection, table: str) -> dict[int, str]:
     """Position in the primary key, from 1 -> column."""
-    found = connection.execute(f"PRAGMA table_info({quote(table)})").fetchall()
-    return {place: name for _, name, _, _, _, place in found if place}
+    infos = connection.execute(f"PRAGMA table_info({quote(table)})").fetchall()
+    return {place: name for _, name, _, _, _, place in infos if place}
 
 
 def _rows(connection: sqlite3.Connection, table: str, rows: int) -> tuple[Row, ...]:
@@ -209,8 +209,8 @@ def _distinct(
     try:
         for name, table, column in columns:
             scanned = f"SELECT {quote(column)} AS v FROM {table} LIMIT {_MAX_ROWS}"
-            found = connection.execute(f"SELECT DISTINCT v FROM ({scanned}) LIMIT {_MAX_VALUES}").fetchall()
-            yield name, [value for (value,) in found if isinstance(value, str)]
+            rows = connection.execute(f"SELECT DISTINCT v FROM ({scanned}) LIMIT {_MAX_VALUES}").fetchall()
+            yield name, [value for (value,) in rows if isinstance(value, str)]
     except sqlite3.Error as error:
         raise DataError(f"{_where(database)}: {error}") from None
     finally:

@@ -63,10 +63,10 @@ def database_digest(database: Database, instance: int = 0) -> str:
 
 
 def _states(path: Path, engine: Engine) -> list[str]:
-    found = []
+    states = []
     for file in (path, *companions(path, engine)):
         try:
-            found.append(state(file))
+            states.append(state(file))
         except OSError:
-            found.append("")
-    return found
+            states.append("")
+    return states

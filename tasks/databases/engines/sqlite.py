@@ -125,12 +125,12 @@ class Session:
         end = time.process_time() + self._limits.seconds
         connection.set_progress_handler(lambda: time.process_time() > end, 10 * TICK)
         try:
-            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            result = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
         except sqlite3.Error as error:
             return "" if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT else str(error)
         finally:
             connection.close()
-        return "" if found == "ok" else found
+        return "" if result == "ok" else result
 
     def close(self) -> None:
         """Close the connection and free its page cache."""

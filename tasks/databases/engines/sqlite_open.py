@@ -103,10 +103,10 @@ Names = tuple[int, str, str, str]
 def _wrong_names(connection: sqlite3.Connection) -> list[Names]:
     """The rows of the catalogue that are not UTF-8, with the other bytes read as Latin-1."""
     connection.text_factory = lossless
-    found = connection.execute("SELECT rowid, name, tbl_name, sql FROM sqlite_master").fetchall()
+    catalogue = connection.execute("SELECT rowid, name, tbl_name, sql FROM sqlite_master").fetchall()
     connection.text_factory = str
     wrong = []
-    for row, *texts in found:
+    for row, *texts in catalogue:
         read = [text and _STRAY.sub(lambda byte: chr(ord(byte[0]) - 0xDC00), text) for text in texts]
         if read != texts:
             wrong.append((row, *read))
