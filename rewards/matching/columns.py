@@ -17,7 +17,7 @@ from itertools import chain
 
 from tasks.types import Cell, Row
 
-Column = tuple[Cell, ...]
+Cells = tuple[Cell, ...]
 Codes = list[int]
 """One column, or the classes of the rows: an integer for each row. Equal codes are equal cells."""
 Sides = tuple[list[Codes], list[Codes]]
@@ -36,7 +36,7 @@ PASS = 1000
 def bijections(
     gold: Sequence[Row], other: Sequence[Row], groups: Sequence[int] | None = None
 ) -> Iterator[tuple[int, ...]]:
-    """Column mappings under which ``other`` may be the same bag of rows as ``gold``, likely ones first.
+    """Cells mappings under which ``other`` may be the same bag of rows as ``gold``, likely ones first.
 
     Both tables have the same number of rows (one at least) and of columns. ``groups[i]`` is the group that
     row i of both must belong to. Cells are compared by Python's ``==``. Yields ``order``: ``order[i]`` is the
@@ -62,15 +62,15 @@ def bijections(
         yield _order(here, [there[partner] for partner in partners])
 
 
-def _places(rows: Sequence[Row]) -> dict[Column, list[int]]:
+def _places(rows: Sequence[Row]) -> dict[Cells, list[int]]:
     """The distinct columns, and the positions of each."""
-    places: dict[Column, list[int]] = {}
+    places: dict[Cells, list[int]] = {}
     for index, column in enumerate(zip(*rows, strict=True)):
         places.setdefault(column, []).append(index)
     return places
 
 
-def _numbered(columns: dict[Column, list[int]], numbers: dict[Cell, int]) -> list[Codes]:
+def _numbered(columns: dict[Cells, list[int]], numbers: dict[Cell, int]) -> list[Codes]:
     return [[numbers.setdefault(cell, len(numbers)) for cell in column] for column in columns]
 
 
@@ -81,7 +81,7 @@ def _order(places: list[list[int]], partners: list[list[int]]) -> tuple[int, ...
     return tuple([there for _, there in sorted(pairs)])
 
 
-def _aligned(left: dict[Column, list[int]], right: dict[Column, list[int]]) -> Iterator[tuple[int, ...]]:
+def _aligned(left: dict[Cells, list[int]], right: dict[Cells, list[int]]) -> Iterator[tuple[int, ...]]:
     """The one mapping where each row is a group of its own: columns are then equal or not."""
     partners = [right.get(column, []) for column in left]
     if [len(there) for there in partners] == [len(here) for here in left.values()]:

@@ -23,7 +23,7 @@ KEY_TOLERANCE = 1e-13
 SPARE = (16, 1000)
 """Rows that are looked at behind a LIMIT, at first and then, before all are."""
 
-Run = Callable[[str], Outcome]
+RunQuery = Callable[[str], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Ties:
     cut: LimitCut | None = None
 
 
-def find_ties(gold: Outcome, order: OrderBy, engine: Engine, run: Run) -> Ties:
+def find_ties(gold: Outcome, order: OrderBy, engine: Engine, run: RunQuery) -> Ties:
     """The ties of the gold, from queries given to ``run``. Where they cannot be found, no rows tie."""
     alone = Ties(range(len(gold.rows)))
     first = _offset(order, run) if gold.rows else None
@@ -54,7 +54,7 @@ def find_ties(gold: Outcome, order: OrderBy, engine: Engine, run: Run) -> Ties:
     return alone
 
 
-def _offset(order: OrderBy, run: Run) -> int | None:
+def _offset(order: OrderBy, run: RunQuery) -> int | None:
     """How many rows the gold skips; None where that is unknown."""
     if not order.offset_query:
         return order.offset
@@ -63,7 +63,9 @@ def _offset(order: OrderBy, run: Run) -> int | None:
     return max(value, 0) if isinstance(value, int) else None
 
 
-def _tie_breakers(gold: Outcome, order: OrderBy, engine: Engine, run: Run) -> tuple[list[str], list[str]]:
+def _tie_breakers(
+    gold: Outcome, order: OrderBy, engine: Engine, run: RunQuery
+) -> tuple[list[str], list[str]]:
     """Order terms, ascending and descending, under which different rows do not tie.
 
     DuckDB refuses a collation of a column that is not text, and a date's cell is text too, so a query tries
@@ -87,7 +89,7 @@ class _Extended:
 
     order: OrderBy
     engine: Engine
-    run: Run
+    run: RunQuery
     tie_breakers: tuple[list[str], list[str]]
     limit: int | None
 
