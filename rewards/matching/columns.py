@@ -36,7 +36,7 @@ PASS = 1000
 def bijections(
     gold: Sequence[Row], other: Sequence[Row], groups: Sequence[int] | None = None
 ) -> Iterator[tuple[int, ...]]:
-    """Cells mappings under which ``other`` may be the same bag of rows as ``gold``, likely ones first.
+    """Column mappings under which ``other`` may be the same bag of rows as ``gold``, likely ones first.
 
     Both tables have the same number of rows (one at least) and of columns. ``groups[i]`` is the group that
     row i of both must belong to. Cells are compared by Python's ``==``. Yields ``order``: ``order[i]`` is the
