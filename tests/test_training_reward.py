@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from runners.training.training_reward import ScoringQueue
+from runners.training.rollout import ScoringQueue
 from runners.types import Reward
 from tasks.types import Sample
 

@@ -12,15 +12,13 @@ import torch
 from test_training import GRPO, letters, requests
 
 from runners.compat.trl import weighted_mean
-from runners.training import rollout
 from runners.training.callbacks import Hooks, StepLog
 from runners.training.config import CurriculumSpec, SftConfig
 from runners.training.curriculum import PromptChooser, mixed_probability
 from runners.training.grpo import train_grpo
 from runners.training.grpo_step import Group, GrpoTrainer, StepBatch, advantages, compare
-from runners.training.rollout import Conversation, is_cut
+from runners.training.rollout import Conversation, TrainingReward, answer_figures, is_cut, reward_figures
 from runners.training.sft import order
-from runners.training.training_reward import TrainingReward, figures
 from runners.types import Reward
 from tasks.types import Message
 
@@ -37,7 +35,7 @@ def test_a_group_is_unscored_as_a_whole_and_the_others_are_rewarded() -> None:
     assert [one.value for one in groups[1].rewards] == [0.5] * 4
     assert [group.in_loss for group in groups] == [False, True]
     assert [group.advantages.tolist() for group in groups] == [[0.0] * 4] * 2
-    row = figures([group.rewards for group in groups])
+    row = reward_figures([group.rewards for group in groups])
     assert row["unscored"] == 1 / 8 and row["no_spread"] == 1.0
     assert row["reward"] == pytest.approx(3.0 / 7)
 
@@ -147,7 +145,7 @@ def test_the_length_of_a_conversation_is_that_of_its_own_tokens_in_all_turns() -
         Conversation(requests()[0], [], tokens, own, [answer])
         for own, tokens in (([1, 1, 0, 0, 1], [7, END, 5, 5, END]), ([1, 1, 1], [7, 7, 7]))
     ]
-    found = rollout.figures(conversations, {END}, several_turns=False)
+    found = answer_figures(conversations, {END}, several_turns=False)
     assert found == {"length": 3.0, "clipped": 0.5}
 
 

@@ -14,8 +14,8 @@ from runners.training.callbacks import CheckpointState, Hooks, TrainingCallback
 from runners.training.config import GrpoConfig, total_steps
 from runners.training.curriculum import PromptChooser
 from runners.training.folder import RunFolder, TrainingResult, rows_digest
+from runners.training.rollout import TrainingReward, check_numbers
 from runners.training.run import run_training, trainer_arguments
-from runners.training.training_reward import TrainingReward, check_numbers
 from runners.types import Request, RewardFunction
 from runners.weights import loading
 from runners.weights.source import resolve

@@ -2,7 +2,7 @@
 
     prompts are chosen          ``curriculum``
     answers are drawn           ``rollout``: one answer each, or several turns with the database's feedback
-    answers are scored          ``training_reward``, while others are still drawn
+    answers are scored          ``rollout``, while others are still drawn
     answers are compared        ``advantages``: each with its group
     groups are refilled         those without a better or worse answer are replaced by groups of other prompts
     the loss                    TRL's, of the rows that ``_tensors`` hands over
@@ -28,12 +28,19 @@ from trl.trainer.utils import nanstd
 from runners.compat.trl import Batch, StepTrainer
 from runners.decoding.generation import DecodingSettings, generate
 from runners.decoding.tokens import Tokens, answer_text, context_length, encode
-from runners.training import distributed, rollout, training_reward
+from runners.training import distributed
 from runners.training.callbacks import Clock, StepLog
 from runners.training.config import GrpoConfig
 from runners.training.curriculum import PromptChooser
-from runners.training.rollout import Conversation, Turns
-from runners.training.training_reward import TrainingReward, is_mixed, is_scored
+from runners.training.rollout import (
+    Conversation,
+    TrainingReward,
+    Turns,
+    answer_figures,
+    is_mixed,
+    is_scored,
+    reward_figures,
+)
 from runners.types import FeedbackFunction, Request, Reward
 
 SMALL = 1e-4
@@ -180,7 +187,7 @@ class GrpoTrainer(StepTrainer):
         with clock.phase("sampling"):
             conversations = self._draw_conversations(mine, before + first, clock)
             end_tokens = {*self.eos_token_ids, self.tokenizer.pad_token_id}
-            drawn = rollout.figures(conversations, end_tokens, several_turns=self.config.max_turns > 1)
+            drawn = answer_figures(conversations, end_tokens, several_turns=self.config.max_turns > 1)
         with clock.phase("scoring"):
             rewards = self.inputs.reward(conversations)
             groups = compare(mine, conversations, rewards, self.config)
@@ -188,7 +195,7 @@ class GrpoTrainer(StepTrainer):
             for prompt, scored in everywhere:
                 verdicts = [reward.correct for reward in scored if reward.correct is not None]
                 self.inputs.chooser.update(prompt, sum(verdict == 1 for verdict in verdicts), len(verdicts))
-            figures = training_reward.figures([scored for _, scored in everywhere]) | drawn
+            figures = reward_figures([scored for _, scored in everywhere]) | drawn
         lengths = [len(conversation.prompt) + len(conversation.tokens) for conversation in conversations]
         tokens = sum(distributed.all_gather(lengths))
         return StepBatch(groups, StepLog(figures, tokens, clock.seconds))
