@@ -10,7 +10,8 @@ What is counted:
 
 * evaluation: from the call that renders the question's prompt (``Task.messages``) until its record has been
   appended to the run. Set-up is outside: reading the command line and the task, finding the database, opening
-  the model, starting the sandbox's worker. The worker opens the database for the question: that counts.
+  the model, starting the sandbox's worker. Looking at a slow worker depends on the machine's load and does
+  not count either. The worker opens the database for the question: that counts.
 * GRPO: one optimizer step of one prompt, from the beginning of the trainer's step until its loss has been
   computed: the prompt is chosen, its answers are drawn and scored, the group is kept or replaced, advantages,
   loss. Prompts are rendered before the first step, which is set-up.
@@ -61,8 +62,8 @@ TRAINING = (
     *("--set", f"train.max_steps={QUESTIONS}"),
 )
 
-STARTING = "Worker.__init__"
-"""The function that starts a worker process."""
+SUPERVISION = {"Worker.__init__", "Worker.hang", "Worker.trouble"}
+"""The functions that start a worker process and look at a slow one (``trouble`` until commit 9b7e134)."""
 
 Call = tuple[int, str, str]
 """Nanoseconds on the monotonic clock, the calling file ("" at the bottom of a stack), the called file."""
@@ -92,14 +93,14 @@ class Recorder:
         return self._names[file]
 
     def _caller(self, frame: Any) -> str | None:
-        """The file of ours that called, "" at the bottom of a stack; None for set-up.
+        """The file of ours that called, "" at the bottom of a stack; None for a call that does not count.
 
-        That is the import of a module of ours and the start of a worker.
+        Such are those from the import of a module of ours, and from the supervision of workers.
         """
         caller, called = "", frame
         while frame is not None:
             name = self.name(frame.f_code.co_filename)
-            if name and (frame.f_code.co_name == "<module>" or frame.f_code.co_qualname == STARTING):
+            if name and (frame.f_code.co_name == "<module>" or frame.f_code.co_qualname in SUPERVISION):
                 return None
             if name and frame is not called and not caller:
                 caller = name
