@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import TypeVar
 
 from runners.types import Completion, Finish, Request
@@ -134,15 +134,17 @@ def in_threads(
 ) -> Iterator[tuple[int, Result]]:
     """Yield ``(index, function(item))`` in the order in which they are done, ``workers`` at a time.
 
-    Raises the first exception of a call. The threads are daemons, so Ctrl-C does not wait for a reply.
+    Raises the first exception of a call, after which no further call begins. The threads are daemons, so
+    Ctrl-C does not wait for a reply.
     """
     todo: SimpleQueue[int] = SimpleQueue()
     done: SimpleQueue[tuple[int, Result | None, BaseException | None]] = SimpleQueue()
+    stopped = Event()
     for index in range(len(items)):
         todo.put(index)
 
     def work() -> None:
-        while True:
+        while not stopped.is_set():
             try:
                 index = todo.get_nowait()
             except Empty:
@@ -150,6 +152,7 @@ def in_threads(
             try:
                 done.put((index, function(items[index]), None))
             except BaseException as error:  # raised again in the caller's thread
+                stopped.set()
                 done.put((index, None, error))
 
     for _ in range(min(workers, len(items))):
@@ -161,5 +164,4 @@ def in_threads(
                 raise error
             yield index, result  # type: ignore[misc]  # None only beside an error
     finally:
-        while not todo.empty():
-            todo.get()
+        stopped.set()
