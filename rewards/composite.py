@@ -1,9 +1,10 @@
 """Scorers of single qualities, and composites of them: one number, whose value is the training reward.
 
-All composites keep two rules. *Correct strictly dominates*: no wrong answer's value reaches a correct one's.
-*An empty gold proves little*: a correct answer to a gold that returns no rows is unscored (None, so its group
-is dropped), because every query without rows would be correct. Evaluation still counts it, since its metric
-is another score.
+All composites keep two rules:
+
+- Correct strictly dominates: the value of a wrong answer is always less than that of a correct one.
+- A correct answer to a gold that returns no rows is unscored (None, so GRPO drops its group), because every
+  query without rows would be correct. Evaluation counts it, because its metric is the score ``execution``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Measure = Literal["steps", "seconds"]
 
 
 def is_scored(attempt: Attempt) -> bool:
-    """Whether the attempt says something about the answer: gold and answer could be judged."""
+    """Whether the answer could be judged: neither its golds nor the sandbox failed."""
     return attempt.reason not in UNSCORED
 
 
@@ -143,9 +144,9 @@ class Classic:
     """0.2 syntax + 0.6 execution + 0.2 structure on the scale -1 to 1, with fixed values for wrong answers.
 
     The weighted sum is the value of a *correct* answer: 0.8 plus 0.2 x structure F1, so exactly 1 for one
-    with the structure of the gold. The value of a wrong answer depends on its outcome alone: 0.3 where it
-    runs, -0.8 for an execution error or timeout, -0.5 for a syntax error or no SQL. A query that runs without
-    using any of the gold's tables also gets -0.5.
+    with the structure of the gold. The value of a wrong answer depends on its outcome alone: 0.3 if it runs,
+    -0.5 if it is not one well-formed query (a syntax error, several statements, no SQL), -0.8 if the query is
+    forbidden, fails or exceeds a limit. A query that runs but uses none of the gold's tables also gets -0.5.
     """
 
     metric: Mode = Mode.STRICT

@@ -12,8 +12,8 @@ CONFIRM = "Give the same query again if that answers the question, else one corr
 def feedback(attempt: Attempt, previous: str = "") -> str:
     """The next user message, or "" where the answer is final. ``previous``: the answer of the turn before.
 
-    An answer that ran and returned rows is final. Where the scoring shows rows (``feedback_rows``), it is
-    final once the model has given the same query twice.
+    An answer that ran and returned rows is final. If the scoring shows rows (``feedback_rows``), it is final
+    once the model has given the same query twice.
     """
     if attempt.reason in UNSCORED:
         return ""

@@ -5,8 +5,8 @@ SQL, the engine's version and the limits. A file begins with a checksum, so that
 and is moved into place whole, so that concurrent writers do not disturb each other. Fast golds are not
 cached, because they run as fast as a file is read; nor are golds that read the clock or random numbers.
 
-The content of a database is hashed when one of its golds was slow for the first time. That digest is cached
-in a file too, named after the database's path and state on disk. Workers may not write files, so they return
+The content of a database is hashed the first time that one of its golds is slow. That digest is cached in a
+file too, named after the database's path and state on disk. Workers may not write files, so they return
 new files to the parent process, which writes them.
 """
 
@@ -77,7 +77,10 @@ class GoldCache:
         return result_file(content, database.engine, sql, self._executor.limits)
 
     def _digest_file(self, database: Database, instance: int) -> str:
-        """The name of the file with the database's digest; "" for none. Computed once for each stamp."""
+        """The name of the file with the database's digest; "" without a cache or database file.
+
+        Computed once for each stamp.
+        """
         if not self._folder or not database.instances:
             return ""
         memo, key = self._executor.memo, (GoldCache, database.instances[instance], database.stamp)

@@ -30,7 +30,7 @@ _FAULTS: Mapping[str, tuple[Reason, str]] = {
     CRASHED: (Reason.EXECUTION_ERROR, "comparing the result crashed the worker twice"),
     EXHAUSTED: (Reason.MEMORY, "no memory was left to compare the result"),
 }
-"""Failures of a worker that the answer caused: it is wrong."""
+"""Failures of a worker that the answer caused -> reason and detail of the answer, which counts as wrong."""
 
 
 class Grader:
@@ -131,10 +131,10 @@ class Grader:
 
 
 def attempt_of(job: JudgeJob, result: Packed | str | None) -> Attempt:
-    """The attempt of a job, from what the sandbox gave for it.
+    """The attempt of a job, from the sandbox's result.
 
-    That is what ``judge`` returned; or one of ``sandbox.pool.FAULTS``, where the answer cost the worker its
-    time, memory or life; or None, where the worker was lost at a gold or stopped from outside.
+    The result is what ``judge`` returned; or one of ``sandbox.pool.FAULTS`` if the answer used up the time or
+    memory of the worker or crashed it; or None if the worker was lost at a gold or stopped from outside.
     """
     if isinstance(result, tuple):
         reason, *fields = result[0]
@@ -145,6 +145,6 @@ def attempt_of(job: JudgeJob, result: Packed | str | None) -> Attempt:
 
 
 def _constructs(scoring: ScoringSpec) -> tuple[str, ...]:
-    """The constructs that cost an answer some of its reward."""
+    """The constructs for which ``scoring.terms.forbidden`` lowers an answer's reward."""
     forbidden = scoring.terms.forbidden if scoring.terms else None
     return forbidden.constructs if forbidden and forbidden.weight else ()

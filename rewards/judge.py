@@ -1,7 +1,7 @@
 """Judge an answer against its golds, in a worker process: run the queries, then collect the evidence.
 
-The gold runs first. Where it fails or the database cannot be opened, the verdict is None, because that says
-nothing about the answer; the answer does not run then.
+The gold runs first. If it fails or the database cannot be opened, the answer does not run and the verdict is
+None, because nothing is known about the answer.
 """
 
 from __future__ import annotations
@@ -21,19 +21,17 @@ from tasks.types import Mode, Outcome, Status
 
 _PARSED = frozenset({Status.OK, Status.EXECUTION_ERROR, Status.TIMEOUT, Status.MEMORY, Status.TOO_MANY_ROWS})
 """The statuses of one well-formed query."""
-
-
 _SENT = tuple(field.name for field in fields(Attempt))[2:-1]
 """The fields that cross to the parent unchanged: all between ``reason`` and ``text``."""
 _sent = attrgetter(*_SENT)
 
 
-def judge(executor: Executor, fields: tuple[Any, ...]) -> Packed:
+def judge(executor: Executor, plain_job: tuple[Any, ...]) -> Packed:
     """The attempt on the gold that the answer matches best, with the best verdict of each mode.
 
-    ``fields`` are those of a ``JudgeJob``: a plain tuple is pickled several times as fast.
+    ``plain_job``: the fields of a ``JudgeJob``, because a plain tuple is pickled several times as fast.
     """
-    job = JudgeJob(*fields)
+    job = JudgeJob(*plain_job)
     gold_cache = GoldCache(job.settings.gold_cache, executor)
     runs = AnswerRuns(executor, job.database, job.sql, job.gold)
     best: Attempt | None = None
@@ -68,7 +66,7 @@ def _attempt(pair: QueryPair, job: JudgeJob) -> Attempt:
     return Attempt(
         job.sql,
         metric.reason,
-        {mode.value: found.value for mode, found in verdicts.items()},
+        {mode.value: mode_verdict.value for mode, mode_verdict in verdicts.items()},
         metric.detail,
         parses=answer.status in _PARSED,
         executes=answer.ok,
@@ -90,9 +88,9 @@ def _attempt(pair: QueryPair, job: JudgeJob) -> Attempt:
 
 
 def _failed(pair: QueryPair, job: JudgeJob, error: Exception) -> Attempt:
-    """The attempt where the answer made the comparison itself raise: the answer is wrong.
+    """The attempt of an answer at which the comparison raised an error: it counts as wrong.
 
-    An error that is not for lack of memory or stack is a bug of ours: its traceback goes to stderr.
+    Unless memory or stack ran out, the error is a bug of ours, and its traceback goes to stderr.
     """
     if not isinstance(error, MemoryError | RecursionError):
         traceback.print_exception(error)
@@ -106,7 +104,7 @@ def _failed(pair: QueryPair, job: JudgeJob, error: Exception) -> Attempt:
     )
 
 
-def _better(one: Attempt, two: Attempt, metric: Mode) -> Attempt:
+def _better(first: Attempt, second: Attempt, metric: Mode) -> Attempt:
     """The better attempt by the metric, then by structure, with the best verdict of each mode."""
 
     def rank(attempt: Attempt) -> tuple[float, float]:
@@ -114,7 +112,7 @@ def _better(one: Attempt, two: Attempt, metric: Mode) -> Attempt:
         return (-1.0 if value is None else value), attempt.clauses.get("overall", 0.0)
 
     verdicts = {}
-    for mode, value in one.verdicts.items():
-        scored = [value for value in (value, two.verdicts[mode]) if value is not None]
+    for mode, value in first.verdicts.items():
+        scored = [value for value in (value, second.verdicts[mode]) if value is not None]
         verdicts[mode] = max(scored, default=None)
-    return replace(max(one, two, key=rank), verdicts=verdicts)
+    return replace(max(first, second, key=rank), verdicts=verdicts)

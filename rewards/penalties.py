@@ -36,7 +36,7 @@ class WithPenalties:
         if total >= self.margin:
             raise SpecError(
                 f"scoring.terms: the weights sum to {total:g}, but a correct answer leads a wrong one by only"
-                f" {self.margin:g}: keep them below that, or wrong answers could win"
+                f" {self.margin:g}: set weights with a smaller sum, or wrong answers could win"
             )
         for name in self.terms.forbidden.constructs:
             if name not in CONSTRUCTS:
@@ -69,7 +69,7 @@ class WithPenalties:
         }
 
     def _inefficiency(self, attempt: Attempt) -> float:
-        """0 for a wrong answer and where the query costs at most as much as the gold; below 1 where more."""
+        """0 for a wrong answer or a query that costs at most as much as the gold; else between 0 and 1."""
         if not is_correct(attempt, self.metric):
             return 0.0
         return 1 - min(1.0, cost_ratio(attempt, self.terms.efficiency.by))
@@ -84,5 +84,5 @@ class WithPenalties:
         return min(1.0, max(0.0, excess))
 
     def _forbidden(self, attempt: Attempt) -> float:
-        """1 where the worker found a forbidden construct in a query that its engine could parse."""
+        """1 if the worker found a forbidden construct in a query that its engine could parse, else 0."""
         return float(attempt.parses and bool(attempt.constructs))

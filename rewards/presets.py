@@ -34,7 +34,10 @@ def reward_scorer(scoring: ScoringSpec) -> Scorer:
     if scoring.terms is None:
         return _base(scoring)
     if scoring.weights or scoring.reward not in MARGINS:
-        raise SpecError(f"scoring.terms: only with a preset: {', '.join(MARGINS)}")
+        raise SpecError(
+            f"scoring.terms needs a preset: remove scoring.weights and set scoring.reward to one of"
+            f" {', '.join(MARGINS)}"
+        )
     margin = MARGINS[scoring.reward]
     return WithPenalties(_base(scoring), scoring.terms, margin, scoring.metric)
 
@@ -68,7 +71,7 @@ def _custom(where: str) -> Scorer:
 class CustomReward:
     """A reward class from ``module:Class``.
 
-    Raises SpecError, in one line, where it raises or returns something else than a Score.
+    A call raises SpecError in one line if the class raises an error or returns something else than a Score.
     """
 
     where: str
@@ -83,5 +86,5 @@ class CustomReward:
             message = f"scoring.reward: {self.where} raised {type(error).__name__}: {error}"
             raise SpecError(message) from error
         if not isinstance(score, Score) or not isinstance(score.value, int | float | None):
-            raise SpecError(f"scoring.reward: {self.where} must return a Score, not {score!r:.100}")
+            raise SpecError(f"scoring.reward: {self.where} must return a Score, but returned {score!r:.100}")
         return score

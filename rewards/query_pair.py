@@ -26,10 +26,10 @@ _TOO_LARGE = frozenset({Status.TOO_MANY_ROWS, Status.MEMORY})
 
 
 class AnswerBudget:
-    """The seconds and steps left for all runs of an answer together, at first the limits of one query.
+    """The seconds and steps left for all runs of an answer together; it begins with the limits of one query.
 
-    Each gold that runs beyond the first adds twice its own cost: many instances alone do not put an answer
-    that is about as costly as its gold over the budget.
+    Each run of a gold after the first adds twice its cost. So an answer that costs about as much as its gold
+    stays within the budget on any number of instances.
     """
 
     def __init__(self, full: Allowance) -> None:
@@ -55,7 +55,7 @@ class AnswerBudget:
 
 
 class AnswerRuns:
-    """The runs of one answer against all its golds, within one budget."""
+    """The runs of one answer, compared with all its golds, within one budget."""
 
     def __init__(self, executor: Executor, database: Database, sql: str, golds: Sequence[str]) -> None:
         self.executor, self.database, self.sql = executor, database, sql
@@ -139,7 +139,7 @@ class QueryPair:
         return self._executor.run(self.database, instance, sql, allowance, "distinct")
 
     def answer(self, instance: int, sql: str) -> Outcome:
-        """The result of a form of the answer. Where its SQL is that of a gold, it does not run again."""
+        """The result of a form of the answer. SQL that has already run as a gold does not run again."""
         outcome = self._answers.get((instance, sql))
         if outcome is None:
             outcome = self._golds.get((instance, sql, False))
@@ -160,7 +160,7 @@ class QueryPair:
 
     @cached_property
     def distinct(self) -> tuple[Outcome, Outcome]:
-        """Gold and answer on the base instance; as sets where a limit would count equal rows twice."""
+        """Results of gold and answer on the base instance, without repeated rows if a limit was exceeded."""
         gold = self.gold(0, self.gold_sql)
         if gold.status in _TOO_LARGE:
             gold = self.gold(0, self.gold_sql, distinct=True)
@@ -182,13 +182,13 @@ class QueryPair:
         return strict(gold, answer, groups, lambda: self.limit_cut(instance, gold_sql))
 
     def limit_cut(self, instance: int, gold_sql: str) -> LimitCut | None:
-        """The rows that tie at the LIMIT of a gold that ran; None where none do."""
+        """The rows that tie at the LIMIT of a gold that ran; None if its LIMIT cuts through no tie."""
         order = find_order_by(gold_sql, self.database.engine)
         ties = self.ties(instance, gold_sql) if order and order.limited else None
         return ties.cut if ties else None
 
     def ties(self, instance: int, gold_sql: str) -> Ties | None:
-        """Which rows of a gold tie; None where it does not order its rows."""
+        """Which rows of a gold tie; None if the gold has no ORDER BY."""
         order = find_order_by(gold_sql, self.database.engine)
         if order is None:
             return None
@@ -214,7 +214,7 @@ class QueryPair:
         return tuple(self._parsed(lambda sql: forbidden_in(sql, names, engine) if sql else [*names]))
 
     def _parsed(self, read: Callable[[str], T]) -> T:
-        """``read`` of the answer, or of "" where reading the answer takes longer than a query may."""
+        """``read`` of the answer; ``read`` of "" if the answer takes more time or memory than a query may."""
         text = f"parsed\0{self.database.engine}\0{self.sql}"
         digest = blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
         if digest in self._executor.fatal:

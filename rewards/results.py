@@ -41,9 +41,9 @@ def row_overlap(gold: Outcome, answer: Outcome) -> float:
     """F1 in [0, 1] of the bags of all cells: 1 where both results have the same values in any places."""
     if gold.same_as(answer):
         return 1.0
-    one, two = (Counter(chain.from_iterable(outcome.rows)) for outcome in (gold, answer))
-    total = one.total() + two.total()
-    return 2 * (one & two).total() / total if total else 1.0
+    gold_cells, answer_cells = (Counter(chain.from_iterable(outcome.rows)) for outcome in (gold, answer))
+    total = gold_cells.total() + answer_cells.total()
+    return 2 * (gold_cells & answer_cells).total() / total if total else 1.0
 
 
 def result_digest(rows: Sequence[Row]) -> str:

@@ -14,39 +14,43 @@ class Reason(StrEnum):
     """Why an answer got the score it got. A closed set: boards group by it."""
 
     CORRECT = "correct"
-    """The rows are those of the gold."""
+    """The result equals the gold's by the rule of the headline mode."""
     WRONG_ROWS = "wrong_rows"
-    """The query runs and returns other rows than the gold."""
+    """The query runs and returns other rows than the gold. Also the reason where the headline mode rejects
+    a result that ``strict`` accepts."""
     WRONG_COLUMNS = "wrong_columns"
-    """The query returns another number of columns than the gold."""
+    """The query returns more or fewer columns than the gold."""
     WRONG_ORDER = "wrong_order"
-    """The rows are right, in another order than the gold's ORDER BY asks for."""
+    """The rows are right, but not in the order of the gold's ORDER BY."""
     EMPTY_RESULT = "empty_result"
-    """The query returns no rows, the gold does."""
+    """The query returns no rows, but the gold does."""
     EXECUTION_ERROR = "execution_error"
-    """The engine refused or aborted the query; the detail has its message."""
+    """The engine refused or aborted the query (the detail has its message), or the worker crashed twice while
+    it ran the query or compared its result. In ``bird`` and ``bird_f1`` also text that is not UTF-8."""
     TIMEOUT = "timeout"
-    """The query took more seconds or steps than the task allows."""
+    """All runs of the query together took more seconds or steps than the task allows, or its result could
+    not be compared within the deadline."""
     MEMORY = "memory"
-    """The query needed more memory than a worker has."""
+    """The query, or the comparison of its result, needed more memory than a worker has."""
     TOO_MANY_ROWS = "too_many_rows"
     """The result has more rows, cells or bytes than the task allows."""
     FORBIDDEN_STATEMENT = "forbidden_statement"
-    """The statement is not a query, or reads what the sandbox does not allow."""
+    """The statement is not a query, or it reads something that the sandbox does not allow."""
     MANY_STATEMENTS = "many_statements"
-    """The answer has several statements."""
+    """The answer has several statements. In ``bird`` and ``bird_f1`` a second semicolon counts as one;
+    ``spider`` and ``spider_ts`` run the first statement only."""
     SYNTAX_ERROR = "syntax_error"
     """The engine cannot parse the query."""
     NO_SQL = "no_sql"
     """No SQL was found in the answer."""
     GOLD_FAILED = "gold_failed"
-    """Unscored: no gold of the question can be run within the limits."""
+    """Unscored: every gold of the question fails or exceeds the limits."""
     INFRASTRUCTURE = "infrastructure"
     """Unscored: our own failure, such as a missing database or a lost worker."""
 
 
 UNSCORED = frozenset({Reason.GOLD_FAILED, Reason.INFRASTRUCTURE})
-"""Reasons that are our own failure, not the model's: the score is None, never 0."""
+"""Reasons that are our own failure, not the model's: the score is None, not 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
-    """What a batch of answers is judged by."""
+    """How a batch of answers is judged."""
 
     modes: tuple[Mode, ...]
     metric: Mode

@@ -12,7 +12,7 @@ from rewards.types import Reason
 from tasks.types import Mode, Outcome, Status
 
 Compared = tuple[int, str, str]
-"""An instance, and the SQL of gold and answer as they ran there."""
+"""The index of an instance, and the SQL of gold and answer as they ran on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Verdict:
     reason: Reason
     detail: str = ""
     differs: Compared | None = None
-    """The results that differ. ``explained`` describes them, of the metric's verdict only."""
+    """The results that differ. ``explained`` describes them, for the verdict of the headline mode only."""
 
 
 CORRECT = Verdict(1.0, Reason.CORRECT)
@@ -42,7 +42,10 @@ def verdict(pair: QueryPair, mode: Mode, instances: int) -> Verdict:
 
 
 def explained(pair: QueryPair, verdict: Verdict, mode: Mode) -> Verdict:
-    """The verdict with the difference as its detail, and the reason of ``strict`` where strict agrees."""
+    """The verdict with the difference as its detail, and with the reason that ``strict`` gives.
+
+    A result that ``strict`` accepts and ``mode`` rejects has the reason WRONG_ROWS.
+    """
     if verdict.differs is None:
         return verdict
     instance, gold_sql, sql = verdict.differs
@@ -104,7 +107,7 @@ def _bird(pair: QueryPair, mode: Mode) -> Verdict:
 
 
 def _returns(outcome: Outcome, sql: str) -> bool:
-    """Whether the official evaluators get a result: an empty one for comments and semicolons alone."""
+    """Whether the official evaluators get a result; comments and semicolons alone give an empty one."""
     return outcome.ok or (outcome.status is Status.NO_SQL and bool(sql))
 
 

@@ -41,7 +41,7 @@ def test_correct_strictly_dominates_under_all_penalties(name: str, one: Attempt,
 
 @pytest.mark.parametrize("name", MARGINS)
 def test_weights_that_reach_the_margin_raise(name: str) -> None:
-    with pytest.raises(SpecError, match="keep them below that, or wrong answers could win"):
+    with pytest.raises(SpecError, match="set weights with a smaller sum, or wrong answers could win"):
         reward_scorer(scoring(reward=name, terms={"length": {"weight": MARGINS[name]}}))
 
 
@@ -50,8 +50,8 @@ def test_weights_that_reach_the_margin_raise(name: str) -> None:
     [
         ({"terms": {"forbidden": {"constructs": ["select_str"]}}}, "did you mean 'select_star'"),
         ({"terms": {"format": {"pattern": "("}}}, "terms.format.pattern: missing"),
-        ({"terms": ALL_TERMS, "weights": {"execution": 1}}, "only with a preset"),
-        ({"terms": ALL_TERMS, "reward": "test_scorers:Own"}, "only with a preset"),
+        ({"terms": ALL_TERMS, "weights": {"execution": 1}}, "scoring.terms needs a preset"),
+        ({"terms": ALL_TERMS, "reward": "test_scorers:Own"}, "scoring.terms needs a preset"),
     ],
 )
 def test_invalid_terms_raise(keys: dict[str, object], message: str) -> None:

@@ -42,7 +42,7 @@ def soft_f1(gold: Sequence[Row], prediction: Sequence[Row]) -> float:
     paired = [_row_match(row, expected) for row, expected in zip(predictions, golds, strict=False)]
     true = sum(match for match, _, _ in paired)
     only_prediction = sum(chain((extra for _, extra, _ in paired), repeat(1, len(predictions) - len(golds))))
-    only_gold = sum(chain((lacking for _, _, lacking in paired), repeat(1, len(golds) - len(predictions))))
+    only_gold = sum(chain((missing for _, _, missing in paired), repeat(1, len(golds) - len(predictions))))
     precision = true / (true + only_prediction) if true + only_prediction else 0.0
     recall = true / (true + only_gold) if true + only_gold else 0.0
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
@@ -52,5 +52,5 @@ def _row_match(row: Row, expected: Row) -> tuple[float, float, float]:
     """Shares of the expected row's width: cells matched, cells only predicted, cells only expected."""
     expected_cells, cells = frozenset(expected), frozenset(row)
     matched = sum([cell in expected_cells for cell in row])
-    lacking = sum([cell not in cells for cell in expected])
-    return matched / len(expected), (len(row) - matched) / len(expected), lacking / len(expected)
+    missing = sum([cell not in cells for cell in expected])
+    return matched / len(expected), (len(row) - matched) / len(expected), missing / len(expected)

@@ -4,8 +4,8 @@ Whether two tables are equal up to the order of their rows and columns is graph 
 polynomial algorithm is known; the official evaluators try all n! or n^n orders. Here columns and rows refine
 each other (colour refinement, Weisfeiler and Leman 1968): columns with different bags of cells get different
 colours, rows with different cells in columns of different colours get different classes, and so on until
-nothing changes. A search with a budget decides what remains open. Cells are first replaced by codes, equal
-for equal cells, and only codes are compared: nothing depends on how Python hashes a value.
+nothing changes. A search with a budget decides between the mappings that remain. Equal cells are first
+replaced by equal codes, and only codes are compared: nothing depends on how Python hashes a value.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 from tasks.types import Cell, Row
@@ -57,9 +58,9 @@ def bijections(
     if sorted(map(sum, sides[0])) != sorted(map(sum, sides[1])):
         return
     colours = [len(places) for places in left.values()], [len(places) for places in right.values()]
-    here, there = list(left.values()), list(right.values())
+    gold_places, other_places = list(left.values()), list(right.values())
     for partners in Search(sides, None).run(colours, (classes, classes)):
-        yield _order(here, [there[partner] for partner in partners])
+        yield _order(gold_places, [other_places[partner] for partner in partners])
 
 
 def _places(rows: Sequence[Row]) -> dict[Cells, list[int]]:
@@ -74,18 +75,18 @@ def _numbered(columns: dict[Cells, list[int]], numbers: dict[Cell, int]) -> list
     return [[numbers.setdefault(cell, len(numbers)) for cell in column] for column in columns]
 
 
-def _order(places: list[list[int]], partners: list[list[int]]) -> tuple[int, ...]:
-    pairs = (
-        pair for here, there in zip(places, partners, strict=True) for pair in zip(here, there, strict=True)
-    )
-    return tuple([there for _, there in sorted(pairs)])
+def _order(gold_places: list[list[int]], other_places: list[list[int]]) -> tuple[int, ...]:
+    """The mapping that sends the i-th places of the gold to the i-th places of the other table."""
+    pairs = chain.from_iterable(map(partial(zip, strict=True), gold_places, other_places))
+    return tuple([other for _, other in sorted(pairs)])
 
 
 def _aligned(left: dict[Cells, list[int]], right: dict[Cells, list[int]]) -> Iterator[tuple[int, ...]]:
     """The one mapping where each row is a group of its own: columns are then equal or not."""
-    partners = [right.get(column, []) for column in left]
-    if [len(there) for there in partners] == [len(here) for here in left.values()]:
-        yield _order(list(left.values()), partners)
+    gold_places = list(left.values())
+    other_places = [right.get(column, []) for column in left]
+    if list(map(len, other_places)) == list(map(len, gold_places)):
+        yield _order(gold_places, other_places)
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,8 @@ class Search:
         if not shared:
             return None
         colour = min(shared, key=sizes.__getitem__)
-        members = [index for index, one in enumerate(gold) if one == colour]
-        partners = [index for index, one in enumerate(other) if one == colour]
+        members = [index for index, its_colour in enumerate(gold) if its_colour == colour]
+        partners = [index for index, its_colour in enumerate(other) if its_colour == colour]
         chosen, fitting = members[0], partners
         if self._allowed is not None:
             options = [[j for j in partners if self._allowed(i, j)] for i in members]
@@ -176,7 +177,7 @@ class Search:
         numbers: dict[tuple[int, Codes | tuple[int, ...]], int] = {}
         result = []
         for columns, colours, classes in zip(self._sides, state.colours, state.classes, strict=True):
-            scaled = [self._codes * one for one in classes]
+            scaled = [self._codes * row_class for row_class in classes]
             keys = [
                 (colour, tuple(sorted(map(int.__add__, scaled, column))) if sizes[colour] > 1 else ())
                 for colour, column in zip(colours, columns, strict=True)
@@ -208,10 +209,10 @@ def _by_colour(columns: list[Codes], colours: Codes) -> list[Sequence[object]]:
     shared: dict[int, list[Codes]] = defaultdict(list)
     for column, colour in zip(columns, colours, strict=True):
         shared[colour].append(column)
-    found: list[Sequence[object]] = []
+    cells_by_colour: list[Sequence[object]] = []
     for colour in sorted(shared):
         cells = shared[colour]
-        found.append(
+        cells_by_colour.append(
             cells[0] if len(cells) == 1 else [tuple(sorted(row)) for row in zip(*cells, strict=True)]
         )
-    return found
+    return cells_by_colour

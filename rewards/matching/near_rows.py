@@ -1,7 +1,7 @@
 """Pair the rows of two tables whose cells are all near each other, where several pairings are possible.
 
-Where only one column distinguishes rows, sorting both sides by it pairs them. Where several do, the pairing
-is a matching in a bipartite graph.
+If only one column distinguishes the rows, sorting both tables by it pairs them. If several columns do, the
+pairing is a matching in a bipartite graph.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rewards.matching.numbers import (
 from tasks.types import Cell
 
 _FEW = 16
-"""Pairs of different cells of a block up to which all are compared."""
+"""The most pairs of different cells of a block for which every pair is compared."""
 _FLOATS = frozenset({float})
 
 Block = tuple[list[int], list[int]]
@@ -145,7 +145,7 @@ def _near_rows(
         if not budget.spend(len(within_reach) * len(columns)):
             return [[]]
         candidates.append(
-            [mine for mine in within_reach if all(column.equal(mine, row) for column in columns)]
+            [gold_row for gold_row in within_reach if all(column.equal(gold_row, row) for column in columns)]
         )
     return candidates
 

@@ -3,7 +3,7 @@
 Nearness is not transitive: 1 may be near 2 and 2 near 3 where 1 is not near 3. So only pairs of rows are
 compared, and the pairing is a matching in a bipartite graph. Clusters of near numbers rule out candidates
 early: rows with numbers of different clusters are no pair, and neither are columns with different clusters.
-Where the budget does not suffice to decide, the tables are not equal.
+If the budget is spent before this is decided, the tables count as different.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAPPINGS = 5000
 
 
 class NearTables:
-    """Two tables with equally many columns, one row at least; the gold may have more rows than the other.
+    """Two tables with the same number of columns and at least one row; the gold may have more rows.
 
     A column mapping is a list: item i is the column of the other table that the gold's column i maps to.
     """
@@ -54,7 +54,7 @@ class NearTables:
         return self._any_fits(search.run(components, (classes, classes)), classes, classes)
 
     def contains(self, groups: Sequence[int], other_groups: Sequence[int]) -> bool:
-        """Whether each row of the other can be paired with a row of the gold in the group of its number."""
+        """Whether each row of the other can be paired with a row of the gold in the same group."""
         if not self._coded:
             return False
         return self._any_fits(self._mappings([], list(groups), list(other_groups)), groups, other_groups)

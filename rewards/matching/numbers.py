@@ -133,7 +133,7 @@ class ColumnFacts:
 def absolute_tolerance(one: ColumnFacts, other: ColumnFacts) -> float:
     """How far apart numbers of two columns may be in any case.
 
-    Where one column has nothing but zeros, the size of the numbers is taken as 1.
+    If one column has nothing but zeros, the size of the numbers is taken as 1.
     """
     sizes = one.largest, other.largest
     return ABSOLUTE_TOLERANCE * (max(sizes) if min(sizes) > 0 else 1.0)
@@ -149,12 +149,12 @@ def may_match(gold: ColumnFacts, other: ColumnFacts) -> bool:
         return False
     tolerance = absolute_tolerance(gold, other)
     close = partial(math.isclose, rel_tol=RELATIVE_TOLERANCE, abs_tol=tolerance)
-    one, two = gold.numbers, other.numbers
-    if len(one) == len(two):
-        step = len(one) // 8 + 1
-        return all(map(close, one[::step], two[::step])) and all(map(close, one, two))
-    remaining = iter(one)
-    return all(any(close(x, value) for x in remaining) for value in two)
+    golds, others = gold.numbers, other.numbers
+    if len(golds) == len(others):
+        step = len(golds) // 8 + 1
+        return all(map(close, golds[::step], others[::step])) and all(map(close, golds, others))
+    remaining = iter(golds)
+    return all(any(close(x, value) for x in remaining) for value in others)
 
 
 def cluster_codes(columns: Sequence[ColumnFacts]) -> list[Codes]:

@@ -1,8 +1,8 @@
 """Find which rows of a gold tie under its ORDER BY, and which other rows its LIMIT could have returned.
 
 The engine decides: the gold runs twice with its columns as further order terms, ascending and descending.
-Wherever both runs have returned the same rows so far, no later row ties with an earlier one. So ties are the
-engine's, whatever the terms are: under a collation, of NULL or NaN, of aliases, in a UNION.
+At every place where both runs have returned the same rows so far, no later row ties with an earlier one. So
+the engine decides ties for every kind of term: under a collation, of NULL or NaN, of aliases, in a UNION.
 Rows also tie where the first key in which they differ is a float and differs in its last digits only
 (``KEY_TOLERANCE``): a sum computed in another order would order them differently.
 """
@@ -21,7 +21,7 @@ from tasks.types import Cell, Engine, Outcome, Row
 KEY_TOLERANCE = 1e-13
 """How far apart two float keys of rows that tie may be, as a share of the larger."""
 SPARE = (16, 1000)
-"""Rows that are looked at behind a LIMIT, at first and then, before all are."""
+"""How many rows after the LIMIT are read: first 16, then 1000 if these all tie, then all."""
 
 RunQuery = Callable[[str], Outcome]
 
@@ -36,10 +36,10 @@ class Ties:
 
 def find_ties(gold: Outcome, order: OrderBy, engine: Engine, run: RunQuery) -> Ties:
     """The ties of the gold, from queries given to ``run``. Where they cannot be found, no rows tie."""
-    alone = Ties(range(len(gold.rows)))
+    no_ties = Ties(range(len(gold.rows)))
     first = _offset(order, run) if gold.rows else None
     if first is None:
-        return alone
+        return no_ties
     last = first + len(gold.rows)
     order = order.each(len(gold.columns), engine)
     tie_breakers = _tie_breakers(gold, order, engine, run)
@@ -50,8 +50,8 @@ def find_ties(gold: Outcome, order: OrderBy, engine: Engine, run: RunQuery) -> T
             break
         groups = extended.groups(rows, gold.columns)
         if limit is None or len(rows) < limit or groups[-1] > groups[last - 1]:
-            return _window(gold, [row for row, _ in rows], groups, first, last) or alone
-    return alone
+            return _window(gold, [row for row, _ in rows], groups, first, last) or no_ties
+    return no_ties
 
 
 def _offset(order: OrderBy, run: RunQuery) -> int | None:
@@ -96,7 +96,7 @@ class _Extended:
     def rows(self) -> list[tuple[Row, int]] | None:
         """The rows in order, each with the number of its tie group; None where a query fails.
 
-        Where the limit cuts the last group, only some of its rows are there.
+        If the limit cuts the last group, only some of its rows are returned.
         """
         up, down = [self.run(self.order.by(terms, self.limit)) for terms in self.tie_breakers]
         if not up.ok or not down.ok or len(up.rows) != len(down.rows):
@@ -129,7 +129,7 @@ class _Extended:
     def _keys(self, rows: Sequence[Row], columns: Sequence[str]) -> list[Row] | None:
         """The values of the order terms for each row; None where they are not known.
 
-        Where only the first terms are known, the row's number follows them, which differs for each row.
+        If only the first terms are known, the row's number follows them, which differs for each row.
         """
         names = [name.lower() for name in columns]
         places: list[int] = []
@@ -139,7 +139,7 @@ class _Extended:
             name = term.strip('"`[]').lower()
             if not term:
                 whole = False
-                break  # collated: text, which has no nearness
+                break  # a collated term is text, which is never near other text
             if term.isdecimal():
                 places.append(int(term) - 1)
             elif name in names:
@@ -171,18 +171,18 @@ def _near_keys(one: Sequence[Cell], other: Sequence[Cell]) -> bool:
 
 
 def _window(gold: Outcome, rows: list[Row], groups: Sequence[int], first: int, last: int) -> Ties | None:
-    """The ties of rows ``first`` to ``last``; None where the gold's own rows cannot be there."""
+    """The ties of rows ``first`` to ``last``; None if these rows do not contain the gold's own."""
     if last > len(rows):
         return None
     groups = [group - groups[first] for group in groups]
     places = groups[first:last]
     candidates = [(group, row) for group, row in zip(groups, rows, strict=True) if 0 <= group <= places[-1]]
-    found = Counter((group, _comparable(row)) for group, row in zip(places, gold.rows, strict=True))
-    there = Counter((group, _comparable(row)) for group, row in candidates)
-    if not found <= there:
+    returned = Counter((group, _comparable(row)) for group, row in zip(places, gold.rows, strict=True))
+    allowed = Counter((group, _comparable(row)) for group, row in candidates)
+    if not returned <= allowed:
         return None
-    left_out = {group for group, _ in there - found}
-    different = Counter(group for group, _ in there)
+    left_out = {group for group, _ in allowed - returned}
+    different = Counter(group for group, _ in allowed)
     if all(different[group] == 1 for group in left_out):  # equal rows leave no choice
         return Ties(places)
     return Ties(places, LimitCut([row for _, row in candidates], [group for group, _ in candidates], places))

@@ -1,7 +1,7 @@
 """Find the ORDER BY and LIMIT of a query's outermost SELECT in its text.
 
-A tokenizer that knows strings, quoted names, comments and brackets finds them, not a parser: so it works for
-every query that the engine runs, whatever its syntax.
+It uses a tokenizer that knows strings, quoted names, comments and brackets, and no parser. So it works for
+every query that the engine runs, also with syntax that a parser would not know.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class OrderBy:
     limited: bool
     offset: int | None
     place: int | None
-    """Where in ``head`` further result columns can be inserted; None where they cannot."""
+    """The position in ``head`` at which further result columns can be inserted; None if there is none."""
     offset_query: str = ""
     """A query that returns the offset, where that is an expression."""
 
@@ -62,16 +62,16 @@ class OrderBy:
         tokens = _tokens(self.terms[0], engine)
         if len(self.terms) > 1 or not tokens or tokens[0].text not in ("ALL", "*"):
             return self
-        how = self.terms[0][tokens[0].end :]
-        return replace(self, terms=tuple([f"{place}{how}" for place in range(1, width + 1)]))
+        direction = self.terms[0][tokens[0].end :]
+        return replace(self, terms=tuple([f"{place}{direction}" for place in range(1, width + 1)]))
 
-    def by(self, more: Sequence[str], limit: int | None = None, columns: Sequence[str] = ()) -> str:
+    def by(self, tie_breakers: Sequence[str], limit: int | None = None, columns: Sequence[str] = ()) -> str:
         """The query with further columns and order terms, and with ``limit`` in place of its own LIMIT."""
         head = self.head
         if columns:
             head = f"{head[: self.place]}, {', '.join(columns)} {head[self.place :]}"
         rows = "" if limit is None else f" LIMIT {limit}"
-        return f"{head} ORDER BY {', '.join((*self.terms, *more))}{rows}{self.tail}"
+        return f"{head} ORDER BY {', '.join((*self.terms, *tie_breakers))}{rows}{self.tail}"
 
 
 @lru_cache(maxsize=16_384)
@@ -81,12 +81,10 @@ def find_order_by(sql: str, engine: str) -> OrderBy | None:
     tokens = _tokens(sql, engine)
     if all(token.text != "ORDER" for token in tokens):
         return None
-    found = _read(sql, tokens, _LIMITS[engine])
-    return (
-        replace(found, offset_query=f"{_tables(sql, tokens)}SELECT {found.offset_query}")
-        if found and found.offset_query
-        else found
-    )
+    order = _read(sql, tokens, _LIMITS[engine])
+    if order and order.offset_query:
+        return replace(order, offset_query=f"{_tables(sql, tokens)}SELECT {order.offset_query}")
+    return order
 
 
 def without_direction(term: str, engine: str) -> str:
@@ -117,27 +115,27 @@ def _tokens(sql: str, engine: str) -> list[Token]:
 
 
 def _read(sql: str, tokens: Sequence[Token], limits: frozenset[str]) -> OrderBy | None:
-    """The ORDER BY of these tokens; of a query in brackets, that of its inside."""
+    """The ORDER BY of these tokens; if they are a query in brackets, the ORDER BY inside the brackets."""
     end = next(
         (i for i in range(len(tokens)) if not tokens[i].depth and tokens[i].text in limits), len(tokens)
     )
     outer = tokens[end:]
     by = max((i for i in range(1, end) if _is_order_by(tokens, i)), default=None)
     if by is not None:
-        return _found(sql, tokens, by, end)
+        return _split_at(sql, tokens, by, end)
     start = _inside(tokens[:end])
     if start is None:
         return None
     shift = tokens[start].depth + 1
     inner = [Token(t.text, t.start, t.end, t.depth - shift) for t in tokens[start + 1 : end - 1]]
-    found = _read(sql, inner, limits)
-    if found is None:
+    order = _read(sql, inner, limits)
+    if order is None:
         return None
-    found = replace(found, tail=found.tail + ")")
+    order = replace(order, tail=order.tail + ")")
     if not outer:
-        return found
-    offset, offset_query = (None, "") if found.limited else _offset(sql, outer)
-    return replace(found, limited=True, offset=offset, offset_query=offset_query)
+        return order
+    offset, offset_query = (None, "") if order.limited else _offset(sql, outer)
+    return replace(order, limited=True, offset=offset, offset_query=offset_query)
 
 
 def _is_order_by(tokens: Sequence[Token], index: int) -> bool:
@@ -155,7 +153,8 @@ def _inside(tokens: Sequence[Token]) -> int | None:
     return None if any(t.text in _BODIES and not t.depth for t in tokens[:start]) else start
 
 
-def _found(sql: str, tokens: Sequence[Token], by: int, end: int) -> OrderBy:
+def _split_at(sql: str, tokens: Sequence[Token], by: int, end: int) -> OrderBy:
+    """The query split at its ORDER BY: BY is token ``by``, and the LIMIT, if any, begins at token ``end``."""
     order, first = tokens[by - 1], tokens[by].end
     terms, start = [], first
     for token in tokens[by + 1 : end]:

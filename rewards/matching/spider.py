@@ -35,16 +35,17 @@ _TOKEN = re.compile(
 )
 """The tokens of sqlparse that decide where a statement ends and which word is DISTINCT.
 
-In its strings a backslash escapes a quote; ``# `` begins a comment; a bracket after a name quotes nothing;
-an operator takes in a comment sign that follows it.
+In sqlparse's strings a backslash escapes a quote; ``# `` begins a comment; a bracket after a name does not
+quote; a comment sign directly after an operator is part of the operator.
 """
 _CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECASE)
 
 
 def prepared(sql: str) -> str:
-    """The query as the official evaluator runs it: operators joined, no DISTINCT, the current year 2020.
+    """The query as the official evaluator runs it.
 
-    Only the first of several statements is kept. It may be empty: ``;SELECT 1`` runs as ``;``, without rows.
+    Operators such as ``> =`` are joined, DISTINCT is removed, and the current year becomes 2020. Only the
+    first of several statements is kept. It may be empty: ``;SELECT 1`` runs as ``;``, without rows.
     """
     joined = sql.replace("> =", ">=").replace("< =", "<=").replace("! =", "!=")
     if ";" in joined or "distinct" in joined.lower():
@@ -101,8 +102,8 @@ def _has_floats(gold: Sequence[Row], prediction: Sequence[Row]) -> bool:
 
 def _passes_quick_reject(gold: Sequence[Row], prediction: Sequence[Row], ordered: bool) -> bool:
     """The official ``quick_rej``."""
-    one, two = [_unordered(row) for row in gold], [_unordered(row) for row in prediction]
-    return one == two if ordered else set(one) == set(two)
+    golds, predictions = [_unordered(row) for row in gold], [_unordered(row) for row in prediction]
+    return golds == predictions if ordered else set(golds) == set(predictions)
 
 
 def _unordered(row: Row) -> Row:

@@ -12,7 +12,7 @@
 - A list, struct or map equals one of the same kind with equal parts and field names, and never a text.
 - Exact numbers (INTEGER, DECIMAL, BOOLEAN as 0 and 1) are equal when their values are, at any size.
 - Two numbers, at least one of them a float (REAL, DOUBLE, FLOAT), are equal within 1e-9 of the larger, or
-  within 1e-12 of the largest number of their two columns. Where one column has nothing but zeros, that size
+  within 1e-12 of the largest number of their two columns. If one column has nothing but zeros, that size
   is taken as 1, because nothing shows how large the numbers were that cancelled out. -0.0 equals 0. NaN
   equals NaN, an infinity equals itself. DuckDB's FLOAT has the value of the DOUBLE that it widens to. ::
 
@@ -66,7 +66,7 @@ class LimitCut:
     places: Groups
 
     def allows(self, rows: Sequence[Row]) -> bool:
-        """Whether the gold could also have returned these rows. As many as ``places``."""
+        """Whether the gold could also have returned these rows; ``rows`` has as many as ``places``."""
         return NearTables(self.rows, rows).contains(self.groups, self.places)
 
 
@@ -81,9 +81,9 @@ def strict(
     ties: Callable[[], Groups | None],
     cut: Callable[[], LimitCut | None] = no_cut,
 ) -> Reason:
-    """CORRECT, or why the prediction is wrong. ``ties()`` is None where any order of rows is right.
+    """CORRECT, or why the prediction is wrong. ``ties()`` is None if any order of rows is right.
 
-    ``ties`` and ``cut`` may run queries, so they are called only where the verdict depends on them.
+    ``ties`` and ``cut`` may run queries, so they are called only if the verdict depends on them.
     """
     if len(gold.columns) != len(prediction.columns):
         return Reason.WRONG_COLUMNS

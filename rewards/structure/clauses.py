@@ -76,8 +76,8 @@ class ClauseReader:
                 for term in group.expressions:
                     self.bags["grouping"][self._term(term, scope, selects)] += 1
         elif isinstance(node, exp.SetOperation):
-            kind = node.key if node.args.get("distinct", True) else f"{node.key} all"
-            self.bags["set_operations"][kind] += 1
+            operation = node.key if node.args.get("distinct", True) else f"{node.key} all"
+            self.bags["set_operations"][operation] += 1
             self.query(node.this, scope)
             self.query(node.expression, scope)
         elif isinstance(node, exp.Subquery):
@@ -181,8 +181,8 @@ class ClauseReader:
             for ordered in order.expressions:
                 direction = "desc" if ordered.args.get("desc") else "asc"
                 self.bags["ordering"][f"{self._term(ordered.this, scope, selects)} {direction}"] += 1
-        for kind in ("limit", "offset"):
-            if clause := node.args.get(kind):
+        for name in ("limit", "offset"):
+            if clause := node.args.get(name):
                 self.bags["limit"][self._composed(clause, scope)] += 1
 
     def _term(self, term: exp.Expr, scope: Scope, selects: Sequence[exp.Expr]) -> str:

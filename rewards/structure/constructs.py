@@ -1,7 +1,7 @@
 """Find constructs that a task forbids (``scoring.terms.forbidden``) in the syntax tree of a query.
 
-A query that cannot be parsed counts as having every construct whose keyword is among its tokens, so that long
-comments, deep nesting or syntax that the parser does not know cannot hide one.
+If a query cannot be parsed, every construct whose keyword is among its tokens counts as found, so that long
+comments, deep nesting or syntax that the parser does not know cannot hide a construct.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ MAX_DEPTH = 12
 """Deepest nesting of brackets and CASE that is parsed: twice what queries of Spider and BIRD need. The parser
 backtracks, and each level can double or triple its work."""
 STRUCT_WEIGHT = 4
-"""Levels that a bracket of a struct type counts for: the parser tries each in four ways."""
+"""How many levels a bracket of a struct type counts as: the parser tries each in four ways."""
 MAX_NODES = 500
 MAX_NODES_PER_TOKEN = 8
 """The parser may make MAX_NODES nodes and so many more for each token. Queries of Spider and BIRD need 2."""
@@ -106,21 +106,21 @@ def _shallow(tokens: Sequence[Token]) -> bool:
     depth = cases = 0
     before = None
     for token in tokens:
-        kind = token.token_type
-        if kind in _OPENS:
+        token_type = token.token_type
+        if token_type in _OPENS:
             opened.append(STRUCT_WEIGHT if before in _STRUCTS else 1)
             depth += opened[-1]
-        elif kind in _CLOSES:
+        elif token_type in _CLOSES:
             if not opened:
                 return False
             depth -= opened.pop()
-        elif kind is TokenType.CASE:
+        elif token_type is TokenType.CASE:
             cases += 1
-        elif kind is TokenType.END and cases:
+        elif token_type is TokenType.END and cases:
             cases -= 1
         if depth + cases > MAX_DEPTH:
             return False
-        before = kind
+        before = token_type
     return not opened
 
 

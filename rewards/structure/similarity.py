@@ -1,8 +1,8 @@
 """The similarity of two queries' syntax trees, clause by clause: F1 over the contents of each clause.
 
 Aliases are resolved, names are compared in lower case, and order is ignored where it has no meaning
-(``a = b`` is ``b = a``, ``5 < x`` is ``x > 5``). Text in double quotes that a value is compared with is text,
-as SQLite reads it. Nothing is executed: similarity gives partial credit only.
+(``a = b`` is ``b = a``, ``5 < x`` is ``x > 5``). A name in double quotes on the right of a comparison is
+text, as in SQLite. Nothing is executed: similarity gives partial credit only.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _GOLDS = 16_384
 def similarity(gold: str, prediction: str, dialect: str) -> Mapping[str, float]:
     """F1 in [0, 1] of each clause, and ``overall``, the F1 over the contents of all clauses together.
 
-    A clause that neither query has is 1. All are 0 where the prediction cannot be parsed. The result is empty
-    where the gold cannot be parsed.
+    A clause that neither query has is 1. All are 0 if the prediction cannot be parsed. The result is empty
+    if the gold cannot be parsed.
     """
     expected = _gold_contents(gold, dialect)
     if expected is None:
@@ -39,10 +39,10 @@ def similarity(gold: str, prediction: str, dialect: str) -> Mapping[str, float]:
     scores = dict.fromkeys((*CLAUSES, "overall"), 1.0)
     total_matches = total_size = 0
     for clause in CLAUSES:
-        one, two = expected[clause], predicted[clause]
-        if one or two:
-            size = sum(one.values()) + sum(two.values())
-            matches = _common(one, two)
+        gold_bag, bag = expected[clause], predicted[clause]
+        if gold_bag or bag:
+            size = sum(gold_bag.values()) + sum(bag.values())
+            matches = _common(gold_bag, bag)
             scores[clause] = 2 * matches / size
             total_matches, total_size = total_matches + matches, total_size + size
     scores["overall"] = 2 * total_matches / total_size if total_size else 1.0
@@ -79,7 +79,7 @@ def _contents(sql: str, dialect: str) -> ClauseBags | None:
         return None
     try:
         return clause_bags(tree)
-    except Exception:  # no answer may stop a run; one that cannot be read gets no credit
+    except Exception:  # an answer whose tree cannot be read gets no credit and does not stop the run
         return None
 
 

@@ -140,8 +140,9 @@ def scores() -> str:
         "Every answer is executed once. The execution gives a verdict in each mode, a reason code, and the "
         "training reward.",
         "## Reason codes",
-        "The set is closed. A mistake of the model scores 0. Where we failed, the answer is unscored: it is left "
-        "out of all means and counted beside them, and GRPO drops its group.",
+        "The set is closed. The reason is that of the headline mode. A mistake of the model scores 0 (`bird_f1` "
+        "gives a fraction for `wrong_rows`). After a failure of our own the answer is unscored: it is left out of "
+        "all means and counted beside them, and GRPO drops its group.",
         grid(
             ("reason", "score", "meaning"),
             [
@@ -154,24 +155,27 @@ def scores() -> str:
             ],
         ),
         "## Modes",
-        "`scoring.metric` names the headline mode, `scoring.modes` all that are computed.",
+        "`scoring.metric` names the headline mode, `scoring.modes` all modes that are computed.",
         grid(("mode", "meaning"), [(f"`{mode}`", markdown(modes[mode.name])) for mode in Mode]),
         "## Training rewards",
-        "`scoring.reward` is one of these presets or `module:Class`. `scoring.terms` may subtract at most the "
-        "margin, so that no wrong answer reaches a right one.",
+        "`scoring.reward` is one of these presets or `module:Class`. The weights of `scoring.terms` must sum to less "
+        "than the margin, so that no wrong answer gets as much as a right one. A right answer to a gold that returns "
+        "no rows has no reward, and its group is dropped.",
         grid(
             ("preset", "margin", "meaning"),
             [
-                (f"`{name}`", f"{MARGINS[name]:g}", _about(kind))
-                for name, kind in PRESETS.items()
-                if isinstance(kind, type)
+                (f"`{name}`", f"{MARGINS[name]:g}", markdown(preset.__doc__ or ""))
+                for name, preset in PRESETS.items()
             ],
         ),
         "`scoring.weights` makes the reward a weighted mean of these scorers instead; `execution` must weigh more "
         "than `structure`:",
         grid(
             ("scorer", "meaning"),
-            [(f"`{name}`", _about(type(make(Mode.STRICT)))) for name, make in SCORERS.items()],
+            [
+                (f"`{name}`", markdown(type(make(Mode.STRICT)).__doc__ or ""))
+                for name, make in SCORERS.items()
+            ],
         ),
         "## Summary of an evaluation",
         "`scores.json`, and `harness board --json`. Shares and means leave out unscored answers.",
