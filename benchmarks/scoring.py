@@ -1,11 +1,11 @@
-"""How fast our scorer is beside the evaluators of others and beside bare sqlite3, on two processes each.
+"""The speed of our scorer, of other evaluators and of bare sqlite3, with two processes each.
 
     python benchmarks/scoring.py [--peer-dir DIR] [--pairs 2800] [--rounds 3] [--out benchmarks/scoring.md]
 
-Every contender runs in a process of its own on fresh copies of the databases; the rounds take turns, so that
-other load on the machine meets all of them, and a contender's fastest round counts. Pairs a second of CPU
-time depend little on other load. ``--peer-dir``: see ``peers.py``. Spider's published predictions are scored
-too where HARNESS_DATA is set.
+Every contender runs in a process of its own on fresh copies of the databases. In each round all contenders
+run once, so that other load on the machine affects all of them; a contender's fastest round counts. Pairs per
+second of CPU time depend little on other load. ``--peer-dir``: see ``peers.py``. If HARNESS_DATA is set,
+Spider's published predictions are scored too.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def _heading() -> str:
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     return (
-        f"# Scoring, side by side\n\n`python benchmarks/{command}`, {date.today()}, {platform.machine()}, "
+        "# Scoring speed, compared with other evaluators\n\n"
+        f"`python benchmarks/{command}`, {date.today()}, {platform.machine()}, "
         f"{len(os.sched_getaffinity(0))} cores, load {load} when it began.\n"
     )
 
@@ -100,8 +101,8 @@ def _workloads(options: argparse.Namespace, folder: Path) -> list[tuple[str, lis
 
 
 def _contenders(home: Path | None) -> list[str]:
-    found = [name for name, (folder, _) in PEERS.items() if home and (home / folder).is_dir()]
-    return [*OURS, *found, BARE]
+    available = [name for name, (folder, _) in PEERS.items() if home and (home / folder).is_dir()]
+    return [*OURS, *available, BARE]
 
 
 def _table(
@@ -115,12 +116,12 @@ def _table(
             if measured := _measure(name, pairs, scratch, home):
                 print(measured, file=sys.stderr, flush=True)
                 runs[name].append(measured)
-    best = {name: max(found, key=lambda one: one.rate) for name, found in runs.items() if found}
-    return f"\n## {title}: {len(pairs)} pairs\n\n{HEADER}{_rows(best)}{_bars(best)}"
+    best = {name: max(rounds, key=lambda run: run.rate) for name, rounds in runs.items() if rounds}
+    return f"\n## {title}: {len(pairs)} pairs\n\n{HEADER}{_rows(best)}{_overhead(best)}"
 
 
 def _measure(name: str, pairs: Sequence[Pair], scratch: Path, home: Path | None) -> Measured | None:
-    """Run one contender on copies of its own; None where it does not come to an end."""
+    """Run one contender on copies of its own; None if it fails."""
     copies = scratch / "copies"
     shutil.copytree(scratch / "databases", copies, symlinks=False)
     script = str(Path(__file__).with_name("contender.py"))
@@ -145,7 +146,7 @@ def _measure(name: str, pairs: Sequence[Pair], scratch: Path, home: Path | None)
         return None
     report = json.loads(text)
     cuts = statistics.quantiles(report["latencies"], n=100)
-    wrong = sum(found != pair.right for found, pair in zip(report["verdicts"], pairs, strict=True))
+    wrong = sum(verdict != pair.right for verdict, pair in zip(report["verdicts"], pairs, strict=True))
     count = len(pairs)
     return Measured(name, count / report["seconds"], count / report["cpu"], cuts[49], cuts[98], peak, wrong)
 
@@ -162,14 +163,15 @@ def _proportional(pid: int) -> int:
 
 
 def _rows(best: dict[str, Measured]) -> str:
-    fastest, bare = max((one.rate for name, one in best.items() if name in PEERS), default=0.0), best[BARE]
-    thrifty = max((one.per_cpu for name, one in best.items() if name in PEERS), default=0.0)
+    bare, peers = best[BARE], [measured for name, measured in best.items() if name in PEERS]
+    peer_rate = max((peer.rate for peer in peers), default=0.0)
+    peer_per_cpu = max((peer.per_cpu for peer in peers), default=0.0)
     lines = []
-    for name, one in best.items():
-        rate = f"{one.rate:,.0f} | {_times(one.rate, fastest)} | {one.rate / bare.rate:.0%}"
-        cost = f"{one.per_cpu:,.0f} | {_times(one.per_cpu, thrifty)} | {one.per_cpu / bare.per_cpu:.0%}"
-        rest = f"{one.p50 * 1000:.3f} | {one.p99 * 1000:.2f} | {one.memory / 2**20:.0f}"
-        lines.append(f"| {name} | {rate} | {cost} | {rest} | {'' if name == BARE else one.wrong} |\n")
+    for name, run in best.items():
+        rate = f"{run.rate:,.0f} | {_times(run.rate, peer_rate)} | {run.rate / bare.rate:.0%}"
+        cost = f"{run.per_cpu:,.0f} | {_times(run.per_cpu, peer_per_cpu)} | {run.per_cpu / bare.per_cpu:.0%}"
+        rest = f"{run.p50 * 1000:.3f} | {run.p99 * 1000:.2f} | {run.memory / 2**20:.0f}"
+        lines.append(f"| {name} | {rate} | {cost} | {rest} | {'' if name == BARE else run.wrong} |\n")
     return "".join(lines)
 
 
@@ -177,7 +179,7 @@ def _times(value: float, other: float) -> str:
     return f"{value / other:.2f}" if other else ""
 
 
-def _bars(best: dict[str, Measured]) -> str:
+def _overhead(best: dict[str, Measured]) -> str:
     overhead = (best[STRICT].p50 - best[BARE].p50) * 1e6
     return f"\nOverhead of protection and comparison over the bare limit, p50 of a pair: {overhead:.0f} µs.\n"
 
