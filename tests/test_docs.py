@@ -404,7 +404,7 @@ def test_every_function_that_a_page_names_exists(page: Path) -> None:
 
 QUESTIONS = (
     "Where is a LIMIT tie decided?",
-    "Where is a group's advantage made?",
+    "Where is a group's advantage computed?",
     "Where is a prompt rendered?",
     "Where is a worker killed?",
     "Where is a run written?",
