@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness.demo import Story, stages
+from harness.demo import DemoRuns, stages
 from leaderboards import store
 from leaderboards.compare import compare
 from leaderboards.types import Run
@@ -60,7 +60,7 @@ def _seed(seed: int, out: Path) -> bool:
     return met
 
 
-def _runs(story: Story) -> tuple[Run, Run, Run]:
+def _runs(story: DemoRuns) -> tuple[Run, Run, Run]:
     return story.base, story.sft, story.grpo
 
 

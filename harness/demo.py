@@ -58,15 +58,15 @@ A real model is named like Qwen/Qwen3-0.6B, and your own database is one YAML fi
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """The three evaluations on the same questions."""
+class DemoRuns:
+    """The evaluations of the base, SFT and GRPO models on the same questions."""
 
     base: Run
     sft: Run
     grpo: Run
 
 
-def stages(seed: int, out: Path, workers: int = 0) -> Story:
+def stages(seed: int, out: Path, workers: int = 0) -> DemoRuns:
     """base -> SFT -> GRPO under one seed, each evaluated on pocket's test questions. Resumable."""
     for method in ("sft", "grpo"):
         with files.writing(out):
@@ -90,47 +90,47 @@ def stages(seed: int, out: Path, workers: int = 0) -> Story:
         dev_limit=300,
         grpo=GRPO.model_copy(update={"seed": seed}),
     )
-    after = []
+    evaluations = []
     for spec in (sft, grpo):
         with outputs.training_into(out / spec.method):
-            after.append(train_model(spec, (), out / spec.method, workers)[-1])
-    return Story(base, *after)
+            evaluations.append(train_model(spec, (), out / spec.method, workers)[-1])
+    return DemoRuns(base, *evaluations)
 
 
 def run_demo(seed: int, out: Path) -> None:
-    """Run the stages, and print the comparison, the board and what to type next."""
+    """Run the stages; print the comparison, the board and the next commands."""
     began = time.monotonic()
-    story = stages(seed, out)
-    runs = (story.base, story.sft, story.grpo)
-    emit(compare(story.sft.id, story.grpo.id), render_comparison, False)
-    emit(board.board([run.id for run in runs]), render_board, False)
-    base, sft, grpo = (f"{store.scores(run.id)['ex']:.1%}" for run in runs)
-    given = story.grpo.training
+    runs = stages(seed, out)
+    evaluations = (runs.base, runs.sft, runs.grpo)
+    emit(compare(runs.sft.id, runs.grpo.id), render_comparison, False)
+    emit(board.board([run.id for run in evaluations]), render_board, False)
+    base, sft, grpo = (f"{store.scores(run.id)['ex']:.1%}" for run in evaluations)
+    training = runs.grpo.training
     closing = Text(
         CLOSING.format(
             base=base,
             sft=sft,
             grpo=grpo,
-            sft_rows=given["sft"]["seen"],
-            grpo_rows=given["grpo"]["rows"],
-            asked=given["grpo"]["seen"],
+            sft_rows=training["sft"]["seen"],
+            grpo_rows=training["grpo"]["rows"],
+            asked=training["grpo"]["seen"],
             group=GRPO.group_size,
             minutes=(time.monotonic() - began) / 60,
             home=home(),
-            commands="\n".join(f"  {line}" for line in next_commands(story)),
+            commands="\n".join(f"  {line}" for line in next_commands(runs)),
         )
     )
     closing.highlight_words(("What happened", "What to type next"), "bold")
     SafeConsole().print(closing, soft_wrap=True)
 
 
-def next_commands(story: Story) -> list[str]:
+def next_commands(runs: DemoRuns) -> list[str]:
     """Commands to go on with, as they can be copied."""
-    sample = store.records(story.grpo.id)[0].sample_id
+    sample = store.records(runs.grpo.id)[0].sample_id
     return [
-        command("compare", story.sft.id, story.grpo.id),
-        command("show", story.grpo.id, sample),
+        command("compare", runs.sft.id, runs.grpo.id),
+        command("show", runs.grpo.id, sample),
         command("board", "--reasons"),
-        command("eval", "--model", str(story.grpo.model), "--task", TASK, "--limit", "100", "--turns", "3"),
+        command("eval", "--model", str(runs.grpo.model), "--task", TASK, "--limit", "100", "--turns", "3"),
         command("check", TASK),
     ]

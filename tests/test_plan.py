@@ -11,7 +11,7 @@ from test_training import SFT, examples
 from transformers import Qwen3Config
 
 from harness.cli import main
-from harness.training.plan import RECIPES, Machine, Plans, Stage
+from harness.training.plan import RECIPES, Machine, Plans, StagePlan
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm, SftConfig
 from runners.training.plan import Plan, Shape, Workload, model_shape, plan
 from runners.training.sft import train_sft
@@ -151,7 +151,7 @@ def test_what_does_not_fit_names_what_to_set(
     weights_alone = "smaller" in says or "train\\.lora\\.r" in says
     memory = (found.static if weights_alone else found.peak) - 1
     with pytest.raises(ModelError, match=says):
-        Plans({"it": Stage(config, PROMPT, 256, found)}, Machine(memory, True)).refuse()
+        Plans({"it": StagePlan(config, PROMPT, 256, found)}, Machine(memory, True)).refuse()
 
 
 TRAIN = ["train", "--task", "pocket", "--method", "sft+grpo", "--limit", "20", "--plan"]
@@ -189,6 +189,7 @@ def test_plan_prints_and_refuses_by_the_command_line(
     shown = capsys.readouterr()
     assert (
         "peak of a process" in shown.out
+        and "[b]" not in shown.out
         and "32 questions x 8 answers" in shown.out
         and "needs about" in shown.err
         and "train." in shown.err

@@ -16,7 +16,7 @@ import pytest
 from test_training import curve
 
 from harness.cli import main
-from harness.demo import Story, next_commands
+from harness.demo import DemoRuns, next_commands
 from harness.evaluation import evaluate_model
 from harness.render.output import command
 from harness.spec import EvalSpec
@@ -171,9 +171,9 @@ def test_training_without_evaluations_ends_with_the_model_and_the_next_command(
 def test_the_closing_commands_of_the_demo_run_as_they_are_printed(home: Path) -> None:
     """Each is given to a shell that knows nothing but PATH, in the folder of the checkout."""
     spec = EvalSpec(model="nano", task="pocket", limit=12)
-    story = Story(*(evaluate_model(spec.model_copy(update={"seed": seed}), (), 1) for seed in range(3)))
-    story = Story(*store.runs()) if len(store.runs()) == 3 else story
-    for line in next_commands(story):
+    runs = DemoRuns(*(evaluate_model(spec.model_copy(update={"seed": seed}), (), 1) for seed in range(3)))
+    runs = DemoRuns(*store.runs()) if len(store.runs()) == 3 else runs
+    for line in next_commands(runs):
         done = subprocess.run(
             ["sh", "-c", line], cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True
         )

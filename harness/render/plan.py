@@ -1,12 +1,13 @@
-"""The plan of a training in a terminal: what each stage needs, beside what the machine has."""
+"""The plan of a training in a terminal: the memory and time that each stage needs, and the machine."""
 
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
-from harness.training.plan import Plans, Stage, size_text
+from harness.training.plan import Plans, StagePlan, size_text
 from runners.training.config import GrpoConfig
 
 LABELS = {
@@ -16,11 +17,11 @@ LABELS = {
     "sampling": "sampling: keys and values",
     "learning": "learning: activations",
     "vllm": "vLLM",
-    "device": "the device's own",
+    "device": "device overhead",
 }
 ROWS = (
     "a step",
-    "of them in each process",
+    "in each process",
     "longest prompt + answer",
     *LABELS.values(),
     "peak of a process",
@@ -31,7 +32,7 @@ ROWS = (
 
 
 def render_plans(plans: Plans) -> RenderableType:
-    """One column for each stage, then the assumptions."""
+    """A table with a column for each stage, then the assumptions of the prediction."""
     table = Table("predicted", *plans.stages, box=None)
     columns = {name: _cells(stage) for name, stage in plans.stages.items()}
     for label in sorted({label for cells in columns.values() for label in cells}, key=ROWS.index):
@@ -39,19 +40,19 @@ def render_plans(plans: Plans) -> RenderableType:
     return Group(table, Padding(_notes(plans), (1, 1, 0, 1)))
 
 
-def _cells(stage: Stage) -> dict[str, str]:
-    """Label of a row -> what it shows of this stage."""
+def _cells(stage: StagePlan) -> dict[str, str | Text]:
+    """Label of a row -> the cell of this stage."""
     config, plan = stage.config, stage.plan
-    each = f" x {config.group_size} answers" if isinstance(config, GrpoConfig) else ""
-    unit = "questions" if each else "rows"
+    answers = f" x {config.group_size} answers" if isinstance(config, GrpoConfig) else ""
+    unit = "questions" if answers else "rows"
     memory = {LABELS[part]: size_text(size) for part, size in plan.memory.items() if size}
     seconds = {f"{phase}, a step": f"{value:.1f} s" for phase, value in plan.seconds.items()}
     return {
-        "a step": f"{config.items_per_step} {unit}{each}",
-        "of them in each process": f"{plan.own}, {plan.own // plan.passes} at a time",
+        "a step": f"{config.items_per_step} {unit}{answers}",
+        "in each process": f"{plan.own}, {plan.own // plan.passes} at a time",
         "longest prompt + answer": f"{stage.prompt:,} + {stage.answer:,} tokens",
         **memory,
-        "peak of a process": f"[b]{size_text(plan.peak)}[/b]",
+        "peak of a process": Text(size_text(plan.peak), "bold"),
         **seconds,
         **({"an hour": f"{stage.hourly:,.0f} {unit}"} if seconds else {}),
     }
@@ -59,15 +60,19 @@ def _cells(stage: Stage) -> dict[str, str]:
 
 def _notes(plans: Plans) -> str:
     machine, processes = plans.machine, plans.processes
-    device = "a GPU" if machine.gpu else "this machine"
+    device = "one GPU" if machine.gpu else "this machine"
     if processes > 1:
-        device = "a GPU each" if machine.gpu else f"this machine, a part for each of {processes}"
-    notes = [f"There are {size_text(machine.memory)}: {device}."]
+        device = "one GPU each" if machine.gpu else f"this machine, divided among {processes} processes"
+    notes = [f"Available to each process: {size_text(machine.memory)} ({device})."]
     if processes > 1:
         sharded = any(stage.config.sharding == "fsdp2" for stage in plans.stages.values())
-        held = "optimizer and float32 weights are sharded" if sharded else "each holds all of the model"
-        notes.append(f"Processes share a step; {held}.")
-    notes.append("Of sampling and learning the larger counts; every prompt is taken to be the longest.")
+        storage = "optimizer and float32 weights are sharded" if sharded else "each holds all of the model"
+        notes.append(f"Processes share a step; {storage}.")
+    notes.append(
+        "The peak counts the larger of sampling and learning, and takes every prompt to be the longest."
+    )
     if not machine.flops:
-        notes.append("Time is predicted where a recipe says what its machine can do.")
+        notes.append(
+            "Time is not predicted: set --recipe to one that describes a machine (flops, bandwidth)."
+        )
     return "\n".join(notes)

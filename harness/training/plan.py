@@ -1,4 +1,4 @@
-"""``harness train --plan``: what each stage will need, predicted before anything is loaded; recipes."""
+"""``harness train --plan``: predict the memory and time of each stage before weights are loaded; recipes."""
 
 from __future__ import annotations
 
@@ -19,30 +19,33 @@ if TYPE_CHECKING:
     from runners.training.plan import Plan
 
 RECIPES = Path(__file__).parent / "recipes"
-LOOKED_AT = 500
+MEASURED_QUESTIONS = 500
 """Questions whose prompts are measured."""
 GB = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a plan is held against, of each process. ``flops`` and ``bandwidth`` 0: no time is predicted."""
+    """What the machine offers to each process. With ``flops`` and ``bandwidth`` 0 no time is predicted."""
 
     memory: float
+    """Bytes."""
     gpu: bool
     flops: float = 0.0
+    """Peak operations per second."""
     bandwidth: float = 0.0
+    """Bytes per second."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """What one stage will need, and the settings and lengths that it follows from."""
+class StagePlan:
+    """The prediction for one stage, with the settings and lengths that it follows from."""
 
     config: SftConfig | GrpoConfig
     prompt: int
-    """Tokens of the longest prompt looked at."""
+    """Tokens of the longest of the measured prompts."""
     answer: int
-    """Of the longest answer: SFT's as it is, GRPO's as it may become."""
+    """Tokens of the longest answer: in SFT the longest target, in GRPO the token limit of all turns."""
     plan: Plan
 
     @property
@@ -52,7 +55,7 @@ class Stage:
         return self.config.items_per_step * 3600 / seconds if seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Bytes, tokens and seconds."""
+        """For ``--json``: bytes, tokens and seconds."""
         return {
             "peak": self.plan.peak,
             "memory": self.plan.memory,
@@ -67,26 +70,26 @@ class Stage:
 class Plans:
     """The plan of each stage, by method, the machine, and how many processes train."""
 
-    stages: Mapping[str, Stage]
+    stages: Mapping[str, StagePlan]
     machine: Machine
     processes: int = 1
 
     def as_dict(self) -> dict[str, Any]:
-        """Bytes and seconds, all predicted."""
+        """For ``--json``: the machine, and the prediction for each stage in bytes and seconds."""
         return {
             "machine": {"memory": self.machine.memory, "gpu": self.machine.gpu},
             "processes": self.processes,
-            "predicted": {name: one.as_dict() for name, one in self.stages.items()},
+            "predicted": {method: stage.as_dict() for method, stage in self.stages.items()},
         }
 
     def refuse(self) -> None:
-        """Raise ModelError where a stage does not fit, naming what to set."""
-        for method, one in self.stages.items():
-            if one.plan.peak > self.machine.memory:
+        """Raise ModelError where a stage does not fit the memory; the message names what to set."""
+        for method, stage in self.stages.items():
+            if stage.plan.peak > self.machine.memory:
                 each = " in each process" if self.processes > 1 else ""
                 raise ModelError(
-                    f"{method} needs about {size_text(one.plan.peak)}{each} (predicted) and there are"
-                    f" {size_text(self.machine.memory)}: {_remedy(one, self.machine.memory)}"
+                    f"{method} needs about {size_text(stage.plan.peak)}{each} (predicted) and there are"
+                    f" {size_text(self.machine.memory)}: {_remedy(stage, self.machine.memory)}"
                 )
 
 
@@ -95,7 +98,7 @@ def size_text(size: float) -> str:
     return f"{size / GB:,.1f} GB" if size >= GB / 2 else f"{size / 1e6:,.0f} MB"
 
 
-def _remedy(stage: Stage, memory: float) -> str:
+def _remedy(stage: StagePlan, memory: float) -> str:
     from runners.training.plan import smaller_settings
 
     config, plan = stage.config, stage.plan
@@ -104,25 +107,25 @@ def _remedy(stage: Stage, memory: float) -> str:
     if plan.memory["vllm"] or plan.memory["sampling"] > plan.memory["learning"]:
         vllm = isinstance(config, GrpoConfig) and config.vllm
         return "lower train.vllm.gpu_memory" if vllm else "lower train.prompts_per_step"
-    less = [] if config.gradient_checkpointing else ["set train.gradient_checkpointing=true"]
+    settings = [] if config.gradient_checkpointing else ["set train.gradient_checkpointing=true"]
     if plan.own > plan.passes:
-        less.append(f"lower train.{'micro_groups' if isinstance(config, GrpoConfig) else 'micro_batch'}")
-    return ", or ".join(less or ["show less of the schema (prompt.schema)"])
+        settings.append(f"lower train.{'micro_groups' if isinstance(config, GrpoConfig) else 'micro_batch'}")
+    return ", or ".join(settings or ["show less of the schema (prompt.schema)"])
 
 
 def recipe(name: str) -> dict[str, Any]:
-    """A recipe that ships, or a YAML file. Raises SpecError: no such recipe."""
+    """Read a shipped recipe, or a YAML file. Raises SpecError: no such recipe."""
     path = RECIPES / f"{name}.yaml"
     if not path.is_file():
         path = Path(name)
     if not path.is_file():
-        names = [one.stem for one in RECIPES.glob("*.yaml")]
+        names = [file.stem for file in RECIPES.glob("*.yaml")]
         raise SpecError(f"--recipe: no recipe '{name}': {nearest(name, names)}")
     return read_yaml(path)
 
 
 def machine(described: Mapping[str, Any] | None, count: int) -> Machine:
-    """What each of ``count`` processes has of a recipe's machine (a GPU each), else of this one."""
+    """The share of one of ``count`` processes: a GPU of the described machine, else a part of this one."""
     from runners.weights import loading
 
     if described:
@@ -133,8 +136,10 @@ def machine(described: Mapping[str, Any] | None, count: int) -> Machine:
     return Machine(loading.memory() / (1 if gpu else count), gpu)
 
 
-def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: Machine, count: int) -> Plans:
-    """Predict every stage of a training of this model, whose configuration and tokenizer are at hand.
+def plans(
+    model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], host: Machine, count: int
+) -> Plans:
+    """Predict every stage of a training of this model; reads its configuration and tokenizer only.
 
     Raises ModelError: a step that cannot be divided among ``count`` processes.
     """
@@ -143,26 +148,26 @@ def plans(model: str, specs: Sequence[TrainSpec], overrides: Sequence[str], on: 
     from runners.weights.source import resolve
 
     sizes = model_shape(config_of(resolve(model, weights=False)))
-    stages: dict[str, Stage] = {}
+    stages: dict[str, StagePlan] = {}
     for spec in specs:
         prompt, answer = _lengths(model, spec, Task.named(spec.task, overrides, spec.trust))
-        load = Workload(prompt, answer, on.gpu, on.memory, count, on.flops, on.bandwidth)
-        stages[spec.method] = Stage(spec.config, prompt, answer, plan(sizes, spec.config, load))
-    return Plans(stages, on, count)
+        workload = Workload(prompt, answer, host.gpu, host.memory, count, host.flops, host.bandwidth)
+        stages[spec.method] = StagePlan(spec.config, prompt, answer, plan(sizes, spec.config, workload))
+    return Plans(stages, host, count)
 
 
 def _lengths(model: str, spec: TrainSpec, task: Task) -> tuple[int, int]:
-    """Tokens of the longest prompt looked at, and of the longest answer."""
+    """Tokens of the longest prompt among the first questions, and of the longest answer."""
     from runners.weights.loading import load_tokenizer
     from runners.weights.source import resolve
 
-    samples = rows.questions(spec, task)[:LOOKED_AT]
-    shown = rows.training_rows(spec, task, samples)
+    samples = rows.questions(spec, task)[:MEASURED_QUESTIONS]
+    examples = rows.training_rows(spec, task, samples)
     tokenizer = load_tokenizer(resolve(model, weights=False))
-    messages = [list(one.messages) for one in shown]
+    messages = [list(example.messages) for example in examples]
     encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
     prompt = max(map(len, encoded["input_ids"]), default=0)
     if spec.method == "grpo":
         return prompt, spec.grpo.max_new_tokens * spec.grpo.max_turns
-    answers = [one.answer for one in shown if isinstance(one, TrainingExample)]
+    answers = [example.answer for example in examples if isinstance(example, TrainingExample)]
     return prompt, max(map(len, tokenizer(answers)["input_ids"]), default=0)
