@@ -33,7 +33,7 @@ from leaderboards import compare as comparisons
 from leaderboards import find, frames, store
 from leaderboards.board import Board
 from leaderboards.compare import Comparison
-from leaderboards.types import Kind, Record, Run, Summary
+from leaderboards.types import Record, Run, RunKind, Summary
 from rewards.types import Grade, Score
 from tasks.common.errors import DataError, HarnessError, MissingExtra, ModelError, SpecError
 from tasks.common.parse import parse
@@ -181,10 +181,10 @@ def score(task: Task | str | Path, samples: Sequence[Sample], texts: Sequence[st
 
 
 @overload
-def runs(task: str = "", kind: Kind | None = None, *, frame: Literal[False] = False) -> list[Run]: ...
+def runs(task: str = "", kind: RunKind | None = None, *, frame: Literal[False] = False) -> list[Run]: ...
 @overload
-def runs(task: str = "", kind: Kind | None = None, *, frame: Literal[True]) -> pd.DataFrame: ...
-def runs(task: str = "", kind: Kind | None = None, *, frame: bool = False) -> list[Run] | pd.DataFrame:
+def runs(task: str = "", kind: RunKind | None = None, *, frame: Literal[True]) -> pd.DataFrame: ...
+def runs(task: str = "", kind: RunKind | None = None, *, frame: bool = False) -> list[Run] | pd.DataFrame:
     """The runs under ``HARNESS_HOME``, oldest first, finished or not.
 
     - ``task``: only runs of the task with this name.

@@ -30,7 +30,7 @@ MAX_TOKENS = 2**18
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenGold:
     """A row whose gold does not score 1.0 against itself."""
 
     id: str
@@ -66,7 +66,7 @@ class SplitCheck:
     """Tokens of the named model's context; 0: no model was named."""
     over_context: int
     """Prompts that leave no room for an answer in the context."""
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenGold, ...]
 
     @property
     def ceiling(self) -> float:
@@ -184,12 +184,12 @@ def _check_split(
     )
 
 
-def _broken(sample: Sample, group: Sequence[Attempt], modes: Sequence[str]) -> list[Broken]:
+def _broken(sample: Sample, group: Sequence[Attempt], modes: Sequence[str]) -> list[BrokenGold]:
     for attempt in group:
         wrong = [mode for mode in modes if attempt.verdicts.get(mode) != 1]
         if wrong:
             detail = attempt.detail or f"does not equal itself in {', '.join(wrong)}"
-            return [Broken(sample.id, sample.database, attempt.reason.value, detail)]
+            return [BrokenGold(sample.id, sample.database, attempt.reason.value, detail)]
     return []
 
 

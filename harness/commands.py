@@ -135,7 +135,7 @@ def train(options: argparse.Namespace) -> int:
     from runners.training import requirements
 
     asked = stages(_train_request(options))
-    count = launch.asked(options.processes, options.recipe)
+    count = launch.process_count(options.processes, options.recipe)
     if options.plan:
         on = plan.machine(plan.recipe(options.recipe)["machine"] if options.recipe else None, count)
         planned = plan.plans(options.model, [one.spec for one in asked], asked[0].overrides, on, count)
@@ -146,7 +146,7 @@ def train(options: argparse.Namespace) -> int:
         requirements.check(stage.spec.config, max(count, distributed.world_size()))
     if count > 1 and not distributed.is_launched():
         return launch.launch(count, options.given)
-    with launch.together():
+    with launch.launched_process():
         runs = train_stages(asked, options.workers, evaluated=not options.no_eval)
     if runs:
         _emit_board(runs, options.json)

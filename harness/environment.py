@@ -35,7 +35,7 @@ from tasks.types import Database, Message, Sample
 
 os.environ.setdefault("PRIME_RUNS_MODE", "disabled")  # else vf-eval uploads traces; "online" allows it
 
-HERE = vf.AgentConfig(runtime=vf.SubprocessConfig())
+LOCAL_AGENT = vf.AgentConfig(runtime=vf.SubprocessConfig())
 """The model is asked from this machine: no sandbox is rented."""
 _Waiting = tuple[Answer, "Future[Grade]"]
 
@@ -92,7 +92,7 @@ class SqlTask(vf.Task[SqlData, SqlState]):
     async def grade(self, text: str) -> Grade:
         """Grade a text as an answer to this question."""
         answer = Answer(self._database, tuple(self.data.sample["gold"]), text)
-        return await judge(self.scoring.model_dump_json()).grade(answer)
+        return await grading_queue(self.scoring.model_dump_json()).grade(answer)
 
     @property
     def scoring(self) -> ScoringSpec:
@@ -104,7 +104,7 @@ class SqlTask(vf.Task[SqlData, SqlState]):
         return Task(TaskSpec.model_validate(self.data.spec)).database(sample)
 
 
-class Judge:
+class GradingQueue:
     """One grader for all rollouts of this process: answers that come while it is busy are its next batch.
 
     A thread of its own grades, so event loops come and go, and a cancelled rollout is left out of the batch
@@ -140,9 +140,9 @@ class Judge:
 
 
 @cache
-def judge(scoring: str) -> Judge:
+def grading_queue(scoring: str) -> GradingQueue:
     """The judge of a scoring spec, given as JSON."""
-    return Judge(ScoringSpec.model_validate_json(scoring))
+    return GradingQueue(ScoringSpec.model_validate_json(scoring))
 
 
 class SqlTasksetConfig(vf.TasksetConfig):
@@ -228,7 +228,7 @@ class SqlHarness(vf.Harness[SqlHarnessConfig]):
 class SqlEnvConfig(vf.EnvConfig):
     """One agent; ``turns`` over 1 lets it correct what the database refuses."""
 
-    agent: vf.AgentConfig = HERE
+    agent: vf.AgentConfig = LOCAL_AGENT
     turns: int = 1
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Group(NamedTuple):
+class BoardGroup(NamedTuple):
     """What two runs must share for their numbers to be ranked in one table."""
 
     task: str
@@ -28,13 +28,13 @@ class Group(NamedTuple):
     """Set in older groups that differ from the newest only in their databases: a digest of these."""
 
 
-def group(run: Run) -> Group:
+def group(run: Run) -> BoardGroup:
     """The group of a run whose databases have the content of the newest runs'."""
-    return Group(run.task, run.task_digest, run.split, run.metric, run.scorer_version)
+    return BoardGroup(run.task, run.task_digest, run.split, run.metric, run.scorer_version)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BoardRow:
     """One evaluation on the board."""
 
     run: Run
@@ -57,7 +57,7 @@ class Board:
     ``hidden``: older runs that repeat one shown. ``unfinished``: ids of evaluations without figures.
     """
 
-    groups: dict[Group, list[Row]]
+    groups: dict[BoardGroup, list[BoardRow]]
     hidden: int = 0
     unfinished: Sequence[str] = ()
 
@@ -86,7 +86,7 @@ def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
     The group with the newest run comes last, next to the prompt of a terminal. A run with damaged files is
     named on stderr and left out.
     """
-    groups: dict[Group, list[Row]] = {}
+    groups: dict[BoardGroup, list[BoardRow]] = {}
     seen: set[str] = set()
     hidden = 0
     unfinished: list[str] = []
@@ -101,12 +101,12 @@ def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
             hidden += 1
         elif (figures := _summary(run)) is not None:
             seen.add(run.digest)
-            groups.setdefault(_group_among(groups, run), []).append(Row(run, figures))
+            groups.setdefault(_group_among(groups, run), []).append(BoardRow(run, figures))
     ranked = {key: sorted(_with_trends(rows), key=_rank) for key, rows in reversed(groups.items())}
     return Board(ranked, hidden, unfinished)
 
 
-def _group_among(groups: Mapping[Group, Sequence[Row]], run: Run) -> Group:
+def _group_among(groups: Mapping[BoardGroup, Sequence[BoardRow]], run: Run) -> BoardGroup:
     """The group whose runs share no database of other content with this one; else a new group."""
     wanted = group(run)
     alike = [key for key in groups if key._replace(databases="") == wanted]
@@ -122,7 +122,7 @@ def _databases(run: Run) -> Mapping[str, str]:
     return known.databases if known else {}
 
 
-def _with_trends(rows: Sequence[Row]) -> list[Row]:
+def _with_trends(rows: Sequence[BoardRow]) -> list[BoardRow]:
     """The rows of a group with the alarms of their parents (by content, else by name) and trainings."""
     measured: dict[str, Mapping[str, float]] = {}
     for row in rows:
@@ -147,7 +147,7 @@ def _training_warnings(run_id: str) -> tuple[str, ...]:
     return tuple(map(str, warnings)) if isinstance(warnings, list) else ()
 
 
-def _rank(row: Row) -> tuple[bool, float]:
+def _rank(row: BoardRow) -> tuple[bool, float]:
     ex = row.summary["ex"]
     return ex is None, -(ex or 0.0)
 
@@ -160,6 +160,6 @@ def _summary(run: Run) -> Summary | None:
         return None
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: BoardRow) -> dict[str, Any]:
     run = {name: value for name, value in asdict(row.run).items() if name not in ("id", "spec")}
     return {"run": row.run.id, **run, **row.summary, "warnings": row.warnings}

@@ -19,7 +19,7 @@ from tasks.common.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-Answers = dict[str, list[Record]]
+AnswersByQuestion = dict[str, list[Record]]
 FLIPS = 3
 """How many of the questions that B won, and of those that it lost, are shown."""
 
@@ -37,7 +37,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedFigures:
     """A and B on the same questions. ``wins`` are B's. ``p`` is McNemar's, exact and two-sided."""
 
     n: int
@@ -78,11 +78,11 @@ class Comparison:
 
     a: Run
     b: Run
-    all: Paired
+    all: PairedFigures
     interval: Interval | None
     left_out: int
     """Questions that only one of the runs has, or that were not scored in both."""
-    slices: dict[str, dict[str, Paired]]
+    slices: dict[str, dict[str, PairedFigures]]
     """``difficulty``, ``database`` and ``part``, each where there are several -> name -> those questions."""
     flips: list[Flip]
     differ: tuple[str, ...] = ()
@@ -151,12 +151,14 @@ def _choose(a: str, b: str) -> list[tuple[Run, Run]]:
     raise DataError(f"{one.id} and {two.id} cannot be compared: they differ in {differ}")
 
 
-def _first_readable(pairs: Sequence[tuple[Run, Run]]) -> tuple[tuple[Run, Run], tuple[Answers, Answers]]:
+def _first_readable(
+    pairs: Sequence[tuple[Run, Run]],
+) -> tuple[tuple[Run, Run], tuple[AnswersByQuestion, AnswersByQuestion]]:
     """The first pair without a damaged run, and its answers; damaged runs before it are named on stderr.
 
     Raises DataError, of the first damaged run: every pair has one.
     """
-    found: dict[str, Answers] = {}
+    found: dict[str, AnswersByQuestion] = {}
     damaged: dict[str, DataError] = {}
     for one, two in pairs:
         for run in (one, two):
@@ -172,7 +174,7 @@ def _first_readable(pairs: Sequence[tuple[Run, Run]]) -> tuple[tuple[Run, Run], 
     raise next(iter(damaged.values()))
 
 
-def _pairs(first: Answers, second: Answers) -> tuple[list[Pair], int]:
+def _pairs(first: AnswersByQuestion, second: AnswersByQuestion) -> tuple[list[Pair], int]:
     """The pairs by sample id, and how many questions have none."""
     pairs = []
     for sample_id in sorted(first.keys() & second.keys()):
@@ -183,19 +185,19 @@ def _pairs(first: Answers, second: Answers) -> tuple[list[Pair], int]:
     return pairs, len(first.keys() | second.keys()) - len(pairs)
 
 
-def _answers(run: Run) -> Answers:
+def _answers(run: Run) -> AnswersByQuestion:
     """Question -> the records of its answers, in order."""
-    answers: Answers = {}
+    answers: AnswersByQuestion = {}
     for record in store.records(run.id):
         answers.setdefault(record.sample_id, []).append(record)
     return answers
 
 
-def _paired(pairs: Sequence[Pair]) -> Paired:
+def _paired(pairs: Sequence[Pair]) -> PairedFigures:
     n = len(pairs)
     wins = sum(pair.b > pair.a for pair in pairs)
     losses = sum(pair.b < pair.a for pair in pairs)
-    return Paired(
+    return PairedFigures(
         n=n,
         wins=wins,
         losses=losses,
@@ -206,14 +208,14 @@ def _paired(pairs: Sequence[Pair]) -> Paired:
     )
 
 
-def _slices(pairs: Sequence[Pair], field: str) -> dict[str, Paired]:
+def _slices(pairs: Sequence[Pair], field: str) -> dict[str, PairedFigures]:
     groups: dict[str, list[Pair]] = {}
     for pair in pairs:
         groups.setdefault(getattr(pair, field), []).append(pair)
     return {name: _paired(groups[name]) for name in sorted(groups, key=level) if name}
 
 
-def _flips(first: Answers, second: Answers, pairs: Sequence[Pair]) -> list[Flip]:
+def _flips(first: AnswersByQuestion, second: AnswersByQuestion, pairs: Sequence[Pair]) -> list[Flip]:
     """Some questions that only B got right, then some that only A did: a fixed random choice."""
     flips = []
     for winner, won in (("b", [p for p in pairs if p.b > p.a]), ("a", [p for p in pairs if p.a > p.b])):

@@ -9,7 +9,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # typing's cannot be checked before Python 3.12
 
-Kind = Literal["eval", "train"]
+RunKind = Literal["eval", "train"]
 Method = Literal["", "base", "sft", "grpo"]
 
 
@@ -105,7 +105,7 @@ class Run:
 
     id: str
     """Name of the run's directory."""
-    kind: Kind
+    kind: RunKind
     """An evaluation or a training."""
     model: str
     """The model's name, as ``--model`` took it."""

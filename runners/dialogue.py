@@ -17,7 +17,7 @@ from tasks.types import Message
 _SQL_BEGINS = re.compile(r"\s*(```|\(*\s*(select|with|values|from|table|pivot)\b)", re.IGNORECASE)
 
 
-class Conversation(Protocol):
+class ConversationLike(Protocol):
     """A question with its turns so far and its newest answer."""
 
     @property
@@ -31,7 +31,7 @@ class Conversation(Protocol):
         ...
 
 
-C = TypeVar("C", bound=Conversation)
+C = TypeVar("C", bound=ConversationLike)
 
 
 def converse(

@@ -148,7 +148,7 @@ def test_a_step_is_divided_evenly_or_refused(whole: int, micro: int, count: int,
     ("count", "recipe", "asked"), [(0, "", 1), (2, "", 2), (0, "8x80gb", 8), (4, "8x80gb", 4)]
 )
 def test_a_recipe_says_how_many_by_default(count: int, recipe: str, asked: int) -> None:
-    assert launch.asked(count, recipe) == asked
+    assert launch.process_count(count, recipe) == asked
 
 
 TRAIN = ["train", "--task", "pocket", "--method", "grpo", "--no-eval", "--limit", "16"]

@@ -13,7 +13,7 @@ from test_training import GRPO, SFT, curve, examples, letters, requests
 
 from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig, TrainingConfig
-from runners.training.folder import Row
+from runners.training.folder import CurveRow
 from runners.training.grpo import check_rewards, train_grpo
 from runners.training.policy import attention
 from runners.training.sft import train_sft
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return tiny_models.save(tmp_path_factory.mktemp("models") / "tiny")
 
 
-def rows(rewards: Sequence[float], **others: float) -> list[Row]:
+def rows(rewards: Sequence[float], **others: float) -> list[CurveRow]:
     return [
         {"step": i, "loss": 0.1, "reward": value, "reward_std": 0.3, **others}
         for i, value in enumerate(rewards, 1)

@@ -40,14 +40,14 @@ def render_board(what: board.Board, reasons: bool = False) -> RenderableType:
     return Group(*lines, Text(LEGEND, style="dim"))
 
 
-def _title(key: board.Group) -> Text:
+def _title(key: board.BoardGroup) -> Text:
     title = plain(f"{key.task} · {key.split} · {key.metric}", "bold")
     databases = f" · databases {key.databases[:8]}" if key.databases else ""
     versions = f"   task {key.task_digest[:8]} · scorer {key.scorer_version[:8]}{databases}"
     return title.append(visible(versions), style="not bold dim")
 
 
-def _table(key: board.Group, rows: Sequence[board.Row]) -> Table:
+def _table(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> Table:
     """The ranked runs. Other modes are shown where the task has no parts, whose columns take their room."""
     parts = sorted({name for row in rows for name in row.summary["parts"]})
     rules = ("by other\nrules",) if not parts and any(_modes(key, row) for row in rows) else ()
@@ -72,7 +72,7 @@ def _table(key: board.Group, rows: Sequence[board.Row]) -> Table:
     return table
 
 
-def _modes(key: board.Group, row: board.Row) -> Text:
+def _modes(key: board.BoardGroup, row: board.BoardRow) -> Text:
     others = {mode: value for mode, value in row.summary["modes"].items() if mode != key.metric}
     return Text("\n".join(f"{mode} {percent(value)}" for mode, value in others.items()), "dim")
 
@@ -93,7 +93,7 @@ def _headline(found: Slice) -> Text:
     return Text.assemble((percent(found["ex"]), "bold"), "\n", (interval(found["low"], found["high"]), "dim"))
 
 
-def _notes(key: board.Group, rows: Sequence[board.Row]) -> list[RenderableType]:
+def _notes(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> list[RenderableType]:
     """Lines below the table: training rows, figures of several answers, cost, and warnings."""
     table = Table.grid(padding=(0, 2))
     for row in rows:
@@ -118,7 +118,7 @@ def _notes(key: board.Group, rows: Sequence[board.Row]) -> list[RenderableType]:
     return [Padding(table, (1, 0, 0, 0))] if table.row_count else []
 
 
-def _counts(key: board.Group, found: Summary) -> str:
+def _counts(key: board.BoardGroup, found: Summary) -> str:
     """How many answers stand behind the means of other rules, where not as many as behind the headline."""
     unscored = found.get("modes_unscored", {})
     whole = found["completions"]
@@ -129,7 +129,7 @@ def _counts(key: board.Group, found: Summary) -> str:
     )
 
 
-def _sampled(row: board.Row) -> Text:
+def _sampled(row: board.BoardRow) -> Text:
     found = row.summary
     named = (("pass@", found["pass_at"]), ("best of ", found["best_of"]), ("majority of ", found["majority"]))
     lines = [
@@ -150,7 +150,7 @@ def _given(stage: object) -> str:
     return " ".join(filter(None, [count, str(stage.get("sees", ""))]))
 
 
-def _reasons(rows: Sequence[board.Row]) -> RenderableType:
+def _reasons(rows: Sequence[board.BoardRow]) -> RenderableType:
     """How often each reason was given, a column a run."""
     totals: dict[str, int] = {}
     for row in rows:
@@ -164,7 +164,7 @@ def _reasons(rows: Sequence[board.Row]) -> RenderableType:
     return Padding(table, (1, 0, 0, 0))
 
 
-def _share(row: board.Row, name: str) -> Text:
+def _share(row: board.BoardRow, name: str) -> Text:
     count = row.summary["reasons"].get(name, 0)
     share = percent(count / row.summary["completions"]) if row.summary["completions"] else ""
     return Text(f"{count:,}  {share:>5} %", style="" if count else "dim")

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.render.terminal import columns, number, p_value, percent, plain, points, reason
-from leaderboards.compare import Comparison, Flip, Paired
+from leaderboards.compare import Comparison, Flip, PairedFigures
 from leaderboards.identity import listed
 from tasks.common.terminal import visible
 
@@ -66,7 +66,7 @@ def _slices(what: Comparison) -> Padding:
     return Padding(table, (1, 0, 0, 0))
 
 
-def _slice(name: str, one: Paired) -> tuple[RenderableType, ...]:
+def _slice(name: str, one: PairedFigures) -> tuple[RenderableType, ...]:
     return (
         plain(f"  {name}"),
         number(one.n),

@@ -31,7 +31,7 @@ PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a process gets when its parent dies."""
 
 
-def asked(count: int, recipe: str) -> int:
+def process_count(count: int, recipe: str) -> int:
     """The number of processes: ``count``, else the recipe's number, else 1."""
     return count or (int(plan.recipe(recipe).get("processes", 1)) if recipe else 1)
 
@@ -76,7 +76,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def launched_process() -> Iterator[None]:
     """Surround the training of a launched process: it ends with its launcher, and only the main one warns.
 
     Where another process has failed, this one is ended before it reports the lost connection.

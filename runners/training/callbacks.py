@@ -19,7 +19,7 @@ from transformers import TrainerCallback
 
 from runners.training import distributed
 from runners.training.config import GrpoConfig, TrainingConfig
-from runners.training.folder import Row, RunFolder, read_json, write_json
+from runners.training.folder import CurveRow, RunFolder, read_json, write_json
 from runners.training.stopping import StoppingConditions, write_report
 from runners.types import FeedbackFunction
 from tasks.common import files
@@ -121,8 +121,8 @@ class TrainingCallback(TrainerCallback):
     def __init__(self, folder: RunFolder, config: TrainingConfig, hooks: Hooks) -> None:
         self.folder, self.config, self.hooks = folder, config, hooks
         self.conditions = StoppingConditions(config)
-        self.rows: list[Row] = []
-        self.row: Row = {}
+        self.rows: list[CurveRow] = []
+        self.row: CurveRow = {}
         """Figures of the running step."""
         self.interrupted = False
         self.states: Mapping[str, CheckpointState] = {}

@@ -32,7 +32,7 @@ class SamplingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SampledAnswer:
     """The tokens of an answer, their log-probabilities, and why it ended."""
 
     tokens: list[int]
@@ -40,7 +40,7 @@ class Answer:
     finish: str
 
 
-Waiting = tuple[list[int], SamplingSettings, "Future[Answer]"]
+Waiting = tuple[list[int], SamplingSettings, "Future[SampledAnswer]"]
 
 
 class TokenEngine:
@@ -75,12 +75,14 @@ class TokenEngine:
                 pass
             else:
                 self._requests.put(None)
-            for how in dict.fromkeys(how for _, how, _ in batch):
-                self._answer(how, [(prompt, future) for prompt, settings, future in batch if settings == how])
+            for settings in dict.fromkeys(settings for _, settings, _ in batch):
+                self._answer(settings, [(prompt, future) for prompt, own, future in batch if own == settings])
 
-    def _answer(self, how: SamplingSettings, batch: Sequence[tuple[list[int], Future[Answer]]]) -> None:
+    def _answer(
+        self, settings: SamplingSettings, batch: Sequence[tuple[list[int], Future[SampledAnswer]]]
+    ) -> None:
         try:
-            answers = generate(self.model, [prompt for prompt, _ in batch], how, self.pad_token)
+            answers = generate(self.model, [prompt for prompt, _ in batch], settings, self.pad_token)
         except Exception as error:  # it ends the request, not the engine
             for _, future in batch:
                 future.set_exception(error)
@@ -90,24 +92,26 @@ class TokenEngine:
 
 
 @torch.inference_mode()
-def generate(model: Any, prompts: Sequence[list[int]], how: SamplingSettings, pad_token: int) -> list[Answer]:
+def generate(
+    model: Any, prompts: Sequence[list[int]], settings: SamplingSettings, pad_token: int
+) -> list[SampledAnswer]:
     """Draw one answer to each prompt (token ids), padded on the left in one batch."""
     width = max(map(len, prompts))
     rows = [[pad_token] * (width - len(prompt)) + prompt for prompt in prompts]
     real = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    sampled = how.temperature > 0
+    sampled = settings.temperature > 0
     was_training = model.training
     model.eval()
     try:
         output = model.generate(
             input_ids=torch.tensor(rows, device=model.device),
             attention_mask=torch.tensor(real, device=model.device),
-            max_new_tokens=how.max_tokens,
+            max_new_tokens=settings.max_tokens,
             do_sample=sampled,
-            temperature=how.temperature if sampled else None,
-            top_p=how.top_p if sampled else None,
+            temperature=settings.temperature if sampled else None,
+            top_p=settings.top_p if sampled else None,
             top_k=0 if sampled else None,
-            eos_token_id=list(how.stop_token_ids) or None,
+            eos_token_id=list(settings.stop_token_ids) or None,
             pad_token_id=pad_token,
             return_dict_in_generate=True,
             output_scores=True,
@@ -118,17 +122,17 @@ def generate(model: Any, prompts: Sequence[list[int]], how: SamplingSettings, pa
     scores = torch.stack(output.scores, 1).float().log_softmax(-1)
     logprobs = scores.gather(-1, tokens[..., None])[..., 0]
     return [
-        _until_stop(row, logprob, how)
+        _until_stop(row, logprob, settings)
         for row, logprob in zip(tokens.tolist(), logprobs.tolist(), strict=True)
     ]
 
 
-def _until_stop(tokens: list[int], logprobs: list[float], how: SamplingSettings) -> Answer:
+def _until_stop(tokens: list[int], logprobs: list[float], settings: SamplingSettings) -> SampledAnswer:
     """A row of a batch up to its first stop token."""
     for i, token in enumerate(tokens):
-        if token in how.stop_token_ids:
-            return Answer(tokens[: i + 1], logprobs[: i + 1], "stop")
-    return Answer(tokens, logprobs, "length")
+        if token in settings.stop_token_ids:
+            return SampledAnswer(tokens[: i + 1], logprobs[: i + 1], "stop")
+    return SampledAnswer(tokens, logprobs, "length")
 
 
 class _Server(ThreadingHTTPServer):
@@ -151,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Queue one request and wait for its answer."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        future: Future[Answer] = Future()
+        future: Future[SampledAnswer] = Future()
         self.server.requests.put((body["token_ids"], _sampling_settings(body["sampling_params"]), future))
         try:
             answer = future.result()

@@ -20,7 +20,7 @@ from tasks.common import files
 from tasks.common.errors import ModelError
 from tasks.common.terminal import say
 
-Row = dict[str, float]
+CurveRow = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class RunFolder:
                 shutil.rmtree(folder)
         return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 
-    def curve(self) -> list[Row]:
+    def curve(self) -> list[CurveRow]:
         """The rows of the curve so far."""
         return curve(self.out)
 
@@ -92,7 +92,7 @@ class RunFolder:
         (self.out / "curve.jsonl").write_text(text)
 
 
-def curve(out: Path) -> list[Row]:
+def curve(out: Path) -> list[CurveRow]:
     """The rows of a training's curve; the number of damaged lines is printed on stderr."""
     path = out / "curve.jsonl"
     if not path.is_file():
@@ -103,7 +103,7 @@ def curve(out: Path) -> list[Row]:
     return [row for row in rows if row is not None]
 
 
-def _row(line: bytes) -> Row | None:
+def _row(line: bytes) -> CurveRow | None:
     """A line of the curve; None where it is incomplete or damaged."""
     try:
         row = json.loads(line)

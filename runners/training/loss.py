@@ -51,7 +51,7 @@ class Text:
 
 
 @dataclass(slots=True)
-class Row:
+class TokenTree:
     """A tree of tokens in depth-first order: the descendants of slot i are the slots up to ``ends[i]``."""
 
     tokens: list[int] = field(default_factory=list)
@@ -86,18 +86,18 @@ class Row:
         }
 
 
-def pack(ids: Tensor, mask: Tensor, labels: Tensor, sizes: Sizes = SIZES) -> list[Row]:
+def pack(ids: Tensor, mask: Tensor, labels: Tensor, sizes: Sizes = SIZES) -> list[TokenTree]:
     """Lay out a batch of tensors (rows, width), padded on either side; NO_LABEL marks unlabelled tokens.
 
     Texts without a label are left out.
     """
-    rows, path, before = [Row()], list[int](), Tokens()
+    rows, path, before = [TokenTree()], list[int](), Tokens()
     for text in sorted(_texts(ids, mask, labels), key=lambda text: text.tokens[:-1]):
         fed = text.tokens[:-1]
         shared = common_prefix_length([before, fed])
         width, new = len(rows[-1].tokens), len(fed) - shared
         if width and width + new > (sizes.limit if new < shared else sizes.tokens):
-            rows.append(Row())
+            rows.append(TokenTree())
             shared = 0
         path = path[:shared]
         rows[-1].add(text, path)
@@ -162,7 +162,7 @@ def share_prefixes(model: Any, temperature: float, figures: Sequence[str], sizes
 
 
 def _predicted(
-    model: Any, hidden: Tensor, row: Row, temperature: float, figures: Sequence[str]
+    model: Any, hidden: Tensor, row: TokenTree, temperature: float, figures: Sequence[str]
 ) -> list[Tensor]:
     """The figures of a row's distinct predictions (predictions,), from the hidden states of its slots."""
     slots, labels = torch.tensor(list(row.predictions), device=hidden.device).unbind(-1)

@@ -11,7 +11,7 @@ from math import isfinite
 from statistics import fmean
 
 from runners.training.config import TrainingConfig
-from runners.training.folder import Row, RunFolder, read_json, write_json
+from runners.training.folder import CurveRow, RunFolder, read_json, write_json
 from tasks.common.errors import ModelError, nearest
 
 WINDOW = 10
@@ -47,7 +47,7 @@ class Condition:
         figure, sign, bound, rows = found.groups()
         return cls(text, figure, sign, float(bound), int(rows or 1))
 
-    def holds(self, rows: Sequence[Row]) -> bool:
+    def holds(self, rows: Sequence[CurveRow]) -> bool:
         """Whether the condition holds in each of the last ``self.rows`` rows with the figure."""
         values = [row[self.figure] for row in rows if self.figure in row][-self.rows :]
         return len(values) == self.rows and all(_OPERATORS[self.sign](value, self.bound) for value in values)
@@ -61,7 +61,7 @@ class StoppingConditions:
         self.collapse = config.collapse
         self.unscored = config.unscored
 
-    def reason(self, rows: Sequence[Row]) -> str:
+    def reason(self, rows: Sequence[CurveRow]) -> str:
         """Why to stop after the last row; "" to go on. Raises ModelError: a condition's figure is unknown."""
         row = rows[-1]
         if not isfinite(row["loss"]):
@@ -77,7 +77,7 @@ class StoppingConditions:
             )
         return self._collapsed([row for row in rows if "reward" in row])
 
-    def _check_figures(self, first: Row) -> None:
+    def _check_figures(self, first: CurveRow) -> None:
         for condition in self.conditions:
             if condition.figure not in first and not condition.figure.startswith(OPTIONAL):
                 raise ModelError(
@@ -85,7 +85,7 @@ class StoppingConditions:
                     f" {nearest(condition.figure, (*first, *OPTIONAL))}"
                 )
 
-    def _collapsed(self, rows: Sequence[Row]) -> str:
+    def _collapsed(self, rows: Sequence[CurveRow]) -> str:
         """Compare the last rewards with the first, in standard deviations of the first answers' rewards."""
         if not self.collapse or len(rows) < 2 * WINDOW:
             return ""
@@ -99,7 +99,7 @@ class StoppingConditions:
         )
 
 
-def write_report(folder: RunFolder, reason: str, rows: Sequence[Row]) -> ModelError:
+def write_report(folder: RunFolder, reason: str, rows: Sequence[CurveRow]) -> ModelError:
     """Write ``stopped.json``: reason, best evaluation and last rows. Returns the error to raise."""
     best = folder.best / "best.json"
     known = read_json(best) if best.is_file() else None

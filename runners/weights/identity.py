@@ -35,7 +35,7 @@ TEMPLATES = "additional_chat_templates"
 """The only subfolder of a model's folder that is read."""
 
 
-def kind(name: str) -> str:
+def runner_of(name: str) -> str:
     """The kind of runner that a name opens: ``hf``, ``vllm``, ``openai``, ... or the name of a baseline."""
     from runners.open import BASELINES, PREFIXES
 
@@ -47,7 +47,7 @@ def kind(name: str) -> str:
 
 def settings(name: str, config: RunnerConfig) -> Mapping[str, object]:
     """The runner's settings that can change an answer of this model, with its defaults resolved."""
-    runner = kind(name)
+    runner = runner_of(name)
     relevant = config.identity()
     sections = {
         "hf": ("hf",),
@@ -76,7 +76,7 @@ def _device() -> str:
 
 def content(name: str, config: RunnerConfig | None = None) -> dict[str, str]:
     """Part of the model (``weights``, ``config``, ``tokenizer``, ``adapter``, ...) -> its digest."""
-    runner = kind(name)
+    runner = runner_of(name)
     rest = name.removeprefix(f"{runner}:")
     if runner == "replay":
         file = Path(rest) / "records.parquet" if Path(rest).is_dir() else Path(rest)
@@ -93,7 +93,7 @@ def content(name: str, config: RunnerConfig | None = None) -> dict[str, str]:
 
 def by_position(name: str, config: RunnerConfig) -> bool:
     """Whether a name is a file of answers without ids, which are matched by the order of the rows."""
-    if kind(name) != "replay":
+    if runner_of(name) != "replay":
         return False
     file = Path(name.removeprefix("replay:"))
     if not file.is_file():
