@@ -1,7 +1,6 @@
 """Measure and train language models that write SQL: the score of the evaluation is the training reward.
 
-The Python interface is ``harness.api``; its names can be taken from here, and are loaded when they are first
-used.
+The Python interface is ``harness.api``. Its names can be imported from here; they are loaded on first use.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A name of ``harness.api`` (PEP 562)."""
+    """Import a name of ``harness.api`` on first use (PEP 562). Raises AttributeError: no such name."""
     if name not in __all__:
         raise AttributeError(f"module 'harness' has no attribute '{name}'")
     from harness import api

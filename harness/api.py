@@ -15,7 +15,7 @@
     {"stage.dev_limit": 50}  # other fields of harness.TrainSpec
 
 Runs are kept under ``HARNESS_HOME`` (default: ``~/.harness``), where the command line finds them too. Every
-mistake of the caller raises a subclass of ``HarnessError`` whose text is one line that says how to fix it:
+error of the caller raises a subclass of ``HarnessError`` whose text is one line that says how to fix it:
 ``SpecError`` (a task, key or value), ``DataError`` (data, a database or a run), ``ModelError`` (a model or an
 endpoint) and ``MissingExtra`` (an optional dependency).
 """
@@ -76,11 +76,11 @@ Overrides: TypeAlias = Mapping[str, object]
 
 
 def load_task(name: str | Path, overrides: Overrides | None = None, *, trust: bool = False) -> Task:
-    """A shipped task, or the task in a YAML file, with its samples, prompts and databases.
+    """Load a shipped task, or the task in a YAML file, with its samples, prompts and databases.
 
     ``overrides``: keys of the task. ``trust``: the task may run code that it names (``module:Class``).
 
-    Raises SpecError: no such task, or a key or value that is wrong.
+    Raises SpecError: no such task, an unknown key or an invalid value.
     """
     return Task.named(str(name), _assignments(overrides or {}), trust)
 
@@ -100,23 +100,24 @@ def evaluate(
     - ``task``: name of a shipped task, or a YAML file.
     - ``split``: "" is the task's own evaluation split.
     - ``limit``: ask the first questions only; 0 is all.
-    - ``fresh``: ask again although a finished run of the same inputs exists; otherwise that run is returned.
+    - ``fresh``: evaluate again even if a finished run of the same inputs exists; otherwise that run is
+      returned.
     - ``overrides``: keys of the task, ``runner.KEY``, and ``eval.KEY`` for the other fields of ``EvalSpec``
       (``samples``, ``temperature``, ``turns``, ``seed``, ...).
 
-    An interrupted evaluation goes on where it stopped when it is called again.
+    The same call continues an interrupted evaluation where it stopped.
 
-    Raises SpecError, DataError, ModelError (also where questions are left unanswered).
+    Raises SpecError, DataError, ModelError (also if questions are left unanswered).
     """
     from harness.evaluation import evaluate_model
     from runners.compat.quiet import quiet
 
     task_keys, chosen = _divided(overrides, "eval")
-    runner_keys = [one for one in task_keys if one.startswith("runner.")]
+    runner_keys = [assignment for assignment in task_keys if assignment.startswith("runner.")]
     fields = {"model": model, "task": str(task), "split": split, "limit": limit, **chosen}
     spec = parse(EvalSpec, fields, runner_keys, where="overrides")
     with quiet():
-        run = evaluate_model(spec, [one for one in task_keys if one not in runner_keys], 0, fresh)
+        run = evaluate_model(spec, [key for key in task_keys if key not in runner_keys], 0, fresh)
     if not run.finished:
         raise ModelError("questions are left unanswered: evaluate again to ask them")
     return run
@@ -143,7 +144,7 @@ def train(
       and ``stage.KEY`` for the other fields of ``TrainSpec`` (``split``, ``only``, ``dev_limit``, ...).
 
     Returns the training run of each stage, in order; ``run.model`` is the trained folder, which ``evaluate``
-    takes. An interrupted training goes on from its last checkpoint when it is called again.
+    takes. An interrupted training continues from its last checkpoint when it is called again.
 
     Raises SpecError, DataError, ModelError, MissingExtra.
     """
@@ -166,12 +167,11 @@ def train(
 def score(task: Task | str | Path, samples: Sequence[Sample], texts: Sequence[str]) -> list[Grade]:
     """Judge texts as answers to samples of a task, one each, without a run.
 
-    Each grade has its evidence: ``grade.scores["reward"]`` is the training reward, ``grade.attempt`` has
-    the SQL that was read, the reason, and ``verdicts`` by mode. Every call starts and ends the sandbox:
-    prefer one call with many answers. ``evaluate("replay:FILE", task)`` judges the answers to a split that
-    a file holds.
+    ``grade.scores["reward"]`` is the training reward. ``grade.attempt`` holds the evidence: the extracted
+    SQL, the reason, and ``verdicts`` by mode. Every call starts and ends the sandbox, so prefer one call
+    with many answers. To judge a file of answers to a split, call ``evaluate("replay:FILE", task)``.
 
-    Raises SpecError, DataError; ValueError where there are not as many texts as samples.
+    Raises SpecError, DataError; ValueError: the numbers of texts and samples differ.
     """
     from rewards.grader import Grader
 
@@ -185,7 +185,7 @@ def runs(task: str = "", kind: RunKind | None = None, *, frame: Literal[False] =
 @overload
 def runs(task: str = "", kind: RunKind | None = None, *, frame: Literal[True]) -> pd.DataFrame: ...
 def runs(task: str = "", kind: RunKind | None = None, *, frame: bool = False) -> list[Run] | pd.DataFrame:
-    """The runs under ``HARNESS_HOME``, oldest first, finished or not.
+    """List the runs under ``HARNESS_HOME``, oldest first, finished or not.
 
     - ``task``: only runs of the task with this name.
     - ``kind``: only ``eval`` or only ``train``.
@@ -200,13 +200,13 @@ def records(*evaluations: Run | str, frame: Literal[False] = False) -> list[Reco
 @overload
 def records(*evaluations: Run | str, frame: Literal[True]) -> pd.DataFrame: ...
 def records(*evaluations: Run | str, frame: bool = False) -> list[Record] | pd.DataFrame:
-    """The judged answers of evaluations: runs, their ids, or names of models (then the newest evaluation).
+    """The judged answers of evaluations. An evaluation is a run, its id, or a model (its newest one).
 
-    ``frame``: as a data frame, a row for each answer; its column ``run`` is the model's label.
+    ``frame``: return a data frame with a row for each answer; its column ``run`` is the model's label.
 
     Raises DataError: no such evaluation, or its files are damaged.
     """
-    names = [_name(one) for one in evaluations]
+    names = [_name(evaluation) for evaluation in evaluations]
     if frame:
         return frames.records(*names)
     return [record for name in names for record in store.records(find.find(name).id)]
@@ -227,7 +227,7 @@ def summary(evaluation: Run | str) -> Summary:
 def curve(model: Run | str) -> pd.DataFrame:
     """The curve of a training run, or of an evaluated model, as a data frame: a row for each step.
 
-    Raises DataError: no such model, or one that was not trained here.
+    Raises DataError: no such model, or it was not trained under this ``HARNESS_HOME``.
     """
     return frames.curve(model)
 
@@ -235,16 +235,16 @@ def curve(model: Run | str) -> pd.DataFrame:
 def board(*evaluations: Run | str, task: str = "") -> Board:
     """The leaderboard of these evaluations, or of all; ``.to_frame()`` has a row for each run.
 
-    ``task``: only of the task with this name. Raises DataError: no such evaluation.
+    ``task``: only evaluations of the task with this name. Raises DataError: no such evaluation.
     """
-    ids = [find.find(_name(one)).id for one in evaluations]
+    ids = [find.find(_name(evaluation)).id for evaluation in evaluations]
     return boards.board(ids or None, task)
 
 
 def compare(a: Run | str, b: Run | str) -> Comparison:
-    """B against A, question by question; ``.to_frame()`` has a row for each question.
+    """Compare B with A, question by question; ``.to_frame()`` has a row for each question.
 
-    Raises DataError: no such evaluation, or two that cannot be compared (the text says what differs).
+    Raises DataError: no such evaluation, or the two cannot be compared (the text says what differs).
     """
     return comparisons.compare(_name(a), _name(b))
 
@@ -254,7 +254,7 @@ def _name(run: Run | str) -> str:
 
 
 def _assignments(overrides: Overrides) -> list[str]:
-    """Overrides as ``--set`` takes them. Raises SpecError: a value that YAML cannot hold."""
+    """Overrides as ``--set`` takes them. Raises SpecError: YAML cannot hold a value."""
     try:
         return [f"{key}={json.dumps(_plain(value))}" for key, value in overrides.items()]
     except (TypeError, ValueError) as error:
@@ -266,7 +266,7 @@ def _plain(value: object) -> object:
 
 
 def _divided(overrides: Overrides | None, section: str) -> tuple[list[str], dict[str, Any]]:
-    """The overrides outside a section, as ``--set`` takes them; and field -> value of those in it."""
-    mine = {key: value for key, value in (overrides or {}).items() if key.startswith(f"{section}.")}
-    others = {key: value for key, value in (overrides or {}).items() if key not in mine}
-    return _assignments(others), {key.removeprefix(f"{section}."): value for key, value in mine.items()}
+    """Split overrides: those outside a section, as ``--set`` takes them, and field -> value of the others."""
+    in_section = {key: value for key, value in (overrides or {}).items() if key.startswith(f"{section}.")}
+    others = {key: value for key, value in (overrides or {}).items() if key not in in_section}
+    return _assignments(others), {key.removeprefix(f"{section}."): value for key, value in in_section.items()}

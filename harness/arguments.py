@@ -1,4 +1,4 @@
-"""Parse and check arguments of the command line: numbers, choices and flags; a mistake is one line."""
+"""Parse and check arguments of the command line; an invalid argument ends the program with one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.common.errors import nearest
 from tasks.common.terminal import one_line
 
 ONLY = ("database", "difficulty", "family", "part")
-"""Fields of a sample by which ``--only`` chooses."""
+"""Fields of a sample that ``--only`` can select by."""
 SEEDS = 2**32
 """Seeds are below this: numpy takes no larger ones."""
 
@@ -42,15 +42,15 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         self.given_once.clear()
-        mine = takewhile(lambda one: one.startswith("-"), args or ()) if self._subparsers else args or ()
-        self._refuse_unknown_flags(mine)
+        own = takewhile(lambda word: word.startswith("-"), args or ()) if self._subparsers else args or ()
+        self._refuse_unknown_flags(own)
         options, rest = super().parse_known_args(args, namespace)
         if rest:
             self.error(f"unexpected argument: {rest[0]}")
         return options, rest
 
     def _refuse_unknown_flags(self, args: Iterable[str]) -> None:
-        """Before argparse asks for what is required: a misspelt flag is why it is missing."""
+        """Report a misspelt flag before argparse reports the required flag that it leaves missing."""
         flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
         for argument in args:
             name = argument.partition("=")[0]
@@ -61,20 +61,22 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            what = "verb" if isinstance(action, argparse._SubParsersAction) else "choice"
-            raise argparse.ArgumentError(action, f"no {what} '{value}': {nearest(value, action.choices)}")
+            name = "verb" if isinstance(action, argparse._SubParsersAction) else "choice"
+            raise argparse.ArgumentError(action, f"no {name} '{value}': {nearest(value, action.choices)}")
 
 
-def _number(kind: type[int] | type[float], fits: Callable[[Any], bool], what: str) -> Callable[[str], Any]:
-    """What argparse calls to read a number that must fit; ``what`` ends the sentence "'x' is not ..."."""
+def _number(
+    number_type: type[int] | type[float], fits: Callable[[Any], bool], expected: str
+) -> Callable[[str], Any]:
+    """An argparse type that reads a number and checks it; the error is "'x' is not ``expected``"."""
 
     def read(text: str) -> Any:
         try:
-            value = kind(text)
+            value = number_type(text)
         except (ValueError, OverflowError):
             value = None
         if value is None or not fits(value):
-            raise argparse.ArgumentTypeError(f"'{text}' is not {what}")
+            raise argparse.ArgumentTypeError(f"'{text}' is not {expected}")
         return value
 
     return read
@@ -88,19 +90,19 @@ _temperature = _number(float, lambda value: 0 <= value < math.inf, "a number fro
 
 
 def temperatures(text: str) -> list[float]:
-    """Numbers from 0 on, with commas between."""
+    """Read comma-separated numbers, each at least 0."""
     return [_temperature(part) for part in text.split(",")]
 
 
 def path(text: str) -> str:
-    """The name of a file or folder to write."""
+    """Check the name of a file or folder to write: it must not be empty."""
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty: name a file or folder")
     return text
 
 
 def only(text: str) -> tuple[str, tuple[str, ...]]:
-    """``FIELD=A,B``: the field, and its values."""
+    """Read ``FIELD=A,B``; returns the field and its values."""
     field, equals, values = text.partition("=")
     if not equals or not values:
         raise argparse.ArgumentTypeError(f"'{text}': write database=A,B (or {', '.join(ONLY[1:])})")

@@ -26,12 +26,12 @@ SLOW = 1.0
 """Seconds after which a gold counts as slow."""
 CHUNK = 256
 MAX_TOKENS = 2**18
-"""Most tokens that are counted of a prompt where no model is named."""
+"""Most tokens of a prompt that are counted if no model is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenGold:
-    """A row whose gold does not score 1.0 against itself."""
+    """A row whose gold query does not score 1.0 against itself, and why."""
 
     id: str
     database: str
@@ -41,7 +41,7 @@ class BrokenGold:
 
 @dataclass(frozen=True, slots=True)
 class SplitCheck:
-    """The counts of one split. ``rows``: those with a database; ``right[mode]``: golds that score 1.0."""
+    """The counts of one split. ``rows``: rows with a database; ``right[mode]``: golds that score 1.0."""
 
     split: str
     total: int
@@ -76,7 +76,7 @@ class SplitCheck:
 
 @dataclass(frozen=True, slots=True)
 class TaskCheck:
-    """The checks of all splits of a task. ``digest``: of the content of everything that was checked."""
+    """The checks of all splits of a task. ``digest``: a digest of the content of all checked inputs."""
 
     task: str
     digest: str
@@ -94,7 +94,7 @@ class TaskCheck:
         return {"task": self.task, "digest": self.digest, "prompt_budget": self.budget, "splits": splits}
 
     def write_clean(self, file: Path) -> None:
-        """Write the rows whose gold is good, one JSON object a line, in the fields of a Sample."""
+        """Write the rows whose gold passes: one JSON object per line, with the fields of a Sample."""
         lines = [json.dumps(asdict(sample), ensure_ascii=False) for sample in self.clean]
         files.write(file, "".join(line + "\n" for line in lines).encode())
 
@@ -107,26 +107,26 @@ def check_task(
     workers: int,
     trust: bool = False,
 ) -> TaskCheck:
-    """Check the splits named (none: all) of a task.
+    """Check the named splits of a task; with none named, all splits.
 
-    Raises SpecError, DataError: the task cannot be read at all.
+    Raises SpecError, DataError: the task or its data cannot be read.
     """
     task = Task.named(name, overrides, trust)
     count = counter(tokenizer)
     trained = task.spec.dataset.train_split
-    asked = [split or task.spec.dataset.eval_split for split in splits] or list(task.spec.dataset.splits)
-    known = {split: task.samples(split) for split in asked}
-    train = known.get(trained) or (task.samples(trained) if trained in task.spec.dataset.splits else [])
+    checked = [split or task.spec.dataset.eval_split for split in splits] or list(task.spec.dataset.splits)
+    by_split = {split: task.samples(split) for split in checked}
+    train = by_split.get(trained) or (task.samples(trained) if trained in task.spec.dataset.splits else [])
     checks, clean = [], []
     with Grader(task.spec.scoring, workers, ties_at_limit=True) as grader:
-        for split, samples in known.items():
+        for split, samples in by_split.items():
             prepare_databases(task, samples)
             attempts = _judge_golds(task, grader, split, samples)
             seen = [] if split == trained else train
             checks.append(_check_split(task, split, samples, attempts, seen, count))
             bad = {broken.id for broken in checks[-1].broken}
             clean += [sample for sample in samples if sample.id not in bad]
-    contents = [of_task(task, split, samples) for split, samples in known.items()]
+    contents = [of_task(task, split, samples) for split, samples in by_split.items()]
     return TaskCheck(task.name, digest_of(contents), task.spec.prompt.max_tokens, tuple(checks), tuple(clean))
 
 
@@ -177,9 +177,9 @@ def _check_split(
         context=count.context if count else 0,
         over_context=count.over(lengths) if count else 0,
         broken=tuple(
-            found
+            broken
             for sample, group in zip(samples, attempts, strict=True)
-            for found in _broken(sample, group, modes)
+            for broken in _broken(sample, group, modes)
         ),
     )
 
@@ -195,22 +195,22 @@ def _broken(sample: Sample, group: Sequence[Attempt], modes: Sequence[str]) -> l
 
 @dataclass(frozen=True, slots=True)
 class PromptCounter:
-    """A tokenizer, and the context of its model; 0: no model was named."""
+    """Counts the tokens of prompts. ``context``: tokens of the model's context; 0: no model was named."""
 
     tokenizer: Any
     context: int
 
     def lengths(self, task: Task, samples: Sequence[Sample]) -> list[int]:
-        """Tokens of each prompt; one over the context, or that cannot be encoded, counts as the context.
+        """Tokens of each prompt; a prompt over the context, or that cannot be encoded, counts as the context.
 
-        Raises ModelError where the chat template fails for all.
+        Raises ModelError: the chat template fails for every prompt.
         """
         from runners.decoding.tokens import encode_each
 
         requests = [Request(sample, task.messages(sample)) for sample in samples]
         limit = self.context or MAX_TOKENS
-        found = encode_each(self.tokenizer, requests, limit)
-        return [limit if isinstance(one, str) else len(one) for one in found]
+        prompts = encode_each(self.tokenizer, requests, limit)
+        return [limit if isinstance(prompt, str) else len(prompt) for prompt in prompts]
 
     def over(self, lengths: Sequence[int]) -> int:
         """How many of these lengths leave no room for an answer."""
@@ -218,7 +218,7 @@ class PromptCounter:
 
 
 def counter(name: str | None) -> PromptCounter | None:
-    """The counter of a named model, else nano's; None where no model is named and transformers is missing."""
+    """The counter of the named model, else of nano; None: no model is named and transformers is missing."""
     if name is None and find_spec("transformers") is None:
         return None
     from runners.weights.loading import context, load_tokenizer

@@ -1,7 +1,7 @@
 """The command line. Each verb is a function of ``harness.commands``, imported when it is called.
 
-Nothing but the standard library is imported before ``main`` runs, so that a Ctrl-C during the other imports
-ends in one line too.
+Only the standard library is imported before ``main`` runs, so that a Ctrl-C during the other imports is
+reported in one line too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False  # as in typing, which takes long enough to import for a Ctrl-C to come
+TYPE_CHECKING = False  # as in typing, whose import is so slow that a Ctrl-C may come during it
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb. Exit codes: 0 done, 1 something failed, 2 the user erred, 130 Ctrl-C."""
+    """Run one verb. Exit codes: 0 done, 1 something failed, 2 a user error, 130 Ctrl-C."""
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:
@@ -55,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _load_environment() -> None:
-    """Set the variables of ``.env`` that are not set yet. A pipe is refused, not waited for.
+    """Set the variables of ``.env`` that are not set yet.
 
-    Raises OSError, ValueError: it cannot be read.
+    Raises OSError, ValueError: the file cannot be read, or is no regular file.
     """
     from io import StringIO
     from pathlib import Path
@@ -73,7 +73,7 @@ def _load_environment() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    """Parse and run; the mistakes of a user become one line."""
+    """Parse the arguments and run the verb; a user error is printed in one line."""
     from tasks.common.errors import HarnessError
 
     for stream in (sys.stdout, sys.stderr):
@@ -88,7 +88,7 @@ def _run(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     options.given = arguments
     if getattr(options, "trust_task", False):
-        sys.path.append(os.getcwd())  # where a user's own module:Class is; last, so that it hides nothing
+        sys.path.append(os.getcwd())  # for a user's module:Class; last, so that it shadows no module
     try:
         from harness import commands
         from runners.compat.quiet import quiet
@@ -110,7 +110,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _of_stdout(error: OSError) -> bool:
-    """Whether the output could not be written; the rest of it is dropped, or it would fail at exit too."""
+    """Whether stdout could not be written. Then the rest is discarded, so that the exit does not fail too."""
     import errno
 
     unwritable = error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF)

@@ -1,4 +1,4 @@
-"""What each verb does: options in, exit code out. Results go to stdout, progress to stderr."""
+"""A function for each verb, from options to an exit code. Results go to stdout, progress to stderr."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """``harness eval``: each model by itself; exit 1 where one could not answer everything."""
+    """``harness eval``: evaluate each model; exit 1 if one left questions unanswered."""
     from harness.provenance import outputs
 
     jobs = list(product(options.model, options.temperature))
@@ -35,7 +35,7 @@ def evaluate(options: argparse.Namespace) -> int:
         say(f"temperature 0 draws one answer {options.samples} times: set --temperature")
     out = Path(options.out) if options.out else None
     if out and len(jobs) > 1 and out.exists() and not out.is_dir():
-        raise DataError(f"--out {out}: it is no folder")
+        raise DataError(f"--out {out}: it is a file: name a folder")
     with outputs.evaluation_into(out) if out and len(jobs) == 1 else nullcontext():
         runs = _evaluate_each(options, jobs)
         for run in runs if out else []:
@@ -46,7 +46,10 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def _evaluate_each(options: argparse.Namespace, jobs: Sequence[tuple[str, float]]) -> list[Run]:
-    """The finished runs of these models and temperatures; the error of one does not end the others."""
+    """Evaluate these models at these temperatures; an error of one does not stop the others.
+
+    Returns the finished runs.
+    """
     from harness.evaluation import evaluate_model
 
     runner_keys, overrides = _divided(options.overrides, "runner.")
@@ -94,13 +97,13 @@ def _eval_spec(
 
 
 def _divided(overrides: Sequence[str], prefix: str) -> tuple[list[str], list[str]]:
-    """The overrides that start with ``prefix``, with it removed; and the others."""
-    mine = [one.removeprefix(prefix) for one in overrides if one.startswith(prefix)]
-    return mine, [one for one in overrides if not one.startswith(prefix)]
+    """Split overrides: those that start with ``prefix``, without it, and the others."""
+    selected = [item.removeprefix(prefix) for item in overrides if item.startswith(prefix)]
+    return selected, [item for item in overrides if not item.startswith(prefix)]
 
 
 def _trained_on(model: str) -> str:
-    """The task that a model was trained on, else ``pocket``; it is named on stderr."""
+    """The task that a model was trained on, else ``pocket``; prints its name on stderr."""
     from harness.provenance import lineage
 
     task = lineage.read(lineage.model_path(model)).task or "pocket"
@@ -109,9 +112,9 @@ def _trained_on(model: str) -> str:
 
 
 def sample(options: argparse.Namespace) -> int:
-    """``harness sample``: the model's own right answers, as a file to train on."""
+    """``harness sample``: write the model's own right answers to a file to train on."""
     from harness.provenance import outputs
-    from harness.sample import sample as drawn
+    from harness.sample import sample as draw_samples
     from tasks.task import Task
 
     settings, overrides = _divided(options.overrides, "runner.")
@@ -119,14 +122,14 @@ def sample(options: argparse.Namespace) -> int:
     split = options.split or Task.named(spec.task, overrides, spec.trust).spec.dataset.train_split
     spec = spec.model_copy(update={"split": split})
     with outputs.rows_into(Path(options.out)):
-        run, rows = drawn(spec, overrides, options.keep, Path(options.out), options.workers)
+        run, rows = draw_samples(spec, overrides, options.keep, Path(options.out), options.workers)
     say(f"{options.out}: {rows:,} right answers")
     _emit_board([run], options.json)
     return 0
 
 
 def train(options: argparse.Namespace) -> int:
-    """``harness train``: one stage or two; without ``--no-eval`` also evaluations before and after each."""
+    """``harness train``: train one stage or two; evaluate before and after each unless ``--no-eval``."""
     from harness.render.output import emit
     from harness.render.plan import render_plans
     from harness.render.stages import render_finished
@@ -134,24 +137,25 @@ def train(options: argparse.Namespace) -> int:
     from harness.training.stages import finished, stages, train_stages
     from runners.training import requirements
 
-    asked = stages(_train_request(options))
+    planned_stages = stages(_train_request(options))
     count = launch.process_count(options.processes, options.recipe)
     if options.plan:
-        on = plan.machine(plan.recipe(options.recipe)["machine"] if options.recipe else None, count)
-        planned = plan.plans(options.model, [one.spec for one in asked], asked[0].overrides, on, count)
+        machine = plan.machine(plan.recipe(options.recipe)["machine"] if options.recipe else None, count)
+        train_specs = [stage.spec for stage in planned_stages]
+        planned = plan.plans(options.model, train_specs, planned_stages[0].overrides, machine, count)
         emit(planned, render_plans, options.json)
         planned.refuse()
         return 0
-    for stage in asked:
+    for stage in planned_stages:
         requirements.check(stage.spec.config, max(count, distributed.world_size()))
     if count > 1 and not distributed.is_launched():
         return launch.launch(count, options.given)
     with launch.launched_process():
-        runs = train_stages(asked, options.workers, evaluated=not options.no_eval)
+        runs = train_stages(planned_stages, options.workers, evaluated=not options.no_eval)
     if runs:
         _emit_board(runs, options.json)
     elif distributed.is_main():
-        emit(finished(asked, options.trust_task), render_finished, options.json)
+        emit(finished(planned_stages, options.trust_task), render_finished, options.json)
     return 0
 
 
@@ -176,18 +180,18 @@ def _train_request(options: argparse.Namespace) -> TrainRequest:
 
 
 def score(options: argparse.Namespace) -> int:
-    """``harness score``: evaluate stored answers in every mode."""
+    """``harness score``: judge stored answers in every mode."""
     from harness.stored import score_stored
 
-    asked = {name: getattr(options, name) for name in ("task", "split", "limit", "sample_seed")}
-    asked["trust"] = options.trust_task
-    run = score_stored(options.file, asked, options.overrides, options.workers, options.column)
+    fields = {name: getattr(options, name) for name in ("task", "split", "limit", "sample_seed")}
+    fields["trust"] = options.trust_task
+    run = score_stored(options.file, fields, options.overrides, options.workers, options.column)
     _emit_board([run], options.json, reasons=True)
     return 0
 
 
 def check(options: argparse.Namespace) -> int:
-    """``harness check``: exit 1 where a gold fails."""
+    """``harness check``: check the golds of a task; exit 1 if one fails."""
     from harness.check import check_task
     from harness.provenance import outputs
     from harness.render.check import render_check
@@ -204,7 +208,7 @@ def check(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
-    """``harness export``: prime-rl's config goes to stdout; for lm-eval, the command that uses the folder."""
+    """``harness export``: print prime-rl's config, or write lm-eval's folder and print its command."""
     from harness.export import LmEvalTask, prime_rl
     from tasks.task import Task
 
@@ -220,7 +224,7 @@ def export(options: argparse.Namespace) -> int:
 
 
 def board(options: argparse.Namespace) -> int:
-    """``harness board``."""
+    """``harness board``: print the leaderboard."""
     from harness.render.board import render_board
     from harness.render.output import emit
     from leaderboards import board as boards
@@ -234,17 +238,17 @@ def board(options: argparse.Namespace) -> int:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """``harness compare``."""
+    """``harness compare``: compare two runs question by question."""
     from harness.render.compare import render_comparison
     from harness.render.output import emit
-    from leaderboards.compare import compare as paired
+    from leaderboards.compare import compare as compare_runs
 
-    emit(paired(options.a, options.b), render_comparison, options.json)
+    emit(compare_runs(options.a, options.b), render_comparison, options.json)
     return 0
 
 
 def show(options: argparse.Namespace) -> int:
-    """``harness show``."""
+    """``harness show``: print the evidence for one answer."""
     from harness.render.evidence import render_evidence
     from harness.render.output import emit
     from leaderboards import evidence
@@ -254,7 +258,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def tasks(options: argparse.Namespace) -> int:
-    """``harness tasks``: name, splits and description of each shipped task."""
+    """``harness tasks``: print the name, splits and description of each shipped task."""
     shipped: dict[str, Mapping[str, Any]] = {}
     for name in specs.shipped():
         spec = specs.load(name)
@@ -268,7 +272,7 @@ def tasks(options: argparse.Namespace) -> int:
 
 
 def demo(options: argparse.Namespace) -> int:
-    """``harness demo``."""
+    """``harness demo``: train and evaluate the shipped model on the shipped task."""
     from harness.demo import run_demo
 
     run_demo(options.seed, Path(options.out) if options.out else home() / "demo")

@@ -1,8 +1,9 @@
 """Any task as a verifiers v1 environment. Loads no torch; ``harness_sql`` is the module that verifiers finds.
 
 ``SqlTaskset`` yields the samples of a task spec, ``SqlTask`` scores a trace with our grader, ``SqlHarness``
-asks the model in this process, and ``SqlEnv`` plays one turn, or several in which the database's complaint is
-the user's next message. A task's data carries all that scoring needs: env servers never load the taskset.
+asks the model from this process, and ``SqlEnv`` runs one turn, or several in which the database's feedback is
+the next user message. A task's data holds everything that scoring needs, because env servers never load the
+taskset.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from tasks.types import Database, Message, Sample
 os.environ.setdefault("PRIME_RUNS_MODE", "disabled")  # else vf-eval uploads traces; "online" allows it
 
 LOCAL_AGENT = vf.AgentConfig(runtime=vf.SubprocessConfig())
-"""The model is asked from this machine: no sandbox is rented."""
+"""Requests to the model are sent from this machine: verifiers starts no remote sandbox."""
 _Waiting = tuple[Answer, "Future[Grade]"]
 
 
@@ -46,7 +47,7 @@ class SqlData(vf.TaskData):
     sample: dict[str, Any]
     spec: dict[str, Any]
     digest: str = ""
-    """Of the content of the whole split: questions, golds, databases, prompts, scorer."""
+    """Digest of the content of the whole split: questions, golds, databases, prompts, scorer."""
 
 
 class SqlState(vf.State):
@@ -56,7 +57,7 @@ class SqlState(vf.State):
 
 
 class SqlTask(vf.Task[SqlData, SqlState]):
-    """Scores the last reply of a trace. What we, not the model, fail to score is an error, never a 0."""
+    """Scores the last reply of a trace. An unscored reply is an error; it never counts as 0."""
 
     @property
     def key(self) -> str:
@@ -68,7 +69,7 @@ class SqlTask(vf.Task[SqlData, SqlState]):
 
     @vf.reward
     async def reward(self, trace: vf.Trace) -> float:
-        """The composite that is also the reward of our own trainers."""
+        """The composite score, as in our own trainers. Raises RuntimeError: the reply is unscored."""
         value = trace.state.grade.scores["reward"].value
         if value is None:
             attempt = trace.state.grade.attempt
@@ -81,11 +82,11 @@ class SqlTask(vf.Task[SqlData, SqlState]):
         grade: Grade = trace.state.grade
         scored = {name: score.value for name, score in grade.scores.items() if name != "reward"}
         headline = {"execution_accuracy": grade.attempt.verdicts.get(self.scoring.metric)}
-        found = {**headline, **grade.attempt.verdicts, **scored}
-        return {name: value for name, value in found.items() if value is not None}
+        values = {**headline, **grade.attempt.verdicts, **scored}
+        return {name: value for name, value in values.items() if value is not None}
 
     async def validate(self, runtime: vf.Runtime) -> bool:
-        """Every gold is right in every mode."""
+        """Whether every gold is right in every mode."""
         grades = [await self.grade(gold) for gold in self.data.sample["gold"]]
         return all(value == 1 for grade in grades for value in grade.attempt.verdicts.values())
 
@@ -105,10 +106,10 @@ class SqlTask(vf.Task[SqlData, SqlState]):
 
 
 class GradingQueue:
-    """One grader for all rollouts of this process: answers that come while it is busy are its next batch.
+    """One grader for all rollouts of this process: answers that arrive while it is busy form its next batch.
 
-    A thread of its own grades, so event loops come and go, and a cancelled rollout is left out of the batch
-    without a word to the others.
+    Its own thread grades, so that it does not depend on an event loop. A cancelled rollout is left out of the
+    batch and does not affect the others.
     """
 
     def __init__(self, scoring: ScoringSpec) -> None:
@@ -117,7 +118,7 @@ class GradingQueue:
         Thread(target=self._work, daemon=True).start()
 
     async def grade(self, answer: Answer) -> Grade:
-        """The grade of one answer. Raises what the grader raised on its batch."""
+        """The grade of one answer. Raises the error that the grader raised on its batch."""
         future: Future[Grade] = Future()
         self._waiting.put((answer, future))
         return await asyncio.wrap_future(future)
@@ -141,12 +142,12 @@ class GradingQueue:
 
 @cache
 def grading_queue(scoring: str) -> GradingQueue:
-    """The judge of a scoring spec, given as JSON."""
+    """The grading queue of a scoring spec, which is passed as JSON because the cache needs a hashable key."""
     return GradingQueue(ScoringSpec.model_validate_json(scoring))
 
 
 class SqlTasksetConfig(vf.TasksetConfig):
-    """Which task, and what of it."""
+    """The task, its split and overrides."""
 
     spec: str = "pocket"
     """A shipped task or a YAML file."""
@@ -162,7 +163,7 @@ class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):
     """The samples of a task spec."""
 
     def load(self) -> Iterator[SqlTask]:
-        """Yield a task for each sample, rendered."""
+        """Yield a task for each sample, with its rendered prompt."""
         task = Task.named(self.config.spec, self.config.overrides, self.config.trust)
         spec = task.spec.model_dump(mode="json", by_alias=True)
         samples = task.samples(self.config.split)
@@ -204,14 +205,14 @@ class SqlHarness(vf.Harness[SqlHarnessConfig]):
         *rest: Any,
     ) -> vf.ProgramResult:
         """Send the conversation to the interception server; its reply is recorded there."""
-        _, data = rest  # URLs of tool servers, of which there are none, and the task's data
+        _, data = rest  # the URLs of tool servers (none), and the task's data
         system, prompt = self.resolve_prompt(data)
         sent = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else []
         sent = sent or [message_to_wire(message) for message in prompt or []]
         messages = ([{"role": "system", "content": system}] if system else []) + [
-            visible_message(one) for one in sent
+            visible_message(message) for message in sent
         ]
-        local = is_local(endpoint)  # then no proxy of the environment is asked
+        local = is_local(endpoint)  # then the proxy settings of the environment are ignored
         async with httpx.AsyncClient(
             verify=endpoint.startswith("https"), timeout=None, trust_env=not local
         ) as client:
@@ -220,13 +221,13 @@ class SqlHarness(vf.Harness[SqlHarnessConfig]):
                 json={"model": ctx.model, "messages": messages},
                 headers={"Authorization": f"Bearer {secret}"},
             )
-        answered = any(one["role"] == "assistant" for one in messages)
+        answered = any(message["role"] == "assistant" for message in messages)
         failed = reply.status_code != 200 and not (answered and context_exceeded(reply.text))
         return vf.ProgramResult(int(failed), "", reply.text[-2000:])
 
 
 class SqlEnvConfig(vf.EnvConfig):
-    """One agent; ``turns`` over 1 lets it correct what the database refuses."""
+    """One agent; with ``turns`` over 1 it may correct a failed query."""
 
     agent: vf.AgentConfig = LOCAL_AGENT
     turns: int = 1

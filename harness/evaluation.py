@@ -1,7 +1,7 @@
 """Evaluate one model on one task: questions -> prompts -> completions -> grades -> records.
 
 The runner draws answers while the sandbox judges earlier ones. Judged answers are written at once, so that a
-killed evaluation continues where it stopped: inputs of the same content are the same run
+killed evaluation continues where it stopped: evaluations whose inputs have the same content are the same run
 (``leaderboards.identity``).
 """
 
@@ -36,14 +36,18 @@ from tasks.task import Task
 from tasks.types import Mode, Sample
 
 CHUNK = 128
-"""Answers judged together: enough to fill the sandbox, few enough to be written often."""
+"""Answers judged together: enough to occupy all workers, few enough to be written often."""
 CHUNK_SECONDS = 5.0
 """With a slow runner, answers are judged and written at least this often."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The parts of one evaluation. ``path``: of the model, if any; ``modes``: verdicts in the records."""
+    """The parts of one evaluation.
+
+    ``path``: the folder or file of the model, if it is on this machine; ``modes``: modes of the verdicts in
+    the records.
+    """
 
     spec: EvalSpec
     task: Task
@@ -66,7 +70,7 @@ class Evaluation:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that decides how answers are drawn, as the run records it."""
+        """All settings that affect sampling, as the run records them."""
         sent = self.spec.runner.endpoint.body if self.spec.model.startswith("openai:") else {}
         turns = {"turns": self.spec.turns} if self.spec.turns > 1 else {}
         return self.sampling.settings(sent) | turns
@@ -75,7 +79,7 @@ class Evaluation:
 def evaluate_model(
     spec: EvalSpec, overrides: Sequence[str], workers: int, fresh: bool = False, modes: Sequence[Mode] = MODES
 ) -> Run:
-    """Evaluate a model by name; see ``evaluate``. ``modes``: verdicts besides those that the task asks for.
+    """Evaluate a model by name; see ``evaluate``. ``modes``: further modes besides those of the task.
 
     Raises SpecError, DataError, ModelError.
     """
@@ -96,9 +100,9 @@ def evaluate_model(
 def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
     """Evaluate and return the run; without ``fresh``, a finished run of the same inputs is returned as it is.
 
-    The run stays unfinished where the model or endpoint is lost: the same call asks the missing questions.
-    Questions that the model cannot take, and few that fail while others are answered, are part of a finished
-    run.
+    If the model or endpoint is lost, the run stays unfinished, and the same call asks the missing questions.
+    A finished run may hold questions that the model cannot take, and a few that failed while others were
+    answered.
     """
     samples = _samples(evaluation)
     prepare_databases(evaluation.task, samples)
@@ -118,21 +122,22 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
                 report(len({record.sample_id for record in records}), tally.add(records))
         writer.note_sampling({**writer.run.sampling, **dict.fromkeys(unsent(evaluation.runner))})
         records = list(writer.done.values())
-        missing = _reported(records, "error", "answers failed")
-        _reported(records, "failed", "answers failed again and again, and stay unscored")
-        _reported(records, "unanswered", "answers the model could not give count as wrong")
+        missing = _report_finish(records, "error", "answers failed")
+        _report_finish(records, "failed", "answers failed repeatedly, and stay unscored")
+        _report_finish(records, "unanswered", "answers that the model could not give count as wrong")
         if missing:
             return writer.run
         expect_unchanged(writer.run, evaluation.spec, evaluation.task, samples)
         return writer.finish(summary(list(writer.done.values())))
 
 
-def _reported(records: Sequence[Record], finish: str, what: str) -> int:
-    """How many records have this ``finish``; they are reported on stderr with the detail of the first."""
-    ended = [record for record in records if record.finish == finish]
-    if ended:
-        say(f"{len(ended)} {what}; question {ended[0].sample_id}: {ended[0].detail}")
-    return len(ended)
+def _report_finish(records: Sequence[Record], finish: str, description: str) -> int:
+    """Report the records with this ``finish`` on stderr; returns their number."""
+    matching = [record for record in records if record.finish == finish]
+    if matching:
+        first = matching[0]
+        say(f"{len(matching)} {description}; question {first.sample_id}: {first.detail}")
+    return len(matching)
 
 
 def _samples(evaluation: Evaluation) -> list[Sample]:
@@ -149,10 +154,10 @@ def _describe(evaluation: Evaluation, samples: Sequence[Sample]) -> Run:
     """The run as it is stored before the first answer."""
     spec, task = evaluation.spec, evaluation.task
     split = spec.split or task.spec.dataset.eval_split
-    known = lineage.read(evaluation.path)
+    origin = lineage.read(evaluation.path)
     identity = of_evaluation(spec, task, samples)
-    method: Any = known.method
-    plain = task.spec.model_dump(mode="json", by_alias=True)
+    method: Any = origin.method
+    task_spec = task.spec.model_dump(mode="json", by_alias=True)
     return Run(
         id=store.new_id(evaluation.runner.name, task.name),
         kind="eval",
@@ -164,18 +169,18 @@ def _describe(evaluation: Evaluation, samples: Sequence[Sample]) -> Run:
         scorer_version=identity.scorer,
         digest=identity.digest,
         method=method,
-        parent=known.parent,
-        trained_by=known.run,
+        parent=origin.parent,
+        trained_by=origin.run,
         sampling=evaluation.settings,
         seed=spec.seed,
         limit=spec.limit,
         skipped=task.skipped.get(split, 0),
-        spec={"eval": spec.model_dump(mode="json"), "task": plain, "modes": sorted(evaluation.modes)},
-        training=known.training,
+        spec={"eval": spec.model_dump(mode="json"), "task": task_spec, "modes": sorted(evaluation.modes)},
+        training=origin.training,
         versions=lineage.versions(),
         commit=lineage.commit(),
         identity=asdict(identity),
-        parent_content=known.parent_content,
+        parent_content=origin.parent_content,
     )
 
 
@@ -213,7 +218,7 @@ def _chunks(
     stopped: BaseException | None = None
     try:
         for index, completions in drawn:
-            chunk += [(requests[index], number, one) for number, one in enumerate(completions)]
+            chunk += [(requests[index], number, completion) for number, completion in enumerate(completions)]
             if len(chunk) >= CHUNK or time.monotonic() - began > CHUNK_SECONDS:
                 yield chunk
                 chunk, began = [], time.monotonic()
@@ -230,11 +235,11 @@ def _records(evaluation: Evaluation, chunk: Sequence[Drawn]) -> list[Record]:
     grades = evaluation.grader.grade(
         evaluation.task, samples, [completion.text for _, _, completion in chunk]
     )
-    return [record_of(evaluation.task, *one, grade) for one, grade in zip(chunk, grades, strict=True)]
+    return [record_of(evaluation.task, *drawn, grade) for drawn, grade in zip(chunk, grades, strict=True)]
 
 
 def record_of(task: Task, request: Request, number: int, completion: Completion, grade: Grade) -> Record:
-    """The record of a request's ``number``-th completion: unscored where the runner failed to draw it."""
+    """The record of one completion, number ``number`` of its request; unscored if the runner failed to draw it."""
     sample, attempt = request.sample, grade.attempt
     failed = completion.finish in ("failed", "error")
     verdicts = {} if failed else attempt.verdicts

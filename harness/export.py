@@ -1,7 +1,7 @@
 """A task for other programs: a folder (or an object) for lm-evaluation-harness, a config for prime-rl.
 
-The folder holds the resolved spec, and lm-eval reads samples and verdicts through this module: its
-``execution_accuracy`` is ours, answer by answer. Answers that were not scored are left out of its means too.
+The folder holds the resolved spec; lm-eval gets samples and verdicts from this module. So its
+``execution_accuracy`` equals ours for every answer, and unscored answers are left out of its means too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def judge(document, answers):
 
 
 class LmEvalTask:
-    """One split of a task in lm-eval's terms. The sandbox starts with the first answer."""
+    """One split of a task for lm-eval. The sandbox starts with the first answer."""
 
     def __init__(self, task: Task, split: str = "") -> None:
         self.task = task
@@ -53,9 +53,9 @@ class LmEvalTask:
     @classmethod
     def read(cls, file: Path) -> LmEvalTask:
         """The task that ``write`` described in this JSON file."""
-        described = json.loads(file.read_text(encoding="utf-8"))
-        exported = cls(Task(TaskSpec.model_validate(described["task"])), described["split"])
-        if described.get("digest", exported.digest) != exported.digest:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        exported = cls(Task(TaskSpec.model_validate(description["task"])), description["split"])
+        if description.get("digest", exported.digest) != exported.digest:
             say(
                 f"{file}: the task's content has changed since this was exported, and lm-eval reports the old"
                 " digest: export it again"
@@ -63,11 +63,11 @@ class LmEvalTask:
         return exported
 
     def write(self, out: Path) -> Path:
-        """Write the folder for ``lm_eval --include_path``; the YAML file in it."""
+        """Write the folder for ``lm_eval --include_path``; returns the path of its YAML file."""
         out.mkdir(parents=True, exist_ok=True)
         spec = self.task.spec.model_dump(mode="json", by_alias=True)
-        described = {"task": spec, "split": self.split, "digest": self.digest}
-        (out / f"{self.name}.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        description = {"task": spec, "split": self.split, "digest": self.digest}
+        (out / f"{self.name}.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         (out / f"{self.name}.py").write_text(MODULE, encoding="utf-8")
         settings = yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True)
         functions = (
@@ -78,17 +78,20 @@ class LmEvalTask:
         return file
 
     def in_memory(self) -> Any:
-        """The same as an object for ``lm_eval.evaluate(lm=..., task_dict={name: object})``."""
+        """The task as an object for ``lm_eval.evaluate(lm=..., task_dict={name: object})``."""
         from lm_eval.api.task import ConfigurableTask
 
         def documents(**metadata: Any) -> dict[str, Any]:
             return self.documents()
 
-        functions = {"custom_dataset": documents, "process_results": lambda *given: self.judge(*given)}
+        functions = {
+            "custom_dataset": documents,
+            "process_results": lambda *arguments: self.judge(*arguments),
+        }
         return ConfigurableTask(config=self.settings() | functions)
 
     def settings(self) -> dict[str, Any]:
-        """lm-eval's task configuration, all but its functions; prompts are columns of the documents."""
+        """lm-eval's task configuration without its functions; prompts are columns of the documents."""
         spec = self.task.spec
         return {
             "task": self.name,
@@ -112,7 +115,7 @@ class LmEvalTask:
 
     @cached_property
     def digest(self) -> str:
-        """Of the content of questions, golds, databases, prompts and scorer."""
+        """Digest of the content of questions, golds, databases, prompts and scorer."""
         return task_digest(self.task, self.split, self._samples)
 
     def metrics(self) -> list[str]:
@@ -121,7 +124,7 @@ class LmEvalTask:
         return ["execution_accuracy", *dict.fromkeys(modes), "reward"]
 
     def documents(self) -> dict[str, Any]:
-        """The split as a dataset; ``number`` is the sample's place in it."""
+        """The split as a dataset; ``number`` is the sample's index in it, from 0."""
         from datasets import Dataset
 
         rows = [
@@ -139,7 +142,7 @@ class LmEvalTask:
         return {self.split: Dataset.from_list(rows)}
 
     def judge(self, document: dict[str, Any], answers: Sequence[str]) -> dict[str, float]:
-        """The metrics of one answer; without those that are not scored."""
+        """Metric -> value in [0, 1] of one answer; unscored metrics are left out."""
         sample = self._samples[document["number"]]
         (grade,) = self._grader.grade(self.task, [sample], answers[:1])
         verdicts = grade.attempt.verdicts
@@ -222,10 +225,10 @@ def prime_rl(name: str, overrides: Sequence[str], model: str, turns: int, trust:
 
 
 def _toml(value: object) -> str:
-    """A text, number, flag or list of texts in TOML, control characters escaped. Raises SpecError."""
+    """A text, number, flag or list of texts as TOML, with control characters escaped. Raises SpecError."""
     text = json.dumps(value, ensure_ascii=False)
     if not text.isprintable():
-        text = "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
+        text = "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)
     if re.search(r"\\U0000d[89a-f]", text):
         raise SpecError(f"export: {value!r} is no text that TOML can hold")
     return text

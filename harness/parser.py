@@ -1,4 +1,4 @@
-"""The verbs of the command line and what each takes."""
+"""The verbs of the command line and their options."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def _eval(verbs: Verbs) -> None:
         metavar="T[,T]",
         help="0 is greedy; several make one run each",
     )
-    _asking(verb)
+    _sampling_options(verb)
     verb.add_argument(
         "--out", type=path, metavar="DIR", help="also write records.parquet and scores.json there"
     )
     verb.add_argument("--fresh", action="store_true", help="evaluate again even if there is a finished run")
-    _questions(verb)
-    _common(verb)
+    _question_options(verb)
+    _common_options(verb)
 
 
 def _sample(verbs: Verbs) -> None:
@@ -63,9 +63,9 @@ def _sample(verbs: Verbs) -> None:
     verb.add_argument(
         "--out", type=path, required=True, metavar="FILE", help="jsonl file to write, for train --data"
     )
-    _asking(verb)
-    _questions(verb)
-    _common(verb)
+    _sampling_options(verb)
+    _question_options(verb)
+    _common_options(verb)
 
 
 def _train(verbs: Verbs) -> None:
@@ -82,7 +82,7 @@ def _train(verbs: Verbs) -> None:
         metavar="DIR",
         help="folder of the training; the model is written to DIR/model",
     )
-    _training_rows(verb)
+    _row_options(verb)
     verb.add_argument(
         "--recipe",
         default="",
@@ -101,11 +101,11 @@ def _train(verbs: Verbs) -> None:
         help="train in N processes, one for each GPU, or on CPUs; default: the recipe's number, otherwise 1",
     )
     verb.add_argument("--seed", type=seed, default=0, help="seed of the training")
-    _questions(verb)
-    _common(verb)
+    _question_options(verb)
+    _common_options(verb)
 
 
-def _training_rows(verb: argparse.ArgumentParser) -> None:
+def _row_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--only",
         action="append",
@@ -132,8 +132,8 @@ def _score(verbs: Verbs) -> None:
     )
     verb.add_argument("--column", metavar="NAME", default="", help="key or column of the answers in the file")
     verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
-    _questions(verb)
-    _common(verb)
+    _question_options(verb)
+    _common_options(verb)
 
 
 def _check(verbs: Verbs) -> None:
@@ -143,7 +143,7 @@ def _check(verbs: Verbs) -> None:
     verb.add_argument("--tokenizer", metavar="M", help="model whose tokenizer counts prompts; default: nano")
     verb.add_argument("--write-clean", metavar="FILE", help="write the rows that pass as jsonl")
     verb.add_argument("--allow-broken-gold", action="store_true", help="exit with 0 even if a gold fails")
-    _common(verb)
+    _common_options(verb)
 
 
 def _export(verbs: Verbs) -> None:
@@ -166,7 +166,7 @@ def _export(verbs: Verbs) -> None:
         dest="overrides",
         help="override a key of the task",
     )
-    _trust(verb)
+    _trust_option(verb)
 
 
 def _board(verbs: Verbs) -> None:
@@ -203,7 +203,7 @@ def _demo(verbs: Verbs) -> None:
     )
 
 
-def _asking(verb: argparse.ArgumentParser) -> None:
+def _sampling_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--base-url", metavar="URL", default="", help="base URL of the server of openai:NAME")
     verb.add_argument(
         "--turns",
@@ -219,13 +219,13 @@ def _asking(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def _questions(verb: argparse.ArgumentParser) -> None:
+def _question_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--split", default="", help="split of the dataset; default: the task's")
     verb.add_argument("--limit", type=positive, default=0, metavar="N", help="use only the first N questions")
     verb.add_argument("--sample-seed", type=seed, default=None, help="shuffle the questions before --limit")
 
 
-def _common(verb: argparse.ArgumentParser) -> None:
+def _common_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--set",
         action="append",
@@ -234,14 +234,14 @@ def _common(verb: argparse.ArgumentParser) -> None:
         dest="overrides",
         help="override a key of the task (scoring.seconds=10), train.KEY=VALUE or runner.KEY=VALUE",
     )
-    _trust(verb)
+    _trust_option(verb)
     verb.add_argument(
         "--workers", type=positive, default=0, help="scoring processes; default: one for each core"
     )
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _trust(verb: argparse.ArgumentParser) -> None:
+def _trust_option(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--trust-task",
         action="store_true",

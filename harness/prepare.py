@@ -1,7 +1,7 @@
-"""What is done with the databases of a split before its questions are asked.
+"""Prepare the databases of a split before its questions are asked.
 
-Missing instances are generated, and golds that read the clock or random numbers are named: the rows that they
-return, and so the verdicts, may change from run to run.
+This generates missing instances, and warns of golds that read the clock or random numbers, because the rows
+that they return, and so the verdicts, may change from run to run.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _WORD = re.compile(r"\w+")
 
 
 def prepare_databases(task: Task, samples: Iterable[Sample]) -> None:
-    """Generate the database instances that scoring needs and these samples lack, with a progress bar."""
+    """Generate the database instances that scoring needs and that are missing, with a progress bar."""
     count = task.spec.scoring.instances
     by_database = {(sample.database, sample.ddl): sample for sample in samples}
-    lacking = [
+    incomplete = [
         sample for sample in by_database.values() if len(task.prompt_database(sample).instances) < count
     ]
-    if count == 1 or not lacking:
+    if count == 1 or not incomplete:
         return
-    with bar("instances of databases", len(lacking)) as report:
-        for sample in lacking:
+    with bar("instances of databases", len(incomplete)) as report:
+        for sample in incomplete:
             task.database(sample)
             report(1)
 
@@ -46,7 +46,7 @@ def volatile_golds(task: Task, samples: Sequence[Sample]) -> list[Sample]:
 
 
 def warn_of_volatile_golds(task: Task, samples: Sequence[Sample]) -> None:
-    """Print one line on stderr where there are volatile golds."""
+    """Print one line on stderr if there are volatile golds."""
     if volatile_samples := volatile_golds(task, samples):
         count = len(volatile_samples)
         golds = "1 gold reads" if count == 1 else f"{count} golds read"

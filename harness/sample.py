@@ -1,7 +1,7 @@
 """Rejection sampling (RFT, Yuan et al. 2023, arXiv:2308.01825): write correct answers of a model as rows.
 
-Sampling is an evaluation with several answers a question: it resumes like one and stands on the leaderboard.
-A row of the file holds ``prompt`` and ``completion`` as messages, which is TRL's form, and ``id``, ``task``,
+Sampling is an evaluation with several answers to each question: it can be resumed and is on the leaderboard.
+A row of the file holds ``prompt`` and ``completion`` as messages, as TRL reads them, and ``id``, ``task``,
 ``split``, ``database`` and ``sql``.
 """
 
@@ -25,10 +25,10 @@ Keep = Literal["correct", "likeliest"]
 def sample(
     spec: EvalSpec, overrides: Sequence[str], keep: Keep, out: Path, workers: int = 0
 ) -> tuple[Run, int]:
-    """Write the right answers of ``spec.samples`` a question to ``out``; the run, and the rows written.
+    """Draw ``spec.samples`` answers to each question and write the right ones to ``out``.
 
-    Started again it goes on where it stopped. Raises ModelError where answers could not be drawn, DataError
-    where none is right, and what ``evaluate_model`` raises.
+    Returns the run and the number of rows. The same call continues where an interrupted one stopped. Raises
+    ModelError: answers could not be drawn; DataError: none is right; and the errors of ``evaluate_model``.
     """
     run = evaluate_model(spec, overrides, workers)
     if not run.finished:
@@ -45,9 +45,9 @@ def sample(
 
 
 def right_answers(records: Iterable[Record], keep: Keep) -> list[Record]:
-    """The distinct right queries of each question, by question; ``likeliest`` keeps one of a question.
+    """The distinct right queries, ordered by question; ``likeliest`` keeps one for each question.
 
-    A correct answer to a gold that returns no rows proves nothing and is left out.
+    Right answers to a gold that returns no rows are left out: an empty result proves little.
     """
     by_question: dict[str, dict[str, Record]] = {}
     for record in records:

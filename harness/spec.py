@@ -1,4 +1,4 @@
-"""What one evaluation and one training run are asked to do."""
+"""The specs of an evaluation and of one stage of training."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class EvalSpec(Spec):
     seed: int = 0
     """Seed of sampling."""
     max_new_tokens: int = Field(0, ge=0)
-    """0: what the task says."""
+    """Most tokens of an answer; 0: the task's own limit."""
     turns: int = Field(1, ge=1)
-    """Over 1 a query that does not run, or returns no rows, may be corrected."""
+    """Most answers to a question; above 1 the model may correct a query that fails or returns no rows."""
     runner: RunnerConfig = RunnerConfig()
     """Settings of the runners."""
     trust: bool = Field(False, exclude=True)
@@ -44,7 +44,7 @@ class EvalSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """One stage of training: a model, a method, and what it is shown of a task."""
+    """One stage of training: a model, a method, and the rows of a task to train on."""
 
     task: str
     """Name or YAML file of the task."""
@@ -55,15 +55,15 @@ class TrainSpec(Spec):
     split: str = ""
     """Default: the task's training split."""
     limit: int = Field(0, ge=0)
-    """Questions it is shown; 0: all of the split."""
+    """Most questions to train on; 0: all of the split."""
     sample_seed: int | None = None
     """Shuffle the split under this seed before ``limit`` cuts it."""
     only: Mapping[Literal["database", "difficulty", "family", "part"], tuple[str, ...]] = Field(
         default_factory=dict
     )
-    """Field of a sample -> the values it may have; chosen before ``limit`` cuts. Files are taken whole."""
+    """Field of a sample -> the allowed values; applied before ``limit``. Files of rows are not filtered."""
     data: tuple[str, ...] = ("gold",)
-    """What SFT is shown: ``gold``, the task's own answers, or files that ``harness sample`` wrote."""
+    """The rows of SFT: ``gold`` (the task's own answers) or files that ``harness sample`` wrote."""
     dev_split: str = "dev"
     dev_limit: int = Field(200, ge=0)
     """Questions of the dev split that choose the best weights; 0: the last weights are kept."""
@@ -76,10 +76,10 @@ class TrainSpec(Spec):
 
     @property
     def config(self) -> SftConfig | GrpoConfig:
-        """The settings of the method that is used."""
+        """The settings of this stage's method."""
         return self.sft if self.method == "sft" else self.grpo
 
     @property
     def turns(self) -> int:
-        """Answers that a question may take, in training and in the evaluations around it."""
+        """Most answers to a question, in the training and in the evaluations before and after it."""
         return self.grpo.max_turns if self.method == "grpo" else 1

@@ -1,4 +1,4 @@
-"""Score answers that are stored: a file of them, or the folder or name of an earlier run."""
+"""Score stored answers, from a file or from an earlier run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tasks.types import Mode
 
 
 def score_stored(
-    name: str, asked: Mapping[str, Any], overrides: Sequence[str], workers: int, column: str = ""
+    name: str, fields: Mapping[str, Any], overrides: Sequence[str], workers: int, column: str = ""
 ) -> Run:
-    """Judge all answers of ``name`` in every mode. ``asked``: fields of an ``EvalSpec`` beside the model.
+    """Judge all answers of ``name`` in every mode. ``fields``: fields of ``EvalSpec`` except the model.
 
     ``column`` names the key or column of the file that holds the answers.
 
@@ -29,12 +29,12 @@ def score_stored(
     path = _located(name)
     runner = RunnerConfig(replay=ReplayConfig(column=column))
     samples = ReplayRunner(path, column).samples
-    spec = EvalSpec(model=f"replay:{path}", samples=samples, runner=runner, **asked)
+    spec = EvalSpec(model=f"replay:{path}", samples=samples, runner=runner, **fields)
     return evaluate_model(spec, overrides, workers, fresh=True, modes=tuple(Mode))
 
 
 def _located(name: str) -> Path:
-    """The file or folder of this name, else the folder of the run that it names."""
+    """The file or folder of this name, else the folder of the run. Raises DataError: neither exists."""
     path = Path(name)
     if path.exists():
         return path

@@ -1,4 +1,4 @@
-"""Evaluation in several turns: where a query fails or returns no rows, the database's feedback asks again."""
+"""Evaluation in several turns: after a query that fails or returns no rows, the model is sent feedback."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class _Conversation:
     """A request with the turns so far, and the newest answer to it."""
 
     index: int
-    """Of the request it began with."""
+    """Index of its request."""
     request: Request
     number: int = -1
-    """Which of the request's n answers it is; -1 before the first turn."""
+    """Number of its answer among the request's n answers; -1 before the first turn."""
     answer: Completion = field(default_factory=partial(Completion, ""))
     """The newest answer, with the costs of all turns."""
     previous: Completion | None = None
@@ -48,11 +48,11 @@ class _Conversation:
     def answered(self, number: int, answer: Completion) -> _Conversation:
         """The conversation with a new answer, which takes over the costs of the turns before.
 
-        Where the longer conversation does not fit the model's context, the answer of the turn before stands.
+        If the longer conversation does not fit the model's context, the answer of the turn before is kept.
         """
         if self.previous and answer.finish == "unanswered":
-            why = f"turn {len(self.history) // 2 + 1}: {answer.error}"
-            return replace(self, answer=replace(self.previous, error=why))
+            reason = f"turn {len(self.history) // 2 + 1}: {answer.error}"
+            return replace(self, answer=replace(self.previous, error=reason))
         total = replace(
             answer,
             tokens=self.answer.tokens + answer.tokens,
@@ -79,7 +79,7 @@ class TurnsRunner:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """Yield ``(index, n completions)``: the last answers, each with the turns before it."""
+        """Yield ``(index, n completions)``: the final answers, each with its ``history``."""
 
         def draw(turn: int, asked: Sequence[_Conversation]) -> Iterator[list[_Conversation]]:
             return self._draw(asked, sampling if turn == 0 else replace(sampling, n=1))
@@ -87,17 +87,17 @@ class TurnsRunner:
         answers: list[dict[int, Completion]] = [{} for _ in requests]
         conversations = [_Conversation(index, request) for index, request in enumerate(requests)]
         for conversation in converse(conversations, draw, self._feedback, _Conversation.extended, self.turns):
-            ended = answers[conversation.index]
-            ended[conversation.number] = conversation.answer
-            if len(ended) == sampling.n:
-                yield conversation.index, [ended[number] for number in range(sampling.n)]
+            by_number = answers[conversation.index]
+            by_number[conversation.number] = conversation.answer
+            if len(by_number) == sampling.n:
+                yield conversation.index, [by_number[number] for number in range(sampling.n)]
 
     def _draw(self, asked: Sequence[_Conversation], sampling: Sampling) -> Iterator[list[_Conversation]]:
         """The conversations with their new answers, about ``BATCH`` at a time."""
         batch: list[_Conversation] = []
         requests = [conversation.request for conversation in asked]
-        for place, completions in self.runner.generate(requests, sampling):
-            batch += [asked[place].answered(number, answer) for number, answer in enumerate(completions)]
+        for index, completions in self.runner.generate(requests, sampling):
+            batch += [asked[index].answered(number, answer) for number, answer in enumerate(completions)]
             if len(batch) >= BATCH:
                 yield batch
                 batch = []
@@ -105,14 +105,14 @@ class TurnsRunner:
             yield batch
 
     def _feedback(self, batch: Sequence[_Conversation]) -> list[str]:
-        """The database's feedback on each answer; "" where it stands, or the model gave none."""
+        """The database's feedback on each answer; "" where the answer is final or the model gave none."""
         samples = [conversation.request.sample for conversation in batch]
         grades = self._grader.grade(self.task, samples, [conversation.text for conversation in batch])
         return [
-            feedback(grade.attempt, previous_answer(one.history))
-            if one.answer.finish in ("stop", "length")
+            feedback(grade.attempt, previous_answer(conversation.history))
+            if conversation.answer.finish in ("stop", "length")
             else ""
-            for one, grade in zip(batch, grades, strict=True)
+            for conversation, grade in zip(batch, grades, strict=True)
         ]
 
     def close(self) -> None:
