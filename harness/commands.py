@@ -46,10 +46,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def _evaluate_each(options: argparse.Namespace, jobs: Sequence[tuple[str, float]]) -> list[Run]:
-    """Evaluate these models at these temperatures; an error of one does not stop the others.
-
-    Returns the finished runs.
-    """
+    """Evaluate these models; an error of one does not stop the others. Returns the finished runs."""
     from harness.evaluation import evaluate_model
 
     runner_keys, overrides = _divided(options.overrides, "runner.")

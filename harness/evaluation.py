@@ -239,7 +239,7 @@ def _records(evaluation: Evaluation, chunk: Sequence[Drawn]) -> list[Record]:
 
 
 def record_of(task: Task, request: Request, number: int, completion: Completion, grade: Grade) -> Record:
-    """The record of one completion, number ``number`` of its request; unscored if the runner failed to draw it."""
+    """The record of completion ``number`` of a request; unscored if the runner failed to draw it."""
     sample, attempt = request.sample, grade.attempt
     failed = completion.finish in ("failed", "error")
     verdicts = {} if failed else attempt.verdicts

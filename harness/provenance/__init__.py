@@ -1,1 +1,1 @@
-"""What a run or a model is made of, and where it is written."""
+"""The origin and identity of runs and models, and the files that commands write."""

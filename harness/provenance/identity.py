@@ -27,18 +27,18 @@ REWARD = ("reward", "weights", "terms")
 """Settings of scoring that decide only rewards, not verdicts."""
 
 
-LOGGED: dict[str, Any] = {"wandb": True, "deepspeed": True, "curriculum": {"run": True}}
-"""Settings of a training that decide nothing, or name inputs whose content is compared."""
+WITHOUT_EFFECT: dict[str, Any] = {"wandb": True, "deepspeed": True, "curriculum": {"run": True}}
+"""Settings of a training that affect no result, or name inputs whose content is compared instead."""
 
 
 def of_evaluation(spec: EvalSpec, task: Task, samples: Sequence[Sample]) -> Identity:
     """The identity of an evaluation on these samples. Raises SpecError, DataError."""
     split = spec.split or task.spec.dataset.eval_split
-    asked = spec.model_dump(
+    settings = spec.model_dump(
         mode="json", include={"samples", "temperature", "top_p", "seed", "max_new_tokens", "turns"}
     )
     sampling = {
-        **asked,
+        **settings,
         "max_new_tokens": spec.max_new_tokens or task.spec.answer.max_new_tokens,
         "stop": task.spec.answer.stop,
         "feedback_rows": task.spec.scoring.feedback_rows if spec.turns > 1 else 0,
@@ -55,7 +55,7 @@ def of_training(spec: TrainSpec, task: Task, samples: Sequence[Sample], seen: ob
 
     Raises SpecError, DataError.
     """
-    settings = spec.config.model_dump(mode="json", exclude=LOGGED)
+    settings = spec.config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     training = {
         "settings": digest_of(spec.method, settings, task.spec.answer.model_dump(mode="json")),
         "order of questions": digest_of([sample.id for sample in samples]),
@@ -79,7 +79,7 @@ def of_training(spec: TrainSpec, task: Task, samples: Sequence[Sample], seen: ob
 
 
 def of_task(task: Task, split: str, samples: Sequence[Sample]) -> dict[str, Any]:
-    """The components of an identity that come from the task. ``samples``: those used; may be empty."""
+    """The components of an identity that come from the task. ``samples``: the used ones; may be empty."""
     whole = task.samples(split) if samples else []
     all_questions, all_golds = questions(whole), golds(whole)
     complete = len(samples) == len(whole)
@@ -120,9 +120,10 @@ def golds(samples: Iterable[Sample]) -> str:
 
 
 def databases(task: Task, samples: Iterable[Sample]) -> dict[str, str]:
-    """Database -> digest of the content of all its instances, generated ones too.
+    """Database -> digest of the content of all its instances, including generated ones.
 
-    Rows with their own DDL may share a name, so the key has a digest of the DDL too. Raises DataError.
+    The key of a row with its own DDL includes a digest of the DDL, because such rows may share a name.
+    Raises DataError.
     """
     digests = {}
     for sample in samples:
@@ -137,7 +138,7 @@ def databases(task: Task, samples: Iterable[Sample]) -> dict[str, str]:
 
 
 def prompt(task: Task) -> str:
-    """Digest of everything that turns rows into prompts: settings, templates and code."""
+    """Digest of the settings, templates and code that turn rows into prompts."""
     spec = task.spec.prompt.model_dump(mode="json", exclude={"template", "examples", "max_tokens"})
     texts = prompts.template_texts(task.spec.prompt.template)
     return digest_of(list(texts.values()), spec, _code())
@@ -149,10 +150,10 @@ def _code() -> list[str]:
 
 
 def few_shot(task: Task, whole: Sequence[Sample]) -> str:
-    """Digest of the few-shot examples of the prompts, in their order; "" where there are none.
+    """Digest of the few-shot examples of the prompts, in their order; "" without examples.
 
-    Nearest examples are picked from an index over all training rows, whose order decides ties: all rows are
-    digested. A fixed pick is digested for the whole split, so that a limit makes no difference.
+    ``pick: nearest`` chooses from all training rows, and their order decides ties, so the digest covers
+    all of them. Otherwise it covers the examples of the whole split, so that a limit does not change it.
     """
     spec = task.spec.prompt.examples
     if not spec.count:
@@ -160,7 +161,7 @@ def few_shot(task: Task, whole: Sequence[Sample]) -> str:
     if spec.pick == "nearest":
         shown = [ordered(task.samples(task.spec.dataset.train_split))]
     else:
-        shown = sorted(ordered(one) for one in {task.examples(sample) for sample in whole})
+        shown = sorted(ordered(examples) for examples in {task.examples(sample) for sample in whole})
     return digest_of(spec.model_dump(mode="json"), shown)
 
 
@@ -170,7 +171,7 @@ def ordered(samples: Iterable[Sample]) -> str:
 
 
 def reward(task: Task) -> str:
-    """Digest of the reward's settings, and for ``module:Class`` of the module's source and its imports."""
+    """Digest of the reward's settings, and with ``module:Class`` also of the module's source and imports."""
     scoring = task.spec.scoring
     settings = scoring.model_dump(mode="json", include=set(REWARD))
     module, colon, _ = scoring.reward.partition(":")
@@ -178,31 +179,33 @@ def reward(task: Task) -> str:
 
 
 def report_changes(run: Run) -> None:
-    """Name on stderr what has changed since the same command last made a finished run."""
-    asked = _command(run)
-    known = [one for one in reversed(store.runs()) if one.finished and _command(one) == asked]
-    found = [(words, one) for one in known if (words := changed(run, one))]
-    if found:
-        words, other = min(found, key=lambda pair: len(pair[0]))
+    """Report on stderr what has changed since the last finished runs of the same command."""
+    command = _command(run)
+    earlier = [other for other in reversed(store.runs()) if other.finished and _command(other) == command]
+    changes = [(words, other) for other in earlier if (words := changed(run, other))]
+    if changes:
+        words, other = min(changes, key=lambda pair: len(pair[0]))
         say(f"{listed(words)} changed since run {other.id}: judging again")
-    elif known:
-        say(f"run {known[0].id} did not record its inputs: judging again")
+    elif earlier:
+        say(f"run {earlier[0].id} did not record its inputs: judging again")
 
 
 def expect_unchanged(run: Run, spec: EvalSpec, task: Task, samples: Sequence[Sample]) -> None:
     """Raise DataError where inputs changed while answers were drawn and judged."""
-    then = identity_of(run)
+    recorded = identity_of(run)
     now = of_evaluation(spec, task, samples)
-    if then and (words := differences(now, replace(then, sampling=now.sampling), run.task, run.label)):
+    if recorded and (
+        words := differences(now, replace(recorded, sampling=now.sampling), run.task, run.label)
+    ):
         raise DataError(f"{listed(words)} changed during the evaluation: run the same command again")
 
 
 def _command(run: Run) -> tuple[Any, ...]:
-    """What a user asked for by name, without the content of the inputs."""
-    given = run.spec.get("eval")
+    """The inputs of a run by name, without their content; equal for runs of the same command."""
+    eval_spec = run.spec.get("eval")
     kept = (
-        {key: value for key, value in given.items() if key not in ("task", "trust")}
-        if isinstance(given, dict)
+        {key: value for key, value in eval_spec.items() if key not in ("task", "trust")}
+        if isinstance(eval_spec, dict)
         else {}
     )
     return run.kind, run.model, run.task, run.split, kept

@@ -1,4 +1,4 @@
-"""Where a model comes from: the note that a training writes beside the model's files."""
+"""The lineage of a model: a file beside the model's files, written by the training that made it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from tasks.common.digests import digest_of
 from tasks.common.errors import ModelError
 from tasks.common.terminal import say
 
-NOTE = "harness.json"
-BY_FOLDER = ("settings", "order of questions", "curriculum")
+LINEAGE_FILE = "harness.json"
+CHECKED_BY_FOLDER = ("settings", "order of questions", "curriculum")
+"""Components that ``runners.training.folder`` compares."""
 IDENTITY = "identity.json"
 """File in a training's folder with the identity of its inputs."""
 PACKAGES = ("sql-harness", "torch", "transformers", "trl", "peft", "sqlglot", "duckdb", "vllm", "lm-eval")
@@ -34,16 +35,16 @@ class Lineage:
     parent: str = ""
     task: str = ""
     run: str = ""
-    """Id of the training run that made it."""
+    """Id of the training run that made the model."""
     training: Mapping[str, Any] = field(default_factory=dict)
     parent_content: str = ""
     """Digest of the parent's content."""
     content: str = ""
-    """Digest of the files that the note describes."""
+    """Digest of the model's files."""
 
 
 def model_path(model: str) -> Path | None:
-    """The folder or file that a model's name means, None where it means none on this machine."""
+    """The folder or file of a model; None if its name refers to no file on this machine."""
     from runners.nano import FOLDER
 
     prefix, _, rest = model.partition(":")
@@ -55,60 +56,63 @@ def model_path(model: str) -> Path | None:
 
 
 def of(run: Run, task: str) -> Lineage:
-    """The lineage of the model that a training run makes. ``task``: its name or file, as it was given."""
+    """The lineage of the model that a training run makes. ``task``: its name or file, as in the command."""
     method = run.method or "base"
     return Lineage(method, run.parent, task, run.id, run.training, run.parent_content)
 
 
 def read(folder: Path | None) -> Lineage:
-    """The lineage noted in a model folder; a model without a note is a base.
+    """Read the lineage in a model folder; a model without one is a base.
 
-    Where the files have changed since the note was written, it is ignored with a line on stderr.
+    If the model's files have changed since it was written, it is ignored, with a line on stderr.
     """
-    note = folder / NOTE if folder and folder.is_dir() else None
-    if folder is None or note is None or not note.is_file():
+    file = folder / LINEAGE_FILE if folder and folder.is_dir() else None
+    if folder is None or file is None or not file.is_file():
         return Lineage()
-    lineage = _noted(note)
+    lineage = _read_file(file)
     if lineage.content and lineage.content != content(folder):
-        say(f"{note} describes other files than those in the folder: the model counts as a base")
+        say(f"{file} describes other files than those in the folder: the model counts as a base")
         return Lineage()
     return lineage
 
 
-def _noted(note: Path) -> Lineage:
-    """Read a note, without the fields of a newer version. Raises ModelError: it is damaged."""
+def _read_file(file: Path) -> Lineage:
+    """Read a lineage file, without the fields of a newer version. Raises ModelError: it is damaged."""
     try:
-        noted = validation.read_json(note)
-        values = {one.name: noted[one.name] for one in fields(Lineage) if one.name in noted}
-        for one in fields(Lineage):
-            if not isinstance(values.get(one.name, ""), str) and one.name != "training":
-                raise ValueError(f"{one.name} is not a text")
+        stored = validation.read_json(file)
+        values = {field.name: stored[field.name] for field in fields(Lineage) if field.name in stored}
+        for name in (field.name for field in fields(Lineage)):
+            if not isinstance(values.get(name, ""), str) and name != "training":
+                raise ValueError(f"{name} is not a text")
         if not isinstance(values.get("training", {}), dict):
             raise ValueError("training is not a mapping")
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{note}: damaged: {error}: restore it, or remove it so that the model counts as a base"
+            f"{file}: damaged: {error}: restore it, or remove it so that the model counts as a base"
         ) from None
     return Lineage(**values)
 
 
 def write(folder: Path, lineage: Lineage) -> None:
     """Write a lineage and the digest of the files it describes into a model folder."""
-    noted = asdict(replace(lineage, content=content(folder)))
-    (folder / NOTE).write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
+    values = asdict(replace(lineage, content=content(folder)))
+    (folder / LINEAGE_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def is_trained(run: Run, model: Path) -> bool:
-    """Whether a finished training with the same inputs made this model, in whatever folder."""
-    made = read(model).run
+    """Whether a finished training with the same inputs made this model, in any folder."""
+    made_by = read(model).run
     wanted = identity_of(run)
-    return any(one.id == made and one.finished and identity_of(one) == wanted for one in store.runs())
+    return any(
+        other.id == made_by and other.finished and identity_of(other) == wanted for other in store.runs()
+    )
 
 
 def expect_same(out: Path, run: Run) -> None:
-    """Write the identity of a training into its folder; raise ModelError where it started with another one.
+    """Write the identity of a training into its folder.
 
-    ``runners.training.folder`` compares settings and rows, and names what differs.
+    Raises ModelError: the training in the folder began with other inputs. ``runners.training.folder``
+    compares settings and rows, and names what differs.
     """
     file = out / IDENTITY
     wanted = identity_of(run)
@@ -117,20 +121,20 @@ def expect_same(out: Path, run: Run) -> None:
         files.write(file, files.as_json(run.identity))
         return
     try:
-        found = parsed(json.loads(file.read_text(encoding="utf-8")))
+        stored = parsed(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
-        found = None
+        stored = None
     remedy = "choose another folder or remove it"
-    if found is None:
+    if stored is None:
         raise ModelError(f"{out} holds a training that did not record its inputs: {remedy}")
-    words = differences(_without_rows(wanted), _without_rows(found), run.task, run.parent)
+    words = differences(_without_rows(wanted), _without_rows(stored), run.task, run.parent)
     if words:
         raise ModelError(f"{listed(words)} changed since the training in {out} began: {remedy}")
 
 
 def _without_rows(identity: Identity) -> Identity:
     """The identity without the parts that ``runners.training.folder`` compares."""
-    others = {key: value for key, value in identity.training.items() if key not in BY_FOLDER}
+    others = {key: value for key, value in identity.training.items() if key not in CHECKED_BY_FOLDER}
     return replace(identity, training=others)
 
 

@@ -1,4 +1,4 @@
-"""Where a command writes (``--out``): checked and locked before any work, so that no other file is lost."""
+"""Check and lock the output of a command (``--out``) before any work, so that no other file is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEYS = {"sample": {"prompt", "completion"}, "check": {"id", "question", "databas
 def training_into(out: Path) -> Iterator[None]:
     """Lock a training folder while the block runs; it is created if it is missing.
 
-    Raises DataError: another process trains there, it cannot be written, or it holds something else.
+    Raises DataError: another process trains there, it cannot be written, or it holds other files.
     """
     if not distributed.is_main():
         yield
@@ -35,7 +35,7 @@ def training_into(out: Path) -> Iterator[None]:
 
 
 def refuse_foreign(out: Path) -> None:
-    """Raise DataError where a folder has files, none of which a training wrote."""
+    """Raise DataError if a folder has files and a training wrote none of them."""
     with files.writing(out):
         names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
     if set(names) - {"lock"} and not {"settings.json", "identity.json"} & set(names):
@@ -46,7 +46,7 @@ def refuse_foreign(out: Path) -> None:
 def rows_into(out: Path, verb: str = "sample") -> Iterator[None]:
     """Lock a file of ``harness sample`` or ``harness check`` while the block runs.
 
-    Raises DataError: another process writes it, or it exists and is no such file.
+    Raises DataError: another process writes it, or it exists and another program wrote it.
     """
     if out.exists() and not _written_by(verb, out):
         raise DataError(f"{out} exists and harness {verb} did not write it: choose another file")
@@ -57,7 +57,7 @@ def rows_into(out: Path, verb: str = "sample") -> Iterator[None]:
 
 
 def _written_by(verb: str, out: Path) -> bool:
-    """Whether a file is empty, or its first line is a row of this verb's."""
+    """Whether a file is empty, or its first line is a row that this verb writes."""
     try:
         first = files.read(out).split(b"\n", 1)[0]
         return not first or json.loads(first).keys() >= KEYS[verb]
@@ -69,7 +69,7 @@ def _written_by(verb: str, out: Path) -> bool:
 def evaluation_into(out: Path) -> Iterator[None]:
     """Lock the folder of ``eval --out`` for one run while the block runs; it is created if it is missing.
 
-    Raises DataError: another process writes there, or it holds something other than a copy of a run.
+    Raises DataError: another process writes there, or it holds other files than a copy of a run.
     """
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)

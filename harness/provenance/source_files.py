@@ -1,4 +1,4 @@
-"""Find the source files of a user's module and of the modules that it imports, without installed packages."""
+"""Find the source files of a user's module and of its imports, without other installed packages."""
 
 from __future__ import annotations
 
@@ -18,29 +18,31 @@ OURS = ("harness", "leaderboards", "rewards", "runners", "tasks")
 def source_files(module: str) -> list[Path]:
     """The files of a module and of all modules that it imports, directly or not, each once.
 
-    Of an installed package only its own modules are followed. Modules that cannot be found are left out.
+    If the module is in an installed package, only modules of this package are followed. Modules that cannot
+    be found are left out.
     """
     files: dict[str, Path] = {}
     unread = [module]
     while unread:
         name = unread.pop()
         top = name.partition(".")[0]
-        place = _file(name)
-        if name in files or place is None or top in OURS:
+        file = _file(name)
+        if name in files or file is None or top in OURS:
             continue
-        if top == module.partition(".")[0] or not str(place.resolve()).startswith(INSTALLED):
-            files[name] = place
-            unread += _imported(place, name)
+        if top == module.partition(".")[0] or not str(file.resolve()).startswith(INSTALLED):
+            files[name] = file
+            unread += _imported(file, name)
     return list(dict.fromkeys(files[name] for name in sorted(files)))
 
 
 def _file(name: str) -> Path | None:
+    """The Python file of a module; None if there is none."""
     try:
         spec = find_spec(name)
     except Exception:  # find_spec imports parent packages, which are the user's code
         return None
-    place = Path(spec.origin) if spec and spec.origin else None
-    return place if place and place.suffix == ".py" and place.is_file() else None
+    file = Path(spec.origin) if spec and spec.origin else None
+    return file if file and file.suffix == ".py" and file.is_file() else None
 
 
 def _imported(file: Path, name: str) -> Iterator[str]:
@@ -54,8 +56,8 @@ def _imported(file: Path, name: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             names = [imported.name for imported in node.names]
         elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*above, *filter(None, [node.module])])
+            parents = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *filter(None, [node.module])])
             names = [base, *(f"{base}.{imported.name}" for imported in node.names)]
         else:
             continue

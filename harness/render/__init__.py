@@ -1,1 +1,1 @@
-"""How results look to a person: one module for each kind of result, drawn with rich."""
+"""Render results for a terminal with rich: one module for each type of result."""

@@ -19,24 +19,28 @@ LEGEND = (
     "n: questions scored · unscored: our own failures, left out of every mean"
 )
 EMPTY = "Nothing has been measured yet. Try: harness eval --model nano --task pocket"
-ABREAST = 5
+RUNS_PER_TABLE = 5
 """Runs shown side by side in the table of reasons."""
 
 
-def render_board(what: board.Board, reasons: bool = False) -> RenderableType:
+def render_board(listed: board.Board, reasons: bool = False) -> RenderableType:
     """The table of each group, then the legend. ``reasons``: also why answers failed."""
     lines: list[RenderableType] = []
-    if what.unfinished:
-        lines.append(plain(f"unfinished, the same command goes on: {', '.join(what.unfinished)}", "dim"))
-    if not what.groups:
+    if listed.unfinished:
+        lines.append(
+            plain(
+                f"unfinished, run the same command again to continue: {', '.join(listed.unfinished)}", "dim"
+            )
+        )
+    if not listed.groups:
         return Group(*lines, Text(EMPTY))
-    for key, rows in what.groups.items():
+    for key, rows in listed.groups.items():
         lines += [_title(key), _table(key, rows), *_notes(key, rows)]
         if reasons:
-            lines += [_reasons(rows[i : i + ABREAST]) for i in range(0, len(rows), ABREAST)]
+            lines += [_reasons(rows[i : i + RUNS_PER_TABLE]) for i in range(0, len(rows), RUNS_PER_TABLE)]
         lines.append(Text())
-    if what.hidden:
-        lines.append(Text(f"{what.hidden} older runs, repeated since, are not shown", style="dim"))
+    if listed.hidden:
+        lines.append(Text(f"{listed.hidden} older runs, repeated since, are not shown", style="dim"))
     return Group(*lines, Text(LEGEND, style="dim"))
 
 
@@ -48,25 +52,25 @@ def _title(key: board.BoardGroup) -> Text:
 
 
 def _table(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> Table:
-    """The ranked runs. Other modes are shown where the task has no parts, whose columns take their room."""
+    """The ranked runs. The column of other modes is shown only for tasks without parts, for lack of room."""
     parts = sorted({name for row in rows for name in row.summary["parts"]})
-    rules = ("by other\nrules",) if not parts and any(_modes(key, row) for row in rows) else ()
+    others = ("by other\nrules",) if not parts and any(_modes(key, row) for row in rows) else ()
     table = columns("\nmodel")
     table.add_column(Text("\nEX", "bold"), justify="right", no_wrap=True)
-    for name in (*parts, *rules, "runs", "reward", "n", "un-\nscored", "tokens", "time"):
+    for name in (*parts, *others, "runs", "reward", "n", "un-\nscored", "tokens", "time"):
         table.add_column(plain(name if "\n" in name else f"\n{name}"), justify="right", no_wrap=True)
     for row in rows:
-        found = row.summary
+        figures = row.summary
         table.add_row(
             _model(row.run),
-            _headline(found),
-            *(percent(found["parts"][name]["ex"]) if name in found["parts"] else NONE for name in parts),
-            *(_modes(key, row) for _ in rules),
-            percent(found["executable"]),
-            number(found["reward"], 3),
-            number(found["n"]),
-            Text(number(found["unscored"]), style="yellow" if found["unscored"] else "dim"),
-            number(found["tokens"]),
+            _headline(figures),
+            *(percent(figures["parts"][name]["ex"]) if name in figures["parts"] else NONE for name in parts),
+            *(_modes(key, row) for _ in others),
+            percent(figures["executable"]),
+            number(figures["reward"], 3),
+            number(figures["n"]),
+            Text(number(figures["unscored"]), style="yellow" if figures["unscored"] else "dim"),
+            number(figures["tokens"]),
             duration(row.run.seconds),
         )
     return table
@@ -89,8 +93,9 @@ def _model(run: Run) -> Text:
     return plain(run.label, "bold").append("\n").append_text(origin_text)
 
 
-def _headline(found: Slice) -> Text:
-    return Text.assemble((percent(found["ex"]), "bold"), "\n", (interval(found["low"], found["high"]), "dim"))
+def _headline(figures: Slice) -> Text:
+    bounds = interval(figures["low"], figures["high"])
+    return Text.assemble((percent(figures["ex"]), "bold"), "\n", (bounds, "dim"))
 
 
 def _notes(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> list[RenderableType]:
@@ -99,13 +104,13 @@ def _notes(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> list[Render
     for row in rows:
         name = plain(row.run.label, "dim")
         if row.run.training:
-            stages = (f"{stage}: {_given(given)}" for stage, given in row.run.training.items())
+            stages = (f"{stage}: {_trained_on(data)}" for stage, data in row.run.training.items())
             table.add_row(name, plain(" → ".join(stages), "dim"))
         if row.summary["pass_at"]:
             table.add_row(name, _sampled(row))
         if count := row.summary.get("unanswered"):
-            why = "over the model's context, or refused; they count as wrong"
-            table.add_row(name, Text(f"{count:,} unanswered: {why}", style="yellow"))
+            reasons = "over the model's context, or refused; they count as wrong"
+            table.add_row(name, Text(f"{count:,} unanswered: {reasons}", style="yellow"))
         if counts := _counts(key, row.summary):
             table.add_row(name, Text(counts, style="yellow"))
         if row.summary["cost"]:
@@ -118,20 +123,24 @@ def _notes(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> list[Render
     return [Padding(table, (1, 0, 0, 0))] if table.row_count else []
 
 
-def _counts(key: board.BoardGroup, found: Summary) -> str:
-    """How many answers stand behind the means of other rules, where not as many as behind the headline."""
-    unscored = found.get("modes_unscored", {})
-    whole = found["completions"]
+def _counts(key: board.BoardGroup, figures: Summary) -> str:
+    """How many answers each other mode scored, for modes that scored not as many as the headline mode."""
+    unscored = figures.get("modes_unscored", {})
+    whole = figures["completions"]
     return "   ".join(
         f"{mode}: {whole - count:,} of {whole:,} answers scored, {count:,} unscored"
         for mode, count in unscored.items()
-        if mode != key.metric and count != found["unscored"]
+        if mode != key.metric and count != figures["unscored"]
     )
 
 
 def _sampled(row: board.BoardRow) -> Text:
-    found = row.summary
-    named = (("pass@", found["pass_at"]), ("best of ", found["best_of"]), ("majority of ", found["majority"]))
+    figures = row.summary
+    named = (
+        ("pass@", figures["pass_at"]),
+        ("best of ", figures["best_of"]),
+        ("majority of ", figures["majority"]),
+    )
     lines = [
         "   ".join(f"{name}{k} {percent(value)}" for k, value in values.items()) for name, values in named
     ]
@@ -140,7 +149,8 @@ def _sampled(row: board.BoardRow) -> Text:
     return Text("\n".join(lines), style="dim")
 
 
-def _given(stage: object) -> str:
+def _trained_on(stage: object) -> str:
+    """The number and type of the rows that a stage was trained on."""
     if not isinstance(stage, dict):
         return str(stage)
     rows, seen = stage.get("rows"), stage.get("seen")
@@ -151,7 +161,7 @@ def _given(stage: object) -> str:
 
 
 def _reasons(rows: Sequence[board.BoardRow]) -> RenderableType:
-    """How often each reason was given, a column a run."""
+    """How often each reason occurred, with a column for each run."""
     totals: dict[str, int] = {}
     for row in rows:
         for name, count in row.summary["reasons"].items():

@@ -14,7 +14,7 @@ SHOWN = 5
 
 
 def render_check(check: TaskCheck) -> RenderableType:
-    """The whole report."""
+    """The table of counts, some broken golds of each split, and the verdict."""
     counts = Table(
         title=plain(f"{check.task}  (digest {check.digest})"), title_justify="left", box=None, padding=(0, 2)
     )
@@ -56,8 +56,8 @@ def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
 def _broken(split: SplitCheck) -> RenderableType:
     lines = [plain(f"\n{split.split}: {len(split.broken)} golds are broken", "bold red")]
     lines += [
-        plain(f"  {one.id} on {one.database}: {one.reason}: {one.detail}"[:200])
-        for one in split.broken[:SHOWN]
+        plain(f"  {gold.id} on {gold.database}: {gold.reason}: {gold.detail}"[:200])
+        for gold in split.broken[:SHOWN]
     ]
     return Group(*lines)
 

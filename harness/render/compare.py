@@ -14,69 +14,72 @@ from leaderboards.identity import listed
 from tasks.common.terminal import visible
 
 BAR = 10
-"""Characters on either side of the middle of a bar; they stand for WIDE."""
+"""Characters on either side of the middle of a bar; all of them show a difference of WIDE."""
 WIDE = 0.25
 """The difference, as a share, that fills one side of a bar; a longer one is cut."""
 
 
-def render_comparison(what: Comparison) -> RenderableType:
-    """The whole comparison."""
-    title = plain(f"{what.b.task} · {what.b.split} · {what.b.metric}", "bold")
-    tables: list[RenderableType] = [_slices(what)] if what.slices else []
-    return Group(title, _head(what), Text(), _totals(what), *tables, *_flips(what))
+def render_comparison(comparison: Comparison) -> RenderableType:
+    """The totals, the slices, and some questions that only one run got right."""
+    title = plain(f"{comparison.b.task} · {comparison.b.split} · {comparison.b.metric}", "bold")
+    tables: list[RenderableType] = [_slices(comparison)] if comparison.slices else []
+    return Group(title, _head(comparison), Text(), _totals(comparison), *tables, *_flips(comparison))
 
 
-def _head(what: Comparison) -> Table:
+def _head(comparison: Comparison) -> Table:
     table = Table.grid(padding=(0, 2))
-    for name, run, ex in (("A", what.a, what.all.ex_a), ("B", what.b, what.all.ex_b)):
+    for name, run, ex in (("A", comparison.a, comparison.all.ex_a), ("B", comparison.b, comparison.all.ex_b)):
         table.add_row(Text(name, "bold"), plain(run.label, "bold"), f"{percent(ex)} %", plain(run.id, "dim"))
     return table
 
 
-def _totals(what: Comparison) -> Table:
-    one = what.all
+def _totals(comparison: Comparison) -> Table:
+    totals = comparison.all
     table = Table.grid(padding=(0, 2))
-    difference = points(one.difference).append(" points")
-    if what.interval:
-        low, high = (points(end).plain for end in what.interval)
+    difference = points(totals.difference).append(" points")
+    if comparison.interval:
+        low, high = (points(end).plain for end in comparison.interval)
         difference.append(f"   95 % bootstrap interval {low} … {high}", style="default")
     table.add_row(Text("B - A", "bold"), difference)
     counts = Text.assemble(
-        (f"{one.wins:,} won by B", "green"), " · ", (f"{one.losses:,} by A", "red"), f" · {one.ties:,} ties"
+        (f"{totals.wins:,} won by B", "green"),
+        " · ",
+        (f"{totals.losses:,} by A", "red"),
+        f" · {totals.ties:,} ties",
     )
-    table.add_row("", counts.append(f"   McNemar {p_value(one.p)}"))
-    left = f", {what.left_out:,} left out (in one run only, or unscored)" if what.left_out else ""
-    table.add_row("", Text(f"{one.n:,} questions in both{left}", "dim"))
-    if what.differ:
-        table.add_row("", Text(f"beside the model they differ in {listed(what.differ)}", "yellow"))
+    table.add_row("", counts.append(f"   McNemar {p_value(totals.p)}"))
+    left = f", {comparison.left_out:,} left out (in one run only, or unscored)" if comparison.left_out else ""
+    table.add_row("", Text(f"{totals.n:,} questions in both{left}", "dim"))
+    if comparison.differ:
+        table.add_row("", Text(f"besides the model they differ in {listed(comparison.differ)}", "yellow"))
     return table
 
 
-def _slices(what: Comparison) -> Padding:
+def _slices(comparison: Comparison) -> Padding:
     table = columns("")
     for name in ("n", "A", "B", "B - A", "won", "lost", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", width=2 * BAR + 1, no_wrap=True)
-    for index, (field, named) in enumerate(what.slices.items()):
+    for index, (field, named) in enumerate(comparison.slices.items()):
         if index:
             table.add_section()
         table.add_row(Text(field, "bold"))
-        for name, one in named.items():
-            table.add_row(*_slice(name, one))
+        for name, figures in named.items():
+            table.add_row(*_slice(name, figures))
     return Padding(table, (1, 0, 0, 0))
 
 
-def _slice(name: str, one: PairedFigures) -> tuple[RenderableType, ...]:
+def _slice(name: str, figures: PairedFigures) -> tuple[RenderableType, ...]:
     return (
         plain(f"  {name}"),
-        number(one.n),
-        percent(one.ex_a),
-        percent(one.ex_b),
-        points(one.difference),
-        str(one.wins),
-        str(one.losses),
-        p_value(one.p).removeprefix("p = ").removeprefix("p "),
-        _bar(one.difference or 0.0),
+        number(figures.n),
+        percent(figures.ex_a),
+        percent(figures.ex_b),
+        points(figures.difference),
+        str(figures.wins),
+        str(figures.losses),
+        p_value(figures.p).removeprefix("p = ").removeprefix("p "),
+        _bar(figures.difference or 0.0),
     )
 
 
@@ -89,14 +92,14 @@ def _bar(difference: float) -> Text:
     )
 
 
-def _flips(what: Comparison) -> list[RenderableType]:
+def _flips(comparison: Comparison) -> list[RenderableType]:
     lines: list[RenderableType] = []
-    for winner, loser, count in (("B", "A", what.all.wins), ("A", "B", what.all.losses)):
-        some = [flip for flip in what.flips if flip.winner == winner.lower()]
-        if some:
-            title = f"{winner} better than {loser}: {len(some)} of {count:,}"
+    for winner, loser, count in (("B", "A", comparison.all.wins), ("A", "B", comparison.all.losses)):
+        shown = [flip for flip in comparison.flips if flip.winner == winner.lower()]
+        if shown:
+            title = f"{winner} better than {loser}: {len(shown)} of {count:,}"
             lines += [Text(), Rule(title, align="left", style="dim")]
-            lines += [Padding(_flip(flip), (0, 0, 1, 0)) for flip in some]
+            lines += [Padding(_flip(flip), (0, 0, 1, 0)) for flip in shown]
     return lines
 
 

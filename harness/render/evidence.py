@@ -16,21 +16,21 @@ from leaderboards.types import Record
 from tasks.types import Mode
 
 
-def render_evidence(what: Evidence) -> RenderableType:
+def render_evidence(evidence: Evidence) -> RenderableType:
     """The prompt once, then every answer."""
-    first = what.records[0]
+    first = evidence.records[0]
     facts = [first.database, first.difficulty, first.part, first.family]
     head = plain(first.sample_id, "bold").append_text(
         plain("".join(f" · {fact}" for fact in facts if fact), "not bold dim")
     )
     prompt = [_block(role, content) for role, content in _messages(first.prompt)]
-    answers = [_answer(record, len(what.records)) for record in what.records]
-    origin = plain(f"{what.run.label} · {what.run.id}", "dim")
+    answers = [_answer(record, len(evidence.records)) for record in evidence.records]
+    origin = plain(f"{evidence.run.label} · {evidence.run.id}", "dim")
     return Group(head, origin, *prompt, _block("gold", first.gold), *answers)
 
 
 def _messages(prompt: str) -> list[tuple[str, str]]:
-    """Role and content of each message; what is none is shown as it stands."""
+    """Role and content of each message; a prompt that is not a list of messages is one text."""
     try:
         return [(str(message["role"]), str(message["content"])) for message in json.loads(prompt)]
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -38,14 +38,14 @@ def _messages(prompt: str) -> list[tuple[str, str]]:
 
 
 def _parts(parts: str) -> list[tuple[str, float | None]]:
-    """Name and value of what a reward was made of; nothing where that cannot be read."""
+    """Name and value of each part of a reward; empty if ``parts`` cannot be read."""
     try:
-        found = json.loads(parts)
+        values = json.loads(parts)
     except (ValueError, RecursionError):
         return []
-    if not isinstance(found, dict):
+    if not isinstance(values, dict):
         return []
-    return [(name, value) for name, value in found.items() if isinstance(value, int | float | None)]
+    return [(name, value) for name, value in values.items() if isinstance(value, int | float | None)]
 
 
 def _block(title: str, text: str) -> RenderableType:

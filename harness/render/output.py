@@ -20,7 +20,7 @@ WIDTH = 140
 
 
 class Result(Protocol):
-    """A result with a plain form."""
+    """A result that can be printed as JSON."""
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON can hold it."""
@@ -51,12 +51,12 @@ def command(*words: str) -> str:
 
 
 def _program() -> list[str]:
-    """``harness`` where every shell finds it, else its path: a virtual environment may not be active."""
+    """``harness`` if every shell finds it, else its path: a virtual environment may not be active."""
     path = Path(sys.argv[0])
     if path.name != "harness" or not path.is_file():
         return [_shortest(Path(sys.executable)), "-m", "harness.cli"]
-    found = shutil.which("harness")
-    everywhere = sys.prefix == sys.base_prefix and found and Path(found).samefile(path)
+    on_path = shutil.which("harness")
+    everywhere = sys.prefix == sys.base_prefix and on_path and Path(on_path).samefile(path)
     return ["harness"] if everywhere else [_shortest(path)]
 
 

@@ -1,4 +1,4 @@
-"""Trained stages in a terminal, where no evaluation followed."""
+"""The results of trained stages in a terminal, for trainings without evaluations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How numbers and other people's text look in a terminal. None is a dash: it is never shown as a zero."""
+"""Format numbers and untrusted text for a terminal. None is shown as a dash, never as a zero."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasks.common.terminal import visible
 
 NONE = "-"
 COLOURS = {"correct": "green", "gold_failed": "yellow", "infrastructure": "yellow"}
-"""Reasons: right, or our own failure; all others are the model's mistake."""
+"""Colours of reason codes: right answers and our own failures; all others are the model's mistakes."""
 
 
 def plain(text: str, style: str = "") -> Text:
@@ -23,7 +23,7 @@ def plain(text: str, style: str = "") -> Text:
 
 
 class SafeConsole(Console):
-    """A console to which a string is text, never markup, and that prints no control character of a text."""
+    """A console that treats strings as text, not as markup, and prints no control characters of a text."""
 
     def __init__(self, stderr: bool = False, width: int | None = None) -> None:
         super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
@@ -48,12 +48,12 @@ def points(value: float | None) -> Text:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Two ends in per cent."""
+    """The bounds of an interval of shares in [0, 1], in per cent; "" if one is None."""
     return "" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}"
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """A number with thousands apart."""
+    """A number with commas between thousands."""
     return NONE if value is None else f"{value:,.{digits}f}"
 
 
@@ -77,7 +77,7 @@ def reason(name: str) -> Text:
 
 
 def columns(first: str) -> Table:
-    """An empty table with two spaces between its columns; only the first, of names, gives way."""
+    """An empty table with two spaces between columns; only its first column, of names, wraps."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="", pad_edge=False)
     table.add_column(first, overflow="fold", min_width=11, max_width=32)
     return table
