@@ -1,1 +1,1 @@
-"""Keep runs and compare them. Start at `types.py`, then `store.py`."""
+"""Store runs and compare them. Start at `types.py`, then `store.py`."""

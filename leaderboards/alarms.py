@@ -1,11 +1,11 @@
-"""Warning signs that a score comes from luck or from reward hacking, not from skill.
+"""Alarms: measures that show whether a score may come from luck or from reward hacking.
 
 They are measured over the records of an evaluation, and at each step over the latest answers of a training.
 
-``spider_gap``, ``bird_gap``  how much more a lenient mode accepts than strict, in [-1, 1]
+``spider_gap``, ``bird_gap``  how much more often a lenient mode accepts than strict, in [-1, 1]
 ``empty_matches``             share of the right answers whose gold returns no rows
 ``single_cells``              share of the right answers whose gold returns one cell
-``repeated``                  share of the questions that got the most frequent completion, word for word
+``repeated``                  share of the questions that got the most frequent completion, verbatim
 ``unscored``                  share of the answers without a verdict; 0 for fewer than MIN_UNSCORED questions
 """
 
@@ -42,7 +42,7 @@ MESSAGES: Mapping[str, str] = {
     "spider_gap": "{:.1%} more right by spider's rules than by strict ones",
     "bird_gap": "{:.1%} more right by BIRD's rules than by strict ones",
     "empty_matches": "{:.1%} of the right answers match an empty result, which proves little",
-    "single_cells": "{:.1%} of the right answers match a single cell, which luck can do",
+    "single_cells": "{:.1%} of the right answers match a single cell, which may happen by chance",
     "repeated": "{:.1%} of the questions got one and the same answer",
     "unscored": "{:.1%} of the answers are unscored: the mean leaves them out",
 }
@@ -89,7 +89,7 @@ class ScoredAnswer:
 
 
 def measure(records: Sequence[ScoredAnswerLike]) -> dict[str, float]:
-    """Name -> value of every measure for which there are enough records."""
+    """Measure -> value, for the measures for which there are enough records."""
     measured = {
         "spider_gap": _gap([(r.spider, r.strict) for r in records]),
         "bird_gap": _gap([(r.bird, r.strict) for r in records]),
@@ -109,7 +109,7 @@ def measure(records: Sequence[ScoredAnswerLike]) -> dict[str, float]:
 
 
 def warnings(measured: Mapping[str, float], start: Mapping[str, float] | None = None) -> list[str]:
-    """One line for each measure that is over its limit, or more than DRIFT above its value in ``start``."""
+    """A warning for each measure that is over its limit, or more than DRIFT above its value in ``start``."""
     lines = []
     for name, value in measured.items():
         before = (start or {}).get(name)
@@ -135,7 +135,7 @@ class Trend:
         self._start = dict(start or {})
         self._latest: deque[ScoredAnswer] = deque(maxlen=WINDOW)
         self._warned: set[str] = set()
-        """Measures that a warning was printed for."""
+        """Measures for which a warning was returned."""
 
     def add(self, answers: Iterable[ScoredAnswer]) -> None:
         """Add the answers of the running step."""

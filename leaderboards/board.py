@@ -1,4 +1,4 @@
-"""The leaderboard: finished evaluations, ranked where their numbers mean the same."""
+"""The leaderboard: finished evaluations, ranked in groups of comparable runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class BoardGroup(NamedTuple):
-    """What two runs must share for their numbers to be ranked in one table."""
+    """The properties that two runs must share to be ranked in one table."""
 
     task: str
     task_digest: str
@@ -25,11 +25,11 @@ class BoardGroup(NamedTuple):
     metric: str
     scorer_version: str
     databases: str = ""
-    """Set in older groups that differ from the newest only in their databases: a digest of these."""
+    """Digest of the databases, in older groups that differ from the newest group in nothing else; else ""."""
 
 
 def group(run: Run) -> BoardGroup:
-    """The group of a run whose databases have the content of the newest runs'."""
+    """The group of a run, if its databases have the same content as those of the newest runs."""
     return BoardGroup(run.task, run.task_digest, run.split, run.metric, run.scorer_version)
 
 
@@ -40,9 +40,9 @@ class BoardRow:
     run: Run
     summary: Summary
     start: Mapping[str, float] = field(default_factory=dict)
-    """The alarms of the model it was trained from, where that is in the same group."""
+    """The alarms of the model that it was trained from, if that is in the same group."""
     training: tuple[str, ...] = ()
-    """The warnings with which its training ended."""
+    """The warnings at the end of its training."""
 
     @property
     def warnings(self) -> list[str]:
@@ -81,10 +81,10 @@ class Board:
 
 
 def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
-    """The board of these runs, or of all; of runs that repeat each other the newest.
+    """The board of these runs. By default of all runs, and of runs with equal inputs only the newest.
 
     The group with the newest run comes last, next to the prompt of a terminal. A run with damaged files is
-    named on stderr and left out.
+    left out, with a line on stderr.
     """
     groups: dict[BoardGroup, list[BoardRow]] = {}
     seen: set[str] = set()
@@ -107,27 +107,27 @@ def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
 
 
 def _group_among(groups: Mapping[BoardGroup, Sequence[BoardRow]], run: Run) -> BoardGroup:
-    """The group whose runs share no database of other content with this one; else a new group."""
+    """The group in which no run has a database of the same name with other content; else a new group."""
     wanted = group(run)
-    alike = [key for key in groups if key._replace(databases="") == wanted]
-    ours = _databases(run)
-    for key in alike:
-        if not any(conflicting(ours, _databases(row.run)) for row in groups[key]):
+    candidates = [key for key in groups if key._replace(databases="") == wanted]
+    databases = _databases(run)
+    for key in candidates:
+        if not any(conflicting(databases, _databases(row.run)) for row in groups[key]):
             return key
-    return wanted._replace(databases=digest_of(ours)) if alike else wanted
+    return wanted._replace(databases=digest_of(databases)) if candidates else wanted
 
 
 def _databases(run: Run) -> Mapping[str, str]:
-    known = identity_of(run)
-    return known.databases if known else {}
+    identity = identity_of(run)
+    return identity.databases if identity else {}
 
 
 def _with_trends(rows: Sequence[BoardRow]) -> list[BoardRow]:
-    """The rows of a group with the alarms of their parents (by content, else by name) and trainings."""
+    """The rows of a group, with the alarms of their parent (found by content, else by name) and training."""
     measured: dict[str, Mapping[str, float]] = {}
     for row in rows:
-        known = identity_of(row.run)
-        measured[digest_of(known.model) if known else row.run.model] = row.summary["alarms"]
+        identity = identity_of(row.run)
+        measured[digest_of(identity.model) if identity else row.run.model] = row.summary["alarms"]
     return [
         replace(
             row,
@@ -139,11 +139,11 @@ def _with_trends(rows: Sequence[BoardRow]) -> list[BoardRow]:
 
 
 def _training_warnings(run_id: str) -> tuple[str, ...]:
-    """The warnings with which a training ended."""
+    """The warnings at the end of a training; empty if its run cannot be read."""
     try:
         warnings = store.scores(run_id).get("warnings", ()) if run_id else ()
     except (DataError, OSError, ValueError):
-        return ()  # the training's own run was removed, or never kept here
+        return ()  # the run of the training was removed, or is not under this HARNESS_HOME
     return tuple(map(str, warnings)) if isinstance(warnings, list) else ()
 
 

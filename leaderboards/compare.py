@@ -1,4 +1,4 @@
-"""Two runs, question by question."""
+"""Compare two runs question by question."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AnswersByQuestion = dict[str, list[Record]]
+"""Question id -> the records of its answers, in order."""
 FLIPS = 3
-"""How many of the questions that B won, and of those that it lost, are shown."""
+"""Questions shown of those that only B got right, and of those that only A did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One question that was scored in both runs; several answers to it count as their mean."""
+    """A question scored in both runs. ``a`` and ``b``: the means of its answers' scores, in [0, 1]."""
 
     sample_id: str
     difficulty: str
@@ -38,7 +39,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairedFigures:
-    """A and B on the same questions. ``wins`` are B's. ``p`` is McNemar's, exact and two-sided."""
+    """Figures of A and B on the same questions.
+
+    ``wins``: questions on which B is better; ``p``: of McNemar's exact two-sided test.
+    """
 
     n: int
     wins: int
@@ -59,7 +63,7 @@ class PairedFigures:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A question that one of the two got right."""
+    """A question on which one run is better than the other."""
 
     sample_id: str
     question: str
@@ -74,7 +78,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """B against A. ``interval`` is the 95 % bootstrap interval of the difference of their means."""
+    """B compared with A. ``interval``: the 95 % bootstrap interval of the difference of their means."""
 
     a: Run
     b: Run
@@ -83,10 +87,10 @@ class Comparison:
     left_out: int
     """Questions that only one of the runs has, or that were not scored in both."""
     slices: dict[str, dict[str, PairedFigures]]
-    """``difficulty``, ``database`` and ``part``, each where there are several -> name -> those questions."""
+    """``difficulty``, ``database`` or ``part`` (if it has several values) -> value -> figures."""
     flips: list[Flip]
     differ: tuple[str, ...] = ()
-    """What differs in how the two were asked, besides the model."""
+    """Differences in prompts and sampling between the two, in words."""
     pairs: Sequence[Pair] = field(default=(), repr=False)
     """The questions that were scored in both runs."""
 
@@ -100,7 +104,10 @@ class Comparison:
             "interval": self.interval,
             "left_out": self.left_out,
             "differ": list(self.differ),
-            **{field: {name: one.as_dict() for name, one in of.items()} for field, of in self.slices.items()},
+            **{
+                field: {name: figures.as_dict() for name, figures in by_name.items()}
+                for field, by_name in self.slices.items()
+            },
             "flips": [{name: getattr(flip, name) for name in Flip.__slots__} for flip in self.flips],
         }
 
@@ -114,9 +121,9 @@ class Comparison:
 def compare(a: str, b: str) -> Comparison:
     """Compare the newest evaluations of A and B with the same questions and the same scoring.
 
-    Their prompts may differ. Of several pairs, one that differs in nothing but the model is preferred.
+    Their prompts may differ. Among several pairs, one that differs only in the model is preferred.
 
-    Raises DataError: no such run, or none that can be compared (the line says what differs).
+    Raises DataError: no such run, or the runs cannot be compared (the text says what differs).
     """
     (first, second), answers = _first_readable(_choose(a, b))
     pairs, left_out = _pairs(*answers)
@@ -127,7 +134,7 @@ def compare(a: str, b: str) -> Comparison:
         all=_paired(pairs),
         interval=bootstrap([pair.b - pair.a for pair in pairs]),
         left_out=left_out,
-        slices={field: found for field in fields if len(found := _slices(pairs, field)) > 1},
+        slices={field: by_name for field in fields if len(by_name := _slices(pairs, field)) > 1},
         flips=_flips(*answers, pairs),
         differ=tuple(asked_differently(first, second)),
         pairs=pairs,
@@ -136,57 +143,58 @@ def compare(a: str, b: str) -> Comparison:
 
 def _choose(a: str, b: str) -> list[tuple[Run, Run]]:
     """The pairs of runs that can be compared, the best first. Raises DataError where there is none."""
-    first, second = candidates(a), candidates(b)
-    pairs = [(one, two) for two in second for one in first if one.id != two.id]
-    fair = sorted(
+    runs_a, runs_b = candidates(a), candidates(b)
+    pairs = [(run_a, run_b) for run_b in runs_b for run_a in runs_a if run_a.id != run_b.id]
+    comparable = sorted(
         (pair for pair in pairs if not incomparable(*pair)),
         key=lambda pair: group(pair[0]) != group(pair[1]),
     )
-    if fair:
-        return fair
-    one, two = first[0], second[0]
-    if one.id == two.id:
-        raise DataError(f"'{a}' and '{b}' are one and the same run, {one.id}")
-    differ = "; ".join(incomparable(one, two))
-    raise DataError(f"{one.id} and {two.id} cannot be compared: they differ in {differ}")
+    if comparable:
+        return comparable
+    run_a, run_b = runs_a[0], runs_b[0]
+    if run_a.id == run_b.id:
+        raise DataError(f"'{a}' and '{b}' are the same run, {run_a.id}: name two runs")
+    differ = "; ".join(incomparable(run_a, run_b))
+    raise DataError(f"{run_a.id} and {run_b.id} cannot be compared: they differ in {differ}")
 
 
 def _first_readable(
     pairs: Sequence[tuple[Run, Run]],
 ) -> tuple[tuple[Run, Run], tuple[AnswersByQuestion, AnswersByQuestion]]:
-    """The first pair without a damaged run, and its answers; damaged runs before it are named on stderr.
+    """The first pair without a damaged run, with its answers; damaged runs before it are named on stderr.
 
-    Raises DataError, of the first damaged run: every pair has one.
+    Raises the DataError of the first damaged run if every pair has one.
     """
-    found: dict[str, AnswersByQuestion] = {}
+    answers: dict[str, AnswersByQuestion] = {}
     damaged: dict[str, DataError] = {}
-    for one, two in pairs:
-        for run in (one, two):
-            if run.id not in found and run.id not in damaged:
+    for pair in pairs:
+        for run in pair:
+            if run.id not in answers and run.id not in damaged:
                 try:
-                    found[run.id] = _answers(run)
+                    answers[run.id] = _answers(run)
                 except DataError as error:
                     damaged[run.id] = error
-        if one.id in found and two.id in found:
-            for run_id, why in damaged.items():
-                store.leave_out(run_id, why)
-            return (one, two), (found[one.id], found[two.id])
+        run_a, run_b = pair
+        if run_a.id in answers and run_b.id in answers:
+            for run_id, damage in damaged.items():
+                store.leave_out(run_id, damage)
+            return pair, (answers[run_a.id], answers[run_b.id])
     raise next(iter(damaged.values()))
 
 
 def _pairs(first: AnswersByQuestion, second: AnswersByQuestion) -> tuple[list[Pair], int]:
-    """The pairs by sample id, and how many questions have none."""
+    """The questions scored in both runs, by sample id, and the number of other questions."""
     pairs = []
     for sample_id in sorted(first.keys() & second.keys()):
         a, b = (mean(record.metric for record in answers[sample_id]) for answers in (first, second))
         if a is not None and b is not None:
-            one = first[sample_id][0]
-            pairs.append(Pair(sample_id, one.difficulty, one.database, one.part, a, b))
+            record = first[sample_id][0]
+            pairs.append(Pair(sample_id, record.difficulty, record.database, record.part, a, b))
     return pairs, len(first.keys() | second.keys()) - len(pairs)
 
 
 def _answers(run: Run) -> AnswersByQuestion:
-    """Question -> the records of its answers, in order."""
+    """The records of a run by question. Raises DataError: they are damaged."""
     answers: AnswersByQuestion = {}
     for record in store.records(run.id):
         answers.setdefault(record.sample_id, []).append(record)
@@ -216,7 +224,7 @@ def _slices(pairs: Sequence[Pair], field: str) -> dict[str, PairedFigures]:
 
 
 def _flips(first: AnswersByQuestion, second: AnswersByQuestion, pairs: Sequence[Pair]) -> list[Flip]:
-    """Some questions that only B got right, then some that only A did: a fixed random choice."""
+    """A fixed random choice of questions on which B is better, then of those on which A is better."""
     flips = []
     for winner, won in (("b", [p for p in pairs if p.b > p.a]), ("a", [p for p in pairs if p.a > p.b])):
         for pair in random.Random(0).sample(won, min(FLIPS, len(won))):

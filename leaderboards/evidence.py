@@ -25,10 +25,10 @@ class Evidence:
 
 
 def show(run: str, sample_id: str) -> Evidence:
-    """The evidence of one question. Raises DataError: no such run, or no such question in it."""
-    found, records = store.first_readable(candidates(run))
+    """The evidence for one question. Raises DataError: no such run, or no such question in it."""
+    evaluation, records = store.first_readable(candidates(run))
     chosen = [record for record in records if record.sample_id == sample_id]
     if not chosen:
         known = shorten(nearest(sample_id, {record.sample_id for record in records}), 100, placeholder=" ...")
-        raise DataError(f"run {found.id} has no question '{sample_id}': {known}")
-    return Evidence(found, chosen)
+        raise DataError(f"run {evaluation.id} has no question '{sample_id}': {known}")
+    return Evidence(evaluation, chosen)

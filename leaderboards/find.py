@@ -1,4 +1,4 @@
-"""Find an evaluation by its id, by the start of its id, or by its model."""
+"""Find an evaluation by its id, by the beginning of its id, or by its model."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ def find(name: str) -> Run:
 
 
 def candidates(name: str) -> list[Run]:
-    """The evaluations that a name can mean, newest first.
+    """The evaluations that a name refers to, newest first.
 
-    A name is the id of a run, a model's name or folder, a folder of the same content, or the start of one id.
+    A name is the id of a run, a model's name or folder, a folder with the same content as the model, or the
+    beginning of an id.
 
-    Raises DataError: it means none, or is the start of several ids.
+    Raises DataError: it refers to none, or is the beginning of several ids.
     """
     finished = evaluations()
-    for means in (_is_id, _is_model, _is_folder, _is_content):
-        if matching := [run for run in finished if means(run, name)]:
+    for matches in (_is_id, _is_model, _is_folder, _is_content):
+        if matching := [run for run in finished if matches(run, name)]:
             return matching
     matching = [run for run in finished if run.id.startswith(name)]
     if len(matching) == 1:
@@ -54,10 +55,10 @@ def _is_model(run: Run, name: str) -> bool:
 
 
 def _is_folder(run: Run, name: str) -> bool:
-    return name.rstrip("/") == run.label or _place(name) == _place(run.model)
+    return name.rstrip("/") == run.label or _real_path(name) == _real_path(run.model)
 
 
-def _place(name: str) -> str:
+def _real_path(name: str) -> str:
     """The real path of a name; the name itself where it cannot be a path."""
     try:
         return os.path.realpath(name)
@@ -69,7 +70,7 @@ def _is_content(run: Run, name: str) -> bool:
     """Whether the name is a folder or file with the content of the run's model."""
     identity = identity_of(run)
     rest = name.partition(":")[2] if not Path(name).exists() else name
-    if identity is None or not any(Path(one).exists() for one in (name, rest, name.rpartition("+")[2])):
+    if identity is None or not any(Path(text).exists() for text in (name, rest, name.rpartition("+")[2])):
         return False
     from runners.weights.identity import content
 

@@ -1,4 +1,4 @@
-"""Runs as pandas data frames, for a notebook: runs, their answers, and training curves."""
+"""Pandas data frames of runs, their answers and training curves, for a notebook."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def runs(listed: Sequence[Run]) -> pd.DataFrame:
-    """These runs, one row each: the fields of ``Run``."""
+    """A row for each run, with the fields of ``Run``."""
     import pandas as pd
 
-    return pd.DataFrame([asdict(run) for run in listed], columns=[one.name for one in fields(Run)])
+    return pd.DataFrame([asdict(run) for run in listed], columns=[field.name for field in fields(Run)])
 
 
 def records(*names: str) -> pd.DataFrame:
-    """The answers of these evaluations, one row each: ``Record``'s fields, and ``run``, the model's label.
+    """A row for each answer of these evaluations: the fields of ``Record``, and ``run``, the model's label.
 
     A name is a run's id or a model. Raises DataError: no such evaluation.
     """
@@ -38,9 +38,9 @@ def records(*names: str) -> pd.DataFrame:
 
 
 def curve(model: Run | str) -> pd.DataFrame:
-    """The curve of a training run, or of the training of an evaluated model, by step.
+    """A row for each step of a training: of this run, or of the training that made an evaluated model.
 
-    Raises DataError: no such model, or one without a training here.
+    Raises DataError: no such model, or it was not trained under this HARNESS_HOME.
     """
     import pandas as pd
 

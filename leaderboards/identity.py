@@ -1,4 +1,4 @@
-"""The identity of a run: digests of everything that decides its records, one for each component.
+"""The identity of a run: digests of all inputs that determine its records, one for each component.
 
 A digest is computed from content, never from a path, a file's time or the order of keys. Resuming, boards,
 comparisons, curricula and lineage all compare identities.
@@ -16,7 +16,7 @@ from tasks.common.digests import digest_of
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Everything that decides the records of a run. Only ``split`` is not part of ``digest``."""
+    """The inputs that determine the records of a run. All but ``split`` are part of ``digest``."""
 
     task: str
     """Names of the task and of the split."""
@@ -30,9 +30,9 @@ class Identity:
     examples: str
     """The few-shot examples, and how they are picked."""
     scoring: str
-    """The settings that decide verdicts."""
+    """The settings that affect verdicts."""
     reward: str
-    """The settings that decide only rewards, with the code of a custom reward."""
+    """The settings that affect only rewards, with the code of a custom reward."""
     sampling: str
     """How answers are drawn: temperature, length, stop strings, seed, turns, the runner and its settings."""
     model: Mapping[str, str]
@@ -40,31 +40,31 @@ class Identity:
     scorer: str
     """The version of the scorer."""
     training: Mapping[str, str] = field(default_factory=dict)
-    """Only of a training: settings, order of rows, files of rows, questions that choose the weights."""
+    """Of a training only: settings, order of rows, files of rows, questions that choose the weights."""
     split: Mapping[str, str] = field(default_factory=dict)
     """``questions`` and ``golds`` of the whole split, so that runs with another limit can be compared."""
 
     @property
     def digest(self) -> str:
-        """One digest of everything that decides the records."""
+        """One digest of all inputs that determine the records."""
         parts = asdict(self)
         del parts["split"]
         return digest_of(parts)
 
     @property
     def task_digest(self) -> str:
-        """One digest of what runs in one group share, besides their databases and the scorer."""
+        """One digest of the components that runs in one group share, besides the databases and the scorer."""
         return digest_of(dict(self.split), self.prompt, self.examples, self.scoring, self.reward)
 
 
 def identity_of(run: Run) -> Identity | None:
-    """The identity stored with a run; None where a version stored none, or with other fields."""
+    """The identity stored with a run; None if another version stored none, or one with other fields."""
     return parsed(run.identity)
 
 
 def parsed(stored: object) -> Identity | None:
-    """The identity of a mapping that was read from JSON; None for anything else."""
-    types = {one.name: str(one.type) for one in fields(Identity)}
+    """The identity in a value that was read from JSON; None if it is not valid."""
+    types = {field.name: str(field.type) for field in fields(Identity)}
     if not isinstance(stored, Mapping) or stored.keys() != types.keys():
         return None
     if any(
@@ -76,14 +76,16 @@ def parsed(stored: object) -> Identity | None:
 
 
 def changed(new: Run, old: Run) -> list[str]:
-    """What differs between the inputs of two runs, in words; empty where one has not recorded them."""
-    one, two = identity_of(new), identity_of(old)
-    return differences(one, two, new.task, new.label) if one and two else []
+    """The differences between the inputs of two runs, in words; empty if one has not recorded them."""
+    identity_new, identity_old = identity_of(new), identity_of(old)
+    if identity_new is None or identity_old is None:
+        return []
+    return differences(identity_new, identity_old, new.task, new.label)
 
 
 def differences(one: Identity, two: Identity, task: str, model: str) -> list[str]:
-    """What differs, in words such as ``pocket's gold`` or ``nano's weights``."""
-    plain = {
+    """The differences, in words such as ``pocket's gold`` or ``nano's weights``."""
+    descriptions = {
         "task": "the task or split",
         "questions": f"{task}'s questions",
         "golds": f"{task}'s gold",
@@ -94,7 +96,7 @@ def differences(one: Identity, two: Identity, task: str, model: str) -> list[str
         "sampling": "the settings of sampling",
         "scorer": "the scorer",
     }
-    words = [text for name, text in plain.items() if getattr(one, name) != getattr(two, name)]
+    words = [text for name, text in descriptions.items() if getattr(one, name) != getattr(two, name)]
     for name, text in (
         ("databases", f"{task}'s database "),
         ("model", f"{model}'s "),
@@ -106,7 +108,7 @@ def differences(one: Identity, two: Identity, task: str, model: str) -> list[str
 
 
 def incomparable(a: Run, b: Run) -> list[str]:
-    """Why two runs cannot be compared question by question, in words; empty where they can.
+    """The reasons why two runs cannot be compared question by question; empty if they can.
 
     They may differ in the model, in how it is asked (``asked_differently``) and in the reward.
     """
@@ -124,24 +126,28 @@ def incomparable(a: Run, b: Run) -> list[str]:
 
 
 def judged_differently(one: Identity, two: Identity) -> list[str]:
-    """Why the verdicts of two runs cannot be compared, in words, apart from the scorer's version."""
-    words = [f"the {name} of the split" for name in ("questions", "golds") if _other(one, two, name)]
+    """The reasons why the verdicts of two runs cannot be compared, without the scorer's version."""
+    words = [
+        f"the {name} of the split"
+        for name in ("questions", "golds")
+        if one.split.get(name) != two.split.get(name)
+    ]
     if conflict := conflicting(one.databases, two.databases):
         words.append(f"the content of the database {_some(conflict)}")
     return words + ["the scoring settings"] * (one.scoring != two.scoring)
 
 
 def asked_differently(a: Run, b: Run) -> list[str]:
-    """What differs in how two comparable runs were asked, in words."""
+    """The differences in prompts and sampling between two comparable runs, in words."""
     one, two = identity_of(a), identity_of(b)
     if one is None or two is None:
         return []
-    plain = {"prompt": "the prompt", "examples": "the few-shot examples"}
-    words = [text for name, text in plain.items() if getattr(one, name) != getattr(two, name)]
-    both = [name for name in a.sampling if name in b.sampling]
+    descriptions = {"prompt": "the prompt", "examples": "the few-shot examples"}
+    words = [text for name, text in descriptions.items() if getattr(one, name) != getattr(two, name)]
+    common = [name for name in a.sampling if name in b.sampling]
     return words + [
         f"{name} ({a.sampling[name]} and {b.sampling[name]})"
-        for name in both
+        for name in common
         if a.sampling[name] != b.sampling[name]
     ]
 
@@ -158,10 +164,6 @@ def listed(words: Sequence[str]) -> str:
 
 def _differ(a: Run, b: Run, name: str) -> bool:
     return bool(getattr(a, name) != getattr(b, name))
-
-
-def _other(one: Identity, two: Identity, name: str) -> bool:
-    return one.split.get(name) != two.split.get(name)
 
 
 def _different(one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[str]:

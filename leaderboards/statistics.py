@@ -1,4 +1,4 @@
-"""How sure a number is. Every function is pure; None where there is nothing to say."""
+"""Confidence intervals, tests and estimators over questions and answers. Every function is pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Interval = tuple[float, float]
 
 RESAMPLES = 10_000
 CHUNK = 500
-"""Resamples drawn at a time: bounds the memory, whatever the number of questions."""
+"""Resamples drawn at a time, which bounds the memory for any number of questions."""
 
 
 def wilson(successes: float, n: int) -> Interval | None:
     """The 95 % score interval of a proportion, without continuity correction.
 
     Source: E. B. Wilson, JASA 22 (1927) 209-212; method 3 in R. G. Newcombe, Statistics in Medicine 17
-    (1998) 857-872. ``successes`` may be a sum of fractions. Returns (low, high) in [0, 1]; None where n is 0.
+    (1998) 857-872. ``successes`` may be a sum of fractions. Returns (low, high) in [0, 1]; None if n is 0.
     """
     if n == 0:
         return None
@@ -31,10 +31,10 @@ def wilson(successes: float, n: int) -> Interval | None:
 
 
 def mcnemar(wins: int, losses: int) -> float:
-    """Two-sided exact p of McNemar's test: were ``wins`` and ``losses`` equally likely?
+    """The exact two-sided p-value of McNemar's test that ``wins`` and ``losses`` are equally likely.
 
     Source: Q. McNemar, Psychometrika 12 (1947) 153-157, in its exact binomial form: twice the smaller tail of
-    Binomial(wins + losses, 1/2), at most 1. Ties carry no evidence. Whole numbers throughout, so p is exact.
+    Binomial(wins + losses, 1/2), at most 1. Ties do not count. The computation uses integers, so p is exact.
     """
     n = wins + losses
     term = tail = 1
@@ -45,11 +45,11 @@ def mcnemar(wins: int, losses: int) -> float:
 
 
 def bootstrap(differences: Sequence[float], seed: int = 0) -> Interval | None:
-    """The 95 % percentile interval of the mean of paired differences (one a question).
+    """The 95 % percentile interval of the mean of paired differences, one for each question.
 
     Source: B. Efron, Annals of Statistics 7 (1979) 1-26; pairs are resampled whole, as P. Koehn (EMNLP 2004)
-    does for translations. Drawing n pairs with replacement is drawing how often each distinct difference
-    comes up, which is multinomial. Returns (low, high); None where there are no differences.
+    does for translations. How often each distinct difference occurs among n pairs drawn with replacement is
+    multinomial, so these counts are drawn. Returns (low, high); None if there are no differences.
     """
     import numpy as np
 

@@ -147,7 +147,7 @@ def test_a_curriculum_starts_from_an_evaluation_of_the_same_content(
     else:
         with sqlite3.connect(name) as connection:
             connection.execute("INSERT INTO animal VALUES ('cat')")
-    with pytest.raises(DataError, match=f"there is a change in {says}: ask again"):
+    with pytest.raises(DataError, match=f"there is a change in {says}: evaluate again"):
         curriculum()
     assert main(asked) == 0
     assert [one.passes for one in curriculum()] == [(1, 1)] * 4

@@ -1,1 +1,1 @@
-"""What surrounds a training: its stages, the questions it may see, its plan, its processes, its alarms."""
+"""Organise a training: its stages, rows, held-out questions, plan, processes and alarms."""

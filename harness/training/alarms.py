@@ -1,4 +1,4 @@
-"""The alarms of one training: the measures of ``leaderboards.alarms``, and zero-advantage groups."""
+"""The alarms of one training: the measures of ``leaderboards.alarms``, and the zero-advantage groups."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ZERO_ADVANTAGE = (
 class TrainingAlarms:
     """The alarms of one training.
 
-    A checkpoint keeps their state, so that a resumed training measures what an uninterrupted one would.
+    Their state goes into checkpoints, so that a resumed training measures the same as an uninterrupted one.
     """
 
     def __init__(self, run_id: str, metric: Mode) -> None:
@@ -64,9 +64,9 @@ class TrainingAlarms:
         ]
 
     def step(self, row: Mapping[str, float]) -> dict[str, float]:
-        """Measure at the end of a step, given its row of the curve; returns named measures.
+        """Measure at the end of a step, from its row of the curve. Prints each new warning on stderr.
 
-        Prints each new warning on stderr.
+        Returns figures for the curve, by name.
         """
         self._trend.add(sorted(self._answers, key=lambda answer: (answer.sample_id, answer.completion)))
         self._answers = []
@@ -85,7 +85,7 @@ class TrainingAlarms:
         return self._trend.measured | zero
 
     def _zero_warning(self) -> str:
-        """The warning where nearly all groups of the last steps have zero advantage, else ""."""
+        """The warning that nearly all groups of the last steps have zero advantage, else ""."""
         if not self._zero_shares or fmean(self._zero_shares) < MAX_ZERO_SHARE:
             return ""
         return ZERO_ADVANTAGE.format(fmean(self._zero_shares), len(self._zero_shares))

@@ -1,12 +1,12 @@
 """Held-out questions: a training must not use the questions that its task is evaluated on.
 
-They are refused in the training split, in few-shot examples and in files of rows.
+A training that has them in its split, its few-shot examples or its files of rows is refused.
 
-Evaluation splits are the task's ``eval_split`` (of its file, and of ``--set``), the dev split while it
-chooses the weights, and every split with a name such as ``test``, ``dev`` or ``validation``, unless the
-task's file has it as ``train_split``. A row is recognised by its content, the words of its question and its
-database, whatever labels it has. A question that is in both the task's own training split and its evaluation
-split is a property of the data: such questions are counted in a warning.
+Evaluation splits are the task's ``eval_split`` (in its file and in ``--set``), the dev split if it chooses
+the best weights, and every split with a name such as ``test``, ``dev`` or ``validation``, unless the task's
+file names it as ``train_split``. A row is recognised by the words of its question and its database, not by
+its labels. Some datasets have the same question in the training and the evaluation split: these are counted
+in a warning and not refused.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _TAG = re.compile(r"</?[A-Za-z][\w-]*>")
 _NUMBER = re.compile(r"^\s*\(?\d{1,3}[.)]\s+")
 
 Question = tuple[str, str, str]
-"""Database, its DDL where the row carries it, and the words of the question."""
+"""Database, its DDL if the row has its own, and the words of the question."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The held-out questions of a task. ``written``: the task of the file alone, without ``--set``."""
+    """The held-out questions of a task. ``written``: the task as in its file, without ``--set``."""
 
     task: Task
     written: Task
@@ -58,7 +58,7 @@ class HeldOut:
     @property
     def splits(self) -> list[str]:
         """The evaluation splits that the task names."""
-        return list(dict.fromkeys(one.spec.dataset.eval_split for one in (self.written, self.task)))
+        return list(dict.fromkeys(task.spec.dataset.eval_split for task in (self.written, self.task)))
 
     def refuse_split(self, spec: TrainSpec) -> None:
         """Raise SpecError where the training split is an evaluation split."""
@@ -78,29 +78,31 @@ class HeldOut:
             )
 
     def refuse_samples(self, samples: Iterable[Sample]) -> None:
-        """Raise DataError where a training question is an evaluation question that the task's own training
-        split does not hold; say how many both splits hold."""
-        asked = list(samples)
-        shared = [sample for sample in asked if _key(sample) in self._questions]
+        """Raise DataError if a training question is an evaluation question.
+
+        Questions that are also in the task's own training split are only counted in a warning.
+        """
+        questions = list(samples)
+        shared = [sample for sample in questions if _key(sample) in self._questions]
         leaked = [sample for sample in shared if _key(sample) not in self._trained]
         if leaked:
             raise DataError(
-                f"{len(leaked)} of {len(asked)} training questions are questions that {self.task.name} is"
+                f"{len(leaked)} of {len(questions)} training questions are questions that {self.task.name} is"
                 f" evaluated on, such as '{leaked[0].id}': {leaked[0].question[:80]}"
             )
         if shared:
             distributed.report_error(
-                f"{len(shared):,} of {len(asked):,} training questions of {self.task.name} are also in the"
-                f" split that it is evaluated on, such as '{shared[0].id}'"
+                f"{len(shared):,} of {len(questions):,} training questions of {self.task.name} are also in"
+                f" the split that it is evaluated on, such as '{shared[0].id}'"
             )
 
     def refuse_row(self, row: Mapping[str, Any], where: str) -> None:
-        """Raise DataError where a row of a file is an evaluation question, labelled so or not."""
+        """Raise DataError where a row of a file is an evaluation question, by its label or its content."""
         split = row.get("split")
         if row.get("task") == self.task.name and split in self.splits:
             raise DataError(f"{where}: a question of '{split}', which {self.task.name} is evaluated on")
-        visible = " \n".join(str(one["content"]) for one in row["prompt"] if one.get("role") != "system")
-        whole = " \n".join(str(one["content"]) for one in row["prompt"])
+        visible = " \n".join(str(m["content"]) for m in row["prompt"] if m.get("role") != "system")
+        whole = " \n".join(str(message["content"]) for message in row["prompt"])
         for sample in self._questions_in(whole, _words(visible)):
             if self._same_database(sample, row.get("database"), _words(whole), _words(visible)):
                 raise DataError(
@@ -143,7 +145,7 @@ class HeldOut:
         return by_words
 
     def _questions_in(self, prompt: str, words: str) -> Iterator[Sample]:
-        """The held-out questions that are lines of a prompt (after a label), or that it was rendered from."""
+        """The held-out questions that a prompt contains as lines (after a label) or was rendered from."""
         pieces = {words}
         lines = [_NUMBER.sub("", line) for line in _TAG.sub("", prompt).splitlines()]
         for first in range(len(lines)):
@@ -154,9 +156,10 @@ class HeldOut:
             yield from self._forbidden.get(piece, ())
 
     def _same_database(self, sample: Sample, named: object, words: str, asked: str) -> bool:
-        """Whether a row is about the sample's database: the one it names, else the one whose tables it shows.
+        """Whether a row is about the sample's database.
 
-        A prompt of nothing but the question may be about any database.
+        A row names its database, or shows its tables. A prompt that holds only the question may be about any
+        database.
         """
         if isinstance(named, str) and named:
             return named.lower() == sample.database.lower()
@@ -168,7 +171,7 @@ class HeldOut:
 
 
 def _readable(task: Task, split: str) -> Sequence[Sample]:
-    """The samples of a split; none where there is no such split, or its data are not here."""
+    """The samples of a split; none if there is no such split, or its data cannot be read."""
     try:
         return task.samples(split)
     except HarnessError:
@@ -180,5 +183,5 @@ def _key(sample: Sample) -> Question:
 
 
 def _words(text: str) -> str:
-    """The words of a text: case, punctuation and spacing do not make a question another one."""
+    """The words of a text, normalised: texts that differ in case, punctuation or spacing are equal."""
     return " ".join(re.findall(r"\w+", normalize("NFKC", text).lower()))

@@ -1,6 +1,6 @@
-"""``harness train --processes N``: the same command in N processes, under torch's own launcher.
+"""``harness train --processes N``: run the same command in N processes with torch's elastic launcher.
 
-On several nodes torchrun itself starts them (``docs/how-to/scale.md``).
+On several nodes, start the processes with torchrun (``docs/how-to/scale.md``).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tasks.common.errors import HarnessError, ModelError
 from tasks.common.terminal import say
 
 SAVING_SECONDS = 600
-"""Time after a Ctrl-C for the step to end and the checkpoint to be written."""
+"""Seconds after a Ctrl-C for the step to end and the checkpoint to be written."""
 LINGER_SECONDS = 5
-"""Time before a traceback is shown: the launcher ends the processes that fail because another one failed."""
+"""Seconds before a traceback is shown. In them the launcher ends processes that failed because of another."""
 LAUNCHER = "HARNESS_LAUNCHER"
 """Environment variable with the launcher's process id, for the processes that it starts."""
 PR_SET_PDEATHSIG = 1
@@ -37,9 +37,10 @@ def process_count(count: int, recipe: str) -> int:
 
 
 def launch(count: int, arguments: Sequence[str]) -> int:
-    """Run the command in ``count`` processes on this machine; the exit code of the first that failed.
+    """Run the command in ``count`` processes on this machine.
 
-    When one fails the others are ended, and its line is printed. Raises ModelError: too few GPUs.
+    When one fails, the others are ended, its error is printed and its exit code returned. Raises ModelError:
+    too few GPUs.
     """
     import torch
     from torch.distributed.elastic.multiprocessing import SignalException
@@ -48,7 +49,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
 
     gpus = torch.cuda.device_count()
     if gpus and count > gpus:
-        raise ModelError(f"--processes {count} on a machine with {gpus} GPUs: one process a GPU")
+        raise ModelError(f"--processes {count} on a machine with {gpus} GPUs: set --processes {gpus} or less")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     os.environ[LAUNCHER] = str(os.getpid())
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
@@ -77,16 +78,17 @@ def launch(count: int, arguments: Sequence[str]) -> int:
 
 @contextmanager
 def launched_process() -> Iterator[None]:
-    """Surround the training of a launched process: it ends with its launcher, and only the main one warns.
+    """A context for the training in a launched process.
 
-    Where another process has failed, this one is ended before it reports the lost connection.
+    The process ends with its launcher, and only the main process shows warnings. If another process has
+    failed, this one is ended before it reports the lost connection.
     """
     if not distributed.is_launched():
         yield
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     parent = str(os.getppid())
-    if os.environ.get(LAUNCHER, parent) != parent:  # it died before the line above
+    if os.environ.get(LAUNCHER, parent) != parent:  # the launcher died before the line above
         sys.exit(1)
     if not distributed.is_main():
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -23,9 +23,9 @@ GOLD = "gold"
 
 
 def questions(spec: TrainSpec, task: Task) -> list[Sample]:
-    """The questions of the task to train on; none where SFT uses files only.
+    """The questions of the task to train on; none if SFT uses files only.
 
-    Raises SpecError, DataError: they are held out, or ``--only`` leaves none.
+    Raises SpecError, DataError: a question is held out, or ``--only`` leaves none.
     """
     if spec.method == "sft" and GOLD not in spec.data:
         return []
@@ -38,7 +38,7 @@ def questions(spec: TrainSpec, task: Task) -> list[Sample]:
         if all(getattr(sample, name) in values for name, values in spec.only.items())
     ]
     if not samples:
-        raise DataError(f"{task.name}: no sample of '{split}' is one of --only {dict(spec.only)}")
+        raise DataError(f"{task.name}: no sample of '{split}' matches --only {dict(spec.only)}")
     chosen = samples[: spec.limit or None]
     examples = dict.fromkeys(example for sample in chosen for example in task.examples(sample))
     held_out.refuse_samples(dict.fromkeys([*chosen, *examples]))
@@ -53,29 +53,29 @@ def training_rows(
 
 
 def described(spec: TrainSpec) -> str:
-    """What a stage learns from, in words for the board."""
+    """Description of the data that a stage learns from, for the board."""
     if spec.method == "grpo":
         return "questions and gold rows"
     files = [name for name in spec.data if name != GOLD]
     return ", ".join(
-        ["questions and gold SQL"] * (GOLD in spec.data) + [f"the rows of {one}" for one in files]
+        ["questions and gold SQL"] * (GOLD in spec.data) + [f"the rows of {file}" for file in files]
     )
 
 
 def _examples(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[TrainingExample]:
     """SFT's rows: the questions with their gold, then the rows of the files in ``spec.data``."""
-    found = [TrainingExample(task.messages(sample), sample.gold[0]) for sample in samples]
+    examples = [TrainingExample(task.messages(sample), sample.gold[0]) for sample in samples]
     held_out = HeldOut.of(spec, task)
     for file in spec.data:
         if file != GOLD:
-            found += _of_file(Path(file), held_out)
-    return found
+            examples += _of_file(Path(file), held_out)
+    return examples
 
 
 def _of_file(path: Path, held_out: HeldOut) -> list[TrainingExample]:
     """Rows of prompt and completion messages, as ``harness sample`` writes them.
 
-    Raises DataError: no such file, no such row, or a held-out question.
+    Raises DataError: no such file, an invalid row, or a held-out question.
     """
     if not path.is_file():
         raise DataError(f"--data: no such file: {path}")
@@ -96,39 +96,42 @@ def _of_file(path: Path, held_out: HeldOut) -> list[TrainingExample]:
 
 
 def _requests(spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> list[Request]:
-    """GRPO's prompts, with how often each was answered right where a curriculum names an evaluation."""
-    seen = _passed(spec, task)
-    return [Request(sample, task.messages(sample), seen.get(sample.id, (0.0, 0.0))) for sample in samples]
+    """GRPO's prompts, each with its pass counts in the evaluation that a curriculum names."""
+    passes = _pass_counts(spec, task)
+    return [Request(sample, task.messages(sample), passes.get(sample.id, (0.0, 0.0))) for sample in samples]
 
 
-def _passed(spec: TrainSpec, task: Task) -> dict[str, tuple[float, float]]:
-    """Question -> right answers, of how many, in the evaluation that ``train.curriculum.run`` names.
+def _pass_counts(spec: TrainSpec, task: Task) -> dict[str, tuple[float, float]]:
+    """Question -> (right answers, all answers) in the evaluation that ``train.curriculum.run`` names.
 
-    Raises DataError: no such evaluation, or one of another task or split, or of other content.
+    Raises DataError: no such evaluation, or its task, split or content differs.
     """
     if not (spec.grpo.curriculum and spec.grpo.curriculum.run):
         return {}
     split = spec.split or task.spec.dataset.train_split
     name = spec.grpo.curriculum.run
-    known = [run for run in candidates(name) if (run.task, run.split) == (task.name, split)]
-    if not known:
+    matching = [run for run in candidates(name) if (run.task, run.split) == (task.name, split)]
+    if not matching:
         raise DataError(
             f"train.curriculum.run: '{name}' was not asked the questions of {task.name} '{split}':"
             f" harness eval --model M --task {task.name} --split {split} --samples 8 --temperature 1"
         )
     now = current(task, split)
-    why = [[*_unlike(run, now)] for run in known]
-    if all(why):
+    changes = [_changes(run, now) for run in matching]
+    if all(changes):
         raise DataError(
-            f"train.curriculum.run: since run {known[0].id} there is a change in {listed(why[0])}: ask again"
+            f"train.curriculum.run: since run {matching[0].id} there is a change in {listed(changes[0])}:"
+            " evaluate again"
         )
-    run = known[why.index([])]
-    asked = by_question(store.records(run.id))
-    return {key: (sum(one.metric == 1 for one in some), len(some)) for key, some in asked.items()}
+    run = matching[changes.index([])]
+    return {
+        question: (sum(answer.metric == 1 for answer in answers), len(answers))
+        for question, answers in by_question(store.records(run.id)).items()
+    }
 
 
-def _unlike(run: Run, now: Identity) -> list[str]:
-    """In plain words what an evaluation judged that is no longer so."""
+def _changes(run: Run, now: Identity) -> list[str]:
+    """The inputs of an evaluation that have changed since, in words; empty if none has."""
     then = identity_of(run)
     if then is None:
         return ["what it was made of, which it did not record"]

@@ -26,7 +26,7 @@ METHODS = ("sft", "grpo")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage and the folder it trains into."""
+    """One stage of a training: its spec, the overrides of the task, and the folder it trains into."""
 
     spec: TrainSpec
     overrides: tuple[str, ...]
@@ -35,7 +35,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
-    """What a user asks of a training: its methods, and what their stages have in common."""
+    """A request for a training: its method, and the fields that its stages have in common."""
 
     method: str
     """``sft``, ``grpo``, or ``sft+grpo`` for one stage after the other."""
@@ -43,7 +43,7 @@ class TrainRequest:
     fields: Mapping[str, Any]
     """Fields of every stage's ``TrainSpec``: ``model``, ``task``, ``limit``, ..."""
     overrides: Sequence[str] = ()
-    """``KEY=VALUE``: ``train.KEY`` of every stage, ``sft.KEY`` or ``grpo.KEY`` of one, others of the task."""
+    """Keys: ``train.KEY`` (all stages), ``sft.KEY`` or ``grpo.KEY`` (one stage), and keys of the task."""
     recipe: str = ""
     seed: int = 0
     sft_fields: Mapping[str, Any] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class TrainRequest:
 def stages(request: TrainRequest) -> list[Stage]:
     """The stages of a training, in order.
 
-    Raises SpecError: an unknown method or key, or a key of a stage that is not asked for.
+    Raises SpecError: an unknown method or key, or a key of a stage that the method does not have.
     """
     methods = request.method.split("+")
     if unknown := [method for method in methods if method not in METHODS]:
@@ -63,11 +63,11 @@ def stages(request: TrainRequest) -> list[Stage]:
     planned = []
     for method in methods:
         settings = {**presets.get("train", {}), **presets.get(method, {}), "seed": request.seed}
-        more = request.sft_fields if method == "sft" else {}
+        method_fields = request.sft_fields if method == "sft" else {}
         overrides = _settings(request.overrides, method, methods)
         spec = parse(
             TrainSpec,
-            {**fields, **more, "method": method, method: settings},
+            {**fields, **method_fields, "method": method, method: settings},
             overrides,
             where=f"--set {method}",
         )
@@ -79,18 +79,18 @@ def stages(request: TrainRequest) -> list[Stage]:
 
 def _settings(overrides: Sequence[str], method: str, methods: Sequence[str]) -> list[str]:
     """The overrides of a stage: ``train.KEY=VALUE`` and ``method.KEY=VALUE``, in their order."""
-    found = []
-    for one in overrides:
-        section, _, rest = one.partition(".")
+    settings = []
+    for override in overrides:
+        section, _, rest = override.partition(".")
         if section in METHODS and section not in methods:
-            raise SpecError(f"--set {one}: --method {'+'.join(methods)} has no {section} stage")
+            raise SpecError(f"--set {override}: --method {'+'.join(methods)} has no {section} stage")
         if section in ("train", method):
-            found.append(f"{method}.{rest}")
-    return found
+            settings.append(f"{method}.{rest}")
+    return settings
 
 
 def _of_task(overrides: Sequence[str]) -> tuple[str, ...]:
-    return tuple(one for one in overrides if one.partition(".")[0] not in ("train", *METHODS))
+    return tuple(item for item in overrides if item.partition(".")[0] not in ("train", *METHODS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Finished:
 
     def as_dict(self) -> dict[str, Any]:
         """The result of each stage, and the last figures of its curve."""
-        return {"stages": [dict(one) for one in self.stages], "next": self.next}
+        return {"stages": [dict(stage) for stage in self.stages], "next": self.next}
 
 
 def finished(stages: Sequence[Stage], trusted: bool) -> Finished:
@@ -115,7 +115,7 @@ def finished(stages: Sequence[Stage], trusted: bool) -> Finished:
         results.append({"method": stage.spec.method, **result, **figures})
     last_stage = stages[-1]
     words = ["eval", "--model", results[-1]["model"], "--task", last_stage.spec.task]
-    words += [word for one in last_stage.overrides for word in ("--set", one)]
+    words += [word for override in last_stage.overrides for word in ("--set", override)]
     words += ["--turns", str(last_stage.spec.turns)] * (last_stage.spec.turns > 1)
     return Finished(results, command(*words, *["--trust-task"] * trusted))
 
@@ -123,7 +123,7 @@ def finished(stages: Sequence[Stage], trusted: bool) -> Finished:
 def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list[Run]:
     """Train each stage on the model of the one before; returns the evaluations, one for each model.
 
-    All stages are checked before the first starts: a later model has the shape of the first.
+    All stages are checked before the first starts, with the first model, whose shape the later ones have.
     """
     for stage in stages if distributed.is_main() else ():
         outputs.refuse_foreign(stage.out)
@@ -138,7 +138,7 @@ def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list
 
 
 def check_stage(spec: TrainSpec, overrides: Sequence[str], model: str, workers: int) -> None:
-    """Raise the HarnessError with which a training of ``model``, or one of its shape, would fail later.
+    """Raise the HarnessError with which a training of ``model`` (or of its shape) would fail later.
 
     Checks rows, lengths, memory, template and adapter, and the rewards of the golds of a few questions.
     """
@@ -146,11 +146,11 @@ def check_stage(spec: TrainSpec, overrides: Sequence[str], model: str, workers: 
 
     task = Task.named(spec.task, overrides, spec.trust)
     samples = rows.questions(spec, task)
-    shown: Sequence[Any] = rows.training_rows(spec, task, samples)
+    examples: Sequence[Any] = rows.training_rows(spec, task, samples)
     if spec.method == "sft":
-        sft.check(model, shown, spec.sft)
+        sft.check(model, examples, spec.sft)
         return
-    grpo.check(model, shown, spec.grpo)
+    grpo.check(model, examples, spec.grpo)
     prepare_databases(task, samples)
     with grader_of(task, workers) as grader:
-        grpo.check_rewards(shown, training_reward(task, grader))
+        grpo.check_rewards(examples, training_reward(task, grader))

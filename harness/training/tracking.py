@@ -14,14 +14,14 @@ from tasks.common.secrets import without_secrets
 from tasks.types import Sample
 
 ANSWERS = 32
-"""Answers of a step that its table holds."""
+"""Most answers in the table of a step."""
 
 
 class Tracker:
     """Logs a training to a run of its own in Weights & Biases, offline where WANDB_API_KEY is not set.
 
-    Every figure of the curve is logged once, under its name there, at the step that it belongs to. A training
-    that is resumed goes on with the same run.
+    Every figure of the curve is logged once, under the same name and at its step. A resumed training
+    continues the same run.
     """
 
     def __init__(self, run: Run, out: Path) -> None:
@@ -59,24 +59,24 @@ class Tracker:
             if value is not None:
                 self._rewards.append(value)
             if len(self._answers) < ANSWERS:
-                found = [sample.question, attempt.sql, value, attempt.reason.value, attempt.detail]
-                self._answers.append(found)
+                answer = [sample.question, attempt.sql, value, attempt.reason.value, attempt.detail]
+                self._answers.append(answer)
 
     def step(self, row: Mapping[str, float]) -> None:
         """Log the step: every figure of the curve, some answers, the distribution of the rewards."""
         import wandb
 
-        found: dict[str, Any] = dict(row)
+        logged: dict[str, Any] = dict(row)
         if self._answers:
             columns: list[str | int] = ["question", "sql", "reward", "reason", "detail"]
-            found["answers"] = wandb.Table(columns=columns, data=self._answers)
-            found["rewards"] = wandb.Histogram(self._rewards)
-        self._run.log(found)
+            logged["answers"] = wandb.Table(columns=columns, data=self._answers)
+            logged["rewards"] = wandb.Histogram(self._rewards)
+        self._run.log(logged)
         self._answers, self._rewards = [], []
 
 
 def described(run: Run) -> dict[str, Any]:
-    """What Weights & Biases keeps of a training run beside its figures."""
+    """The config of a training run in Weights & Biases, without secrets."""
     names = ("task", "task_digest", "split", "metric", "scorer_version", "method", "parent", "seed", "commit")
     config: dict[str, Any] = without_secrets(
         {

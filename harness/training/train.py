@@ -1,7 +1,7 @@
-"""Train a model on a task: make samples, prompts and a training reward of the spec, and call the trainer.
+"""Train a model on a task: make samples, prompts and a training reward from the spec, and call the trainer.
 
 The training reward is the score that the evaluation reports: both call the same grader. Before and after the
-training, the model is evaluated like any other.
+training, the model is evaluated as by ``harness eval``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from tasks.types import Sample
 def train_model(
     spec: TrainSpec, overrides: Sequence[str], out: Path, workers: int = 0, evaluated: bool = True
 ) -> list[Run]:
-    """Train one stage into ``out/model``; ``evaluated``: evaluate the model before and after it too.
+    """Train one stage into ``out/model``; with ``evaluated`` also evaluate the model before and after it.
 
     Returns the evaluations. The same call continues a training that was interrupted.
     Raises SpecError, DataError, ModelError.
@@ -53,7 +53,7 @@ def train_model(
     examples = rows.training_rows(spec, task, samples)
     if not distributed.is_main():
         with memory_advice():
-            return _train_beside(spec, task, examples, out, workers)
+            return _train_in_other_process(spec, task, examples, out, workers)
     prepare_databases(task, samples)
     run = _describe(spec, task, samples, examples, out)
     before = [_evaluate(spec.model, spec, overrides, workers)] if evaluated else []
@@ -72,8 +72,10 @@ def grader_of(task: Task, workers: int) -> Grader:
     return Grader(with_alarm_modes(task.spec.scoring), distributed.scoring_workers(workers))
 
 
-def _train_beside(spec: TrainSpec, task: Task, examples: Sequence[Any], out: Path, workers: int) -> list[Run]:
-    """Train in a process that is not the main one: it scores its share of the answers and writes no run."""
+def _train_in_other_process(
+    spec: TrainSpec, task: Task, examples: Sequence[Any], out: Path, workers: int
+) -> list[Run]:
+    """Train in a process other than the main one. It scores its share of the answers and writes no run."""
     from runners.training.callbacks import Hooks
     from runners.training.grpo import train_grpo
     from runners.training.sft import train_sft
@@ -99,7 +101,7 @@ def _describe(
     parent = lineage.read(lineage.model_path(spec.model))
     passes = None
     if spec.method == "grpo" and spec.grpo.curriculum:
-        passes = [one.passes for one in examples if isinstance(one, Request)]
+        passes = [request.passes for request in examples if isinstance(request, Request)]
     identity = of_training(spec, task, samples, passes)
     stage = {
         "rows": len(examples),
@@ -176,7 +178,7 @@ def training_reward(
         return [
             Reward(
                 grade.scores["reward"].value,
-                {name: one.value for name, one in grade.scores.items() if one.value is not None},
+                {name: score.value for name, score in grade.scores.items() if score.value is not None},
                 grade.attempt.verdicts.get(task.spec.scoring.metric),
             )
             for grade in grades
@@ -198,7 +200,7 @@ def database_feedback(task: Task, grader: Grader) -> FeedbackFunction:
 def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], float] | None:
     """A function from a model in memory to its metric on the dev questions, decoded greedily.
 
-    None where there is no dev split.
+    None if there is no dev split.
     """
     if not spec.dev_limit or spec.dev_split not in task.spec.dataset.splits:
         return None
