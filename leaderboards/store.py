@@ -1,11 +1,11 @@
-"""Run directories: ``<home>/runs/<id>/``, one for each run, so that no run can corrupt another.
+"""Run directories: ``<home>/runs/<id>/``, one for each run, so that no run can damage another.
 
 ``run.json``         the ``Run``; ``ended`` is set only after everything else is on disk
 ``partial.jsonl``    records so far, one on a line, while an evaluation runs; a torn last line is dropped
 ``records.parquet``  the records of a finished run
 ``scores.json``      its summary
 ``curve.jsonl``      one row for each logged training step
-``lock``             held by the process that writes the run
+``lock``             locked by the process that writes the run
 """
 
 from __future__ import annotations
@@ -39,34 +39,35 @@ def folder(run_id: str) -> Path:
 
 
 def new_id(model: str, task: str) -> str:
-    """A fresh id that a person can type: ``<model>-<task>-<six hex digits>``."""
+    """A new id that a person can type: ``<model>-<task>-<six hex digits>``."""
     name = re.sub(r"[^a-z0-9.]+", "-", f"{label(model)[-40:]}-{task}".lower()).strip("-.")
     return f"{name}-{secrets.token_hex(3)}"
 
 
 def open_run(run: Run) -> RunWriter:
-    """Start this run, or continue an unfinished one of its kind, digest and modes that no process writes.
+    """Start this run, or continue an unfinished one with the same kind, digest and modes.
 
-    The writer's ``run`` is the one that it writes. Raises DataError: the directory cannot be written.
+    Runs that another process is writing are not continued. The writer's ``run`` is the run that it writes.
+    Raises DataError: the directory cannot be written.
     """
     for other in runs():
-        if other.finished or _continued(other) != _continued(run):
+        if other.finished or _continuation_key(other) != _continuation_key(run):
             continue
         try:
-            if handle := _resumed(folder(other.id)):
-                return handle
+            if writer := _resumed(folder(other.id)):
+                return writer
         except (DataError, OSError, ValueError) as error:
             leave_out(other.id, error)
     return _begin(replace(run, started=run.started or now()))
 
 
-def _continued(run: Run) -> tuple[object, ...]:
-    """What an unfinished run must share with a run that continues it."""
+def _continuation_key(run: Run) -> tuple[object, ...]:
+    """The properties that an unfinished run must share with a run that continues it."""
     return run.kind, run.digest, run.spec.get("modes")
 
 
 def _resumed(path: Path) -> RunWriter | None:
-    """A writer of the unfinished run in a directory; None where another process writes or finished it."""
+    """A writer of the unfinished run in a directory; None if another process writes or finished it."""
     lock = files.lock(path / "lock")
     if lock is None:
         return None
@@ -91,42 +92,43 @@ def _begin(run: Run) -> RunWriter:
     return RunWriter(run, path, lock)
 
 
-def _remove_stale(place: Path) -> None:
-    """Remove the unnamed directories of processes that were killed while they created one."""
-    for left in place.glob(".*.??????") if place.is_dir() else ():
+def _remove_stale(runs_folder: Path) -> None:
+    """Remove the unfinished directories of processes that were killed while they created one."""
+    for leftover in runs_folder.glob(".*.??????") if runs_folder.is_dir() else ():
         with suppress(DataError, OSError, ValueError):
-            stale = time.time() - left.stat().st_mtime > files.STALE_SECONDS
-            if stale and (lock := files.lock(left / "lock")):
+            stale = time.time() - leftover.stat().st_mtime > files.STALE_SECONDS
+            if stale and (lock := files.lock(leftover / "lock")):
                 with lock:
-                    files.remove(left)
+                    files.remove(leftover)
 
 
 def finished(run: Run) -> Run | None:
-    """The latest finished run of this kind and digest."""
-    same = [one for one in runs() if one.finished and (one.kind, one.digest) == (run.kind, run.digest)]
+    """The latest finished run with the kind and digest of ``run``; None if there is none."""
+    key = run.kind, run.digest
+    same = [other for other in runs() if other.finished and (other.kind, other.digest) == key]
     return same[-1] if same else None
 
 
 def runs() -> list[Run]:
     """All runs, finished or not, oldest first. Damaged directories are named on stderr and left out."""
-    found = []
-    for path in _places():
+    readable = []
+    for path in _run_folders():
         try:
-            found.append(validation.run(path))
+            readable.append(validation.run(path))
         except (OSError, ValueError) as error:
             leave_out(path.name, error)
-    return sorted(found, key=lambda run: (run.started, run.id))
+    return sorted(readable, key=lambda run: (run.started, run.id))
 
 
-def _places() -> list[Path]:
-    """Everything in the folder of runs but hidden directories, which are being created."""
-    place = home() / "runs"
+def _run_folders() -> list[Path]:
+    """The directories of runs; hidden ones, which are still being created, are left out."""
+    parent = home() / "runs"
     try:
-        return [place / name for name in sorted(os.listdir(place)) if not name.startswith(".")]
+        return [parent / name for name in sorted(os.listdir(parent)) if not name.startswith(".")]
     except FileNotFoundError:
         return []
     except OSError as error:
-        say(f"no runs can be read from {place}: {error.strerror}")
+        say(f"no runs can be read from {parent}: {error.strerror}")
         return []
 
 
@@ -137,11 +139,11 @@ def leave_out(run_id: str, error: Exception) -> None:
 
 
 def query(sql: str, run_ids: Sequence[str], **values: object) -> list[dict[str, Any]]:
-    """Rows of a DuckDB query over ``records``: those of finished runs, with their run's id in ``run``.
+    """The rows of a DuckDB query over ``records``: records of finished runs, with the run's id as ``run``.
 
-    ``values`` fill the query's ``$name``s.
+    ``values``: name -> value of the query's parameters ``$name``.
 
-    Raises DataError where a records file is missing or broken.
+    Raises DataError where a records file is missing or damaged.
     """
     import duckdb
 
@@ -171,7 +173,7 @@ def _records_file(run_id: str) -> Path:
 
 
 def records(run_id: str) -> list[Record]:
-    """The records of a finished run, in the order of their keys. Raises DataError: missing or broken."""
+    """The records of a finished run, in the order of their keys. Raises DataError: missing or damaged."""
     rows = query("SELECT * FROM records", [run_id])
     try:
         return sorted(validation.records(rows), key=lambda record: record.key)
@@ -184,17 +186,17 @@ def first_readable(runs: Sequence[Run]) -> tuple[Run, list[Record]]:
 
     Raises the DataError of the first run where no run can be read.
     """
-    broken: list[tuple[Run, DataError]] = []
+    damaged: list[tuple[Run, DataError]] = []
     for run in runs:
         try:
-            found = records(run.id)
+            run_records = records(run.id)
         except DataError as error:
-            broken.append((run, error))
+            damaged.append((run, error))
             continue
-        for other, why in broken:
-            leave_out(other.id, why)
-        return run, found
-    raise broken[0][1]
+        for other, damage in damaged:
+            leave_out(other.id, damage)
+        return run, run_records
+    raise damaged[0][1]
 
 
 def scores(run_id: str) -> Mapping[str, Any]:
@@ -210,8 +212,8 @@ def summary(run_id: str) -> Summary:
 def curve(run_id: str) -> list[dict[str, Any]]:
     """The training curve of a run, finished or not, by step; damaged lines are left out.
 
-    Raises OSError, ValueError: no regular file.
+    Raises OSError, ValueError: it is no regular file.
     """
-    found, _ = validation.lines(folder(run_id) / "curve.jsonl", validation.curve_line)
-    rows = {row["step"]: row for row in found}
+    lines, _ = validation.lines(folder(run_id) / "curve.jsonl", validation.curve_line)
+    rows = {row["step"]: row for row in lines}
     return [rows[step] for step in sorted(rows)]

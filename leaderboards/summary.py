@@ -1,6 +1,6 @@
-"""Summarise records, with one or several answers to a question, as ``scores.json`` and the board have it.
+"""Summarise records, with one or several answers to a question, for ``scores.json`` and the board.
 
-``mean@k`` is the headline itself: a question counts as the mean of its answers.
+The headline is ``mean@k``: a question counts as the mean of its answers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def summary(records: Sequence[Record]) -> Summary:
     ran = [record for record in scored if record.executes]
     sampled = several_answers(records)
     verdicts = {mode.value: [getattr(record, mode) for record in records] for mode in Mode}
-    modes = {mode: value for mode, found in verdicts.items() if (value := mean(found)) is not None}
+    modes = {mode: value for mode, values in verdicts.items() if (value := mean(values)) is not None}
     return Summary(
         **part(scored),
         completions=len(records),
@@ -50,7 +50,7 @@ def summary(records: Sequence[Record]) -> Summary:
 
 
 def part(records: Iterable[Record]) -> Slice:
-    """The headline figures of some records."""
+    """The headline figures of these records."""
     questions = [value for value in map(mean, _by_question(records).values()) if value is not None]
     interval = wilson(sum(questions), len(questions))
     low, high = interval or (None, None)
@@ -94,10 +94,10 @@ def by_question(records: Iterable[Record]) -> dict[str, list[Record]]:
 
 
 def majority(answers: Sequence[Record]) -> Record:
-    """The answer that a vote of results picks (Wang et al. 2022, self-consistency; here over executed rows).
+    """The answer that a majority vote picks (self-consistency, Wang et al. 2022; here over executed rows).
 
-    Answers that ran vote for their result; equal votes are settled by the likeliest answer's log-probability,
-    then by which was drawn first. The likeliest answer of the winning result is chosen; if nothing ran, the
+    Each answer that ran votes for its result. Ties are decided by the log-probability of the likeliest
+    answer, then by the order of drawing. Returns the likeliest answer with the winning result; if none ran, the
     likeliest of all.
     """
     votes: defaultdict[str, list[Record]] = defaultdict(list)
@@ -117,10 +117,10 @@ def _log_probability(answer: Record) -> float:
 
 
 def several_answers(records: Iterable[Record]) -> dict[str, dict[str, float]]:
-    """``pass``, ``best`` and ``majority``: k -> the mean over questions, where several answers were drawn.
+    """``pass``, ``best`` and ``majority``: k -> the mean over questions; empty with one answer a question.
 
     pass@k and best-of-k are unbiased, for k = 1, 2, 4, ... up to the fewest scored answers of any question;
-    majority is over all answers to a question, its k being the most of them.
+    majority votes over all answers to a question, and its k is the largest number of them.
     """
     questions = by_question(records)
     counts = [len(answers) for answers in questions.values()]

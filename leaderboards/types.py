@@ -1,4 +1,4 @@
-"""What is kept of a run: one ``Run``, and one ``Record`` for each judged completion."""
+"""The data of a run that is stored: one ``Run``, and one ``Record`` for each judged completion."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Method = Literal["", "base", "sft", "grpo"]
 class Record:
     """One judged answer: the question, the answer, its scores and the evidence.
 
-    ``sample_id`` and ``sample_index`` together are its key. A verdict of None was not scored (our own
-    failure) or not asked for; it is never counted as 0.
+    ``sample_id`` and ``sample_index`` together are its key. A verdict of None is unscored (our own failure)
+    or was not requested; it is never counted as 0.
     """
 
     sample_id: str
@@ -32,13 +32,13 @@ class Record:
     reason: str
     """The reason code."""
     sample_index: int = 0
-    """Which of the answers drawn for this question; 0 where there is one."""
+    """Number of this answer among the answers to the question, from 0."""
     difficulty: str = ""
-    """As the dataset gives it."""
+    """Difficulty in the dataset; "" if it has none."""
     part: str = ""
-    """As the dataset gives it."""
+    """Part of the split in the dataset; "" if it has none."""
     family: str = ""
-    """As the dataset gives it."""
+    """Family of the question in the dataset; "" if it has none."""
     prompt: str = "[]"
     """The messages, as JSON text."""
     sql: str = ""
@@ -60,7 +60,7 @@ class Record:
     bird_f1: float | None = None
     """Verdict of the mode ``bird_f1``."""
     reward: float | None = None
-    """The task's composite: what a GRPO training would get for this answer."""
+    """The task's composite score, which is also the reward in a GRPO training."""
     parts: str = "{}"
     """The parts of the reward, as JSON text: name -> value."""
     executes: bool = False
@@ -82,9 +82,9 @@ class Record:
     finish: str = "stop"
     """How the answer ended: ``stop``, ``length``, ``unanswered``, ``failed`` or ``error``."""
     logprob: float | None = None
-    """Sum of the log-probabilities of the answer's tokens, where the runner knows them."""
+    """Sum of the log-probabilities of the answer's tokens; null if the runner does not know them."""
     cost: float = 0.0
-    """US dollars, where the prices of an endpoint are given."""
+    """US dollars; 0 unless the prices of the endpoint are set."""
     result: str = ""
     """Digest of the rows that the answer returned, if several answers were drawn; majority votes use it."""
     examples: str = "[]"
@@ -97,10 +97,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything needed to say what a run's numbers mean, and to make them again.
+    """The inputs of a run, which define what its numbers mean and are needed to reproduce them.
 
-    Runs are ranked together only where ``task_digest``, ``split``, ``metric`` and ``scorer_version`` agree.
-    An unfinished run is continued by one of the same ``kind`` and ``digest``.
+    Runs are ranked together only if ``task_digest``, ``split``, ``metric`` and ``scorer_version`` are equal.
+    An unfinished run is continued by a run of the same ``kind`` and ``digest``.
     """
 
     id: str
@@ -120,9 +120,9 @@ class Run:
     scorer_version: str
     """Version of the scorer: its code, sqlglot and the engine."""
     digest: str
-    """Digest of everything that decides the records: of ``identity``."""
+    """Digest of all inputs that determine the records: of ``identity``."""
     method: Method = ""
-    """How the model was made; empty for answers that no model gave."""
+    """How the model was trained; empty for answers without a model."""
     parent: str = ""
     """The model that this one was trained from."""
     trained_by: str = ""
@@ -138,11 +138,11 @@ class Run:
     spec: Mapping[str, Any] = field(default_factory=dict)
     """The spec with all defaults and overrides."""
     training: Mapping[str, Any] = field(default_factory=dict)
-    """Data and steps of each stage: stage -> rows, gold SQL or answers only, steps, ..."""
+    """Stage -> its data and settings: rows, steps, whether it saw gold SQL, ..."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package -> version."""
     commit: str = ""
-    """Git commit of the harness, where it runs from a checkout."""
+    """Git commit of the current folder, with ``+`` if files are modified; "" outside git."""
     identity: Mapping[str, Any] = field(default_factory=dict)
     """Fields of ``leaderboards.identity.Identity``; empty in runs of older versions."""
     parent_content: str = ""
@@ -166,23 +166,23 @@ class Run:
 
 
 def label(model: str) -> str:
-    """What a board calls a model: of a path the last two folders, without a closing ``model``.
+    """The name of a model on a board: of a path the last two folders, without a final ``model``.
 
     >>> label("/home/me/.harness/demo/grpo/model")
     'demo/grpo'
     """
-    kind, colon, name = model.rpartition(":")
+    prefix, colon, name = model.rpartition(":")
     parts = [part for part in PurePath(name).parts if part != "/"]
     if parts[-1:] == ["model"] and len(parts) > 1:
         parts.pop()
-    return kind + colon + "/".join(parts[-2:])
+    return prefix + colon + "/".join(parts[-2:])
 
 
 class Slice(TypedDict):
-    """The headline of some questions: their mean, its 95 % Wilson interval, and how many were scored."""
+    """The headline figures of some questions: mean, 95 % Wilson interval, and number of scored questions."""
 
     ex: float | None
-    """Mean of the headline mode; null where nothing was scored."""
+    """Mean of the headline mode in [0, 1]; null if nothing was scored."""
     low: float | None
     """Lower end of the 95 % Wilson interval."""
     high: float | None
@@ -192,10 +192,10 @@ class Slice(TypedDict):
 
 
 class Summary(Slice):
-    """What one evaluation came to; ``scores.json`` holds it.
+    """The figures of one evaluation, as ``scores.json`` holds them.
 
-    With several answers a question, a question counts by the mean of its scored ones. Shares and means leave
-    out what was not scored. Shares are in [0, 1].
+    With several answers, a question counts as the mean of its scored answers. Shares and means leave out
+    unscored answers. Shares are in [0, 1].
     """
 
     completions: int
@@ -203,11 +203,11 @@ class Summary(Slice):
     unscored: int
     """Completions that were not scored."""
     unanswered: NotRequired[int]
-    """Completions that the model could not give (prompt over its context, or refused): wrong, and counted."""
+    """Completions that the model could not give (prompt over its context, or refused): counted as wrong."""
     executable: float | None
     """Share of the scored completions that ran."""
     reward: float | None
-    """Mean of the composite."""
+    """Mean of the composite score, which is the training reward."""
     tokens: float | None
     """Mean length of a completion."""
     prompt_tokens: float | None
@@ -215,11 +215,11 @@ class Summary(Slice):
     empty_gold: float | None
     """Share of the answers that ran whose gold returned no rows."""
     modes: dict[str, float]
-    """Mode -> mean verdict, for every mode that was asked for."""
+    """Mode -> mean verdict, for every mode that was requested."""
     modes_unscored: NotRequired[dict[str, int]]
-    """Mode -> completions that it could not judge, which its mean leaves out."""
+    """Mode -> completions without a verdict in it, which its mean leaves out."""
     cost: float
-    """US dollars that all of it cost; 0 where nothing has a price."""
+    """US dollars for all completions; 0 without prices."""
     pass_at: dict[str, float]
     """k -> pass@k, where several answers were drawn."""
     best_of: dict[str, float]

@@ -1,6 +1,6 @@
-"""Read and check the files of a run directory: a disk, another version or a person may have changed them.
+"""Read and check the files of a run directory: anything may have changed them.
 
-Keys that a newer version added are ignored; keys that an older version lacked have their defaults.
+Keys that a newer version added are ignored; keys that an older version did not write get their defaults.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tasks.common.files import without_checksum
 
 T = TypeVar("T")
 DEPTH = 100
-"""Most levels of nested brackets: more than any spec has, and few enough for every recursive function."""
+"""Most levels of nested brackets: more than a spec has, and few enough for every recursive function."""
 
 
 def run(path: Path) -> Run:
-    """The run in a directory; its id is the directory's name. Raises OSError, ValueError: there is none."""
+    """The run in a directory; its id is the directory's name. Raises OSError, ValueError: missing or damaged."""
     return Run(**{**_checked(RUN, read_json(path / "run.json")), "id": path.name})
 
 
@@ -40,7 +40,7 @@ def summary(path: Path) -> Summary:
 
 
 def records(rows: list[dict[str, Any]]) -> list[Record]:
-    """Records of rows. Raises ValueError."""
+    """The records in the rows of a parquet file. Raises ValueError: a row is invalid."""
     return [Record(**_checked(RECORD, row)) for row in rows]
 
 
@@ -57,7 +57,7 @@ def curve_line(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lines(path: Path, check: Callable[[Mapping[str, Any]], T]) -> tuple[list[T], int]:
-    """The valid lines of a JSON-lines file, and the number of others; none where there is no file.
+    """The valid lines of a JSON-lines file, and the number of invalid ones; no lines if there is no file.
 
     Raises OSError, ValueError: it is no regular file, or cannot be read.
     """
@@ -77,7 +77,7 @@ def lines(path: Path, check: Callable[[Mapping[str, Any]], T]) -> tuple[list[T],
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
-    """The mapping in a JSON file. Raises OSError, ValueError: none, changed, or with too many brackets."""
+    """The mapping in a JSON file. Raises OSError, ValueError: missing, changed, or nested too deeply."""
     return without_checksum(_mapping(_parsed(files.read(path))))
 
 
@@ -88,13 +88,13 @@ def _parsed(content: bytes) -> Any:
         raise ValueError("brackets are nested too deeply") from None
     level = [value]
     for _ in range(DEPTH):
-        if any(type(one) is int and not -(2**63) <= one < 2**63 for one in level):
+        if any(type(item) is int and not -(2**63) <= item < 2**63 for item in level):
             raise ValueError("a number with more than 64 bits")
         level = [
             inner
-            for one in level
-            if isinstance(one, dict | list)
-            for inner in (one.values() if isinstance(one, dict) else one)
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
         ]
         if not level:
             return value
@@ -134,14 +134,14 @@ def _shape(dataclass_type: Any) -> Any:
     return TypedDict(  # type: ignore[operator]
         dataclass_type.__name__,
         {
-            one.name: types[one.name] if _required(one) else NotRequired[types[one.name]]
-            for one in fields(dataclass_type)
+            field.name: types[field.name] if _required(field) else NotRequired[types[field.name]]
+            for field in fields(dataclass_type)
         },
     )
 
 
-def _required(one: Field[Any]) -> bool:
-    return one.default is MISSING and one.default_factory is MISSING
+def _required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 RUN: Any = _shape(Run)

@@ -1,4 +1,4 @@
-"""Write a run: records and curve line by line while it runs, its final files when it is finished."""
+"""Write a run: records and curve line by line while it runs, and the final files at its end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def now() -> str:
-    """The time as ISO 8601, UTC, with microseconds, by which runs are ordered."""
+    """The current time as ISO 8601 in UTC, with microseconds, because runs are ordered by it."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
@@ -34,7 +34,7 @@ def run_json(run: Run) -> bytes:
 
 
 class RunWriter:
-    """A run that this process writes, from ``store.open_run``. Closed unfinished, it can be continued later.
+    """A run that this process writes, from ``store.open_run``. An unfinished run can be continued later.
 
     Attributes: ``run``, ``path`` (its directory), ``done`` (key -> record, for all records so far).
     """
@@ -47,12 +47,12 @@ class RunWriter:
         self._curve = path / "curve.jsonl"
         for file in (self._partial, self._curve):
             files.cut_torn_line(file)
-        kept, bad = validation.lines(self._partial, validation.record_line)
+        stored, bad = validation.lines(self._partial, validation.record_line)
         rows, bad_rows = validation.lines(self._curve, validation.curve_line)
         if bad or bad_rows:
             say(f"run {run.id}: {bad + bad_rows} damaged lines are left out")
-        self.done = {record.key: record for record, _ in kept}
-        spent = [elapsed for _, elapsed in kept] + [row.get("elapsed", 0.0) for row in rows]
+        self.done = {record.key: record for record, _ in stored}
+        spent = [elapsed for _, elapsed in stored] + [row.get("elapsed", 0.0) for row in rows]
         before = max((seconds for seconds in spent if 0 <= seconds < math.inf), default=0.0)
         self._began = time.monotonic() - before
 
@@ -75,7 +75,7 @@ class RunWriter:
         files.append_lines(self._curve, [files.with_checksum({**row, "elapsed": elapsed}) for row in rows])
 
     def note_sampling(self, sampling: Mapping[str, Any]) -> None:
-        """Record how answers were really drawn, where that differs from what was planned."""
+        """Record the settings with which answers were drawn, if they differ from the planned ones."""
         if sampling != self.run.sampling:
             self.run = replace(self.run, sampling=dict(sampling))
             files.write(self.path / "run.json", run_json(self.run))
