@@ -97,8 +97,8 @@ def majority(answers: Sequence[Record]) -> Record:
     """The answer that a majority vote picks (self-consistency, Wang et al. 2022; here over executed rows).
 
     Each answer that ran votes for its result. Ties are decided by the log-probability of the likeliest
-    answer, then by the order of drawing. Returns the likeliest answer with the winning result; if none ran, the
-    likeliest of all.
+    answer, then by the order of drawing. Returns the likeliest answer with the winning
+    result; if none ran, the likeliest of all.
     """
     votes: defaultdict[str, list[Record]] = defaultdict(list)
     for answer in answers:

@@ -26,7 +26,7 @@ DEPTH = 100
 
 
 def run(path: Path) -> Run:
-    """The run in a directory; its id is the directory's name. Raises OSError, ValueError: missing or damaged."""
+    """The run in a directory; its id is the directory's name. Raises OSError, ValueError: damaged."""
     return Run(**{**_checked(RUN, read_json(path / "run.json")), "id": path.name})
 
 
