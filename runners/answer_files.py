@@ -1,8 +1,8 @@
 """Read files of stored answers: answers by question, or by row of the dataset.
 
-A line of a ``.jsonl`` (or an object of a ``.json`` list) has an id and an answer; a ``.json`` mapping is
-id -> answer (BIRD's form); a ``.csv`` or ``.tsv`` has a header; any other file is one SQL a line (Spider's
-form). Only ``\\n`` ends a line: SQL may contain U+2028 and other Unicode line separators.
+A line of a ``.jsonl`` (or an object of a ``.json`` list) has an id and an answer; a ``.json`` mapping maps
+id to answer (BIRD's format); a ``.csv`` or ``.tsv`` has a header; any other file has one SQL query on each
+line (Spider's format). Only ``\\n`` ends a line: SQL may contain U+2028 and other Unicode line separators.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ANSWER_KEYS = (
     *("completion", "text", "sql", "prediction", "query", "predicted_sql", "pred_sql", "answer", "response"),
 )
 BIRD_SEPARATOR = "\t----- bird -----\t"
-"""In BIRD's files it stands between the SQL and the database."""
+"""The separator between SQL and database in BIRD's files."""
 _CONTINUES = re.compile(
     r"\s*(?:(?:where|and|or|on|join|inner|left|right|cross|natural|group|order|having|limit|offset|union"
     r"|intersect|except)\b|\))",
@@ -38,23 +38,23 @@ _INCOMPLETE = re.compile(
 )
 """The end of a line that ends inside a query."""
 _STARTS = re.compile(r"[\s(]*(?:select|with|values|from|table|pivot|--|/\*|\Z)", re.IGNORECASE)
-"""The beginning of a line that starts a query, or has none."""
+"""The beginning of a line that starts a query, or is empty."""
 
 
 @dataclass(slots=True)
 class StoredAnswers:
-    """The answers of a file: ``by_id``, or ``by_row``, where answer i belongs to row i of the dataset."""
+    """The answers of a file: ``by_id``, or ``by_row``, with answer i for row i of the dataset."""
 
     by_id: dict[str, list[str]] = field(default_factory=dict)
     by_row: list[str] | None = None
     one_per_line: bool = False
-    """The file has one answer a line, so a query may have been split at its line breaks."""
+    """The file has one answer on each line, so a query may have been split at its line breaks."""
 
 
 def read(path: Path, column: str = "") -> StoredAnswers:
     """The answers in a file; ``column``: the key or column that holds them.
 
-    Raises ModelError: no UTF-8 text, broken JSON or CSV, a missing column, an answer that is no text.
+    Raises ModelError: no UTF-8 text, invalid JSON or CSV, a missing column, an answer that is no text.
     """
     try:
         return _READERS.get(path.suffix.lower(), _read_lines)(path, column)
@@ -66,9 +66,7 @@ def read(path: Path, column: str = "") -> StoredAnswers:
 
 def _read_lines(path: Path, column: str) -> StoredAnswers:
     if column:
-        raise ModelError(
-            f"{path}: one SQL a line, without columns: --column is for .csv, .tsv, .json and .jsonl"
-        )
+        raise ModelError(f"{path}: a file with one SQL on each line has no columns: leave out --column")
     text = text_of(path)
     lines = text.removesuffix("\n").split("\n") if text else []
     return StoredAnswers(by_row=[line.strip() for line in lines], one_per_line=True)
@@ -92,15 +90,15 @@ def _read_json(path: Path, column: str) -> StoredAnswers:
         }
         return StoredAnswers(by_id=answers)
     if not isinstance(data, list) or not data:
-        what = "an empty list" if data == [] else f"a {type(data).__name__}"
-        raise ModelError(f"{path}: expected a mapping of id to answer, found {what}")
+        actual = "an empty list" if data == [] else f"a {type(data).__name__}"
+        raise ModelError(f"{path}: expected a mapping of id to answer, found {actual}")
     if all(isinstance(value, str | None) for value in data):
         return StoredAnswers(by_row=[value or "" for value in data])
     return _from_objects([(f"{path}, item {number}", value) for number, value in enumerate(data)], column)
 
 
 def _from_objects(objects: Iterable[tuple[str, Any]], column: str) -> StoredAnswers:
-    """Answers from ``(where, object)`` pairs. An id that appears again holds another answer."""
+    """Answers from ``(where, object)`` pairs. A repeated id holds a further answer."""
     answers: dict[str, list[str]] = {}
     for where, row in objects:
         key = next((name for name in ID_KEYS if isinstance(row, dict) and name in row), "")
@@ -133,7 +131,7 @@ def _answer_column(names: Sequence[str], wanted: str, where: str) -> str:
     if not name:
         raise ModelError(
             f"{where}: expected one of the keys {', '.join(ANSWER_KEYS)}; it has"
-            f" {', '.join(names)[:200] or 'none'}: name the one with the answers by --column"
+            f" {', '.join(names)[:200] or 'none'}: name the key of the answers with --column"
         )
     return name
 
@@ -145,7 +143,7 @@ def _answer(value: Any, where: str) -> str:
 
 
 def _read_records(path: Path, column: str) -> StoredAnswers:
-    """The answers of a finished run. Raises ValueError: the file was changed, or is no parquet file."""
+    """The answers in the records of a finished run. Raises ValueError: the file was changed."""
     import duckdb
 
     run = path.with_name("run.json")
@@ -179,7 +177,7 @@ _READERS = {
 def by_id(stored: StoredAnswers, path: Path, rows: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:
     """The answers by the questions' ids; ``rows``: the id and the database of each row of the dataset.
 
-    Raises ModelError: the number of answers is not the number of rows, or an id that no row has.
+    Raises ModelError: the numbers of answers and rows differ, or no row has an id.
     """
     if stored.by_row is not None:
         answers = in_order(stored, path, len(rows))
@@ -198,30 +196,32 @@ def by_id(stored: StoredAnswers, path: Path, rows: Sequence[tuple[str, str]]) ->
 def in_order(stored: StoredAnswers, path: Path, rows: int) -> list[str]:
     """An answer for each of ``rows`` rows. Raises ModelError where the numbers differ, or a query is split.
 
-    Where there are as many lines as rows, blank lines are missing answers. Where there are as many lines that
-    are not blank, blank lines are left out.
+    If the number of lines equals that of the rows, blank lines are missing answers. If only the number of
+    non-blank lines equals it, blank lines are left out.
     """
     answers = stored.by_row or []
-    filled = [line for line in answers if line]
+    non_blank = [line for line in answers if line]
     split = _split_query(answers) if stored.one_per_line else None
-    if len(answers) != rows and len(filled) == rows:
-        answers = filled
+    if len(answers) != rows and len(non_blank) == rows:
+        answers = non_blank
     if len(answers) == rows and split is None:
         return answers
-    what = "lines" if stored.one_per_line else "answers"
-    why = f"{path} has {len(answers)} {what}, the dataset has {rows} rows"
+    unit = "lines" if stored.one_per_line else "answers"
+    problem = f"{path} has {len(answers)} {unit}, the dataset has {rows} rows"
     blank = next((i for i, line in enumerate(answers) if not line), None)
     if split is not None:
-        why += f": line {split + 1} continues the query of the line before it ('{answers[split][:40]}')"
+        problem += f": line {split + 1} continues the query of the line before it ('{answers[split][:40]}')"
     elif blank is not None and stored.one_per_line:
-        why += f": line {blank + 1} is blank"
-    raise ModelError(f"{why}: write one {what[:-1]} for each row, in order, empty where there is no answer")
+        problem += f": line {blank + 1} is blank"
+    raise ModelError(
+        f"{problem}: write one {unit[:-1]} for each row, in order, empty where there is no answer"
+    )
 
 
 def _split_query(lines: Sequence[str]) -> int | None:
-    """The first line that continues the query of the line before it.
+    """The index of the first line that continues the query of the line before it; None if there is none.
 
-    After an incomplete query, which may be an answer that was cut, only a line that starts no query does.
+    An incomplete query may also be an answer that was cut off: then the next line starts a new query.
     """
     for number, line in enumerate(lines):
         incomplete = number and _INCOMPLETE.search(lines[number - 1][-20:])
@@ -233,5 +233,5 @@ def _split_query(lines: Sequence[str]) -> int | None:
 def without_database(answer: str, database: str) -> str:
     """The SQL of ``SQL<tab>database`` (Spider's form); a tab before anything else belongs to the SQL."""
     sql = answer.partition(BIRD_SEPARATOR)[0]
-    before_tab, tab, last = sql.rpartition("\t")
-    return before_tab.strip() if tab and last.strip().lower() == database.lower() else sql.strip()
+    before_tab, tab, name = sql.rpartition("\t")
+    return before_tab.strip() if tab and name.strip().lower() == database.lower() else sql.strip()

@@ -1,4 +1,4 @@
-"""Ask many questions: in threads or in chunks, losing only the questions that fail, and stop where all do."""
+"""Ask many questions in threads or in chunks. A failure costs only its own question, many in a row stop."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Answers = list[Completion]
 Ask = Callable[[Sequence[Request]], list[Answers]]
 
 MAX_FAILURES = 32
-"""Questions in a row without an answer after which the remaining ones are not asked."""
+"""After this many questions in a row without an answer the remaining ones are not asked."""
 QUESTIONS_PER_FAILURE = 20
-"""One in so many questions, and always one, may fail for good while the others are answered."""
+"""A finished run may hold one failed question for this many questions, and always one."""
 INTERRUPTS = (KeyboardInterrupt, SystemExit, GeneratorExit)
-"""Any other BaseException is a failure of its question: a panic of a Rust library is no Exception."""
+"""Exceptions that end a run. Any other BaseException (a panic of a Rust library) fails its question."""
 
 _CONTEXT_EXCEEDED = re.compile(
     r"context[ _](length|window|size|limit)|maximum context|max(imum)?[ _](model|sequence|input)[ _]len"
@@ -48,7 +48,7 @@ def error_line(error: BaseException) -> str:
 
 
 def few_failures(failed: int, questions: int) -> bool:
-    """Whether so few of the questions failed that they may stay unscored in a finished run."""
+    """Whether few enough of the questions failed that they may stay unscored in a finished run."""
     return 0 < failed <= max(1, questions // QUESTIONS_PER_FAILURE)
 
 
@@ -56,7 +56,7 @@ class FailureLimit:
     """Counts questions in a row that got no answer."""
 
     def __init__(self, name: str) -> None:
-        """``name``: of the model or endpoint, for the message."""
+        """``name``: the model or endpoint, for the error message."""
         self.name = name
         self.failed = 0
 
@@ -74,8 +74,8 @@ def in_chunks(
 ) -> Iterator[tuple[int, Answers]]:
     """Yield ``(index, the n answers)`` of each request; ``size`` requests are asked together.
 
-    Failed questions come last. They are ``failed`` where they are few and the model answers a plain question.
-    Raises ModelError: too many failures in a row, or no question is answered, not even a plain one.
+    Failed questions come last. They are final (``failed``) if they are few and the model answers a plain
+    question. Raises ModelError: too many failures in a row, or no question is answered, not even a plain one.
     """
     limit = FailureLimit(name)
     failed: dict[int, Answers] = {}
@@ -92,12 +92,12 @@ def in_chunks(
         raise
     if not failed:
         return
-    few, alone = few_failures(len(failed), len(requests)), len(failed) == len(requests)
-    answers_plain = (few or alone) and _answers_plain_question(ask, requests[0])
+    few, all_failed = few_failures(len(failed), len(requests)), len(failed) == len(requests)
+    answers_plain = (few or all_failed) and _answers_plain_question(ask, requests[0])
     for index, answers in failed.items():
         final = few and answers_plain
-        yield index, [replace(one, finish="failed") for one in answers] if final else answers
-    if alone and not answers_plain:
+        yield index, [replace(answer, finish="failed") for answer in answers] if final else answers
+    if all_failed and not answers_plain:
         raise ModelError(f"{name}: no question got an answer: {failed[0][0].error}")
 
 
@@ -109,7 +109,7 @@ def _answers_plain_question(ask: Ask, request: Request) -> bool:
 
 
 def in_halves(ask: Ask, requests: Sequence[Request], n: int) -> Iterator[Answers]:
-    """Yield the n answers to each request, asked together; where ``ask`` raises, each half is asked alone.
+    """Yield the n answers to each request, asked together; if ``ask`` raises, each half is asked separately.
 
     A batch without failures costs one call, and a failing question loses only its own answer.
     """
@@ -132,7 +132,7 @@ def in_halves(ask: Ask, requests: Sequence[Request], n: int) -> Iterator[Answers
 def in_threads(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[tuple[int, Result]]:
-    """Yield ``(index, function(item))`` in the order in which they are done, ``workers`` at a time.
+    """Yield ``(index, function(item))`` as the calls end; ``workers`` threads make them.
 
     Raises the first exception of a call, after which no further call begins. The threads are daemons, so
     Ctrl-C does not wait for a reply.

@@ -1,8 +1,8 @@
-"""The rule for asking again, shared by evaluation, training and the verifiers environment.
+"""Multi-turn dialogue: when a question is asked again, in evaluation, training and verifiers alike.
 
-A question is asked again where the database has feedback on its answer and fewer than ``max_turns`` answers
-have been drawn. The model is shown its earlier answers without their thoughts: chat templates differ in which
-earlier thoughts they drop, so all of them are removed here, before a template is applied.
+A question is asked again if the database has feedback on its answer and fewer than ``max_turns`` answers have
+been drawn. The model sees its earlier answers without their thoughts. Chat templates differ in which earlier
+thoughts they drop, so all of them are removed here, before a template is applied.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ def converse(
     extend: Callable[[C, tuple[Message, Message]], C | None],
     max_turns: int,
 ) -> Iterator[C]:
-    """Ask until each conversation's answer stands; yield the conversations as they end.
+    """Ask until each conversation has its final answer; yield the conversations as they end.
 
     ``draw(turn, conversations)`` yields batches of them with their new answers. ``feedback(batch)`` returns
-    the database's feedback on each answer, "" where it stands. ``extend(conversation, messages)`` returns the
-    conversation with the messages that ask again, None where they do not fit the context.
+    the database's feedback on each answer, "" if the answer is final. ``extend(conversation, messages)``
+    returns the conversation with the messages that ask again, None if they do not fit the context.
     """
-    asked = list(conversations)
+    unfinished = list(conversations)
     for turn in range(max_turns):
-        again: list[C] = []
-        for batch in draw(turn, asked) if asked else ():
+        continued: list[C] = []
+        for batch in draw(turn, unfinished) if unfinished else ():
             comments = feedback(batch) if turn + 1 < max_turns else [""] * len(batch)
             for conversation, comment in zip(batch, comments, strict=True):
                 messages = follow_up(conversation.history, conversation.text, comment, max_turns)
@@ -58,14 +58,14 @@ def converse(
                 if longer is None:
                     yield conversation
                 else:
-                    again.append(longer)
-        asked = again
+                    continued.append(longer)
+        unfinished = continued
 
 
 def follow_up(
     history: Sequence[Message], answer: str, feedback: str, max_turns: int
 ) -> tuple[Message, Message] | tuple[()]:
-    """The messages that ask again: the answer and the feedback on it; () where the answer stands.
+    """The messages that ask again: the answer and the feedback on it; () if the answer is final.
 
     ``history`` holds the turns between the prompt and this answer.
     """
@@ -75,7 +75,7 @@ def follow_up(
 
 
 def previous_answer(history: Sequence[Message]) -> str:
-    """The answer before the one that comes after ``history``; "" where that is the first."""
+    """The last answer in ``history``; "" if it has none."""
     return history[-2]["content"] if history else ""
 
 

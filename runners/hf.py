@@ -20,8 +20,8 @@ from tasks.common.terminal import say
 class HfRunner:
     """A loaded model and its tokenizer. Greedy answers are those of ``model.generate`` without penalties.
 
-    ``deterministic`` computes each question alone, in the same shapes whatever else is asked. Otherwise the
-    rounding depends on the other questions in the batch, and in bfloat16 it can change an answer.
+    ``deterministic`` computes each question alone, so that its tensors have the same shapes in every run.
+    Otherwise rounding depends on the other questions in the batch, and in bfloat16 it can change an answer.
     """
 
     def __init__(
@@ -38,10 +38,9 @@ class HfRunner:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """Yield ``(index, n completions)`` as batches end; a prompt that does not fit gets no answer.
+        """Yield ``(index, n completions)`` as they end; a prompt that exceeds the context is unanswered.
 
-        An answer ends at the model's context at the latest. Raises ModelError where the chat template fails
-        on every prompt.
+        Answers are cut at the model's context. Raises ModelError: the chat template fails on every prompt.
         """
         if not requests:
             return
@@ -49,7 +48,7 @@ class HfRunner:
         encoded = encode_each(self.tokenizer, requests, context)
         refused = {index: reason for index, reason in enumerate(encoded) if isinstance(reason, str)}
         if refused:
-            say(f"{len(refused)} of {len(requests)} prompts are not asked: {next(iter(refused.values()))}")
+            say(f"{len(refused)} of {len(requests)} questions are not asked: {next(iter(refused.values()))}")
         for index, reason in refused.items():
             yield index, [Completion("", finish="unanswered", error=reason)] * sampling.n
         prompts = {index: prompt for index, prompt in enumerate(encoded) if not isinstance(prompt, str)}
@@ -78,7 +77,7 @@ class HfRunner:
         )
         for number, generated in answers:
             index = indices[number]
-            yield index, [self._completion(prompts[index], one, sampling) for one in generated]
+            yield index, [self._completion(prompts[index], answer, sampling) for answer in generated]
 
     def _completion(self, prompt: Sequence[int], generated: Generated, sampling: Sampling) -> Completion:
         text = decode(self.tokenizer, generated.tokens)
@@ -98,7 +97,7 @@ class HfRunner:
 
 
 def _stop_finder(tokenizer: Any, stops: Sequence[str]) -> Callable[[list[int]], bool]:
-    """A function that says whether the end of an answer, with its newest token, contains a stop string."""
+    """A function from the tokens of an answer to whether its end contains a stop string."""
     tail = max(len(stop) for stop in stops) + 4  # a character can take up to four tokens of one byte
 
     def has_stop(tokens: list[int]) -> bool:

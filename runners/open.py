@@ -69,7 +69,7 @@ PREFIXES: dict[str, Callable[[str, RunnerConfig], Runner]] = {
     "anthropic": _anthropic,
     "vllm": _vllm,
 }
-"""Prefix of a name -> a function that opens the runner of the rest of the name."""
+"""Prefix -> a function that opens the runner from the rest of the name."""
 
 BASELINES: dict[str, Callable[[], Runner]] = {"gold": GoldRunner, "empty": EmptyRunner}
 

@@ -1,7 +1,7 @@
-"""Answers without a model: from a file of predictions, the gold SQL, or none.
+"""Runners without a model: stored answers, the gold SQL, or empty answers.
 
-``runners.answer_files`` reads the files; the folder of a finished run is one too. An id that appears again
-holds another answer to the same question.
+``runners.answer_files`` reads the file, which may also be the folder of a finished run. A repeated id holds a
+further answer to the same question.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class ReplayRunner:
     """The answers of a file."""
 
     def __init__(self, path: Path, column: str = "") -> None:
-        """Read the file. Raises ModelError: missing, unreadable, an object without its keys."""
+        """Read the file. Raises ModelError: missing, unreadable, or an object without id or answer."""
         self.name = path.name if path.is_dir() else path.stem
         self.path = path / RECORDS if path.is_dir() else path
         if not self.path.is_file():
-            why = f"no finished run: it has no {RECORDS}" if path.is_dir() else "no such file"
-            raise ModelError(f"replay:{path}: {why}")
+            problem = f"no finished run: it has no {RECORDS}" if path.is_dir() else "no such file"
+            raise ModelError(f"replay:{path}: {problem}")
         self.stored = answer_files.read(self.path, column)
         self._answers: Mapping[str, list[str]] | None = None
 
@@ -37,7 +37,7 @@ class ReplayRunner:
     def expect(self, rows: Sequence[tuple[str, str]]) -> None:
         """Match the answers with the rows of the dataset, given as (id, database).
 
-        Raises ModelError: the number of lines is not that of the rows, or an id that no row has.
+        Raises ModelError: the numbers of lines and rows differ, or no row has an id.
         """
         self._answers = answer_files.by_id(self.stored, self.path, rows)
 
@@ -53,14 +53,15 @@ class ReplayRunner:
         if missing:
             others = f" and {len(missing) - 1} more of {len(requests)}" if missing[1:] else ""
             raise ModelError(
-                f"{self.path}: no answer to question '{missing[0]}'{others}: give each one, empty if none"
+                f"{self.path}: no answer to question '{missing[0]}'{others}:"
+                " add an answer to each question, empty if there is none"
             )
         for index, request in enumerate(requests):
             id = request.sample.id
             stored = answers[id][: sampling.n]
-            why = f"{self.path.name} has {len(stored)} of {sampling.n} answers to question {id}"
-            lacking = Completion("", finish="error", error=why)
-            yield index, [*map(Completion, stored)] + [lacking] * (sampling.n - len(stored))
+            reason = f"{self.path.name} has {len(stored)} of {sampling.n} answers to question {id}"
+            missing_answer = Completion("", finish="error", error=reason)
+            yield index, [*map(Completion, stored)] + [missing_answer] * (sampling.n - len(stored))
 
     def close(self) -> None:
         """Nothing to release."""

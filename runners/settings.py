@@ -19,7 +19,7 @@ class HfConfig(Spec):
     four_bit: bool = False
     """Load linear layers in 4 bits (NF4); needs the extra ``quant``."""
     deterministic: bool = False
-    """Compute each question separately: an answer depends on no other. ``dtype: auto`` is then float32."""
+    """Compute each question separately, so no other affects its answer; ``dtype: auto`` is then float32."""
     batch_tokens: int = Field(0, ge=0)
     """Most tokens of prompts and answers in memory; 0: chosen for the device. Lowered if memory runs out."""
 
@@ -65,7 +65,7 @@ class ReplayConfig(Spec):
 
 
 class RunnerConfig(Spec):
-    """One section for each kind of runner with settings."""
+    """The settings of all runners, one section for each that has any."""
 
     hf: HfConfig = HfConfig()
     """Models that run in this process."""
@@ -77,7 +77,7 @@ class RunnerConfig(Spec):
     """Stored answers."""
 
     def identity(self) -> dict[str, object]:
-        """The settings that can change an answer, without retries and speed."""
+        """The settings that can change an answer, without those of retries and speed."""
         retries = {"concurrency", "timeout", "retries", "backoff", "key", "input_price", "output_price"}
         speed = {"endpoint": retries, "vllm": {"start_seconds", "gpu_memory"}, "hf": {"batch_tokens"}}
         return self.model_dump(mode="json", exclude=speed)

@@ -1,4 +1,4 @@
-"""The types of asking a model. A runner owns neither prompts nor scoring: messages in, texts out."""
+"""The interface of runners, which ask models: messages in, texts out, without prompts or scoring."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Finish = Literal["stop", "length", "unanswered", "failed", "error"]
 ``unanswered``  the model cannot take the question: the prompt exceeds its context, or the endpoint refuses.
                 It counts as a wrong answer (0).
 ``failed``      the question failed repeatedly while others were answered. Unscored, and not asked again.
-``error``       there is no answer yet: the endpoint is gone, or a file lacks it. Unscored; the next
-                run asks again.
+``error``       there is no answer yet: the endpoint is gone, or a file lacks it. Unscored; the next run
+                asks again.
 """
 
 NEUTRAL: Mapping[str, float] = MappingProxyType(
@@ -46,7 +46,7 @@ class Sampling:
     def settings(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """All sampling parameters, as a run records them.
 
-        ``overrides``: parameters that are sent to an endpoint instead; None leaves one out.
+        ``overrides``: parameters that replace ours in a request to an endpoint; None omits one.
         """
         own = {
             "temperature": self.temperature,
@@ -80,7 +80,7 @@ class TrainingExample:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer; ``error`` is one line that says why there is none."""
+    """One answer; without one, ``error`` is a line with the reason."""
 
     text: str
     prompt_tokens: int = 0
@@ -117,7 +117,7 @@ class Reward:
     value: float | None
     parts: Mapping[str, float] = field(default_factory=dict)
     correct: float | None = None
-    """The verdict of the metric, from which a curriculum takes the pass rate; None: unscored."""
+    """The verdict in the headline mode, from which a curriculum computes pass rates; None: unscored."""
 
 
 def unsent(runner: Runner) -> tuple[str, ...]:
@@ -128,4 +128,4 @@ def unsent(runner: Runner) -> tuple[str, ...]:
 RewardFunction = Callable[[Sequence[Sample], Sequence[str]], list[Reward]]
 """What a trainer calls: samples and completion texts (same length) -> rewards, in the same order."""
 FeedbackFunction = Callable[[Sequence[Sample], Sequence[str], Sequence[str]], list[str]]
-"""Samples, answers, previous answers -> the database's feedback on each answer; "" where it stands."""
+"""Samples, answers, previous answers -> the database's feedback on each answer; "" if the answer is final."""

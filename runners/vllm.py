@@ -1,6 +1,6 @@
 """Answers from vLLM in this process, by the public API of vLLM 0.28 to 0.31.
 
-Prompts are passed to vLLM some hundred at a time, and share their prefixes in its cache.
+Prompts are passed to vLLM in chunks; its prefix cache computes their shared prefixes once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class VllmRunner:
     """A model that vLLM runs in this process, with a LoRA adapter where the name has one."""
 
     def __init__(self, source: Source, name: str, config: VllmConfig) -> None:
-        """Raises ModelError where vLLM cannot load it."""
+        """Load the model. Raises ModelError: vLLM cannot load it."""
         import vllm
 
         self.name = f"vllm:{name}"
@@ -74,7 +74,10 @@ class VllmRunner:
             lora_request=self.adapter,
         )
         seconds = (time.perf_counter() - began) / (len(requests) * sampling.n)
-        return [_completions(one, thought_tag(tokenizer, one.prompt_token_ids), seconds) for one in outputs]
+        return [
+            _completions(output, thought_tag(tokenizer, output.prompt_token_ids), seconds)
+            for output in outputs
+        ]
 
     def close(self) -> None:
         """Release the model: the engine's processes end with it."""
@@ -82,17 +85,17 @@ class VllmRunner:
 
 
 def _completions(output: Any, tag: str, seconds: float) -> Answers:
-    """The answers in a RequestOutput of vLLM; ``tag``: that of a thought which the prompt opened."""
+    """The answers in a RequestOutput of vLLM; ``tag``: the tag of a thought that the prompt opened."""
     return [
         Completion(
-            text=tag + one.text,
+            text=tag + answer.text,
             prompt_tokens=len(output.prompt_token_ids),
-            tokens=len(one.token_ids),
+            tokens=len(answer.token_ids),
             seconds=seconds,
-            finish="length" if one.finish_reason == "length" else "stop",
-            logprob=one.cumulative_logprob,
+            finish="length" if answer.finish_reason == "length" else "stop",
+            logprob=answer.cumulative_logprob,
         )
-        for one in output.outputs
+        for answer in output.outputs
     ]
 
 

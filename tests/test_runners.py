@@ -200,7 +200,7 @@ def test_a_prompt_longer_than_the_context_is_unanswered_and_the_others_are_answe
     found = answers(open_runner(folder), [request("0", "x " * 600), request("1")], max_new_tokens=4)
     assert found[0][0].finish == "unanswered" and "the model's context is 512" in found[0][0].error
     assert found[1][0].finish in ("stop", "length")
-    assert "1 of 2 prompts are not asked: the prompt has " in capsys.readouterr().err
+    assert "1 of 2 questions are not asked: the prompt has " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("question", ["x" * 20_000_000, " " * 20_000_000, "word " * 4_000_000])

@@ -1,1 +1,1 @@
-"""What depends on internals of other libraries: one module a library."""
+"""Code that depends on internals of other libraries, one module for each library."""

@@ -1,4 +1,4 @@
-"""Everything of ours that relies on undocumented parts of huggingface_hub.
+"""Code that relies on undocumented parts of huggingface_hub.
 
 ``CHECKED`` is the version that was read. ``tests/test_compat.py`` fails where a later one differs.
 """

@@ -1,4 +1,4 @@
-"""Everything of ours that relies on undocumented parts of lm-evaluation-harness.
+"""Code that relies on undocumented parts of lm-evaluation-harness.
 
 ``CHECKED`` is the version that was read. ``tests/test_compat.py`` fails where a later one differs.
 """
@@ -34,7 +34,7 @@ def set_seed(lm: Any, seed: int) -> None:
 
 
 def max_length(lm: Any) -> int:
-    """The tokens of prompt and answer after which lm-eval cuts a prompt at its beginning."""
+    """Most tokens of prompt and answer; lm-eval cuts longer prompts at their beginning."""
     return int(lm.max_length)
 
 

@@ -1,4 +1,4 @@
-"""Everything of ours that relies on undocumented behaviour of PEFT.
+"""Code that relies on undocumented behaviour of PEFT.
 
 ``CHECKED`` is the version that was read. ``tests/test_compat.py`` fails where a later one differs.
 """
@@ -13,7 +13,7 @@ CHECKED = "0.21.2"
 
 
 def bare_model(model: Any) -> Any:
-    """The transformers model inside PEFT's wrapper, the adapter's layers beside its own; else the model.
+    """The transformers model inside PEFT's wrapper, with the adapter's layers; without a wrapper the model.
 
     PEFT puts an adapter's layers into the model itself, and its wrapper adds nothing to ``forward``.
     """

@@ -1,4 +1,4 @@
-"""Everything that overrides private parts of transformers' Trainer, and of the Accelerator that it owns.
+"""Code that overrides private parts of transformers' Trainer, and of the Accelerator that it owns.
 
 ``CHECKED`` are the versions that were read. ``tests/test_compat.py`` fails where a function that is
 overridden here has changed.
@@ -22,7 +22,7 @@ from runners.training import distributed
 CHECKED = {"transformers": "5.24.0", "accelerate": "1.15.0"}
 """The versions whose source was read."""
 OPTIMIZER_FILE = "sharded_optimizer.pt"
-WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+FULL_STATE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 """Whole tensors, in the main process only."""
 
 
@@ -36,7 +36,7 @@ class ShardedTraining:
     lr_scheduler: Any
 
     def _prepare_for_training(self, *args: Any) -> Any:
-        """A checkpoint's weights are in the model by now. Accelerate must not wrap it in DDP."""
+        """Shard the model, which has its checkpoint's weights by now, without Accelerate's DDP."""
         distributed.shard(self.model)
         unwrapped = partial(self.accelerator.prepare_model, evaluation_mode=True)
         self.accelerator.prepare_model = lambda model, **_: unwrapped(model, device_placement=False)
@@ -58,7 +58,7 @@ class ShardedTraining:
             self._save(output_dir, state)  # type: ignore[attr-defined]
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        state = get_optimizer_state_dict(self.model, self.optimizer.optimizer, options=WHOLE)
+        state = get_optimizer_state_dict(self.model, self.optimizer.optimizer, options=FULL_STATE)
         if self.args.should_save:
             torch.save((state, self.lr_scheduler.state_dict()), Path(output_dir) / OPTIMIZER_FILE)
 
@@ -66,10 +66,10 @@ class ShardedTraining:
         if checkpoint is None:
             return
         state, schedule = torch.load(Path(checkpoint) / OPTIMIZER_FILE, weights_only=True)
-        set_optimizer_state_dict(self.model, self.optimizer.optimizer, state, options=WHOLE)
+        set_optimizer_state_dict(self.model, self.optimizer.optimizer, state, options=FULL_STATE)
         self.lr_scheduler.load_state_dict(schedule)
 
 
-def sharded(kind: Any) -> Any:
-    """The class of a trainer, for models sharded over the processes."""
-    return type(f"Sharded{kind.__name__}", (ShardedTraining, kind), {})
+def sharded(trainer_class: Any) -> Any:
+    """A subclass of a trainer for models that are sharded over the processes."""
+    return type(f"Sharded{trainer_class.__name__}", (ShardedTraining, trainer_class), {})

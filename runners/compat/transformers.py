@@ -1,4 +1,4 @@
-"""Everything of ours that relies on private or undocumented parts of transformers.
+"""Code that relies on private or undocumented parts of transformers.
 
 ``CHECKED`` is the version that was read. ``tests/test_compat.py`` fails where a later one differs.
 """
@@ -18,8 +18,8 @@ KEPT_SETTINGS = ("eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_
 def keep_end_tokens(model: Any) -> None:
     """Drop all of the model's own generation settings but its special tokens.
 
-    Penalties, ``min_p``, ``top_k``, forbidden and forced tokens would change answers without appearing in the
-    run, and only where ``model.generate`` is called. An old ``config.json`` may hold them, too.
+    Penalties, ``min_p``, ``top_k``, forbidden and forced tokens would change answers although the run does
+    not record them, and only in ``model.generate``. An old ``config.json`` may hold them, too.
     """
     own = model.generation_config
     kept = {name: getattr(own, name, None) for name in KEPT_SETTINGS}

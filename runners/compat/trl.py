@@ -1,4 +1,4 @@
-"""Everything that overrides or relies on private parts of TRL's trainers.
+"""Code that overrides or relies on private parts of TRL's trainers.
 
 ``CHECKED`` is the version that was read. ``tests/test_compat.py`` compares the source of each function that
 is relied on with the one that was read, and fails where TRL has changed it.
@@ -74,7 +74,7 @@ class SftTrainer(TokenMeans, SFTTrainer):
     """TRL's SFTTrainer with figures that are means over tokens."""
 
 
-def given_rewards(reward: list[float | None], **_: Any) -> list[float | None]:
+def precomputed_rewards(reward: list[float | None], **_: Any) -> list[float | None]:
     """TRL's reward function: the column ``reward``, computed before."""
     return reward
 
@@ -82,8 +82,8 @@ def given_rewards(reward: list[float | None], **_: Any) -> list[float | None]:
 class StepTrainer(TokenMeans, GRPOTrainer):
     """TRL's GRPOTrainer whose subclass makes the batch of each step, in ``make_batch``.
 
-    The data loader only counts passes. With ``shared_prefix`` the loss computes what rows begin with alike
-    once (``loss``), and groups stay whole in every pass.
+    The data loader only counts passes. With ``shared_prefix`` the loss computes shared prefixes of rows once
+    (``loss``), and each pass gets whole groups.
     """
 
     args: GRPOConfig
@@ -98,7 +98,7 @@ class StepTrainer(TokenMeans, GRPOTrainer):
         super().__init__(
             model=policy,
             args=args,
-            reward_funcs=given_rewards,
+            reward_funcs=precomputed_rewards,
             train_dataset=Dataset.from_dict({"prompt": [""]}),
             processing_class=tokenizer,
             peft_config=adapters,
@@ -125,7 +125,7 @@ class StepTrainer(TokenMeans, GRPOTrainer):
         return self.make_batch()
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
-        """TRL's; with ``shared_prefix`` whole groups go to the passes, those on one schema together."""
+        """Divide a batch into passes; with ``shared_prefix`` by whole groups, similar ones together."""
         if not self.shared_prefix:
             return super()._prepare_inputs(generation_batch)
         passes, group = self.args.gradient_accumulation_steps, self.args.num_generations
@@ -145,7 +145,7 @@ class StepTrainer(TokenMeans, GRPOTrainer):
         return tokens, logprobs
 
     def tensors(self, columns: Mapping[str, Any], rewards: Sequence[float | None], tokens: int) -> Batch:
-        """TRL's batch of answers that are drawn and scored already.
+        """TRL's batch for answers that are already drawn and scored.
 
         TRL pads and masks them, and adds log-probabilities by the policy and by the reference model and the
         correction for vLLM. ``columns`` are those of a ``rollout_func``; ``tokens``, summed over all

@@ -1,1 +1,1 @@
-"""lm-evaluation-harness: `runner.py` asks its models, `model.py` offers it ours."""
+"""lm-evaluation-harness: `runner.py` asks its models, `model.py` makes our runners its models."""

@@ -41,11 +41,15 @@ class HarnessLM(LM):
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         """Not supported."""
-        raise NotImplementedError("the model 'harness' generates; it does not score given texts")
+        raise NotImplementedError(
+            "the model 'harness' only generates: use tasks with output_type generate_until"
+        )
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
         """Not supported."""
-        raise NotImplementedError("the model 'harness' generates; it does not score given texts")
+        raise NotImplementedError(
+            "the model 'harness' only generates: use tasks with output_type generate_until"
+        )
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True

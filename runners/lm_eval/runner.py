@@ -28,7 +28,7 @@ from tasks.thoughts import opening_tag
 CHUNK = 256
 """Prompts passed to lm-eval at a time: it returns all answers at once, or raises."""
 LOCAL = ("hf", "hf-auto", "huggingface")
-"""Backends that would look for a GPU where no device is named."""
+"""Backends that need the argument ``device``: by default they look for a GPU."""
 _NEUTRAL: dict[str, Mapping[str, float]] = {**{name: {"top_k": 0} for name in LOCAL}, "vllm": NEUTRAL}
 """Parameters that turn off the backend's own sampling. Backends that call an API send only what is named."""
 
@@ -36,7 +36,7 @@ _NEUTRAL: dict[str, Mapping[str, float]] = {**{name: {"top_k": 0} for name in LO
 def open_lm_eval(rest: str) -> LmEvalRunner:
     """The runner of ``backend:key=value,...``. Raises ModelError: unknown backend, or it cannot be loaded."""
     backend, _, arguments = rest.partition(":")
-    settings = [one.partition("=") for one in arguments.split(",")]
+    settings = [argument.partition("=") for argument in arguments.split(",")]
     if any(is_secret(name.strip(), value) or credentials(value) for name, _, value in settings):
         raise ModelError(f"lm-eval:{backend}: set keys in the environment, not in its arguments")
     if backend in LOCAL and "device=" not in arguments:
@@ -54,7 +54,7 @@ def open_lm_eval(rest: str) -> LmEvalRunner:
 
 
 class LmEvalRunner:
-    """A loaded lm-eval model. A prompt that it would cut is unanswered; where it raises, a question fails."""
+    """A loaded lm-eval model. Prompts that it would cut are unanswered; if it raises, the question fails."""
 
     def __init__(self, lm: Any, name: str, neutral: Mapping[str, float] | None = None) -> None:
         """``neutral``: further sampling parameters of the backend, with the values that turn them off."""
@@ -76,7 +76,7 @@ class LmEvalRunner:
         yield from in_chunks(self.name, ask, requests, sampling.n, max(1, CHUNK // sampling.n))
 
     def _ask(self, requests: Sequence[Request], sampling: Sampling) -> list[Answers]:
-        """The answers to each request. Raises whatever lm-eval raises."""
+        """The answers to each request. Raises the errors of lm-eval."""
         with limited_logs():
             prompts = [self.lm.apply_chat_template(list(request.messages)) for request in requests]
             answers: list[Answers] = [self._too_long(prompt, sampling) for prompt in prompts]
@@ -99,12 +99,12 @@ class LmEvalRunner:
         return answers
 
     def _too_long(self, prompt: Any, sampling: Sampling) -> Answers:
-        """The answers to a prompt that lm-eval would cut at its beginning; none where it fits."""
+        """Unanswered completions for a prompt that lm-eval would cut at its beginning; [] if it fits."""
         length = count_tokens(self.lm, prompt)
         if not length or length + sampling.max_new_tokens <= max_length(self.lm):
             return []
-        why = f"{length} prompt tokens and {sampling.max_new_tokens} new ones exceed {max_length(self.lm)}"
-        return [Completion("", length, finish="unanswered", error=why)] * sampling.n
+        reason = f"{length} prompt tokens and {sampling.max_new_tokens} new ones exceed {max_length(self.lm)}"
+        return [Completion("", length, finish="unanswered", error=reason)] * sampling.n
 
     def _completion(self, prompt: Any, text: str, seconds: float, sampling: Sampling) -> Completion:
         tokens = count_tokens(self.lm, text)
