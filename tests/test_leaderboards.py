@@ -350,7 +350,7 @@ def test_compare_takes_the_newest_runs_that_can_be_compared(evaluate: Evaluate) 
 
 def test_a_run_is_not_compared_with_itself(evaluate: Evaluate) -> None:
     run = evaluate("a", [1.0])
-    with pytest.raises(DataError, match="one and the same"):
+    with pytest.raises(DataError, match="are the same run"):
         compare("a", run.id)
 
 

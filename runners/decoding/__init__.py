@@ -1,1 +1,1 @@
-"""Answers from a live model, shared prompts computed once. Start at `prefix_cache.py`."""
+"""Decode answers with a loaded model, computing shared prefixes once. Start at `prefix_cache.py`."""

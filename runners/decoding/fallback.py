@@ -22,7 +22,7 @@ def generate_separately(
     settings: DecodingSettings,
     batch_tokens: int = 0,
 ) -> Iterator[tuple[int, list[Generated]]]:
-    """``generation.generate`` prompt by prompt, without log-probabilities; ``batch_tokens`` is not used."""
+    """As ``generation.generate``, prompt by prompt, without log-probabilities; ignores ``batch_tokens``."""
     was_training = model.training
     model.eval()
     sampled = settings.temperature > 0

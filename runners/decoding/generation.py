@@ -15,14 +15,15 @@ from runners.decoding.tokens import Tokens
 from runners.types import Finish
 
 BATCH_TOKENS = {"cpu": 100_000, "cuda": 400_000}
-"""Tokens of prompts and answers in a batch where the caller does not say, by device."""
+"""Default number of prompt and answer tokens in a batch, by device."""
 
 REFILL = {"cpu": 1.0, "cuda": 0.25}
-"""Share of the batch's tokens which must be free before further rows join. A step on a GPU costs about the
-same for few rows as for many. On a CPU it does not, and joining copies the cache, so all must have ended."""
+"""Share of the batch's tokens that must be free before further rows join, by device. On a GPU a step costs
+about the same for few rows as for many. On a CPU it does not, and joining copies the cache, so rows join only
+when all others have ended."""
 
 PADDING = (0, 0, HIDDEN, -1)
-"""Token, position, owner and sequence of a place in the grid without a running sequence."""
+"""Token, position, owner and sequence of a grid cell without a running sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,15 @@ class DecodingSettings:
     has_stop: Callable[[list[int]], bool] | None = None
     """Whether an answer's tokens contain a stop string."""
     refill: float | None = None
-    """Share of the batch's tokens which must be free before rows join; None: the device's."""
+    """Share of the batch's tokens that must be free before rows join; None: ``REFILL`` of the device."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """One answer: its tokens, with the end-of-sequence token where there is one.
+    """One answer: its tokens, including a final end-of-sequence token.
 
-    ``seconds`` is its share of the wall-clock time since the answers before it ended.
+    ``logprob``: the sum of their log-probabilities at temperature 1. ``seconds``: its share of the wall-clock
+    time since the previous answers ended.
     """
 
     tokens: list[int]
@@ -62,8 +64,9 @@ def generate(
 ) -> Iterator[tuple[int, list[Generated]]]:
     """Yield ``(prompt's index, its n answers)`` as they end, with at most ``batch_tokens`` tokens in a batch.
 
-    Rows whose answers have ended make room for the next ones (``REFILL``). An answer depends on its prompt's
-    seed and its number. What else is in the batch changes the rounding only, which in bfloat16 can change it.
+    Rows whose answers have ended are replaced by further ones (``REFILL``). An answer depends on its prompt,
+    the prompt's seed and its own number. The rest of the batch changes only the rounding, which in bfloat16
+    can change an answer.
     """
     unfinished: dict[int, dict[int, Generated]] = {}
     was_training = model.training
@@ -87,7 +90,7 @@ def _generate(
     settings: DecodingSettings,
     batch_tokens: int,
 ) -> Iterator[tuple[int, Generated]]:
-    """Answers by number, as they end; longest rows first, so that memory runs out at once or not at all."""
+    """Yield (number, answer) as they end, longest rows first: if memory is too small, it shows at once."""
     new_tokens = settings.max_new_tokens
     capacity = batch_tokens or BATCH_TOKENS[model.device.type]
     refill = capacity * (REFILL[model.device.type] if settings.refill is None else settings.refill)
@@ -105,13 +108,14 @@ def _generate(
         assert batch is not None
         if ended := batch.step():
             now = time.perf_counter()
-            yield from ((i, replace(one, seconds=(now - began) / len(ended))) for i, one in ended)
+            seconds = (now - began) / len(ended)
+            yield from ((i, replace(answer, seconds=seconds)) for i, answer in ended)
             began = now
             batch = batch.shrunk()
 
 
 def _take(waiting: list[PrefixGroup], free: int, new_tokens: int) -> list[PrefixGroup]:
-    """Take the last groups that fit into ``free`` tokens, one at least."""
+    """Remove the last groups of ``waiting`` that fit into ``free`` tokens, at least one, and return them."""
     taken = [waiting.pop()]
     used = _size(taken[0], new_tokens)
     while waiting and (used := used + _size(waiting[-1], new_tokens)) <= free:
@@ -120,7 +124,7 @@ def _take(waiting: list[PrefixGroup], free: int, new_tokens: int) -> list[Prefix
 
 
 def _size(group: PrefixGroup, new_tokens: int) -> int:
-    """The most tokens that a row ever holds."""
+    """The most tokens that a row of this group can hold."""
     return len(group.prefix) + sum(len(rest) + new_tokens for _, rest in group.answers)
 
 
@@ -149,7 +153,7 @@ def sample(logits: Tensor, uniforms: Tensor, settings: DecodingSettings) -> tupl
 
 
 def _nucleus(probs: Tensor, top_p: float) -> Tensor:
-    """Keep the likeliest tokens that together reach ``top_p`` (Holtzman et al. 2020)."""
+    """Set all but the likeliest tokens, which together reach ``top_p``, to 0 (Holtzman et al. 2020)."""
     ranked, order = probs.sort(-1, descending=True)
     ranked[ranked.cumsum(-1) - ranked >= top_p] = 0
     return torch.zeros_like(probs).scatter(-1, order, ranked)
@@ -213,7 +217,7 @@ class _Batch:
         ]
 
     def shrunk(self) -> _Batch | None:
-        """Remove the ended sequences where that is worth the copy or needed; None where all have ended."""
+        """Remove ended sequences if enough of them justify a copy of the cache; None if all have ended."""
         running = self.grid[..., 3] >= 0
         count = int(running.sum())
         if count == 0:
@@ -230,7 +234,7 @@ class _Batch:
         return self
 
     def joined(self, other: _Batch) -> _Batch:
-        """This batch with the rows of another one."""
+        """This batch, extended by the rows of another one."""
         other.grid[..., 3][other.grid[..., 3] >= 0] += len(self.answers)
         width = max(self.grid.shape[1], other.grid.shape[1])
         self.grid = torch.cat([_widened(one.grid, width) for one in (self, other)])

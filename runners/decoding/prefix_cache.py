@@ -1,9 +1,9 @@
 """A key-value cache in which every shared prompt prefix is computed once.
 
 A batch has a row for each *prefix group*: a prefix that several answers share, and for each of these answers
-a sequence of its own after it (the rest of its prompt, then what is generated). The sequences of a row see
-the prefix and themselves, not each other. Rows whose prefixes begin alike are prefilled once and then copied.
-So n answers to one prompt cost one prefill, and questions on one database share its schema.
+a sequence of its own after it (the rest of its prompt, then the generated tokens). The sequences of a row
+attend to the prefix and themselves, not to each other. Common beginnings of rows' prefixes are prefilled once
+and then copied. So n answers to one prompt cost one prefill, and questions on one database share its schema.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from runners.compat.transformers import cache_argument
 from runners.decoding.tokens import Tokens
 
 SHARED, HIDDEN = 0, -1
-"""Owners of a cache slot other than an answer: all answers of the row, or none. Answer i is owner i + 1."""
+"""Owners of a cache slot that belongs to all answers of its row, or to none. Answer i is owner i + 1."""
 
 MAX_ANSWERS = 16
-"""Most answers in a row: attention reads the keys of all of them, although it masks the others'."""
+"""Most answers in a row: attention reads the keys of all answers, even those that are masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def group_by_prefix(sequences: Sequence[Tokens], max_size: int) -> list[list[int
 def prefix_groups(prompts: Sequence[Tokens], n: int) -> list[PrefixGroup]:
     """The groups for ``n`` answers to each prompt; answer ``i * n + k`` is the k-th of prompt i.
 
-    The last token of a prompt is not part of the prefix: feeding it is the first decoding step.
+    The last token of a prompt is not part of the prefix: it is the input of the first decoding step.
     """
     if n > 1:
         chunks = [range(start, min(start + MAX_ANSWERS, n)) for start in range(0, n, MAX_ANSWERS)]
@@ -77,7 +77,7 @@ def prefix_groups(prompts: Sequence[Tokens], n: int) -> list[PrefixGroup]:
 
 
 def _groups_of_prompts(prompts: Sequence[Tokens], max_size: int) -> list[PrefixGroup]:
-    """Groups of at most ``max_size`` prompts that begin alike; the longer their rests are, the smaller."""
+    """Groups of at most ``max_size`` prompts, each with the prefix that its prompts share."""
     groups = []
     for indices in group_by_prefix(prompts, max_size):
         members = [prompts[i] for i in indices]
@@ -87,10 +87,10 @@ def _groups_of_prompts(prompts: Sequence[Tokens], max_size: int) -> list[PrefixG
 
 
 def visible_slots(slot_owner: Tensor, slot_position: Tensor, owner: Tensor, position: Tensor) -> Tensor:
-    """Which slots (rows, slots) the newest tokens (rows, width) see: a mask (rows, 1, width, slots).
+    """The slots that the newest tokens (rows, width) attend to: a mask (rows, 1, width, slots).
 
     A token sees the prefix and its own answer up to its position; hidden padding sees the prefix. Every token
-    sees itself, so that no row of the mask is empty, which would make NaN.
+    sees itself, because an empty row of the mask would give NaN.
     """
     slot, own = slot_owner[:, None, :], owner.clamp(min=SHARED)[:, :, None]
     visible = ((slot == SHARED) | (slot == own)) & (slot_position[:, None, :] <= position[:, :, None])
@@ -100,14 +100,14 @@ def visible_slots(slot_owner: Tensor, slot_position: Tensor, owner: Tensor, posi
 
 
 def additive_mask(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """A boolean mask as the one that attention adds, made once: attention would convert it in every layer."""
+    """Convert a boolean mask to an additive one, once: attention would convert it again in every layer."""
     if torch.is_autocast_enabled(visible.device.type):
         dtype = torch.get_autocast_dtype(visible.device.type)
     return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, -torch.inf)
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """A cache layer with spare capacity, so that a step writes its own keys and copies no others."""
+    """A cache layer with spare capacity, so that a step writes only its own keys and copies no others."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -135,7 +135,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         return self.length
 
     def select(self, rows: Tensor, slots: Tensor) -> None:
-        """Keep these rows, in this order, and of each these slots (rows, slots)."""
+        """Keep only these rows, in this order, and in each row these slots (rows, slots)."""
         selected = []
         for buffer in self.buffers:
             heads = torch.arange(buffer.shape[1], device=rows.device)
@@ -151,7 +151,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self.length = length
 
     def _padded_to(self, length: int) -> list[Tensor]:
-        """The used slots, then zeros: masked values must still be numbers."""
+        """The used slots, padded with zeros, because masked values must not be NaN."""
         return [pad(buffer[:, :, : self.length], (0, 0, 0, length - self.length)) for buffer in self.buffers]
 
 
@@ -174,7 +174,10 @@ class PrefixCache:
         self.position = self.owner.clone()
 
     def forward(self, tokens: Tensor, position: Tensor, owner: Tensor, logits_to_keep: int) -> Tensor:
-        """Run tokens (rows, width) through the model and cache them; the logits of the last ones."""
+        """Run tokens (rows, width) through the model and cache them.
+
+        Returns the logits of the last tokens: (rows, ``logits_to_keep``, vocabulary).
+        """
         self.owner = torch.cat([self.owner, owner], 1)
         self.position = torch.cat([self.position, position], 1)
         visible = visible_slots(self.owner, self.position, owner, position)
@@ -190,7 +193,7 @@ class PrefixCache:
         return logits
 
     def select(self, rows: Tensor, owners: Tensor) -> None:
-        """Keep these rows, in this order, and of each its prefix and the slots of ``owners`` (rows, any)."""
+        """Keep these rows, in this order, each with its prefix and the slots of ``owners`` (rows, any)."""
         owner = self.owner[rows]
         owned = (owner[:, :, None] == owners[:, None, :]).any(-1)
         kept = (owner == SHARED) | (owned & (owner != HIDDEN))
@@ -215,13 +218,13 @@ def _padded(grid: Tensor, slots: int, value: int) -> Tensor:
 
 
 def prefill(model: Any, groups: Sequence[PrefixGroup]) -> PrefixCache:
-    """The cache of these groups, a row each, with all but the last token of each prompt computed."""
+    """The cache of these groups, one row for each, with all but the last token of each prompt computed."""
     prefixes = [group.prefix for group in groups]
-    alike = group_by_prefix(prefixes, len(prefixes))
-    starts = [prefixes[rows[0]][: common_prefix_length([prefixes[i] for i in rows])] for rows in alike]
+    clusters = group_by_prefix(prefixes, len(prefixes))
+    starts = [prefixes[rows[0]][: common_prefix_length([prefixes[i] for i in rows])] for rows in clusters]
     cache = PrefixCache(model, len(starts))
     _forward_padded(cache, [[(SHARED, 0, start)] for start in starts])
-    start_of = {i: number for number, rows in enumerate(alike) for i in rows}
+    start_of = {i: number for number, rows in enumerate(clusters) for i in rows}
     copies = torch.tensor([start_of[i] for i in range(len(groups))], device=model.device)
     cache.select(copies, cache.owner.new_empty((len(groups), 0)))
     rests = []
@@ -234,7 +237,7 @@ def prefill(model: Any, groups: Sequence[PrefixGroup]) -> PrefixCache:
 
 
 def _forward_padded(cache: PrefixCache, rows: Sequence[Sequence[tuple[int, int, Tokens]]]) -> None:
-    """Feed each row its pieces (owner, position of the first token, tokens), then hidden padding."""
+    """Run the pieces (owner, position of the first token, tokens) of each row, padded with hidden tokens."""
     width = max(sum(len(tokens) for _, _, tokens in row) for row in rows)
     if not width:
         return

@@ -1,4 +1,4 @@
-"""Can a model share prompt prefixes? Its settings are read, then two sequences are computed both ways."""
+"""Test whether a model can share prompt prefixes: check its settings, then compare logits of both methods."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LOGIT_SETTINGS = ("final_logit_softcapping", "logit_scale", "output_multiplier",
 
 
 def refusal(model: Any) -> str:
-    """Why prompt prefixes cannot be shared with this model; "" where they can."""
+    """The reason why prompt prefixes cannot be shared with this model; "" if they can."""
     config = model.config
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"]) - {"full_attention"}
-    if kinds:
-        return f"it has layers of {', '.join(sorted(kinds))}"
+    other_types = set(getattr(config, "layer_types", None) or ["full_attention"]) - {"full_attention"}
+    if other_types:
+        return f"it has layers of {', '.join(sorted(other_types))}"
     if getattr(config, "sliding_window", None):
         return "its attention has a sliding window"
     if getattr(config, "logits_scaling", 1) != 1 or any(getattr(config, key, None) for key in LOGIT_SETTINGS):

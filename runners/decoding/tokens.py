@@ -1,4 +1,4 @@
-"""Messages -> prompt tokens, and answer tokens -> text: the same in evaluation, training and verifiers."""
+"""Encode messages as prompt tokens and decode answers, alike in evaluation, training and verifiers."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ CONTEXT_NAMES = (
 NO_LIMIT = 2**31 - 1
 """The context length of a model that has no limit, such as a state-space model."""
 TAIL = 64
-"""Tokens at the end of a prompt in which the tag of an open thought is looked for."""
+"""Number of tokens at the end of a prompt that are searched for the tag of an open thought."""
 
 Tokens = tuple[int, ...]
 
 
 def context_length(config: Any) -> int:
-    """The most tokens that a model takes, from its configuration; ``NO_LIMIT`` where it names none."""
+    """The most tokens that a model takes, from its configuration; ``NO_LIMIT`` if it names none."""
     text = config.get_text_config()
     lengths = (getattr(text, name, None) for name in CONTEXT_NAMES)
     return next((length for length in lengths if isinstance(length, int) and length > 0), NO_LIMIT)
 
 
 def encode(tokenizer: Any, requests: Sequence[Request]) -> list[Tokens]:
-    """The prompt tokens of each request, up to where the answer begins.
+    """The prompt tokens of each request, up to the beginning of the answer.
 
-    Raises ModelError where the chat template or the tokenizer fails on one.
+    Raises ModelError: the chat template or the tokenizer fails on a request.
     """
     conversations = [list(request.messages) for request in requests]
     try:
@@ -42,16 +42,16 @@ def encode(tokenizer: Any, requests: Sequence[Request]) -> list[Tokens]:
     except BaseException as error:  # of the template, or a panic of the tokenizers library
         if isinstance(error, INTERRUPTS):
             raise
-        roles = ", ".join(dict.fromkeys(message["role"] for one in conversations for message in one))
-        why = f"the chat template or tokenizer does not take the messages ({roles}): {error_line(error)}"
-        raise ModelError(f"{tokenizer.name_or_path}: {why}") from None
+        roles = ", ".join(dict.fromkeys(m["role"] for messages in conversations for m in messages))
+        reason = f"the chat template or tokenizer does not take the messages ({roles}): {error_line(error)}"
+        raise ModelError(f"{tokenizer.name_or_path}: {reason}") from None
     return [tuple(ids) for ids in encoded["input_ids"]]
 
 
 def encode_each(tokenizer: Any, requests: Sequence[Request], context: int) -> list[Tokens | str]:
     """For each request its prompt tokens, or the reason why the model cannot take it.
 
-    A text that exceeds the context even in the longest tokens is not tokenized. Raises ModelError where the
+    A text that would exceed the context even in the longest tokens is not tokenized. Raises ModelError: the
     tokenizer fails on every request.
     """
     longest_token = max(map(len, tokenizer.get_vocab()), default=1)
@@ -93,7 +93,7 @@ def end_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:
 
 
 def answer_text(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int]) -> str:
-    """The text of an answer, after the tag of a thought that its prompt opened.
+    """The text of an answer, with the tag of a thought that its prompt opened.
 
     Special tokens are left out, except those that delimit thoughts.
     """
@@ -101,7 +101,7 @@ def answer_text(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int]) ->
 
 
 def thought_tag(tokenizer: Any, prompt: Sequence[int]) -> str:
-    """The tag that opens a thought at the end of the prompt; "" where none does."""
+    """The tag that opens a thought at the end of the prompt; "" if there is none."""
     return opening_tag(tokenizer.decode(prompt[-TAIL:], skip_special_tokens=False))
 
 

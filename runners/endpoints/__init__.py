@@ -1,1 +1,1 @@
-"""Models behind HTTP. Start at `openai.py`."""
+"""Runners of models that are asked over HTTP. Start at `openai.py`."""

@@ -1,8 +1,8 @@
 """An HTTP client for a chat endpoint, which retries temporary failures and is safe to use in many threads.
 
-It retries, with growing pauses: 408, 429 and 5xx, timeouts, broken connections, replies that are cut off or
-no chat completion. It retries no other 4xx, nor an endpoint that was never reached. The key comes from the
-environment, and is removed from errors, never from answers.
+It retries HTTP 408, 429 and 5xx, timeouts, broken connections, and replies that are cut off or no chat
+completion, with growing pauses. It does not retry other 4xx, or an endpoint that was never reached. The key
+comes from the environment, and is removed from errors but not from answers.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 Read = TypeVar("Read")
 
 MAX_REPLY = 16 * 2**20
-"""Bytes: a longer reply counts as broken."""
+"""Most bytes of a reply; a longer one counts as broken."""
 MAX_PAUSE = 60.0
-"""Seconds: a server that asks for a longer pause is not waited for."""
+"""Longest pause in seconds; if a server asks for a longer one, the question is not retried."""
 RETRIED = (408, 429)
 """Temporary client errors; all 5xx are temporary, too."""
 BUSY = (408, 429, 503, 529)
@@ -39,21 +39,21 @@ BUSY = (408, 429, 503, 529)
 FATAL = (401, 402, 403, 404, 405)
 """Errors that every question would get: wrong key, no credit, wrong model, wrong URL."""
 MODERATED = 403
-"""Some gateways refuse a single question by this status; it means that once others were answered."""
+"""With this status some gateways refuse a single question: if others were answered, it is taken so."""
 CONNECT_SECONDS = 5.0
-"""Longest wait for a connection."""
+"""Longest wait for a connection, in seconds."""
 FIRST_TRIES = 3
 """Connections tried before an endpoint that never replied counts as missing."""
 FIRST_PAUSE = 0.3
-"""Seconds between them."""
+"""Seconds between these tries."""
 SHOWN = 200
 """Characters of a reply that an error shows."""
 
 
 class Unanswered(Exception):
-    """A question that got no usable reply; ``str()`` says why in one line.
+    """A question got no usable reply; ``str()`` gives the reason in one line.
 
-    ``busy``: the endpoint was busy or gone, whatever the question.
+    ``busy``: the endpoint was busy or gone, so the question is not the cause.
     """
 
     def __init__(self, why: str, busy: bool = False) -> None:
@@ -62,11 +62,11 @@ class Unanswered(Exception):
 
 
 class Refused(Exception):
-    """A question that the endpoint refuses, whenever it is asked; ``str()`` says why in one line."""
+    """The endpoint refuses a question, and asking again is useless; ``str()`` is the reason in one line."""
 
 
 class _Temporary(Exception):
-    """A failure that may not happen again after ``pause`` seconds, where the server names them."""
+    """A temporary failure. ``pause``: seconds that the server asks to wait, else 0."""
 
     def __init__(self, why: str, pause: float = 0.0, busy: bool = False) -> None:
         super().__init__(why)
@@ -106,9 +106,10 @@ class Endpoint:
             try:
                 return self._ask_once(body, read)
             except (_Temporary, NoAnswer) as error:
-                asked = error.pause if isinstance(error, _Temporary) else 0.0
-                pause = max(asked, self.config.backoff * 2**number * random.uniform(0.5, 1))
-                if number + 1 < tries and asked <= MAX_PAUSE and not self._closed.wait(min(pause, MAX_PAUSE)):
+                requested = error.pause if isinstance(error, _Temporary) else 0.0
+                pause = max(requested, self.config.backoff * 2**number * random.uniform(0.5, 1))
+                retry = number + 1 < tries and requested <= MAX_PAUSE
+                if retry and not self._closed.wait(min(pause, MAX_PAUSE)):
                     continue
                 why = f"{error} (asked {number + 1} times)"
                 if isinstance(error, _Temporary):
@@ -161,8 +162,8 @@ class Endpoint:
         except httpx.TimeoutException:
             raise _Temporary(f"no reply within {self.config.timeout:g} s") from None
         except httpx.RequestError as error:
-            gone = isinstance(error, httpx.ConnectError)
-            raise _Temporary(f"{type(error).__name__}: {self._shown(str(error))}", busy=gone) from None
+            unreachable = isinstance(error, httpx.ConnectError)
+            raise _Temporary(f"{type(error).__name__}: {self._shown(str(error))}", busy=unreachable) from None
         except RuntimeError:  # httpx raises it where the client is closed
             if not self._closed.is_set():
                 raise
@@ -185,8 +186,8 @@ class Endpoint:
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 if self._reached:
                     raise
-                late = isinstance(error, httpx.ConnectTimeout) or self._closed.wait(FIRST_PAUSE)
-                if late or number + 1 == FIRST_TRIES:
+                give_up = isinstance(error, httpx.ConnectTimeout) or self._closed.wait(FIRST_PAUSE)
+                if give_up or number + 1 == FIRST_TRIES:
                     why = self._shown(str(error)) if str(error) else "no connection in time"
                     raise ModelError(f"{self.url} cannot be reached: {why}") from None
         self._reached = True
@@ -196,7 +197,7 @@ class Endpoint:
             response.close()
 
     def _shown(self, text: str) -> str:
-        """Text of a reply or an error as part of one line, without secrets."""
+        """The text of a reply or an error as part of one line, without secrets."""
         return _line(redacted(text[: 100 * SHOWN], *self._secrets))
 
     def close(self) -> None:

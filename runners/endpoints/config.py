@@ -69,7 +69,7 @@ class EndpointConfig(Spec):
 
 
 def is_local(url: str) -> bool:
-    """Whether a URL is of this machine, for which no proxy of the environment is used."""
+    """Whether a URL points to this machine; then the proxy settings of the environment are ignored."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -85,10 +85,14 @@ def _base(url: str) -> str:
 def key_of(config: EndpointConfig) -> str:
     """The key from the environment; "" where it is neither set nor needed. Raises ModelError."""
     if config.key and not re.fullmatch(r"[A-Za-z_]\w*", config.key):
-        raise ModelError("runner.endpoint.key names the environment variable that holds the key")
+        raise ModelError(
+            "runner.endpoint.key is the name of an environment variable: set it to one that holds the key"
+        )
     key = os.environ.get(config.key, "").strip()
     if not key and config.url == OPENAI:
         raise ModelError(f"no key for {OPENAI}: set {config.key}, or name another --base-url")
     if not key.isascii() or not all(letter.isprintable() and letter != " " for letter in key):
-        raise ModelError(f"{config.key} has characters that no key has")
+        raise ModelError(
+            f"{config.key} has characters that no key has: remove spaces and non-ASCII characters"
+        )
     return key

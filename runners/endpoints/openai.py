@@ -1,4 +1,4 @@
-"""Answers from any server with OpenAI's chat completions API: vLLM, SGLang, Ollama, hosted ones."""
+"""Answers from any server with OpenAI's chat completions API: vLLM, SGLang, Ollama, hosted services."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ FLAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Which sampling parameters an endpoint takes."""
+    """The sampling parameters that an endpoint accepts."""
 
     limit: str
     """The name of the answer's token limit."""
     extended: bool
-    """Whether it takes parameters beyond OpenAI's."""
+    """Whether it accepts parameters beyond OpenAI's."""
 
 
 class OpenAIRunner:
@@ -57,7 +57,7 @@ class OpenAIRunner:
 
     @property
     def unsent(self) -> tuple[str, ...]:
-        """The parameters of ``NEUTRAL`` that the endpoint does not take, as far as is known."""
+        """The parameters of ``NEUTRAL`` that the endpoint does not accept, as far as is known."""
         if self._dialect.extended:
             return ()
         return tuple(name for name in NEUTRAL if name not in STANDARD and name not in self.config.body)
@@ -68,13 +68,14 @@ class OpenAIRunner:
         """Yield ``(index, n completions)`` as replies come.
 
         A question that the endpoint refuses while it answers others is ``unanswered``. Questions without a
-        usable reply are asked once more at the end, where they are few: those that fail again are ``failed``,
-        or ``error`` where the endpoint is busy or gone. Raises ModelError where the endpoint refuses every
-        question, or is gone.
+        usable reply are asked again at the end if they are few. Those that fail again are ``failed``, or
+        ``error`` if the endpoint is busy or gone.
+
+        Raises ModelError: the endpoint refuses every question, or is gone.
         """
         limit = FailureLimit(self.endpoint.url)
         failed: dict[int, list[Completion]] = {}
-        held: dict[int, list[Completion]] = {}  # cut, and perhaps thoughts
+        held: dict[int, list[Completion]] = {}  # answers that were cut and may be thoughts
 
         def ask(request: Request) -> list[Completion]:
             return self._ask(request, sampling)
@@ -112,7 +113,7 @@ class OpenAIRunner:
     def _ask_again(
         self, requests: Sequence[Request], sampling: Sampling, failed: Mapping[int, list[Completion]]
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """Ask the failed questions again, where they are few and the endpoint answers a plain question."""
+        """Ask the failed questions again if they are few and the endpoint answers a plain question."""
         few = few_failures(len(failed), len(requests))
         if not few or not self._answers_plain_question(requests[0], sampling):
             yield from failed.items()
@@ -145,10 +146,10 @@ class OpenAIRunner:
         return answers[: sampling.n]
 
     def _find_dialect(self, request: Request, sampling: Sampling, error: Refused) -> Dialect:
-        """The dialect in which the endpoint answers a plain question with the roles of this request.
+        """Find the dialect in which the endpoint answers a plain question with the roles of this request.
 
-        If it is the dialect in which this question was refused, the question itself was refused. Raises
-        ModelError where the endpoint answers in no dialect: then it refuses the settings.
+        If this is the dialect in which the question was refused, the endpoint refused the question itself.
+        Raises ModelError: the endpoint answers in no dialect, so it refuses the settings.
         """
         with self._lock:
             own = self._dialect
@@ -157,17 +158,17 @@ class OpenAIRunner:
             if not self._settled:
                 tried += [Dialect(own.limit, False)] if own.extended else []
                 tried += [Dialect(other, own.extended), Dialect(other, False)]
-            why: Exception = error
+            last_refusal: Exception = error
             for dialect in dict.fromkeys(tried):
                 try:
                     self._probe(request, sampling, dialect)
                 except (Refused, Unanswered) as refusal:
-                    why = refusal
+                    last_refusal = refusal
                     continue
                 self._adopt(dialect)
                 return dialect
-            advice = _advice(str(why), self._body((), sampling, 0, own))
-            raise ModelError(f"{self.endpoint.url}: {why}{advice}")
+            advice = _advice(str(last_refusal), self._body((), sampling, 0, own))
+            raise ModelError(f"{self.endpoint.url}: {last_refusal}{advice}")
 
     def _adopt(self, dialect: Dialect) -> None:
         if self._dialect.extended and not dialect.extended:
@@ -239,11 +240,11 @@ def _no_answer(finish: Finish, error: Exception) -> Completion:
     return Completion("", finish=finish, error=str(error))
 
 
-def _advice(why: str, body: Mapping[str, Any]) -> str:
-    """What to set where a refusal names a parameter that was sent; "" where it names none."""
+def _advice(refusal: str, body: Mapping[str, Any]) -> str:
+    """Advice on the parameter that a refusal names; "" if it names none that was sent."""
     for name in body:
         named = rf"[\"'`.]{name}[\"'`]|\b{name}\b" if len(name) > 1 else rf"[\"'`.]{name}[\"'`]"
-        if name not in ("model", "messages") and re.search(named, why):
+        if name not in ("model", "messages") and re.search(named, refusal):
             flag = f"set {FLAGS[name]}, or leave" if name in FLAGS else "leave"
             return f" ({flag} it out with --set runner.endpoint.body.{name}=null)"
     return ""

@@ -1,8 +1,8 @@
 """Read chat completions in the forms in which servers send them, with thoughts that the chat template opened.
 
-Where a server's chat template opens a thought, its replies lack the opening tag. If the token limit cuts such
-a reply inside the thought, it has no tag at all, and a query drafted in it would be read as the answer.
-``TemplateThoughts`` learns from a setting, or from other replies, whether a template opens thoughts.
+If a server's chat template opens a thought, its replies lack the opening tag. If the token limit cuts such a
+reply inside the thought, it has no tag at all, and a query drafted in it would be taken for the answer.
+``TemplateThoughts`` determines from a setting, or from other replies, whether a template opens thoughts.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ REASONING = ("reasoning_content", "reasoning", "thinking")
 MAX_TOKENS = 2**40
 """A larger token count is taken for an error of the server."""
 ENOUGH_REPLIES = 8
-"""Complete replies, none with a closing tag alone, after which the template is taken to open no thought."""
+"""After this many complete replies without a lone closing tag, the template is taken to open no thought."""
 TAG = "<think>"
-"""Put before a reply that was cut: it has no closing tag, so any opening tag does."""
+"""Put before a reply that was cut inside a thought; any opening tag works, as there is no closing tag."""
 
 
 class NoAnswer(Exception):
@@ -51,7 +51,7 @@ class Reply(NamedTuple):
 def read(reply: Any) -> Reply:
     """Read a chat completion.
 
-    Raises ValueError, TypeError, LookupError or AttributeError where it is none, NoAnswer where it has no
+    Raises ValueError, TypeError, LookupError or AttributeError: it is no chat completion; NoAnswer: it has no
     choice with a message.
     """
     choices = reply["choices"]
@@ -74,7 +74,7 @@ def read(reply: Any) -> Reply:
 
 
 def _count(tokens: Any) -> int:
-    """A number of tokens; 0 where it is invalid, which must not lose the answer."""
+    """A number of tokens; 0 if it is invalid, so that the answer is not lost."""
     valid = isinstance(tokens, int | float) and 0 <= tokens <= MAX_TOKENS
     return int(tokens) if valid else 0
 
@@ -82,8 +82,8 @@ def _count(tokens: Any) -> int:
 def _message_text(message: Any) -> str:
     """The content of a message, or its refusal.
 
-    It is "" where all tokens went to thinking (``reasoning_content`` is no part of an answer), a content
-    filter removed it, or the model called a tool. Raises NoAnswer where it is no message.
+    It is "" if all tokens were reasoning (``reasoning_content`` is no part of an answer), a content filter
+    removed it, or the model called a tool. Raises NoAnswer: it is no message.
     """
     if not isinstance(message, dict):
         raise NoAnswer("a reply without a message")
@@ -112,7 +112,7 @@ def _part_text(part: Mapping[str, Any]) -> str:
 
 
 def _logprob(logprobs: Any) -> float | None:
-    """The sum of the tokens' log-probabilities; None where one is missing, which must not lose the answer."""
+    """The sum of the tokens' log-probabilities; None if one is missing, so that the answer is not lost."""
     try:
         total = float(sum(token["logprob"] for token in logprobs["content"]))
     except (TypeError, LookupError, ValueError, OverflowError):
@@ -124,14 +124,14 @@ class TemplateThoughts:
     """Whether one server's chat template opens thoughts, as far as its replies show; safe in many threads."""
 
     def __init__(self, tag: str) -> None:
-        """``tag``: the tag that the template is known to open thoughts with; "" where that is unknown."""
+        """``tag``: the tag with which the template opens thoughts; "" if that is unknown."""
         self.tag = tag
         self.complete_replies = 0
         self._lock = Lock()
         self._separate = self._opens = False
 
     def observe(self, choice: Choice) -> None:
-        """Learn from a reply. A server that returns thoughts separately has none in its content."""
+        """Update from a reply. The content of a server that returns thoughts separately has none."""
         with self._lock:
             self._separate = self._separate or choice.reasoned
             self._opens = self._opens or closes_first(choice.text)
@@ -147,7 +147,7 @@ class TemplateThoughts:
         return self.undecided and answer.finish == "length" and _has_no_tag(answer)
 
     def with_tags(self, answers: Sequence[Completion]) -> list[Completion]:
-        """The answers, each thought among them after an opening tag."""
+        """The answers; those that are thoughts get an opening tag."""
         return [replace(answer, text=self._missing_tag(answer) + answer.text) for answer in answers]
 
     def _missing_tag(self, answer: Completion) -> str:

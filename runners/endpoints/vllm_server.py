@@ -1,4 +1,4 @@
-"""Answers from a vLLM server that is started and stopped here, which data parallelism needs.
+"""A runner that starts and stops a vLLM server, which data parallelism needs.
 
 It uses the command line of vLLM 0.28 to 0.31.
 """
@@ -30,10 +30,10 @@ from tasks.thoughts import opening_tag
 
 
 class VllmServer:
-    """``vllm serve`` in a process of its own, which ``close`` ends; it is asked like any other endpoint."""
+    """Runs ``vllm serve`` in its own process until ``close``, and asks it as any other endpoint."""
 
     def __init__(self, source: Source, name: str, config: VllmConfig, endpoint: EndpointConfig) -> None:
-        """Raises ModelError where the server does not start."""
+        """Start the server. Raises ModelError: it does not start."""
         self.name = f"vllm:{name}"
         port = _free_port()
         self.log = Path(mkdtemp(prefix="vllm-")) / "server.log"
@@ -47,7 +47,7 @@ class VllmServer:
         except BaseException:
             self.close()
             raise
-        asked = endpoint.model_copy(
+        local_endpoint = endpoint.model_copy(
             update={
                 "base_url": f"http://127.0.0.1:{port}/v1",
                 "key": "",
@@ -55,7 +55,7 @@ class VllmServer:
                 **thoughts(source, endpoint),
             }
         )
-        self._runner = OpenAIRunner("adapter" if source.adapter else source.path, asked)
+        self._runner = OpenAIRunner("adapter" if source.adapter else source.path, local_endpoint)
 
     def _wait(self, url: str, seconds: float) -> None:
         import httpx
@@ -84,7 +84,7 @@ class VllmServer:
         return self._runner.generate(requests, sampling)
 
     def close(self) -> None:
-        """End the server with all its processes; the log of one that never started stays."""
+        """End the server with all its processes; its log is kept if it never started."""
         if hasattr(self, "_runner"):
             self._runner.close()
             shutil.rmtree(self.log.parent, ignore_errors=True)
@@ -100,7 +100,7 @@ class VllmServer:
 def thoughts(source: Source, endpoint: EndpointConfig) -> dict[str, Any]:
     """The settings that separate the model's thoughts from its answers, from its tokenizer.
 
-    The user's own settings stay. Empty where the tokenizer cannot be read here.
+    The user's own settings take precedence. Empty if the tokenizer cannot be read here.
     """
     from transformers import AutoTokenizer
 
@@ -133,16 +133,16 @@ def flags(source: Source, config: VllmConfig) -> list[str]:
     arguments["data_parallel_size"] = config.data_parallel
     if source.revision:
         arguments["revision"] = source.revision
-    found = ["--host", "127.0.0.1"]
+    options = ["--host", "127.0.0.1"]
     for name, value in arguments.items():
         flag = name.replace("_", "-")
         if isinstance(value, bool):
-            found.append(f"--{flag}" if value else f"--no-{flag}")
+            options.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            found += [f"--{flag}", value if isinstance(value, str) else json.dumps(value)]
+            options += [f"--{flag}", value if isinstance(value, str) else json.dumps(value)]
     if source.adapter:
-        found += ["--lora-modules", f"adapter={source.adapter}"]
-    return found
+        options += ["--lora-modules", f"adapter={source.adapter}"]
+    return options
 
 
 def _free_port() -> int:

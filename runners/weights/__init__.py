@@ -1,1 +1,1 @@
-"""The weights of a model on disk: adapters, 4 bits, saving, identity."""
+"""The files of models: loading, adapters, 4-bit weights, saving, identity."""

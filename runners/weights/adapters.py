@@ -1,8 +1,8 @@
 """The base that a LoRA adapter was trained on: recorded when it is saved, compared when it is loaded.
 
-A base is identified by a digest of its weights' values, which neither a move, another division into files nor
-rounding to bfloat16 changes. Training writes it beside the adapter; adapters from elsewhere name their base
-only.
+A base is identified by a digest of its weights' values. Moving the files, dividing them differently or
+rounding to bfloat16 does not change it. Training writes it beside the adapter; other adapters only name their
+base.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tasks.common.errors import ModelError
 
 RECORD = "base.json"
 VALUES_IN_DIGEST = 64
-"""First values of each tensor that the digest is made of."""
+"""Number of first values of each tensor in the digest."""
 
 
 def record_base(base: Source, adapter: Path) -> None:
@@ -26,7 +26,7 @@ def record_base(base: Source, adapter: Path) -> None:
 
 
 def check_base(source: Source) -> None:
-    """Raise ModelError where an adapter was trained on other weights; warn where only its name says so."""
+    """Raise ModelError if an adapter was trained on other weights; warn if only the base's name differs."""
     if not source.adapter:
         return
     trained_on = base_name(source.adapter)
@@ -39,7 +39,7 @@ def check_base(source: Source) -> None:
     if actual and actual != expected:
         raise ModelError(
             f"{source.adapter} was trained on '{trained_on}', and {source.path} has other weights:"
-            " put the adapter's own base before the '+'"
+            " name the adapter's own base before the '+'"
         )
     both = HUB_ID.fullmatch(source.path) and HUB_ID.fullmatch(trained_on)
     if not expected and both and trained_on != source.path:
@@ -47,12 +47,12 @@ def check_base(source: Source) -> None:
 
 
 def base_name(adapter: str) -> str:
-    """The name of the base in an adapter's configuration; "" where it has none."""
+    """The name of the base in an adapter's configuration; "" if it has none."""
     return adapter_base(Path(adapter))
 
 
 def digest(source: Source) -> str:
-    """SHA-256 of each tensor's first values as bfloat16, 16 hex digits; "" where there are no weights."""
+    """SHA-256 of each tensor's first values as bfloat16, 16 hex digits; "" if there are no weights."""
     import torch
     from safetensors import safe_open
 
@@ -78,8 +78,8 @@ def _files(source: Source) -> list[Path]:
     if not folder.is_dir():
         from huggingface_hub import try_to_load_from_cache
 
-        found = try_to_load_from_cache(source.path, "config.json", revision=source.revision)
-        if not isinstance(found, str):
+        cached = try_to_load_from_cache(source.path, "config.json", revision=source.revision)
+        if not isinstance(cached, str):
             return []
-        folder = Path(found).parent
+        folder = Path(cached).parent
     return sorted(folder.glob("*.safetensors"))

@@ -1,4 +1,4 @@
-"""Whether the Hugging Face Hub can be reached. It is asked once, quickly: its client retries for a minute."""
+"""Check once, with a short timeout, whether the Hugging Face Hub can be reached: its client retries long."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from tasks.common.errors import ModelError
 
 SECONDS = 5.0
-"""Longest wait for the Hub."""
+"""Longest wait for the Hub, in seconds."""
 
 
 def expect_available(path: str, revision: str | None) -> None:
-    """Make the libraries read the Hub's cache only, where a model is no folder and the Hub cannot be reached.
+    """Make the libraries read only the Hub's cache if a model is no folder and the Hub cannot be reached.
 
-    Raises ModelError where the model is not in the cache.
+    Raises ModelError: the model is not in the cache.
     """
     from huggingface_hub import constants, try_to_load_from_cache
 

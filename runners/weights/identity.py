@@ -1,6 +1,6 @@
-"""The identity of a model: digests of all that decides its answers, or its name where it has no files.
+"""The identity of a model: digests of the files that determine its answers, or its name if it has no files.
 
-Of a folder, only the files count that loading reads: weights, configuration, tokenizer, chat templates. A
+Of a folder, only the files that loading reads count: weights, configuration, tokenizer, chat templates. A
 model of the Hugging Face Hub is identified by the commit in the local cache, an endpoint's by name and URL.
 """
 
@@ -21,7 +21,7 @@ IGNORED = re.compile(
     r"\..*|.*\.(md|pt|pth|h5|msgpack|onnx|part)|LICENSE.*|NOTICE.*|harness\.json|base\.json"
     r"|trainer_state\.json|training_args\.bin|optimizer\.bin|scheduler\.bin"
 )
-"""Files of a model folder on which no answer depends."""
+"""Files of a model folder that affect no answer."""
 ROLES = {
     "config.json": "config",
     "generation_config.json": "generation config",
@@ -36,7 +36,7 @@ TEMPLATES = "additional_chat_templates"
 
 
 def runner_of(name: str) -> str:
-    """The kind of runner that a name opens: ``hf``, ``vllm``, ``openai``, ... or the name of a baseline."""
+    """The prefix of the runner that a name opens: ``hf``, ``vllm``, ``openai``, ... or a baseline's name."""
     from runners.open import BASELINES, PREFIXES
 
     prefix, colon, _ = name.partition(":")
@@ -64,7 +64,7 @@ def settings(name: str, config: RunnerConfig) -> Mapping[str, object]:
 
 
 def _device() -> str:
-    """``cuda`` or ``cpu``, on which the dtype "auto" depends; "" where no model runs in this process."""
+    """``cuda`` or ``cpu``, on which the dtype "auto" depends; "" if no model runs in this process."""
     import sys
 
     if "torch" not in sys.modules:
@@ -82,17 +82,17 @@ def content(name: str, config: RunnerConfig | None = None) -> dict[str, str]:
         file = Path(rest) / "records.parquet" if Path(rest).is_dir() else Path(rest)
         return {"answers": file_digest(file)} if file.is_file() else {"name": rest}
     if runner == "lm-eval":
-        return {"arguments": digest_of([_argument(one) for one in rest.split(",")])}
+        return {"arguments": digest_of([_argument(argument) for argument in rest.split(",")])}
     if runner in ("hf", "vllm"):
         try:
             return of_source(resolve(rest))
         except ModelError:
-            return {"name": rest}  # a runner of the caller's own
+            return {"name": rest}  # a model that only the caller's own runner knows
     return {"name": rest}
 
 
 def by_position(name: str, config: RunnerConfig) -> bool:
-    """Whether a name is a file of answers without ids, which are matched by the order of the rows."""
+    """Whether a name is a file of answers without ids, which are matched with the rows by their order."""
     if runner_of(name) != "replay":
         return False
     file = Path(name.removeprefix("replay:"))
@@ -124,7 +124,7 @@ def of_folder(folder: Path) -> dict[str, str]:
 
 
 def _shards_elsewhere(folder: Path) -> list[tuple[str, Path]]:
-    """Weight files in subfolders that an index names: loading reads them."""
+    """The weight files in subfolders that an index names, which loading reads."""
     named: set[str] = set()
     for index in folder.glob("*.safetensors.index.json"):
         try:
@@ -146,17 +146,17 @@ def _role(file: Path) -> str:
 def _argument(argument: str) -> Any:
     """One of lm-eval's arguments; a folder or file in it is replaced by its digest."""
     key, equals, value = argument.partition("=")
-    place = Path(value) if equals else Path(argument.rpartition(":")[2])
-    if not str(place) or str(place) == "." or not place.exists():
+    path = Path(value) if equals else Path(argument.rpartition(":")[2])
+    if not str(path) or str(path) == "." or not path.exists():
         return argument
-    return [key, of_folder(place) if place.is_dir() else file_digest(place)]
+    return [key, of_folder(path) if path.is_dir() else file_digest(path)]
 
 
 def _revision(source: Source) -> str:
-    """The commit of this revision in the Hub's cache; the revision's name where the cache has none."""
+    """The commit of this revision in the Hub's cache; the revision's name if the cache has none."""
     try:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:
         return source.revision or ""
-    found = try_to_load_from_cache(source.path, "config.json", revision=source.revision)
-    return Path(found).parent.name if isinstance(found, str) else source.revision or ""
+    cached = try_to_load_from_cache(source.path, "config.json", revision=source.revision)
+    return Path(cached).parent.name if isinstance(cached, str) else source.revision or ""

@@ -1,4 +1,4 @@
-"""Load a model and its tokenizer. No code that comes with a model is run."""
+"""Load a model and its tokenizer. Code that comes with a model is never run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.common.errors import MissingExtra, ModelError
 
 
 def device() -> str:
-    """``cuda`` where there is a GPU, else ``cpu``."""
+    """``cuda`` if there is a GPU, else ``cpu``."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -30,7 +30,7 @@ def load_tokenizer(source: Source) -> Any:
         )
     except Exception as error:  # of any library: the files are the user's
         raise ModelError(f"{source.path}: no tokenizer: {cause_of(error)}") from error
-    if tokenizer.get_vocab().keys() <= set(tokenizer.all_special_tokens):  # transformers made it up
+    if tokenizer.get_vocab().keys() <= set(tokenizer.all_special_tokens):  # transformers made up an empty one
         raise ModelError(f"{source.path}: no tokenizer: tokenizer.json is missing")
     if tokenizer.chat_template is None:
         raise ModelError(
@@ -42,7 +42,7 @@ def load_tokenizer(source: Source) -> Any:
 
 
 def memory() -> int:
-    """Bytes of the GPU's memory, or of the machine's where there is none."""
+    """Bytes of the GPU's memory, or of the machine's if there is no GPU."""
     import torch
 
     if device() == "cuda":
@@ -69,7 +69,7 @@ def context(source: Source) -> int:
 def load_model(
     source: Source, dtype: str = "auto", four_bit: bool = False, attention: str | None = None
 ) -> Any:
-    """Load a model in eval mode onto ``device()``; an adapter's layers are beside its own, unmerged.
+    """Load a model in eval mode onto ``device()``; an adapter is not merged into it.
 
     ``dtype`` "auto" is bfloat16 on a GPU and float32 on a CPU; "stored" keeps the file's. ``four_bit`` loads
     linear layers in 4 bits and computes in ``dtype``. ``attention`` None lets transformers choose (SDPA where
@@ -115,7 +115,7 @@ def _read_weights(source: Source, dtype: str, four_bit: bool, attention: str | N
     except Exception as error:  # of any library: the files are the user's
         raise ModelError(f"{source.path}: cannot be loaded: {cause_of(error)}") from error
     model, report = loaded
-    if missing := sorted(report["missing_keys"]):  # they would be random
+    if missing := sorted(report["missing_keys"]):  # transformers initialises them at random
         raise ModelError(f"{source.path}: {len(missing)} weights are missing, such as {missing[0]}")
     return model
 
@@ -138,14 +138,14 @@ def _four_bits(dtype: Any) -> Any:
 
 
 def load(name: str, dtype: str = "auto", four_bit: bool = False) -> tuple[Any, Any]:
-    """Load the model and the tokenizer that a name stands for; see ``load_model``."""
+    """Load the model and the tokenizer of a name; see ``load_model``."""
     source = resolve(name)
     tokenizer = load_tokenizer(source)  # first, because it fails fast
     return load_model(source, dtype, four_bit), tokenizer
 
 
 def adapted(model: Any, source: Source) -> Any:
-    """The model in PEFT's wrapper, with the adapter's layers beside its own.
+    """The model in PEFT's wrapper, with the adapter's layers.
 
     Raises ModelError: the adapter was trained on another base.
     """

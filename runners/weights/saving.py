@@ -1,4 +1,4 @@
-"""Write a model as a folder, completely or not at all."""
+"""Write a model's folder atomically."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasks.common import files
 def merge_and_save(source: Source, out: Path) -> None:
     """Merge the adapter into its base and write the model in the base's dtype.
 
-    The merge is computed in float32 and rounded once. The adapter's own folder stays.
+    The merge is computed in float32 and rounded once. The adapter's own folder is kept.
     """
     import torch
     from transformers import AutoConfig

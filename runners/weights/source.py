@@ -1,4 +1,4 @@
-"""The files that a model's name stands for.
+"""Find the files of a model by its name.
 
 A name is ``nano`` (the shipped model), a folder, ``org/name`` or ``org/name@revision`` on the Hugging Face
 Hub, or one of these with the folder of a LoRA adapter: ``base+adapter``. Only safetensors are read.
@@ -27,9 +27,9 @@ class Source:
 
 
 def resolve(name: str, weights: bool = True) -> Source:
-    """The source that a model's name stands for; ``weights``: a folder must have them.
+    """The source of a model's name; with ``weights`` its folder must contain weights.
 
-    Raises ModelError: there is no such model, with the nearest name.
+    Raises ModelError: there is no such model (the text has the nearest name), or files are missing.
     """
     base, plus, adapter = name.rpartition("+")
     if plus and not Path(name).exists():
@@ -55,7 +55,7 @@ def resolve(name: str, weights: bool = True) -> Source:
 
 
 def _similar(name: str) -> list[str]:
-    """Names that the user may have meant: the shipped model, and the model folders beside the named one."""
+    """Names that the user may have meant: the shipped model, and model folders in the same parent folder."""
     parent = Path(name).parent
     beside = [str(path.parent) for path in parent.glob("*/config.json")] if parent.is_dir() else []
     return ["nano", *beside]
@@ -92,13 +92,14 @@ def read_json(file: Path) -> dict[str, Any]:
     return value
 
 
-def _expect_file(folder: Path, file: str, complaint: str) -> None:
+def _expect_file(folder: Path, file: str, problem: str) -> None:
+    """Raise ModelError: the file is missing."""
     if not (folder / file).is_file():
-        raise ModelError(f"{folder} {complaint}: {file} is missing")
+        raise ModelError(f"{folder} {problem}: {file} is missing")
 
 
 def cause_of(error: Exception) -> str:
-    """Why loading failed, in one line: the library's message, or ours where that does not help."""
+    """The reason why loading failed, in one line: the library's message, or a clearer one of ours."""
     if "ignore_mismatched_sizes" in str(error):
         return "its weights have other sizes than its config.json says"
     return first_line(error)
