@@ -1,1 +1,1 @@
-"""Task specs: which questions, of which databases, asked how. Start at `types.py`, then `spec.py`."""
+"""Tasks: questions, their databases, and their prompts. Start at `types.py`, then `spec.py`."""

@@ -1,4 +1,4 @@
-"""Few-shot examples: which questions of the training split a prompt shows with their golds."""
+"""Few-shot examples: questions of the training split that a prompt shows with their golds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Examples:
         self._index = _Index([sample.question for sample in self.samples]) if spec.pick == "nearest" else None
 
     def pick(self, target: Sample) -> tuple[Sample, ...]:
-        """The examples for a question, never the question itself. The nearest come last, next to it."""
+        """The examples for a question, without the question itself. The nearest come last, next to it."""
         ranked = self._index.rank(target.question, self.spec.count) if self._index else ()
         best = (self.samples[i] for i in ranked)
         used = set(ranked)

@@ -1,4 +1,4 @@
-"""How a question becomes chat messages: the schema as text, and a Jinja template around it.
+"""Render a question as chat messages: the schema as text, and a Jinja template around it.
 
 The schema comes before examples and question, so that all questions on one database share a token prefix.
 """
@@ -21,7 +21,7 @@ from tasks.spec import PromptSpec, SchemaSpec
 from tasks.types import Cell, Message, Sample, Schema, Table, cell_text
 
 REPEATS = 4
-"""How many times the size of its inputs a prompt may add to the limit: a template may repeat them."""
+"""The limit of a prompt is MAX_CHARACTERS plus so many times its inputs, which a template may repeat."""
 TEMPLATES = Path(__file__).parent / "templates"
 ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
 RESERVED = frozenset(
@@ -59,7 +59,7 @@ def messages(
         content = joined(pieces, MAX_CHARACTERS + REPEATS * _size(rendered, [sample, *examples]))
     except jinja2.UndefinedError as error:
         raise SpecError(f"template '{spec.template}': {error.message}") from None
-    except Exception as error:  # the functions that a template calls raise what they like
+    except Exception as error:  # the functions that a template calls may raise any error
         raise SpecError(f"template '{spec.template}': {type(error).__name__}: {error}") from None
     user = Message(role="user", content=content.strip())
     return (Message(role="system", content=spec.system), user) if spec.system else (user,)

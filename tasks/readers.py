@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def read(path: Path) -> list[Row]:
-    """All rows of a file. Raises DataError: it is missing, broken, of an unknown kind or no plain file."""
+    """All rows of a file. Raises DataError: it is missing, broken, of an unknown format or no plain file."""
     reader = READERS.get(path.suffix.lower())
     if not path.is_file():
         raise DataError(_missing(path))
@@ -28,7 +28,7 @@ def read(path: Path) -> list[Row]:
         raise
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: cannot be read: not UTF-8 at byte {error.start}") from None
-    except Exception as error:  # libraries raise what they like on broken files
+    except Exception as error:  # libraries may raise any error on broken files
         raise DataError(f"{path}: cannot be read: {type(error).__name__}: {first_line(error)}") from error
 
 

@@ -1,4 +1,4 @@
-"""Rows of a dataset as Samples: which columns hold what, which rows are kept, and ids that are unique."""
+"""Turn the rows of a dataset into Samples: read their columns, select rows, make ids unique."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.spec import TaskSpec
 from tasks.types import Sample
 
 SQL_KEYS = ("sql", "query", "SQL", "gold")
-"""The keys under which the SQL of a gold may stand where the gold is an object."""
+"""The keys that may hold the SQL of a gold that is an object; the first that exists is used."""
 OPTIONAL = ("evidence", "difficulty", "part", "family", "ddl")
 """Fields of a Sample that a dataset need not have."""
 
@@ -63,8 +63,8 @@ def _cell(spec: TaskSpec, row: Mapping[str, Any], column: str, index: int) -> An
 def with_unique_ids(task: str, split: str, numbered: Sequence[tuple[int, Sample]]) -> list[Sample]:
     """The samples of ``(row number, sample)`` pairs, each with an id that no other one has.
 
-    A row that repeats another row word for word gets a number behind its id, because official files have such
-    rows and count them. Raises DataError: two different rows have one id.
+    A row that repeats another row word for word gets a number after its id, because official files have such
+    rows and count them. Raises DataError: two different rows have the same id.
     """
     first: dict[str, tuple[int, Sample]] = {}
     samples: list[Sample] = []
@@ -91,7 +91,7 @@ def with_unique_ids(task: str, split: str, numbered: Sequence[tuple[int, Sample]
 
 
 def text(value: Any) -> str:
-    """A cell as text; "" for NULL and NaN, which no column means as text."""
+    """A cell as text; "" for NULL and NaN."""
     if value is None or value != value:
         return ""
     return value.strip("\ufeff") if isinstance(value, str) else str(value)
@@ -127,18 +127,18 @@ def _golds(value: Any, where: str) -> Iterator[str]:
 def equals(value: Any, expected: str | int | float | bool, where: str) -> bool:
     """Whether a cell has the value that ``dataset.where`` asks for. NULL equals nothing.
 
-    Text is compared with a number or truth value by what it spells, as in csv files. Raises DataError where
-    ``expected`` is text and the column holds something else, or one is a truth value and the other a number.
+    If the cell is text and ``expected`` a number or a truth value, the text is parsed, as csv files need it.
+    Raises DataError: ``expected`` is text and the cell is not, or just one of the two is a truth value.
     """
     if value is None or value != value:
         return False
     if isinstance(value, str):
         return value == expected if isinstance(expected, str) else _spells(value, expected)
     if isinstance(expected, str) or isinstance(expected, bool) != isinstance(value, bool):
-        kind = "text" if isinstance(expected, str) else type(expected).__name__
+        expected_type = "text" if isinstance(expected, str) else type(expected).__name__
         raise DataError(
             f"{where} holds {type(value).__name__} values such as {value!r:.40}, and dataset.where asks for"
-            f" the {kind} {expected!r}: write it as the column has it"
+            f" the {expected_type} {expected!r}: write it as the column has it"
         )
     return bool(value == expected)
 

@@ -1,4 +1,4 @@
-"""Where questions come from: a source turns a dataset spec and a split into plain rows.
+"""The sources of questions: a source turns a dataset spec and a split into plain rows.
 
 Rows keep the dataset's own column names; ``tasks.samples`` turns them into Samples.
 """

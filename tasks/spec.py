@@ -113,7 +113,7 @@ class ExamplesSpec(Spec):
     count: int = Field(0, ge=0, le=64)
     """Number of solved questions in the prompt; 0: none."""
     pick: Literal["fixed", "nearest"] = "fixed"
-    """``fixed``: the same for every question; ``nearest``: those with the words nearest to the question's."""
+    """``fixed``: the same for every question; ``nearest``: the questions with the most similar words."""
     seed: int = 0
     """The seed of ``fixed``."""
 
@@ -145,20 +145,20 @@ class ScoringSpec(Spec):
     reward: str = "gated"
     """The training reward: a preset, or a custom reward as ``module:Class``."""
     weights: Mapping[str, float] = Field(default_factory=dict)
-    """Weights of scorers; if set, the training reward is their weighted sum instead of a preset."""
+    """Weights of scorers; if set, the training reward is their weighted mean instead of a preset."""
     terms: TermsSpec | None = None
     """Penalties on the training reward."""
     instances: int = Field(1, ge=1)
     """On how many instances of the database a result must equal the gold's, in strict mode."""
     feedback_rows: int = Field(0, ge=0)
-    """In a conversation, how many rows of its query's result the model sees, to confirm or correct it;
-    0: the first query that returns rows is final."""
+    """In a conversation, how many rows of its query's result the model sees, so that it can confirm or
+    correct the query; 0: the first query that returns rows is final."""
     seconds: float = Field(Limits().seconds, gt=0)
     """Deadline of a query in seconds; the worker that runs it is killed when it passes."""
     steps: int = Field(Limits().steps, gt=0)
     """Most SQLite virtual-machine instructions of a query."""
     rows: int = Field(Limits().rows, gt=0)
-    """Most rows of a result; a longer result is refused, never cut."""
+    """Most rows of a result; a longer result is refused, not cut."""
     cells: int = Field(Limits().cells, gt=0)
     """Most cells of a result."""
     bytes: int = Field(Limits().bytes, gt=0)
@@ -170,7 +170,7 @@ class ScoringSpec(Spec):
 
 
 class AnswerSpec(Spec):
-    """Sampling defaults, where the command line sets nothing else."""
+    """Default settings of sampling; the command line overrides them."""
 
     max_new_tokens: int = Field(256, gt=0)
     """Most tokens of an answer."""
@@ -196,13 +196,13 @@ class TaskSpec(Spec):
     scoring: ScoringSpec = ScoringSpec()
     """How an answer is scored."""
     answer: AnswerSpec = AnswerSpec()
-    """How an answer is drawn, where the command line does not say."""
+    """Default settings for drawing an answer; the command line overrides them."""
 
     @field_validator("name")
     @classmethod
     def _is_a_name(cls, name: str) -> str:
         if not name.strip() or name.startswith("/") or {".", ".."} & set(name.split("/")):
-            raise ValueError("a task's name is neither empty nor a path")
+            raise ValueError("a task's name must not be empty or a path: set another name")
         return name
 
     def code(self) -> dict[str, str]:

@@ -125,7 +125,7 @@ class Task:
             return with_instances(database, golds, count, home() / "variants")
         except DataError:
             if database.ddl:
-                return database  # its DDL does not run: each of its questions is reported when it is scored
+                return database  # its DDL does not run, which scoring reports for each of its questions
             raise
 
     @cached_property
@@ -176,8 +176,8 @@ class Task:
         dataset = self.spec.dataset
         if dataset.train_split == dataset.eval_split:
             raise DataError(
-                f"{self.name}: prompt.examples come from dataset.train_split, and '{dataset.train_split}' is"
-                " what the task is measured on"
+                f"{self.name}: prompt.examples come from dataset.train_split, but '{dataset.train_split}'"
+                " is also the evaluation split: set dataset.train_split to another split"
             )
         return Examples(self.spec.prompt.examples, self.samples(dataset.train_split))
 

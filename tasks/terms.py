@@ -29,7 +29,10 @@ class FormatSpec(Spec):
 
 
 class LengthSpec(Spec):
-    """An answer loses ``weight`` from ``most`` characters on, nothing up to ``free``, linearly in between."""
+    """An answer of ``most`` characters or more loses ``weight``, one of up to ``free`` characters nothing.
+
+    In between, the loss grows linearly.
+    """
 
     weight: float = Field(0.0, ge=0)
     """What an answer loses at most; 0: nothing."""
@@ -41,7 +44,7 @@ class LengthSpec(Spec):
     @model_validator(mode="after")
     def _rises(self) -> Self:
         if self.most <= self.free:
-            raise ValueError(f"most {self.most} is not above free {self.free}")
+            raise ValueError(f"most ({self.most}) must be greater than free ({self.free})")
         return self
 
 

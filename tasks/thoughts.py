@@ -1,9 +1,9 @@
-"""Separate a model's thoughts from its answer: one rule for every model, runner and trainer.
+"""Separate a model's thoughts from its answer, by the same rule for every model, runner and trainer.
 
 Models mark thoughts with tags (``<think>``, ``[THINK]``, ``<|begin_of_thought|>``, ...) or with channels
-(harmony). Some chat templates open a thought at the end of the prompt: then the completion lacks the opening
-tag, and a completion that was cut lacks every tag. So every runner puts ``opening_tag(prompt)`` in front of a
-completion, and ``without_thoughts`` reads the text.
+(harmony). Some chat templates open a thought at the end of the prompt: then the completion has no opening
+tag, and a completion that was cut has no tag at all. So every runner puts ``opening_tag(prompt)`` in front of
+a completion, and ``without_thoughts`` reads the text.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ MARKERS = re.compile(
 
 
 def opening_tag(prompt: str) -> str:
-    """The tag that opens a thought at the very end of a rendered prompt; "" where none is open.
+    """The tag that opens a thought at the very end of a rendered prompt; "" if there is none.
 
-    It belongs in front of the completion's text. Only the end counts: a tag that a question or a system
-    prompt mentions is followed by the template's own words.
+    The caller puts it in front of the completion's text. Only a tag at the end counts: a tag that a question
+    or a system prompt mentions is followed by text of the template.
     """
     end = prompt[-_NEAR:].rstrip()
     for tag in _TAG.finditer(end):

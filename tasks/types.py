@@ -1,6 +1,6 @@
-"""The domain: what is asked, and of which database.
+"""The types of a task: questions, chat messages, databases and the outcome of a query.
 
-The way of the data, package by package (read the ``types.py`` of each first)::
+The data passes through these types, package by package (read the ``types.py`` of each first)::
 
     tasks    Sample, Message, Database, Outcome
     runners  Sampling, Request -> Completion
@@ -29,16 +29,16 @@ def cell_text(cell: Cell) -> str:
     """A cell as DuckDB writes it: [1, 2], {'a': 1}, MAP {1: 'x'}, (1, 2), 1.5; others as Python does."""
     if not isinstance(cell, tuple):
         return repr(cell)
-    kind, *parts = cell
-    if kind == DECIMAL:
+    type_name, *parts = cell
+    if type_name == DECIMAL:
         return str(parts[0])
     texts = list(map(cell_text, parts))
-    if kind == "list":
+    if type_name == "list":
         return f"[{', '.join(texts)}]"
-    if kind == "tuple":
+    if type_name == "tuple":
         return f"({', '.join(texts)})"
     pairs = [f"{key}: {value}" for key, value in zip(texts[::2], texts[1::2], strict=True)]
-    return f"{'MAP ' if kind == 'map' else ''}{{{', '.join(pairs)}}}"
+    return f"{'MAP ' if type_name == 'map' else ''}{{{', '.join(pairs)}}}"
 
 
 class Message(TypedDict):
@@ -63,15 +63,15 @@ class Sample:
     family: str = ""
     """The kind of question, where the dataset has one."""
     ddl: str = ""
-    """The schema as SQL, for rows that have their own instead of a database file."""
+    """The schema as SQL text, for rows that have their own schema instead of a database file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
     """A database and its other instances (same schema, different rows).
 
-    The rows of ``instances[0]`` are shown in prompts, and its verdict is EX; the verdict on all instances is
-    TS. A database without files is built in memory from ``ddl``.
+    Prompts show rows of ``instances[0]``. Spider's EX is the verdict on ``instances[0]``, its TS the verdict
+    on all instances that are not generated. A database without files is built in memory from ``ddl``.
     """
 
     id: str
@@ -107,7 +107,7 @@ class Limits:
 
 
 class Status(StrEnum):
-    """How an execution ended. The query causes every status but ``OK`` and ``INFRASTRUCTURE``."""
+    """How an execution ended. ``INFRASTRUCTURE`` is our own failure; the query causes all other failures."""
 
     OK = "ok"
     EXECUTION_ERROR = "execution_error"
@@ -135,7 +135,7 @@ class Outcome:
     digest: bytes = b""
     """Result digest: equal digests mean equal rows in the same order, each cell of the same type."""
     undecodable: bool = False
-    """Whether some text is not UTF-8: its other bytes are lone surrogates in the cells."""
+    """Whether some text is not UTF-8. Its bytes that are not UTF-8 are lone surrogates in the cells."""
 
     @property
     def ok(self) -> bool:

@@ -152,7 +152,7 @@ def test_examples_do_not_come_from_the_split_that_is_measured(capsys: Capture) -
     more = ["--set", "dataset.train_split=test", "--set", "prompt.examples.count=1"]
     more += ["--set", "prompt.template=cot"]
     assert main(["eval", "--task", "mine.yaml", "--model", "gold", *more]) == 2
-    assert "what the task is measured on" in capsys.readouterr().err
+    assert "is also the evaluation split" in capsys.readouterr().err
 
 
 def test_the_file_may_declare_a_split_for_training_whatever_it_is_called() -> None:

@@ -57,7 +57,7 @@ def test_weights_that_reach_the_margin_raise(name: str) -> None:
 def test_invalid_terms_raise(keys: dict[str, object], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         reward_scorer(scoring(**keys))
-    with pytest.raises(SpecError, match="most 5 is not above free 500"):
+    with pytest.raises(SpecError, match=r"most \(5\) must be greater than free \(500\)"):
         scoring(terms={"length": {"most": 5}})
 
 

@@ -166,8 +166,8 @@ def test_slices_of_one_file_are_different_rows(tmp_path: Path, capsys: pytest.Ca
     ("change", "message"),
     [
         ({"dataset": {"path": "x.json", "splits": {}}}, "splits: name at least one"),
-        ({"name": ""}, "neither empty nor a path"),
-        ({"name": "../x"}, "neither empty nor a path"),
+        ({"name": ""}, "must not be empty or a path"),
+        ({"name": "../x"}, "must not be empty or a path"),
     ],
 )
 def test_an_invalid_spec_is_one_line(change: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Digests of files and data, by which two things are compared.
+"""Digests of files and data, by which their contents are compared.
 
 Each file is read once: its digest is cached in ``HARNESS_HOME/digests``, one line a file, under the file's
 resolved path and its state on disk. A file that changed within the last SETTLED seconds may change again
@@ -94,7 +94,7 @@ class _Digests:
         return digest
 
     def _append(self, line: str) -> None:
-        """Add a line to the cache. A home that cannot be written costs time at the next start, no more."""
+        """Add a line to the cache. If it cannot be written, the file is read again at the next start."""
         if self._cache.exists() and not self._cache.is_file():
             return
         with suppress(OSError):

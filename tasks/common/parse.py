@@ -132,5 +132,5 @@ def _field(section: Any, part: str) -> Any:
     for name, field in section.model_fields.items():
         if part in (name, field.alias):
             types = get_args(field.annotation)  # of an optional section: Section | None
-            return next((one for one in types if hasattr(one, "model_fields")), field.annotation)
+            return next((option for option in types if hasattr(option, "model_fields")), field.annotation)
     return section

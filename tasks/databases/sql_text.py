@@ -1,4 +1,4 @@
-"""What an SQL text shows without being run: its statements, and whether its result may change."""
+"""Facts about an SQL text, without running it: its statements, and whether its result may change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WORD = re.compile(r"[A-Za-z_]*")
 
 
 def unreadable(sql: str) -> str:
-    """Why no engine may be given this text; "" where it may."""
+    """Why this text must not be given to an engine; "" if it may be."""
     if len(sql) > MAX_CHARACTERS:
         return f"over {MAX_CHARACTERS} characters of SQL"
     if "\0" in sql:
@@ -146,7 +146,7 @@ _MOMENTS = frozenset({"date", "time", "datetime", "julianday", "unixepoch", "str
 
 SQLite also takes a text in double quotes."""
 _ALONE = {"sqlite": "strftime", "duckdb": "age"}
-"""With one argument, these functions take the clock for the other."""
+"""With a single argument, these functions use the current time as the other argument."""
 _SAMPLE = re.compile(r"\busing\s+sample\b", re.IGNORECASE)
 
 

@@ -1,7 +1,7 @@
 """The state and the content of a database's files, by which results are cached.
 
-The state is read by a stat; what was read from a file is valid as long as its state is the same. A
-write-ahead log or rollback journal beside a database is part of it.
+The state comes from ``os.stat``; what was read from a file is valid as long as its state is the same. A
+write-ahead log or rollback journal beside a database file is part of the database.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def stamped(database: Database) -> Database:
     """The database with the present state of its files, under which results of queries are cached."""
     if not database.instances:
         return database
-    states = [one for path in database.instances for one in _states(path, database.engine)]
+    states = [text for path in database.instances for text in _states(path, database.engine)]
     return replace(database, stamp=blake2b("\n".join(states).encode(), digest_size=8).hexdigest())
 
 

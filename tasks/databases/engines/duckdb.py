@@ -70,7 +70,7 @@ _LONGEST_MESSAGE = 500
 """Characters."""
 _TABLES = "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
 _OWN = "database_name = current_database() AND NOT internal"
-"""Selects what is not DuckDB's own from its catalogue."""
+"""The condition that selects the user's objects from DuckDB's catalogue."""
 _DESCRIBE_MEMORY = 2**30
 _OPTIONS = {
     "enable_external_access": "false",
@@ -204,20 +204,22 @@ def _refusal(cursor: duckdb.DuckDBPyConnection, sql: str) -> Outcome | None:
         return Outcome(Status.NO_SQL)
     if len(statements) > 1:
         return Outcome(Status.MANY_STATEMENTS, message=f"{len(statements)} statements")
-    kind = statements[0].type
-    if kind == duckdb.StatementType.SELECT:
+    statement_type = statements[0].type
+    if statement_type == duckdb.StatementType.SELECT:
         return None
-    word = first_word(sql.replace("(", " ")) if kind == duckdb.StatementType.MULTI else ""
+    word = first_word(sql.replace("(", " ")) if statement_type == duckdb.StatementType.MULTI else ""
     if word in _QUERIES:
         return None
-    return Outcome(Status.FORBIDDEN_STATEMENT, message=f"{word or kind.name} is not allowed")
+    return Outcome(Status.FORBIDDEN_STATEMENT, message=f"{word or statement_type.name} is not allowed")
 
 
 def _explained(error: Exception) -> Outcome:
     if _WRITES.match(str(error)):
         return Outcome(Status.FORBIDDEN_STATEMENT, message=first_line(error)[:_LONGEST_MESSAGE])
     corrupt = Status.INFRASTRUCTURE if type(error) is duckdb.Error else Status.EXECUTION_ERROR
-    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), corrupt)
+    status = next(
+        (status for error_type, status in _STATUSES.items() if isinstance(error, error_type)), corrupt
+    )
     return Outcome(status, message=first_line(error)[:_LONGEST_MESSAGE])
 
 

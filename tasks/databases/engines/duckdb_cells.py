@@ -93,7 +93,7 @@ def execute(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[tuple[str, ...
 
 
 def plain(cell: Any) -> Cell:
-    """One cell by the rules at the top of this file, as far as its Python value shows the type."""
+    """One cell by the rules at the top of this file, by the type of its Python value only."""
     if cell.__class__ in _PLAIN:
         return cast(Cell, cell)
     return _RULES.get(type(cell), str)(cell)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from tasks.types import Limits, Outcome, Row, Status
 
 OUT_OF_MEMORY = "out of memory"
-"""The message of a failed allocation, the only refusal that may depend on what else is open."""
+"""The message of a failed allocation. It is the only failure that may depend on other open databases."""
 FETCH = 64
 """Rows that are fetched at a time."""
 
@@ -31,10 +31,10 @@ class Session(Protocol):
     weight: int
 
     def run(self, sql: str, allowance: Allowance) -> Outcome:
-        """Execute one statement; the status is INFRASTRUCTURE where the engine blames the database's file."""
+        """Execute one statement. The status is INFRASTRUCTURE if the engine reports a broken file."""
 
     def broken(self) -> str:
-        """Inspect the database and return what is wrong with it, "" where nothing is."""
+        """Inspect the database and return what is wrong with it; "" if it is intact."""
 
     def close(self) -> None: ...
 

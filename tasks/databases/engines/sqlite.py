@@ -1,15 +1,15 @@
 """SQLite, read-only and hardened: one open instance of a database, one statement at a time.
 
-What this file guarantees, in the worker's process. The file is opened with ``mode=ro&immutable=1``: no lock,
-no journal, no write. If changes wait in a write-ahead log, a copy in memory is read (``sqlite_open.latest``).
-An authorizer allows SELECT, reads of the schema's own tables, virtual tables and views and of JSON's rows
-(json_each, json_tree), harmless functions and recursive CTEs, inside views as outside. It denies all else:
-PRAGMA, ATTACH, transactions, temporary objects, extensions. ``trusted_schema`` is on, because views could
-otherwise not call json_extract or read FTS5 tables. Lengths, depth and terms are limited. The virtual machine
-stops after the allowed steps (instructions) or seconds of CPU time. One opcode without end, too much memory
-and crashes are left to the worker and its parent (``sandbox``).
-Functions of the clock and of random numbers (``date('now')``, ``random()``) are allowed: their results differ
-from run to run.
+The guarantees, in the worker's process: The file is opened with ``mode=ro&immutable=1``, so there is no
+lock, no journal and no write. If changes wait in a write-ahead log, a copy in memory is read
+(``sqlite_open.latest``). An authorizer allows SELECT, reads of the schema's own tables, virtual tables and
+views and of JSON's rows (json_each, json_tree), harmless functions and recursive CTEs, inside views as
+outside. It denies all else: PRAGMA, ATTACH, transactions, temporary objects, extensions. ``trusted_schema``
+is on, because views could otherwise not call json_extract or read FTS5 tables. Lengths, depth and terms are
+limited. The virtual machine stops after the allowed steps (instructions) or seconds of CPU time. The worker
+and its parent (``sandbox``) handle a single instruction that does not end, too much memory, and crashes.
+Functions of the clock and of random numbers (``date('now')``, ``random()``) are allowed: their results
+differ from run to run.
 
 Cells are plain Python values. Text that is not UTF-8 is decoded with ``surrogateescape``, which is lossless,
 so that each official evaluator can be reproduced (Spider drops those bytes, which are the lone surrogates;
@@ -54,7 +54,7 @@ _FILE = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
-"""Errors in which SQLite blames the file. They count only where a check of our own finds it broken."""
+"""Errors by which SQLite reports a broken file. They count only if our own check finds it broken too."""
 _READ, _FUNCTION, _OK = sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_OK
 _HARMLESS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
 _VERSION = sqlite3.SQLITE_PRAGMA, "data_version", None
@@ -81,7 +81,7 @@ class Session:
         self._allowed = Allowance(limits.seconds, limits.steps)
         self._cpu = 0.0
         self._next_check = 0.0
-        """When to check the CPU time next: it cannot be over earlier."""
+        """When to check the CPU time next; it cannot be used up earlier."""
         self._connection = open_instance(database, instance)
         try:
             pages, size = [

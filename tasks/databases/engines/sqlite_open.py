@@ -1,8 +1,8 @@
 """Open SQLite databases: files, read-only, and schemas that exist as DDL only.
 
-A file opened with ``immutable=1`` shows no changes that wait beside it, so that a query would silently run on
-old rows; without it, SQLite would write beside a file that is not ours. So a write-ahead log is read into
-memory with its database, and a hot journal is refused. Format: https://sqlite.org/fileformat2.html#walformat
+A file opened with ``immutable=1`` does not show the changes in a write-ahead log beside it, so a query would
+silently run on old rows. Without ``immutable=1``, SQLite would write files beside the user's database. So a
+write-ahead log is read into memory with its database, and a hot journal is refused. Format: https://sqlite.org/fileformat2.html#walformat
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def lossless(text: bytes) -> str:
 
 
 def latest(path: Path) -> bytes | None:
-    """The database with all committed changes of its write-ahead log; None where the file has them all.
+    """The database with all committed changes of its write-ahead log, as bytes; None if there are none.
 
     Raises DataError: a transaction is unfinished, the log or database is over LARGEST, or the file is written
     while it is read.
@@ -248,10 +248,10 @@ def _committed(log: bytes) -> Iterator[tuple[int, bytes, int]]:
         return
     waiting: list[tuple[int, bytes]] = []
     for start in range(_HEADER.size, len(log) - _FRAME.size - width + 1, _FRAME.size + width):
-        page, size, one, two, *expected = _FRAME.unpack_from(log, start)
+        page, size, first_salt, second_salt, *expected = _FRAME.unpack_from(log, start)
         content = log[start + _FRAME.size : start + _FRAME.size + width]
         sums = _checksum(log[start : start + 8] + content, order, sums)
-        if [one, two] != salts or list(sums) != expected or not page:
+        if [first_salt, second_salt] != salts or list(sums) != expected or not page:
             return
         waiting.append((page, content))
         if size:
@@ -263,7 +263,7 @@ def _checksum(data: bytes, order: str, sums: Sums) -> Sums:
     """The log's running checksum, over 32-bit words in pairs."""
     first, second = sums
     words = struct.unpack(f"{order}{len(data) // 4}I", data)
-    for one, two in zip(words[::2], words[1::2], strict=True):
-        first = (first + one + second) & 0xFFFFFFFF
-        second = (second + two + first) & 0xFFFFFFFF
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = (first + even + second) & 0xFFFFFFFF
+        second = (second + odd + first) & 0xFFFFFFFF
     return first, second

@@ -1,4 +1,7 @@
-"""The values of a column in a generated instance: known ones, mentioned ones, their neighbours, new ones."""
+"""The values of a column in a generated instance.
+
+They are values of the base database, literals of the golds, neighbours of these literals, and new values.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ class Pool:
         return drawn + [None] * round(len(drawn) * min(self.nulls, 0.3))
 
     def _new(self, random: Random) -> Cell:
-        """A random value of the kind, and about the size, of the known ones."""
+        """A random value of the same kind as the known ones, and of about their size."""
         if self.kind == "date":
             return _date(random, next((cell for cell in self.known if isinstance(cell, str)), "2000-01-01"))
         numbers = [cell for cell in self.known if isinstance(cell, int | float)]

@@ -1,4 +1,7 @@
-"""What is read from the golds of a database: the values and columns in them, and their near misses."""
+"""Read the golds of a database: the values and columns that they mention, and their near misses.
+
+A near miss is a query with one of the mistakes that models make.
+"""
 
 from __future__ import annotations
 

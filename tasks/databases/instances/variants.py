@@ -1,4 +1,4 @@
-"""Generate instances of a database: the same schema, other rows, to expose queries right by luck.
+"""Generate instances of a database, with the same schema and other rows, to expose queries right by luck.
 
 A generated instance keeps every constraint of the schema (keys, foreign keys, NOT NULL, CHECK). Its values
 come from the base database, from the literals of the golds and their neighbours (one more, one less, text
@@ -7,7 +7,7 @@ children. Of many candidates, those are kept that distinguish the golds from the
 Zhong, Yu and Klein, "Semantic Evaluation for Text-to-SQL with Distilled Test Suites" (2020), which keeps
 about 36 instances for each database where we keep 3.
 
-A database that is DDL alone becomes files with rows on which its golds return some.
+For a database that consists of DDL only, files are generated with rows on which its golds return some rows.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def with_instances(database: Database, golds: Sequence[str], count: int, folder:
     first = database
     if database.engine == "sqlite" and not database.instances:
         first = _built(database, folder)
-    lacking = count - len(first.instances)
-    if lacking <= 0:
+    missing = count - len(first.instances)
+    if missing <= 0:
         return first
-    made = with_variants(first, golds, lacking, folder).instances[-lacking:]
-    return replace(first, instances=(*first.instances, *made), generated=lacking)
+    generated = with_variants(first, golds, missing, folder).instances[-missing:]
+    return replace(first, instances=(*first.instances, *generated), generated=missing)
 
 
 def _built(database: Database, folder: Path) -> Database:
@@ -93,11 +93,11 @@ _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE
 def with_variants(
     database: Database, golds: Sequence[str], count: int, folder: Path, seed: int = 0
 ) -> Database:
-    """The database with ``count`` generated instances after its first (or alone, where it is DDL).
+    """The database with ``count`` generated instances after its first, or with these only if it is DDL.
 
-    They are generated on first use and kept in ``folder``. They distinguish ``golds``
-    from near misses. The result depends on all arguments but the folder. Raises DataError: the database is
-    not SQLite, or it cannot be read.
+    They are generated on first use and kept in ``folder``. They distinguish ``golds`` from near misses. The
+    result depends on all arguments but the folder. Raises DataError: the database is not SQLite, or it cannot
+    be read.
     """
     if database.engine != "sqlite":
         raise DataError(
@@ -150,7 +150,7 @@ def _most_answered(
 ) -> int:
     """The index of the candidate on which the most golds return rows.
 
-    Further candidates are appended, up to a limit, until all golds do on one.
+    Further candidates are appended, up to a limit, until all golds return rows on one of them.
     """
     golds = [family[0] for family in families]
     most, best = -1, 0

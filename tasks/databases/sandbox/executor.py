@@ -1,4 +1,4 @@
-"""Run queries inside a worker: open databases, a cache for the caller, a heartbeat for the parent."""
+"""Run queries inside a worker, with open databases, a cache for the caller, a heartbeat for the parent."""
 
 from __future__ import annotations
 

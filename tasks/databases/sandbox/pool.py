@@ -1,20 +1,21 @@
-"""The sandbox: untrusted SQL runs in warm workers, which can be killed at any moment and lose no verdict.
+"""The sandbox: untrusted SQL runs in warm workers, which can be killed at any moment; no verdict is lost.
 
-What it covers. A statement that is not one read-only query is refused (see the engine files). A query that
-exceeds its limits ends with a status: VM steps and CPU time inside the worker, then SIGKILL from here after
-the deadline. Memory is limited by SQLite's heap, DuckDB's pool and the kernel. Results that are too
-large are refused, never cut. Workers cannot write files, start with an empty environment, and die with this
-process, whatever they are doing. A fork of this process does not use its workers and starts its own.
+What it protects against. A statement that is not one read-only query is refused (see the engine files). A
+query that exceeds its limits ends with a status: the worker checks VM steps and CPU time, and this process
+kills the worker (SIGKILL) after the deadline. Memory is limited by SQLite's heap, DuckDB's pool and the
+kernel. Results that are too large are refused, not cut. Workers cannot write files, start with an empty
+environment, and are killed when this process ends. A fork of this process starts workers of its own.
 
-The deadline is CPU time, because a busy or stopped machine says nothing about a query. If only the wall clock
+The deadline is CPU time, so that verdicts do not depend on the load of the machine. If only the wall clock
 has passed it, a worker that waits for the CPU gets more time; a worker that was stopped is replaced and its
 jobs run again; a query that sleeps runs again, and times out the second time. A worker that dies is replaced
-and its unfinished jobs run again. After two lost workers, the query or the answer is to blame; a job that
-lost four workers at its gold is given up as our own failure.
+and its unfinished jobs run again. If two workers are lost at the same query or answer, it counts as failed;
+if four workers are lost at the gold of a job, the job ends as our own failure.
 
-What it does not cover. Workers run as the same user and see the same files and network as this process: a
-query that takes over a worker through a bug in SQLite or DuckDB is held by resource limits only. Only plain
-values come back. Linux only: it needs memfd, memory limits and signal-driven pipes.
+What it does not protect against. Workers run as the same user and see the same files and network as this
+process: only resource limits hold a query that takes over a worker through a bug in SQLite or DuckDB. Even
+then this process receives plain values only. Linux only: it needs memfd, memory limits and signal-driven
+pipes.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ FAULTS = frozenset({OVERDUE, CRASHED, EXHAUSTED})
 _POLL = 0.2
 _CHUNK = 256
 _SMALLEST = 8
-"""Cheap jobs in the smallest chunk: to send one costs about as much as to do one."""
+"""Cheap jobs in the smallest chunk: sending a chunk takes about as long as doing one of them."""
 _ENOUGH_AHEAD = 4 * _SMALLEST
 """Cheap jobs that must be left before a busy worker gets a second chunk."""
 _MAX_LOSSES = 2
-"""Lost workers, in one batch, after which the query or the answer is to blame."""
+"""Lost workers, in one batch, after which the query or the answer counts as failed."""
 _MAX_GOLD_LOSSES = 4
 """Lost workers at a gold, outside any query, after which the job is given up."""
 _MAX_STOPS = 8
@@ -102,7 +103,7 @@ class _Batch:
         self._cost += sum(self._costs[index] for index in indices)
 
     def count_loss(self, where: object) -> int:
-        """Count a worker that was lost at a query or job; how many were lost there."""
+        """Count a worker that was lost at a query or job, and return how many have been lost there."""
         self._losses[where] += 1
         return self._losses[where]
 
@@ -230,7 +231,10 @@ class Sandbox:
         return self._retire(worker, batch, lost)
 
     def _handle_death(self, worker: Worker, batch: _Batch) -> list[tuple[int, Any]]:
-        """Find out why a worker died and put its unfinished jobs back; the job to give up, if any."""
+        """Find out why a worker died and put its unfinished jobs back.
+
+        Returns the job that is not run again, if any, with its result.
+        """
         died_of = worker.end()
         beat = worker.heartbeat.read()
         lost: list[tuple[int, Any]] = []
@@ -252,7 +256,10 @@ class Sandbox:
         return self._retire(worker, batch, lost)
 
     def _out_of_time(self, worker: Worker, beat: Beat) -> list[tuple[int, Any]]:
-        """A query over its deadline is not run again; outside a query the job is given up."""
+        """Handle a passed deadline: a query is not run again; outside a query the job ends.
+
+        Returns the job that ends, if any, with its result.
+        """
         if beat.digest != NO_QUERY:
             self._add_fatal(beat.digest, Status.TIMEOUT, f"over {beat.seconds:.3g} seconds: killed")
             return []
@@ -275,7 +282,7 @@ class Sandbox:
         return list(lost)
 
     def _end_busy_workers(self) -> None:
-        """End the workers with jobs whose results nobody reads."""
+        """End the workers that have jobs left, because their results will not be read."""
         for worker in [worker for worker in self._pool if worker.indices]:
             self._pool.remove(worker)
             worker.end()

@@ -1,4 +1,4 @@
-"""One worker process as the parent sees it: start it, send it jobs, read its results, tell why it hangs."""
+"""One worker process, on the parent's side: start it, send jobs, read results, find out why it hangs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Hang(Enum):
     IDLE = "idle"
     """The time passed while it slept, or while it waited far too long for the CPU."""
     STOPPED = "stopped"
-    """It was stopped from outside, or does not answer at all. The query is not to blame."""
+    """It was stopped from outside, or does not answer at all. The query did not cause this."""
 
 
 class Worker:
@@ -108,7 +108,7 @@ class Worker:
     def results(self) -> list[tuple[int, Any]]:
         """The results that have arrived (call when the channel is readable). Raises WorkerDied, RuntimeError.
 
-        A job counts once: whatever comes for one that is not, or no longer, this worker's is left out.
+        A job counts once: results of jobs that this worker does not have, or no longer has, are left out.
         """
         results: list[tuple[int, Any]] = []
         for state, text, packed in self._frames():
@@ -188,7 +188,7 @@ class Worker:
             used = time.clock_gettime((~self.pid << 3) | 2)
             return used, Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
-            return 0.0, ""  # it has just died, which its channel shows
+            return 0.0, ""  # it has just died, as its closed channel will show
 
     def _send(self, data: bytes) -> None:
         self._outgoing += LENGTH.pack(len(data)) + data

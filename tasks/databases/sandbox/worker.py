@@ -81,7 +81,8 @@ def _serve(
 
     A frame is ``(state, text, [(index, packed result), ...])`` with the state "more", "done", "full" or
     "error". The last result comes with the state that ends the chunk, so that no frame is left over for the
-    next chunk and none follows "full". A result is packed as part of its job, whose failure it then is.
+    next chunk and none follows "full". A result is packed inside its job, so that an error of packing counts
+    as an error of the job.
     """
     results: list[tuple[int, bytes]] = []
     flushed = time.monotonic()
