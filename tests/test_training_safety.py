@@ -57,7 +57,7 @@ def test_a_condition_holds_where_its_last_rows_do(text: str, rewards: list[float
 
 @pytest.mark.parametrize("text", ["reward", "reward < x", "reward = 3", "< 3", "reward < 3 for ever"])
 def test_a_condition_of_another_form_is_refused(text: str) -> None:
-    with pytest.raises(ModelError, match=r"is not like 'reward < 0\.1 for 20'"):
+    with pytest.raises(ModelError, match=r"write it like 'reward < 0\.1 for 20'"):
         Condition.read(text)
 
 
@@ -123,7 +123,7 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(tmp_path: Path, folder: str
 
     config = SFT.model_copy(update={"max_steps": 6, "save_every": 2})
     try:
-        with pytest.raises(ModelError, match=r"cannot be written .*; checkpoint-2 is whole: free some space"):
+        with pytest.raises(ModelError, match=r"cannot be written .*; checkpoint-2 is complete: free"):
             train_sft(folder, examples(), config, tmp_path, Hooks(on_step=fill))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

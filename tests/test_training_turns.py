@@ -131,7 +131,7 @@ def test_shared_prefixes_learn_the_same_from_conversations(tmp_path: Path, folde
 
 def test_turns_cost_and_need_someone_who_answers(tmp_path: Path, folder: str) -> None:
     config = THREE.model_copy(update={"max_steps": 1})
-    with pytest.raises(ModelError, match=r"Hooks\.feedback is missing: it says what is wrong"):
+    with pytest.raises(ModelError, match=r"Hooks\.feedback is missing: set it"):
         train_grpo(folder, requests(), letters, config, tmp_path / "none")
 
     def all_right(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:

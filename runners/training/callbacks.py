@@ -1,4 +1,4 @@
-"""What a training does between its steps: curve, evaluations, best weights, checkpoints, Ctrl-C."""
+"""Callbacks between the steps of a training: curve, evaluations, best weights, checkpoints, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CURVE_NAMES = {
     "sampling/sampling_logp_difference/mean": "vllm_gap",
     "sampling/importance_sampling_ratio/mean": "vllm_ratio",
 }
-"""TRL's names of figures, and their names in the curve."""
+"""TRL's name of a figure -> its name in the curve."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -47,13 +47,13 @@ class CheckpointState(Protocol):
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from an earlier state."""
+        """Continue from an earlier state."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Functions of the caller that a training calls."""
+    """Functions and objects of the caller that a training uses."""
 
     evaluate: Callable[[Any], float] | None = None
     """Called with the live model every ``eval_every`` steps and at the end; the best weights are kept."""
@@ -62,26 +62,26 @@ class Hooks:
     feedback: FeedbackFunction | None = None
     """Returns the database's feedback on answers; ``max_turns`` over 1 needs it."""
     checkpointed: Mapping[str, CheckpointState] = field(default_factory=dict)
-    """Parts of the caller's, by name, whose state goes into every checkpoint."""
+    """Name -> an object of the caller whose state goes into every checkpoint."""
     trainer: Any = None
-    """A subclass of ``GrpoTrainer`` to use instead of it, for comparisons."""
+    """A subclass of ``GrpoTrainer`` to use instead, for comparisons."""
 
 
 class Clock:
-    """Wall-clock seconds by phase; time in an inner phase does not count for the outer one."""
+    """Wall-clock seconds by phase; time in an inner phase does not count in the outer one."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count the block's time."""
+        """Add the block's time to a phase."""
         began, inner = time.perf_counter(), self.seconds.total()
         yield
         self.seconds[name] += time.perf_counter() - began - (self.seconds.total() - inner)  # type: ignore[assignment]
 
     def timed(self, name: str, function: Callable[P, T]) -> Callable[P, T]:
-        """A function whose calls count as this phase."""
+        """Wrap a function so that the time of its calls counts in this phase."""
 
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
             with self.phase(name):
@@ -92,26 +92,26 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class StepLog:
-    """What a step adds to the curve."""
+    """The figures that a step adds to the curve."""
 
     figures: Mapping[str, float]
-    """Of the answers that were drawn first: which groups a refill adds depends on their rewards."""
+    """Figures of the answers drawn before any refill, because a refill selects groups by their rewards."""
     tokens: int
-    """Of all prompts and conversations, in all processes."""
+    """Tokens of all prompts and conversations, in all processes."""
     seconds: Mapping[str, float]
     """Wall-clock time by phase."""
 
-    def followed_by(self, more: StepLog) -> StepLog:
-        """This log, after further answers were drawn in the same step."""
-        seconds = {phase: self.seconds[phase] + more.seconds[phase] for phase in self.seconds}
-        return StepLog(self.figures, self.tokens + more.tokens, seconds)
+    def with_refill(self, refill: StepLog) -> StepLog:
+        """This log with the tokens and seconds of a refill in the same step."""
+        seconds = {phase: self.seconds[phase] + refill.seconds[phase] for phase in self.seconds}
+        return StepLog(self.figures, self.tokens + refill.tokens, seconds)
 
     def extended(self, figures: Mapping[str, float]) -> StepLog:
         """This log with further figures."""
         return replace(self, figures={**self.figures, **figures})
 
     def row(self) -> dict[str, float]:
-        """By their names in the curve."""
+        """The figures by their names in the curve."""
         return {**self.figures, **{f"{phase}_seconds": value for phase, value in self.seconds.items()}}
 
 
@@ -127,7 +127,7 @@ class TrainingCallback(TrainerCallback):
         self.interrupted = False
         self.states: Mapping[str, CheckpointState] = {}
         self.evaluates = any(distributed.all_gather([hooks.evaluate is not None]))
-        """Whether the main process evaluates: then all processes take part."""
+        """Whether the main process evaluates, in which all processes must take part."""
         self._began = 0.0
         self._tokens = self._tokens_before = 0.0
 
@@ -136,9 +136,9 @@ class TrainingCallback(TrainerCallback):
         self.row |= log.row()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Evaluate where GRPO begins, because it may make the model worse.
+        """Evaluate the model before GRPO, which may make it worse.
 
-        After a resume the token count of GRPO continues from the checkpoint, that of SFT begins again at 0.
+        After a resume TRL's token count continues from the checkpoint in GRPO, and restarts at 0 in SFT.
         """
         self.rows = rows = self.folder.curve()
         self._tokens_before = rows[-1].get("tokens", 0.0) - state.num_input_tokens_seen if rows else 0.0
@@ -160,7 +160,7 @@ class TrainingCallback(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
     def _evaluate(self, model: Any, step: int) -> float:
-        """Evaluate in the main process; the others take part because each holds a shard of the weights."""
+        """Evaluate in the main process. All must call this, because each has a shard of the weights."""
         value, better = 0.0, False
         with distributed.whole_weights(model):
             if self.hooks.evaluate and distributed.is_main():
@@ -184,7 +184,7 @@ class TrainingCallback(TrainerCallback):
         self.row |= {
             ours: logs[theirs] for theirs, ours in CURVE_NAMES.items() if logs.get(theirs) is not None
         }
-        self._tokens = logs.get("num_tokens", self._tokens)  # absent where answers are used again
+        self._tokens = logs.get("num_tokens", self._tokens)  # absent if the step uses earlier answers
         self.row["tokens"] = self._tokens_before + self._tokens
         row = {key: round(value, 6) if isinstance(value, float) else value for key, value in self.row.items()}
         if self.hooks.on_step and math.isfinite(row["loss"]):
@@ -198,7 +198,7 @@ class TrainingCallback(TrainerCallback):
             raise write_report(self.folder, reason, self.rows)
 
     def restore(self, states: Mapping[str, CheckpointState]) -> None:
-        """Restore these parts from the last checkpoint; ``<name>.json`` of each goes into later ones."""
+        """Restore these objects from the last checkpoint; later ones get a ``<name>.json`` of each."""
         self.states = states
         checkpoint = self.folder.last_checkpoint()
         for name, part in states.items():

@@ -1,4 +1,4 @@
-"""Settings of a training run: typed, frozen, a misspelt key is an error."""
+"""Settings of a training run. They are typed and frozen, and an unknown key is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prompts of a training step, chosen by seed and step, and with a curriculum by pass rates."""
+"""Choose the prompts of a training step by seed and step, and with a curriculum by pass rates."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def mixed_probability(right: float, answers: float, group: int) -> float:
 
 
 class PromptChooser:
-    """Chooses the prompts of a step, none of them twice.
+    """Chooses the distinct prompts of each step.
 
     Without ``train.curriculum`` every prompt comes once per epoch. With it, prompts are drawn by the
-    probability that their group will hold right and wrong answers: other groups have no gradient.
+    probability that their group will have right and wrong answers, because other groups have no gradient.
     """
 
     def __init__(self, prompts: Sequence[Request], config: GrpoConfig) -> None:
         self.count, self.seed, self.group = config.prompts_per_step, config.seed, config.group_size
         self.curriculum = config.curriculum
         self.counts: list[tuple[float, float]] = [prompt.passes for prompt in prompts]
-        """For each prompt, how many answers were right, and of how many; older ones count for less."""
+        """(right answers, all answers) of each prompt; earlier answers have less weight."""
 
     def choose(self, step: int) -> list[int]:
         """The indices of the prompts of a step; steps count from 0."""
@@ -72,10 +72,10 @@ class PromptChooser:
             self.counts[index] = (before_right + right, before + answers)
 
     def state(self) -> Mapping[str, Any]:
-        """The counts, for ``restore``."""
+        """The counts, for a checkpoint."""
         right, asked = ([pair[i] for pair in self.counts] for i in (0, 1))
         return {"right": right, "asked": asked}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from an earlier ``state``."""
+        """Continue from an earlier ``state``."""
         self.counts = list(zip(state["right"], state["asked"], strict=True))

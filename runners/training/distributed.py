@@ -1,13 +1,13 @@
-"""Several processes that train one model: which one this is, how they agree, and weights sharded over them.
+"""Train one model in several processes: ranks, communication, and sharded weights.
 
-Processes are numbered as torchrun does it. Each scores its own answers with its share of the cores; the main
-one alone evaluates, writes and owns the run. torch is imported inside functions: the command line imports
+Ranks are those of torchrun. Each process scores its own answers with its share of the cores. Only the main
+process evaluates, and writes the run. torch is imported inside functions: the command line imports
 this module.
 
-Sharding is FSDP2. Each process holds its shard of the float32 weights and of the optimizer's state. At the
-beginning of a step the weights are gathered once (bfloat16 on a GPU), and stay until the gradients are
-summed, once, at its end. Nothing is sent in between, so processes may sample for different times and learn
-from different numbers of rows.
+Weights are sharded with FSDP2. Each process holds its shard of the float32 weights and of the optimizer's
+state. The weights are gathered once at the beginning of a step (bfloat16 on a GPU), and the gradients are
+summed once at its end. There is no communication in between, so processes may sample for different times and
+learn from different numbers of rows.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tasks.common import terminal
 from tasks.common.errors import ModelError
 
 TIMEOUT = timedelta(days=1)
-"""How long processes wait for each other: the others wait while the main one evaluates."""
+"""Longest wait of processes for each other; the others wait while the main process evaluates."""
 T = TypeVar("T")
 
 
 def is_launched() -> bool:
-    """Was this process started by torchrun or a similar launcher?
+    """Whether torchrun or a similar launcher started this process.
 
     TRL's vLLM sets RANK and WORLD_SIZE itself, so LOCAL_WORLD_SIZE must be set too.
     """
@@ -38,27 +38,27 @@ def is_launched() -> bool:
 
 
 def world_size() -> int:
-    """How many processes train, on all nodes together."""
+    """Number of training processes on all nodes."""
     return int(os.environ["WORLD_SIZE"]) if is_launched() else 1
 
 
 def rank() -> int:
-    """The number of this process."""
+    """Rank of this process, from 0."""
     return int(os.environ["RANK"]) if is_launched() else 0
 
 
 def is_main() -> bool:
-    """Is this the process that evaluates and writes?"""
+    """Whether this is the main process, which evaluates and writes."""
     return rank() == 0
 
 
 def local_world_size() -> int:
-    """How many processes train on this node."""
+    """Number of training processes on this node."""
     return int(os.environ["LOCAL_WORLD_SIZE"]) if is_launched() else 1
 
 
 def scoring_workers(requested: int) -> int:
-    """The scoring workers of this process: its share of the requested number (0: the node's cores)."""
+    """Number of scoring workers of this process: its share of the requested ones (0: the node's cores)."""
     return max(1, (requested or os.cpu_count() or 1) // local_world_size()) if is_launched() else requested
 
 
@@ -82,15 +82,16 @@ def per_pass(whole: int, micro: int, processes: int, names: tuple[str, str]) -> 
     own = whole // processes
     if own % min(micro, own):
         each = f", {own} for each of {processes} processes," if processes > 1 else ""
-        more = (own // micro + 1) * micro * processes
+        next_multiple = (own // micro + 1) * micro * processes
         raise ModelError(
-            f"{names[0]} {whole}{each} is no multiple of {names[1]} {micro}: set train.{names[0]}={more}"
+            f"{names[0]} {whole}{each} is no multiple of {names[1]} {micro}: set"
+            f" train.{names[0]}={next_multiple}"
         )
     return min(micro, own)
 
 
 def barrier() -> None:
-    """Wait until all processes are here; the first call connects them."""
+    """Wait until all processes have called this; the first call connects them."""
     if world_size() == 1:
         return
     import torch
@@ -119,9 +120,9 @@ def all_gather(values: Sequence[T]) -> list[T]:
         return list(values)
     from torch import distributed as torch_processes
 
-    found: list[Sequence[T]] = [()] * world_size()
-    torch_processes.all_gather_object(found, list(values))
-    return [value for part in found for value in part]
+    gathered: list[Sequence[T]] = [()] * world_size()
+    torch_processes.all_gather_object(gathered, list(values))
+    return [value for part in gathered for value in part]
 
 
 def shard(model: Any) -> None:
@@ -149,7 +150,7 @@ def shard(model: Any) -> None:
 
 
 def is_sharded(model: Any) -> bool:
-    """Has ``shard`` been called on this model?"""
+    """Whether ``shard`` has been called on this model."""
     if world_size() == 1:
         return False
     from torch.distributed.fsdp import FSDPModule
@@ -158,7 +159,7 @@ def is_sharded(model: Any) -> bool:
 
 
 def gather_weights(model: Any) -> None:
-    """Have the whole weights in every process. All must call together; gathered weights stay as they are."""
+    """Gather the whole weights in every process, if they are not. All processes must call together."""
     for part in _sharded_parts(model):
         part.unshard()
 
@@ -170,10 +171,10 @@ def release_weights(model: Any) -> None:
 
 
 def reduce_gradients(model: Any) -> None:
-    """Sum up the gradients of all processes, each of which keeps its shard of them.
+    """Sum the gradients of all processes; each process keeps its shard of the sum.
 
-    Gradients are sent in the order of a backward, which differs in a process that had no rows to learn from.
-    So all processes run the same additional backward, of a single token, that changes no gradient.
+    Gradients are sent in the order of a backward pass, which differs in a process without rows to learn from.
+    So all processes run the same extra backward pass over a single token, which changes no gradient.
     """
     import torch
 
@@ -185,7 +186,7 @@ def reduce_gradients(model: Any) -> None:
 
 @contextmanager
 def whole_weights(model: Any) -> Iterator[None]:
-    """Have the whole weights for an evaluation. All processes must call together."""
+    """Gather the whole weights while the block runs, for an evaluation. All processes must call together."""
     if not is_sharded(model):
         yield
         return

@@ -1,7 +1,7 @@
 """An HTTP server for the model in training: tokens in, tokens and log-probabilities out.
 
-It serves vLLM's ``/inference/v1/generate``, which verifiers' ``TrainClient`` calls, from a thread of this
-process with the weights that are trained. Requests that arrive together are answered in one batch.
+It serves vLLM's ``/inference/v1/generate``, which verifiers' ``TrainClient`` calls, in a thread of this
+process with the current weights. Requests that arrive together are answered in one batch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Self
 import torch
 
 BATCH_WAIT = 0.01
-"""Seconds to wait for a further request before a batch is answered."""
+"""Seconds to wait for further requests before a batch is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class TokenEngine:
         while (first := self._requests.get()) is not None:
             batch = [first]
             try:
-                while (more := self._requests.get(timeout=BATCH_WAIT)) is not None:
-                    batch.append(more)
+                while (further := self._requests.get(timeout=BATCH_WAIT)) is not None:
+                    batch.append(further)
             except Empty:
                 pass
             else:
@@ -83,7 +83,7 @@ class TokenEngine:
     ) -> None:
         try:
             answers = generate(self.model, [prompt for prompt, _ in batch], settings, self.pad_token)
-        except Exception as error:  # it ends the request, not the engine
+        except Exception as error:  # it fails the requests, not the engine
             for _, future in batch:
                 future.set_exception(error)
             return

@@ -1,4 +1,4 @@
-"""The folder of a training run: its files, and how an interrupted run goes on.
+"""The folder of a training run: its files, and how an interrupted run is resumed.
 
 ``settings.json`` holds model, rows and settings; ``curve.jsonl`` has one row per step; ``checkpoints/`` and
 ``best/`` exist while the training runs. At the end there are ``model/`` (a plain model folder), ``adapter/``
@@ -44,10 +44,10 @@ def rows_digest(rows: Sequence[object]) -> str:
 
 
 class RunFolder:
-    """The folder of one training; opened again with the same settings, the training goes on."""
+    """The folder of one training, which is resumed if the folder is opened again with the same settings."""
 
     def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
-        """Raises ModelError where the folder holds a training with other settings."""
+        """Open or create the folder. Raises ModelError: it holds a training with other settings."""
         self.out = out
         self.checkpoints = out / "checkpoints"
         self.best = out / "best"
@@ -72,21 +72,21 @@ class RunFolder:
             raise ModelError(f"{path}: damaged: it holds no result of a training") from None
 
     def last_checkpoint(self) -> Path | None:
-        """The newest complete checkpoint; incomplete ones are removed."""
-        whole = []
+        """The newest complete checkpoint, or None; removes incomplete ones."""
+        complete = []
         for folder in self.checkpoints.glob("checkpoint-*"):
             if (folder / "complete").is_file():
-                whole.append(folder)
+                complete.append(folder)
             elif distributed.is_main():
                 shutil.rmtree(folder)
-        return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+        return max(complete, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 
     def curve(self) -> list[CurveRow]:
         """The rows of the curve so far."""
         return curve(self.out)
 
     def truncate_curve(self, step: int) -> None:
-        """Drop the rows after ``step``, whose steps will be repeated."""
+        """Remove the rows after ``step``, because their steps will be repeated."""
         rows = [row for row in self.curve() if row["step"] <= step]
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (self.out / "curve.jsonl").write_text(text)
@@ -104,7 +104,7 @@ def curve(out: Path) -> list[CurveRow]:
 
 
 def _row(line: bytes) -> CurveRow | None:
-    """A line of the curve; None where it is incomplete or damaged."""
+    """The row in a line of the curve; None if it is incomplete or damaged."""
     try:
         row = json.loads(line)
         return row if "step" in row and all(type(value) in (int, float) for value in row.values()) else None
@@ -113,9 +113,9 @@ def _row(line: bytes) -> CurveRow | None:
 
 
 def completed_steps(out: Path) -> int:
-    """The step of the newest complete checkpoint, from which a training goes on; 0: from the start."""
-    whole = out.glob("checkpoints/checkpoint-*/complete")
-    return max((int(path.parent.name.rpartition("-")[2]) for path in whole), default=0)
+    """The step of the newest complete checkpoint, from which a training is resumed; 0 without one."""
+    complete = out.glob("checkpoints/checkpoint-*/complete")
+    return max((int(path.parent.name.rpartition("-")[2]) for path in complete), default=0)
 
 
 def _check_same_settings(out: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -143,10 +143,10 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: damaged: {error}: restore it, or train into another folder") from None
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: damaged: no mapping but {type(content).__name__}")
+        raise ModelError(f"{path}: damaged: not a mapping but {type(content).__name__}")
     return content
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a mapping to a file, whole or not at all. Raises DataError."""
+    """Write a mapping to a JSON file atomically. Raises DataError: it cannot be written."""
     files.write(path, files.as_json(data))

@@ -1,4 +1,4 @@
-"""Reinforcement learning on TRL's ``GRPOTrainer``: the one reward is the scorer that evaluation uses."""
+"""Reinforcement learning with TRL's ``GRPOTrainer``; the only reward is the score of the evaluation."""
 
 from __future__ import annotations
 
@@ -35,15 +35,13 @@ def train_grpo(
 ) -> TrainingResult:
     """Train ``model`` (a name) on ``prompts`` with the rewards of ``score``; the result is ``out/model``.
 
-    Called again with the same arguments it goes on from the last checkpoint in ``out``, or returns the result
-    that is there. Raises ModelError: too few prompts, sizes that do not divide, a prompt longer
-    than the model's context, an ``out`` of another run.
+    The same call resumes from the last checkpoint in ``out``, or returns the result of a finished training.
+    Raises ModelError: too few prompts, sizes that do not divide, a prompt longer than the model's context, or
+    an ``out`` of another run.
     """
     check(model, prompts, config)
     if config.max_turns > 1 and not (hooks and hooks.feedback):
-        raise ModelError(
-            "max_turns is over 1 and Hooks.feedback is missing: it says what is wrong with an answer"
-        )
+        raise ModelError("max_turns is over 1 and Hooks.feedback is missing: set it, or max_turns to 1")
     settings = {"method": "grpo", "model": model, "rows": rows_digest(prompts), "config": config.model_dump()}
     folder = RunFolder(out, settings)
     if result := folder.result():
@@ -58,7 +56,7 @@ def train_grpo(
 
 
 def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
-    """Raise ModelError for problems that show before the model is loaded."""
+    """Raise ModelError for errors that can be found before the model is loaded."""
     check_sizes(config, len(prompts))
     source = resolve(model)
     context = config.context_limit(loading.context(source))
@@ -67,7 +65,7 @@ def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
 
 
 def check_sizes(config: GrpoConfig, prompts: int) -> None:
-    """Raise ModelError where sizes in the settings do not fit each other."""
+    """Raise ModelError where sizes in the settings contradict each other."""
     if prompts < config.prompts_per_step:
         raise ModelError(
             f"{prompts} prompts are too few for prompts_per_step {config.prompts_per_step}: lower it"
@@ -75,14 +73,15 @@ def check_sizes(config: GrpoConfig, prompts: int) -> None:
     requirements.check(config, distributed.world_size())
     if config.save_every % config.num_iterations:
         raise ModelError(
-            f"save_every {config.save_every} is no multiple of num_iterations {config.num_iterations}"
+            f"save_every {config.save_every} is no multiple of num_iterations {config.num_iterations}:"
+            " set train.save_every to a multiple"
         )
     if config.refill and config.scale_rewards == "batch":
         raise ModelError("refill replaces groups one by one: set scale_rewards to group or none")
 
 
 def check_rewards(prompts: Sequence[Request], score: RewardFunction) -> None:
-    """Raise ModelError where the reward of a gold answer or of an empty one is no number."""
+    """Raise ModelError where the reward of a gold answer or an empty answer is no number."""
     samples = [prompt.sample for prompt in prompts[:TRIAL_PROMPTS] for _ in range(2)]
     texts = [text for prompt in prompts[:TRIAL_PROMPTS] for text in (prompt.sample.gold[0], "")]
     rewards = score(samples, texts)
@@ -91,12 +90,12 @@ def check_rewards(prompts: Sequence[Request], score: RewardFunction) -> None:
     check_numbers(samples, rewards)
     if all(reward.value is None for reward in rewards):
         raise ModelError(
-            f"none of the first {TRIAL_PROMPTS} gold answers can be scored: harness check says why"
+            f"none of the first {TRIAL_PROMPTS} gold answers can be scored: run harness check for the reasons"
         )
 
 
 def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_tokens: int) -> None:
-    """Raise ModelError where a prompt and its answer do not fit the model's context, in tokens."""
+    """Raise ModelError where a prompt and its answer exceed the model's ``context`` in tokens."""
     for prompt, ids in zip(prompts, encode(tokenizer, prompts), strict=True):
         if len(ids) + new_tokens > context:
             raise ModelError(
@@ -137,12 +136,12 @@ def make_trainer(
         mask_truncated_completions=config.mask_truncated,
         **(config.vllm.arguments() if config.vllm else {}),
     )
-    why_not = refusal(policy) if config.shared_prefix else ""
-    if why_not:
-        warnings.warn(f"every copy of a prompt is computed: {why_not}", stacklevel=2)
+    refused = refusal(policy) if config.shared_prefix else ""
+    if refused:
+        warnings.warn(f"every copy of a prompt is computed: {refused}", stacklevel=2)
     reward, chooser = TrainingReward(score, config), PromptChooser(prompts, config)
     inputs = StepInputs(prompts, config, reward, chooser, callback.hooks.feedback, callback.on_batch)
-    kind = callback.hooks.trainer or GrpoTrainer
-    kind = sharded(kind) if config.sharding == "fsdp2" else kind
-    shared = config.shared_prefix and not why_not
-    return kind(policy, arguments, tokenizer, policies.adapter_settings(config.lora), inputs, shared)
+    trainer_class = callback.hooks.trainer or GrpoTrainer
+    trainer_class = sharded(trainer_class) if config.sharding == "fsdp2" else trainer_class
+    shared = config.shared_prefix and not refused
+    return trainer_class(policy, arguments, tokenizer, policies.adapter_settings(config.lora), inputs, shared)

@@ -1,15 +1,15 @@
 """One step of GRPO, read from top to bottom: ``GrpoTrainer.make_batch`` and what it calls.
 
-    prompts are chosen          ``curriculum``
-    answers are drawn           ``rollout``: one answer each, or several turns with the database's feedback
-    answers are scored          ``rollout``, while others are still drawn
-    answers are compared        ``advantages``: each with its group
-    groups are refilled         those without a better or worse answer are replaced by groups of other prompts
-    the loss                    TRL's, of the rows that ``_tensors`` hands over
+    choose prompts              ``curriculum``
+    draw answers                ``rollout``: one answer each, or several turns with the database's feedback
+    score answers               ``rollout``, while others are still drawn
+    compute advantages          ``advantages``: each answer is compared with its group
+    refill                      zero-advantage groups are replaced by groups of other prompts
+    compute the loss            TRL's, on the rows that ``_tensors`` returns
 
 With several processes each chooses all prompts of a step and asks its part of them, so a group stays in one
-process. The drawing half is no ``rollout_func`` of TRL's: that must answer exactly the prompts that it is
-given, before any is scored, and a refill asks other prompts once it has seen the rewards.
+process. Answers are not drawn in a ``rollout_func`` of TRL's: this must answer exactly the prompts that it
+gets, before any is scored, but a refill asks further prompts depending on the rewards.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ SMALL = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The answers to one prompt, and how they compare."""
+    """The answers to one prompt, their rewards and advantages."""
 
     prompt: int
-    """Its index."""
+    """Index of the prompt."""
     conversations: tuple[Conversation, ...]
     rewards: tuple[Reward, ...]
     in_loss: bool
     """False where an answer is unscored, or with ``learn_from: mixed`` where all are right or all wrong."""
     advantages: Tensor
-    """Of each answer, (answers,); see ``advantages`` below."""
+    """Advantage of each answer, (answers,); see ``advantages`` below."""
 
     @property
     def zero_advantage(self) -> bool:
-        """Is no answer better or worse than the others?"""
+        """Whether the advantages of all answers are 0."""
         return not bool(self.advantages.any())
 
 
@@ -73,16 +73,16 @@ class StepBatch:
     groups: tuple[Group, ...]
     log: StepLog
 
-    def refilled(self, more: StepBatch) -> StepBatch:
-        """Replace zero-advantage groups, as far as they last, by the groups of ``more`` with advantages."""
-        useful = iter([group for group in more.groups if not group.zero_advantage])
+    def refilled(self, refill: StepBatch) -> StepBatch:
+        """Replace zero-advantage groups by groups of ``refill`` with advantages, as far as there are any."""
+        useful = iter([group for group in refill.groups if not group.zero_advantage])
         groups = [next(useful, group) if group.zero_advantage else group for group in self.groups]
-        return StepBatch(tuple(groups), self.log.followed_by(more.log))
+        return StepBatch(tuple(groups), self.log.with_refill(refill.log))
 
 
 @dataclass(frozen=True, slots=True)
 class StepInputs:
-    """What the steps of a training are made from, and the function that receives their logs."""
+    """The inputs of all steps of a training, and the function that receives their logs."""
 
     prompts: Sequence[Request]
     config: GrpoConfig
@@ -94,19 +94,20 @@ class StepInputs:
 
 
 def advantages(groups: Sequence[Sequence[float | None]], scale: str) -> Tensor:
-    """How much better each answer is than its group, (groups, answers), from the rewards of equal groups.
+    """The advantage of each answer over its group, (groups, answers), from the rewards of equal groups.
 
-    The reward less the group's mean, divided by the standard deviation of the group (GRPO, Shao et al. 2024,
-    arXiv:2402.03300), of the whole batch, or not at all (``none``: Dr. GRPO, arXiv:2503.20783). None, which
-    is no reward, has advantage 0. With ``batch`` all processes must call together.
+    An advantage is the reward minus the group's mean, divided by the standard deviation of the group (GRPO,
+    Shao et al. 2024, arXiv:2402.03300), of the whole batch, or not at all (``none``: Dr. GRPO,
+    arXiv:2503.20783). A reward of None (unscored) has advantage 0. With ``batch`` all processes must call
+    together.
     """
     rewards = torch.tensor([[nan if value is None else value for value in group] for group in groups])
     result = rewards - rewards.nanmean(1, keepdim=True)
     if scale == "group":
         result = result / (nanstd(rewards, dim=1, keepdim=True) + SMALL)
     elif scale == "batch":
-        everywhere = torch.tensor(distributed.all_gather(rewards.flatten().tolist()))
-        result = result / (nanstd(everywhere) + SMALL)
+        all_rewards = torch.tensor(distributed.all_gather(rewards.flatten().tolist()))
+        result = result / (nanstd(all_rewards) + SMALL)
     return result.nan_to_num(0.0)
 
 
@@ -116,13 +117,13 @@ def compare(
     rewards: Sequence[Reward],
     config: GrpoConfig,
 ) -> tuple[Group, ...]:
-    """The groups of answers, ``group_size`` for each prompt, with their advantages."""
+    """Divide the answers into groups, ``group_size`` for each prompt, and compute their advantages."""
     size = config.group_size
     scored = [tuple(rewards[i : i + size]) for i in range(0, len(rewards), size)]
     in_loss = [is_scored(group) and (config.learn_from == "spread" or is_mixed(group)) for group in scored]
     values = [
-        [reward.value if counts else None for reward in group]
-        for group, counts in zip(scored, in_loss, strict=True)
+        [reward.value if counted else None for reward in group]
+        for group, counted in zip(scored, in_loss, strict=True)
     ]
     return tuple(
         Group(prompt, tuple(conversations[i * size : (i + 1) * size]), scored[i], in_loss[i], compared)
@@ -133,14 +134,14 @@ def compare(
 
 
 class GrpoTrainer(StepTrainer):
-    """TRL's GRPO trainer, with the batches that ``make_batch`` returns."""
+    """TRL's GRPO trainer on the batches of ``make_batch``."""
 
     def __init__(
         self, policy: Any, args: Any, tokenizer: Any, adapters: Any, inputs: StepInputs, shared_prefix: bool
     ) -> None:
         self.inputs, self.config, self.tokenizer = inputs, inputs.config, tokenizer
         super().__init__(policy, args, tokenizer, adapters, shared_prefix)
-        # bnpo divides by the tokens left; DeepSpeed sends gradients in the order in which they come
+        # bnpo divides by the unmasked tokens; DeepSpeed needs the same order of gradients in all processes
         self.skips_zero_advantage = (
             shared_prefix and self.beta == 0 and self.loss_type != "bnpo" and not self.is_deepspeed_enabled
         )
@@ -148,7 +149,7 @@ class GrpoTrainer(StepTrainer):
         self.turns = Turns(self.config.max_turns, room, tokenizer, tuple(self.eos_token_ids))
 
     def make_batch(self) -> Batch:
-        """Choose prompts, draw, score and compare answers, refill; the rows of the loss in this process."""
+        """Choose prompts; draw, score and compare answers; refill. Returns the rows of the loss."""
         config, chooser = self.config, self.inputs.chooser
         step = self.state.global_step // self.num_iterations
         asked = chooser.choose(step)
@@ -168,12 +169,12 @@ class GrpoTrainer(StepTrainer):
         return self._tensors(batch.groups, log.tokens)
 
     def _refill_count(self, groups: Sequence[Group], budget: int) -> int:
-        """How many further prompts to ask, of a budget for all processes.
+        """The number of further prompts to ask in all processes, at most ``budget``.
 
-        As many in each process as the process with the most zero-advantage groups has of them.
+        Each process asks as many as the largest number of zero-advantage groups in any process.
         """
-        most = max(distributed.all_gather([sum(group.zero_advantage for group in groups)]))
-        return min(most, budget // distributed.world_size()) * distributed.world_size()
+        largest = max(distributed.all_gather([sum(group.zero_advantage for group in groups)]))
+        return min(largest, budget // distributed.world_size()) * distributed.world_size()
 
     def _answer(self, prompts: Sequence[int], before: int) -> StepBatch:
         """Draw, score and compare the answers to this process's part of the prompts.
@@ -183,25 +184,25 @@ class GrpoTrainer(StepTrainer):
         clock = Clock()
         own = len(prompts) // distributed.world_size()
         first = distributed.rank() * own
-        mine = prompts[first : first + own]
+        own_prompts = prompts[first : first + own]
         with clock.phase("sampling"):
-            conversations = self._draw_conversations(mine, before + first, clock)
+            conversations = self._draw_conversations(own_prompts, before + first, clock)
             end_tokens = {*self.eos_token_ids, self.tokenizer.pad_token_id}
             drawn = answer_figures(conversations, end_tokens, several_turns=self.config.max_turns > 1)
         with clock.phase("scoring"):
             rewards = self.inputs.reward(conversations)
-            groups = compare(mine, conversations, rewards, self.config)
-            everywhere = distributed.all_gather([(group.prompt, group.rewards) for group in groups])
-            for prompt, scored in everywhere:
+            groups = compare(own_prompts, conversations, rewards, self.config)
+            all_groups = distributed.all_gather([(group.prompt, group.rewards) for group in groups])
+            for prompt, scored in all_groups:
                 verdicts = [reward.correct for reward in scored if reward.correct is not None]
                 self.inputs.chooser.update(prompt, sum(verdict == 1 for verdict in verdicts), len(verdicts))
-            figures = reward_figures([scored for _, scored in everywhere]) | drawn
+            figures = reward_figures([scored for _, scored in all_groups]) | drawn
         lengths = [len(conversation.prompt) + len(conversation.tokens) for conversation in conversations]
         tokens = sum(distributed.all_gather(lengths))
         return StepBatch(groups, StepLog(figures, tokens, clock.seconds))
 
     def _draw_conversations(self, prompts: Sequence[int], first: int, clock: Clock) -> list[Conversation]:
-        """A group of conversations for each prompt, side by side; ``first`` is the first prompt's number."""
+        """Draw a group of conversations for each prompt; ``first``: the first prompt's number."""
         size = self.config.group_size
         requests = [self.inputs.prompts[index] for index in prompts]
         encoded = encode(self.tokenizer, requests)
@@ -234,15 +235,15 @@ class GrpoTrainer(StepTrainer):
         first: int,
         complete: Callable[[int, Sequence[Sequence[int]]], None] | None = None,
     ) -> tuple[Sequence[list[int]], Sequence[list[float]] | None]:
-        """``size`` answers to each prompt, side by side, and their log-probabilities where vLLM draws them.
+        """Draw ``size`` answers to each prompt; returns their tokens in order, and vLLM's log-probabilities.
 
         An answer depends on the seed, the step, the turn and its prompt's number in the step, which counts
         from ``first``. ``complete`` is called with the answers to a prompt as they end, in any order.
         """
         if self.use_vllm or not self.shared_prefix:
             return self.sample([list(prompt) for prompt in prompts for _ in range(size)], size)
-        place = f"{self.args.seed} {self.state.global_step} 0" + (f" turn {turn}" if turn else "")
-        seeds = [zlib.crc32(f"{place} {first + index}".encode()) for index in range(len(prompts))]
+        seed_prefix = f"{self.args.seed} {self.state.global_step} 0" + (f" turn {turn}" if turn else "")
+        seeds = [zlib.crc32(f"{seed_prefix} {first + index}".encode()) for index in range(len(prompts))]
         config = self.config
         settings = DecodingSettings(
             config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids)
@@ -257,7 +258,7 @@ class GrpoTrainer(StepTrainer):
         return [tokens for index in range(len(prompts)) for tokens in answers[index]], None
 
     def _tensors(self, groups: Sequence[Group], tokens: int) -> Batch:
-        """The rows of the loss. A group without a gradient is masked out where that changes no number."""
+        """The rows of the loss. Groups without a gradient are masked out if that changes no figure."""
         rows = [conversation for group in groups for conversation in group.conversations]
         columns = {
             "prompt_ids": [row.prompt for row in rows],
@@ -268,8 +269,8 @@ class GrpoTrainer(StepTrainer):
         rewards = [reward.value for group in groups for reward in group.rewards]
         batch = self.tensors(columns, rewards, tokens)
 
-        def rows_of(which: Sequence[bool]) -> Tensor:
-            return torch.tensor(which).repeat_interleave(self.config.group_size)
+        def rows_of(selected: Sequence[bool]) -> Tensor:
+            return torch.tensor(selected).repeat_interleave(self.config.group_size)
 
         batch["advantages"] = torch.cat([group.advantages for group in groups]).to(self.accelerator.device)
         batch["completion_mask"][rows_of([not group.in_loss for group in groups])] = 0

@@ -1,7 +1,7 @@
 """The loss with shared prefixes: each distinct prefix of a pass is computed once, with unchanged results.
 
-Texts often begin alike: questions on one database with its schema, the answers of a group with their prompt,
-some answers with the same words. The texts of a pass are laid out as a tree of tokens, one slot for each
+Texts often share a prefix: questions on one database share its schema, the answers of a group their prompt,
+and some answers their first words. The texts of a pass are laid out as a tree of tokens, one slot for each
 distinct prefix. A token attends to the slots of its own text only, so it predicts what it would predict in a
 sequence of its own. Only slots before a labelled token pass through the head, once for each next token.
 """
@@ -26,12 +26,12 @@ NO_LABEL = -100
 VOCABULARY_TILE = 32_768
 """Largest part of the vocabulary whose logits are held in memory at a time."""
 FIGURES = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
-"""The outputs of TRL's kernel, in its order; those not asked for are None."""
+"""The outputs of TRL's kernel, in its order; those not requested are None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Lengths at which a new row begins, in slots."""
+    """The lengths in slots after which a new row begins."""
 
     tokens: int = 1024
     """For texts that share little: attention costs the square of a row's length."""
@@ -44,7 +44,10 @@ SIZES = Sizes()
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text up to its last labelled token; ``labelled`` holds positions in it and in the flat batch."""
+    """A text up to its last labelled token.
+
+    ``labelled``: (position in the text, position in the flat batch) of each labelled token.
+    """
 
     tokens: Tokens
     labelled: tuple[tuple[int, int], ...]
@@ -63,16 +66,16 @@ class TokenTree:
     """For each labelled token its prediction and its position in the flat batch."""
 
     def add(self, text: Text, path: list[int]) -> None:
-        """Add a text whose first tokens are in the slots of ``path``, which is extended to all of it."""
-        for place in range(len(path), len(text.tokens) - 1):
+        """Add a text whose first tokens are in the slots of ``path``; extends ``path`` to the whole text."""
+        for position in range(len(path), len(text.tokens) - 1):
             path.append(len(self.tokens))
-            self.tokens.append(text.tokens[place])
-            self.positions.append(place)
+            self.tokens.append(text.tokens[position])
+            self.positions.append(position)
             self.ends.append(0)
         for slot in path:
             self.ends[slot] = len(self.tokens)
-        for place, target in text.labelled:
-            predicted = (path[place - 1], text.tokens[place])
+        for position, target in text.labelled:
+            predicted = (path[position - 1], text.tokens[position])
             self.labelled.append((self.predictions.setdefault(predicted, len(self.predictions)), target))
 
     def inputs(self, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
@@ -87,9 +90,9 @@ class TokenTree:
 
 
 def pack(ids: Tensor, mask: Tensor, labels: Tensor, sizes: Sizes = SIZES) -> list[TokenTree]:
-    """Lay out a batch of tensors (rows, width), padded on either side; NO_LABEL marks unlabelled tokens.
+    """Lay out the texts of a batch, tensors (rows, width) padded on either side, as trees of tokens.
 
-    Texts without a label are left out.
+    NO_LABEL marks unlabelled tokens. Texts without a label are left out.
     """
     rows, path, before = [TokenTree()], list[int](), Tokens()
     for text in sorted(_texts(ids, mask, labels), key=lambda text: text.tokens[:-1]):
@@ -119,15 +122,15 @@ def _texts(ids: Tensor, mask: Tensor, labels: Tensor) -> Iterator[Text]:
 
 
 def group_order(batch: Mapping[str, Tensor], group: int) -> Tensor:
-    """The order of a batch's rows that keeps groups whole and puts similar prompts side by side.
+    """An order of a batch's rows, (rows,), with groups kept together and similar prompts side by side.
 
-    Groups whose answers are all masked out come first.
+    Groups whose answers are all masked out are first.
     """
     prompts, masks = batch["prompt_ids"][::group], batch["prompt_mask"][::group].bool()
     tokens = [prompt[mask].tolist() for prompt, mask in zip(prompts, masks, strict=True)]
-    live = batch["completion_mask"].view(len(tokens), -1).any(1).tolist()
+    has_loss = batch["completion_mask"].view(len(tokens), -1).any(1).tolist()
     groups = torch.tensor(
-        sorted(range(len(tokens)), key=lambda i: (live[i], tokens[i])), device=prompts.device
+        sorted(range(len(tokens)), key=lambda i: (has_loss[i], tokens[i])), device=prompts.device
     )
     return (groups[:, None] * group + torch.arange(group, device=groups.device)).flatten()
 
@@ -146,16 +149,16 @@ def share_prefixes(model: Any, temperature: float, figures: Sequence[str], sizes
             return original(*args, **kwargs)
         ids, mask, labels = (kwargs[name] for name in ("input_ids", "attention_mask", "labels"))
         rows = pack(ids, mask, labels, sizes)
-        found = [_zero(self, traced=not rows).expand(ids.numel()) for _ in figures]
+        flat = [_zero(self, traced=not rows).expand(ids.numel()) for _ in figures]
         for row in rows:
             hidden = self.base_model(use_cache=False, **row.inputs(self.dtype, ids.device)).last_hidden_state
             predicted = _predicted(self, hidden[0], row, temperature, figures)
-            number, place = torch.tensor(row.labelled, device=ids.device).unbind(-1)
-            found = [
-                all_.index_put((place,), one[number].to(all_.dtype))
-                for all_, one in zip(found, predicted, strict=True)
+            number, position = torch.tensor(row.labelled, device=ids.device).unbind(-1)
+            flat = [
+                values.index_put((position,), new[number].to(values.dtype))
+                for values, new in zip(flat, predicted, strict=True)
             ]
-        grids = {name: one.view(ids.shape)[:, 1:] for name, one in zip(figures, found, strict=True)}
+        grids = {name: values.view(ids.shape)[:, 1:] for name, values in zip(figures, flat, strict=True)}
         return FusedCausalLMOutput(**grids, label_mask=labels[:, 1:] != NO_LABEL)
 
     model.forward = MethodType(forward, model)
@@ -175,8 +178,8 @@ def _predicted(
 
 
 def _zero(model: Any, traced: bool) -> Tensor:
-    """A zero; ``traced``: one that depends on all trained weights, so that a pass without labels has a
-    backward."""
+    """A zero. With ``traced`` it depends on all trained weights, so that a pass without labels has a
+    backward pass."""
     zero: Tensor = next(model.parameters()).new_zeros(())
     for parameter in model.parameters() if traced else ():
         if parameter.requires_grad:

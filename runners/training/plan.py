@@ -12,7 +12,7 @@ which ``Q`` are in linear layers other than the head, and ``A`` weights in adapt
                 until they are summed up) and 12 T / p (the shards of weights and moments)
     reference   with beta and full training: 4 N
     sampling    keys and values: 2 w layers kv a token, of a step's prompts and answers in one batch; or what
-                a colocated vLLM is given (freed while the model learns if it sleeps)
+                the memory of a colocated vLLM (freed while the model learns if it sleeps)
     learning    what backward needs of the T tokens of a pass: w (6 h + 2 q + 2 kv + 4 f) + 8 h a token and
                 layer (h hidden, q and kv the widths of queries and keys, f the MLP's), and 7 w r with LoRA;
                 with gradient checkpointing w h a token and layer, and one layer in full; 8 bytes a predicted
@@ -40,11 +40,11 @@ UTILISATION = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The sizes of a model that its memory and time follow from."""
+    """The sizes of a model from which its memory and time are computed."""
 
     weights: int
     linear: int
-    """Of them, in linear layers other than the head."""
+    """Weights in linear layers other than the head."""
     adapter_width: int
     """Sum over these layers of inputs and outputs: an adapter of rank r has r times that."""
     layers: int
@@ -63,7 +63,7 @@ class Workload:
     answer: int
     gpu: bool = True
     memory: float = 0.0
-    """Bytes of the device, of which a colocated vLLM takes its share."""
+    """Bytes of the device's memory; a colocated vLLM takes its share of them."""
     processes: int = 1
     """Number of processes that share a step."""
     flops: float = 0.0
@@ -79,7 +79,7 @@ class Plan:
     memory: dict[str, int]
     seconds: dict[str, float]
     own: int
-    """Rows or prompts of a step in each process."""
+    """Rows or prompts of a step that each process has."""
     passes: int
     """Forward and backward passes over them."""
 
@@ -120,26 +120,26 @@ def model_shape(config: Any) -> Shape:
     )
 
 
-def plan(model: Shape, config: SftConfig | GrpoConfig, load: Workload) -> Plan:
+def plan(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -> Plan:
     """Predict a run with these settings. Raises ModelError: a step cannot be divided among the processes."""
-    word = 2 if load.gpu else 4
-    at_once = config.items_per_pass(load.processes)
-    own = config.items_per_step // load.processes
-    base, trained = _weights(model, config, load)
+    word = 2 if workload.gpu else 4
+    at_once = config.items_per_pass(workload.processes)
+    own = config.items_per_step // workload.processes
+    base, trained = _weights(model, config, workload)
     memory = {
         "base": base,
         "trained": trained,
         "reference": 4 * model.weights if _beta(config) and not config.lora else 0,
-        "sampling": 2 * word * model.layers * model.keys * _sampled(config, load, own),
-        "learning": _learning(model, config, _tokens(config, load, at_once), word),
+        "sampling": 2 * word * model.layers * model.keys * _sampled(config, workload, own),
+        "learning": _learning(model, config, _tokens(config, workload, at_once), word),
         "vllm": 0,
         "device": GIB,
     }
     if isinstance(config, GrpoConfig) and config.vllm:
-        share = config.vllm.gpu_memory * load.memory if config.vllm.mode == "colocate" else 0.0
+        share = config.vllm.gpu_memory * workload.memory if config.vllm.mode == "colocate" else 0.0
         memory |= {"sampling": 0, ("sampling" if config.vllm.sleep else "vllm"): round(share)}
     result = Plan(memory, {}, own, own // at_once)
-    return replace(result, seconds=_seconds(model, config, load, result)) if load.flops else result
+    return replace(result, seconds=_seconds(model, config, workload, result)) if workload.flops else result
 
 
 def smaller_settings(config: SftConfig | GrpoConfig) -> str:
@@ -151,41 +151,41 @@ def smaller_settings(config: SftConfig | GrpoConfig) -> str:
     return "set train.lora.r=16 to train adapters, train.lora.four_bit=true, or take a smaller model"
 
 
-def _weights(model: Shape, config: SftConfig | GrpoConfig, load: Workload) -> tuple[int, int]:
+def _weights(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -> tuple[int, int]:
     """Bytes of the model, and of gradients, optimizer and adapters."""
-    word, copies = (2 if load.gpu else 4), (2 if load.processes > 1 else 1)
+    word, copies = (2 if workload.gpu else 4), (2 if workload.processes > 1 else 1)
     adapters = model.adapter_width * config.lora.r if config.lora else 0
     if config.sharding == "fsdp2":
         stored, trained = (word, adapters) if config.lora else (4, model.weights)
-        part = stored * model.weights // load.processes
-        return word * model.weights + part, 4 * trained + 12 * trained // load.processes
+        part = stored * model.weights // workload.processes
+        return word * model.weights + part, 4 * trained + 12 * trained // workload.processes
     if config.lora and config.lora.four_bit:
         base = round(NF4 * model.linear) + word * (model.weights - model.linear)
         return base, (6 + 2 * copies) * adapters
     if config.lora:
         return word * model.weights, (12 + 4 * copies) * adapters
-    return 4 * model.weights, (8 + 4 * copies + (2 if load.gpu else 0)) * model.weights
+    return 4 * model.weights, (8 + 4 * copies + (2 if workload.gpu else 0)) * model.weights
 
 
 def _beta(config: SftConfig | GrpoConfig) -> bool:
     return isinstance(config, GrpoConfig) and config.beta > 0
 
 
-def _sampled(config: SftConfig | GrpoConfig, load: Workload, prompts: int) -> int:
+def _sampled(config: SftConfig | GrpoConfig, workload: Workload, prompts: int) -> int:
     """Tokens of prompts and answers in a sampling batch of one process."""
     if isinstance(config, SftConfig):
         return 0
     copies = 1 if config.shared_prefix else config.group_size
-    return prompts * (copies * load.prompt + config.group_size * load.answer)
+    return prompts * (copies * workload.prompt + config.group_size * workload.answer)
 
 
-def _tokens(config: SftConfig | GrpoConfig, load: Workload, at_once: int) -> tuple[int, int]:
+def _tokens(config: SftConfig | GrpoConfig, workload: Workload, at_once: int) -> tuple[int, int]:
     """Tokens of a pass, and the number of predicted ones."""
     if isinstance(config, SftConfig):
-        return at_once * (load.prompt + load.answer), at_once * load.answer
+        return at_once * (workload.prompt + workload.answer), at_once * workload.answer
     copies = 1 if config.shared_prefix else config.group_size
-    answers = config.group_size * load.answer
-    return at_once * (copies * load.prompt + answers), at_once * answers
+    answers = config.group_size * workload.answer
+    return at_once * (copies * workload.prompt + answers), at_once * answers
 
 
 def _learning(model: Shape, config: SftConfig | GrpoConfig, pass_: tuple[int, int], word: int) -> int:
@@ -200,16 +200,16 @@ def _learning(model: Shape, config: SftConfig | GrpoConfig, pass_: tuple[int, in
 
 
 def _seconds(
-    model: Shape, config: SftConfig | GrpoConfig, load: Workload, memory_plan: Plan
+    model: Shape, config: SftConfig | GrpoConfig, workload: Workload, memory_plan: Plan
 ) -> dict[str, float]:
     """Seconds of one step by phase; answers are scored while others are sampled."""
-    speed = UTILISATION * load.flops
-    tokens, _ = _tokens(config, load, memory_plan.own)
+    speed = UTILISATION * workload.flops
+    tokens, _ = _tokens(config, workload, memory_plan.own)
     times = 2 * (1 + (1 if config.lora else 2) + config.gradient_checkpointing)
     seconds = {"learning": times * model.weights * tokens / speed}
     if isinstance(config, GrpoConfig):
-        prefill = 2 * model.weights * load.prompt * memory_plan.own / speed
-        step = (memory_plan.memory["base"] + memory_plan.memory["sampling"]) / load.bandwidth
+        prefill = 2 * model.weights * workload.prompt * memory_plan.own / speed
+        step = (memory_plan.memory["base"] + memory_plan.memory["sampling"]) / workload.bandwidth
         products = 2 * model.weights * memory_plan.own * config.group_size / speed
-        seconds["sampling"] = prefill + load.answer * max(step, products)
+        seconds["sampling"] = prefill + workload.answer * max(step, products)
     return seconds

@@ -1,4 +1,4 @@
-"""The model that is trained: loading its weights, its adapters, and whether they fit the memory."""
+"""Load the model to train and its adapters, and check that they fit the memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.common.errors import ModelError
 
 
 def adapter_settings(lora: LoraSpec | None) -> Any:
-    """The peft configuration of a LoRA setting, or None."""
+    """The peft configuration of the LoRA settings; None without LoRA."""
     if lora is None:
         return None
     from peft import LoraConfig
@@ -35,7 +35,7 @@ def load_policy(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) ->
     """Load the model to train; an adapter in its name is merged first. Returns its source and weights.
 
     Full training holds float32 weights (autocast to bfloat16 on a GPU). With LoRA the frozen base is bfloat16
-    on a GPU, or 4-bit. Seeds the random numbers, so an adapter's first weights depend on the seed alone.
+    on a GPU, or 4-bit. Sets the random seed, so that the initial weights of an adapter depend only on it.
     """
     source = resolve(name)
     if source.adapter:
@@ -55,7 +55,7 @@ def load_policy(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) ->
 
 
 def attention(config: SftConfig | GrpoConfig, device: str, flash: bool) -> str | None:
-    """FlashAttention 2 where it is installed and prompts are not shared, whose masks it does not take."""
+    """FlashAttention 2 if it is installed and prefixes are not shared, whose mask it does not take."""
     unshared = not config.shared_prefix or (isinstance(config, SftConfig) and config.packing)
     return "flash_attention_2" if unshared and flash and device == "cuda" else None
 
@@ -64,11 +64,11 @@ def check(source: Source, config: SftConfig | GrpoConfig) -> None:
     """Raise ModelError: the adapter has another base, or weights and optimizer exceed the memory."""
     adapters.check_base(source)
     gpu = loading.device() == "cuda"
-    load = Workload(0, 0, gpu, processes=distributed.world_size())
-    needed = plan(model_shape(loading.config_of(source)), config, load).static
+    workload = Workload(0, 0, gpu, processes=distributed.world_size())
+    needed = plan(model_shape(loading.config_of(source)), config, workload).static
     available = loading.memory() / (1 if gpu else distributed.local_world_size())
     if needed > available:
         raise ModelError(
             f"{source.path}: weights and optimizer need {needed / 1e9:.1f} GB and there are"
-            f" {available / 1e9:.1f}: {smaller_settings(config)}"
+            f" {available / 1e9:.1f} GB: {smaller_settings(config)}"
         )

@@ -1,8 +1,8 @@
 """A verifiers renderer for any chat template, whose next turn's tokens extend the last turn's exactly.
 
 If the whole conversation were rendered and tokenized again, the model's answer could be split into other
-tokens than those that were sampled, and training would use the wrong ones. A client's config names it
-``runners.training.renderer.TemplateRenderer``.
+tokens than those that were sampled, and training would use the wrong ones. In a client's config the name of
+the renderer is ``runners.training.renderer.TemplateRenderer``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from runners.training.rollout import between
 
 
 class TemplateRendererConfig(BaseRendererConfig):
-    """There are no settings."""
+    """The renderer has no settings."""
 
     name: Literal["template"] = "template"
 

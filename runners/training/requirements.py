@@ -1,4 +1,4 @@
-"""Whether this machine and its packages can run a training, checked before anything is loaded."""
+"""Check that this machine and its packages can run a training, before weights are loaded."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _check_vllm(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
     if find_spec("vllm") is None:
         raise MissingExtra("vllm", "vllm")
     if loading.device() != "cuda":
-        raise ModelError("train.vllm needs a GPU, to hand over weights: remove it on a CPU")
+        raise ModelError("train.vllm needs a GPU, because weights are sent to it: unset it on a CPU")
     if vllm.mode == "server" and distributed.is_main():
         wait_for_server(vllm.base_url or f"http://{vllm.host}:{vllm.port}", vllm.timeout)
 
@@ -79,7 +79,8 @@ def check_vllm_settings(config: GrpoConfig, vllm: SamplingVllm, world: int) -> N
     """Raise ModelError where the settings of vLLM and of the run contradict each other."""
     if world % vllm.tensor_parallel:
         raise ModelError(
-            f"train.vllm.tensor_parallel {vllm.tensor_parallel} does not divide {world} processes"
+            f"train.vllm.tensor_parallel {vllm.tensor_parallel} does not divide {world} processes:"
+            " set it to a divisor"
         )
     together = vllm.tensor_parallel > 1 or (vllm.mode == "server" and world > 1)
     if config.max_turns > 1 and together:

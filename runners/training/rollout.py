@@ -28,21 +28,21 @@ from tasks.types import Message, Sample
 GroupKey = tuple[str, tuple[str, ...]]
 """A sample's id and the answers to it."""
 PLACEHOLDER = "THE-ANSWER-BEFORE"
-"""An answer's text while the chat template around it is looked at."""
+"""The text of an answer while the chat template around it is examined."""
 
 
 @dataclass(slots=True)
 class Conversation:
-    """What follows a prompt. ``sampled[i]`` is 1 where ``tokens[i]`` was drawn from the model, else 0."""
+    """The turns after a prompt. ``sampled[i]`` is 1 where ``tokens[i]`` was drawn from the model, else 0."""
 
     request: Request
     prompt: list[int]
     tokens: list[int] = field(default_factory=list)
     sampled: list[int] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
-    """The same as messages: answer, feedback, answer, ..."""
+    """The turns as messages: answer, feedback, answer, ..."""
     logprobs: list[float | None] | None = None
-    """Of each token as vLLM drew it, 0 for feedback; None where the model itself draws."""
+    """vLLM's log-probability of each token, 0 for feedback; None if vLLM does not draw the answers."""
 
     @property
     def text(self) -> str:
@@ -61,11 +61,11 @@ class Conversation:
 
     @property
     def turns(self) -> int:
-        """The number of answers, also those that are no longer among the tokens."""
+        """The number of answers, including those that are no longer in ``tokens``."""
         return (len(self.messages) + 1) // 2
 
     def add_answer(self, tokenizer: Any, tokens: Sequence[int], logprobs: Sequence[float] | None) -> None:
-        """Append an answer that was drawn behind the prompt and the tokens so far."""
+        """Append an answer that was drawn after the prompt and the tokens so far."""
         text = answer_text(tokenizer, self.prompt + self.tokens, tokens)
         self.messages.append({"role": "assistant", "content": text})
         self.tokens += tokens
@@ -74,7 +74,7 @@ class Conversation:
             self.logprobs = [*(self.logprobs or ()), *logprobs]
 
     def add_feedback(self, message: Message, tokens: Sequence[int]) -> None:
-        """Append what the database says to the last answer."""
+        """Append the database's feedback on the last answer."""
         self.messages.append(message)
         self.tokens += tokens
         self.sampled += [0] * len(tokens)
@@ -92,14 +92,14 @@ class Turns:
 
     max_turns: int
     max_tokens: int
-    """Of prompt and conversation before a further answer, so that the answer fits the model's context."""
+    """Most tokens of prompt and conversation before a further answer, which must fit the context."""
     tokenizer: Any
     end_tokens: tuple[int, ...]
 
     def play(
         self, conversations: Sequence[Conversation], draw: Draw, feedback: FeedbackFunction | None
     ) -> None:
-        """Extend the conversations in place until each answer stands, or turns or tokens run out."""
+        """Extend the conversations in place until each answer is final, or turns or tokens run out."""
 
         def answer(turn: int, asked: Sequence[Conversation]) -> Iterator[Sequence[Conversation]]:
             answers, logprobs = draw(turn, asked)
@@ -117,7 +117,7 @@ class Turns:
             pass
 
     def extend(self, conversation: Conversation, messages: tuple[Message, Message]) -> Conversation | None:
-        """Add the messages that ask again to a conversation, in place; None where there is no room."""
+        """Add the messages that ask again to a conversation, in place; None if they do not fit."""
         answer, feedback = messages
         tokens = between(self.tokenizer, feedback["content"])
         if tokens is None or answer["content"] != conversation.text:
@@ -133,9 +133,9 @@ class Turns:
     def _render_again(
         self, conversation: Conversation, messages: tuple[Message, Message]
     ) -> Conversation | None:
-        """Go on without earlier thoughts: the conversation so far, rendered again, becomes the prompt.
+        """Continue without earlier thoughts: render the conversation so far again and make it the prompt.
 
-        Only later answers are trained then, behind the tokens that they were drawn behind.
+        Then only later answers are trained.
         """
         so_far = [*conversation.history, *messages]
         rendered = self.tokenizer.apply_chat_template(
@@ -150,14 +150,14 @@ class Turns:
         return conversation
 
 
-def between(tokenizer: Any, complaint: str) -> list[int] | None:
+def between(tokenizer: Any, feedback: str) -> list[int] | None:
     """The tokens from the end of an answer to the beginning of the next, as the chat template has them.
 
-    None where the template shows an earlier answer behind other words than those it was drawn behind, such
-    as an empty thought that it opens and closes: then a longer conversation does not extend a shorter one.
+    None if the template puts an earlier answer after other text than that after which it was drawn, such as
+    an empty thought: then a longer conversation does not extend a shorter one.
     """
     question = [{"role": "user", "content": "?"}]
-    following = [{"role": "assistant", "content": PLACEHOLDER}, {"role": "user", "content": complaint}]
+    following = [{"role": "assistant", "content": PLACEHOLDER}, {"role": "user", "content": feedback}]
     prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
     text = tokenizer.apply_chat_template([*question, *following], add_generation_prompt=True, tokenize=False)
     before, _, after = text.partition(PLACEHOLDER)
@@ -170,11 +170,11 @@ def between(tokenizer: Any, complaint: str) -> list[int] | None:
 def answer_figures(
     conversations: Sequence[Conversation], end_tokens: set[int], several_turns: bool
 ) -> dict[str, float]:
-    """What the curve shows of conversations, over all processes, which must call together.
+    """Figures of conversations for the curve, over all processes, which must call together.
 
     ``length``: the mean number of tokens that the model wrote in a conversation, all turns together.
     ``clipped``: the share of conversations with an answer that does not end with an end-of-sequence token.
-    ``turns``, where there may be several: the mean number of answers.
+    ``turns``, if there may be several: the mean number of answers.
     """
     counted = [
         (sum(item.sampled), is_cut(item.sampled, item.tokens, end_tokens), item.turns)
@@ -186,13 +186,13 @@ def answer_figures(
 
 
 def is_cut(sampled: Sequence[int], tokens: Sequence[int], end_tokens: set[int]) -> bool:
-    """Is there an answer, a run of sampled tokens, whose last token is no end-of-sequence token?"""
-    last = [mine and not after for mine, after in zip(sampled, [*sampled[1:], 0], strict=True)]
+    """Whether an answer (a run of sampled tokens) does not end with an end-of-sequence token."""
+    last = [own and not after for own, after in zip(sampled, [*sampled[1:], 0], strict=True)]
     return any(token not in end_tokens for token, is_last in zip(tokens, last, strict=True) if is_last)
 
 
 class ScoringQueue:
-    """A thread that scores groups of answers as they are handed in; what waits is scored in one call."""
+    """A thread that scores submitted groups of answers; all waiting groups are scored in one call."""
 
     def __init__(self, score: RewardFunction) -> None:
         self._score = score
@@ -201,16 +201,16 @@ class ScoringQueue:
         Thread(target=self._work, daemon=True).start()
 
     def submit(self, sample: Sample, texts: Sequence[str]) -> None:
-        """Have the answers to one sample scored."""
+        """Queue the answers to one sample for scoring."""
         group = (sample.id, tuple(texts))
         if group not in self._rewards:
             self._rewards[group] = Future()
             self._waiting.put((sample, group))
 
     def rewards(self, samples: Sequence[Sample], texts: Sequence[str], size: int) -> list[Reward]:
-        """The rewards of groups of ``size``, in order; groups that were not handed in are scored now.
+        """The rewards of groups of ``size``, in order; groups that were not submitted are scored now.
 
-        Raises what the scorer raised. All groups are forgotten.
+        Raises the error of the scorer. Afterwards all groups are removed.
         """
         rewards: list[Reward] = []
         for start in range(0, len(texts), size):
@@ -232,7 +232,7 @@ class ScoringQueue:
             futures = [self._rewards[group] for _, group in batch]
             try:
                 rewards = self._score(samples, [text for _, (_, texts) in batch for text in texts])
-            except BaseException as error:  # handed to the trainer, whatever it is
+            except BaseException as error:  # any error is passed to the trainer
                 for future in futures:
                     future.set_exception(error)
                 continue
@@ -242,14 +242,14 @@ class ScoringQueue:
 
 
 class TrainingReward:
-    """The reward of conversations: the score of the last answer, less ``turn_cost`` for earlier ones."""
+    """The reward of conversations: the score of the last answer minus ``turn_cost`` for earlier ones."""
 
     def __init__(self, score: RewardFunction, config: GrpoConfig) -> None:
         self.config = config
         self.queue = ScoringQueue(score)
 
     def __call__(self, conversations: Sequence[Conversation]) -> list[Reward]:
-        """The rewards of conversations, with groups side by side. Raises ModelError: one is no number."""
+        """The rewards of conversations, ordered by group. Raises ModelError: a reward is no number."""
         samples = [conversation.request.sample for conversation in conversations]
         texts = [conversation.text for conversation in conversations]
         scored = self.queue.rewards(samples, texts, self.config.group_size)
@@ -271,22 +271,22 @@ def check_numbers(samples: Sequence[Sample], rewards: Sequence[Reward]) -> None:
         if reward.value is not None and not isfinite(reward.value):
             raise ModelError(
                 f"the reward of an answer to question {sample.id} is {reward.value}:"
-                " fix scoring.reward; None is for what cannot be scored"
+                " fix scoring.reward, which must return a number, or None if unscored"
             )
 
 
 def is_mixed(group: Sequence[Reward]) -> bool:
-    """Are some answers of a group right and some wrong?"""
+    """Whether some answers of a group are right and some wrong."""
     return len({reward.correct == 1 for reward in group}) == 2
 
 
 def is_scored(group: Sequence[Reward]) -> bool:
-    """Has every answer of a group a reward?"""
+    """Whether every answer of a group has a reward."""
     return all(reward.value is not None for reward in group)
 
 
 def reward_figures(groups: Sequence[Sequence[Reward]]) -> dict[str, float]:
-    """What the curve shows of the rewards of a step's groups, those of all processes."""
+    """Figures of the rewards of a step's groups, of all processes, for the curve."""
     rewards = [reward for group in groups for reward in group]
     values = [reward.value for reward in rewards if reward.value is not None]
     means = {"unscored": 1 - len(values) / len(rewards)}

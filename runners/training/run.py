@@ -1,4 +1,4 @@
-"""Run a trainer of any method to its end: arguments, resuming, the result."""
+"""Run a trainer of any method: its arguments, resuming, and the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runners.weights.source import Source
 
 
 def trainer_arguments(folder: RunFolder, config: TrainingConfig, steps: int) -> dict[str, Any]:
-    """The arguments that all trainers of TRL take, by their names."""
+    """Name -> value of the arguments that all of TRL's trainers take."""
     gpu = loading.device() == "cuda"
     return {
         "output_dir": str(folder.checkpoints),
@@ -52,10 +52,10 @@ def run_training(
     callback: TrainingCallback,
     states: Mapping[str, CheckpointState] = MappingProxyType({}),
 ) -> TrainingResult:
-    """Train to the end, from the last whole checkpoint if there is one, and save the best weights.
+    """Train to the end, from the last complete checkpoint if there is one, and save the best weights.
 
-    ``states`` are written into checkpoints and restored from the last one. After Ctrl-C a checkpoint is
-    written and KeyboardInterrupt raised.
+    ``states`` are written into checkpoints and restored from the last one. After Ctrl-C this writes a
+    checkpoint and raises KeyboardInterrupt.
     """
     folder = callback.folder
     checkpoint = folder.last_checkpoint()

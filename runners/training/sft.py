@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on TRL's ``SFTTrainer``: chat messages in, the loss is on the answer only."""
+"""Supervised fine-tuning with TRL's ``SFTTrainer`` on chat messages; the loss is on the answer only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runners.weights.source import Source, resolve
 from tasks.common.errors import ModelError
 
 POOL = 32
-"""Batches whose rows are sorted by length together."""
+"""Number of batches whose rows are sorted by length together."""
 
 
 def train_sft(
@@ -28,9 +28,8 @@ def train_sft(
 ) -> TrainingResult:
     """Train ``model`` (a name) on ``examples``; the result is the folder ``out/model``.
 
-    Called again with the same arguments it goes on from the last checkpoint in ``out``, or returns the result
-    that is there. Raises ModelError: no rows, a batch that does not divide, an ``out`` of another
-    run.
+    The same call resumes from the last checkpoint in ``out``, or returns the result of a finished training.
+    Raises ModelError: no rows, a batch that does not divide, or an ``out`` of another run.
     """
     check(model, examples, config)
     settings = {"method": "sft", "model": model, "rows": rows_digest(examples), "config": config.model_dump()}
@@ -44,7 +43,7 @@ def train_sft(
 
 
 def check(model: str, examples: Sequence[TrainingExample], config: SftConfig) -> None:
-    """Raise ModelError for problems that show before the model is loaded."""
+    """Raise ModelError for errors that can be found before the model is loaded."""
     if not examples:
         raise ModelError("there is nothing to train on: no rows")
     requirements.check(config, distributed.world_size())
@@ -65,7 +64,7 @@ def check_lengths(examples: Sequence[TrainingExample], source: Source, config: S
             raise ModelError(
                 f"the row with the answer '{example.answer:.60}' has {len(ids)} tokens, more than the model's"
                 f" context of {context}: show less of the schema (prompt.schema), or set train.max_length to"
-                " have rows cut"
+                " cut rows"
             )
 
 
@@ -92,8 +91,8 @@ def _trainer(
         completion_only_loss=True,
         train_sampling_strategy="sequential",
     )
-    kind: Any = sharded(SftTrainer) if config.sharding == "fsdp2" else SftTrainer
-    trainer = kind(
+    trainer_class: Any = sharded(SftTrainer) if config.sharding == "fsdp2" else SftTrainer
+    trainer = trainer_class(
         model=policy,
         args=arguments,
         train_dataset=_dataset(examples),
@@ -123,7 +122,7 @@ def _dataset(examples: Sequence[TrainingExample]) -> Any:
 
 
 def order(lengths: Sequence[int], steps: int, config: SftConfig) -> list[int]:
-    """The rows of all steps in order: shuffled in each epoch, with rows of similar length in one step.
+    """The indices of the rows of all steps: shuffled in each epoch, with rows of similar length in one step.
 
     The order is fixed before training starts, so that a resumed run reads the same rows.
     """
@@ -135,6 +134,6 @@ def order(lengths: Sequence[int], steps: int, config: SftConfig) -> list[int]:
     batches = []
     for start in range(0, needed, POOL * config.batch_size):
         pool = sorted(rows[start : min(start + POOL * config.batch_size, needed)], key=lengths.__getitem__)
-        cut = [pool[i : i + config.batch_size] for i in range(0, len(pool), config.batch_size)]
-        batches += generator.sample(cut, len(cut))
+        pool_batches = [pool[i : i + config.batch_size] for i in range(0, len(pool), config.batch_size)]
+        batches += generator.sample(pool_batches, len(pool_batches))
     return [row for batch in batches for row in batch]

@@ -1,4 +1,4 @@
-"""When a training is stopped: conditions on its curve, a collapsed reward, unscored answers, a full disk."""
+"""Reasons to stop a training: conditions on its curve, a collapsed reward, unscored answers, a full disk."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Condition:
     @classmethod
     def read(cls, text: str) -> Condition:
         """Read a condition such as ``reward < 0.1 for 20``. Raises ModelError: it has another form."""
-        found = _CONDITION.fullmatch(text)
-        if found is None:
-            raise ModelError(f"train.stop_if: '{text}' is not like 'reward < 0.1 for 20'")
-        figure, sign, bound, rows = found.groups()
+        match = _CONDITION.fullmatch(text)
+        if match is None:
+            raise ModelError(f"train.stop_if: '{text}' is no condition: write it like 'reward < 0.1 for 20'")
+        figure, sign, bound, rows = match.groups()
         return cls(text, figure, sign, float(bound), int(rows or 1))
 
     def holds(self, rows: Sequence[CurveRow]) -> bool:
@@ -54,7 +54,7 @@ class Condition:
 
 
 class StoppingConditions:
-    """The conditions of a training. The result depends on the rows only, so a resume changes nothing."""
+    """The stopping conditions of a training. They depend only on the rows, so a resumed run stops alike."""
 
     def __init__(self, config: TrainingConfig) -> None:
         self.conditions = [Condition.read(text) for text in config.stop_if]
@@ -62,7 +62,7 @@ class StoppingConditions:
         self.unscored = config.unscored
 
     def reason(self, rows: Sequence[CurveRow]) -> str:
-        """Why to stop after the last row; "" to go on. Raises ModelError: a condition's figure is unknown."""
+        """The reason to stop after the last row; "" to continue. Raises ModelError: a figure is unknown."""
         row = rows[-1]
         if not isfinite(row["loss"]):
             return f"the loss is {row['loss']} at step {row['step']}: lower learning_rate"
@@ -73,7 +73,7 @@ class StoppingConditions:
         if (share := row.get("alarms/unscored", 0.0)) > self.unscored:
             return (
                 f"{share:.1%} of the last answers are unscored at step {row['step']}: fix the golds and"
-                " databases that harness check names, or set train.unscored=1 to go on regardless"
+                " databases that harness check names, or set train.unscored=1 to continue regardless"
             )
         return self._collapsed([row for row in rows if "reward" in row])
 
@@ -86,7 +86,7 @@ class StoppingConditions:
                 )
 
     def _collapsed(self, rows: Sequence[CurveRow]) -> str:
-        """Compare the last rewards with the first, in standard deviations of the first answers' rewards."""
+        """The reason if the last rewards have collapsed, compared with the first ones; else ""."""
         if not self.collapse or len(rows) < 2 * WINDOW:
             return ""
         first, last = (fmean(row["reward"] for row in part) for part in (rows[:WINDOW], rows[-WINDOW:]))
@@ -95,7 +95,7 @@ class StoppingConditions:
             return ""
         return (
             f"the reward collapsed from {first:.3f} to {last:.3f} (means of {WINDOW} steps):"
-            " lower learning_rate, set beta above 0, or collapse to 0 to go on regardless"
+            " lower learning_rate, set beta above 0, or collapse to 0 to continue regardless"
         )
 
 
@@ -110,7 +110,7 @@ def write_report(folder: RunFolder, reason: str, rows: Sequence[CurveRow]) -> Mo
 
 @contextmanager
 def memory_advice() -> Iterator[None]:
-    """Raise ModelError, which says what to set, where the memory of a GPU is full."""
+    """Raise ModelError with advice on settings if the memory of a GPU is full in the block."""
     import torch
 
     try:
@@ -125,14 +125,16 @@ def memory_advice() -> Iterator[None]:
 
 @contextmanager
 def disk_advice(folder: RunFolder) -> Iterator[None]:
-    """Raise ModelError, which says what is saved, where the disk is full."""
+    """Raise ModelError that names the last checkpoint if the disk is full in the block."""
     try:
         yield
     except Exception as error:  # safetensors and torch raise errors of their own
         if not _DISK_FULL.search(str(error)):
             raise
         saved = folder.last_checkpoint()
-        rest = f"{saved.name} is whole: free some space and start again" if saved else "nothing is saved yet"
+        rest = (
+            f"{saved.name} is complete: free some space and start again" if saved else "nothing is saved yet"
+        )
         raise ModelError(
             f"{folder.out} cannot be written ({' '.join(str(error).split())[:100]}); {rest}"
         ) from error

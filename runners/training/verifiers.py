@@ -1,7 +1,7 @@
-"""A verifiers environment in TRL's trainer: a ``rollout_func`` that plays it with the model in training.
+"""A verifiers environment in TRL's trainer: a ``rollout_func`` that runs it with the model in training.
 
-In each step a token engine serves the policy, the environment plays every prompt in one or several turns, and
-TRL gets the tokens that were sampled. What the environment says in between is masked out of the loss.
+In each step a token engine serves the policy, the environment runs every prompt in one or several turns, and
+TRL gets the sampled tokens. The environment's messages in between are masked out of the loss.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from runners.training.engine import TokenEngine
 
 RENDERER = "runners.training.renderer.TemplateRenderer"
 KEY = "task"
-"""The key of a prompt's last message that says which of the environment's tasks it asks."""
+"""The key of a prompt's last message with the index of its task in the environment."""
 
 
 class Rollouts:
@@ -38,7 +38,7 @@ class Rollouts:
         return [_messages(task.data, number) for number, task in enumerate(self.tasks)]
 
     def __call__(self, prompts: Sequence[Sequence[Mapping[str, Any]]], trainer: Any) -> dict[str, Any]:
-        """Play each prompt's task once. Returns TRL's columns: tokens, log-probabilities, masks, rewards."""
+        """Run each prompt's task once. Returns TRL's columns: tokens, log-probabilities, masks, rewards."""
         tokenizer = trainer.processing_class
         model = trainer.accelerator.unwrap_model(trainer.model)
         tasks = [self.tasks[prompt[-1][KEY]] for prompt in prompts]
@@ -65,7 +65,7 @@ class Rollouts:
 
 @cache
 def _loop() -> asyncio.Runner:
-    """The event loop of this process: verifiers and renderers keep locks that belong to the first."""
+    """The event loop of this process: verifiers and renderers keep locks that belong to the first loop."""
     return asyncio.Runner()
 
 
@@ -82,7 +82,7 @@ def _messages(data: vf.TaskData, number: int) -> list[dict[str, Any]]:
 
 
 def _row(episode: vf.Episode) -> dict[str, Any] | None:
-    """An episode as TRL's columns; None where it failed. ``env_mask`` is 1 on what the model wrote."""
+    """An episode as TRL's columns; None if it failed. ``env_mask`` is 1 on the model's tokens."""
     if not episode.ok or not episode.traces or not episode.traces[0].branches:
         return None
     trace = episode.traces[0]
