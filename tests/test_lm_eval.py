@@ -132,7 +132,7 @@ def test_our_runner_as_their_model(folder: str) -> None:
     asked = [(chat, base | {"until": []}), (chat, base | {"until": [stop]}), (plain, base | {"until": []})]
     found = lm.generate_until([Instance("generate_until", {}, one, i) for i, one in enumerate(asked)])
     assert found == [expected[0], expected[0].partition(stop)[0], expected[0]]
-    with pytest.raises(NotImplementedError, match="does not score"):
+    with pytest.raises(NotImplementedError, match="only generates"):
         lm.loglikelihood([])
 
 

@@ -403,7 +403,7 @@ def test_openai_needs_a_key_and_others_do_not(monkeypatch: pytest.MonkeyPatch, s
 
 
 def test_a_key_in_place_of_its_variable_s_name_is_not_printed() -> None:
-    with pytest.raises(ModelError, match="names the environment variable") as error:
+    with pytest.raises(ModelError, match="is the name of an environment variable") as error:
         OpenAIRunner("m", EndpointConfig(base_url="http://127.0.0.1:1/v1", key=KEY))
     assert KEY not in str(error.value)
 

@@ -189,7 +189,11 @@ def test_the_table_names_the_reasons(here: Path) -> None:
             "line 4 continues the query of the line before it",
         ),
         ("shift.sql", "SELECT a\nWHERE b\nSELECT 2\n", "line 2 continues the query of the line before it"),
-        ("no.csv", "name,answer_of_mine\na,SELECT 1\n", "it has name, answer_of_mine: name the one with"),
+        (
+            "no.csv",
+            "name,answer_of_mine\na,SELECT 1\n",
+            "it has name, answer_of_mine: name the key of the answers",
+        ),
         ("more.csv", "id,sql\n0,SELECT 1, 2\n", "more.csv, line 2: 3 fields, the header has 2"),
         ("some.jsonl", '{"id": 0, "sql": "SELECT 1"}', "no answer to question '1' and 1 more of 3"),
         ("other.jsonl", '{"id": "q7", "sql": "SELECT 1"}', "the dataset has no question 'q7'"),

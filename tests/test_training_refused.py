@@ -122,12 +122,12 @@ def adapter(base: Path, out: Path) -> None:
         ),
         ("sft", "giant", [], r"weights and optimizer need .* GB and there are .*: set train\.lora\.r"),
         ("grpo", "giant", [], r"weights and optimizer need .* GB and there are .*: set train\.lora\.r"),
-        ("grpo", "other+adapter", [], r"adapter was trained on '.*one', and .*other has other weights: put"),
+        ("grpo", "other+adapter", [], r"adapter was trained on '.*one', and .*other has other weights: name"),
         (
             "sft",
             "nano+adapter",
             [],
-            r"adapter was trained on '.*one', and .*nano/model has other weights: put",
+            r"adapter was trained on '.*one', and .*nano/model has other weights: name",
         ),
     ],
 )

@@ -69,9 +69,7 @@ class OpenAIRunner:
 
         A question that the endpoint refuses while it answers others is ``unanswered``. Questions without a
         usable reply are asked again at the end if they are few. Those that fail again are ``failed``, or
-        ``error`` if the endpoint is busy or gone.
-
-        Raises ModelError: the endpoint refuses every question, or is gone.
+        ``error`` if the endpoint is busy or gone. Raises ModelError: it refuses every question, or is gone.
         """
         limit = FailureLimit(self.endpoint.url)
         failed: dict[int, list[Completion]] = {}
