@@ -68,6 +68,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """The names of the interface, for completion in a notebook."""
+    return [*globals(), *__all__]
+
+
 def __getattr__(name: str) -> Any:
     """Import a name of ``harness.api`` on first use (PEP 562). Raises AttributeError: no such name."""
     if name not in __all__:

@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, overload
 
 from harness.spec import EvalSpec, TrainSpec
 from leaderboards import board as boards
@@ -35,7 +35,7 @@ from leaderboards.board import Board
 from leaderboards.compare import Comparison
 from leaderboards.types import Record, Run, RunKind, Summary
 from rewards.types import Grade, Score
-from tasks.common.errors import DataError, HarnessError, MissingExtra, ModelError, SpecError
+from tasks.common.errors import DataError, HarnessError, MissingExtra, ModelError, SpecError, nearest
 from tasks.common.parse import parse
 from tasks.task import Task
 from tasks.types import Sample
@@ -73,6 +73,8 @@ __all__ = [
 ]
 
 Overrides: TypeAlias = Mapping[str, object]
+ARGUMENTS = {"eval": ("model", "task", "split", "limit"), "stage": ("model", "task", "method", "limit")}
+"""Fields of ``eval`` and ``stage`` that are arguments of ``evaluate`` and ``train``."""
 
 
 def load_task(name: str | Path, overrides: Overrides | None = None, *, trust: bool = False) -> Task:
@@ -82,7 +84,7 @@ def load_task(name: str | Path, overrides: Overrides | None = None, *, trust: bo
 
     Raises SpecError: no such task, an unknown key or an invalid value.
     """
-    return Task.named(str(name), _assignments(overrides or {}), trust)
+    return Task.named(str(name), _assignments(overrides), trust)
 
 
 def evaluate(
@@ -175,6 +177,10 @@ def score(task: Task | str | Path, samples: Sequence[Sample], texts: Sequence[st
     """
     from rewards.grader import Grader
 
+    if len(samples) != len(texts):
+        raise ValueError(
+            f"score: {len(samples)} samples and {len(texts)} texts: give one text for each sample"
+        )
     loaded = task if isinstance(task, Task) else load_task(task)
     with Grader(loaded.spec.scoring) as grader:
         return grader.grade(loaded, samples, texts)
@@ -190,7 +196,11 @@ def runs(task: str = "", kind: RunKind | None = None, *, frame: bool = False) ->
     - ``task``: only runs of the task with this name.
     - ``kind``: only ``eval`` or only ``train``.
     - ``frame``: return a data frame with a row for each run.
+
+    Raises SpecError: no such kind.
     """
+    if kind not in (None, *get_args(RunKind)):
+        raise SpecError(f"no kind of run '{kind}': {nearest(str(kind), get_args(RunKind))}")
     listed = [run for run in store.runs() if task in ("", run.task) and kind in (None, run.kind)]
     return frames.runs(listed) if frame else listed
 
@@ -253,10 +263,12 @@ def _name(run: Run | str) -> str:
     return run.id if isinstance(run, Run) else run
 
 
-def _assignments(overrides: Overrides) -> list[str]:
-    """Overrides as ``--set`` takes them. Raises SpecError: YAML cannot hold a value."""
+def _assignments(overrides: Overrides | None) -> list[str]:
+    """Overrides as ``--set`` takes them. Raises SpecError: no mapping, or a value that YAML cannot hold."""
+    if not isinstance(overrides, Mapping | None):
+        raise SpecError('overrides: write a mapping, {"scoring.seconds": 10}')
     try:
-        return [f"{key}={json.dumps(_plain(value))}" for key, value in overrides.items()]
+        return [f"{key}={json.dumps(_plain(value))}" for key, value in (overrides or {}).items()]
     except (TypeError, ValueError) as error:
         raise SpecError(f"overrides: {error}: use text, numbers, true or false, lists and mappings") from None
 
@@ -266,7 +278,15 @@ def _plain(value: object) -> object:
 
 
 def _divided(overrides: Overrides | None, section: str) -> tuple[list[str], dict[str, Any]]:
-    """Split overrides: those outside a section, as ``--set`` takes them, and field -> value of the others."""
+    """Split overrides: those outside a section, as ``--set`` takes them, and field -> value of the others.
+
+    Raises SpecError: no mapping, or a field that is an argument of the function.
+    """
+    if not isinstance(overrides, Mapping | None):
+        raise SpecError('overrides: write a mapping, {"scoring.seconds": 10}')
     in_section = {key: value for key, value in (overrides or {}).items() if key.startswith(f"{section}.")}
     others = {key: value for key, value in (overrides or {}).items() if key not in in_section}
-    return _assignments(others), {key.removeprefix(f"{section}."): value for key, value in in_section.items()}
+    fields = {key.removeprefix(f"{section}."): value for key, value in in_section.items()}
+    if given := [name for name in ARGUMENTS[section] if name in fields]:
+        raise SpecError(f"overrides: {section}.{given[0]}: pass it as the argument {given[0]}")
+    return _assignments(others), fields

@@ -209,7 +209,7 @@ def export(options: argparse.Namespace) -> int:
     from harness.export import LmEvalTask, prime_rl
     from tasks.task import Task
 
-    if options.form == "prime-rl":
+    if options.program == "prime-rl":
         trust = options.trust_task
         print(prime_rl(options.task, options.overrides, options.model, options.turns, trust), end="")
         return 0

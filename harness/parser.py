@@ -43,7 +43,7 @@ def _eval(verbs: Verbs) -> None:
     )
     verb.add_argument("--fresh", action="store_true", help="evaluate again even if there is a finished run")
     _question_options(verb)
-    _common_options(verb)
+    _common_options(verb, " or runner.KEY=VALUE")
 
 
 def _sample(verbs: Verbs) -> None:
@@ -65,7 +65,7 @@ def _sample(verbs: Verbs) -> None:
     )
     _sampling_options(verb)
     _question_options(verb)
-    _common_options(verb)
+    _common_options(verb, " or runner.KEY=VALUE")
 
 
 def _train(verbs: Verbs) -> None:
@@ -102,7 +102,7 @@ def _train(verbs: Verbs) -> None:
     )
     verb.add_argument("--seed", type=seed, default=0, help="seed of the training")
     _question_options(verb)
-    _common_options(verb)
+    _common_options(verb, ", train.KEY=VALUE, or sft.KEY=VALUE and grpo.KEY=VALUE for one stage")
 
 
 def _row_options(verb: argparse.ArgumentParser) -> None:
@@ -148,7 +148,7 @@ def _check(verbs: Verbs) -> None:
 
 def _export(verbs: Verbs) -> None:
     verb = verbs.add_parser("export", help="write a task for another program")
-    verb.add_argument("form", choices=("lm-eval", "prime-rl"), help="program")
+    verb.add_argument("program", choices=("lm-eval", "prime-rl"), help="program")
     verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
     verb.add_argument(
         "--out", type=path, default="lm_eval_tasks", metavar="DIR", help="lm-eval: folder for --include_path"
@@ -225,14 +225,14 @@ def _question_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--sample-seed", type=seed, default=None, help="shuffle the questions before --limit")
 
 
-def _common_options(verb: argparse.ArgumentParser) -> None:
+def _common_options(verb: argparse.ArgumentParser, also: str = "") -> None:
     verb.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="override a key of the task (scoring.seconds=10), train.KEY=VALUE or runner.KEY=VALUE",
+        help="override a key of the task (scoring.seconds=10)" + also,
     )
     _trust_option(verb)
     verb.add_argument(

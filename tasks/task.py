@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tasks import prompts, sources
-from tasks.common.errors import DataError
+from tasks.common.errors import DataError, SpecError
 from tasks.common.home import expand, home
 from tasks.databases.instances.variants import with_instances
 from tasks.databases.schema import describe, find_values
@@ -85,6 +85,8 @@ class Task:
     def _has_database(self, sample: Sample) -> bool:
         if sample.ddl:
             return True
+        if not self.spec.databases.path:
+            raise SpecError(f"{self.name}: databases.path is not set: name the files of the databases")
         path = self._path(sample.database)
         if path.is_file():
             return True

@@ -19,6 +19,7 @@ EXAMPLE = ROOT / "docs" / "examples" / "notebook.py"
 
 def test_the_package_has_the_names_of_the_interface() -> None:
     assert harness.__all__ == api.__all__
+    assert set(api.__all__) <= set(dir(harness))
     assert all(getattr(harness, name) is getattr(api, name) for name in api.__all__)
     with pytest.raises(AttributeError, match="no attribute 'evalute'"):
         harness.evalute  # noqa: B018
@@ -81,7 +82,7 @@ def test_texts_are_scored_without_a_run(home: Path) -> None:
     assert task.spec.scoring.seconds == 5 and harness.runs() == []
     assert [grade.scores["reward"].value == 1 for grade in grades] == [True, False]
     assert grades[0].attempt.verdicts["bird"] == 1
-    with pytest.raises(ValueError, match=r"shorter|longer"):
+    with pytest.raises(ValueError, match="2 samples and 1 texts: give one text for each sample"):
         harness.score(task, samples, ["SELECT 1"])
 
 
@@ -94,6 +95,12 @@ def test_mistakes_are_the_package_s_errors(home: Path, tmp_path: Path) -> None:
         harness.load_task("pocket", {"scoring.seconds": object()})
     with pytest.raises(harness.SpecError, match="temperature"):
         harness.evaluate("gold", overrides={"eval.temperatur": 1.0})
+    with pytest.raises(harness.SpecError, match=r"overrides: eval.model: pass it as the argument model"):
+        harness.evaluate("gold", overrides={"eval.model": "empty"})
+    with pytest.raises(harness.SpecError, match="overrides: write a mapping"):
+        harness.evaluate("gold", overrides=["scoring.seconds=3"])  # type: ignore[arg-type]
+    with pytest.raises(harness.SpecError, match=r"no kind of run 'evl': did you mean 'eval'"):
+        harness.runs(kind="evl")  # type: ignore[call-overload]
     with pytest.raises(harness.ModelError):
         harness.evaluate(str(tmp_path / "nothing"))
     with pytest.raises(harness.SpecError, match=r"no method 'sftt': did you mean 'sft'"):

@@ -74,7 +74,8 @@ def test_an_unknown_task_names_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "not YAML"), ("- a\n", "a spec is a mapping"), ("\x00", "not YAML")]
+    ("text", "message"),
+    [("a: [", "not YAML: line 1, column 5: "), ("- a\n", "a spec is a mapping"), ("\x00", "not YAML")],
 )
 def test_broken_yaml_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "task.yaml"

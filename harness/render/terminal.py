@@ -79,5 +79,5 @@ def reason(name: str) -> Text:
 def columns(first: str) -> Table:
     """An empty table with two spaces between columns; only its first column, of names, wraps."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="", pad_edge=False)
-    table.add_column(first, overflow="fold", min_width=11, max_width=32)
+    table.add_column(first, overflow="fold", min_width=9, max_width=32)
     return table

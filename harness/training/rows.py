@@ -38,7 +38,8 @@ def questions(spec: TrainSpec, task: Task) -> list[Sample]:
         if all(getattr(sample, name) in values for name, values in spec.only.items())
     ]
     if not samples:
-        raise DataError(f"{task.name}: no sample of '{split}' matches --only {dict(spec.only)}")
+        wanted = " ".join(f"{name}={','.join(values)}" for name, values in spec.only.items())
+        raise DataError(f"{task.name}: no question of '{split}' matches --only {wanted}")
     chosen = samples[: spec.limit or None]
     examples = dict.fromkeys(example for sample in chosen for example in task.examples(sample))
     held_out.refuse_samples(dict.fromkeys([*chosen, *examples]))

@@ -57,7 +57,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path}, {error}" if str(error).startswith("line ") else f"{path}: {error}"
         ) from None
     if not isinstance(data, dict):
-        content = "empty" if data is None else f"a {type(data).__name__}"
+        content = "empty" if data is None else "a list" if isinstance(data, list) else "a single value"
         raise SpecError(f"{path}: a spec is a mapping of keys, this is {content}")
     return data
 
@@ -74,6 +74,11 @@ def _loaded(text: str) -> Any:
         return json.loads(json.dumps(loader.construct_document(node), default=str))
     except RecursionError:
         raise SpecError("not a spec: brackets are nested too deeply") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        context = f" ({error.context})" if error.context else ""
+        raise SpecError(f"not YAML: {one_line(f'{place}{error.problem}{context}')[:300]}") from None
     except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
         raise SpecError(f"not YAML: {one_line(str(error))[:300]}") from None
 
@@ -97,7 +102,12 @@ def parse(spec: type[S], data: Mapping[str, Any], overrides: Sequence[str] = (),
     try:
         return spec.model_validate(merged)
     except ValidationError as error:
-        raise SpecError(f"{where}: {_explain(spec, error)}") from None
+        keys = {one.partition("=")[0] for one in overrides}
+        path = ".".join(str(part) for part in error.errors()[0]["loc"])
+        set_here = any(f"{key}.".startswith(f"{path}.") for key in keys) and not where.startswith(
+            ("--set", "overrides")
+        )
+        raise SpecError(f"{where}{' with overrides' * set_here}: {_explain(spec, error)}") from None
 
 
 def _override(data: dict[str, Any], override: str) -> None:
