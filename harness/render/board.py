@@ -119,7 +119,8 @@ def _notes(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> list[Render
             table.add_row(plain(row.run.label, "yellow"), plain(f"! {warning}", "yellow"))
     empty = max((row.summary["empty_gold"] or 0.0 for row in rows), default=0.0)
     if empty:
-        table.add_row("", Text(f"{percent(empty)} % of the golds return no rows", style="dim"))
+        note = f"{percent(empty)} % of the answers that ran have a gold without rows"
+        table.add_row("", Text("up to " * (len(rows) > 1) + note, style="dim"))
     return [Padding(table, (1, 0, 0, 0))] if table.row_count else []
 
 

@@ -130,7 +130,7 @@ def _explain(spec: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] != "extra_forbidden":
-        return f"{'.'.join(path)}: {first['msg']} (got {first['input']!r:.80})"
+        return f"{'.'.join(path)}: {first['msg'].removeprefix('Value error, ')} (got {first['input']!r:.80})"
     section: Any = spec
     for part in path[:-1]:
         section = _field(section, part)
