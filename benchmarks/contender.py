@@ -1,4 +1,4 @@
-"""One contender of the scoring benchmark, alone in a process of its own: scores a workload, reports as JSON.
+"""One contender of the scoring benchmark, in a process of its own: score a workload and print a JSON report.
 
 python benchmarks/contender.py NAME WORKLOAD DATABASES [PEERS]
 """
@@ -31,15 +31,15 @@ WORKERS = 2
 STEP = 256
 """Answers of a training step: 32 questions with 8 completions each."""
 CHUNK = 64
-"""Pairs that cross at once to a process of the bare limit. The peers' own pools send one by one."""
+"""Pairs that are sent at once to a process of ``BARE``. The peers' own pools send one by one."""
 OURS: dict[str, tuple[tuple[Mode, ...], bool, int]] = {
     "harness strict": ((Mode.STRICT,), False, 0),
     "harness all modes + structure": (tuple(Mode), True, 0),
     "harness strict, step by step": ((Mode.STRICT,), False, STEP),
 }
-"""Name -> the modes, whether structure is compared and everything rewarded, and the answers given at once.
+"""Name -> the modes, whether structure and rewards are computed, and how many answers are graded at once.
 
-0: all of them, as the peers are. By steps, workers wait for each step's slowest query: no peer does that.
+0: all of them, as for the peers. In steps, the workers wait for each step's slowest query; no peer does that.
 """
 BARE = "bare sqlite3"
 
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def ours(name: str, pairs: Sequence[Pair], databases: Path) -> Report:
-    """Our grader: the golds are warm, no prediction is. Latencies are the judge's, inside the workers."""
+    """Our grader: golds have run before, predictions have not. Latencies are of ``judge``, in the workers."""
     modes, structure, step = OURS[name]
     scoring = ScoringSpec(modes=modes)
     answers = [Answer(_database(pair, databases), (pair.gold,), pair.sql) for pair in pairs]
@@ -92,14 +92,14 @@ def ours(name: str, pairs: Sequence[Pair], databases: Path) -> Report:
 
 
 def timed_judge(executor: Executor, job: JudgeJob) -> float:
-    """The work of a worker that is timed: seconds to judge one job."""
+    """A work function for the sandbox: the seconds to judge one job."""
     started = time.perf_counter()
     judge(executor, job)
     return time.perf_counter() - started
 
 
 def bare(databases: Path) -> peers.PeerScorer:
-    """The limit: the prediction's statement alone, on a connection that stays open; nothing is compared."""
+    """The upper limit of speed: run only the prediction, on an open connection, and compare nothing."""
     connections: dict[str, sqlite3.Connection] = {}
 
     def score(pair: Pair) -> bool:
@@ -116,7 +116,7 @@ def bare(databases: Path) -> peers.PeerScorer:
 
 
 def pooled(make: Callable[[], peers.PeerScorer], pairs: Sequence[Pair], chunk: int) -> Report:
-    """A pool of two forked processes, as the peers' own code starts it, warm before the clock runs."""
+    """Score in a pool of two forked processes, as the peers' own code does, after an untimed warm-up."""
     _State.make = make
     with multiprocessing.get_context("fork").Pool(WORKERS, initializer=_prepare) as pool:
         pool.map(_score, pairs[:64], chunk)

@@ -1,11 +1,11 @@
-"""``harness eval`` beside ``lm_eval``: the same model, prompts, greedy decoding and answers in flight.
+"""The speed of ``harness eval`` and ``lm_eval`` with the same model, prompts, greedy decoding and batches.
 
     OMP_NUM_THREADS=1 python benchmarks/eval.py
 
 Prompts are pocket's, their schemas padded with tables of its other databases to a number of tokens; questions
-on one database share their schema, as they do in every text-to-SQL benchmark. Rates leave loading out; rounds
-of the two alternate, and each one's best counts. Start-up is the time of both commands for one question.
-``--cpu`` counts seconds of the processor instead of the clock's, for a machine that others use too.
+on one database share their schema, as they do in every text-to-SQL benchmark. Rates do not include loading;
+rounds of the two programs alternate, and the best of each counts. Start-up is the time of each command for
+one question. ``--cpu`` counts CPU seconds instead of wall-clock seconds, for a machine with other work.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LENGTHS = (0, 400, 1600)
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Questions a second at one length, of the two."""
+    """Questions per second of both programs at one length of the schema."""
 
     schema_tokens: int
     prompt_tokens: float
@@ -51,23 +51,23 @@ class Rate:
 
 
 def main() -> None:
-    """Measure, print a table (or JSON)."""
+    """Measure, and print a table or JSON."""
     options = _options()
     if options.json:
-        rows = [asdict(one) | {"ratio": one.ratio} for one in _rates(options)]
+        rows = [asdict(rate) | {"ratio": rate.ratio} for rate in _rates(options)]
         print(json.dumps({"rates": rows, "start": _starts(options)}, indent=2))
         return
     print("schema   prompt   harness   lm_eval   ratio   identical answers")
-    for one in _rates(options):
-        lengths = f"{one.schema_tokens or 'own':>6}   {one.prompt_tokens:6.0f}"
-        speeds = f"{one.ours:5.1f}/s   {one.theirs:5.1f}/s   {one.ratio:4.1f}x"
-        print(f"{lengths}   {speeds}   {one.identical:.1%}", flush=True)
+    for rate in _rates(options):
+        lengths = f"{rate.schema_tokens or 'own':>6}   {rate.prompt_tokens:6.0f}"
+        speeds = f"{rate.ours:5.1f}/s   {rate.theirs:5.1f}/s   {rate.ratio:4.1f}x"
+        print(f"{lengths}   {speeds}   {rate.identical:.1%}", flush=True)
     for name, seconds in _starts(options).items():
         print(f"first result, {name}: {seconds:.1f} s")
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="harness eval beside lm_eval")
+    parser = argparse.ArgumentParser(description="compare the speed of harness eval and lm_eval")
     parser.add_argument("--model", default=str(FOLDER), help="a model folder")
     parser.add_argument("--questions", type=int, default=64)
     parser.add_argument("--batch", type=int, default=32, help="answers in flight, for both")
@@ -75,7 +75,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--length", type=int, action="append", help=f"default: {LENGTHS}")
     parser.add_argument("--no-start", action="store_true", help="leave out the start-up times")
-    parser.add_argument("--cpu", action="store_true", help="count CPU seconds, not the clock's")
+    parser.add_argument("--cpu", action="store_true", help="count CPU seconds, not wall-clock seconds")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
@@ -104,7 +104,7 @@ def _rates(options: argparse.Namespace) -> Iterator[Rate]:
 
 
 def _room(requests: Sequence[Request], tokenizer: Any, options: argparse.Namespace) -> int:
-    """The tokens that ``batch`` answers in flight take: lm-eval counts answers, our batches count tokens."""
+    """The tokens of ``batch`` answers in one batch: lm-eval counts answers, our batches count tokens."""
     from runners.decoding.prefix_cache import prefix_groups
     from runners.decoding.tokens import encode
 
@@ -121,8 +121,8 @@ def _timed(
 ) -> tuple[float, list[str]]:
     clock = time.process_time if cpu else time.perf_counter
     began = clock()
-    found = {index: answers[0].text.strip() for index, answers in runner.generate(requests, sampling)}
-    return len(requests) / (clock() - began), [found[index] for index in range(len(requests))]
+    texts = {index: answers[0].text.strip() for index, answers in runner.generate(requests, sampling)}
+    return len(requests) / (clock() - began), [texts[index] for index in range(len(requests))]
 
 
 def _requests(count: int, schema_tokens: int, tokenizer: Any) -> Iterator[Request]:
@@ -145,7 +145,7 @@ def _requests(count: int, schema_tokens: int, tokenizer: Any) -> Iterator[Reques
 def _padded(name: str, schemas: dict[str, Schema], tokens: int, tokenizer: Any, task: Task) -> Schema:
     """A database's schema and as many tables of the others as fit into ``tokens``."""
     schema = schemas[name]
-    spare = (table for other, one in sorted(schemas.items()) if other != name for table in one.tables)
+    spare = (table for other in sorted(schemas) if other != name for table in schemas[other].tables)
     for table in spare:
         longer = Schema((*schema.tables, replace(table, name=f"{table.name}_{len(schema.tables)}")))
         text = prompts.render_schema(task.spec.prompt.schema_, longer)

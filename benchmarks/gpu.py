@@ -1,11 +1,12 @@
-"""GRPO steps on a GPU: random models of real shapes in bfloat16, LoRA and QLoRA, ours beside TRL's own way.
+"""GRPO steps on a GPU, ours and stock TRL's: random models of real shapes in bfloat16, LoRA and QLoRA.
 
     python benchmarks/gpu.py [--shapes 0.5B 1.5B 8B] [--prompt 800] [--group 8] [--rank 256]
 
 Every case runs in a process of its own; TRL's own sampling and loss is ``shared_prefix: false``. Utilisation
-is the FLOPs that the step's numbers need (2 a weight and token for sampling; 4 for learning with adapters:
-forward, and the gradient's way through the frozen weights), every distinct prefix counted once, over the
-seconds and the ``--peak`` of the device. So the same step in less time is higher, however it is computed.
+is the FLOPs that a step needs, divided by its seconds and the ``--peak`` of the device. For each weight and
+token, sampling needs 2 FLOPs, and learning with adapters 4 (the forward pass, and the gradient through the
+frozen weights); every distinct prefix counts once. So the same step in less time has a higher utilisation,
+however it is computed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ SHAPES: dict[str, Any] = {
         num_key_value_heads=8, head_dim=128, vocab_size=151_936, tie_word_embeddings=False,
     ),
 }  # fmt: skip
-"""Of Qwen2.5-0.5B, Qwen2.5-1.5B and Qwen3-8B; ``tiny`` tries the script on a CPU."""
+"""The shapes of Qwen2.5-0.5B, Qwen2.5-1.5B and Qwen3-8B; ``tiny`` is for a test of the script on a CPU."""
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def main() -> None:
     for shape in options.shapes:
         for bits in ("16", "4"):
             for way in ("stock", "ours"):
-                print(_line(shape, bits, way, _apart(shape, bits, way)), flush=True)
+                print(_line(shape, bits, way, _run_process(shape, bits, way)), flush=True)
 
 
 def _line(shape: str, bits: str, way: str, case: dict[str, float]) -> str:
@@ -75,7 +76,7 @@ def _line(shape: str, bits: str, way: str, case: dict[str, float]) -> str:
     )
 
 
-def _apart(shape: str, bits: str, way: str) -> dict[str, float]:
+def _run_process(shape: str, bits: str, way: str) -> dict[str, float]:
     """One case in a process of its own."""
     command = [sys.executable, __file__, *sys.argv[1:], "--case", shape, bits, way]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -1,12 +1,12 @@
-"""A GRPO step of ours beside stock TRL's: the same model, prompts, optimizer and answers' lengths.
+"""A GRPO step, ours and stock TRL's, with the same model, prompts, optimizer and length of answers.
 
     OMP_NUM_THREADS=1 python benchmarks/grpo.py [--prompts 100 400 800 1600] [--groups 4 8 16]
 
-Every case runs in a process of its own: a random model of nano's shape, whose tokenizer's end token it cannot
-write, so that every answer has ``ANSWER`` tokens. Prompts share nothing with each other (``--schema`` lets
-them share that part of their tokens, as questions on one database do) and answers hardly anything: the least
-that sharing can bring. Seconds, stock and ours, are the best step's of ``STEPS`` after a first; memory is the
-peak of the process above what it held before training.
+Every case runs in a process of its own, with a random model of nano's shape that cannot write the end token,
+so that every answer has ``ANSWER`` tokens. Prompts have no common prefix, and answers almost none, so the
+shared prefixes bring the least that they can (``--schema`` makes a share of each prompt common, as for
+questions on one database). Seconds are those of the fastest of ``STEPS`` steps, after one that is not
+counted; memory is the peak of the process above what it held before training.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from runners.types import Request, Reward
 from tasks.types import Sample
 
 ANSWER, STEPS, PROMPTS, TOGETHER = 64, 3, 4, 2
-"""Tokens of an answer; steps measured; prompts a step; groups in one forward and backward."""
+"""Tokens of an answer; measured steps; prompts of a step; groups in one forward and backward pass."""
 MEGABYTE = 1024.0
-"""Of the kibibytes that getrusage counts in."""
+"""KiB in a MiB: ``getrusage`` counts in KiB."""
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
         print("|---|---|---|---|---|---|")
     for prompt in options.prompts:
         for group in options.groups:
-            stock, ours = (_apart(way, prompt, group, options.schema) for way in ("stock", "ours"))
+            stock, ours = (_run_process(way, prompt, group, options.schema) for way in ("stock", "ours"))
             if options.json:
                 print(
                     json.dumps({"prompt": prompt, "group": group, "stock": stock, "ours": ours}), flush=True
@@ -78,7 +78,7 @@ def _line(prompt: int, group: int, stock: dict[str, float], ours: dict[str, floa
     return f"| {prompt} | {group} | {' | '.join(cells)} | {memory} |"
 
 
-def _apart(way: str, prompt: int, group: int, schema: float) -> dict[str, float]:
+def _run_process(way: str, prompt: int, group: int, schema: float) -> dict[str, float]:
     """One case in a process of its own."""
     command = [sys.executable, __file__, "--schema", str(schema), "--case", way, str(prompt), str(group)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -116,7 +116,7 @@ def random_model(folder: Path, context: int, config: Any, dtype: torch.dtype = t
 
 
 def texts_of(model: str, prompt: int, schema: float) -> list[str]:
-    """User messages that render to so many tokens, the first share of them alike."""
+    """PROMPTS user messages of ``prompt`` tokens when rendered; the share ``schema`` of each is the same."""
     tokenizer = AutoTokenizer.from_pretrained(model)
     words: list[str] = [str(tokenizer.decode([index])) for index in range(len(tokenizer))]
     words = [w for w in words if w[:1] == " " and w[1:].isalpha() and len(tokenizer.tokenize(2 * w)) == 2]
@@ -124,9 +124,9 @@ def texts_of(model: str, prompt: int, schema: float) -> list[str]:
         [{"role": "user", "content": ""}], add_generation_prompt=True, tokenize=False
     )
     count = prompt - len(tokenizer.tokenize(str(empty)))
-    dice = random.Random(0)
-    shared = dice.choices(words, k=int(schema * count))
-    return ["".join(shared + dice.choices(words, k=count - len(shared))) for _ in range(PROMPTS)]
+    generator = random.Random(0)
+    shared = generator.choices(words, k=int(schema * count))
+    return ["".join(shared + generator.choices(words, k=count - len(shared))) for _ in range(PROMPTS)]
 
 
 def _rewards(texts: Sequence[str]) -> list[float]:

@@ -1,12 +1,12 @@
-"""GRPO of ours and of stock TRL for the same wall-clock time from the same SFT model: which learns more?
+"""Our GRPO and stock TRL's for the same wall-clock time from the same SFT models: which learns more.
 
     OMP_NUM_THREADS=1 python benchmarks/grpo_equal_time.py --models SFT0 SFT1 SFT2 [--seconds 240]
 
-The models are folders, one a seed, such as ``benchmarks/demo_seeds.py`` leaves under
-``HARNESS_HOME/demo_seeds/SEED/sft/model``. Both ways run at the same time, a core each, with the demo's
+The models are folders, one for each seed, such as ``benchmarks/demo_seeds.py`` writes to
+``HARNESS_HOME/demo_seeds/SEED/sft/model``. Both trainers run at the same time on a core each, with the demo's
 settings, the same questions and the same reward; stock is ``shared_prefix: false``, TRL's own sampling and
-loss. A first run of a few steps says how many steps fit the time, so that each has a schedule of its own
-length. Prints EX on pocket's test questions of the starting point, of stock and of ours.
+loss. A first run of a few steps predicts how many steps fit into the time, so that the schedule of each
+trainer has the right length. Prints EX on pocket's test questions of the SFT model, of stock and of ours.
 Exit 1 where ours is not higher in every seed.
 """
 
@@ -48,7 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", nargs="+", required=True, help="SFT model folders, one a seed")
+    parser.add_argument("--models", nargs="+", required=True, help="SFT model folders, one for each seed")
     parser.add_argument("--seconds", type=float, default=240)
     parser.add_argument("--run", nargs=4, metavar=("WAY", "MODEL", "SEED", "STEPS"), help=argparse.SUPPRESS)
     parser.add_argument("--trial", action="store_true", help=argparse.SUPPRESS)
@@ -59,8 +59,8 @@ def main() -> int:
         return 0
     print("| seed | SFT | stock TRL | ours | steps | seconds | ours against stock: won, lost, p |")
     print("|---|---|---|---|---|---|---|")
-    held = [_seed(seed, model, options.seconds) for seed, model in enumerate(options.models)]
-    return int(not all(held))
+    ours_better = [_seed(seed, model, options.seconds) for seed, model in enumerate(options.models)]
+    return int(not all(ours_better))
 
 
 def _seed(seed: int, model: str, seconds: float) -> bool:
@@ -82,7 +82,7 @@ def _seed(seed: int, model: str, seconds: float) -> bool:
 def _both(model: str, seed: int, steps: dict[str, int], trial: bool = False) -> dict[str, Ran]:
     """Both ways at the same time, each in a process of its own."""
 
-    def apart(way: str) -> Ran:
+    def run_process(way: str) -> Ran:
         case = [way, model, str(seed), str(steps[way])]
         done = subprocess.run(
             [sys.executable, __file__, "--models", model, *["--trial"] * trial, "--run", *case],
@@ -94,7 +94,7 @@ def _both(model: str, seed: int, steps: dict[str, int], trial: bool = False) -> 
         return Ran(**json.loads(done.stdout.splitlines()[-1]))
 
     with ThreadPoolExecutor(len(WAYS)) as pool:
-        return dict(zip(WAYS, pool.map(apart, WAYS), strict=True))
+        return dict(zip(WAYS, pool.map(run_process, WAYS), strict=True))
 
 
 def _run(way: str, model: str, seed: int, steps: int, trial: bool) -> Ran:

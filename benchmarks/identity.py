@@ -1,7 +1,7 @@
-"""What the identity of a run costs at its start: hashing Spider's databases, cold and warm.
+"""The time to compute the identity of a run at its start: hashing Spider's databases, cold and warm.
 
-``python -m benchmarks.identity`` prints seconds for a task's splits (default: spider, all of them), in a
-HARNESS_HOME of its own: *cold* reads every file; *warm* reads only their states, as each later start does.
+``python -m benchmarks.identity [TASK]`` prints the seconds for all splits of a task (default: spider), in a
+temporary HARNESS_HOME: *cold* reads every file; *warm* reads only their states, as each later start does.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def measure(name: str) -> str:
     rows = {split: task.samples(split) for split in task.spec.dataset.splits}
     for samples in rows.values():
         for sample in samples:
-            task.database(sample)  # found on disk at any start
+            task.database(sample)  # every start looks up the files; this is not part of the identity
     began, cpu = time.perf_counter(), cpu_seconds()
     scorer_version(task.spec.databases.engine)
     scorer = time.perf_counter() - began
     components = [of_task(task, split, samples) for split, samples in rows.items()]
     wall, busy = time.perf_counter() - began, cpu_seconds() - cpu
-    databases = {name for one in components for name in one["databases"]}
+    databases = {database for identity in components for database in identity["databases"]}
     return (
         f"{len(databases)} databases, {sum(map(len, rows.values())):,} questions:"
         f" {wall:.3f} s ({busy:.3f} s of CPU), of which the scorer's version {scorer:.3f} s"

@@ -1,9 +1,9 @@
-"""Adapters to the evaluators of others, run from their own checkouts: no code of theirs is here.
+"""Adapters to other projects' evaluators, which are imported from their own checkouts.
 
 ``--peer-dir`` holds a folder for each repository, named as on GitHub: DAMO-ConvAI (AlibabaResearch),
 test-suite-sql-eval (taoyds), SkyRL (NovaSky-AI), ArcticTraining (snowflakedb), sql-eval (defog-ai), SQL-R1
-(DataArcTech), premsql (premAI-io); and, if need be, ``site``: a folder of packages that they import
-(func_timeout, sqlparse, sqlalchemy, tqdm). One that is missing is left out.
+(DataArcTech), premsql (premAI-io); and, if they are not installed, ``site``: a folder of packages that these
+import (func_timeout, sqlparse, sqlalchemy, tqdm). A repository that is missing is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from workload import Pair, place
 
 PeerScorer = Callable[[Pair], bool]
-"""Whether a peer takes the pair's prediction for right."""
+"""Whether a peer accepts the pair's prediction as right."""
 SECONDS = 30.0
 
 
@@ -135,11 +135,11 @@ PEERS: dict[str, tuple[str, Callable[[Path, Path], PeerScorer]]] = {
     "test-suite": ("test-suite-sql-eval", test_suite),
     "sql-r1": ("SQL-R1", sql_r1),
 }
-"""Name -> its repository's folder, and what makes its scoring function."""
+"""Name -> the repository's folder, and the function that makes its scoring function."""
 
 
 def load(name: str, home: Path, databases: Path) -> PeerScorer:
-    """A peer's scoring function, ready in this process. What it prints is dropped, what it raises is a no."""
+    """A peer's scoring function, loaded in this process. Its output is dropped; if it raises, it is False."""
     site = home / "site"
     if site.is_dir():
         sys.path.append(str(site))
@@ -161,7 +161,7 @@ def _module(folder: Path, name: str) -> Any:
 
 
 def _package(name: str, folder: Path) -> None:
-    """Make a folder importable under a name, without what its ``__init__`` would pull in."""
+    """Make a folder importable under a name, without running its ``__init__``."""
     package = ModuleType(name)
     package.__path__ = [str(folder)]
     sys.modules[name] = package

@@ -1,10 +1,11 @@
-"""One experiment of ``recipe.md``: GRPO from a model, with EX on many held-out questions as it learns.
+"""One experiment of ``recipe.md``: GRPO from a model, with EX on many held-out questions during training.
 
     OMP_NUM_THREADS=1 python benchmarks/recipe.py MODEL [--every 20] [--set max_steps=80] [--set refill=32]
 
-The demo's dev questions are too few to tell recipes apart (three points of standard error at 300). These are
-1,800 more, drawn like dev's: its phrasings, its combinations of family and database, its unseen databases,
-and no question of any split. Settings are ``GrpoConfig``'s, over the demo's. Prints a row an evaluation.
+The demo's 300 dev questions are too few to compare recipes (their standard error is three points). This
+script draws 1,800 more like those of dev: with its phrasings, combinations of family and database, and unseen
+databases, but no question of any split. ``--set`` changes keys of ``GrpoConfig`` from the demo's values.
+Prints a row for each evaluation.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
-    changes = {key: yaml.safe_load(value) for key, value in (one.split("=", 1) for one in options.set)}
+    changes = {key: yaml.safe_load(value) for key, value in (item.split("=", 1) for item in options.set)}
     settings = {"seed": options.seed, "eval_every": options.every, "save_every": options.every} | changes
     config = GrpoConfig.model_validate(GRPO.model_dump() | settings)
     task = Task.named(TASK)
@@ -85,7 +86,9 @@ class HeldOutEvaluation:
         texts = [drawn[index][0].text for index in range(len(self.samples))]
         grades = self.grader.grade(self.task, self.samples, texts)
         right = [float(grade.attempt.verdicts[self.task.spec.scoring.metric] or 0) for grade in grades]
-        seen = fmean(one for one, sample in zip(right, self.samples, strict=True) if sample.part == "seen")
+        seen = fmean(
+            value for value, sample in zip(right, self.samples, strict=True) if sample.part == "seen"
+        )
         failed = sum(not grade.attempt.executes for grade in grades)
         step, ex = self.evaluations * self.every, fmean(right)
         print(f"| {step} | {ex:.1%} | {seen:.1%} | {failed} | {self.seconds:.0f} |", flush=True)
@@ -102,7 +105,7 @@ def further_samples(like: Sample) -> list[Sample]:
     base = {domain.name: fill(domain, INSTANCES[0]) for domain in DOMAINS}
     asked = [row["question"] for split in SPLITS for row in rows(split)]
     with closing(sampling.Sampler(base, files, seed=1, asked=asked)) as sampler:
-        found = [row for part, size in SIZES.items() for row in sampler.collect("dev", part, size)]
+        drawn = [row for part, size in SIZES.items() for row in sampler.collect("dev", part, size)]
     return [
         replace(
             like,
@@ -114,7 +117,7 @@ def further_samples(like: Sample) -> list[Sample]:
             family=row["family"],
             part=row["part"],
         )
-        for number, row in enumerate(found)
+        for number, row in enumerate(drawn)
     ]
 
 

@@ -1,13 +1,14 @@
-"""What each reward leads to: GRPO with each from the same SFT models, with the same budget, on pocket.
+"""Compare training rewards: GRPO with each reward from the same SFT models, with the same budget, on pocket.
 
     OMP_NUM_THREADS=1 python -m benchmarks.reward_presets --models SFT0 SFT1 [--steps 60]
 
-(As a module: run by its path, this file would hide the package of its name.) The models are folders, one a
-seed, such as ``benchmarks/demo_seeds.py`` leaves under ``HARNESS_HOME/demo_seeds/SEED/sft/model``. Settings
-are the demo's; the last weights are evaluated, not the best on dev, so that a reward that harms shows it.
+Run it as a module: ``benchmarks.reward_presets:Runs`` must be importable. The models are folders, one for
+each seed, such as ``benchmarks/demo_seeds.py`` writes to ``HARNESS_HOME/demo_seeds/SEED/sft/model``. Settings
+are the demo's; the last weights are evaluated, not the best on dev, so that the harm of a reward shows.
 ``runs`` is 1 for a query that executes, otherwise 0. Prints, for each reward and seed, EX on the test
-questions, what changed against SFT, the reward in the first and last fifth of the steps, answers that do not
-execute, and the alarms of the training and of the evaluation. Started again it goes on where it stopped.
+questions, wins and losses against SFT, the reward in the first and last fifth of the steps, answers that do
+not execute, and the alarms of the training and of the evaluation. Started again, it continues where it
+stopped.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ REWARDS = {
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """1 for a query that runs, whatever it returns; None where we failed."""
+    """1 for a query that runs, whatever it returns; None for an unscored attempt."""
 
     def __call__(self, attempt: Attempt) -> Score:
         value = float(attempt.executes) if is_scored(attempt) else None
@@ -53,10 +54,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", nargs="+", required=True, help="SFT model folders, one a seed")
+    parser.add_argument("--models", nargs="+", required=True, help="SFT model folders, one for each seed")
     parser.add_argument("--rewards", nargs="+", choices=REWARDS, default=list(REWARDS))
     parser.add_argument("--steps", type=int, default=GRPO.max_steps)
-    parser.add_argument("--limit", type=int, default=0, help="test questions; default: all")
+    parser.add_argument("--limit", type=int, default=0, help="number of test questions; default: all")
     parser.add_argument("--out", type=Path, default=home() / "rewards")
     options = parser.parse_args()
     print("| reward | seed | EX | won, lost, p | reward at first, at last | not executable | alarms |")

@@ -1,4 +1,4 @@
-"""Which of our files one question enters in evaluation, and one prompt in a GRPO step.
+"""The files whose functions run for one question of an evaluation, and for one prompt of a GRPO step.
 
     python benchmarks/trace.py [--commit 9b7e134] [--json]
 
@@ -9,9 +9,9 @@ runners and tasks: on the main thread, on helper threads and in the sandbox's wo
 What is counted:
 
 * evaluation: from the call that renders the question's prompt (``Task.messages``) until its record has been
-  appended to the run. Set-up is outside: reading the command line and the task, finding the database, opening
-  the model, starting the sandbox's worker. Looking at a slow worker depends on the machine's load and does
-  not count either. The worker opens the database for the question: that counts.
+  appended to the run. Set-up does not count: reading the command line and the task, finding the database,
+  opening the model, starting the sandbox's worker. Checks of a slow worker depend on the machine's load and
+  do not count either. Opening the database in the worker counts.
 * GRPO: one optimizer step of one prompt, from the beginning of the trainer's step until its loss has been
   computed: the prompt is chosen, its answers are drawn and scored, the group is kept or replaced, advantages,
   loss. Prompts are rendered before the first step, which is set-up.
@@ -25,9 +25,9 @@ which the first calls the second, directly or through a library; it counts once,
 *return* is a hop into a file that another one had entered before: a reader who follows the question opens
 each file once, at its first entry, and comes back to it once for each return.
 
-The limits hold for these files of the process that evaluates or trains. Counted and listed after them are the
-files that only the sandbox's worker enters, and those that only write the step down: from its loss to its row
-of the training curve.
+The limits hold for these files of the process that evaluates or trains. Two further groups are listed after
+them: files that only the sandbox's worker enters, and files that are only entered between the loss of a step
+and its row of the training curve.
 
 ``--commit`` traces that commit instead, in a temporary git worktree.
 """
@@ -155,7 +155,7 @@ def record_worker(tree: str, pipe: int) -> None:
 
 
 def record_workers(tree: str) -> list[Call]:
-    """Have every sandbox worker that this process starts recorded as well; where its calls are noted."""
+    """Record every sandbox worker that this process starts. Returns the list to which its calls are added."""
     calls: list[Call] = []
     reading, writing = os.pipe()
     boot = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); "

@@ -1,6 +1,6 @@
-"""What the scoring benchmark scores: pairs of a prediction and a gold, with the verdict that each deserves.
+"""The workloads of the scoring benchmark: pairs of a prediction and a gold, with the right verdict of each.
 
-Databases are copied into a folder of the benchmark's own: some contenders let a prediction write.
+Databases are copied into a folder of the benchmark, because some contenders let a prediction write.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SHARE = {"right": 0.45, "wrong": 0.40, "broken": 0.05, "hostile": 0.10}
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A prediction to be scored. ``right``: the strict verdict it deserves, found without our comparator."""
+    """A prediction to be scored. ``right``: the correct strict verdict, found without our comparator."""
 
     database: str
     gold: str
@@ -57,7 +57,7 @@ def read(path: Path) -> list[Pair]:
 
 
 def place(folder: Path, database: str) -> Path:
-    """Where the copy of a database is; its folder holds nothing else."""
+    """The path of a database's copy; its folder holds nothing else."""
     return folder / database / f"{database}.sqlite"
 
 
@@ -108,7 +108,7 @@ def grouped(count: int, folder: Path, seed: int = 1) -> list[Pair]:
         _pocket(folder, row["db_id"])
         kinds = generator.choices(list(SHARE), list(SHARE.values()), k=20)
         answers = list(dict.fromkeys(_answer(kind, row["query"], other, generator) for kind in kinds))
-        group = [found for answer in answers for found in judge.pair(row["db_id"], row["query"], answer)][:5]
+        group = [pair for answer in answers for pair in judge.pair(row["db_id"], row["query"], answer)][:5]
         group += generator.choices(group, k=8 - len(group))
         generator.shuffle(group)
         pairs += group
@@ -124,7 +124,7 @@ def _questions(seed: int) -> tuple[random.Random, list[tuple[dict[str, str], str
 
 
 def _pocket(folder: Path, database: str) -> None:
-    """Copy a database of the embedded task, its rows TIMES over under keys of their own."""
+    """Copy a database of the embedded task, with its rows repeated TIMES under different keys."""
     if place(folder, database).exists():
         return
     copy(pocket.ensure() / database / f"{database}.sqlite", folder, database)
@@ -175,7 +175,7 @@ class _Judge:
         self._folder = folder
 
     def pair(self, database: str, gold: str, sql: str) -> list[Pair]:
-        """The pair; none where the verdict depends on an order that ties leave open."""
+        """The pair, in a list; empty if the verdict depends on the order of rows that tie."""
         expected, found = self._run(database, gold), self._run(database, sql)
         if expected is None:
             return []

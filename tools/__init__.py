@@ -1,1 +1,1 @@
-"""Tools that made what is shipped; not part of the package."""
+"""Programs that make nano, the reference pages and the board's picture; not part of the package."""

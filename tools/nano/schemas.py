@@ -1,6 +1,6 @@
 """Generated databases: tables, columns, keys, and the words that questions use for them.
 
-Nothing here holds rows. A ``Field`` is a column together with its kind (what may be asked of it) and
+The databases have no rows. A ``Field`` is a column with its kind (which questions may be asked about it) and
 its phrase (how a question names it).
 """
 

@@ -1,4 +1,4 @@
-"""Literals: what a question compares a column with, as SQL writes it and as people say it."""
+"""Literals that a question compares a column with, in the form of SQL and in the form of the question."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tools.nano.schemas import Field, pseudo
 
 
 class Literals:
-    """The literals of one question. Asked twice for the same one, it gives the same.
+    """The literals of one question. The same literal is returned each time it is requested.
 
     ``v`` and ``w`` are two values (numbers and dates: the second is the greater), ``y`` a year,
     ``m`` a month of a year, ``part`` a piece of text.
@@ -25,13 +25,13 @@ class Literals:
         self._quote = random.choice(("", "", "", "", "'", '"'))
 
     def sql(self, which: str, field: Field) -> str:
-        """The literal as SQL writes it (``part`` without its quotes: it stands inside a pattern)."""
+        """The literal in SQL (``part`` without quotes, because it is inside a pattern)."""
         value = self._value(which, field)
         number = which in "vw" and field.kind in ("num", "flag", "key")
         return value if number or which == "part" else f"'{value}'"
 
     def in_words(self, which: str, field: Field) -> str:
-        """The literal as the question says it."""
+        """The literal as the question writes it."""
         value = self._value(which, field)
         if which == "m":
             year, month = value.split("-")

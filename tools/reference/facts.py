@@ -1,4 +1,4 @@
-"""What the types do not say: files, figures, variables, exit codes. ``tests/test_reference.py`` holds it to runs."""
+"""Facts that no type has: files, figures, variables, exit codes. ``tests/test_reference.py`` compares them with runs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ FIGURES = {
     "entropy": "Mean entropy of the predicted tokens.",
     "kl": "GRPO with `beta`: mean KL divergence from the reference model.",
     "token_accuracy": "SFT: share of the predicted tokens that are the most likely ones.",
-    "tokens": "Tokens of prompts and conversations so far, feedback included.",
+    "tokens": "Number of tokens in all prompts and conversations so far, feedback included.",
     "dev": "Execution match on dev questions, at the steps that evaluate.",
     "reward": "GRPO: mean training reward of the prompts that were asked first (refills left out).",
     "reward_std": "GRPO: standard deviation of these rewards.",
@@ -78,7 +78,7 @@ ALARMS = {
     "repeated": "Share of the questions that got the most frequent answer, word for word.",
     "unscored": "Share of the answers that are unscored; 0 where fewer than three questions are concerned.",
 }
-"""Alarms, beside those that ``leaderboards.alarms.LIMITS`` names the limits of."""
+"""Alarm -> its measure. ``leaderboards.alarms.LIMITS`` has the limits."""
 
 VARIABLES = {
     "HARNESS_HOME": "Where runs, built databases and caches are kept. Default: `~/.harness`.",

@@ -1,4 +1,4 @@
-"""What a page needs to know of a class: its fields with types, defaults and docstrings."""
+"""The fields of a class for a reference page: names, types, defaults and docstrings."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Member:
 
 
 def docstrings(owner: type) -> dict[str, str]:
-    """The docstrings that stand under the fields of a class and of its bases."""
-    found: dict[str, str] = {}
+    """Field -> the docstring under it, for the fields of a class and of its bases."""
+    texts: dict[str, str] = {}
     for base in _bases(owner):
         if base.__module__.startswith("pydantic"):
             continue
@@ -42,8 +42,8 @@ def docstrings(owner: type) -> dict[str, str]:
         assert isinstance(tree, ast.ClassDef)
         for field, text in zip(tree.body, tree.body[1:], strict=False):
             if (name := _assigned(field)) and isinstance(text, ast.Expr):
-                found[name] = inspect.cleandoc(ast.literal_eval(text.value))
-    return found
+                texts[name] = inspect.cleandoc(ast.literal_eval(text.value))
+    return texts
 
 
 def _assigned(node: ast.stmt) -> str:

@@ -1,4 +1,4 @@
-"""The text of each page: prose that explains, around tables made from the types."""
+"""The text of each reference page: explanations, and tables made from the types."""
 
 from __future__ import annotations
 

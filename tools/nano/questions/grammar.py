@@ -68,7 +68,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """One kind of query: what tables it needs, its SQL, and how people ask for it."""
+    """One kind of query: the tables that it needs, its SQL, and phrasings of the question."""
 
     level: Level
     scope: Scope
