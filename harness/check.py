@@ -153,7 +153,7 @@ def _check_split(
     count: PromptCounter | None,
 ) -> SplitCheck:
     first = [group[0] for group in attempts]
-    asked = Counter((sample.database, sample.question.strip().lower()) for sample in samples)
+    question_counts = Counter((sample.database, sample.question.strip().lower()) for sample in samples)
     trained = {(s.database, s.question.strip().lower()): s.gold for s in train}
     shared = [sample for sample in samples if (sample.database, sample.question.strip().lower()) in trained]
     lengths = count.lengths(task, samples) if count else []
@@ -169,7 +169,7 @@ def _check_split(
         slow=sum(attempt.seconds > SLOW for attempt in first),
         cut=sum(attempt.ties_at_limit for attempt in first),
         volatile=len(volatile_golds(task, samples)),
-        duplicates=sum(number - 1 for number in asked.values()),
+        duplicates=sum(number - 1 for number in question_counts.values()),
         shared_questions=len(shared),
         shared_pairs=sum(trained[s.database, s.question.strip().lower()] == s.gold for s in shared),
         longest_prompt=max(lengths, default=0),

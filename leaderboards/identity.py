@@ -83,7 +83,7 @@ def changed(new: Run, old: Run) -> list[str]:
     return differences(identity_new, identity_old, new.task, new.label)
 
 
-def differences(one: Identity, two: Identity, task: str, model: str) -> list[str]:
+def differences(first: Identity, second: Identity, task: str, model: str) -> list[str]:
     """The differences, in words such as ``pocket's gold`` or ``nano's weights``."""
     descriptions = {
         "task": "the task or split",
@@ -96,13 +96,13 @@ def differences(one: Identity, two: Identity, task: str, model: str) -> list[str
         "sampling": "the settings of sampling",
         "scorer": "the scorer",
     }
-    words = [text for name, text in descriptions.items() if getattr(one, name) != getattr(two, name)]
+    words = [text for name, text in descriptions.items() if getattr(first, name) != getattr(second, name)]
     for name, text in (
         ("databases", f"{task}'s database "),
         ("model", f"{model}'s "),
         ("training", "the training's "),
     ):
-        if different := list(_different(getattr(one, name), getattr(two, name))):
+        if different := list(_different(getattr(first, name), getattr(second, name))):
             words.append(text + _some(different))
     return words
 
@@ -114,36 +114,36 @@ def incomparable(a: Run, b: Run) -> list[str]:
     """
     labels = ("task", "split", "metric")
     words = [f"{name} {getattr(a, name)} and {getattr(b, name)}" for name in labels if _differ(a, b, name)]
-    one, two = identity_of(a), identity_of(b)
-    if one is None or two is None:
+    first, second = identity_of(a), identity_of(b)
+    if first is None or second is None:
         if _differ(a, b, "task_digest"):
             words.append(f"task digest {a.task_digest} and {b.task_digest}")
     else:
-        words += judged_differently(one, two)
+        words += judged_differently(first, second)
     if _differ(a, b, "scorer_version"):
         words.append(f"scorer version {a.scorer_version} and {b.scorer_version}")
     return words
 
 
-def judged_differently(one: Identity, two: Identity) -> list[str]:
+def judged_differently(first: Identity, second: Identity) -> list[str]:
     """The reasons why the verdicts of two runs cannot be compared, without the scorer's version."""
     words = [
         f"the {name} of the split"
         for name in ("questions", "golds")
-        if one.split.get(name) != two.split.get(name)
+        if first.split.get(name) != second.split.get(name)
     ]
-    if conflict := conflicting(one.databases, two.databases):
+    if conflict := conflicting(first.databases, second.databases):
         words.append(f"the content of the database {_some(conflict)}")
-    return words + ["the scoring settings"] * (one.scoring != two.scoring)
+    return words + ["the scoring settings"] * (first.scoring != second.scoring)
 
 
 def asked_differently(a: Run, b: Run) -> list[str]:
     """The differences in prompts and sampling between two comparable runs, in words."""
-    one, two = identity_of(a), identity_of(b)
-    if one is None or two is None:
+    first, second = identity_of(a), identity_of(b)
+    if first is None or second is None:
         return []
     descriptions = {"prompt": "the prompt", "examples": "the few-shot examples"}
-    words = [text for name, text in descriptions.items() if getattr(one, name) != getattr(two, name)]
+    words = [text for name, text in descriptions.items() if getattr(first, name) != getattr(second, name)]
     common = [name for name in a.sampling if name in b.sampling]
     return words + [
         f"{name} ({a.sampling[name]} and {b.sampling[name]})"
@@ -152,9 +152,9 @@ def asked_differently(a: Run, b: Run) -> list[str]:
     ]
 
 
-def conflicting(one: Mapping[str, str], two: Mapping[str, str]) -> list[str]:
+def conflicting(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
     """The databases that are in both with different content."""
-    return sorted(name for name in one.keys() & two.keys() if one[name] != two[name])
+    return sorted(name for name in first.keys() & second.keys() if first[name] != second[name])
 
 
 def listed(words: Sequence[str]) -> str:
@@ -166,8 +166,8 @@ def _differ(a: Run, b: Run, name: str) -> bool:
     return bool(getattr(a, name) != getattr(b, name))
 
 
-def _different(one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[str]:
-    return (name for name in {**one, **two} if one.get(name) != two.get(name))
+def _different(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]:
+    return (name for name in {**first, **second} if first.get(name) != second.get(name))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -71,7 +71,7 @@ def level(name: str) -> tuple[int, str]:
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean of the values that are not None; None where there are none."""
+    """The mean of the values that are not None; None if there are none."""
     scored = [value for value in values if value is not None]
     return sum(scored) / len(scored) if scored else None
 

@@ -50,7 +50,7 @@ class StagePlan:
 
     @property
     def hourly(self) -> float:
-        """Rows or questions that all processes learn from in an hour; 0 where no time is predicted."""
+        """Rows or questions that all processes learn from in an hour; 0 if no time is predicted."""
         seconds = sum(self.plan.seconds.values())
         return self.config.items_per_step * 3600 / seconds if seconds else 0.0
 

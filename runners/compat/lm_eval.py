@@ -39,7 +39,7 @@ def max_length(lm: Any) -> int:
 
 
 def count_tokens(lm: Any, text: Any) -> int:
-    """Tokens of a text; 0 where the backend has no tokenizer of its own."""
+    """Tokens of a text; 0 if the backend has no tokenizer of its own."""
     local = getattr(lm, "tokenizer", None) is not None and isinstance(text, str)
     return len(lm.tok_encode(text)) if local else 0
 

@@ -237,7 +237,7 @@ class _Batch:
         """This batch, extended by the rows of another one."""
         other.grid[..., 3][other.grid[..., 3] >= 0] += len(self.answers)
         width = max(self.grid.shape[1], other.grid.shape[1])
-        self.grid = torch.cat([_widened(one.grid, width) for one in (self, other)])
+        self.grid = torch.cat([_widened(batch.grid, width) for batch in (self, other)])
         self.cache.append(other.cache)
         self.answers += other.answers
         self.tokens += other.tokens

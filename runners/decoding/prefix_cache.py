@@ -207,8 +207,8 @@ class PrefixCache:
     def append(self, other: PrefixCache) -> None:
         """Add another cache's rows; the shorter rows get hidden slots at their end."""
         slots = max(self.owner.shape[1], other.owner.shape[1])
-        self.owner = torch.cat([_padded(one.owner, slots, HIDDEN) for one in (self, other)])
-        self.position = torch.cat([_padded(one.position, slots, 0) for one in (self, other)])
+        self.owner = torch.cat([_padded(cache.owner, slots, HIDDEN) for cache in (self, other)])
+        self.position = torch.cat([_padded(cache.position, slots, 0) for cache in (self, other)])
         for own, others in zip(self.layers, other.layers, strict=True):
             own.append(others)
 

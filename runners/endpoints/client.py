@@ -56,8 +56,8 @@ class Unanswered(Exception):
     ``busy``: the endpoint was busy or gone, so the question is not the cause.
     """
 
-    def __init__(self, why: str, busy: bool = False) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, busy: bool = False) -> None:
+        super().__init__(reason)
         self.busy = busy
 
 
@@ -68,8 +68,8 @@ class Refused(Exception):
 class _Temporary(Exception):
     """A temporary failure. ``pause``: seconds that the server asks to wait, else 0."""
 
-    def __init__(self, why: str, pause: float = 0.0, busy: bool = False) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, pause: float = 0.0, busy: bool = False) -> None:
+        super().__init__(reason)
         self.pause, self.busy = pause, busy
 
 
@@ -111,10 +111,10 @@ class Endpoint:
                 retry = number + 1 < tries and requested <= MAX_PAUSE
                 if retry and not self._closed.wait(min(pause, MAX_PAUSE)):
                     continue
-                why = f"{error} (asked {number + 1} times)"
+                reason = f"{error} (asked {number + 1} times)"
                 if isinstance(error, _Temporary):
-                    raise Unanswered(why, error.busy) from None
-                raise Refused(why) from None
+                    raise Unanswered(reason, error.busy) from None
+                raise Refused(reason) from None
         raise AssertionError("the last try returns or raises")
 
     def _ask_once(self, body: Mapping[str, Any], read: Callable[[Any], Read]) -> Read:
@@ -188,8 +188,8 @@ class Endpoint:
                     raise
                 give_up = isinstance(error, httpx.ConnectTimeout) or self._closed.wait(FIRST_PAUSE)
                 if give_up or number + 1 == FIRST_TRIES:
-                    why = self._shown(str(error)) if str(error) else "no connection in time"
-                    raise ModelError(f"{self.url} cannot be reached: {why}") from None
+                    reason = self._shown(str(error)) if str(error) else "no connection in time"
+                    raise ModelError(f"{self.url} cannot be reached: {reason}") from None
         self._reached = True
         try:
             yield response
@@ -207,7 +207,7 @@ class Endpoint:
 
 
 def _pause(headers: httpx.Headers) -> float:
-    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3: a number or a date); 0 where it does not."""
+    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3: a number or a date); 0 if it does not."""
     value = headers.get("retry-after", "")
     try:
         return max(float(value), 0.0)
@@ -220,7 +220,7 @@ def _pause(headers: httpx.Headers) -> float:
 
 
 def _parsed(text: str) -> Any:
-    """The reply's JSON; None where it is invalid."""
+    """The reply's JSON; None if it is invalid."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
