@@ -58,7 +58,7 @@ class SplitCheck:
     shared_questions: int
     """Questions that are also in the training split, on the same database."""
     shared_pairs: int
-    """Of those, the ones with the same gold."""
+    """Shared questions that also have the same gold."""
     longest_prompt: int
     """Tokens; 0: not counted."""
     over_budget: int

@@ -48,7 +48,7 @@ What happened
   SFT   {sft:>6}  saw {sft_rows:,} questions with their gold SQL
   GRPO  {grpo:>6}  answered {asked:,} of {grpo_rows:,} questions {group} times and saw no SQL:
                  its training reward was the score in the table
-  {minutes:.1f} minutes. Questions, answers, verdicts and curves lie under {home}/runs.
+  {minutes:.1f} minutes. Questions, answers, verdicts and curves are in {home}/runs.
 
 What to type next
 {commands}
