@@ -9,16 +9,14 @@ import tiny_models
 import torch
 from peft import LoraConfig, get_peft_model
 from test_training import GRPO, SFT, curve, examples, letters, requests, weights
-from transformers import MistralConfig, MistralForCausalLM
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
-from runners.decoding.probe import refusal
 from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig, SftConfig
 from runners.training.grpo import train_grpo
 from runners.training.grpo_step import GrpoTrainer
-from runners.training.loss import NO_LABEL, Sizes, group_order, pack, share_prefixes
+from runners.training.loss import NO_LABEL, Sizes, group_order, loss_refusal, pack, share_prefixes
 from runners.training.sft import train_sft
 from runners.types import Reward
 from tasks.types import Sample
@@ -206,15 +204,18 @@ def test_a_batch_without_labels_packs_to_nothing() -> None:
 
 
 def test_models_whose_attention_takes_no_mask_are_refused_with_the_reason() -> None:
-    assert [refusal(tiny_models.model(shape)) for shape in tiny_models.SHAPES] == ["", "", ""]
-    assert refusal(tiny_models.model(use_sliding_window=True, sliding_window=8, max_window_layers=1)) != ""
+    assert {loss_refusal(tiny_models.model(shape)) for shape in tiny_models.SHAPES} == {""}
     eager = tiny_models.model()
     eager.set_attn_implementation("eager")
-    assert refusal(eager) == "its attention is eager, not sdpa"
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "vocab_size": 400}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 8}
-    assert "sliding" in refusal(MistralForCausalLM(MistralConfig(**sizes, **heads)))
+    assert loss_refusal(eager) == ""
+    eager.set_attn_implementation("flex_attention")
+    assert loss_refusal(eager) == "its attention is flex_attention, not sdpa or eager"
     deaf = tiny_models.model()
     forward = deaf.forward
     deaf.forward = lambda attention_mask=None, **inputs: forward(**inputs)
-    assert refusal(deaf) == "its attention does not follow the mask"
+    assert loss_refusal(deaf) == "its attention does not follow the mask"
+    other = tiny_models.model("mistral")
+    other.config.layer_types = ["full_attention"]
+    assert loss_refusal(other) == "its attention does not follow the mask"
+    other.config.layer_types = ["full_attention", "linear_attention"]
+    assert loss_refusal(other) == "it has layers of linear_attention"

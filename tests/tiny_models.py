@@ -5,8 +5,12 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -27,6 +31,8 @@ SHAPES = {
     "qwen3": (Qwen3ForCausalLM, Qwen3Config),
     "qwen2": (Qwen2ForCausalLM, Qwen2Config),
     "llama": (LlamaForCausalLM, LlamaConfig),
+    "mistral": (MistralForCausalLM, MistralConfig),
+    "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig),
 }
 
 
@@ -57,8 +63,12 @@ def model(shape: str = "qwen3", seed: int = 0, **sizes: int) -> torch.nn.Module:
         "vocab_size": 400,
         "max_position_embeddings": 512,
     }
-    if shape == "qwen3":
+    if shape in ("qwen3", "gemma3"):
         settings["head_dim"] = 8
+    if shape in ("mistral", "gemma3"):  # one uniform window, and layers of two kinds
+        settings["sliding_window"] = 8
+    if shape == "gemma3":
+        settings["sliding_window_pattern"] = 2
     return kind(
         config(
             **(settings | sizes), tie_word_embeddings=True, pad_token_id=0, eos_token_id=1, bos_token_id=None

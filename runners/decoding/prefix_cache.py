@@ -20,6 +20,7 @@ from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
 from runners.compat.transformers import cache_argument
+from runners.decoding.masks import layer_masks
 from runners.decoding.tokens import Tokens
 
 SHARED, HIDDEN = 0, -1
@@ -99,13 +100,6 @@ def visible_slots(slot_owner: Tensor, slot_position: Tensor, owner: Tensor, posi
     return visible[:, None]
 
 
-def additive_mask(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """Convert a boolean mask to an additive one, once: attention would convert it again in every layer."""
-    if torch.is_autocast_enabled(visible.device.type):
-        dtype = torch.get_autocast_dtype(visible.device.type)
-    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, -torch.inf)
-
-
 class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """A cache layer with spare capacity, so that a step writes only its own keys and copies no others."""
 
@@ -166,7 +160,7 @@ class PrefixCache:
 
     def __init__(self, model: Any, rows: int) -> None:
         self.model = model
-        self.layers = [GrowingLayer() for _ in range(model.config.num_hidden_layers)]
+        self.layers = [GrowingLayer() for _ in range(model.config.get_text_config().num_hidden_layers)]
         self.cache = Cache(layers=list(self.layers))
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.argument = cache_argument(base.__class__)
@@ -184,7 +178,7 @@ class PrefixCache:
         output = self.model(
             input_ids=tokens,
             position_ids=position,
-            attention_mask=additive_mask(visible, self.model.dtype),
+            attention_mask=layer_masks(self.model, visible, position, self.position),
             use_cache=True,
             logits_to_keep=logits_to_keep,
             **{self.argument: self.cache},

@@ -112,8 +112,8 @@ def make_trainer(
     from trl.trainer.grpo_config import GRPOConfig
 
     from runners.compat.trainer import sharded
-    from runners.decoding.probe import refusal
     from runners.training.grpo_step import GrpoTrainer, StepInputs
+    from runners.training.loss import loss_refusal
 
     config = callback.config
     assert isinstance(config, GrpoConfig)
@@ -136,7 +136,7 @@ def make_trainer(
         mask_truncated_completions=config.mask_truncated,
         **(config.vllm.arguments() if config.vllm else {}),
     )
-    refused = refusal(policy) if config.shared_prefix else ""
+    refused = loss_refusal(policy) if config.shared_prefix else ""
     if refused:
         warnings.warn(f"every copy of a prompt is computed: {refused}", stacklevel=2)
     reward, chooser = TrainingReward(score, config), PromptChooser(prompts, config)

@@ -19,10 +19,14 @@ from torch import Tensor
 from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.utils import FusedCausalLMOutput
 
-from runners.decoding.prefix_cache import additive_mask, common_prefix_length
+from runners.decoding.masks import layer_masks
+from runners.decoding.prefix_cache import common_prefix_length
+from runners.decoding.probe import refusal
 from runners.decoding.tokens import Tokens
 
 NO_LABEL = -100
+LOGIT_SETTINGS = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier")
+"""Settings that change the logits after the output layer, which this loss omits."""
 VOCABULARY_TILE = 32_768
 """Largest part of the vocabulary whose logits are held in memory at a time."""
 FIGURES = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
@@ -78,14 +82,15 @@ class TokenTree:
             predicted = (path[position - 1], text.tokens[position])
             self.labelled.append((self.predictions.setdefault(predicted, len(self.predictions)), target))
 
-    def inputs(self, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
-        """The inputs of a model's backbone, for this dtype."""
+    def inputs(self, model: Any, device: torch.device) -> dict[str, Any]:
+        """The inputs of a model's backbone."""
         slot, end = torch.arange(len(self.tokens), device=device), torch.tensor(self.ends, device=device)
         seen = (slot[None] <= slot[:, None]) & (slot[:, None] < end[None])
+        position = torch.tensor([self.positions], device=device)
         return {
             "input_ids": torch.tensor([self.tokens], device=device),
-            "position_ids": torch.tensor([self.positions], device=device),
-            "attention_mask": additive_mask(seen[None, None], dtype),
+            "position_ids": position,
+            "attention_mask": layer_masks(model, seen[None, None], position, position),
         }
 
 
@@ -135,6 +140,14 @@ def group_order(batch: Mapping[str, Tensor], group: int) -> Tensor:
     return (groups[:, None] * group + torch.arange(group, device=groups.device)).flatten()
 
 
+def loss_refusal(model: Any) -> str:
+    """The reason why the loss cannot share prefixes with this model; "" if it can."""
+    text = model.config.get_text_config()
+    if getattr(text, "logits_scaling", 1) != 1 or any(getattr(text, key, None) for key in LOGIT_SETTINGS):
+        return "it scales its logits"
+    return refusal(model)
+
+
 def share_prefixes(model: Any, temperature: float, figures: Sequence[str], sizes: Sizes = SIZES) -> None:
     """Make ``model(..., labels=..., fused_lm_head=True)``, which TRL's losses call, share prefixes.
 
@@ -151,7 +164,7 @@ def share_prefixes(model: Any, temperature: float, figures: Sequence[str], sizes
         rows = pack(ids, mask, labels, sizes)
         flat = [_zero(self, traced=not rows).expand(ids.numel()) for _ in figures]
         for row in rows:
-            hidden = self.base_model(use_cache=False, **row.inputs(self.dtype, ids.device)).last_hidden_state
+            hidden = self.base_model(use_cache=False, **row.inputs(self, ids.device)).last_hidden_state
             predicted = _predicted(self, hidden[0], row, temperature, figures)
             number, position = torch.tensor(row.labelled, device=ids.device).unbind(-1)
             flat = [
