@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from harness.listings import models, tasks
 from runners.training import distributed
 from tasks import spec as specs
 from tasks.common.errors import DataError, HarnessError, nearest
@@ -254,20 +254,6 @@ def show(options: argparse.Namespace) -> int:
     return 0
 
 
-def tasks(options: argparse.Namespace) -> int:
-    """``harness tasks``: print the name, splits and description of each shipped task."""
-    shipped: dict[str, Mapping[str, Any]] = {}
-    for name in specs.shipped():
-        spec = specs.load(name)
-        shipped[name] = {"splits": list(spec.dataset.splits), "description": spec.description}
-    if options.json:
-        print(json.dumps(shipped, indent=2))
-        return 0
-    for name, facts in shipped.items():
-        print(f"{name:18}{', '.join(facts['splits']):22}{facts['description']}")
-    return 0
-
-
 def demo(options: argparse.Namespace) -> int:
     """``harness demo``: train and evaluate the shipped model on the shipped task."""
     from harness.demo import run_demo
@@ -296,5 +282,6 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "compare": compare,
     "show": show,
     "tasks": tasks,
+    "models": models,
     "demo": demo,
 }

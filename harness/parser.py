@@ -12,7 +12,20 @@ Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 def add_all(verbs: Verbs) -> None:
     """Add every verb to the parser."""
-    for add in (_eval, _sample, _train, _score, _check, _export, _board, _compare, _show, _tasks, _demo):
+    for add in (
+        _eval,
+        _sample,
+        _train,
+        _score,
+        _check,
+        _export,
+        _board,
+        _compare,
+        _show,
+        _tasks,
+        _models,
+        _demo,
+    ):
         add(verbs)
 
 
@@ -23,7 +36,7 @@ def _eval(verbs: Verbs) -> None:
         action="append",
         required=True,
         metavar="M",
-        help="nano, a folder, org/name[@revision], BASE+ADAPTER, vllm:M, openai:M, anthropic:M, "
+        help="nano, smollm2, a folder, org/name[@revision], BASE+ADAPTER, vllm:M, openai:M, anthropic:M, "
         "lm-eval:BACKEND:ARGS, replay:FILE, gold or empty; may be repeated (docs/how-to/models.md)",
     )
     verb.add_argument(
@@ -74,7 +87,7 @@ def _train(verbs: Verbs) -> None:
     verb.add_argument(
         "--method", required=True, choices=("sft", "grpo", "sft+grpo"), help="stages of the training"
     )
-    verb.add_argument("--model", required=True, metavar="M", help="nano, a folder or org/name")
+    verb.add_argument("--model", required=True, metavar="M", help="nano, smollm2, a folder or org/name")
     verb.add_argument(
         "--out",
         type=path,
@@ -192,6 +205,13 @@ def _show(verbs: Verbs) -> None:
 
 def _tasks(verbs: Verbs) -> None:
     verb = verbs.add_parser("tasks", help="list the shipped tasks")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _models(verbs: Verbs) -> None:
+    verb = verbs.add_parser("models", help="list the models known by name, or fetch one")
+    verb.add_argument("action", nargs="?", choices=("get",), help="get: fetch a model with pip")
+    verb.add_argument("name", nargs="?", default="", metavar="NAME", help="model to fetch")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 

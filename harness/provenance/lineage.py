@@ -13,6 +13,7 @@ from typing import Any
 from leaderboards import store, validation
 from leaderboards.identity import Identity, differences, identity_of, listed, parsed
 from leaderboards.types import Run
+from runners.known.models import MODELS
 from runners.weights.identity import of_folder
 from tasks.common import files
 from tasks.common.digests import digest_of
@@ -45,11 +46,9 @@ class Lineage:
 
 def model_path(model: str) -> Path | None:
     """The folder or file of a model; None if its name refers to no file on this machine."""
-    from runners.nano import FOLDER
-
     prefix, _, rest = model.partition(":")
     name = rest if prefix in ("replay", "hf", "vllm") else model
-    path = FOLDER if name == "nano" else Path(name)
+    path = MODELS[name].folder if name in MODELS else Path(name)
     if not path.exists():
         path = Path(name.rpartition("+")[2])
     return path if path.exists() else None

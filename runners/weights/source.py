@@ -1,7 +1,8 @@
 """Find the files of a model by its name.
 
-A name is ``nano`` (the shipped model), a folder, ``org/name`` or ``org/name@revision`` on the Hugging Face
-Hub, or one of these with the folder of a LoRA adapter: ``base+adapter``. Only safetensors are read.
+A name is that of a known model (``nano``, ``smollm2``), a folder, ``org/name`` or ``org/name@revision`` on
+the Hugging Face Hub, or one of these with the folder of a LoRA adapter: ``base+adapter``. Only safetensors
+are read.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runners.known.models import MODELS, folder_of
 from tasks.common.errors import ModelError, first_line, nearest
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -40,25 +42,23 @@ def resolve(name: str, weights: bool = True) -> Source:
         if base_source.adapter:
             raise ModelError(f"{name}: only one adapter can be named: merge {base} first")
         return Source(base_source.path, base_source.revision, adapter)
-    if name == "nano":
-        from runners.nano import FOLDER
-
-        return Source(str(_plain_folder(Path(FOLDER))))
+    if name in MODELS:
+        return Source(str(_plain_folder(folder_of(name))))
     if Path(name).is_dir():
         return Source(str(_plain_folder(Path(name), weights)))
     if HUB_ID.fullmatch(name) and not name.startswith("."):
         path, _, revision = name.partition("@")
         return Source(path, revision or None)
     raise ModelError(
-        f"no model '{name}': it is no folder and no shipped model ({nearest(name, _similar(name))})"
+        f"no model '{name}': it is no folder and no known model ({nearest(name, _similar(name))})"
     )
 
 
 def _similar(name: str) -> list[str]:
-    """Names that the user may have meant: the shipped model, and model folders in the same parent folder."""
+    """Names that the user may have meant: known models, and model folders in the same parent folder."""
     parent = Path(name).parent
     beside = [str(path.parent) for path in parent.glob("*/config.json")] if parent.is_dir() else []
-    return ["nano", *beside]
+    return [*MODELS, *beside]
 
 
 def _plain_folder(folder: Path, weights: bool = True) -> Path:
