@@ -12,11 +12,14 @@ from test_training import GRPO, SFT, curve, examples, letters, requests, weights
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
+from runners.decoding.probe import refusal
 from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig, SftConfig
 from runners.training.grpo import train_grpo
 from runners.training.grpo_step import GrpoTrainer
-from runners.training.loss import NO_LABEL, Sizes, group_order, loss_refusal, pack, share_prefixes
+from runners.training.head import find_method
+from runners.training.layout import NO_LABEL, Sizes, group_order, pack
+from runners.training.loss import use_method
 from runners.training.sft import train_sft
 from runners.types import Reward
 from tasks.types import Sample
@@ -89,7 +92,7 @@ def test_log_probabilities_and_gradients_are_those_of_separate_sequences(
     bare = model.get_base_model() if lora else model
     add_fused_lm_head(bare, 0.7, outputs=FIGURES)
     theirs = [learned(model, one) for one in (rolled, right)]
-    share_prefixes(bare, 0.7, FIGURES, Sizes(most, most))
+    use_method(bare, find_method(bare, ""), 0.7, FIGURES, Sizes(most, most))
     for expected, found in zip(theirs, [learned(model, one) for one in (rolled, right)], strict=True):
         assert len(expected) == len(found) > 8
         for one, other in zip(expected[:4], found[:4], strict=True):
@@ -204,18 +207,18 @@ def test_a_batch_without_labels_packs_to_nothing() -> None:
 
 
 def test_models_whose_attention_takes_no_mask_are_refused_with_the_reason() -> None:
-    assert {loss_refusal(tiny_models.model(shape)) for shape in tiny_models.SHAPES} == {""}
+    assert {refusal(tiny_models.model(shape)) for shape in tiny_models.SHAPES} == {""}
     eager = tiny_models.model()
     eager.set_attn_implementation("eager")
-    assert loss_refusal(eager) == ""
+    assert refusal(eager) == ""
     eager.set_attn_implementation("flex_attention")
-    assert loss_refusal(eager) == "its attention is flex_attention, not sdpa or eager"
+    assert refusal(eager) == "its attention is flex_attention, not sdpa or eager"
     deaf = tiny_models.model()
     forward = deaf.forward
     deaf.forward = lambda attention_mask=None, **inputs: forward(**inputs)
-    assert loss_refusal(deaf) == "its attention does not follow the mask"
+    assert refusal(deaf) == "its attention does not follow the mask"
     other = tiny_models.model("mistral")
     other.config.layer_types = ["full_attention"]
-    assert loss_refusal(other) == "its attention does not follow the mask"
+    assert refusal(other) == "its attention does not follow the mask"
     other.config.layer_types = ["full_attention", "linear_attention"]
-    assert loss_refusal(other) == "it has layers of linear_attention"
+    assert refusal(other) == "it has layers of linear_attention"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -47,3 +48,38 @@ def transformer_layers(model: Any) -> list[Any]:
 def cache_argument(architecture: Any) -> str:
     """The name of the argument by which a class of models takes its cache; it depends on the version."""
     return "cache" if "cache" in inspect.signature(architecture.forward).parameters else "past_key_values"
+
+
+def rotary_limits(config: Any) -> dict[str, int]:
+    """Type of rotary embedding -> the length in tokens above which the type depends on the text's length.
+
+    Only types of which there is one: ``dynamic`` (a frequency for each length) and ``longrope`` (one below
+    and one above the limit).
+    """
+    text = config.get_text_config()
+    parameters = getattr(text, "rope_parameters", None) or {}
+    kinds = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
+    limits = {}
+    for kind in kinds:
+        name = kind.get("rope_type")
+        if name == "dynamic":
+            limits[name] = int(text.max_position_embeddings)
+        elif name == "longrope":
+            limits[name] = int(kind["original_max_position_embeddings"])
+    return limits
+
+
+def length_class(model: Any) -> Callable[[int], int] | None:
+    """A function of a text's length: texts of one class have the same rotary embedding. None: all have."""
+    limits = rotary_limits(model.config)
+    if not limits:
+        return None
+    limit = min(limits.values())
+    return lambda length: 0 if length <= limit else length if "dynamic" in limits else 1
+
+
+def reset_rotary(model: Any) -> None:
+    """Let dynamic rotary embeddings forget the lengths of earlier texts."""
+    for module in model.modules() if "dynamic" in rotary_limits(model.config) else ():
+        if hasattr(module, "max_seq_len_cached"):
+            module.max_seq_len_cached = 0

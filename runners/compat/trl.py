@@ -10,15 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch.utils.data import DataLoader, TensorDataset
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import identity, split_tensor_dict
 
+from runners.compat.peft import bare_model
 from runners.training import distributed
-from runners.training.loss import group_order, share_prefixes
+from runners.training.head import Method
+from runners.training.layout import group_order
+from runners.training.loss import use_method
 
 CHECKED = "1.16.0"
 """The version of TRL whose source was read."""
@@ -82,8 +84,8 @@ def precomputed_rewards(reward: list[float | None], **_: Any) -> list[float | No
 class StepTrainer(TokenMeans, GRPOTrainer):
     """TRL's GRPOTrainer whose subclass makes the batch of each step, in ``make_batch``.
 
-    The data loader only counts passes. With ``shared_prefix`` the loss computes shared prefixes of rows once
-    (``loss``), and each pass gets whole groups.
+    The data loader only counts passes. With a ``method`` the loss is that of ``loss``, and each pass gets
+    whole groups; without one both are TRL's.
     """
 
     args: GRPOConfig
@@ -91,7 +93,7 @@ class StepTrainer(TokenMeans, GRPOTrainer):
     _buffered_inputs: Any
 
     def __init__(
-        self, policy: Any, args: GRPOConfig, tokenizer: Any, adapters: Any, shared_prefix: bool
+        self, policy: Any, args: GRPOConfig, tokenizer: Any, adapters: Any, method: Method | None
     ) -> None:
         from datasets import Dataset
 
@@ -103,11 +105,10 @@ class StepTrainer(TokenMeans, GRPOTrainer):
             processing_class=tokenizer,
             peft_config=adapters,
         )
-        self.shared_prefix = shared_prefix
-        for model in (self.model, self.ref_model) if shared_prefix else ():
-            if model is not None:
-                bare = model.get_base_model() if isinstance(model, PeftModel) else model
-                share_prefixes(bare, self.temperature, ("log_probs", "entropy"))
+        self.method = method
+        for model in (self.model, self.ref_model):
+            if method and model is not None:
+                use_method(bare_model(model), method, self.temperature, ("log_probs", "entropy"))
 
     def make_batch(self) -> Batch:
         """The batch of the next step, in this process."""
@@ -125,8 +126,8 @@ class StepTrainer(TokenMeans, GRPOTrainer):
         return self.make_batch()
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
-        """Divide a batch into passes; with ``shared_prefix`` by whole groups, similar ones together."""
-        if not self.shared_prefix:
+        """Divide a batch into passes; with a ``method`` by whole groups, similar ones together."""
+        if not self.method:
             return super()._prepare_inputs(generation_batch)
         passes, group = self.args.gradient_accumulation_steps, self.args.num_generations
         if self._step % (passes * self.num_iterations) == 0 or self._buffered_inputs is None:

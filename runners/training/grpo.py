@@ -112,8 +112,9 @@ def make_trainer(
     from trl.trainer.grpo_config import GRPOConfig
 
     from runners.compat.trainer import sharded
+    from runners.decoding.probe import refusal
     from runners.training.grpo_step import GrpoTrainer, StepInputs
-    from runners.training.loss import loss_refusal
+    from runners.training.head import find_method
 
     config = callback.config
     assert isinstance(config, GrpoConfig)
@@ -136,12 +137,11 @@ def make_trainer(
         mask_truncated_completions=config.mask_truncated,
         **(config.vllm.arguments() if config.vllm else {}),
     )
-    refused = loss_refusal(policy) if config.shared_prefix else ""
-    if refused:
-        warnings.warn(f"every copy of a prompt is computed: {refused}", stacklevel=2)
+    method = find_method(policy, refusal(policy)) if config.shared_prefix else None
+    if method and method.unshared:
+        warnings.warn(f"every copy of a prompt is computed: {method.unshared}", stacklevel=2)
     reward, chooser = TrainingReward(score, config), PromptChooser(prompts, config)
     inputs = StepInputs(prompts, config, reward, chooser, callback.hooks.feedback, callback.on_batch)
     trainer_class = callback.hooks.trainer or GrpoTrainer
     trainer_class = sharded(trainer_class) if config.sharding == "fsdp2" else trainer_class
-    shared = config.shared_prefix and not refused
-    return trainer_class(policy, arguments, tokenizer, policies.adapter_settings(config.lora), inputs, shared)
+    return trainer_class(policy, arguments, tokenizer, policies.adapter_settings(config.lora), inputs, method)

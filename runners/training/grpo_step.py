@@ -26,12 +26,14 @@ from torch import Tensor
 from trl.trainer.utils import nanstd
 
 from runners.compat.trl import Batch, StepTrainer
+from runners.decoding.fallback import generate_separately
 from runners.decoding.generation import DecodingSettings, generate
 from runners.decoding.tokens import Tokens, answer_text, context_length, encode
 from runners.training import distributed
 from runners.training.callbacks import Clock, StepLog
 from runners.training.config import GrpoConfig
 from runners.training.curriculum import PromptChooser
+from runners.training.head import Method
 from runners.training.rollout import (
     Conversation,
     TrainingReward,
@@ -137,13 +139,15 @@ class GrpoTrainer(StepTrainer):
     """TRL's GRPO trainer on the batches of ``make_batch``."""
 
     def __init__(
-        self, policy: Any, args: Any, tokenizer: Any, adapters: Any, inputs: StepInputs, shared_prefix: bool
+        self, policy: Any, args: Any, tokenizer: Any, adapters: Any, inputs: StepInputs, method: Method | None
     ) -> None:
         self.inputs, self.config, self.tokenizer = inputs, inputs.config, tokenizer
-        super().__init__(policy, args, tokenizer, adapters, shared_prefix)
+        super().__init__(policy, args, tokenizer, adapters, method)
         # bnpo divides by the unmasked tokens; DeepSpeed needs the same order of gradients in all processes
         self.skips_zero_advantage = (
-            shared_prefix and self.beta == 0 and self.loss_type != "bnpo" and not self.is_deepspeed_enabled
+            method is not None
+            and not (self.beta or self.aux_loss_enabled or self.is_deepspeed_enabled)
+            and self.loss_type != "bnpo"
         )
         room = self.config.context_limit(context_length(self.model.config)) - self.config.max_new_tokens
         self.turns = Turns(self.config.max_turns, room, tokenizer, tuple(self.eos_token_ids))
@@ -240,7 +244,7 @@ class GrpoTrainer(StepTrainer):
         An answer depends on the seed, the step, the turn and its prompt's number in the step, which counts
         from ``first``. ``complete`` is called with the answers to a prompt as they end, in any order.
         """
-        if self.use_vllm or not self.shared_prefix:
+        if self.use_vllm or not self.method:
             return self.sample([list(prompt) for prompt in prompts for _ in range(size)], size)
         seed_prefix = f"{self.args.seed} {self.state.global_step} 0" + (f" turn {turn}" if turn else "")
         seeds = [zlib.crc32(f"{seed_prefix} {first + index}".encode()) for index in range(len(prompts))]
@@ -250,8 +254,9 @@ class GrpoTrainer(StepTrainer):
         )
         answers: dict[int, list[list[int]]] = {}
         model = self.accelerator.unwrap_model(self.model)
+        draw = generate_separately if self.method.unshared else generate
         with self.accelerator.autocast():
-            for index, drawn in generate(model, prompts, seeds, size, settings):
+            for index, drawn in draw(model, prompts, seeds, size, settings):
                 answers[index] = [answer.tokens for answer in drawn]
                 if complete:
                     complete(index, answers[index])

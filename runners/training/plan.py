@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runners.training.config import GrpoConfig, SftConfig
-from runners.training.loss import VOCABULARY_TILE
+from runners.training.head import VOCABULARY_TILE
 
 GIB = 2**30
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)

@@ -75,7 +75,9 @@ def _trainer(
 
     from runners.compat.trainer import sharded
     from runners.compat.trl import SftTrainer
-    from runners.training.loss import loss_refusal, share_prefixes
+    from runners.decoding.probe import refusal
+    from runners.training.head import find_method
+    from runners.training.loss import use_method
 
     config = callback.config
     assert isinstance(config, SftConfig)
@@ -98,8 +100,9 @@ def _trainer(
         processing_class=loading.load_tokenizer(source),
         peft_config=policies.adapter_settings(config.lora),
     )
-    if config.shared_prefix and not config.packing and not loss_refusal(policy):
-        share_prefixes(policy, 1.0, ("log_probs", "entropy", "is_top1"))
+    if config.shared_prefix and not config.packing:
+        method = find_method(policy, refusal(policy))
+        use_method(policy, method, 1.0, ("log_probs", "entropy", "is_top1"))
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
     trainer.train_dataset = trainer.train_dataset.select(order(lengths, count, config))
     return trainer
