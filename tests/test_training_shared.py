@@ -18,7 +18,7 @@ from runners.training.config import GrpoConfig, SftConfig
 from runners.training.grpo import train_grpo
 from runners.training.grpo_step import GrpoTrainer
 from runners.training.head import find_method
-from runners.training.layout import NO_LABEL, Sizes, group_order, pack
+from runners.training.layout import NO_LABEL, Sizes, group_order, pack, texts_of
 from runners.training.loss import use_method
 from runners.training.sft import train_sft
 from runners.types import Reward
@@ -169,7 +169,7 @@ def test_fine_tuning_gives_the_weights_of_stock_trl(tmp_path: Path, changes: dic
 
 def test_what_texts_share_is_one_slot() -> None:
     ids, mask, labels = labelled_batch()
-    (row,) = pack(ids, mask, labels)
+    (row,) = pack(texts_of(ids, mask, labels))
     texts = [one[held.bool()].tolist() for one, held in zip(ids, mask, strict=True)]
     answered = [text for text, held in zip(texts, mask[:, LONGEST:].any(1).tolist(), strict=True) if held]
     assert len(row.tokens) == len({tuple(t[: i + 1]) for t in answered for i in range(len(t) - 1)})
@@ -183,7 +183,7 @@ def test_a_long_row_ends_where_little_is_shared() -> None:
         own = torch.arange(answers * (prompt - shared + 8)).view(answers, -1) + 10_000
         ids = torch.cat([schema, own], 1)
         labels = torch.where(torch.arange(ids.shape[1]) < prompt, NO_LABEL, ids)
-        return [len(row.tokens) for row in pack(ids, torch.ones_like(ids), labels)]
+        return [len(row.tokens) for row in pack(texts_of(ids, torch.ones_like(ids), labels))]
 
     assert widths(prompt=800, answers=8, shared=800) == [800 + 8 * 7]
     assert widths(prompt=800, answers=3, shared=0) == [807] * 3
@@ -203,7 +203,7 @@ def test_groups_stay_whole_and_those_on_one_schema_go_together() -> None:
 
 def test_a_batch_without_labels_packs_to_nothing() -> None:
     ids, mask, labels = labelled_batch()
-    assert pack(ids, mask, torch.full_like(labels, NO_LABEL)) == []
+    assert pack(texts_of(ids, mask, torch.full_like(labels, NO_LABEL))) == []
 
 
 def test_models_whose_attention_takes_no_mask_are_refused_with_the_reason() -> None:

@@ -1,6 +1,6 @@
 """How a model's log-probabilities are computed: by TRL's kernel from hidden states, or from its own logits.
 
-The kernel never holds all logits, but it must be told what the model does to them after its output layer.
+The kernel never holds all logits, but it needs to know what the model does to them after its output layer.
 ``find_method`` compares both on short texts before the training starts, so that a model is trained on its own
 log-probabilities or not at all.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from trl.kernels import ChunkedLogProbFunction
 
-from runners.training.layout import Layout, Text, pack_texts
+from runners.training.layout import Layout, Text, pack
 from tasks.common.errors import ModelError
 
 VOCABULARY_TILE = 32_768
@@ -158,7 +158,7 @@ def _agrees(model: Any, method: Method, expected: Tensor) -> bool:
     ]
     found = torch.zeros_like(expected)
     try:
-        for layout in pack_texts(texts, shared=not method.unshared):
+        for layout in pack(texts, shared=not method.unshared):
             (values,), _ = method.compute(model, model.forward, layout, 1.0, ("log_probs",))
             number, position = torch.tensor(layout.labelled, device=found.device).unbind(-1)
             found[position] = values[number].to(found.dtype)

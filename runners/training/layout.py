@@ -9,7 +9,7 @@ before it, in any architecture. Padding on the left, as TRL has it, moves the po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,25 +130,7 @@ class PaddedTexts(Layout):
 
 
 def pack(
-    ids: Tensor,
-    mask: Tensor,
-    labels: Tensor,
-    sizes: Sizes = SIZES,
-    *,
-    shared: bool = True,
-    whole: bool = False,
-    length_class: Callable[[int], int] | None = None,
-) -> list[Layout]:
-    """Lay out the texts of a batch, tensors (rows, width) padded on either side.
-
-    NO_LABEL marks unlabelled tokens. Texts without a label are left out. ``whole`` feeds the last labelled
-    token too, from which nothing is predicted.
-    """
-    return pack_texts(list(_texts(ids, mask, labels, whole)), sizes, shared, length_class)
-
-
-def pack_texts(
-    texts: Sequence[Text],
+    texts: Iterable[Text],
     sizes: Sizes = SIZES,
     shared: bool = True,
     length_class: Callable[[int], int] | None = None,
@@ -188,7 +170,12 @@ def _padded(texts: Sequence[Text], sizes: Sizes) -> list[Layout]:
     return list(layouts)
 
 
-def _texts(ids: Tensor, mask: Tensor, labels: Tensor, whole: bool) -> Iterator[Text]:
+def texts_of(ids: Tensor, mask: Tensor, labels: Tensor, whole: bool = False) -> Iterator[Text]:
+    """The texts of a batch, tensors (rows, width) padded on either side, but for those without a label.
+
+    NO_LABEL marks unlabelled tokens. ``whole`` feeds the last labelled token too, from which nothing is
+    predicted.
+    """
     tokens, starts = ids.tolist(), mask.int().argmax(1).tolist()
     labelled: list[list[int]] = [[] for _ in tokens]
     for number, column in (labels != NO_LABEL).nonzero().tolist():

@@ -17,7 +17,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 from runners.compat.transformers import length_class, reset_rotary
 from runners.training.head import Method
-from runners.training.layout import NO_LABEL, SIZES, Layout, Sizes, pack
+from runners.training.layout import NO_LABEL, SIZES, Layout, Sizes, pack, texts_of
 
 
 def use_method(
@@ -38,12 +38,8 @@ def use_method(
             return original(*args, **kwargs)
         ids, mask, labels = (kwargs[name] for name in ("input_ids", "attention_mask", "labels"))
         router = bool(kwargs.get("output_router_logits"))
-        layouts = pack(
-            *(ids, mask, labels, sizes),
-            shared=not method.unshared,
-            whole=router or by_length is not None,
-            length_class=by_length,
-        )
+        texts = texts_of(ids, mask, labels, whole=router or by_length is not None)
+        layouts = pack(texts, sizes, not method.unshared, by_length)
         flat = [_zero(self, traced=not layouts).expand(ids.numel()) for _ in figures]
         routed = []
         for layout in layouts:
