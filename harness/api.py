@@ -173,7 +173,7 @@ def score(task: Task | str | Path, samples: Sequence[Sample], texts: Sequence[st
     SQL, the reason, and ``verdicts`` by mode. Every call starts and ends the sandbox, so prefer one call
     with many answers. To judge a file of answers to a split, call ``evaluate("replay:FILE", task)``.
 
-    Raises SpecError, DataError; ValueError: the numbers of texts and samples differ.
+    Raises SpecError, DataError; ValueError: the numbers of texts and samples differ, or a text is no string.
     """
     from rewards.grader import Grader
 
@@ -181,6 +181,8 @@ def score(task: Task | str | Path, samples: Sequence[Sample], texts: Sequence[st
         raise ValueError(
             f"score: {len(samples)} samples and {len(texts)} texts: give one text for each sample"
         )
+    if other := [(i, type(text).__name__) for i, text in enumerate(texts) if not isinstance(text, str)]:
+        raise ValueError(f"score: text {other[0][0]} is of type {other[0][1]}: pass the answers as strings")
     loaded = task if isinstance(task, Task) else load_task(task)
     with Grader(loaded.spec.scoring) as grader:
         return grader.grade(loaded, samples, texts)
@@ -197,8 +199,10 @@ def runs(task: str = "", kind: RunKind | None = None, *, frame: bool = False) ->
     - ``kind``: only ``eval`` or only ``train``.
     - ``frame``: return a data frame with a row for each run.
 
-    Raises SpecError: no such kind.
+    Raises SpecError: no such kind; DataError: no run and no shipped task has this name.
     """
+    if task:
+        find.expect_task(task)
     if kind not in (None, *get_args(RunKind)):
         raise SpecError(f"no kind of run '{kind}': {nearest(str(kind), get_args(RunKind))}")
     listed = [run for run in store.runs() if task in ("", run.task) and kind in (None, run.kind)]
@@ -245,8 +249,10 @@ def curve(model: Run | str) -> pd.DataFrame:
 def board(*evaluations: Run | str, task: str = "") -> Board:
     """The leaderboard of these evaluations, or of all; ``.to_frame()`` has a row for each run.
 
-    ``task``: only evaluations of the task with this name. Raises DataError: no such evaluation.
+    ``task``: only evaluations of the task with this name. Raises DataError: no such evaluation or task.
     """
+    if task:
+        find.expect_task(task)
     ids = [find.find(_name(evaluation)).id for evaluation in evaluations]
     return boards.board(ids or None, task)
 

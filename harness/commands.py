@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from harness.listings import models, tasks
 from runners.training import distributed
 from tasks import spec as specs
-from tasks.common.errors import DataError, HarnessError, nearest
+from tasks.common.errors import DataError, HarnessError
 from tasks.common.home import home
 from tasks.common.parse import parse
 from tasks.common.terminal import say
@@ -225,12 +225,11 @@ def board(options: argparse.Namespace) -> int:
     from harness.render.board import render_board
     from harness.render.output import emit
     from leaderboards import board as boards
+    from leaderboards.find import expect_task
 
-    listed = boards.board(task=options.task)
-    if options.task and not listed.groups and options.task not in specs.shipped():
-        names = {key.task for key in boards.board().groups} | set(specs.shipped())
-        raise DataError(f"no evaluation of a task '{options.task}': {nearest(options.task, names)}")
-    emit(listed, partial(render_board, reasons=options.reasons), options.json)
+    if options.task:
+        expect_task(options.task)
+    emit(boards.board(task=options.task), partial(render_board, reasons=options.reasons), options.json)
     return 0
 
 

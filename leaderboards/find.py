@@ -10,11 +10,19 @@ from leaderboards import store
 from leaderboards.identity import identity_of
 from leaderboards.types import Run
 from tasks.common.errors import DataError, nearest
+from tasks.spec import shipped
 
 
 def evaluations() -> list[Run]:
     """The finished evaluations, newest first."""
     return [run for run in reversed(store.runs()) if run.kind == "eval" and run.finished]
+
+
+def expect_task(name: str) -> None:
+    """Raise DataError: no run and no shipped task has this name; the text has the nearest one."""
+    names = {run.task for run in store.runs()} | set(shipped())
+    if name not in names:
+        raise DataError(f"no evaluation of a task '{name}': {nearest(name, names)}")
 
 
 def find(name: str) -> Run:

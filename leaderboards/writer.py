@@ -94,7 +94,12 @@ class RunWriter:
         return self.run
 
     def close(self) -> None:
-        """Release the lock, so that another process can continue this run."""
+        """Release the lock, so that another process can continue this run.
+
+        A run without any record or curve is removed, because there is nothing to continue.
+        """
+        if not (self.run.finished or self.done or self._curve.exists()):
+            files.remove(self.path)
         self._lock.close()
 
     def __enter__(self) -> Self:

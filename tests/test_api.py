@@ -84,6 +84,8 @@ def test_texts_are_scored_without_a_run(home: Path) -> None:
     assert grades[0].attempt.verdicts["bird"] == 1
     with pytest.raises(ValueError, match="2 samples and 1 texts: give one text for each sample"):
         harness.score(task, samples, ["SELECT 1"])
+    with pytest.raises(ValueError, match="text 1 is of type NoneType: pass the answers as strings"):
+        harness.score(task, samples, ["SELECT 1", None])  # type: ignore[list-item]
 
 
 def test_mistakes_are_the_package_s_errors(home: Path, tmp_path: Path) -> None:
@@ -101,6 +103,11 @@ def test_mistakes_are_the_package_s_errors(home: Path, tmp_path: Path) -> None:
         harness.evaluate("gold", overrides=["scoring.seconds=3"])  # type: ignore[arg-type]
     with pytest.raises(harness.SpecError, match=r"no kind of run 'evl': did you mean 'eval'"):
         harness.runs(kind="evl")  # type: ignore[call-overload]
+    for ask in (harness.runs, harness.board):
+        with pytest.raises(
+            harness.DataError, match=r"no evaluation of a task 'pockt': did you mean 'pocket'"
+        ):
+            ask(task="pockt")
     with pytest.raises(harness.ModelError):
         harness.evaluate(str(tmp_path / "nothing"))
     with pytest.raises(harness.SpecError, match=r"no method 'sftt': did you mean 'sft'"):

@@ -284,3 +284,10 @@ def test_time_is_summed_over_sessions() -> None:
 def test_ids_are_plain_names(model: str, start: str) -> None:
     made = store.new_id(model, "pocket")
     assert made.startswith(start) and len(made) == len(start) + 6
+
+
+def test_a_run_that_ends_before_its_first_answer_leaves_nothing() -> None:
+    with pytest.raises(KeyboardInterrupt), store.open_run(RUN) as writer:
+        assert writer.path.is_dir()
+        raise KeyboardInterrupt
+    assert store.runs() == [] and not writer.path.exists()

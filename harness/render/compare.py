@@ -45,7 +45,7 @@ def _totals(comparison: Comparison) -> Table:
         (f"{totals.wins:,} won by B", "green"),
         " · ",
         (f"{totals.losses:,} by A", "red"),
-        f" · {totals.ties:,} ties",
+        f" · {totals.ties:,} tie{'s' * (totals.ties != 1)}",
     )
     table.add_row("", counts.append(f"   McNemar {p_value(totals.p)}"))
     left = f", {comparison.left_out:,} left out (in one run only, or unscored)" if comparison.left_out else ""
