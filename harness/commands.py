@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from harness.listings import models, tasks
 from runners.training import distributed
-from tasks import spec as specs
 from tasks.common.errors import DataError, HarnessError
 from tasks.common.home import home
 from tasks.common.parse import parse
