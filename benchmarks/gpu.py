@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from grpo import ANSWER, PROMPTS, ours, random_model, texts_of
+from grpo import ANSWER, PROMPTS, Case, ours
+from grpo_models import random_model, random_prompts
 from transformers import Qwen2Config, Qwen3Config
 
 SHAPES: dict[str, Any] = {
@@ -91,9 +92,10 @@ def _case(options: argparse.Namespace, shape: str, four_bit: bool, shared: bool)
     with tempfile.TemporaryDirectory() as folder:
         context = 2 * (options.prompt + ANSWER)
         model = random_model(Path(folder) / "model", context, SHAPES[shape], torch.bfloat16)
-        texts = texts_of(model, options.prompt, schema=0.0)
+        prompts = random_prompts(model, options.prompt, PROMPTS, schema=0.0)
         changes = {"lora": lora, "gradient_checkpointing": True, "shared_prefix": shared}
-        steps = ours(model, texts, options.group, Path(folder) / "out", **changes)
+        case = Case(options.prompt, options.group)
+        steps = ours(model, prompts, case, Path(folder) / "out", **changes)
     best = min(steps[1:], key=lambda step: step["step"])
     tokens = PROMPTS * (options.prompt + options.group * ANSWER)
     flops = _weights(SHAPES[shape]) * tokens * (2 + 4)

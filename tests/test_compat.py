@@ -31,6 +31,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import add_fused_lm_head, nanstd, split_tensor_dict
 
 from runners.compat import bitsandbytes, huggingface_hub, lm_eval, peft, trainer, transformers, trl
+from runners.compat import torch as torch_compat
 from runners.training.grpo_step import GrpoTrainer
 
 TRL = {
@@ -152,6 +153,25 @@ def test_a_peft_adapter_stays_in_the_bare_model() -> None:
     layers = [name for name, _ in bare.named_parameters() if "lora_" in name]
     assert bare is model and layers, moved(peft, "no longer puts an adapter's layers into the model")
     assert peft.bare_model(model) is model
+
+
+def test_pytorch_s_attention_returns_the_sums_and_takes_them() -> None:
+    query, key = torch.randn(1, 2, 5, 8), torch.randn(1, 2, 7, 8)
+    _, sums = torch_compat.ATTENTION(query, key, key, 0.0, False, attn_mask=None, scale=0.5)
+    expected = (0.5 * query @ key.mT).logsumexp(-1)
+    assert torch.allclose(sums, expected, atol=1e-5), moved(torch_compat, "returns other sums")
+    both = torch.cat([key, key], 2)
+    whole, whole_sums = torch_compat.ATTENTION(query, both, both, 0.0, False, attn_mask=None, scale=0.5)
+    halves = [
+        torch_compat.ATTENTION_BACKWARD(
+            query, query, each, each, whole, whole_sums, 0.0, False, attn_mask=None, scale=0.5
+        )[0]
+        for each in (key, key)
+    ]
+    at_once = torch_compat.ATTENTION_BACKWARD(
+        query, query, both, both, whole, whole_sums, 0.0, False, attn_mask=None, scale=0.5
+    )[0]
+    assert torch.allclose(sum(halves), at_once, atol=1e-5), moved(torch_compat, "ignores the sums")
 
 
 def test_bitsandbytes_repacks_weights_only_where_its_flag_is_set() -> None:

@@ -13,6 +13,8 @@ from typing import Any
 from transformers import GenerationConfig
 
 CHECKED = "5.24.0"
+TREE_ATTENTION = "token_tree"
+"""The name of the attention of ``runners/training/attention.py``, which is SDPA where a mask is a tensor."""
 KEPT_SETTINGS = ("eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_token_id")
 
 
@@ -36,7 +38,12 @@ def name_or_path(model: Any) -> str:
 
 def attention(model: Any) -> str:
     """The attention implementation that a model uses: ``sdpa``, ``eager``, ``flash_attention_2``, ..."""
-    return str(model.config._attn_implementation)
+    return "sdpa" if attends_in_pieces(model) else str(model.config._attn_implementation)
+
+
+def attends_in_pieces(model: Any) -> bool:
+    """Whether a model uses the attention of ``runners/training/attention.py``."""
+    return bool(model.config._attn_implementation == TREE_ATTENTION)
 
 
 def transformer_layers(model: Any) -> list[Any]:

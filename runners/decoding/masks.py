@@ -38,12 +38,12 @@ def layer_masks(model: Any, visible: Tensor, position: Tensor, slot_position: Te
     masks = {}
     for kind in layer_kinds(model):
         size = getattr(text, KINDS[kind]) if KINDS[kind] else 0
-        near = _within(kind, size, position[:, None, :, None], slot_position[:, None, None, :])
+        near = within(kind, size, position[:, None, :, None], slot_position[:, None, None, :])
         masks[kind] = additive_mask(visible if near is None else visible & near, model.dtype)
     return masks if len(masks) > 1 else masks.popitem()[1]
 
 
-def _within(kind: str, size: int, position: Tensor, slot: Tensor) -> Tensor | None:
+def within(kind: str, size: int, position: Tensor, slot: Tensor) -> Tensor | None:
     """Whether a slot is in the window or chunk of a position; None: always."""
     if kind == SLIDING:
         return position - slot < size

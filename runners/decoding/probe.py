@@ -42,7 +42,7 @@ def _agrees(model: Any) -> bool:
     was_training = model.training
     model.eval()
     try:
-        with _short_windows(model):
+        with short_windows(model):
             shared, mixed = _shared_logits(model, (1, 2)), _shared_logits(model, (SHARED, SHARED))
             ids = torch.tensor([[*PREFIX, *rest] for rest in RESTS], device=model.device)
             separate = model(input_ids=ids, use_cache=False).logits[:, len(PREFIX) :]
@@ -65,7 +65,7 @@ def _shared_logits(model: Any, owners: tuple[int, int]) -> Tensor:
 
 
 @contextmanager
-def _short_windows(model: Any) -> Iterator[None]:
+def short_windows(model: Any) -> Iterator[None]:
     """Let the model's windows and chunks have ``WINDOW`` tokens, inside the block."""
     text = model.config.get_text_config()
     sizes = {name: getattr(text, name, None) for name in KINDS.values() if name}

@@ -16,9 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from runners.compat.transformers import attends_in_pieces
 from runners.decoding.masks import layer_masks
 from runners.decoding.prefix_cache import common_prefix_length
 from runners.decoding.tokens import Tokens
+from runners.training.attention import ancestors, tree_masks
 
 NO_LABEL = -100
 
@@ -30,10 +32,13 @@ class Sizes:
     tokens: int = 1024
     """For texts that share little: attention costs the square of a row's length."""
     limit: int = 4096
-    """For all texts: the mask needs as many bytes as the square of a row's length, times the dtype's size."""
+    """For texts that share more: the mask needs as many bytes as the square of a row's length, times the
+    dtype's size. Where a text shares more than half of this, twice what it shares."""
 
 
 SIZES = Sizes()
+WITHOUT_MASK = Sizes(tokens=2**31)
+"""For attention in pieces (``attention``), whose costs do not depend on what else is in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +99,15 @@ class TokenTree(Layout):
 
     def inputs(self, model: Any, device: torch.device) -> dict[str, Any]:
         """One row, with positions in the texts and a mask for each kind of layer."""
-        slot, end = torch.arange(len(self.tokens), device=device), torch.tensor(self.ends, device=device)
-        seen = (slot[None] <= slot[:, None]) & (slot[:, None] < end[None])
         position = torch.tensor([self.positions], device=device)
+        if attends_in_pieces(model):
+            masks = tree_masks(model, self.ends, self.positions)
+        else:
+            masks = layer_masks(model, ancestors(self.ends, device)[None, None], position, position)
         return {
             "input_ids": torch.tensor([self.tokens], device=device),
             "position_ids": position,
-            "attention_mask": layer_masks(model, seen[None, None], position, position),
+            "attention_mask": masks,
         }
 
 
@@ -148,7 +155,8 @@ def _trees(texts: Sequence[Text], sizes: Sizes) -> list[Layout]:
     for text in sorted(texts, key=lambda text: text.fed):
         shared = common_prefix_length([before, text.fed])
         width, new = len(rows[-1].tokens), len(text.fed) - shared
-        if width and width + new > (sizes.limit if new < shared else sizes.tokens):
+        longest = max(sizes.limit, 2 * shared, sizes.tokens) if new < shared else sizes.tokens
+        if width and width + new > longest:
             rows.append(TokenTree())
             shared = 0
         path = path[:shared]

@@ -16,12 +16,13 @@ from torch import Tensor
 from trl.trainer.utils import FusedCausalLMOutput
 
 from runners.compat.transformers import length_class, reset_rotary
+from runners.training.attention import adopt
 from runners.training.head import Method
-from runners.training.layout import NO_LABEL, SIZES, Layout, Sizes, pack, texts_of
+from runners.training.layout import NO_LABEL, SIZES, WITHOUT_MASK, Layout, Sizes, pack, texts_of
 
 
 def use_method(
-    model: Any, method: Method, temperature: float, figures: Sequence[str], sizes: Sizes = SIZES
+    model: Any, method: Method, temperature: float, figures: Sequence[str], sizes: Sizes | None = None
 ) -> None:
     """Make ``model(..., labels=..., fused_lm_head=True)``, which TRL's losses call, use ``method``.
 
@@ -31,6 +32,7 @@ def use_method(
     """
     original = model.forward
     by_length = length_class(model)
+    sizes = sizes or (WITHOUT_MASK if not method.unshared and adopt(model) else SIZES)
 
     @functools.wraps(type(model).forward)
     def forward(self: Any, *args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
