@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from runners.compat.transformers import name_or_path
-from runners.decoding.fallback import generate_separately
-from runners.decoding.generation import DecodingSettings, Generated, generate
-from runners.decoding.probe import refusal
+from runners.decoding.fallback import generate_within
+from runners.decoding.generation import DecodingSettings, Generated
+from runners.decoding.probe import longest_shared, refusal
 from runners.decoding.tokens import Tokens, context_length, decode, encode_each, end_tokens, thought_tag
 from runners.types import Completion, Request, Sampling
 from tasks.common.terminal import say
@@ -31,7 +31,8 @@ class HfRunner:
         self.name = name or name_or_path(model)
         self.batch_tokens, self.deterministic = batch_tokens, deterministic
         reason = refusal(model)
-        self._generate = generate_separately if reason else generate
+        self.longest_shared = 0 if reason else longest_shared(model)
+        """Texts of more tokens do not share prefixes."""
         if reason:
             warnings.warn(f"{self.name}: prompts are computed one by one: {reason}", stacklevel=2)
 
@@ -72,8 +73,9 @@ class HfRunner:
             end_tokens=end_tokens(self.model, self.tokenizer),
             has_stop=_stop_finder(self.tokenizer, sampling.stop) if sampling.stop else None,
         )
-        answers = self._generate(
-            self.model, list(prompts.values()), seeds, sampling.n, settings, self.batch_tokens
+        tokens = list(prompts.values())
+        answers = generate_within(
+            self.model, self.longest_shared, tokens, seeds, sampling.n, settings, self.batch_tokens
         )
         for number, generated in answers:
             index = indices[number]

@@ -323,11 +323,10 @@ def drawn_by(way: str, folder: str, temperature: float) -> list[list[str]]:
         return [[tokenizer.decode(one.tokens)] for one in found]
     runner = open_runner(folder)
     if way == "separate":
-        from runners.decoding.fallback import generate_separately
         from runners.hf import HfRunner
 
         assert isinstance(runner, HfRunner)
-        runner._generate = generate_separately
+        runner.longest_shared = 0
     return texts(runner, asked, **sampling)
 
 

@@ -10,12 +10,19 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from transformers import GenerationConfig
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, GenerationConfig
 
 CHECKED = "5.24.0"
 TREE_ATTENTION = "token_tree"
 """The name of the attention of ``runners/training/attention.py``, which is SDPA where a mask is a tensor."""
 KEPT_SETTINGS = ("eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_token_id")
+
+
+def auto_class(config: Any) -> Any:
+    """The Auto class that loads the language model of a configuration, alone or with images."""
+    text_alone = type(config) in AutoModelForCausalLM._model_mapping
+    with_images = type(config) in AutoModelForImageTextToText._model_mapping
+    return AutoModelForImageTextToText if with_images and not text_alone else AutoModelForCausalLM
 
 
 def keep_end_tokens(model: Any) -> None:

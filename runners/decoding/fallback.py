@@ -1,4 +1,4 @@
-"""Generate through ``model.generate``, for models that cannot share prompt prefixes (``probe``)."""
+"""Generate with shared prefixes where ``probe`` says that they change nothing, else by ``model.generate``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,36 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from runners.decoding.generation import DecodingSettings, Generated
+from runners.compat.transformers import reset_rotary
+from runners.decoding.generation import DecodingSettings, Generated, generate
 from runners.decoding.tokens import Tokens
 
 
+def generate_within(
+    model: Any,
+    longest: int,
+    prompts: Sequence[Tokens],
+    seeds: Sequence[int],
+    n: int,
+    settings: DecodingSettings,
+    batch_tokens: int = 0,
+) -> Iterator[tuple[int, list[Generated]]]:
+    """As ``generation.generate``, but texts that can exceed ``longest`` tokens share no prefixes.
+
+    ``longest`` is ``probe.longest_shared``; 0: none shares.
+    """
+    fits = [len(prompt) + settings.max_new_tokens <= longest for prompt in prompts]
+    together, alone = ([i for i, fit in enumerate(fits) if fit is kind] for kind in (True, False))
+    reset_rotary(model)
+    for indices, function in ((together, generate), (alone, _generate_separately)):
+        chosen, own_seeds = [prompts[i] for i in indices], [seeds[i] for i in indices]
+        if chosen:
+            for number, answers in function(model, chosen, own_seeds, n, settings, batch_tokens):
+                yield indices[number], answers
+
+
 @torch.inference_mode()
-def generate_separately(
+def _generate_separately(
     model: Any,
     prompts: Sequence[Tokens],
     seeds: Sequence[int],
@@ -40,6 +64,7 @@ def generate_separately(
         for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
             began = time.perf_counter()
             torch.manual_seed(seed)
+            reset_rotary(model)
             ids = torch.tensor([prompt], device=model.device)
             output = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config)
             seconds = (time.perf_counter() - began) / n

@@ -25,10 +25,16 @@ Tokens = tuple[int, ...]
 
 
 def context_length(config: Any) -> int:
-    """The most tokens that a model takes, from its configuration; ``NO_LIMIT`` if it names none."""
+    """The most tokens that a model takes, from its configuration; ``NO_LIMIT`` if it names none.
+
+    A dynamic rotary embedding extends ``max_position_embeddings`` by its factor; the other kinds of
+    embeddings have theirs in it.
+    """
     text = config.get_text_config()
     lengths = (getattr(text, name, None) for name in CONTEXT_NAMES)
-    return next((length for length in lengths if isinstance(length, int) and length > 0), NO_LIMIT)
+    length = next((length for length in lengths if isinstance(length, int) and length > 0), NO_LIMIT)
+    rotary = getattr(text, "rope_parameters", None) or {}
+    return int(length * rotary["factor"]) if rotary.get("rope_type") == "dynamic" else length
 
 
 def encode(tokenizer: Any, requests: Sequence[Request]) -> list[Tokens]:

@@ -26,8 +26,9 @@ from torch import Tensor
 from trl.trainer.utils import nanstd
 
 from runners.compat.trl import Batch, StepTrainer
-from runners.decoding.fallback import generate_separately
-from runners.decoding.generation import DecodingSettings, generate
+from runners.decoding.fallback import generate_within
+from runners.decoding.generation import DecodingSettings
+from runners.decoding.probe import longest_shared
 from runners.decoding.tokens import Tokens, answer_text, context_length, encode
 from runners.training import distributed
 from runners.training.callbacks import Clock, StepLog
@@ -254,9 +255,9 @@ class GrpoTrainer(StepTrainer):
         )
         answers: dict[int, list[list[int]]] = {}
         model = self.accelerator.unwrap_model(self.model)
-        draw = generate_separately if self.method.unshared else generate
+        longest = 0 if self.method.unshared else longest_shared(model)
         with self.accelerator.autocast():
-            for index, drawn in draw(model, prompts, seeds, size, settings):
+            for index, drawn in generate_within(model, longest, prompts, seeds, size, settings):
                 answers[index] = [answer.tokens for answer in drawn]
                 if complete:
                     complete(index, answers[index])

@@ -94,15 +94,16 @@ def load_model(
 def _read_weights(source: Source, dtype: str, four_bit: bool, attention: str | None) -> Any:
     """The model of a folder or Hub id, without its adapter. Raises ModelError."""
     import torch
-    from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
+
+    from runners.compat.transformers import auto_class
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
     torch_dtype = "auto" if dtype == "stored" else getattr(torch, dtype)
     quantized = {"quantization_config": _four_bits(torch_dtype), "device_map": device()} if four_bit else {}
     loaded: Any
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(
+        loaded = auto_class(config_of(source)).from_pretrained(
             source.path,
             revision=source.revision,
             dtype=torch_dtype,
