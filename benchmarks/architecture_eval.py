@@ -46,11 +46,12 @@ def evaluation(folder: Path) -> str:
     wrong, varied = 0, False
     for index, request in enumerate(requests):
         [answer] = answers[index]
-        expected, tied = reference(fresh, tokenizer, request, answer.text)
-        varied |= len(set(expected.split())) > 2
+        tokens, tied = reference(fresh, tokenizer, request, answer.text)
+        expected = _text(tokenizer, tokens)
+        varied |= len(set(tokens)) > 4
         wrong += answer.finish != "unanswered" and answer.text != expected and not tied
     if not varied:
-        return "WRONG: the random model repeats one word, which shows nothing"
+        return "WRONG: the random model repeats itself, which shows nothing"
     if wrong:
         return f"WRONG: {wrong} of {len(requests)} answers differ from generate"
     if fault := _sampling_fault(runner, fresh, tokenizer, requests[:4]):
@@ -68,8 +69,8 @@ def asked(tokenizer: Any) -> Iterator[Request]:
             yield Request(sample, ({"role": "user", "content": f"{schema} {question}"},))
 
 
-def reference(model: Any, tokenizer: Any, request: Request, found: str) -> tuple[str, bool]:
-    """The text of ``model.generate`` for this prompt alone, and whether ``found`` differs from it by a tie.
+def reference(model: Any, tokenizer: Any, request: Request, found: str) -> tuple[list[int], bool]:
+    """The answer of ``model.generate`` for this prompt alone, and whether ``found`` differs from it by a tie.
 
     The model is copied, because some rotary embeddings remember the longest text.
     """
@@ -78,7 +79,7 @@ def reference(model: Any, tokenizer: Any, request: Request, found: str) -> tuple
     [prompt] = encode(tokenizer, [request])
     room = min(GREEDY.max_new_tokens, context_length(model.config) - len(prompt))
     if room < 1:
-        return "", False
+        return [], False
     ids = torch.tensor([prompt])
     output = copy.deepcopy(model).generate(
         ids,
@@ -95,7 +96,7 @@ def reference(model: Any, tokenizer: Any, request: Request, found: str) -> tuple
     while same < len(tokens) and found.startswith(_text(tokenizer, tokens[: same + 1])):
         same += 1
     best = output.logits[min(same, len(tokens) - 1)][0].log_softmax(-1).topk(2).values
-    return _text(tokenizer, tokens), bool(best[0] - best[1] < TIE)
+    return tokens, bool(best[0] - best[1] < TIE)
 
 
 def _text(tokenizer: Any, tokens: Sequence[int]) -> str:
@@ -112,9 +113,10 @@ def _sampling_fault(runner: Any, model: Any, tokenizer: Any, requests: Sequence[
     settings = DecodingSettings(1.0, 1.0, 12, (tokenizer.eos_token_id,))
     seeds = list(range(len(prompts)))
     drawn = dict(generate_within(runner.model, runner.longest_shared, prompts, seeds, 3, settings))
+    different = {i: {tuple(answer.tokens) for answer in answers} for i, answers in drawn.items()}
+    if {len(answers) for answers in drawn.values()} != {3} or max(map(len, different.values())) == 1:
+        return "sampled answers are missing, or all the same"
     for prompt, answers in ((prompts[i], drawn[i]) for i in seeds):
-        if len(answers) != 3 or len({tuple(answer.tokens) for answer in answers}) == 1:
-            return "sampled answers are missing, or all the same"
         for answer in answers:
             if answer.logprob is None:
                 continue

@@ -94,7 +94,7 @@ def _widen(model: Any) -> None:
     """Make random answers varied.
 
     An untrained model's near-uniform probabilities would tie, and with tied embeddings it would repeat the
-    last token, if the last norm did not turn the hidden state.
+    last token, if the last norm did not turn the hidden state and layers added little to it.
     """
     import torch
 
@@ -104,3 +104,5 @@ def _widen(model: Any) -> None:
                 parameter.mul_(0.1 / parameter.std())
             if parameter.ndim == 1 and LAST_NORM.search(name):
                 parameter.add_(2 * torch.randn_like(parameter))
+            if parameter.ndim == 1 and "post_feedforward" in name:
+                parameter.add_(4)
