@@ -41,7 +41,7 @@ def refusal(model: Any) -> str:
     if any(buffer.dtype == torch.bool and buffer.ndim == 4 for buffer in model.buffers()):
         return "its layers have masks of their own"
     try:
-        with _windows(model, WINDOW):
+        with short_windows(model):
             agrees = _agrees(model, SHORT)
         return "" if agrees and _agrees(model, _long(model)) else "its attention does not follow the mask"
     except Exception as error:  # of an architecture that takes other arguments
@@ -102,7 +102,7 @@ def longest_shared(model: Any) -> int:
     was_training = model.training
     model.eval()
     try:
-        with _windows(model, NO_LIMIT):
+        with short_windows(model, NO_LIMIT):
             if last <= SPREAD[-1] + 1 or not _changes(model, last):
                 return NO_LIMIT
             low, high = SPREAD[-1] + 1, last  # unchanged, changed
@@ -134,7 +134,7 @@ def _spread_logits(model: Any, other: int) -> Tensor:
 
 
 @contextmanager
-def _windows(model: Any, tokens: int) -> Iterator[None]:
+def short_windows(model: Any, tokens: int = WINDOW) -> Iterator[None]:
     """Let the model's windows and chunks have this size, inside the block."""
     text = model.config.get_text_config()
     sizes = {name: getattr(text, name, None) for name in KINDS.values() if name}
