@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from harness.demo import DemoRuns, stages
+from harness.recipes import NANO
 from leaderboards import store
 from leaderboards.compare import compare
 from leaderboards.types import Run
@@ -39,7 +40,7 @@ def main() -> int:
 def _seed(seed: int, out: Path) -> bool:
     """Run the demo under a seed and print its line. Whether it met the requirements."""
     began = time.monotonic()
-    story = stages(seed, out / str(seed))
+    story = stages(NANO, seed, out / str(seed))
     minutes = (time.monotonic() - began) / 60
     base, sft, grpo = (store.scores(run.id)["ex"] for run in _runs(story))
     errors = [_errors(run) for run in _runs(story)]

@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
-from harness.demo import GRPO, TASK
 from harness.evaluation import evaluate_model
+from harness.recipes import NANO
 from harness.spec import EvalSpec, TrainSpec
 from harness.training.train import train_model
 from leaderboards import store
@@ -67,7 +67,7 @@ def _seed(seed: int, model: str, seconds: float) -> bool:
     trials = _both(model, seed, dict.fromkeys(WAYS, TRIAL), trial=True)
     steps = {way: max(1, round(seconds / trial.step)) for way, trial in trials.items()}
     runs = _both(model, seed, steps)
-    start = evaluate_model(EvalSpec(model=model, task=TASK), (), 0).id
+    start = evaluate_model(EvalSpec(model=model, task=NANO.task), (), 0).id
     base, stock, ours = (store.scores(run)["ex"] for run in (start, runs["stock"].run, runs["ours"].run))
     paired = compare(runs["stock"].run, runs["ours"].run).all
     print(
@@ -101,12 +101,12 @@ def _run(way: str, model: str, seed: int, steps: int, trial: bool) -> Ran:
     """Train, and evaluate unless it is the trial."""
     settings = {"seed": seed, "max_steps": steps, "eval_every": steps, "save_every": steps}
     spec = TrainSpec(
-        task=TASK,
+        task=NANO.task,
         method="grpo",
         model=model,
         sample_seed=seed,
         dev_limit=0,
-        grpo=GRPO.model_copy(update=settings | {"shared_prefix": WAYS[way]}),
+        grpo=NANO.grpo.model_copy(update=settings | {"shared_prefix": WAYS[way]}),
     )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / way

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from harness.demo import GRPO, TASK
+from harness.recipes import NANO
 from harness.training.train import training_reward
 from rewards.grader import Grader
 from runners.hf import HfRunner
@@ -52,8 +52,8 @@ def main() -> None:
     options = parser.parse_args()
     changes = {key: yaml.safe_load(value) for key, value in (item.split("=", 1) for item in options.set)}
     settings = {"seed": options.seed, "eval_every": options.every, "save_every": options.every} | changes
-    config = GrpoConfig.model_validate(GRPO.model_dump() | settings)
-    task = Task.named(TASK)
+    config = GrpoConfig.model_validate(NANO.grpo.model_dump() | settings)
+    task = Task.named(NANO.task)
     print("| step | EX | seen databases | not executable | seconds |\n|---|---|---|---|---|")
     with Grader(task.spec.scoring, 1) as grader, tempfile.TemporaryDirectory() as out:
         evaluation = HeldOutEvaluation(task, grader, options.model, config.eval_every)

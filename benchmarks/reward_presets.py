@@ -18,9 +18,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.demo import GRPO, TASK
 from harness.evaluation import evaluate_model
 from harness.provenance import lineage
+from harness.recipes import NANO
 from harness.spec import EvalSpec, TrainSpec
 from harness.training.train import train_model
 from leaderboards import store
@@ -56,7 +56,7 @@ def main() -> int:
     )
     parser.add_argument("--models", nargs="+", required=True, help="SFT model folders, one for each seed")
     parser.add_argument("--rewards", nargs="+", choices=REWARDS, default=list(REWARDS))
-    parser.add_argument("--steps", type=int, default=GRPO.max_steps)
+    parser.add_argument("--steps", type=int, default=NANO.grpo.max_steps)
     parser.add_argument("--limit", type=int, default=0, help="number of test questions; default: all")
     parser.add_argument("--out", type=Path, default=home() / "rewards")
     options = parser.parse_args()
@@ -76,15 +76,20 @@ def main() -> int:
 
 def _train(name: str, seed: int, steps: int, model: str, out: Path) -> str:
     """Train under a reward into ``out``; the id of the training run."""
-    changes = {"seed": seed, "max_steps": steps, "collapse": 0, "save_every": min(steps, GRPO.save_every)}
-    config = GRPO.model_copy(update=changes)
-    spec = TrainSpec(task=TASK, method="grpo", model=model, sample_seed=seed, dev_limit=0, grpo=config)
+    changes = {
+        "seed": seed,
+        "max_steps": steps,
+        "collapse": 0,
+        "save_every": min(steps, NANO.grpo.save_every),
+    }
+    config = NANO.grpo.model_copy(update=changes)
+    spec = TrainSpec(task=NANO.task, method="grpo", model=model, sample_seed=seed, dev_limit=0, grpo=config)
     train_model(spec, [f"scoring.reward={REWARDS[name]}"], out, evaluated=False)
     return lineage.read(out / "model").run
 
 
 def _evaluated(model: str, limit: int) -> Run:
-    return evaluate_model(EvalSpec(model=model, task=TASK, limit=limit), (), 0)
+    return evaluate_model(EvalSpec(model=model, task=NANO.task, limit=limit), (), 0)
 
 
 def _line(name: str, seed: int, before: Run, after: Run, trained: str) -> str:

@@ -253,10 +253,12 @@ def show(options: argparse.Namespace) -> int:
 
 
 def demo(options: argparse.Namespace) -> int:
-    """``harness demo``: train and evaluate the shipped model on the shipped task."""
+    """``harness demo``: base, SFT and GRPO by a recipe."""
     from harness.demo import run_demo
+    from harness.recipes import recipe_of
 
-    run_demo(options.seed, Path(options.out) if options.out else home() / "demo")
+    recipe = recipe_of(options.model, options.task)
+    run_demo(recipe, options.seed, Path(options.out) if options.out else home() / recipe.name)
     return 0
 
 

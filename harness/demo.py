@@ -1,7 +1,4 @@
-"""The demo: train the model that ships on the task that ships, with an evaluation at each stage.
-
-The recipe was found by the experiments in ``benchmarks/recipe.md``.
-"""
+"""The demo: base -> SFT -> GRPO of a recipe (``harness/recipes.py``), with an evaluation at each stage."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from rich.text import Text
 
 from harness.evaluation import evaluate_model
 from harness.provenance import outputs
+from harness.recipes import Recipe
 from harness.render.board import render_board
 from harness.render.compare import render_comparison
 from harness.render.output import command, emit
@@ -22,32 +20,15 @@ from harness.training.train import train_model
 from leaderboards import board, store
 from leaderboards.compare import compare
 from leaderboards.types import Run
-from runners.training.config import GrpoConfig, SftConfig
 from tasks.common import files
 from tasks.common.home import home
 
-TASK = "pocket"
-SFT_ROWS = 2400
-SFT = SftConfig(learning_rate=1e-3, epochs=2, batch_size=32, eval_every=1000, save_every=50)
-GRPO = GrpoConfig(
-    learning_rate=1.5e-3,
-    scheduler="linear",
-    warmup=0.05,
-    max_steps=60,
-    prompts_per_step=64,
-    group_size=8,
-    micro_groups=4,
-    max_new_tokens=80,
-    eval_every=30,
-    save_every=20,
-)
-
 CLOSING = """
 What happened
-  nano  {base:>6}  pretrained on other schemas and other phrasings
-  SFT   {sft:>6}  saw {sft_rows:,} questions with their gold SQL
-  GRPO  {grpo:>6}  answered {asked:,} of {grpo_rows:,} questions {group} times and saw no SQL:
-                 its training reward was the score in the table
+  {model}  {base:>6}  {about}
+  {sft_name}  {sft:>6}  saw {sft_rows:,} questions with their gold SQL
+  {grpo_name}  {grpo:>6}  answered {asked:,} of {grpo_rows:,} questions {group} times and saw no SQL:
+  {nothing}          its training reward was the score in the table
   {minutes:.1f} minutes. Questions, answers, verdicts and curves are in {home}/runs.
 
 What to type next
@@ -66,71 +47,91 @@ class DemoRuns:
     grpo: Run
 
 
-def stages(seed: int, out: Path, workers: int = 0) -> DemoRuns:
-    """base -> SFT -> GRPO under one seed, each evaluated on pocket's test questions. Resumable."""
+def stages(recipe: Recipe, seed: int, out: Path, workers: int = 0) -> DemoRuns:
+    """base -> SFT -> GRPO under one seed, each evaluated on the same questions. Resumable."""
     for method in ("sft", "grpo"):
         with files.writing(out):
             (out / method).mkdir(parents=True, exist_ok=True)
         outputs.refuse_foreign(out / method)
-    base = evaluate_model(EvalSpec(model="nano", task=TASK), (), workers)
-    sft = TrainSpec(
-        task=TASK,
+    evaluations = [_evaluate(recipe, recipe.model, workers)]
+    for spec in (_sft(recipe, seed), _grpo(recipe, seed, out)):
+        folder = out / spec.method
+        with outputs.training_into(folder):
+            train_model(spec, recipe.overrides, folder, workers, evaluated=False)
+            evaluations.append(_evaluate(recipe, str(folder / "model"), workers))
+    return DemoRuns(*evaluations)
+
+
+def _evaluate(recipe: Recipe, model: str, workers: int) -> Run:
+    drawn = {"limit": recipe.questions, "sample_seed": 0} if recipe.questions else {}
+    return evaluate_model(EvalSpec(model=model, task=recipe.task, **drawn), recipe.overrides, workers)
+
+
+def _sft(recipe: Recipe, seed: int) -> TrainSpec:
+    return TrainSpec(
+        task=recipe.task,
         method="sft",
-        model="nano",
-        limit=SFT_ROWS,
+        model=recipe.model,
+        limit=recipe.sft_rows,
         sample_seed=seed,
         dev_limit=0,
-        sft=SFT.model_copy(update={"seed": seed}),
+        sft=recipe.sft.model_copy(update={"seed": seed}),
     )
-    grpo = TrainSpec(
-        task=TASK,
+
+
+def _grpo(recipe: Recipe, seed: int, out: Path) -> TrainSpec:
+    return TrainSpec(
+        task=recipe.task,
         method="grpo",
         model=str(out / "sft" / "model"),
         sample_seed=seed,
-        dev_limit=300,
-        grpo=GRPO.model_copy(update={"seed": seed}),
+        dev_limit=recipe.dev_limit,
+        grpo=recipe.grpo.model_copy(update={"seed": seed}),
     )
-    evaluations = []
-    for spec in (sft, grpo):
-        with outputs.training_into(out / spec.method):
-            evaluations.append(train_model(spec, (), out / spec.method, workers)[-1])
-    return DemoRuns(base, *evaluations)
 
 
-def run_demo(seed: int, out: Path) -> None:
-    """Run the stages; print the comparison, the board and the next commands."""
+def run_demo(recipe: Recipe, seed: int, out: Path) -> None:
+    """Run the stages; print the comparisons, the board and the next commands."""
     began = time.monotonic()
-    runs = stages(seed, out)
+    runs = stages(recipe, seed, out)
     evaluations = (runs.base, runs.sft, runs.grpo)
     emit(compare(runs.sft.id, runs.grpo.id), render_comparison, False)
     emit(board.board([run.id for run in evaluations]), render_board, False)
     base, sft, grpo = (f"{store.scores(run.id)['ex']:.1%}" for run in evaluations)
+    width = len(recipe.model)
     training = runs.grpo.training
     closing = Text(
         CLOSING.format(
+            model=recipe.model,
+            sft_name=f"{'SFT':<{width}}",
+            grpo_name=f"{'GRPO':<{width}}",
+            nothing=" " * width,
             base=base,
+            about=recipe.about,
             sft=sft,
             grpo=grpo,
             sft_rows=training["sft"]["seen"],
             grpo_rows=training["grpo"]["rows"],
             asked=training["grpo"]["seen"],
-            group=GRPO.group_size,
+            group=recipe.grpo.group_size,
             minutes=(time.monotonic() - began) / 60,
             home=home(),
-            commands="\n".join(f"  {line}" for line in next_commands(runs)),
+            commands="\n".join(f"  {line}" for line in next_commands(recipe, runs)),
         )
     )
     closing.highlight_words(("What happened", "What to type next"), "bold")
     SafeConsole().print(closing, soft_wrap=True)
 
 
-def next_commands(runs: DemoRuns) -> list[str]:
+def next_commands(recipe: Recipe, runs: DemoRuns) -> list[str]:
     """Commands to go on with, as they can be copied."""
     sample = store.records(runs.grpo.id)[0].sample_id
+    keys = [word for assignment in recipe.overrides for word in ("--set", assignment)]
+    model = str(runs.grpo.model)
     return [
         command("compare", runs.sft.id, runs.grpo.id),
         command("show", runs.grpo.id, sample),
         command("board", "--reasons"),
-        command("eval", "--model", str(runs.grpo.model), "--task", TASK, "--limit", "100", "--turns", "3"),
-        command("check", TASK),
+        command("eval", "--model", model, "--task", recipe.task, "--limit", "100", "--turns", "3", *keys),
+        command("check", recipe.task, *keys),
     ]

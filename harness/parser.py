@@ -216,10 +216,12 @@ def _models(verbs: Verbs) -> None:
 
 
 def _demo(verbs: Verbs) -> None:
-    verb = verbs.add_parser("demo", help="run base, SFT, GRPO and leaderboard on the embedded task and model")
+    verb = verbs.add_parser("demo", help="run base, SFT, GRPO and leaderboard by a recipe that ships")
+    verb.add_argument("--model", default="nano", metavar="M", help="nano, or smollm2 (a real model; an hour)")
+    verb.add_argument("--task", default="pocket", metavar="T", help="pocket; for smollm2 also spider_small")
     verb.add_argument("--seed", type=seed, default=0, help="seed of SFT and GRPO")
     verb.add_argument(
-        "--out", metavar="DIR", default="", help="folder of the models; default: HARNESS_HOME/demo"
+        "--out", metavar="DIR", default="", help="folder of the models; default: HARNESS_HOME/demo..."
     )
 
 

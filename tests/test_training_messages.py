@@ -18,6 +18,7 @@ from test_training import curve
 from harness.cli import main
 from harness.demo import DemoRuns, next_commands
 from harness.evaluation import evaluate_model
+from harness.recipes import NANO
 from harness.render.output import command
 from harness.spec import EvalSpec
 from harness.training.alarms import STEPS, TrainingAlarms
@@ -173,7 +174,7 @@ def test_the_closing_commands_of_the_demo_run_as_they_are_printed(home: Path) ->
     spec = EvalSpec(model="nano", task="pocket", limit=12)
     runs = DemoRuns(*(evaluate_model(spec.model_copy(update={"seed": seed}), (), 1) for seed in range(3)))
     runs = DemoRuns(*store.runs()) if len(store.runs()) == 3 else runs
-    for line in next_commands(runs):
+    for line in next_commands(NANO, runs):
         done = subprocess.run(
             ["sh", "-c", line], cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True
         )

@@ -59,21 +59,44 @@ def test_advantages_are_those_of_trl(tmp_path: Path, scale: str) -> None:
 
 
 def test_rows_of_a_step_are_of_like_length_and_each_epoch_has_every_row() -> None:
-    lengths = [i * 7919 % 100 for i in range(64)]
+    texts = [(1,) * (i * 7919 % 100) for i in range(64)]
     config = SftConfig(batch_size=8, micro_batch=8)
-    rows = order(lengths, 16, config)
-    assert sorted(rows) == sorted([*range(64)] * 2) and order(lengths, 16, config) == rows
+    rows = order(texts, 16, config)
+    assert sorted(rows) == sorted([*range(64)] * 2) and order(texts, 16, config) == rows
     for start in range(0, len(rows), 8):
-        together = [lengths[row] for row in rows[start : start + 8]]
+        together = [len(texts[row]) for row in rows[start : start + 8]]
         assert max(together) - min(together) < 20
-    assert order(lengths, 3, SftConfig(seed=1)) != order(lengths, 3, SftConfig(seed=2))
-    assert len(order([5], 2, config)) == 16
+    assert order(texts, 3, SftConfig(seed=1)) != order(texts, 3, SftConfig(seed=2))
+    assert len(order([(5,)], 2, config)) == 16
+
+
+def test_rows_of_one_prefix_stand_together_in_runs() -> None:
+    texts = [(i % 5,) * 9 + (i,) for i in range(60)]  # five databases with twelve questions each
+    config = SftConfig(batch_size=8, micro_batch=8, same_prefix=4)
+    rows = order(texts, 15, config)
+    assert sorted(rows) == sorted([*range(60)] * 2) and order(texts, 15, config) == rows
+    for start in range(0, len(rows), 4):
+        assert len({row % 5 for row in rows[start : start + 4]}) == 1
+    assert rows[:60] != rows[60:]
+    assert order(texts, 15, config.model_copy(update={"packing": True})) == order(
+        texts, 15, SftConfig(batch_size=8, micro_batch=8)
+    )
 
 
 def chooser(seen: list[tuple[float, float]], count: int, curriculum: bool, seed: int = 0) -> PromptChooser:
     prompts = [replace(prompt, passes=one) for prompt, one in zip(requests(len(seen)), seen, strict=True)]
     update = {"prompts_per_step": count, "seed": seed, "curriculum": CurriculumSpec() if curriculum else None}
     return PromptChooser(prompts, GRPO.model_copy(update=update))
+
+
+def test_prompts_on_one_database_are_asked_in_one_step() -> None:
+    prompts = [
+        replace(one, sample=replace(one.sample, database=f"db{i % 3}")) for i, one in enumerate(requests(12))
+    ]
+    choose = PromptChooser(prompts, GRPO.model_copy(update={"prompts_per_step": 4, "same_prefix": 2})).choose
+    steps = [choose(step) for step in range(3)]
+    assert sorted(index for step in steps for index in step) == [*range(12)]
+    assert all(step[0] % 3 == step[1] % 3 and step[2] % 3 == step[3] % 3 for step in steps)
 
 
 def test_prompts_come_once_an_epoch() -> None:

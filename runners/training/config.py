@@ -65,6 +65,9 @@ class TrainingConfig(Spec):
     """Shard weights, gradients and optimizer over the processes; "none": each process holds all (DDP)."""
     deepspeed: str = ""
     """Path of a DeepSpeed configuration (JSON) of ZeRO stage 1 or 2."""
+    same_prefix: int = Field(default=0, ge=0)
+    """So many questions on one database stand together in a step, so that its schema is computed once (with
+    ``shared_prefix``; without ``curriculum``); 0: questions stand together by length (SFT) or by chance."""
     save_every: int = Field(default=100, gt=0)
     """Steps between two checkpoints; a run that was killed continues from the last one."""
     eval_every: int = Field(default=100, gt=0)

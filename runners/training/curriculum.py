@@ -8,6 +8,7 @@ from math import exp, lgamma
 from typing import Any
 
 from runners.training.config import GrpoConfig
+from runners.training.order import in_runs
 from runners.types import Request
 
 PRIOR = 0.5
@@ -37,7 +38,10 @@ class PromptChooser:
 
     def __init__(self, prompts: Sequence[Request], config: GrpoConfig) -> None:
         self.count, self.seed, self.group = config.prompts_per_step, config.seed, config.group_size
-        self.curriculum = config.curriculum
+        self.curriculum, self.same_prefix = config.curriculum, config.same_prefix
+        self.databases: dict[str, list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            self.databases.setdefault(prompt.sample.database, []).append(index)
         self.counts: list[tuple[float, float]] = [prompt.passes for prompt in prompts]
         """(right answers, all answers) of each prompt; earlier answers have less weight."""
 
@@ -48,7 +52,10 @@ class PromptChooser:
         steps = len(self.counts) // self.count
         epoch, part = divmod(step, steps)
         order = list(range(len(self.counts)))
-        random.Random(f"{self.seed} {epoch}").shuffle(order)
+        generator = random.Random(f"{self.seed} {epoch}")
+        generator.shuffle(order)
+        if self.same_prefix:
+            order = in_runs(order, self.databases.values(), self.same_prefix, generator)
         return order[part * self.count : (part + 1) * self.count]
 
     def choose_further(self, step: int, count: int, asked: Container[int]) -> list[int]:

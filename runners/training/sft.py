@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runners.decoding.tokens import context_length
+from runners.decoding.prefix_cache import group_by_prefix
+from runners.decoding.tokens import Tokens, context_length
 from runners.training import distributed, requirements
 from runners.training import policy as policies
 from runners.training.callbacks import Hooks, TrainingCallback
 from runners.training.config import SftConfig, total_steps
 from runners.training.folder import RunFolder, TrainingResult, rows_digest
+from runners.training.order import in_runs
 from runners.training.run import run_training, trainer_arguments
 from runners.types import TrainingExample
 from runners.weights import loading
@@ -103,8 +105,8 @@ def _trainer(
     if config.shared_prefix and not config.packing:
         method = find_method(policy, refusal(policy))
         use_method(policy, method, 1.0, ("log_probs", "entropy", "is_top1"))
-    lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
-    trainer.train_dataset = trainer.train_dataset.select(order(lengths, count, config))
+    texts = [tuple(ids) for ids in trainer.train_dataset["input_ids"]]
+    trainer.train_dataset = trainer.train_dataset.select(order(texts, count, config))
     return trainer
 
 
@@ -123,19 +125,27 @@ def _dataset(examples: Sequence[TrainingExample]) -> Any:
     )
 
 
-def order(lengths: Sequence[int], steps: int, config: SftConfig) -> list[int]:
-    """The indices of the rows of all steps: shuffled in each epoch, with rows of similar length in one step.
+def order(texts: Sequence[Tokens], steps: int, config: SftConfig) -> list[int]:
+    """The indices of the rows of all steps: each epoch has every row once, in an order of its own.
 
-    The order is fixed before training starts, so that a resumed run reads the same rows.
+    With ``same_prefix`` rows that share half of their tokens, as questions on one database do, stand
+    together in runs of so many; otherwise rows of similar length are in one step. The order is fixed before
+    training starts, so that a resumed run reads the same rows.
     """
     generator = random.Random(config.seed)
     needed = steps * config.batch_size
+    shares = config.same_prefix and config.shared_prefix and not config.packing
+    groups = group_by_prefix(texts, len(texts)) if shares else []
     rows: list[int] = []
     while len(rows) < needed:
-        rows += generator.sample(range(len(lengths)), len(lengths))
+        epoch = generator.sample(range(len(texts)), len(texts))
+        rows += in_runs(epoch, groups, config.same_prefix, generator) if shares else epoch
+    if shares:
+        return rows[:needed]
     batches = []
     for start in range(0, needed, POOL * config.batch_size):
-        pool = sorted(rows[start : min(start + POOL * config.batch_size, needed)], key=lengths.__getitem__)
+        pool = rows[start : min(start + POOL * config.batch_size, needed)]
+        pool.sort(key=lambda row: len(texts[row]))
         pool_batches = [pool[i : i + config.batch_size] for i in range(0, len(pool), config.batch_size)]
         batches += generator.sample(pool_batches, len(pool_batches))
     return [row for batch in batches for row in batch]
