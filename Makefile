@@ -3,10 +3,22 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test test-all check clean
+.PHONY: demo demo-real demo-pocket demo-spider test test-all check clean
 
 demo: .venv/ready        ## base -> SFT -> GRPO -> leaderboard on the embedded task and model
 	HARNESS_HOME=$${HARNESS_HOME:-.harness} $(BIN)/harness demo
+
+REAL := HARNESS_HOME=$${HARNESS_HOME:-.harness} $(BIN)/harness
+
+demo-real: .venv/ready   ## the same with a real model (135 M), on pocket and, if HARNESS_DATA is set, on Spider
+	$(REAL) models get smollm2
+	$(MAKE) --no-print-directory -j2 demo-pocket $(if $(HARNESS_DATA),demo-spider)
+
+demo-pocket:
+	$(REAL) demo --model smollm2
+
+demo-spider:
+	$(REAL) demo --model smollm2 --task spider_small
 
 test: check              ## all checks and the fast tests
 	$(BIN)/python -m pytest -m "not slow"

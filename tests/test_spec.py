@@ -21,7 +21,7 @@ def test_shipped_specs_load(name: str) -> None:
 
 
 def test_five_tasks_are_shipped() -> None:
-    assert specs.shipped() == ["bird", "geoquery", "pocket", "spider", "spider_realistic"]
+    assert specs.shipped() == ["bird", "geoquery", "pocket", "spider", "spider_realistic", "spider_small"]
 
 
 @pytest.mark.parametrize(
