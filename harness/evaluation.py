@@ -86,6 +86,7 @@ def evaluate_model(
     from runners.open import open_runner
 
     task = Task.named(spec.task, overrides, spec.trust)
+    spec = spec.of_task(task.spec)
     runner = open_runner(spec.model, spec.runner)
     if isinstance(runner, ReplayRunner):
         runner.expect(task.row_keys(spec.split))

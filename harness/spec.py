@@ -7,9 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from runners.chat_templates import COMPLETION
 from runners.settings import RunnerConfig
 from runners.training.config import GrpoConfig, SftConfig
+from tasks.common.errors import SpecError
 from tasks.common.parse import Spec
+from tasks.spec import TaskSpec
 
 
 class EvalSpec(Spec):
@@ -41,6 +44,14 @@ class EvalSpec(Spec):
     """Settings of the runners."""
     trust: bool = Field(False, exclude=True)
     """The task may run code of its own (``tasks/common/named_code.py``)."""
+
+    def of_task(self, task: TaskSpec) -> EvalSpec:
+        """The spec with the settings that the task's prompt decides. Raises SpecError."""
+        if not task.prompt.is_completion:
+            return self
+        expect_one_turn(self.turns)
+        template = self.runner.chat_template or COMPLETION
+        return self.model_copy(update={"runner": self.runner.model_copy(update={"chat_template": template})})
 
 
 class TrainSpec(Spec):
@@ -79,7 +90,26 @@ class TrainSpec(Spec):
         """The settings of this stage's method."""
         return self.sft if self.method == "sft" else self.grpo
 
+    def of_task(self, task: TaskSpec) -> TrainSpec:
+        """The spec with the settings that the task decides: completion prompts, stop strings.
+
+        Raises SpecError.
+        """
+        settings: dict[str, object] = {}
+        if task.prompt.is_completion:
+            expect_one_turn(self.turns)
+            settings["chat_template"] = self.config.chat_template or COMPLETION
+        if self.method == "grpo":
+            settings["stop"] = self.grpo.stop or task.answer.stop
+        return self.model_copy(update={self.method: self.config.model_copy(update=settings)})
+
     @property
     def turns(self) -> int:
         """Most answers to a question, in the training and in the evaluations before and after it."""
         return self.grpo.max_turns if self.method == "grpo" else 1
+
+
+def expect_one_turn(turns: int) -> None:
+    """Raise SpecError: a completion prompt, which has no turns, is asked in several."""
+    if turns > 1:
+        raise SpecError("a completion prompt (prompt.template) has one turn: leave out --turns and max_turns")

@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeVar
 from tasks.thoughts import without_thoughts
 from tasks.types import Message
 
+PLACEHOLDER = "THE-ANSWER-BEFORE"
+"""The text of an answer while the chat template around it is examined."""
 _SQL_BEGINS = re.compile(r"\s*(```|\(*\s*(select|with|values|from|table|pivot)\b)", re.IGNORECASE)
 
 
@@ -91,3 +93,20 @@ def visible_message(message: Mapping[str, Any]) -> dict[str, Any]:
     if message.get("role") != "assistant" or not isinstance(content, str):
         return dict(message)
     return {"role": "assistant", "content": visible(content)}
+
+
+def between(tokenizer: Any, feedback: str) -> list[int] | None:
+    """The tokens from the end of an answer to the beginning of the next, as the chat template has them.
+
+    None if the template puts an earlier answer after other text than that after which it was drawn, such as
+    an empty thought: then a longer conversation does not extend a shorter one.
+    """
+    question = [{"role": "user", "content": "?"}]
+    following = [{"role": "assistant", "content": PLACEHOLDER}, {"role": "user", "content": feedback}]
+    prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
+    text = tokenizer.apply_chat_template([*question, *following], add_generation_prompt=True, tokenize=False)
+    before, _, after = text.partition(PLACEHOLDER)
+    if before.split() != prompt.split():
+        return None
+    ids: list[int] = tokenizer(after, add_special_tokens=False)["input_ids"]
+    return ids

@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from runners.compat.transformers import name_or_path
 from runners.decoding.fallback import generate_within
 from runners.decoding.generation import DecodingSettings, Generated
 from runners.decoding.probe import longest_shared, refusal
+from runners.decoding.stops import Stops
 from runners.decoding.tokens import Tokens, context_length, decode, encode_each, end_tokens, thought_tag
 from runners.types import Completion, Request, Sampling
 from tasks.common.terminal import say
@@ -71,7 +72,7 @@ class HfRunner:
             top_p=sampling.top_p,
             max_new_tokens=room,
             end_tokens=end_tokens(self.model, self.tokenizer),
-            has_stop=_stop_finder(self.tokenizer, sampling.stop) if sampling.stop else None,
+            has_stop=Stops(self.tokenizer, sampling.stop).end if sampling.stop else None,
         )
         tokens = list(prompts.values())
         answers = generate_within(
@@ -82,9 +83,7 @@ class HfRunner:
             yield index, [self._completion(prompts[index], answer, sampling) for answer in generated]
 
     def _completion(self, prompt: Sequence[int], generated: Generated, sampling: Sampling) -> Completion:
-        text = decode(self.tokenizer, generated.tokens)
-        for stop in sampling.stop:
-            text = text.partition(stop)[0]
+        text = Stops(self.tokenizer, sampling.stop).before(decode(self.tokenizer, generated.tokens))
         return Completion(
             text=thought_tag(self.tokenizer, prompt) + text,
             prompt_tokens=len(prompt),
@@ -96,14 +95,3 @@ class HfRunner:
 
     def close(self) -> None:
         """Nothing to release."""
-
-
-def _stop_finder(tokenizer: Any, stops: Sequence[str]) -> Callable[[list[int]], bool]:
-    """A function from the tokens of an answer to whether its end contains a stop string."""
-    tail = max(len(stop) for stop in stops) + 4  # a character can take up to four tokens of one byte
-
-    def has_stop(tokens: list[int]) -> bool:
-        text = tokenizer.decode(tokens[-tail:], skip_special_tokens=True)
-        return any(stop in text for stop in stops)
-
-    return has_stop

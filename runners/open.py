@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from runners.endpoints.config import EndpointConfig
 from runners.replay import EmptyRunner, GoldRunner
 from runners.settings import RunnerConfig
 from runners.types import Runner
@@ -21,7 +22,17 @@ def _replay(rest: str, config: RunnerConfig) -> Runner:
 def _openai(model: str, config: RunnerConfig) -> Runner:
     from runners.endpoints.openai import OpenAIRunner
 
-    return OpenAIRunner(model, config.endpoint)
+    return OpenAIRunner(model, _endpoint(config), config.is_completion)
+
+
+def _endpoint(config: RunnerConfig) -> EndpointConfig:
+    """The settings of an endpoint, which renders the messages itself. Raises ModelError."""
+    if config.chat_template and not config.is_completion:
+        raise ModelError("runner.chat_template: start the server with it (vllm serve --chat-template FILE)")
+    if not config.chat_template_kwargs:
+        return config.endpoint
+    body = {"chat_template_kwargs": dict(config.chat_template_kwargs), **config.endpoint.body}
+    return config.endpoint.model_copy(update={"body": body})
 
 
 def _lm_eval(rest: str, config: RunnerConfig) -> Runner:
@@ -29,7 +40,12 @@ def _lm_eval(rest: str, config: RunnerConfig) -> Runner:
         raise MissingExtra("lm-eval", "eval")
     from runners.lm_eval.runner import open_lm_eval
 
-    return open_lm_eval(rest)
+    if config.chat_template_kwargs or (config.chat_template and not config.is_completion):
+        raise ModelError(
+            "runner.chat_template and runner.chat_template_kwargs: lm-eval renders the messages: use its own"
+            " arguments, such as enable_thinking=False after the model's name"
+        )
+    return open_lm_eval(rest, config.is_completion)
 
 
 def _anthropic(model: str, config: RunnerConfig) -> Runner:
@@ -41,13 +57,14 @@ def _vllm(name: str, config: RunnerConfig) -> Runner:
         raise MissingExtra("vllm", "vllm")
     from runners.weights.source import resolve
 
+    source = resolve(name).with_template(config)
     if config.vllm.server or config.vllm.data_parallel > 1:
         from runners.endpoints.vllm_server import VllmServer
 
-        return VllmServer(resolve(name), name, config.vllm, config.endpoint)
+        return VllmServer(source, name, config.vllm, config.endpoint)
     from runners.vllm import VllmRunner
 
-    return VllmRunner(resolve(name), name, config.vllm)
+    return VllmRunner(source, name, config.vllm)
 
 
 def _hf(name: str, config: RunnerConfig) -> Runner:
@@ -57,7 +74,7 @@ def _hf(name: str, config: RunnerConfig) -> Runner:
     from runners.weights.loading import load
 
     exact = config.hf.deterministic and config.hf.dtype == "auto"
-    model, tokenizer = load(name, "float32" if exact else config.hf.dtype, config.hf.four_bit)
+    model, tokenizer = load(name, "float32" if exact else config.hf.dtype, config.hf.four_bit, config)
     return HfRunner(model, tokenizer, name, config.hf.batch_tokens, config.hf.deterministic)
 
 

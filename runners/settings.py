@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from runners.chat_templates import TemplateSettings
 from runners.endpoints.config import EndpointConfig
 from tasks.common.parse import Spec
 
@@ -64,7 +65,7 @@ class ReplayConfig(Spec):
     """The key or column that holds the answers; default: the first known name, such as ``sql``."""
 
 
-class RunnerConfig(Spec):
+class RunnerConfig(TemplateSettings):
     """The settings of all runners, one section for each that has any."""
 
     hf: HfConfig = HfConfig()

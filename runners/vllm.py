@@ -40,6 +40,8 @@ class VllmRunner:
         except (OSError, ValueError, RuntimeError, TypeError) as error:
             raise ModelError(f"{self.name}: {error_line(error)}") from error
         self.adapter = _lora_request(source)
+        template = chat_template(source)
+        self.template = {"chat_template": template} if template else {}
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
@@ -72,6 +74,7 @@ class VllmRunner:
             parameters,
             use_tqdm=False,
             lora_request=self.adapter,
+            **self.template,
         )
         seconds = (time.perf_counter() - began) / (len(requests) * sampling.n)
         return [
@@ -97,6 +100,15 @@ def _completions(output: Any, tag: str, seconds: float) -> Answers:
         )
         for answer in output.outputs
     ]
+
+
+def chat_template(source: Source) -> str | None:
+    """The chat template that the settings choose; None: the model's own, which vLLM reads."""
+    from runners.weights.loading import load_tokenizer
+
+    if not source.template.template_identity():
+        return None
+    return str(load_tokenizer(source).chat_template)
 
 
 def adapter_arguments(source: Source) -> dict[str, Any]:

@@ -61,7 +61,8 @@ def messages(
         raise SpecError(f"template '{spec.template}': {error.message}") from None
     except Exception as error:  # the functions that a template calls may raise any error
         raise SpecError(f"template '{spec.template}': {type(error).__name__}: {error}") from None
-    user = Message(role="user", content=content.strip())
+    text = content.lstrip() if spec.is_completion else content.strip()
+    user = Message(role="user", content=text)
     return (Message(role="system", content=spec.system), user) if spec.system else (user,)
 
 

@@ -19,6 +19,9 @@ from tasks.terms import TermsSpec
 from tasks.types import Engine, Limits, Mode
 
 SHIPPED = Path(__file__).parent
+COMPLETION = "completion"
+"""The shipped template of prompts for base models. It opens a code block, whose end is the answer's."""
+FENCE = "```"
 
 
 class FieldNames(Spec):
@@ -131,8 +134,16 @@ class PromptSpec(Spec):
     """Solved questions that the prompt shows (few-shot)."""
     evidence: bool = True
     """Show the dataset's hint for the question, where it has one."""
+    completion: bool | None = None
+    """The prompt is text that the model continues, for base models: it ends where the query begins, and no
+    chat template is applied; null: only with ``template: completion``."""
     max_tokens: int = Field(0, ge=0)
     """``harness check`` counts the prompts with more tokens than this; 0: no limit."""
+
+    @property
+    def is_completion(self) -> bool:
+        """Whether the model continues the prompt's text instead of answering chat messages."""
+        return self.template == COMPLETION if self.completion is None else self.completion
 
 
 class ScoringSpec(Spec):
@@ -197,6 +208,15 @@ class TaskSpec(Spec):
     """How an answer is scored."""
     answer: AnswerSpec = AnswerSpec()
     """Default settings for drawing an answer; the command line overrides them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stops_at_the_fence(cls, data: Any) -> Any:
+        """``answer.stop`` of the shipped completion template, where the task sets none."""
+        prompt, answer = (data.get(key) or {} for key in ("prompt", "answer"))
+        if isinstance(prompt, dict) and prompt.get("template") == COMPLETION and isinstance(answer, dict):
+            return {**data, "answer": {"stop": [FENCE], **answer}}
+        return data
 
     @field_validator("name")
     @classmethod

@@ -67,6 +67,20 @@ MARKERS = re.compile(
 """Texts of the special tokens that decoding must keep."""
 
 
+_CLOSINGS = (
+    (r"<\|channel\|>.*", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    (r"<\|inner_prefix\|>", "<|inner_suffix|>"),
+    (r"<\|channel>.*", "<channel|>"),
+    (r"<unused94>.*", "<unused95>"),
+    (r"(<\|.*)(?:BEGIN|START)", r"\1END"),
+    (r"(<\|.*)(?:begin|start)", r"\1end"),
+    (r"<\|", "<|/"),
+    (r"<([\w:]+).*>", r"</\1>"),
+    (r"([\[◁])", r"\1/"),
+)
+"""Pattern of an opening tag -> the tag that closes its thought."""
+
+
 def opening_tag(prompt: str) -> str:
     """The tag that opens a thought at the very end of a rendered prompt; "" if there is none.
 
@@ -81,6 +95,18 @@ def opening_tag(prompt: str) -> str:
         if channel.end() == len(end) and channel["name"] != "final":
             return channel[0]
     return ""
+
+
+def closing_tag(opening: str) -> str:
+    """The tag that closes a thought which this one opened.
+
+    >>> closing_tag("<think>"), closing_tag("[THINK]"), closing_tag("<|START_THINKING|>")
+    ('</think>', '[/THINK]', '<|END_THINKING|>')
+    """
+    for pattern, closing in _CLOSINGS:
+        if re.match(pattern, opening):
+            return re.sub(pattern, closing, opening, count=1)
+    raise ValueError(f"{opening} opens no thought")
 
 
 def has_tag(text: str) -> bool:

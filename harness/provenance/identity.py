@@ -60,6 +60,8 @@ def of_training(spec: TrainSpec, task: Task, samples: Sequence[Sample], seen: ob
         "settings": digest_of(spec.method, settings, task.spec.answer.model_dump(mode="json")),
         "order of questions": digest_of([sample.id for sample in samples]),
     }
+    if template := spec.config.template_identity():
+        training["chat template"] = digest_of(template)
     if spec.config.deepspeed:
         training["deepspeed file"] = file_digest(Path(spec.config.deepspeed))
     if files := [name for name in spec.data if name != "gold"]:

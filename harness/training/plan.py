@@ -163,7 +163,7 @@ def _lengths(model: str, spec: TrainSpec, task: Task) -> tuple[int, int]:
 
     samples = rows.questions(spec, task)[:MEASURED_QUESTIONS]
     examples = rows.training_rows(spec, task, samples)
-    tokenizer = load_tokenizer(resolve(model, weights=False))
+    tokenizer = load_tokenizer(resolve(model, weights=False).with_template(spec.config))
     messages = [list(example.messages) for example in examples]
     encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
     prompt = max(map(len, encoded["input_ids"]), default=0)

@@ -17,6 +17,7 @@ from harness.training.train import grader_of, train_model, training_reward
 from leaderboards.types import Run
 from runners.training import distributed
 from runners.training.folder import curve, read_json
+from tasks import spec as specs
 from tasks.common.errors import SpecError, nearest
 from tasks.common.parse import parse
 from tasks.task import Task
@@ -71,6 +72,7 @@ def stages(request: TrainRequest) -> list[Stage]:
             overrides,
             where=f"--set {method}",
         )
+        spec = spec.of_task(specs.load(spec.task, _of_task(request.overrides), spec.trust))
         out = request.out / method if len(methods) > 1 else request.out
         planned.append(Stage(spec, _of_task(request.overrides), out))
         fields["model"] = str(out / "model")

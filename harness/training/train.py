@@ -30,6 +30,7 @@ from leaderboards.types import Run
 from leaderboards.writer import RunWriter
 from rewards.feedback import feedback
 from rewards.grader import Grader
+from runners.settings import RunnerConfig
 from runners.training import distributed
 from runners.training.config import rows_used, total_steps
 from runners.training.folder import completed_steps
@@ -91,7 +92,18 @@ def _train_in_other_process(
 
 def _evaluate(model: str, spec: TrainSpec, overrides: Sequence[str], workers: int) -> Run:
     return evaluate_model(
-        EvalSpec(model=model, task=spec.task, turns=spec.turns, trust=spec.trust), overrides, workers
+        EvalSpec(
+            model=model,
+            task=spec.task,
+            turns=spec.turns,
+            runner=RunnerConfig(
+                chat_template=spec.config.chat_template,
+                chat_template_kwargs=spec.config.chat_template_kwargs,
+            ),
+            trust=spec.trust,
+        ),
+        overrides,
+        workers,
     )
 
 
@@ -213,7 +225,7 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
         from runners.weights.loading import load_tokenizer
         from runners.weights.source import resolve
 
-        runner: Runner = HfRunner(model, load_tokenizer(resolve(spec.model)))
+        runner: Runner = HfRunner(model, load_tokenizer(resolve(spec.model).with_template(spec.config)))
         if spec.turns > 1:
             runner = TurnsRunner(runner, task, 1, spec.turns)
         with closing(runner):

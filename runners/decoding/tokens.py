@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from runners.batching import INTERRUPTS, error_line
-from runners.types import Request
+from runners.types import Request, TrainingExample
 from tasks.common.errors import ModelError
 from tasks.thoughts import MARKERS, opening_tag
+from tasks.types import Message
 
 CONTEXT_NAMES = (
     *("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length"),
@@ -37,10 +38,11 @@ def context_length(config: Any) -> int:
     return int(length * rotary["factor"]) if rotary.get("rope_type") == "dynamic" else length
 
 
-def encode(tokenizer: Any, requests: Sequence[Request]) -> list[Tokens]:
+def encode(tokenizer: Any, requests: Sequence[Request | TrainingExample]) -> list[Tokens]:
     """The prompt tokens of each request, up to the beginning of the answer.
 
-    Raises ModelError: the chat template or the tokenizer fails on a request.
+    Raises ModelError: the chat template or the tokenizer fails on a request, or the template leaves out the
+    system message.
     """
     conversations = [list(request.messages) for request in requests]
     try:
@@ -50,8 +52,26 @@ def encode(tokenizer: Any, requests: Sequence[Request]) -> list[Tokens]:
             raise
         roles = ", ".join(dict.fromkeys(m["role"] for messages in conversations for m in messages))
         reason = f"the chat template or tokenizer does not take the messages ({roles}): {error_line(error)}"
-        raise ModelError(f"{tokenizer.name_or_path}: {reason}") from None
+        raise ModelError(f"{tokenizer.name_or_path}: {reason}{_advice(conversations)}") from None
+    _expect_system(tokenizer, conversations)
     return [tuple(ids) for ids in encoded["input_ids"]]
+
+
+def _advice(conversations: Sequence[Sequence[Message]]) -> str:
+    """What to do about a template without a system role, if one of the messages has it."""
+    asked = any(message["role"] == "system" for messages in conversations for message in messages)
+    return "; if it takes no system message, move the text of prompt.system into prompt.template" * asked
+
+
+def _expect_system(tokenizer: Any, conversations: Sequence[list[Message]]) -> None:
+    """Raise ModelError where the template leaves out the system message without an error."""
+    first = conversations[0] if conversations else []
+    system = next((message["content"].strip() for message in first if message["role"] == "system"), "")
+    if system and system not in tokenizer.apply_chat_template(first, tokenize=False):
+        raise ModelError(
+            f"{tokenizer.name_or_path}: its chat template leaves out the system message: move the text of"
+            " prompt.system into prompt.template"
+        )
 
 
 def encode_each(tokenizer: Any, requests: Sequence[Request], context: int) -> list[Tokens | str]:

@@ -76,12 +76,12 @@ class _Temporary(Exception):
 class Endpoint:
     """One pooled connection to one endpoint; safe to use from many threads."""
 
-    def __init__(self, config: EndpointConfig) -> None:
+    def __init__(self, config: EndpointConfig, path: str = "/chat/completions") -> None:
         """Raises ModelError: no usable URL, or OpenAI's without a key."""
         import httpx
 
         self.config = config
-        self.url = config.url
+        self.url, self.path = config.url, path
         self._key = key_of(config)
         self._secrets = (self._key, *secrets_in(config.body))
         self._reached = self._answered = False
@@ -96,7 +96,7 @@ class Endpoint:
         )
 
     def ask(self, body: Mapping[str, Any], read: Callable[[Any], Read]) -> Read:
-        """POST to ``/chat/completions`` until ``read`` can read the reply's JSON, and return what it read.
+        """POST to ``path`` until ``read`` can read the reply's JSON, and return what it read.
 
         Raises Unanswered after the last try, Refused where the endpoint refuses the question, ModelError
         where it would refuse every question.
@@ -178,7 +178,7 @@ class Endpoint:
         headers = {"Content-Type": "application/json"}
         for number in range(FIRST_TRIES):
             request = self._client.build_request(
-                "POST", f"{self.url}/chat/completions", content=content, headers=headers
+                "POST", f"{self.url}{self.path}", content=content, headers=headers
             )
             try:
                 response = self._client.send(request, stream=True)

@@ -79,7 +79,7 @@ def is_local(url: str) -> bool:
 
 def _base(url: str) -> str:
     """A base URL without the path that the client adds."""
-    return url.strip().rstrip("/").removesuffix("/chat/completions").rstrip("/")
+    return url.strip().rstrip("/").removesuffix("/completions").removesuffix("/chat").rstrip("/")
 
 
 def key_of(config: EndpointConfig) -> str:

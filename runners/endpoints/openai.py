@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any
 
 from runners.batching import FailureLimit, few_failures, in_threads
+from runners.chat_templates import plain_text
 from runners.endpoints.client import Endpoint, Refused, Unanswered
 from runners.endpoints.config import OPENAI, EndpointConfig
 from runners.endpoints.replies import Reply, TemplateThoughts, read
@@ -43,12 +44,16 @@ class Dialect:
 class OpenAIRunner:
     """One model of one endpoint, asked ``concurrency`` questions at a time."""
 
-    def __init__(self, model: str, config: EndpointConfig | None = None) -> None:
-        """Raises ModelError: no usable URL, or OpenAI's without a key."""
+    def __init__(self, model: str, config: EndpointConfig | None = None, completion: bool = False) -> None:
+        """``completion``: the model continues the messages' text, by ``/completions``.
+
+        Raises ModelError: no usable URL, or OpenAI's without a key.
+        """
         self.model = model
         self.name = f"openai:{model}"
         self.config = config or EndpointConfig()
-        self.endpoint = Endpoint(self.config)
+        self.completion = completion
+        self.endpoint = Endpoint(self.config, "/completions" if completion else "/chat/completions")
         official = self.endpoint.url == OPENAI
         self._dialect = Dialect("max_completion_tokens" if official else "max_tokens", not official)
         self._lock = Lock()
@@ -194,7 +199,7 @@ class OpenAIRunner:
         neutral = {name: value for name, value in NEUTRAL.items() if dialect.extended or name in STANDARD}
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": list(messages),
+            **({"prompt": plain_text(messages)} if self.completion else {"messages": list(messages)}),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             **neutral,
@@ -206,7 +211,7 @@ class OpenAIRunner:
         if sampling.stop:
             body["stop"] = list(sampling.stop)
         if self.config.logprobs:
-            body["logprobs"] = True
+            body["logprobs"] = 1 if self.completion else True
         body |= self.config.body
         return {name: value for name, value in body.items() if value is not None}
 
@@ -242,7 +247,7 @@ def _advice(refusal: str, body: Mapping[str, Any]) -> str:
     """Advice on the parameter that a refusal names; "" if it names none that was sent."""
     for name in body:
         named = rf"[\"'`.]{name}[\"'`]|\b{name}\b" if len(name) > 1 else rf"[\"'`.]{name}[\"'`]"
-        if name not in ("model", "messages") and re.search(named, refusal):
+        if name not in ("model", "messages", "prompt") and re.search(named, refusal):
             flag = f"set {FLAGS[name]}, or leave" if name in FLAGS else "leave"
             return f" ({flag} it out with --set runner.endpoint.body.{name}=null)"
     return ""

@@ -49,7 +49,7 @@ class Reply(NamedTuple):
 
 
 def read(reply: Any) -> Reply:
-    """Read a chat completion.
+    """Read a chat completion, or a completion of text.
 
     Raises ValueError, TypeError, LookupError or AttributeError: it is no chat completion; NoAnswer: it has no
     choice with a message.
@@ -61,10 +61,10 @@ def read(reply: Any) -> Reply:
         raise NoAnswer("a reply without choices")
     answers = [
         Choice(
-            _message_text(choice.get("message")),
+            _message_text(choice.get("message") if "text" not in choice else {"content": choice["text"]}),
             "length" if choice.get("finish_reason") == "length" else "stop",
             _logprob(choice.get("logprobs")),
-            any(choice["message"].get(name) for name in REASONING),
+            any((choice.get("message") or {}).get(name) for name in REASONING),
         )
         for choice in choices
     ]
@@ -114,10 +114,11 @@ def _part_text(part: Mapping[str, Any]) -> str:
 def _logprob(logprobs: Any) -> float | None:
     """The sum of the tokens' log-probabilities; None if one is missing, so that the answer is not lost."""
     try:
-        total = float(sum(token["logprob"] for token in logprobs["content"]))
-    except (TypeError, LookupError, ValueError, OverflowError):
+        values = logprobs.get("token_logprobs") or [token["logprob"] for token in logprobs["content"]]
+        total = float(sum(values))
+    except (AttributeError, TypeError, LookupError, ValueError, OverflowError):
         return None
-    return total if isfinite(total) and logprobs["content"] else None
+    return total if isfinite(total) and values else None
 
 
 class TemplateThoughts:

@@ -18,12 +18,13 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from runners.chat_templates import set_template
 from runners.decoding.tokens import special_tokens
 from runners.endpoints.config import EndpointConfig
 from runners.endpoints.openai import OpenAIRunner
 from runners.settings import VllmConfig
 from runners.types import Completion, Request, Sampling
-from runners.vllm import adapter_arguments
+from runners.vllm import adapter_arguments, chat_template
 from runners.weights.source import Source
 from tasks.common.errors import ModelError
 from tasks.thoughts import opening_tag
@@ -37,7 +38,11 @@ class VllmServer:
         self.name = f"vllm:{name}"
         port = _free_port()
         self.log = Path(mkdtemp(prefix="vllm-")) / "server.log"
+        if template := chat_template(source):
+            file = self.log.with_name("chat_template.jinja")
+            file.write_text(template, encoding="utf-8")
         command = [program(), "serve", source.path, *flags(source, config), "--port", str(port)]
+        command += ["--chat-template", str(file)] if template else []
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -109,6 +114,7 @@ def thoughts(source: Source, endpoint: EndpointConfig) -> dict[str, Any]:
         tokenizer = AutoTokenizer.from_pretrained(
             source.path, revision=source.revision, trust_remote_code=False, local_files_only=True
         )
+        set_template(tokenizer, source.template, source.path)
         prompt = tokenizer.apply_chat_template(
             [{"role": "user", "content": "?"}],
             add_generation_prompt=True,

@@ -11,6 +11,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from runners.batching import Answers, error_line, in_chunks
+from runners.chat_templates import plain_text
 from runners.compat.lm_eval import (
     count_tokens,
     limited_logs,
@@ -33,7 +34,7 @@ _NEUTRAL: dict[str, Mapping[str, float]] = {**{name: {"top_k": 0} for name in LO
 """Parameters that turn off the backend's own sampling. Backends that call an API send only what is named."""
 
 
-def open_lm_eval(rest: str) -> LmEvalRunner:
+def open_lm_eval(rest: str, completion: bool = False) -> LmEvalRunner:
     """The runner of ``backend:key=value,...``. Raises ModelError: unknown backend, or it cannot be loaded."""
     backend, _, arguments = rest.partition(":")
     settings = [argument.partition("=") for argument in arguments.split(",")]
@@ -50,15 +51,20 @@ def open_lm_eval(rest: str) -> LmEvalRunner:
         from runners.compat.transformers import keep_end_tokens
 
         keep_end_tokens(transformers_model(lm))
-    return LmEvalRunner(lm, f"lm-eval:{rest}", _NEUTRAL.get(backend, {}))
+    return LmEvalRunner(lm, f"lm-eval:{rest}", _NEUTRAL.get(backend, {}), completion)
 
 
 class LmEvalRunner:
     """A loaded lm-eval model. Prompts that it would cut are unanswered; if it raises, the question fails."""
 
-    def __init__(self, lm: Any, name: str, neutral: Mapping[str, float] | None = None) -> None:
-        """``neutral``: further sampling parameters of the backend, with the values that turn them off."""
-        self.lm, self.name, self.neutral = lm, name, dict(neutral or {})
+    def __init__(
+        self, lm: Any, name: str, neutral: Mapping[str, float] | None = None, completion: bool = False
+    ) -> None:
+        """``neutral``: further sampling parameters of the backend, with the values that turn them off.
+
+        ``completion``: the model continues the messages' text, without a chat template.
+        """
+        self.lm, self.name, self.neutral, self.completion = lm, name, dict(neutral or {}), completion
         self.unsent = () if self.neutral else tuple(NEUTRAL)
         """Backends that call an API send none of these parameters."""
 
@@ -78,7 +84,7 @@ class LmEvalRunner:
     def _ask(self, requests: Sequence[Request], sampling: Sampling) -> list[Answers]:
         """The answers to each request. Raises the errors of lm-eval."""
         with limited_logs():
-            prompts = [self.lm.apply_chat_template(list(request.messages)) for request in requests]
+            prompts = [self._rendered(request) for request in requests]
             answers: list[Answers] = [self._too_long(prompt, sampling) for prompt in prompts]
             asked = [i for i, refused in enumerate(answers) if not refused]
             if not asked:
@@ -97,6 +103,11 @@ class LmEvalRunner:
             own = texts[number * sampling.n :][: sampling.n]
             answers[i] = [self._completion(prompts[i], text, seconds, sampling) for text in own]
         return answers
+
+    def _rendered(self, request: Request) -> Any:
+        if self.completion:
+            return plain_text(request.messages)
+        return self.lm.apply_chat_template(list(request.messages))
 
     def _too_long(self, prompt: Any, sampling: Sampling) -> Answers:
         """Unanswered completions for a prompt that lm-eval would cut at its beginning; [] if it fits."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from runners.chat_templates import TemplateSettings
 from runners.training.distributed import per_pass
 from tasks.common.parse import Spec
 
@@ -38,7 +39,7 @@ class CurriculumSpec(Spec):
     """Weight of earlier answers in a prompt's pass rate when new answers are added."""
 
 
-class TrainingConfig(Spec):
+class TrainingConfig(TemplateSettings):
     """Settings of SFT and GRPO. A step is an optimizer step."""
 
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -212,6 +213,8 @@ class GrpoConfig(TrainingConfig):
     """Nucleus sampling: draw from the most likely tokens with this total probability."""
     max_new_tokens: int = Field(default=256, gt=0)
     """Most tokens of an answer."""
+    stop: tuple[str, ...] = ()
+    """Strings at which an answer ends; default: the task's ``answer.stop``."""
     loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
     """How token losses are averaged (TRL's ``loss_type``)."""
     scale_rewards: Literal["group", "batch", "none"] = "group"

@@ -48,7 +48,7 @@ def train_grpo(
         return result
     distributed.barrier()
     callback = TrainingCallback(folder, config, hooks or Hooks())
-    tokenizer = loading.load_tokenizer(resolve(model))
+    tokenizer = loading.load_tokenizer(resolve(model).with_template(config))
     source, policy = policies.load_policy(model, config, folder)
     trainer = make_trainer(policy, tokenizer, prompts, score, callback)
     states: dict[str, CheckpointState] = {"curriculum": trainer.inputs.chooser} if config.curriculum else {}
@@ -58,7 +58,7 @@ def train_grpo(
 def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
     """Raise ModelError for errors that can be found before the model is loaded."""
     check_sizes(config, len(prompts))
-    source = resolve(model)
+    source = resolve(model).with_template(config)
     context = config.context_limit(loading.context(source))
     check_lengths(prompts, loading.load_tokenizer(source), context, config.max_new_tokens)
     policies.check(source, config)
@@ -75,6 +75,11 @@ def check_sizes(config: GrpoConfig, prompts: int) -> None:
         raise ModelError(
             f"save_every {config.save_every} is no multiple of num_iterations {config.num_iterations}:"
             " set train.save_every to a multiple"
+        )
+    if config.mask_truncated and config.stop:
+        raise ModelError(
+            "mask_truncated takes answers that end with a stop string for cut ones: set train.mask_truncated"
+            " to false, or answer.stop to []"
         )
     if config.refill and config.scale_rewards == "batch":
         raise ModelError("refill replaces groups one by one: set scale_rewards to group or none")

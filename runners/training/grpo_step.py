@@ -29,6 +29,7 @@ from runners.compat.trl import Batch, StepTrainer
 from runners.decoding.fallback import generate_within
 from runners.decoding.generation import DecodingSettings
 from runners.decoding.probe import longest_shared
+from runners.decoding.stops import Stops
 from runners.decoding.tokens import Tokens, answer_text, context_length, encode
 from runners.training import distributed
 from runners.training.callbacks import Clock, StepLog
@@ -151,7 +152,9 @@ class GrpoTrainer(StepTrainer):
             and self.loss_type != "bnpo"
         )
         room = self.config.context_limit(context_length(self.model.config)) - self.config.max_new_tokens
-        self.turns = Turns(self.config.max_turns, room, tokenizer, tuple(self.eos_token_ids))
+        stop = self.config.stop
+        self.stops = Stops(tokenizer, stop)
+        self.turns = Turns(self.config.max_turns, room, tokenizer, tuple(self.eos_token_ids), stop)
 
     def make_batch(self) -> Batch:
         """Choose prompts; draw, score and compare answers; refill. Returns the rows of the loss."""
@@ -214,6 +217,7 @@ class GrpoTrainer(StepTrainer):
 
         def score_early(index: int, answers: Sequence[Sequence[int]]) -> None:
             texts = [answer_text(self.tokenizer, encoded[index], tokens) for tokens in answers]
+            texts = [self.stops.before(text) for text in texts]
             self.inputs.reward.queue.submit(requests[index].sample, texts)
 
         def draw_turn(turn: int, asked: Sequence[Conversation]) -> Any:
@@ -246,12 +250,17 @@ class GrpoTrainer(StepTrainer):
         from ``first``. ``complete`` is called with the answers to a prompt as they end, in any order.
         """
         if self.use_vllm or not self.method:
-            return self.sample([list(prompt) for prompt in prompts for _ in range(size)], size)
+            copies = [list(prompt) for prompt in prompts for _ in range(size)]
+            return self.stops.cut(*self.sample(copies, size))
         seed_prefix = f"{self.args.seed} {self.state.global_step} 0" + (f" turn {turn}" if turn else "")
         seeds = [zlib.crc32(f"{seed_prefix} {first + index}".encode()) for index in range(len(prompts))]
         config = self.config
         settings = DecodingSettings(
-            config.temperature, config.top_p, config.max_new_tokens, tuple(self.eos_token_ids)
+            config.temperature,
+            config.top_p,
+            config.max_new_tokens,
+            tuple(self.eos_token_ids),
+            self.stops.end if config.stop else None,
         )
         answers: dict[int, list[list[int]]] = {}
         model = self.accelerator.unwrap_model(self.model)

@@ -37,7 +37,7 @@ def load_policy(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) ->
     Full training holds float32 weights (autocast to bfloat16 on a GPU). With LoRA the frozen base is bfloat16
     on a GPU, or 4-bit. Sets the random seed, so that the initial weights of an adapter depend only on it.
     """
-    source = resolve(name)
+    source = resolve(name).with_template(config)
     if source.adapter:
         merged = folder.out / "base"
         if distributed.is_main() and not merged.is_dir():

@@ -14,7 +14,7 @@ from renderers.configs import BaseRendererConfig
 from renderers.default import DefaultRenderer
 
 from runners.decoding.tokens import answer_text
-from runners.training.rollout import between
+from runners.dialogue import between
 
 
 class TemplateRendererConfig(BaseRendererConfig):

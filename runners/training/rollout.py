@@ -17,8 +17,9 @@ from statistics import fmean, pstdev
 from threading import Thread
 from typing import Any
 
+from runners.decoding.stops import Stops
 from runners.decoding.tokens import answer_text
-from runners.dialogue import converse, previous_answer
+from runners.dialogue import between, converse, previous_answer
 from runners.training import distributed
 from runners.training.config import GrpoConfig
 from runners.types import FeedbackFunction, Request, Reward, RewardFunction
@@ -27,8 +28,6 @@ from tasks.types import Message, Sample
 
 GroupKey = tuple[str, tuple[str, ...]]
 """A sample's id and the answers to it."""
-PLACEHOLDER = "THE-ANSWER-BEFORE"
-"""The text of an answer while the chat template around it is examined."""
 
 
 @dataclass(slots=True)
@@ -43,6 +42,8 @@ class Conversation:
     """The turns as messages: answer, feedback, answer, ..."""
     logprobs: list[float | None] | None = None
     """vLLM's log-probability of each token, 0 for feedback; None if vLLM does not draw the answers."""
+    stopped: bool = False
+    """Whether a stop string ended the newest answer."""
 
     @property
     def text(self) -> str:
@@ -64,10 +65,11 @@ class Conversation:
         """The number of answers, including those that are no longer in ``tokens``."""
         return (len(self.messages) + 1) // 2
 
-    def add_answer(self, tokenizer: Any, tokens: Sequence[int], logprobs: Sequence[float] | None) -> None:
+    def add_answer(self, stops: Stops, tokens: Sequence[int], logprobs: Sequence[float] | None) -> None:
         """Append an answer that was drawn after the prompt and the tokens so far."""
-        text = answer_text(tokenizer, self.prompt + self.tokens, tokens)
-        self.messages.append({"role": "assistant", "content": text})
+        text = answer_text(stops.tokenizer, self.prompt + self.tokens, tokens)
+        self.messages.append({"role": "assistant", "content": stops.before(text)})
+        self.stopped = stops.end(tokens)
         self.tokens += tokens
         self.sampled += [1] * len(tokens)
         if logprobs is not None:
@@ -95,16 +97,19 @@ class Turns:
     """Most tokens of prompt and conversation before a further answer, which must fit the context."""
     tokenizer: Any
     end_tokens: tuple[int, ...]
+    stop: tuple[str, ...] = ()
 
     def play(
         self, conversations: Sequence[Conversation], draw: Draw, feedback: FeedbackFunction | None
     ) -> None:
         """Extend the conversations in place until each answer is final, or turns or tokens run out."""
 
+        stops = Stops(self.tokenizer, self.stop)
+
         def answer(turn: int, asked: Sequence[Conversation]) -> Iterator[Sequence[Conversation]]:
             answers, logprobs = draw(turn, asked)
             for i, conversation in enumerate(asked):
-                conversation.add_answer(self.tokenizer, answers[i], logprobs[i] if logprobs else None)
+                conversation.add_answer(stops, answers[i], logprobs[i] if logprobs else None)
             yield asked
 
         def comment(asked: Sequence[Conversation]) -> list[str]:
@@ -120,7 +125,7 @@ class Turns:
         """Add the messages that ask again to a conversation, in place; None if they do not fit."""
         answer, feedback = messages
         tokens = between(self.tokenizer, feedback["content"])
-        if tokens is None or answer["content"] != conversation.text:
+        if tokens is None or conversation.stopped or answer["content"] != conversation.text:
             return self._render_again(conversation, messages)
         end = conversation.tokens[-1:]
         if end and end[0] in self.end_tokens and tokens[0] in self.end_tokens:
@@ -150,34 +155,22 @@ class Turns:
         return conversation
 
 
-def between(tokenizer: Any, feedback: str) -> list[int] | None:
-    """The tokens from the end of an answer to the beginning of the next, as the chat template has them.
-
-    None if the template puts an earlier answer after other text than that after which it was drawn, such as
-    an empty thought: then a longer conversation does not extend a shorter one.
-    """
-    question = [{"role": "user", "content": "?"}]
-    following = [{"role": "assistant", "content": PLACEHOLDER}, {"role": "user", "content": feedback}]
-    prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
-    text = tokenizer.apply_chat_template([*question, *following], add_generation_prompt=True, tokenize=False)
-    before, _, after = text.partition(PLACEHOLDER)
-    if before.split() != prompt.split():
-        return None
-    ids: list[int] = tokenizer(after, add_special_tokens=False)["input_ids"]
-    return ids
-
-
 def answer_figures(
     conversations: Sequence[Conversation], end_tokens: set[int], several_turns: bool
 ) -> dict[str, float]:
     """Figures of conversations for the curve, over all processes, which must call together.
 
     ``length``: the mean number of tokens that the model wrote in a conversation, all turns together.
-    ``clipped``: the share of conversations with an answer that does not end with an end-of-sequence token.
+    ``clipped``: the share of conversations with an answer that ends neither with an end-of-sequence token nor
+    with a stop string.
     ``turns``, if there may be several: the mean number of answers.
     """
     counted = [
-        (sum(item.sampled), is_cut(item.sampled, item.tokens, end_tokens), item.turns)
+        (
+            sum(item.sampled),
+            not item.stopped and is_cut(item.sampled, item.tokens, end_tokens),
+            item.turns,
+        )
         for item in conversations
     ]
     lengths, clipped, turns = zip(*distributed.all_gather(counted), strict=True)

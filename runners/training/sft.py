@@ -16,6 +16,7 @@ from runners.training.config import SftConfig, total_steps
 from runners.training.folder import RunFolder, TrainingResult, rows_digest
 from runners.training.order import in_runs
 from runners.training.run import run_training, trainer_arguments
+from runners.training.sft_rows import sft_rows
 from runners.types import TrainingExample
 from runners.weights import loading
 from runners.weights.source import Source, resolve
@@ -49,7 +50,7 @@ def check(model: str, examples: Sequence[TrainingExample], config: SftConfig) ->
     if not examples:
         raise ModelError("there is nothing to train on: no rows")
     requirements.check(config, distributed.world_size())
-    source = resolve(model)
+    source = resolve(model).with_template(config)
     check_lengths(examples, source, config)
     policies.check(source, config)
 
@@ -59,12 +60,10 @@ def check_lengths(examples: Sequence[TrainingExample], source: Source, config: S
     if config.max_length:
         return
     context, tokenizer = loading.context(source), loading.load_tokenizer(source)
-    rendered = [[*row.messages, {"role": "assistant", "content": row.answer}] for row in examples]
-    encoded = tokenizer.apply_chat_template(rendered, return_dict=True)["input_ids"]
-    for example, ids in zip(examples, encoded, strict=True):
-        if len(ids) > context:
+    for example, row in zip(examples, sft_rows(tokenizer, examples), strict=True):
+        if (length := len(row["input_ids"])) > context:
             raise ModelError(
-                f"the row with the answer '{example.answer:.60}' has {len(ids)} tokens, more than the model's"
+                f"the row with the answer '{example.answer:.60}' has {length} tokens, more than the model's"
                 f" context of {context}: show less of the schema (prompt.schema), or set train.max_length to"
                 " cut rows"
             )
@@ -95,11 +94,12 @@ def _trainer(
         train_sampling_strategy="sequential",
     )
     trainer_class: Any = sharded(SftTrainer) if config.sharding == "fsdp2" else SftTrainer
+    tokenizer = loading.load_tokenizer(source)
     trainer = trainer_class(
         model=policy,
         args=arguments,
-        train_dataset=_dataset(examples),
-        processing_class=loading.load_tokenizer(source),
+        train_dataset=_dataset(tokenizer, examples),
+        processing_class=tokenizer,
         peft_config=policies.adapter_settings(config.lora),
     )
     if config.shared_prefix and not config.packing:
@@ -110,19 +110,11 @@ def _trainer(
     return trainer
 
 
-def _dataset(examples: Sequence[TrainingExample]) -> Any:
+def _dataset(tokenizer: Any, examples: Sequence[TrainingExample]) -> Any:
     from datasets import Dataset, disable_progress_bars
 
     disable_progress_bars()
-    return Dataset.from_list(
-        [
-            {
-                "prompt": list(example.messages),
-                "completion": [{"role": "assistant", "content": example.answer}],
-            }
-            for example in examples
-        ]
-    )
+    return Dataset.from_list(sft_rows(tokenizer, examples))
 
 
 def order(texts: Sequence[Tokens], steps: int, config: SftConfig) -> list[int]:

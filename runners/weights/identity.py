@@ -58,6 +58,8 @@ def settings(name: str, config: RunnerConfig) -> Mapping[str, object]:
     chosen: dict[str, object] = {section: relevant[section] for section in sections.get(runner, ())}
     if runner == "hf" and config.hf.dtype == "auto":
         chosen["device"] = _device()
+    if runner in ("hf", "vllm", "openai", "lm-eval"):
+        chosen |= config.template_identity()
     if runner == "openai":
         chosen["url"] = config.endpoint.url
     return {"runner": runner, **chosen}

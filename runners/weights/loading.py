@@ -6,6 +6,7 @@ import os
 from importlib.util import find_spec
 from typing import Any
 
+from runners.chat_templates import TemplateSettings, set_template
 from runners.decoding.tokens import context_length
 from runners.weights import adapters, hub
 from runners.weights.source import Source, cause_of, resolve
@@ -32,10 +33,7 @@ def load_tokenizer(source: Source) -> Any:
         raise ModelError(f"{source.path}: no tokenizer: {cause_of(error)}") from error
     if tokenizer.get_vocab().keys() <= set(tokenizer.all_special_tokens):  # transformers made up an empty one
         raise ModelError(f"{source.path}: no tokenizer: tokenizer.json is missing")
-    if tokenizer.chat_template is None:
-        raise ModelError(
-            f"{source.path}: its tokenizer has no chat template: use the instruct version of the model"
-        )
+    set_template(tokenizer, source.template, source.path)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -138,9 +136,11 @@ def _four_bits(dtype: Any) -> Any:
     )
 
 
-def load(name: str, dtype: str = "auto", four_bit: bool = False) -> tuple[Any, Any]:
+def load(
+    name: str, dtype: str = "auto", four_bit: bool = False, template: TemplateSettings | None = None
+) -> tuple[Any, Any]:
     """Load the model and the tokenizer of a name; see ``load_model``."""
-    source = resolve(name)
+    source = resolve(name).with_template(template or TemplateSettings())
     tokenizer = load_tokenizer(source)  # first, because it fails fast
     return load_model(source, dtype, four_bit), tokenizer
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from runners.chat_templates import TemplateSettings
 from runners.known.models import MODELS, folder_of
 from tasks.common.errors import ModelError, first_line, nearest
 
@@ -21,11 +22,19 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a model's files are: a folder or Hub id, its revision, and the folder of an adapter for it."""
+    """Where a model's files are: a folder or Hub id, its revision, and the folder of an adapter for it.
+
+    ``template``: the chat template that its tokenizer gets.
+    """
 
     path: str
     revision: str | None = None
     adapter: str | None = None
+    template: TemplateSettings = field(default=TemplateSettings(), hash=False)
+
+    def with_template(self, settings: TemplateSettings) -> Source:
+        """The same files, with the chat template of these settings."""
+        return replace(self, template=settings)
 
 
 def resolve(name: str, weights: bool = True) -> Source:
