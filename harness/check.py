@@ -112,7 +112,7 @@ def check_task(
     Raises SpecError, DataError: the task or its data cannot be read.
     """
     task = Task.named(name, overrides, trust)
-    count = counter(tokenizer)
+    count = counter(tokenizer, task.spec.prompt.is_completion)
     trained = task.spec.dataset.train_split
     checked = [split or task.spec.dataset.eval_split for split in splits] or list(task.spec.dataset.splits)
     by_split = {split: task.samples(split) for split in checked}
@@ -217,12 +217,17 @@ class PromptCounter:
         return sum(length >= self.context for length in lengths) if self.context else 0
 
 
-def counter(name: str | None) -> PromptCounter | None:
-    """The counter of the named model, else of nano; None: no model is named and transformers is missing."""
+def counter(name: str | None, completion: bool = False) -> PromptCounter | None:
+    """The counter of the named model, else of nano; None: no model is named and transformers is missing.
+
+    ``completion``: prompts are plain text.
+    """
     if name is None and find_spec("transformers") is None:
         return None
+    from runners.chat_templates import COMPLETION, TemplateSettings
     from runners.weights.loading import context, load_tokenizer
     from runners.weights.source import resolve
 
-    source = resolve(name or "nano", weights=False)
+    settings = TemplateSettings(chat_template=COMPLETION if completion else "")
+    source = resolve(name or "nano", weights=False).with_template(settings)
     return PromptCounter(load_tokenizer(source), context(source) if name else 0)

@@ -215,7 +215,8 @@ def export(options: argparse.Namespace) -> int:
     exported = LmEvalTask(Task.named(options.task, options.overrides, options.trust_task), options.split)
     exported.write(Path(options.out))
     folder = shlex.quote(options.out)
-    print(f"lm_eval run --tasks {exported.name} --include_path {folder} --apply_chat_template")
+    template = "" if exported.task.spec.prompt.is_completion else " --apply_chat_template"
+    print(f"lm_eval run --tasks {exported.name} --include_path {folder}{template}")
     return 0
 
 

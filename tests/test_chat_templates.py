@@ -7,16 +7,23 @@ from typing import Any
 
 import pytest
 import tiny_models
-import torch
 
 from harness.cli import main
+from harness.spec import EvalSpec, TrainSpec
 from runners.chat_templates import TemplateSettings
+from runners.decoding.stops import Stops
 from runners.decoding.tokens import encode
+from runners.settings import RunnerConfig
+from runners.training.config import GrpoConfig
+from runners.training.rollout import Conversation, answer_figures
 from runners.training.sft_rows import sft_rows
 from runners.types import Request, TrainingExample
+from runners.weights import identity
 from runners.weights.loading import load_tokenizer
 from runners.weights.source import Source
-from tasks.common.errors import ModelError
+from tasks.common.digests import digest_of
+from tasks.common.errors import ModelError, SpecError
+from tasks.spec import load
 from tasks.types import Message, Sample
 
 ASK = "{% if add_generation_prompt %}<|assistant|>"
@@ -42,10 +49,10 @@ EFFORT = (
 """As GPT-OSS's."""
 
 
-def model(folder: Path, template: str | None = None) -> str:
+def model(folder: Path, template: str | None = None, positions: int = 512) -> str:
     tokenizer = tiny_models.tokenizer()
     tokenizer.chat_template = template
-    tiny_models.model().save_pretrained(folder)
+    tiny_models.model(max_position_embeddings=positions).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
 
@@ -164,7 +171,6 @@ COMPLETION = ["--set", "prompt.template=completion"]
 def test_a_base_model_is_evaluated_and_trained(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.manual_seed(0)
     path = model(tmp_path / "base")
     asked = [
         "--task",
@@ -182,3 +188,79 @@ def test_a_base_model_is_evaluated_and_trained(
     assert json.loads(capsys.readouterr().out)
     assert main([*base, *COMPLETION, "--turns", "2"]) == 2
     assert "has one turn" in capsys.readouterr().err
+
+
+def test_stop_strings_cut_tokens_and_text() -> None:
+    tokenizer = tiny_models.tokenizer()
+    stops = Stops(tokenizer, ("```", ";;"))
+    ids = tokenizer("SELECT 1 ;; SELECT ```", add_special_tokens=False)["input_ids"]
+    length = stops.length(ids)
+    assert tokenizer.decode(ids[:length]) == "SELECT 1 ;;"
+    assert not stops.end(ids[: length - 1]) and stops.end(ids[:length])
+    assert stops.before("SELECT 1 ;; SELECT ```") == "SELECT 1 "
+    values = [float(number) for number in range(len(ids))]
+    assert stops.cut([ids, [5]], [values, [0.5]]) == ([ids[:length], [5]], [values[:length], [0.5]])
+    assert Stops(tokenizer, ()).length(ids) == len(ids) and not Stops(tokenizer, ()).end(ids)
+
+
+def test_an_answer_that_a_stop_string_ends_is_not_clipped() -> None:
+    tokenizer = tiny_models.tokenizer()
+    question = Request(Sample("1", "?", "d", ("SELECT 1",)), (Message(role="user", content="q"),))
+    for texts, clipped in (((";",), 0.0), ((), 1.0)):
+        conversation = Conversation(question, [3])
+        conversation.add_answer(Stops(tokenizer, texts), tokenizer("SELECT 1;")["input_ids"], None)
+        assert conversation.text == ("SELECT 1" if texts else "SELECT 1;")
+        assert answer_figures([conversation], {1}, several_turns=False)["clipped"] == clipped
+
+
+def test_the_settings_that_the_task_decides() -> None:
+    task = load("pocket", ["prompt.template=completion"])
+    assert task.answer.stop == ("```",)
+    assert load("pocket", ["prompt.template=completion", "answer.stop=[]"]).answer.stop == ()
+    assert load("pocket").answer.stop == ()
+    grpo = TrainSpec(task="pocket", method="grpo", model="m").of_task(task).grpo
+    assert (grpo.chat_template, grpo.stop) == ("completion", ("```",))
+    evaluated = EvalSpec(task="pocket", model="m").of_task(task).runner
+    assert evaluated.chat_template == "completion" and not evaluated.chat_template_kwargs
+    with pytest.raises(SpecError, match="has one turn"):
+        TrainSpec(task="pocket", method="grpo", model="m", grpo=GrpoConfig(max_turns=2)).of_task(task)
+
+
+def test_the_settings_of_the_template_belong_to_the_identity(tmp_path: Path) -> None:
+    def of(model: str, **changed: Any) -> Any:
+        return identity.settings(model, RunnerConfig(**changed))
+
+    (tmp_path / "own.jinja").write_text("{{ messages }}")
+    own = {"chat_template": str(tmp_path / "own.jinja")}
+    thinking = {"chat_template_kwargs": {"enable_thinking": True}}
+    for name in ("hf:m", "vllm:m", "openai:m"):
+        found = [of(name), of(name, **own), of(name, **thinking), of(name, chat_template="completion")]
+        assert len({digest_of(settings) for settings in found}) == 4
+    before = of("hf:m", **own)
+    (tmp_path / "own.jinja").write_text("{{ messages[0] }}")
+    assert of("hf:m", **own) != before
+    assert of("gold", **thinking) == of("gold")
+
+
+@pytest.mark.slow
+def test_a_base_model_is_trained(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = model(tmp_path / "base", positions=4096), str(tmp_path / "out")
+    small = ["train.max_steps=2", "grpo.prompts_per_step=4", "grpo.micro_groups=4", "grpo.group_size=2"]
+    settings = [word for setting in [*small, "grpo.max_new_tokens=8"] for word in ("--set", setting)]
+    command = [
+        "train",
+        "--task",
+        "pocket",
+        "--model",
+        path,
+        "--method",
+        "sft+grpo",
+        "--out",
+        out,
+        "--limit",
+        "16",
+    ]
+    assert main([*command, *settings, *COMPLETION]) == 0
+    trained = f"{out}/grpo/model"
+    assert prompt(tokenizer_of(trained), "SQL: ") == "SQL: "
+    assert main(["eval", "--task", "pocket", "--model", trained, "--limit", "4", *COMPLETION]) == 0
