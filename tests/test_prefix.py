@@ -7,6 +7,7 @@ import pytest
 import tiny_models
 import torch
 
+from runners.decoding import prefix_cache
 from runners.decoding.generation import DecodingSettings, generate, sample
 from runners.decoding.prefix_cache import PrefixGroup, common_prefix_length, group_by_prefix, prefix_groups
 
@@ -87,8 +88,8 @@ def test_rows_that_join_later_change_no_answer_and_the_limit_holds() -> None:
     held: list[int] = []
 
     def note(model: Any, given: Any, named: Any) -> None:
-        rows, _, _, slots = named["attention_mask"].shape
-        held.append(rows * slots)
+        mask = named["attention_mask"]
+        held.append(mask.shape[0] * mask.shape[-1] if mask is not None else named["input_ids"].numel())
 
     model.register_forward_pre_hook(note, with_kwargs=True)
     seeds = range(len(prompts))
@@ -108,6 +109,27 @@ def test_rows_that_join_later_change_no_answer_and_the_limit_holds() -> None:
     held.clear()
     list(generate(model, prompts, seeds, 3, how, 10**9))
     assert len(held) < steps
+
+
+def test_masks_of_long_prompts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beginnings need no mask, further tokens of prompts are computed in pieces, and no answer changes."""
+    for shape in ("qwen3", "mistral", "gemma3"):
+        model = tiny_models.model(shape)
+        prompts = ragged_prompts()
+        expected = dict(generate(model, prompts, [0] * len(prompts), 1, GREEDY, 10**9))
+        monkeypatch.setattr(prefix_cache, "MASK", 1000)
+        entries: list[int] = []
+
+        def note(model: Any, given: Any, named: Any, entries: list[int] = entries) -> None:
+            mask = named["attention_mask"]
+            masks = mask.values() if isinstance(mask, dict) else [] if mask is None else [mask]
+            entries.extend(one.numel() for one in masks if named["logits_to_keep"] == 1)
+
+        model.register_forward_pre_hook(note, with_kwargs=True)
+        found = dict(generate(model, prompts, [0] * len(prompts), 1, GREEDY, 10**9))
+        monkeypatch.undo()
+        assert [found[i][0].tokens for i in found] == [expected[i][0].tokens for i in found]
+        assert len(entries) > 2 and max(entries) <= 1000
 
 
 def test_prompts_without_anything_in_common() -> None:

@@ -26,6 +26,8 @@ from runners.decoding.tokens import Tokens
 SHARED, HIDDEN = 0, -1
 """Owners of a cache slot that belongs to all answers of its row, or to none. Answer i is owner i + 1."""
 
+MASK = 2**24
+"""Most entries of a mask while prompts are computed: longer ones are computed in pieces."""
 MAX_ANSWERS = 16
 """Most answers in a row: attention reads the keys of all answers, even those that are masked."""
 
@@ -167,18 +169,23 @@ class PrefixCache:
         self.owner = torch.empty((rows, 0), dtype=torch.long, device=model.device)
         self.position = self.owner.clone()
 
-    def forward(self, tokens: Tensor, position: Tensor, owner: Tensor, logits_to_keep: int) -> Tensor:
+    def forward(
+        self, tokens: Tensor, position: Tensor, owner: Tensor, logits_to_keep: int, plain: bool = False
+    ) -> Tensor:
         """Run tokens (rows, width) through the model and cache them.
 
-        Returns the logits of the last tokens: (rows, ``logits_to_keep``, vocabulary).
+        ``plain``: each row is one text from its beginning, so that the model's own causal mask serves, which
+        takes no memory. Returns the logits of the last tokens: (rows, ``logits_to_keep``, vocabulary).
         """
         self.owner = torch.cat([self.owner, owner], 1)
         self.position = torch.cat([self.position, position], 1)
-        visible = visible_slots(self.owner, self.position, owner, position)
+        visible = None if plain else visible_slots(self.owner, self.position, owner, position)
         output = self.model(
             input_ids=tokens,
             position_ids=position,
-            attention_mask=layer_masks(self.model, visible, position, self.position),
+            attention_mask=None
+            if visible is None
+            else layer_masks(self.model, visible, position, self.position),
             use_cache=True,
             logits_to_keep=logits_to_keep,
             **{self.argument: self.cache},
@@ -217,7 +224,7 @@ def prefill(model: Any, groups: Sequence[PrefixGroup]) -> PrefixCache:
     clusters = group_by_prefix(prefixes, len(prefixes))
     starts = [prefixes[rows[0]][: common_prefix_length([prefixes[i] for i in rows])] for rows in clusters]
     cache = PrefixCache(model, len(starts))
-    _forward_padded(cache, [[(SHARED, 0, start)] for start in starts])
+    _forward_starts(cache, starts)
     start_of = {i: number for number, rows in enumerate(clusters) for i in rows}
     copies = torch.tensor([start_of[i] for i in range(len(groups))], device=model.device)
     cache.select(copies, cache.owner.new_empty((len(groups), 0)))
@@ -230,8 +237,19 @@ def prefill(model: Any, groups: Sequence[PrefixGroup]) -> PrefixCache:
     return cache
 
 
+def _forward_starts(cache: PrefixCache, starts: Sequence[Tokens]) -> None:
+    """Run the first tokens of each row, padded with hidden tokens at its end."""
+    width = max(map(len, starts))
+    if width:
+        tokens = [start + (0,) * (width - len(start)) for start in starts]
+        owner = [(SHARED,) * len(start) + (HIDDEN,) * (width - len(start)) for start in starts]
+        position = [range(width)] * len(starts)
+        grid = torch.tensor([tokens, position, owner], device=cache.owner.device)
+        cache.forward(grid[0], grid[1], grid[2], logits_to_keep=1, plain=True)
+
+
 def _forward_padded(cache: PrefixCache, rows: Sequence[Sequence[tuple[int, int, Tokens]]]) -> None:
-    """Run the pieces (owner, position of the first token, tokens) of each row, padded with hidden tokens."""
+    """Run the texts (owner, position of the first token, tokens) of each row, padded with hidden tokens."""
     width = max(sum(len(tokens) for _, _, tokens in row) for row in rows)
     if not width:
         return
@@ -239,5 +257,7 @@ def _forward_padded(cache: PrefixCache, rows: Sequence[Sequence[tuple[int, int, 
     for row in rows:
         filled = [(t, start + i, owner) for owner, start, tokens in row for i, t in enumerate(tokens)]
         slots.append(filled + [(0, 0, HIDDEN)] * (width - len(filled)))
-    tokens, position, owner = torch.tensor(slots, device=cache.owner.device).unbind(-1)
-    cache.forward(tokens, position, owner, logits_to_keep=1)
+    grid = torch.tensor(slots, device=cache.owner.device)
+    piece = max(1, MASK // (len(rows) * (cache.owner.shape[1] + width)))
+    for tokens, position, owner in (part.unbind(-1) for part in torch.split(grid, piece, 1)):
+        cache.forward(tokens, position, owner, logits_to_keep=1)
