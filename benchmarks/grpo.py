@@ -40,7 +40,7 @@ from runners.nano import FOLDER as NANO
 from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig, LoraSpec
 from runners.training.grpo import train_grpo
-from runners.training.policy import adapter_settings
+from runners.training.lora import adapter_settings
 from runners.types import Reward
 from tasks.task import Task
 from tasks.types import Message, Sample
@@ -245,14 +245,16 @@ def _stock(
         report_to=[],
         disable_tqdm=True,
     )
+    policy = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    lora = LoraSpec(r=case.rank, alpha=2 * case.rank) if case.rank else None
     trainer = Timed(
-        model=AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
+        model=policy,
         args=arguments,
         reward_funcs=reward,
         train_dataset=Dataset.from_dict({"prompt": [list(messages) for messages in prompts]}),
         processing_class=AutoTokenizer.from_pretrained(model),
         callbacks=[StepTimes()],
-        peft_config=adapter_settings(LoraSpec(r=case.rank, alpha=2 * case.rank) if case.rank else None),
+        peft_config=adapter_settings(lora, policy),
     )
     trainer.train()
     return steps

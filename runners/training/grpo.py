@@ -14,6 +14,7 @@ from runners.training.callbacks import CheckpointState, Hooks, TrainingCallback
 from runners.training.config import GrpoConfig, total_steps
 from runners.training.curriculum import PromptChooser
 from runners.training.folder import RunFolder, TrainingResult, rows_digest
+from runners.training.lora import adapter_settings
 from runners.training.rollout import TrainingReward, check_numbers
 from runners.training.run import run_training, trainer_arguments
 from runners.types import Request, RewardFunction
@@ -120,28 +121,13 @@ def make_trainer(
     from runners.decoding.probe import refusal
     from runners.training.grpo_step import GrpoTrainer, StepInputs
     from runners.training.head import find_method
+    from runners.training.noise import remove_noise
+    from runners.training.stock import check_stock
 
     config = callback.config
     assert isinstance(config, GrpoConfig)
-    micro = config.items_per_pass(distributed.world_size())
-    arguments = GRPOConfig(
-        **trainer_arguments(callback.folder, config, total_steps(config, len(prompts))),
-        per_device_train_batch_size=micro * config.group_size,
-        gradient_accumulation_steps=config.prompts_per_step // (micro * distributed.world_size()),
-        num_generations=config.group_size,
-        max_completion_length=config.max_new_tokens,
-        temperature=config.temperature,
-        top_p=config.top_p,
-        beta=config.beta,
-        loss_type=config.loss_type,
-        scale_rewards=config.scale_rewards,
-        importance_sampling_level=config.importance_sampling_level,
-        num_iterations=config.num_iterations,
-        epsilon=config.epsilon,
-        epsilon_high=config.epsilon_high,
-        mask_truncated_completions=config.mask_truncated,
-        **(config.vllm.arguments() if config.vllm else {}),
-    )
+    arguments = GRPOConfig(**_arguments(config, callback.folder, len(prompts)))
+    remove_noise(policy)
     method = find_method(policy, refusal(policy)) if config.shared_prefix else None
     if method and method.unshared:
         warnings.warn(f"every copy of a prompt is computed: {method.unshared}", stacklevel=2)
@@ -149,4 +135,31 @@ def make_trainer(
     inputs = StepInputs(prompts, config, reward, chooser, callback.hooks.feedback, callback.on_batch)
     trainer_class = callback.hooks.trainer or GrpoTrainer
     trainer_class = sharded(trainer_class) if config.sharding == "fsdp2" else trainer_class
-    return trainer_class(policy, arguments, tokenizer, policies.adapter_settings(config.lora), inputs, method)
+    adapters = adapter_settings(config.lora, policy)
+    trainer = trainer_class(policy, arguments, tokenizer, adapters, inputs, method)
+    if not method:
+        check_stock(trainer.model, "left")
+    return trainer
+
+
+def _arguments(config: GrpoConfig, folder: RunFolder, prompts: int) -> dict[str, Any]:
+    """Name -> value of the arguments of TRL's GRPOConfig."""
+    micro = config.items_per_pass(distributed.world_size())
+    return {
+        **trainer_arguments(folder, config, total_steps(config, prompts)),
+        "per_device_train_batch_size": micro * config.group_size,
+        "gradient_accumulation_steps": config.prompts_per_step // (micro * distributed.world_size()),
+        "num_generations": config.group_size,
+        "max_completion_length": config.max_new_tokens,
+        "temperature": config.temperature,
+        "top_p": config.top_p,
+        "beta": config.beta,
+        "loss_type": config.loss_type,
+        "scale_rewards": config.scale_rewards,
+        "importance_sampling_level": config.importance_sampling_level,
+        "num_iterations": config.num_iterations,
+        "epsilon": config.epsilon,
+        "epsilon_high": config.epsilon_high,
+        "mask_truncated_completions": config.mask_truncated,
+        **(config.vllm.arguments() if config.vllm else {}),
+    }

@@ -8,6 +8,7 @@ log-probabilities or not at all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from trl.kernels import ChunkedLogProbFunction
 
 from runners.training.layout import Layout, Text, pack
-from tasks.common.errors import ModelError
+from tasks.common.errors import ModelError, first_line
 
 VOCABULARY_TILE = 32_768
 """Largest part of the vocabulary whose logits are held in memory at a time."""
@@ -124,21 +125,46 @@ def find_method(model: Any, unshared: str) -> Method:
     ``unshared``: the reason why prefixes cannot be shared, or "". Raises ModelError: none does.
     """
     reasons = [unshared] if unshared else ["", "its log-probabilities differ where prefixes are shared"]
-    was_training = model.training
-    model.eval()
+    expected = separate_log_probs(model)
+    with torch.no_grad(), in_mode(model, training=False):
+        for reason in reasons:
+            for head in (*candidates(model.config), None):
+                method = Method(head, reason)
+                if _agrees(model, method, expected):
+                    return method
+    problem = "its texts get other log-probabilities in a batch than alone"
+    raise ModelError(f"{type(model).__name__} cannot be trained: {problem}")
+
+
+@contextmanager
+def in_mode(model: Any, training: bool) -> Iterator[None]:
+    """Put the model into training or eval mode, inside the block."""
+    before = model.training
+    model.train(training)
     try:
-        with torch.no_grad():
-            expected = torch.cat([_separate(model, text) for text in TEXTS])
-            for reason in reasons:
-                for head in (*candidates(model.config), None):
-                    method = Method(head, reason)
-                    if _agrees(model, method, expected):
-                        return method
+        yield
     finally:
-        model.train(was_training)
-    raise ModelError(
-        f"{type(model).__name__} cannot be trained: a batch gives other log-probabilities than its texts"
-    )
+        model.train(before)
+
+
+def separate_log_probs(model: Any, texts: Sequence[Sequence[int]] = TEXTS, training: bool = False) -> Tensor:
+    """The log-probabilities of all tokens of texts but the first ones, each text by itself.
+
+    By the model's own forward. Raises ModelError: it fails.
+    """
+    try:
+        with torch.no_grad(), in_mode(model, training):
+            return torch.cat([_separate(model, text) for text in texts])
+    except Exception as error:  # of an architecture or a quantization that does not work
+        raise ModelError(
+            f"{type(model).__name__} cannot be trained: its forward fails: {first_line(error)}"
+        ) from error
+
+
+def same(model: Any, found: Tensor, expected: Tensor) -> bool:
+    """Whether two tensors of log-probabilities differ by no more than rounding."""
+    rounding = 100 * torch.finfo(model.dtype).eps * expected.abs().max()
+    return bool((found - expected).abs().max() <= rounding.clamp(max=MOST))
 
 
 def _separate(model: Any, text: Sequence[int]) -> Tensor:
@@ -164,5 +190,4 @@ def _agrees(model: Any, method: Method, expected: Tensor) -> bool:
             found[position] = values[number].to(found.dtype)
     except Exception:  # of an architecture that takes other arguments
         return False
-    rounding = 100 * torch.finfo(model.dtype).eps * expected.abs().max()
-    return bool((found - expected).abs().max() <= rounding.clamp(max=MOST))
+    return same(model, found, expected)

@@ -100,22 +100,27 @@ def model_shape(config: Any) -> Shape:
     import torch
     from torch import nn
     from transformers import AutoModelForCausalLM
+    from transformers.pytorch_utils import Conv1D
 
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     head = model.get_output_embeddings()
-    linear = [part for part in model.modules() if isinstance(part, nn.Linear) and part is not head]
+    kinds = (nn.Linear, Conv1D)
+    linear = [part for part in model.modules() if isinstance(part, kinds) and part is not head]
     text = config.get_text_config()
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    mlp = getattr(text, "intermediate_size", None)  # some have one for each layer
+    widest = max(max(layer.weight.shape) for layer in linear)
+    heads = getattr(text, "num_attention_heads", None) or 1  # a state-space model has none
+    width = getattr(text, "head_dim", None) or text.hidden_size // heads
     return Shape(
         weights=sum(weights.numel() for weights in model.parameters()),
         linear=sum(layer.weight.numel() for layer in linear),
-        adapter_width=sum(layer.in_features + layer.out_features for layer in linear),
+        adapter_width=sum(sum(layer.weight.shape) for layer in linear),
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
-        queries=width * text.num_attention_heads,
-        keys=width * text.num_key_value_heads,
-        mlp=text.intermediate_size,
+        queries=width * heads,
+        keys=width * (getattr(text, "num_key_value_heads", None) or heads),
+        mlp=mlp if isinstance(mlp, int) else widest,
         vocabulary=text.vocab_size,
     )
 

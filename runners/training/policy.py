@@ -8,27 +8,13 @@ from typing import Any
 from transformers import set_seed
 
 from runners.training import distributed
-from runners.training.config import GrpoConfig, LoraSpec, SftConfig
+from runners.training.config import GrpoConfig, SftConfig
 from runners.training.folder import RunFolder
+from runners.training.lora import freeze_unused
 from runners.training.plan import Workload, model_shape, plan, smaller_settings
 from runners.weights import adapters, loading, saving
 from runners.weights.source import Source, resolve
 from tasks.common.errors import ModelError
-
-
-def adapter_settings(lora: LoraSpec | None) -> Any:
-    """The peft configuration of the LoRA settings; None without LoRA."""
-    if lora is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.targets) or "all-linear",
-        task_type="CAUSAL_LM",
-    )
 
 
 def load_policy(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) -> tuple[Source, Any]:
@@ -50,6 +36,7 @@ def load_policy(name: str, config: SftConfig | GrpoConfig, folder: RunFolder) ->
         bool(config.lora and config.lora.four_bit),
         attention(config, loading.device(), find_spec("flash_attn") is not None),
     )
+    freeze_unused(policy)
     set_seed(config.seed)
     return source, policy
 

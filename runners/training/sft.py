@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from runners.training import policy as policies
 from runners.training.callbacks import Hooks, TrainingCallback
 from runners.training.config import SftConfig, total_steps
 from runners.training.folder import RunFolder, TrainingResult, rows_digest
+from runners.training.lora import adapter_settings
 from runners.training.order import in_runs
 from runners.training.run import run_training, trainer_arguments
 from runners.training.sft_rows import sft_rows
@@ -76,9 +78,6 @@ def _trainer(
 
     from runners.compat.trainer import sharded
     from runners.compat.trl import SftTrainer
-    from runners.decoding.probe import refusal
-    from runners.training.head import find_method
-    from runners.training.loss import use_method
 
     config = callback.config
     assert isinstance(config, SftConfig)
@@ -100,14 +99,28 @@ def _trainer(
         args=arguments,
         train_dataset=_dataset(tokenizer, examples),
         processing_class=tokenizer,
-        peft_config=policies.adapter_settings(config.lora),
+        peft_config=adapter_settings(config.lora, policy),
     )
-    if config.shared_prefix and not config.packing:
-        method = find_method(policy, refusal(policy))
-        use_method(policy, method, 1.0, ("log_probs", "entropy", "is_top1"))
+    _set_loss(policy, config)
     texts = [tuple(ids) for ids in trainer.train_dataset["input_ids"]]
     trainer.train_dataset = trainer.train_dataset.select(order(texts, count, config))
     return trainer
+
+
+def _set_loss(policy: Any, config: SftConfig) -> None:
+    """Choose between our loss and TRL's, which the trainer has set. Raises ModelError: it would be wrong."""
+    from runners.decoding.probe import refusal
+    from runners.training.head import find_method
+    from runners.training.loss import use_method
+    from runners.training.stock import check_stock
+
+    if config.packing or not config.shared_prefix:
+        check_stock(policy, "packed" if config.packing else "right")
+        return
+    method = find_method(policy, refusal(policy))
+    if method.unshared:
+        warnings.warn(f"every copy of a prompt is computed: {method.unshared}", stacklevel=2)
+    use_method(policy, method, 1.0, ("log_probs", "entropy", "is_top1"))
 
 
 def _dataset(tokenizer: Any, examples: Sequence[TrainingExample]) -> Any:
