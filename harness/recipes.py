@@ -66,15 +66,16 @@ _SFT = SftConfig(
     save_every=10,
 )
 _GRPO = GrpoConfig(
-    learning_rate=5e-4,
+    learning_rate=7e-4,
     scheduler="linear",
     warmup=0.05,
     lora=LoraSpec(r=16, alpha=32),
-    max_steps=24,
+    max_steps=16,
     prompts_per_step=16,
     group_size=8,
     micro_groups=2,
     same_prefix=4,
+    temperature=0.8,
     max_new_tokens=80,
     eval_every=1000,
     save_every=5,
@@ -83,11 +84,10 @@ SMOLLM2_POCKET = Recipe(
     model="smollm2",
     task="pocket",
     about="a chat model of 135 M parameters",
-    sft_rows=1280,
+    sft_rows=640,
     sft=_SFT,
     grpo=_GRPO,
     questions=400,
-    overrides=("prompt.template=labelled",),
 )
 SMOLLM2_SPIDER = Recipe(
     model="smollm2",

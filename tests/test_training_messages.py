@@ -181,7 +181,9 @@ def test_the_closing_commands_of_the_demo_run_as_they_are_printed(home: Path) ->
         assert done.returncode == 0 and done.stdout, (line, done.stderr)
 
 
-def test_a_printed_command_names_its_program_and_home(tmp_path: Path, pocket: Path) -> None:
+def test_a_printed_command_names_its_program_and_home(
+    tmp_path: Path, pocket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Printed by the program in a virtual environment that is not active, and copied from there."""
     program = Path(sys.executable).with_name("harness")
     code = (
@@ -194,4 +196,7 @@ def test_a_printed_command_names_its_program_and_home(tmp_path: Path, pocket: Pa
         line = done.stdout.strip()
         assert line.startswith(begins) and line.endswith("harness tasks"), done.stderr
         assert shlex.split(line)[-2] in (".venv/bin/harness", str(program), "harness")
+    monkeypatch.setenv("HARNESS_DATA", "/my data")
+    assert "HARNESS_DATA='/my data' " in command("check", "spider")
+    assert "HARNESS_DATA" not in command("board")
     assert command("board").split()[-2:] == ["harness.cli", "board"]  # under pytest: by the interpreter

@@ -15,6 +15,8 @@ from rich.console import RenderableType
 
 from harness.render.terminal import SafeConsole
 
+READS_TASK = ("check", "eval", "train")
+"""Verbs that read the data of a task."""
 WIDTH = 140
 """Columns of a table that is not written to a terminal, so that little is cut in a file."""
 
@@ -44,10 +46,12 @@ def emit(result: R, render: Callable[[R], RenderableType], as_json: bool) -> Non
 def command(*words: str) -> str:
     """A ``harness`` command that can be copied into a fresh shell in the current folder.
 
-    It names the program and the HARNESS_HOME that this process was started with.
+    It names the program and the HARNESS_HOME that this process was started with, and HARNESS_DATA for a verb
+    that reads a task.
     """
-    home = os.environ.get("HARNESS_HOME")
-    return (f"HARNESS_HOME={shlex.quote(home)} " if home else "") + shlex.join([*_program(), *words])
+    names = ("HARNESS_HOME", "HARNESS_DATA") if words[0] in READS_TASK else ("HARNESS_HOME",)
+    given = [f"{name}={shlex.quote(os.environ[name])} " for name in names if os.environ.get(name)]
+    return "".join(given) + shlex.join([*_program(), *words])
 
 
 def _program() -> list[str]:
