@@ -106,6 +106,17 @@ def test_an_argument_that_the_template_does_not_have(tmp_path: Path) -> None:
         tokenizer_of(path, enable_thoughts=False)
 
 
+def test_a_switch_in_the_system_message_and_the_default_text_are_taken(tmp_path: Path) -> None:
+    switch = "{% set quick = '/no_think' in messages[0].content %}" + DROPS_SYSTEM
+    tokenizer = tokenizer_of(model(tmp_path / "switch", switch + "{% if quick %}<think></think>{% endif %}"))
+    assert prompt(tokenizer, "/no_think", "q") == "<|user|>q<|end|><|assistant|><think></think>"
+    default = (
+        "{% if messages[0].role != 'system' %}<|system|>be brief<|end|>{% endif %}" + tiny_models.TEMPLATE
+    )
+    tokenizer = tokenizer_of(model(tmp_path / "default", default))
+    assert prompt(tokenizer, "be brief", "q") == prompt(tokenizer, "q")
+
+
 @pytest.mark.parametrize("template", [NO_SYSTEM, DROPS_SYSTEM])
 def test_a_system_message_without_a_system_role_is_refused(tmp_path: Path, template: str) -> None:
     tokenizer = tokenizer_of(model(tmp_path / "m", template))

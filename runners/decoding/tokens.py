@@ -64,10 +64,18 @@ def _advice(conversations: Sequence[Sequence[Message]]) -> str:
 
 
 def _expect_system(tokenizer: Any, conversations: Sequence[list[Message]]) -> None:
-    """Raise ModelError where the template leaves out the system message without an error."""
+    """Raise ModelError where the template leaves out the system message without an error.
+
+    A template may read the message without showing it: SmolLM3's takes ``/no_think`` as a switch.
+    """
     first = conversations[0] if conversations else []
-    system = next((message["content"].strip() for message in first if message["role"] == "system"), "")
-    if system and system not in tokenizer.apply_chat_template(first, tokenize=False):
+    others = [message for message in first if message["role"] != "system"]
+    if len(others) == len(first):
+        return
+    shown = tokenizer.apply_chat_template(first, tokenize=False)
+    if first[0]["content"].strip() not in shown and shown == tokenizer.apply_chat_template(
+        others, tokenize=False
+    ):
         raise ModelError(
             f"{tokenizer.name_or_path}: its chat template leaves out the system message: move the text of"
             " prompt.system into prompt.template"

@@ -138,6 +138,8 @@ class Endpoint:
             raise ModelError(f"{self.url}: {failure}")
         if 300 <= status < 400 and not self._answered:
             raise ModelError(f"{self.url}: {failure} (it redirects: set --base-url to the new URL)")
+        if status == 500 and "validation error" in failure:  # llama-cpp-python's answer to a parameter
+            raise Refused(failure)
         if status in RETRIED or status < 400 or status >= 500:
             raise _Temporary(failure, pause, status in BUSY)
         if status in FATAL and not (status == MODERATED and self._answered):

@@ -20,7 +20,18 @@ from tasks.common.terminal import say
 from tasks.types import Message
 
 STANDARD = ("presence_penalty", "frequency_penalty")
-"""Parameters of ``NEUTRAL`` that OpenAI's own API has; the others are vLLM's, SGLang's and llama.cpp's."""
+"""Parameters of ``NEUTRAL`` that OpenAI's own API has; the others are vLLM's and SGLang's."""
+FAMILIES: Mapping[str, Mapping[str, float]] = {
+    "vllm": NEUTRAL,
+    "llama.cpp": {
+        "top_k": 0,
+        "min_p": 0.0,
+        "repeat_penalty": 1.0,
+        **{name: NEUTRAL[name] for name in STANDARD},
+    },
+    "openai": {name: NEUTRAL[name] for name in STANDARD},
+}
+"""How servers take the parameters of ``NEUTRAL``, in the order in which they are tried."""
 FLAGS = {
     "temperature": "--temperature",
     "top_p": "--top-p",
@@ -37,8 +48,8 @@ class Dialect:
 
     limit: str
     """The name of the answer's token limit."""
-    extended: bool
-    """Whether it accepts parameters beyond OpenAI's."""
+    family: str
+    """The key of ``FAMILIES``."""
 
 
 class OpenAIRunner:
@@ -55,7 +66,9 @@ class OpenAIRunner:
         self.completion = completion
         self.endpoint = Endpoint(self.config, "/completions" if completion else "/chat/completions")
         official = self.endpoint.url == OPENAI
-        self._dialect = Dialect("max_completion_tokens" if official else "max_tokens", not official)
+        self._dialect = Dialect(
+            *(("max_completion_tokens", "openai") if official else ("max_tokens", "vllm"))
+        )
         self._lock = Lock()
         self._settled = False
         self._thoughts = TemplateThoughts(self.config.thought)
@@ -63,7 +76,7 @@ class OpenAIRunner:
     @property
     def unsent(self) -> tuple[str, ...]:
         """The parameters of ``NEUTRAL`` that the endpoint does not accept, as far as is known."""
-        if self._dialect.extended:
+        if self._dialect.family != "openai":
             return ()
         return tuple(name for name in NEUTRAL if name not in STANDARD and name not in self.config.body)
 
@@ -157,12 +170,10 @@ class OpenAIRunner:
         with self._lock:
             own = self._dialect
             other = "max_tokens" if own.limit == "max_completion_tokens" else "max_completion_tokens"
-            tried = [own]
-            if not self._settled:
-                tried += [Dialect(own.limit, False)] if own.extended else []
-                tried += [Dialect(other, own.extended), Dialect(other, False)]
+            families = list(FAMILIES)[list(FAMILIES).index(own.family) :]
+            tried = [Dialect(limit, family) for limit in (own.limit, other) for family in families]
             last_refusal: Exception = error
-            for dialect in dict.fromkeys(tried):
+            for dialect in tried[:1] if self._settled else tried:
                 try:
                     self._probe(request, sampling, dialect)
                 except (Refused, Unanswered) as refusal:
@@ -174,7 +185,7 @@ class OpenAIRunner:
             raise ModelError(f"{self.endpoint.url}: {last_refusal}{advice}")
 
     def _adopt(self, dialect: Dialect) -> None:
-        if self._dialect.extended and not dialect.extended:
+        if self._dialect.family != "openai" and dialect.family == "openai":
             say(
                 f"{self.endpoint.url} takes no {', '.join(name for name in NEUTRAL if name not in STANDARD)}:"
                 " the server's own values are unknown, and the run records them as null"
@@ -196,13 +207,12 @@ class OpenAIRunner:
     def _body(
         self, messages: Sequence[Message], sampling: Sampling, done: int, dialect: Dialect
     ) -> dict[str, Any]:
-        neutral = {name: value for name, value in NEUTRAL.items() if dialect.extended or name in STANDARD}
         body: dict[str, Any] = {
             "model": self.model,
             **({"prompt": plain_text(messages)} if self.completion else {"messages": list(messages)}),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            **neutral,
+            **FAMILIES[dialect.family],
             "seed": sampling.seed + done,
             dialect.limit: sampling.max_new_tokens,
         }
