@@ -7,9 +7,12 @@ import pytest
 import tiny_models
 import torch
 
+from runners.compat.transformers import GROUPED_ATTENTION
 from runners.decoding import prefix_cache
+from runners.decoding.attention import fold_groups
 from runners.decoding.generation import DecodingSettings, generate, sample
 from runners.decoding.prefix_cache import PrefixGroup, common_prefix_length, group_by_prefix, prefix_groups
+from runners.decoding.probe import refusal
 
 GREEDY = DecodingSettings(0.0, 1.0, 12, (1,))
 SAMPLED = DecodingSettings(1.0, 1.0, 8, (1,))
@@ -53,6 +56,18 @@ def test_greedy_answers_are_those_of_generate(shape: str, batch_tokens: int) -> 
         assert drawn[index][0].finish == (
             "stop" if drawn[index][0].tokens[-1] in ends.end_tokens else "length"
         )
+
+
+@pytest.mark.parametrize("shape", ["qwen3", "qwen2", "llama"])
+def test_folded_heads_change_no_answer(shape: str) -> None:
+    model: Any = tiny_models.model(shape)
+    prompts = ragged_prompts()
+    expected = [by_generate(model, prompt, GREEDY) for prompt in prompts]
+    fold_groups(model)
+    assert model.config._attn_implementation == GROUPED_ATTENTION and refusal(model) == ""
+    drawn = dict(generate(model, prompts, [0] * len(prompts), 1, GREEDY, 10**9))
+    assert [drawn[index][0].tokens for index in range(len(prompts))] == expected
+    assert [by_generate(model, prompt, GREEDY) for prompt in prompts] == expected
 
 
 def test_the_log_probability_of_an_answer_is_that_of_one_forward_pass() -> None:

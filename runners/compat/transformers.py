@@ -13,8 +13,10 @@ from typing import Any
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, GenerationConfig
 
 CHECKED = "5.24.0"
+GROUPED_ATTENTION = "grouped_sdpa"
+"""The name of the attention of ``runners/decoding/attention.py``."""
 TREE_ATTENTION = "token_tree"
-"""The name of the attention of ``runners/training/attention.py``, which is SDPA where a mask is a tensor."""
+"""The name of the attention of ``runners/training/attention.py``."""
 KEPT_SETTINGS = ("eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_token_id")
 
 
@@ -44,8 +46,12 @@ def name_or_path(model: Any) -> str:
 
 
 def attention(model: Any) -> str:
-    """The attention implementation that a model uses: ``sdpa``, ``eager``, ``flash_attention_2``, ..."""
-    return "sdpa" if attends_in_pieces(model) else str(model.config._attn_implementation)
+    """The attention implementation that a model uses: ``sdpa``, ``eager``, ``flash_attention_2``, ...
+
+    The attentions of our own take the masks of ``sdpa`` and give its results.
+    """
+    name = str(model.config._attn_implementation)
+    return "sdpa" if name in (GROUPED_ATTENTION, TREE_ATTENTION) else name
 
 
 def attends_in_pieces(model: Any) -> bool:

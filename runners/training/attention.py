@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from runners.compat.torch import ATTENTION, ATTENTION_BACKWARD
 from runners.compat.transformers import TREE_ATTENTION, attention
+from runners.decoding.attention import grouped_attention
 from runners.decoding.masks import FULL, KINDS, additive_mask, layer_kinds, layer_masks, within
 from runners.decoding.probe import short_windows
 
@@ -143,13 +143,14 @@ def adopt(model: Any) -> bool:
     """
     if model.device.type != "cpu" or attention(model) != "sdpa" or set(layer_kinds(model)) - set(KINDS):
         return False
+    before = model.config._attn_implementation
     model.set_attn_implementation(TREE_ATTENTION)
     try:
         if _agrees(model):
             return True
     except Exception:  # of an architecture that treats masks in its own way
         pass
-    model.set_attn_implementation("sdpa")
+    model.set_attn_implementation(before)
     return False
 
 
@@ -195,7 +196,7 @@ def tree_attention(
     if seen and (settings.get("dropout") or query.shape[-1] != value.shape[-1]):
         attention_mask, seen = seen.mask(query.dtype, query.device), None
     if seen is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
+        return grouped_attention(module, query, key, value, attention_mask, **settings)
     if torch.is_autocast_enabled("cpu"):
         query, key, value = (each.to(torch.get_autocast_dtype("cpu")) for each in (query, key, value))
     # a batch of key heads, each with its group of query heads: keys are then expanded without a copy

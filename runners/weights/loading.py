@@ -75,6 +75,7 @@ def load_model(
     """
     from runners.compat.bitsandbytes import keep_weight_format
     from runners.compat.transformers import keep_end_tokens
+    from runners.decoding.attention import fold_groups
 
     hub.expect_available(source.path, source.revision)
     if dtype == "auto":
@@ -86,7 +87,9 @@ def load_model(
         from runners.compat.peft import bare_model
 
         model = bare_model(adapted(model, source))
-    return model.eval() if four_bit else model.to(device()).eval()
+    model = model.eval() if four_bit else model.to(device()).eval()
+    fold_groups(model)
+    return model
 
 
 def _read_weights(source: Source, dtype: str, four_bit: bool, attention: str | None) -> Any:
