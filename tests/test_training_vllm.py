@@ -1,5 +1,6 @@
-"""GRPO whose answers vLLM draws. vLLM itself is not run here: what TRL does with what it returns is."""
+"""GRPO whose answers vLLM draws: its settings, and what TRL does with what it returns, without vLLM."""
 
+import json
 import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +14,12 @@ import pytest
 import tiny_models
 import torch
 from test_training import GRPO, curve, letters, requests, weights
-from trl.trainer import grpo_trainer
 from trl.trainer.grpo_config import GRPOConfig
 
 from harness.cli import main
 from harness.spec import TrainSpec
-from runners.training import grpo, requirements
+from runners.compat import trl
+from runners.training import grpo, vllm_requirements
 from runners.training import policy as policies
 from runners.training.callbacks import Hooks, TrainingCallback
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm
@@ -74,7 +75,10 @@ def test_defaults_are_trls_and_no_setting_of_it_is_left_out(tmp_path: Path) -> N
     ours, theirs = SamplingVllm().arguments(), GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False)
     assert {name for name in ours if ours[name] != getattr(theirs, name)} == {"use_vllm"}
     names = {field.name for field in fields(GRPOConfig) if "vllm" in field.name}
-    assert names - set(ours) == {"vllm_importance_sampling_cap"}  # deprecated: clip_max
+    assert names - set(ours) == {
+        "vllm_importance_sampling_cap",  # deprecated: clip_max
+        "vllm_model_impl",  # "transformers" changes the classes of the trainer's own model
+    }
 
 
 @pytest.mark.parametrize(
@@ -119,10 +123,10 @@ def test_settings_that_cannot_work_together_are_refused(
 ) -> None:
     config = GRPO.model_copy(update={**changes, "vllm": SamplingVllm(**vllm)})
     if not says:
-        requirements.check_vllm_settings(config, config.vllm or SamplingVllm(), world)
+        vllm_requirements.check_processes(config, config.vllm or SamplingVllm(), world)
         return
     with pytest.raises(ModelError, match=says):
-        requirements.check_vllm_settings(config, config.vllm or SamplingVllm(), world)
+        vllm_requirements.check_processes(config, config.vllm or SamplingVllm(), world)
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed here")
@@ -139,13 +143,15 @@ def test_a_missing_vllm_is_one_line_before_anything_is_loaded(
 
 
 class Server(BaseHTTPRequestHandler):
-    """Answers what TRL asks a vLLM server first."""
+    """Answers what is asked of a vLLM server first."""
 
-    known: ClassVar[tuple[str, ...]] = ()
+    config: ClassVar[dict[str, Any] | None] = None
 
     def do_GET(self) -> None:
-        self.send_response(200 if self.path.startswith(self.known) else 404)
+        known = self.path == "/health" or self.config is not None
+        self.send_response(200 if known else 404)
         self.end_headers()
+        self.wfile.write(json.dumps({"vllm_config": self.config}).encode())
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
@@ -159,16 +165,90 @@ def server() -> Iterator[str]:
     running.shutdown()
 
 
-def test_a_server_is_waited_for_and_must_take_weights(server: str) -> None:
+def described(
+    dtype: str = "float32", logprobs: str = "processed_logprobs", nccl: bool = False
+) -> dict[str, Any]:
+    model = {"dtype": f"torch.{dtype}", "logprobs_mode": logprobs}
+    return {"model_config": model, "weight_transfer_config": {"backend": "nccl"} if nccl else None}
+
+
+@pytest.mark.parametrize(
+    ("config", "cpu", "says"),
+    [
+        (None, True, "takes no weights: start it with VLLM_SERVER_DEV_MODE=1 vllm serve"),
+        (described("bfloat16"), True, "computes in bfloat16 and training on a CPU in float32: start it with"),
+        (
+            described(logprobs="raw_logprobs"),
+            True,
+            "returns raw_logprobs, which do not include the temperature",
+        ),
+        (described(logprobs="raw_logprobs", nccl=True), False, "returns raw_logprobs"),
+        (described("bfloat16"), False, "takes no weights from GPUs: start it with .*weight-transfer-config"),
+        (described(), True, ""),
+        (described("bfloat16", nccl=True), False, ""),
+    ],
+)
+def test_a_server_with_which_training_would_go_wrong_is_refused(
+    server: str, config: dict[str, Any] | None, cpu: bool, says: str
+) -> None:
+    Server.config = config
+    vllm = SamplingVllm(mode="server", base_url=server)
+    if not says:
+        vllm_requirements.wait_for_server(vllm, cpu)
+        return
+    with pytest.raises(ModelError, match=says):
+        vllm_requirements.wait_for_server(vllm, cpu)
+
+
+def test_a_server_is_waited_for() -> None:
+    vllm = SamplingVllm(mode="server", base_url="http://127.0.0.1:9", timeout=0.1)
     with pytest.raises(
-        ModelError, match=r"no vLLM server at http://127\.0\.0\.1:9 after 0 s: start it with VLLM_"
+        ModelError, match=r"no vLLM server at http://127\.0\.0\.1:9 after 0\.1 s: start it with"
     ):
-        requirements.wait_for_server("http://127.0.0.1:9", 0)
-    Server.known = ("/health",)
-    with pytest.raises(ModelError, match="takes no weights: start it with VLLM_SERVER_DEV_MODE=1 vllm serve"):
-        requirements.wait_for_server(server, 5)
-    Server.known = ("/health", "/server_info")
-    requirements.wait_for_server(server, 5)
+        vllm_requirements.wait_for_server(vllm, cpu=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "vllm", "says"),
+    [
+        ({"top_p": 0.9}, {}, "train.top_p changes the probabilities with which vLLM draws tokens"),
+        ({}, {"extra": {"top_k": 5}}, "train.vllm.extra.top_k changes the probabilities"),
+        ({}, {"extra": {"repetition_penalty": 1.1}}, "train.vllm.extra.repetition_penalty changes"),
+        ({}, {"extra": {"bad_words": ["DROP"]}, "correction": "token_mask"}, "bad_words changes"),
+        ({}, {"regex": "SELECT.*"}, "unset train.vllm.regex, or set train.vllm.correction=none"),
+        ({}, {"extra": {"temperature": 0.5}}, "contradicts train.temperature: set train.temperature instead"),
+        ({}, {"extra": {"seed": 1}, "correction": "none"}, "contradicts train.seed"),
+        ({}, {"extra": {"prompt_logprobs": 1}}, "no parameter of sampling that training can pass to vLLM"),
+        ({}, {"extra": {"topk": 5}, "correction": "none"}, "did you mean 'top_k'"),
+        ({"top_p": 0.9}, {"extra": {"top_k": 5}, "regex": "S.*", "correction": "none"}, ""),
+        ({"temperature": 0.7}, {"extra": {"stop": [";"]}}, ""),
+    ],
+)
+def test_what_would_skew_importance_ratios_is_refused(
+    changes: dict[str, Any], vllm: dict[str, Any], says: str
+) -> None:
+    config, engine = GRPO.model_copy(update=changes), SamplingVllm.model_validate(vllm)
+    if not says:
+        vllm_requirements.check_sampling(config, engine)
+        return
+    with pytest.raises(ModelError, match=says):
+        vllm_requirements.check_sampling(config, engine)
+
+
+@pytest.mark.parametrize(
+    ("changes", "vllm", "says"),
+    [
+        ({}, {}, "train.vllm needs a GPU: .* train.vllm.cpu=true"),
+        ({}, {"cpu": True, "sleep": True}, "train.vllm.sleep frees a GPU's memory"),
+        ({}, {"cpu": True, "tensor_parallel": 2}, "tensor_parallel divides a model among GPUs"),
+        ({"lora": LoraSpec(four_bit=True)}, {"cpu": True}, "set train.lora.four_bit=false"),
+    ],
+)
+def test_what_vllm_cannot_do_on_a_cpu_is_refused(
+    changes: dict[str, Any], vllm: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ModelError, match=says):
+        vllm_requirements.check_cpu(GRPO.model_copy(update=changes), SamplingVllm.model_validate(vllm))
 
 
 class Replay:
@@ -232,7 +312,7 @@ class Keeping(GrpoTrainer):
 def replayed(monkeypatch: pytest.MonkeyPatch) -> None:
     """TRL gets the answers that ``Keeping`` kept from ``Replay``, in the place of its vLLM."""
     Replay.answers, Replay.synced, Replay.off = [], 0, 0.0
-    monkeypatch.setattr(grpo_trainer, "VLLMGeneration", Replay)
+    monkeypatch.setattr(trl, "TrainingEngine", Replay)
 
 
 @pytest.mark.usefixtures("replayed")

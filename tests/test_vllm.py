@@ -6,6 +6,7 @@ import os
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from runners.open import open_runner
 from runners.settings import RunnerConfig, VllmConfig
 from runners.types import Request, Sampling
 from runners.vllm import VllmRunner
+from runners.weights import loading
 from runners.weights.source import Source, resolve
 from tasks.common.errors import MissingExtra, ModelError
 from tasks.types import Sample
@@ -102,13 +104,23 @@ def test_a_server_that_does_not_start_is_ended(vllm: None) -> None:
     assert time.monotonic() - began < 30
 
 
-def test_flags_are_those_of_the_engine() -> None:
+@pytest.mark.parametrize(
+    ("device", "dtype", "memory", "further"),
+    [
+        ("cuda", "auto", "0.9", ()),
+        ("cpu", "float32", "0.3", ("--no-enable-chunked-prefill", "--max-num-batched-tokens", "8192")),
+    ],
+)
+def test_flags_are_those_of_the_engine(
+    monkeypatch: pytest.MonkeyPatch, device: str, dtype: str, memory: str, further: Sequence[str]
+) -> None:
+    monkeypatch.setattr(loading, "device", lambda: device)
     extra = {"enforce_eager": True, "async_scheduling": False, "hf_overrides": {"a": 1}}
     config = VllmConfig(data_parallel=4, max_model_len=4096, extra=extra)
     assert flags(Source("org/name", "v1"), config) == [
-        *("--host", "127.0.0.1", "--tensor-parallel-size", "1", "--dtype", "auto"),
-        *("--gpu-memory-utilization", "0.9", "--enable-prefix-caching"),
-        *("--generation-config", "vllm", "--max-model-len", "4096"),
+        *("--host", "127.0.0.1", "--tensor-parallel-size", "1", "--dtype", dtype),
+        *("--gpu-memory-utilization", memory, "--enable-prefix-caching"),
+        *("--generation-config", "vllm", "--max-model-len", "4096", *further),
         *("--enforce-eager", "--no-async-scheduling", "--hf-overrides", '{"a": 1}'),
         *("--data-parallel-size", "4", "--revision", "v1"),
     ]
@@ -166,10 +178,12 @@ def test_prompts_are_asked_together_and_a_failing_one_alone(engine: list[dict[st
         "revision": "v1",
         "trust": False,
         "tensor_parallel_size": 1,
-        "dtype": "auto",
-        "gpu_memory_utilization": 0.9,
+        "dtype": "float32",
+        "gpu_memory_utilization": 0.3,
         "enable_prefix_caching": True,
         "generation_config": "vllm",
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": 8192,
         "seed": 3,
     }
     asked = [request(str(i)) for i in range(8)]

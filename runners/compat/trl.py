@@ -11,12 +11,14 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, TensorDataset
+from trl.trainer import grpo_trainer
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import identity, split_tensor_dict
 
 from runners.compat.peft import bare_model
+from runners.compat.vllm import TrainingEngine, replaced
 from runners.training import distributed
 from runners.training.head import Method
 from runners.training.layout import group_order
@@ -97,14 +99,15 @@ class StepTrainer(TokenMeans, GRPOTrainer):
     ) -> None:
         from datasets import Dataset
 
-        super().__init__(
-            model=policy,
-            args=args,
-            reward_funcs=precomputed_rewards,
-            train_dataset=Dataset.from_dict({"prompt": [""]}),
-            processing_class=tokenizer,
-            peft_config=adapters,
-        )
+        with replaced(grpo_trainer, "VLLMGeneration", TrainingEngine):
+            super().__init__(
+                model=policy,
+                args=args,
+                reward_funcs=precomputed_rewards,
+                train_dataset=Dataset.from_dict({"prompt": [""]}),
+                processing_class=tokenizer,
+                peft_config=adapters,
+            )
         self.method = method
         for model in (self.model, self.ref_model):
             if method and model is not None:

@@ -24,7 +24,8 @@ from runners.endpoints.config import EndpointConfig
 from runners.endpoints.openai import OpenAIRunner
 from runners.settings import VllmConfig
 from runners.types import Completion, Request, Sampling
-from runners.vllm import adapter_arguments, chat_template
+from runners.vllm import chat_template, engine_arguments
+from runners.vllm_start import last_error
 from runners.weights.source import Source
 from tasks.common.errors import ModelError
 from tasks.thoughts import opening_tag
@@ -69,7 +70,9 @@ class VllmServer:
         with httpx.Client(timeout=5, trust_env=False) as client:
             while time.monotonic() < deadline:
                 if self._process.poll() is not None:
-                    raise ModelError(f"{self.name}: the server ended: {self._last_line()} (see {self.log})")
+                    raise ModelError(
+                        f"{self.name}: the server ended: {last_error(self.log)} (see {self.log})"
+                    )
                 try:
                     if client.get(url).status_code == 200:
                         return
@@ -77,10 +80,6 @@ class VllmServer:
                     pass
                 time.sleep(0.2)
         raise ModelError(f"{self.name}: the server did not start within {seconds:g} s (see {self.log})")
-
-    def _last_line(self) -> str:
-        text = self.log.read_text(encoding="utf-8", errors="replace").strip()
-        return text.splitlines()[-1][:200] if text else "its log is empty"
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling
@@ -135,8 +134,7 @@ def program() -> str:
 
 def flags(source: Source, config: VllmConfig) -> list[str]:
     """vLLM's command line: engine arguments with dashes."""
-    arguments = config.arguments() | adapter_arguments(source)
-    arguments["data_parallel_size"] = config.data_parallel
+    arguments = engine_arguments(source, config) | {"data_parallel_size": config.data_parallel}
     if source.revision:
         arguments["revision"] = source.revision
     options = ["--host", "127.0.0.1"]

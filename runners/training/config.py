@@ -117,10 +117,13 @@ class SftConfig(TrainingConfig):
 
 
 class SamplingVllm(Spec):
-    """Draw answers with vLLM through TRL, which sends it the weights after every step (needs GPUs)."""
+    """Draw answers with vLLM through TRL, which sends it the weights after every step."""
 
     mode: Literal["colocate", "server"] = "colocate"
     """``colocate``: in the training processes, on their GPUs; ``server``: a ``vllm serve`` on other GPUs."""
+    cpu: bool = False
+    """Without a GPU, use vLLM's CPU build, for small models and tests; false: refuse. The weights reach a
+    server, which is then on this machine, by a folder."""
     base_url: str = ""
     """URL of the server; "": ``host`` and ``port``."""
     host: str = "0.0.0.0"
@@ -132,17 +135,16 @@ class SamplingVllm(Spec):
     timeout: float = Field(default=240.0, gt=0)
     """Seconds to wait for the server to start."""
     gpu_memory: float = Field(default=0.3, gt=0, le=1)
-    """Share of each GPU's memory for a colocated vLLM, its copy of the weights included."""
+    """Share of each GPU's memory for a colocated vLLM, its copy of the weights included; without a GPU, of
+    the machine's."""
     tensor_parallel: int = Field(default=1, ge=1)
     """Processes (one for each GPU) that hold one colocated vLLM together."""
     max_model_len: int = Field(default=0, ge=0)
     """Most tokens of prompt and answer in a colocated vLLM; 0: the model's context."""
     sleep: bool = False
     """A colocated vLLM releases its memory during the training pass."""
-    implementation: Literal["vllm", "transformers"] = "vllm"
-    """Implementation of the model that a colocated vLLM runs."""
     regex: str = ""
-    """A regular expression that answers must match (constrained decoding)."""
+    """A regular expression that answers must match (constrained decoding); needs ``correction: none``."""
     correction: Literal["none", "sequence_mask", "sequence_truncate", "token_mask", "token_truncate"] = (
         "sequence_mask"
     )
@@ -152,7 +154,7 @@ class SamplingVllm(Spec):
     clip_min: float | None = Field(default=None, gt=0)
     """Ratio of the two probabilities below which a mask leaves out, or a truncation cuts; null: no bound."""
     extra: Mapping[str, Any] = Field(default_factory=dict)
-    """Further SamplingParams of vLLM, by name."""
+    """Further SamplingParams of vLLM, by name. Those that change probabilities need ``correction: none``."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -182,7 +184,6 @@ class SamplingVllm(Spec):
             "vllm_tensor_parallel_size": self.tensor_parallel,
             "vllm_max_model_length": self.max_model_len or None,
             "vllm_enable_sleep_mode": self.sleep,
-            "vllm_model_impl": self.implementation,
             "vllm_structured_outputs_regex": self.regex or None,
             "vllm_importance_sampling_correction": correct,
             "vllm_importance_sampling_mode": self.correction if correct else "sequence_mask",
@@ -192,7 +193,7 @@ class SamplingVllm(Spec):
         }
 
 
-COLOCATED = ("gpu_memory", "tensor_parallel", "max_model_len", "sleep", "implementation")
+COLOCATED = ("gpu_memory", "tensor_parallel", "max_model_len", "sleep")
 """Settings of a colocated vLLM that a server is started with."""
 
 

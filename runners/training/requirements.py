@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from runners.training import distributed
-from runners.training.config import GrpoConfig, SamplingVllm, SftConfig
-from runners.weights import loading
+from runners.training import vllm_requirements
+from runners.training.config import GrpoConfig, SftConfig
 from tasks.common.errors import MissingExtra, ModelError
-
-SERVER = (
-    'VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config \'{"backend": "nccl"}\''
-    " --logprobs-mode processed_logprobs --max-logprobs -1"
-)
-"""The command of a vLLM server that accepts weights from TRL."""
 
 
 def check(config: SftConfig | GrpoConfig, world: int) -> None:
@@ -26,7 +18,7 @@ def check(config: SftConfig | GrpoConfig, world: int) -> None:
         raise MissingExtra("wandb", "track")
     _check_sharding(config, world)
     if isinstance(config, GrpoConfig) and config.vllm:
-        _check_vllm(config, config.vllm, world)
+        vllm_requirements.check(config, config.vllm, world)
 
 
 def _check_sharding(config: SftConfig | GrpoConfig, world: int) -> None:
@@ -63,48 +55,3 @@ def _check_deepspeed(config: SftConfig | GrpoConfig, world: int) -> None:
         raise ModelError("train.deepspeed needs processes: add --processes N")
     if find_spec("deepspeed") is None:
         raise MissingExtra("deepspeed", "deepspeed")
-
-
-def _check_vllm(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
-    check_vllm_settings(config, vllm, world)
-    if find_spec("vllm") is None:
-        raise MissingExtra("vllm", "vllm")
-    if loading.device() != "cuda":
-        raise ModelError("train.vllm needs a GPU, because weights are sent to it: unset it on a CPU")
-    if vllm.mode == "server" and distributed.is_main():
-        wait_for_server(vllm.base_url or f"http://{vllm.host}:{vllm.port}", vllm.timeout)
-
-
-def check_vllm_settings(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
-    """Raise ModelError where the settings of vLLM and of the run contradict each other."""
-    if world % vllm.tensor_parallel:
-        raise ModelError(
-            f"train.vllm.tensor_parallel {vllm.tensor_parallel} does not divide {world} processes:"
-            " set it to a divisor"
-        )
-    together = vllm.tensor_parallel > 1 or (vllm.mode == "server" and world > 1)
-    if config.max_turns > 1 and together:
-        raise ModelError(
-            "max_turns is over 1 and several processes ask one vLLM, each as often as its own answers need:"
-            " set train.vllm.mode=colocate and tensor_parallel=1, or train in one process"
-        )
-    if config.loss_type == "vespo" and vllm.correction.startswith("sequence"):
-        raise ModelError("loss_type vespo needs train.vllm.correction token_truncate or token_mask")
-
-
-def wait_for_server(url: str, seconds: float) -> None:
-    """Wait until the server is up. Raises ModelError: it is not in time, or accepts no weights."""
-    import httpx
-
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if httpx.get(f"{url}/health", timeout=5).is_success:
-                break
-        except httpx.HTTPError:
-            pass
-        if time.monotonic() > deadline:
-            raise ModelError(f"no vLLM server at {url} after {seconds:g} s: start it with {SERVER}")
-        time.sleep(1)
-    if httpx.get(f"{url}/server_info", params={"config_format": "json"}, timeout=30).status_code == 404:
-        raise ModelError(f"the vLLM server at {url} takes no weights: start it with {SERVER}")

@@ -56,7 +56,7 @@ def settings(name: str, config: RunnerConfig) -> Mapping[str, object]:
         "replay": ("replay",),
     }
     chosen: dict[str, object] = {section: relevant[section] for section in sections.get(runner, ())}
-    if runner == "hf" and config.hf.dtype == "auto":
+    if {"hf": config.hf.dtype, "vllm": config.vllm.dtype}.get(runner) == "auto":
         chosen["device"] = _device()
     if runner in ("hf", "vllm", "openai", "lm-eval"):
         chosen |= config.template_identity()
