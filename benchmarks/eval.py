@@ -6,6 +6,8 @@ Prompts are pocket's, their schemas padded with tables of its other databases to
 on one database share their schema, as they do in every text-to-SQL benchmark. Rates do not include loading;
 rounds of the two programs alternate, and the best of each counts. Start-up is the time of each command for
 one question. ``--cpu`` counts CPU seconds instead of wall-clock seconds, for a machine with other work.
+``--vllm-python`` adds vLLM with its prefix cache, in float32, in another environment (``make vllm-env``); it
+answers once.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runners.nano import FOLDER
 from runners.types import Request, Runner, Sampling
+from runners.weights.source import resolve
 from tasks import prompts
 from tasks.databases.schema import describe
 from tasks.task import Task
@@ -44,6 +46,10 @@ class Rate:
     theirs: float
     identical: float
     """Share of the answers that are the same text."""
+    vllm: float | None = None
+    """Questions per second of vLLM."""
+    vllm_identical: float = 0.0
+    """Share of our answers that are vLLM's text."""
 
     @property
     def ratio(self) -> float:
@@ -60,7 +66,7 @@ def main() -> None:
     print("schema   prompt   harness   lm_eval   ratio   identical answers")
     for rate in _rates(options):
         lengths = f"{rate.schema_tokens or 'own':>6}   {rate.prompt_tokens:6.0f}"
-        speeds = f"{rate.ours:5.1f}/s   {rate.theirs:5.1f}/s   {rate.ratio:4.1f}x"
+        speeds = f"{rate.ours:5.2f}/s   {rate.theirs:5.2f}/s   {rate.ratio:4.1f}x"
         print(f"{lengths}   {speeds}   {rate.identical:.1%}", flush=True)
     for name, seconds in _starts(options).items():
         print(f"first result, {name}: {seconds:.1f} s")
@@ -68,7 +74,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="compare the speed of harness eval and lm_eval")
-    parser.add_argument("--model", default=str(FOLDER), help="a model folder")
+    parser.add_argument("--model", default="nano", help="a model's name or folder")
     parser.add_argument("--questions", type=int, default=64)
     parser.add_argument("--batch", type=int, default=32, help="answers in flight, for both")
     parser.add_argument("--new-tokens", type=int, default=96)
@@ -76,8 +82,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--length", type=int, action="append", help=f"default: {LENGTHS}")
     parser.add_argument("--no-start", action="store_true", help="leave out the start-up times")
     parser.add_argument("--cpu", action="store_true", help="count CPU seconds, not wall-clock seconds")
+    parser.add_argument("--vllm-python", help="the Python of an environment that has vLLM")
     parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.model = resolve(options.model).path
+    return options
 
 
 def _rates(options: argparse.Namespace) -> Iterator[Rate]:
@@ -100,7 +109,30 @@ def _rates(options: argparse.Namespace) -> Iterator[Rate]:
                 rate, texts[name] = _timed(runner, requests, sampling, options.cpu)
                 best[name] = max(best[name], rate)
         same = sum(a == b for a, b in zip(texts["ours"], texts["theirs"], strict=True))
-        yield Rate(length, sum(lengths) / len(lengths), best["ours"], best["theirs"], same / len(requests))
+        row = Rate(length, sum(lengths) / len(lengths), best["ours"], best["theirs"], same / len(requests))
+        if options.vllm_python:
+            found = _vllm(requests, max(lengths) + options.new_tokens, options)
+            same = sum(a == b for a, b in zip(texts["ours"], found["texts"], strict=True))
+            row = replace(row, vllm=found["rate"], vllm_identical=same / len(requests))
+        yield row
+
+
+def _vllm(requests: Sequence[Request], context: int, options: argparse.Namespace) -> dict[str, Any]:
+    """The rate and texts of vLLM."""
+    job = {
+        "model": options.model,
+        "messages": [list(request.messages) for request in requests],
+        "context": context,
+        "batch": options.batch,
+        "new_tokens": options.new_tokens,
+        "cpu": options.cpu,
+    }
+    command = [options.vllm_python, str(Path(__file__).with_name("eval_vllm.py"))]
+    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
+    answers: dict[str, Any] = json.loads(done.stdout)
+    return answers
 
 
 def _room(requests: Sequence[Request], tokenizer: Any, options: argparse.Namespace) -> int:

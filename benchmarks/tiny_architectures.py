@@ -35,7 +35,7 @@ class Architecture:
     text: Settings | None = None
     vision: Settings = field(default_factory=dict)
 
-    def configuration(self, vocabulary: int, ends: dict[str, int | None]) -> Any:
+    def configuration(self, vocabulary: int, ends: dict[str, int]) -> Any:
         """The configuration for a tokenizer with these special tokens. Raises AttributeError: this version
         of transformers does not have the architecture."""
         import transformers
@@ -76,8 +76,8 @@ def save(name: str, folder: Path, tokenizer: Any) -> Path:
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.utils.logging import disable_progress_bar
 
-    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    ends["bos_token_id"] = tokenizer.bos_token_id
+    kinds = ("bos_token_id", "eos_token_id", "pad_token_id")
+    ends = {kind: id for kind in kinds if (id := getattr(tokenizer, kind)) is not None}
     row = ARCHITECTURES[name]
     config = row.configuration(len(tokenizer), ends)
     kind: Any = AutoModelForCausalLM if row.text is None else AutoModelForImageTextToText
