@@ -8,7 +8,7 @@ import tiny_models
 import torch
 
 from runners.compat.transformers import GROUPED_ATTENTION
-from runners.decoding import prefix_cache
+from runners.decoding import prefill
 from runners.decoding.attention import fold_groups
 from runners.decoding.generation import DecodingSettings, generate, sample
 from runners.decoding.prefix_cache import PrefixGroup, common_prefix_length, group_by_prefix, prefix_groups
@@ -132,7 +132,7 @@ def test_masks_of_long_prompts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         model = tiny_models.model(shape)
         prompts = ragged_prompts()
         expected = dict(generate(model, prompts, [0] * len(prompts), 1, GREEDY, 10**9))
-        monkeypatch.setattr(prefix_cache, "MASK", 1000)
+        monkeypatch.setattr(prefill, "MASK", 1000)
         entries: list[int] = []
 
         def note(model: Any, given: Any, named: Any, entries: list[int] = entries) -> None:

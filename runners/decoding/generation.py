@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runners.decoding.prefix_cache import HIDDEN, PrefixGroup, prefill, prefix_groups
+from runners.decoding.prefill import prefill
+from runners.decoding.prefix_cache import HIDDEN, PrefixGroup, joined, prefix_groups
 from runners.decoding.tokens import Tokens
 from runners.types import Finish
 
@@ -101,9 +102,7 @@ def _generate(
         free = capacity - sum(batch.sizes) if batch else capacity
         if waiting and (batch is None or free >= max(refill, _size(waiting[-1], new_tokens))):
             groups = _take(waiting, free, new_tokens)
-            numbers = [number for group in groups for number, _ in group.answers]
-            uniforms = torch.stack([_uniforms(seeds[i // n], i % n, new_tokens) for i in numbers])
-            joining = _Batch(model, groups, uniforms.to(model.device), settings)
+            joining = _Batch(model, groups, lambda i: _uniforms(seeds[i // n], i % n, new_tokens), settings)
             batch = batch.joined(joining) if batch else joining
         assert batch is not None
         if ended := batch.step():
@@ -163,12 +162,19 @@ class _Batch:
     """Running sequences: the newest token of each in a grid (rows, width), and what was generated so far."""
 
     def __init__(
-        self, model: Any, groups: Sequence[PrefixGroup], uniforms: Tensor, settings: DecodingSettings
+        self,
+        model: Any,
+        groups: Sequence[PrefixGroup],
+        uniforms: Callable[[int], Tensor],
+        settings: DecodingSettings,
     ) -> None:
-        """``uniforms`` (sequences, steps)."""
-        self.cache, self.uniforms, self.settings = prefill(model, groups), uniforms, settings
+        """``uniforms``: the random numbers of an answer by its number, (steps,)."""
+        self.settings = settings
+        self.cache, groups = prefill(model, groups)
         self.answers = [number for group in groups for number, _ in group.answers]
         """The answer's number of each sequence."""
+        self.uniforms = torch.stack([uniforms(number) for number in self.answers]).to(model.device)
+        """(sequences, steps)."""
         width = max(len(group.answers) for group in groups)
         sequence, rows = 0, []
         for group in groups:
@@ -238,7 +244,7 @@ class _Batch:
         other.grid[..., 3][other.grid[..., 3] >= 0] += len(self.answers)
         width = max(self.grid.shape[1], other.grid.shape[1])
         self.grid = torch.cat([_widened(batch.grid, width) for batch in (self, other)])
-        self.cache.append(other.cache)
+        self.cache = joined([self.cache, other.cache])
         self.answers += other.answers
         self.tokens += other.tokens
         self.sizes += other.sizes

@@ -26,8 +26,6 @@ from runners.decoding.tokens import Tokens
 SHARED, HIDDEN = 0, -1
 """Owners of a cache slot that belongs to all answers of its row, or to none. Answer i is owner i + 1."""
 
-MASK = 2**24
-"""Most entries of a mask while prompts are computed: longer ones are computed in pieces."""
 MAX_ANSWERS = 16
 """Most answers in a row: attention reads the keys of all answers, even those that are masked."""
 
@@ -139,12 +137,13 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self.buffers = selected
         self.length = slots.shape[1]
 
-    def append(self, other: GrowingLayer) -> None:
-        """Add another layer's rows."""
-        length = max(self.length, other.length)
-        pairs = zip(self._padded_to(length), other._padded_to(length), strict=True)
-        self.buffers = [torch.cat(pair) for pair in pairs]
-        self.length = length
+    def take(self, layers: Sequence[GrowingLayer]) -> None:
+        """Take the rows of other layers, which are left empty: both would not always fit the memory."""
+        self.length = max(layer.length for layer in layers)
+        padded = [layer._padded_to(self.length) for layer in layers]
+        for layer in layers:
+            layer.buffers = []
+        self.buffers = [torch.cat(parts) for parts in zip(*padded, strict=True)]
 
     def _padded_to(self, length: int) -> list[Tensor]:
         """The used slots, padded with zeros, because masked values must not be NaN."""
@@ -205,59 +204,28 @@ class PrefixCache:
         for layer in self.layers:
             layer.select(rows, slots)
 
-    def append(self, other: PrefixCache) -> None:
-        """Add another cache's rows; the shorter rows get hidden slots at their end."""
-        slots = max(self.owner.shape[1], other.owner.shape[1])
-        self.owner = torch.cat([_padded(cache.owner, slots, HIDDEN) for cache in (self, other)])
-        self.position = torch.cat([_padded(cache.position, slots, 0) for cache in (self, other)])
-        for own, others in zip(self.layers, other.layers, strict=True):
-            own.append(others)
+    def shared_by(self, rows: Tensor) -> PrefixCache:
+        """A new cache with a row for each of ``rows`` (rows,), which holds the prefix of that row."""
+        cache = PrefixCache(self.model, 0)
+        cache.owner, cache.position = self.owner, self.position
+        for own, new in zip(self.layers, cache.layers, strict=True):
+            new.buffers, new.length = own.buffers, own.length
+        cache.select(rows, self.owner.new_empty((len(rows), 0)))
+        return cache
+
+
+def joined(caches: Sequence[PrefixCache]) -> PrefixCache:
+    """A cache with the rows of all ``caches``, which are left empty; shorter rows get hidden slots."""
+    if len(caches) == 1:
+        return caches[0]
+    cache = PrefixCache(caches[0].model, 0)
+    slots = max(part.owner.shape[1] for part in caches)
+    cache.owner = torch.cat([_padded(part.owner, slots, HIDDEN) for part in caches])
+    cache.position = torch.cat([_padded(part.position, slots, 0) for part in caches])
+    for number, layer in enumerate(cache.layers):
+        layer.take([part.layers[number] for part in caches])
+    return cache
 
 
 def _padded(grid: Tensor, slots: int, value: int) -> Tensor:
     return pad(grid, (0, slots - grid.shape[1]), value=value)
-
-
-def prefill(model: Any, groups: Sequence[PrefixGroup]) -> PrefixCache:
-    """The cache of these groups, one row for each, with all but the last token of each prompt computed."""
-    prefixes = [group.prefix for group in groups]
-    clusters = group_by_prefix(prefixes, len(prefixes))
-    starts = [prefixes[rows[0]][: common_prefix_length([prefixes[i] for i in rows])] for rows in clusters]
-    cache = PrefixCache(model, len(starts))
-    _forward_starts(cache, starts)
-    start_of = {i: number for number, rows in enumerate(clusters) for i in rows}
-    copies = torch.tensor([start_of[i] for i in range(len(groups))], device=model.device)
-    cache.select(copies, cache.owner.new_empty((len(groups), 0)))
-    rests = []
-    for i, group in enumerate(groups):
-        done = len(starts[start_of[i]])
-        own = [(answer + 1, len(group.prefix), rest[:-1]) for answer, rest in group.answers]
-        rests.append([(SHARED, done, group.prefix[done:]), *own])
-    _forward_padded(cache, rests)
-    return cache
-
-
-def _forward_starts(cache: PrefixCache, starts: Sequence[Tokens]) -> None:
-    """Run the first tokens of each row, padded with hidden tokens at its end."""
-    width = max(map(len, starts))
-    if width:
-        tokens = [start + (0,) * (width - len(start)) for start in starts]
-        owner = [(SHARED,) * len(start) + (HIDDEN,) * (width - len(start)) for start in starts]
-        position = [range(width)] * len(starts)
-        grid = torch.tensor([tokens, position, owner], device=cache.owner.device)
-        cache.forward(grid[0], grid[1], grid[2], logits_to_keep=1, plain=True)
-
-
-def _forward_padded(cache: PrefixCache, rows: Sequence[Sequence[tuple[int, int, Tokens]]]) -> None:
-    """Run the texts (owner, position of the first token, tokens) of each row, padded with hidden tokens."""
-    width = max(sum(len(tokens) for _, _, tokens in row) for row in rows)
-    if not width:
-        return
-    slots = []
-    for row in rows:
-        filled = [(t, start + i, owner) for owner, start, tokens in row for i, t in enumerate(tokens)]
-        slots.append(filled + [(0, 0, HIDDEN)] * (width - len(filled)))
-    grid = torch.tensor(slots, device=cache.owner.device)
-    piece = max(1, MASK // (len(rows) * (cache.owner.shape[1] + width)))
-    for tokens, position, owner in (part.unbind(-1) for part in torch.split(grid, piece, 1)):
-        cache.forward(tokens, position, owner, logits_to_keep=1)
