@@ -1,6 +1,7 @@
 """Sharing prompt prefixes changes the cost of an answer and nothing else."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -124,6 +125,19 @@ def test_rows_that_join_later_change_no_answer_and_the_limit_holds() -> None:
     held.clear()
     list(generate(model, prompts, seeds, 3, how, 10**9))
     assert len(held) < steps
+
+
+def test_answers_do_not_depend_on_the_size_of_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_models.model("qwen3")
+    prompts = [*ragged_prompts(), (5,), (5, 6)]
+    seeds = list(range(len(prompts)))
+    for settings, n in ((GREEDY, 1), (replace(GREEDY, temperature=1.0), 3)):
+        drawn = []
+        for tokens in (10**6, 40, 1):
+            monkeypatch.setitem(prefill.PASS, "cpu", tokens)
+            answers = dict(generate(model, prompts, seeds, n, settings, 10**9))
+            drawn.append({i: [answer.tokens for answer in answers[i]] for i in answers})
+        assert drawn[0] == drawn[1] == drawn[2]
 
 
 def test_masks_of_long_prompts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
