@@ -24,6 +24,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import Cache, Trainer
 from transformers.cache_utils import DynamicLayer
 from transformers.configuration_utils import PreTrainedConfig
+from trl.generation.vllm_client import VLLMClient
 from trl.generation.vllm_generation import VLLMGeneration
 from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.grpo_trainer import GRPOTrainer
@@ -46,6 +47,10 @@ TRL = {
     SFTTrainer.compute_loss: "ca448211ff65",
     SFTTrainer.log: "0d4c8e5d64f8",
     VLLMGeneration.__init__: "3b2cda6d35bb",
+    VLLMGeneration._init_vllm: "0e584002e0f6",
+    VLLMGeneration._iter_named_params: "baab615d5c7b",
+    VLLMClient.init_communicator: "5cbce8e8cedb",
+    VLLMClient.update_named_params: "6acaa216cc7e",
     VLLMGeneration.generate: "2d2ac2be5b13",
     VLLMGeneration.sync_weights: "63d669fb3230",
     ChunkedLogProbFunction.forward: "1d8220b44273",

@@ -1,5 +1,8 @@
 """GRPO whose answers vLLM draws in the same process, run for real on a CPU: `make test-vllm`."""
 
+import hashlib
+import inspect
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,8 @@ import vllm_models
 from test_training import GRPO, curve, letters, requests, weights
 from test_training_vllm import odd_ones
 
-from runners.compat.vllm import TrainingEngine
+from runners.compat import vllm
+from runners.compat.trl_vllm import TrainingEngine
 from runners.training.callbacks import Hooks
 from runners.training.config import LoraSpec, SamplingVllm
 from runners.training.grpo import train_grpo
@@ -69,3 +73,11 @@ def test_the_environment_is_left_as_it_was(
     before = dict(os.environ)
     trained(folder, tmp_path, max_steps=1, top_p=0.5, vllm=SamplingVllm(cpu=True, correction="none"))
     assert dict(os.environ) == before
+
+
+def test_vllm_is_the_one_that_was_checked() -> None:
+    from vllm.model_executor.layers import utils
+
+    source = inspect.getsource(inspect.unwrap(utils.cpu_unquantized_gemm))
+    found = hashlib.sha256(source.encode()).hexdigest()[:12]
+    assert (version("vllm").partition("+")[0], found) == (vllm.CHECKED, "f399bc57bd3c")

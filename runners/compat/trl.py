@@ -18,7 +18,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import identity, split_tensor_dict
 
 from runners.compat.peft import bare_model
-from runners.compat.vllm import TrainingEngine, replaced
+from runners.compat.trl_vllm import TrainingEngine, check_gap, replaced
 from runners.training import distributed
 from runners.training.head import Method
 from runners.training.layout import group_order
@@ -162,4 +162,6 @@ class StepTrainer(TokenMeans, GRPOTrainer):
         self.rollout_func = None
         self.state.num_input_tokens_seen = seen
         self._metrics["train"]["num_tokens"] = [seen]
+        if gaps := self._metrics["train"].get("sampling/sampling_logp_difference/mean"):
+            check_gap(gaps[-1], self.vllm_generation)
         return batch

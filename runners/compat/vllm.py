@@ -1,76 +1,15 @@
-"""Code that relies on vLLM's internals, and on TRL's classes that run it and ask its server.
+"""Code that relies on vLLM's internals, in a process that need not have TRL.
 
-``CHECKED`` is the version of vLLM that was read; ``runners/compat/trl.py`` has that of TRL.
+``CHECKED`` is the version that was read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
 from typing import Any
-
-import torch
-from trl.generation import vllm_generation
-from trl.generation.vllm_client import VLLMClient
-from trl.generation.vllm_generation import VLLMGeneration
-
-from runners.decoding.tokens import context_length
-from runners.vllm_start import kept_environment, whole_prompts
-from tasks.common.errors import ModelError
 
 CHECKED = "0.31.0"
 """The version of vLLM whose source was read."""
-
-
-class TrainingEngine(VLLMGeneration):
-    """TRL's vLLM, which computes in the data type in which the trainer does, and runs on a CPU too."""
-
-    def _init_vllm(self) -> None:
-        on_cpu = self.accelerator.device.type == "cpu"
-        arguments: dict[str, Any] = {"dtype": computed_dtype(self.accelerator, self.model)}
-        if on_cpu:
-            arguments |= whole_prompts(self.max_model_length or context_length(self.model.config))
-            if self.mode == "colocate":
-                keep_linear_weights()
-        engine: Any = vars(vllm_generation).get("LLM")
-        client = FolderClient if on_cpu else VLLMClient
-        try:
-            with (
-                kept_environment(),
-                replaced(vllm_generation, "LLM", lambda **given: engine(**{**given, **arguments})),
-                replaced(vllm_generation, "VLLMClient", client),
-            ):
-                super()._init_vllm()  # type: ignore[no-untyped-call]
-        except (ValueError, RuntimeError, OSError) as error:
-            line = " ".join(str(error).split())
-            raise ModelError(f"train.vllm: vLLM does not start: {type(error).__name__}: {line}") from error
-
-
-class FolderClient(VLLMClient):
-    """TRL's client of a server on this machine's CPU: weights are sent by a folder, not through NCCL."""
-
-    def init_communicator(self, device: Any = None) -> None:
-        """Make the folder."""
-        self.folder = TemporaryDirectory(prefix="vllm-weights-")
-
-    def update_named_params(self, metadata: Any, named_params: Iterator[tuple[str, torch.Tensor]]) -> None:
-        """Write the weights into the folder and have the server load them."""
-        from safetensors.torch import save_file
-
-        # copies, because an adapter is merged into the weights only while they are iterated over
-        weights = {name: weight.detach().clone() for name, weight in named_params}
-        save_file(weights, Path(self.folder.name) / "model.safetensors")
-        body = {"method": "reload_weights", "kwargs": {"weights_path": self.folder.name}}
-        self._post(f"{self.base_url}/collective_rpc", json=body)
-
-
-def computed_dtype(accelerator: Any, model: Any) -> str:
-    """The data type in which a trainer computes: that of its autocast, or else of the model."""
-    if accelerator.mixed_precision in ("bf16", "fp16"):
-        return {"bf16": "bfloat16", "fp16": "float16"}[accelerator.mixed_precision]
-    return str(model.dtype).removeprefix("torch.")
 
 
 def keep_linear_weights() -> None:
@@ -79,6 +18,7 @@ def keep_linear_weights() -> None:
     They would pack them for oneDNN and drop the originals: weights could then not be loaded again, and a head
     that is tied to the embedding would keep the first ones.
     """
+    import torch
     from vllm.model_executor.layers import utils
 
     packed: Callable[[Any, bool], None] = utils.dispatch_cpu_unquantized_gemm
@@ -90,14 +30,3 @@ def keep_linear_weights() -> None:
             layer.cpu_linear = torch.nn.functional.linear
 
     utils.dispatch_cpu_unquantized_gemm = dispatch
-
-
-@contextmanager
-def replaced(module: Any, name: str, value: Any) -> Iterator[None]:
-    """A module with another value of one of its names, until the block ends."""
-    before = getattr(module, name, None)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, before)

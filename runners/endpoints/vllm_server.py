@@ -38,6 +38,7 @@ class VllmServer:
         """Start the server. Raises ModelError: it does not start."""
         self.name = f"vllm:{name}"
         port = _free_port()
+        self.url = f"http://127.0.0.1:{port}/v1"
         self.log = Path(mkdtemp(prefix="vllm-")) / "server.log"
         if template := chat_template(source):
             file = self.log.with_name("chat_template.jinja")
@@ -55,7 +56,7 @@ class VllmServer:
             raise
         local_endpoint = endpoint.model_copy(
             update={
-                "base_url": f"http://127.0.0.1:{port}/v1",
+                "base_url": self.url,
                 "key": "",
                 "logprobs": True,
                 **thoughts(source, endpoint),
