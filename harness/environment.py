@@ -30,6 +30,7 @@ from rewards.types import Answer, Grade
 from runners.batching import context_exceeded
 from runners.dialogue import follow_up, previous_answer, visible_message
 from runners.endpoints.config import is_local
+from tasks.common.errors import SpecError
 from tasks.spec import ScoringSpec, TaskSpec
 from tasks.task import Task
 from tasks.types import Database, Message, Sample
@@ -165,6 +166,8 @@ class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):
     def load(self) -> Iterator[SqlTask]:
         """Yield a task for each sample, with its rendered prompt."""
         task = Task.named(self.config.spec, self.config.overrides, self.config.trust)
+        if task.spec.prompt.is_completion:
+            raise SpecError(f"{task.name}: verifiers asks by chat messages, not by a completion prompt")
         spec = task.spec.model_dump(mode="json", by_alias=True)
         samples = task.samples(self.config.split)
         prepare_databases(task, samples)

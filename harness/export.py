@@ -209,6 +209,8 @@ trust = {trust}
 def prime_rl(name: str, overrides: Sequence[str], model: str, turns: int, trust: bool = False) -> str:
     """The TOML file with which prime-rl trains a model on a task. Raises SpecError: no such task."""
     spec = load(name, overrides, trust)
+    if spec.prompt.is_completion:
+        raise SpecError(f"{name}: prime-rl asks by chat messages, not by a completion prompt")
     path = Path(name)
     values = {
         "model": model,

@@ -199,6 +199,10 @@ def test_a_base_model_is_evaluated_and_trained(
     assert json.loads(capsys.readouterr().out)
     assert main([*base, *COMPLETION, "--turns", "2"]) == 2
     assert "has one turn" in capsys.readouterr().err
+    assert main(["export", "prime-rl", "--task", "pocket", *COMPLETION]) == 2
+    assert "not by a completion prompt" in capsys.readouterr().err
+    assert main(["export", "lm-eval", "--task", "pocket", "--out", str(tmp_path / "lm"), *COMPLETION]) == 0
+    assert "--apply_chat_template" not in capsys.readouterr().out
 
 
 def test_stop_strings_cut_tokens_and_text() -> None:

