@@ -23,12 +23,19 @@ from pathlib import Path
 
 import tiny_architectures
 from architecture_eval import evaluation
+from architecture_training import four_bit, grpo, lora, sft
 
 from tasks.common.errors import HarnessError, first_line
 
 Cell = Callable[[Path], str]
 """From the folder of a tiny model to what was found."""
-COLUMNS: Mapping[str, Cell] = {"eval": evaluation}
+COLUMNS: Mapping[str, Cell] = {
+    "eval": evaluation,
+    "grpo": grpo,
+    "sft": sft,
+    "lora": lora,
+    "four_bit": four_bit,
+}
 FAULTS = ("WRONG", "CRASH")
 
 

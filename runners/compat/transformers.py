@@ -99,7 +99,7 @@ def length_class(model: Any) -> Callable[[int], int] | None:
 
 
 def reset_rotary(model: Any) -> None:
-    """Let dynamic rotary embeddings forget the lengths of earlier texts."""
+    """Let dynamic rotary embeddings forget the lengths of earlier texts, which would change later ones."""
     for module in model.modules() if "dynamic" in rotary_limits(model.config) else ():
         if hasattr(module, "max_seq_len_cached"):
             module.max_seq_len_cached = 0

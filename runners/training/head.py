@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from trl.kernels import ChunkedLogProbFunction
 
+from runners.compat.transformers import reset_rotary
 from runners.training.layout import Layout, Text, pack
 from tasks.common.errors import ModelError, first_line
 
@@ -170,7 +171,9 @@ def same(model: Any, found: Tensor, expected: Tensor) -> bool:
 def _separate(model: Any, text: Sequence[int]) -> Tensor:
     """The log-probabilities of a text's tokens after the first one, by the model's own forward."""
     ids = torch.tensor([text], device=model.device)
+    reset_rotary(model)
     logits: Tensor = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+    reset_rotary(model)
     return logits.log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
 
 

@@ -53,6 +53,7 @@ def use_method(
                 values.index_put((position,), new[number].to(values.dtype))
                 for values, new in zip(flat, predicted, strict=True)
             ]
+        reset_rotary(self)
         grids = {name: values.view(ids.shape)[:, 1:] for name, values in zip(figures, flat, strict=True)}
         balance = {"aux_loss": _balance(self, layouts, routed)} if router else {}
         return FusedCausalLMOutput(**grids, label_mask=labels[:, 1:] != NO_LABEL, **balance)

@@ -78,9 +78,12 @@ def _trainer(
 
     from runners.compat.trainer import sharded
     from runners.compat.trl import SftTrainer
+    from runners.training.stock import check_stock
 
     config = callback.config
     assert isinstance(config, SftConfig)
+    if config.packing:
+        check_stock(policy, "packed")
     count = total_steps(config, len(examples))
     micro = config.items_per_pass(distributed.world_size())
     arguments = SFTConfig(
@@ -114,8 +117,9 @@ def _set_loss(policy: Any, config: SftConfig) -> None:
     from runners.training.loss import use_method
     from runners.training.stock import check_stock
 
-    if config.packing or not config.shared_prefix:
-        check_stock(policy, "packed" if config.packing else "right")
+    if not config.shared_prefix and not config.packing:
+        check_stock(policy, "right")
+    if not config.shared_prefix or config.packing:
         return
     method = find_method(policy, refusal(policy))
     if method.unshared:

@@ -20,9 +20,10 @@ ADVICE = {
 
 
 def check_stock(model: Any, layout: Literal["left", "right", "packed"]) -> None:
-    """Raise ModelError where TRL's loss, after ``add_fused_lm_head``, gives other log-probabilities.
+    """Raise ModelError where a layout of TRL's changes the log-probabilities of texts.
 
-    They are compared with those of each text by itself.
+    They are compared with those of each text by itself. ``left`` and ``right`` compute them by TRL's head,
+    which its trainer has added; ``packed`` can be called before there is a trainer.
     """
     bare = bare_model(model)
     expected = separate_log_probs(bare)
@@ -30,12 +31,23 @@ def check_stock(model: Any, layout: Literal["left", "right", "packed"]) -> None:
         with torch.no_grad(), in_mode(bare, training=False):
             batch = _packed() if layout == "packed" else _padded(layout == "left")
             batch = {name: value.to(bare.device) for name, value in batch.items()}
-            output = bare(**batch, use_cache=False, fused_lm_head=True)
-            right = same(bare, output.log_probs[output.label_mask], expected)
+            if layout == "packed":
+                found = _packed_log_probs(bare, batch)
+            else:
+                output = bare(**batch, use_cache=False, fused_lm_head=True)
+                found = output.log_probs[output.label_mask]
+            right = same(bare, found, expected)
     except Exception:  # of an architecture that takes other arguments
         right = False
     if not right:
         raise ModelError(f"{type(bare).__name__} cannot be trained with {ADVICE[layout]}")
+
+
+def _packed_log_probs(model: Any, batch: Batch) -> torch.Tensor:
+    labels = batch.pop("labels")[0, 1:]
+    logits: torch.Tensor = model(**batch, use_cache=False).logits[0, :-1].float()
+    log_probs = logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[:, None])[:, 0]
+    return log_probs[labels != NO_LABEL]
 
 
 def _padded(left: bool) -> Batch:
