@@ -21,9 +21,10 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import architecture_training
 import tiny_architectures
 
+from runners.decoding.tokens import encode
 from runners.nano import FOLDER
 from runners.training.config import LoraSpec
-from runners.training.grpo import train_grpo
+from runners.training.grpo import check_switch, train_grpo
 from runners.training.head import Method, candidates, find_method
 from runners.training.layout import NO_LABEL
 from runners.training.lora import adapter_settings
@@ -218,3 +219,12 @@ def test_experts_can_be_named_as_targets(tmp_path: Path) -> None:
         architecture_training._merged(tmp_path / "moe", tmp_path / "sft", str(tmp_path / "sft/model"), True)
         == ""
     )
+
+
+def test_answers_that_cross_the_switch_of_longrope_are_refused() -> None:
+    tokenizer, prompts = tiny_models.tokenizer(), requests(2)
+    length = len(encode(tokenizer, prompts)[0])
+    for switch in (0, length - 1, length + 8):
+        check_switch(prompts, tokenizer, switch, 8)
+    with pytest.raises(ModelError, match=f"sample 0: {length} prompt tokens .* LongRoPE embedding changes"):
+        check_switch(prompts, tokenizer, length + 7, 8)

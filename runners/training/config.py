@@ -24,7 +24,8 @@ class LoraSpec(Spec):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout on the input of the adapters."""
     targets: tuple[str, ...] = ()
-    """Names of the layers that get an adapter; empty: every linear layer except the head."""
+    """Names of the layers that get an adapter; empty: every linear layer except the head. Experts in
+    one tensor get one only if named, such as ``gate_up_proj``."""
     four_bit: bool = False
     """Hold the frozen base in 4 bits (QLoRA: NF4, double quantization)."""
 
@@ -104,7 +105,7 @@ class SftConfig(TrainingConfig):
     packing: bool = False
     """Pack several texts into a row, as TRL does; prefixes are then not shared."""
     shared_prefix: bool = True
-    """Compute shared prefixes of a batch once; false: TRL's own loss."""
+    """Compute shared prefixes of a batch once; false: TRL's own loss, where it is right for the model."""
 
     @property
     def items_per_step(self) -> int:
@@ -243,7 +244,8 @@ class GrpoConfig(TrainingConfig):
     curriculum: CurriculumSpec | None = None
     """Draw prompts by stored pass rates; null: in the shuffled order of the split."""
     shared_prefix: bool = True
-    """Compute shared prefixes once, in sampling and in the loss; false: TRL's own sampling and loss."""
+    """Compute shared prefixes once, in sampling and in the loss; false: TRL's own sampling and loss, where
+    they are right for the model."""
     vllm: SamplingVllm | None = None
     """Draw the answers with vLLM; ``shared_prefix`` then concerns the loss only."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from runners.compat.transformers import rotary_limits
 from runners.decoding.tokens import encode
 from runners.training import distributed, requirements
 from runners.training import policy as policies
@@ -61,7 +62,10 @@ def check(model: str, prompts: Sequence[Request], config: GrpoConfig) -> None:
     check_sizes(config, len(prompts))
     source = resolve(model).with_template(config)
     context = config.context_limit(loading.context(source))
-    check_lengths(prompts, loading.load_tokenizer(source), context, config.max_new_tokens)
+    tokenizer = loading.load_tokenizer(source)
+    check_lengths(prompts, tokenizer, context, config.max_new_tokens)
+    switch = rotary_limits(loading.config_of(source)).get("longrope", 0)
+    check_switch(prompts, tokenizer, switch, config.max_new_tokens)
     policies.check(source, config)
 
 
@@ -108,6 +112,20 @@ def check_lengths(prompts: Sequence[Request], tokenizer: Any, context: int, new_
                 f"sample {prompt.sample.id}: {len(ids)} prompt tokens and max_new_tokens {new_tokens} are"
                 f" more than the model's context of {context}: lower train.max_new_tokens, or show less of"
                 " the schema (prompt.schema)"
+            )
+
+
+def check_switch(prompts: Sequence[Request], tokenizer: Any, switch: int, new_tokens: int) -> None:
+    """Raise ModelError where an answer can cross the length at which a LongRoPE embedding changes.
+
+    Its first tokens would be drawn with one embedding and learned with the other. ``switch`` 0: none.
+    """
+    for prompt, ids in zip(prompts, encode(tokenizer, prompts) if switch else (), strict=False):
+        if len(ids) <= switch < len(ids) + new_tokens:
+            raise ModelError(
+                f"sample {prompt.sample.id}: {len(ids)} prompt tokens and max_new_tokens {new_tokens} cross"
+                f" {switch} tokens, where the model's LongRoPE embedding changes: lower train.max_new_tokens,"
+                " or show less of the schema (prompt.schema)"
             )
 
 
