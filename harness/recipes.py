@@ -29,6 +29,8 @@ class Recipe:
     """Questions of an evaluation, drawn from the evaluation split; 0: all."""
     overrides: tuple[str, ...] = ()
     """Keys of the task that differ from its file."""
+    grpo_difficulty: tuple[str, ...] = ()
+    """Difficulties of the questions of GRPO; empty: all. A group without a right answer has no gradient."""
 
     @property
     def name(self) -> str:
@@ -66,19 +68,20 @@ _SFT = SftConfig(
     save_every=10,
 )
 _GRPO = GrpoConfig(
-    learning_rate=7e-4,
+    learning_rate=4e-4,
     scheduler="linear",
     warmup=0.05,
     lora=LoraSpec(r=16, alpha=32),
-    max_steps=16,
-    prompts_per_step=16,
+    max_steps=18,
+    prompts_per_step=24,
     group_size=8,
     micro_groups=2,
     same_prefix=4,
     temperature=0.8,
+    learn_from="mixed",
     max_new_tokens=80,
     eval_every=1000,
-    save_every=5,
+    save_every=4,
 )
 SMOLLM2_POCKET = Recipe(
     model="smollm2",
@@ -88,6 +91,7 @@ SMOLLM2_POCKET = Recipe(
     sft=_SFT,
     grpo=_GRPO,
     questions=400,
+    grpo_difficulty=("easy", "medium"),
 )
 SMOLLM2_SPIDER = Recipe(
     model="smollm2",
