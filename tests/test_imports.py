@@ -149,12 +149,16 @@ def normal(name: str) -> str:
 
 
 def undeclared(paths: list[Path], known: set[str]) -> list[str]:
-    """Third-party imports whose distribution is not ``known``; files of the same folder do not count."""
+    """Third-party imports whose distribution is not ``known``; files of the same folder do not count.
+
+    Nor do the benchmarks' files in tests.
+    """
     by_name = packages_distributions()
     ours = {*LEVELS, "harness_sql", "tools"}
     missing = []
     for path in paths:
-        siblings = {other.stem for other in path.parent.glob("*")}
+        folders = (path.parent, ROOT / "benchmarks") if path.parent == ROOT / "tests" else (path.parent,)
+        siblings = {other.stem for folder in folders for other in folder.glob("*")}
         for name in sorted(imported(path) - ours - siblings - sys.stdlib_module_names):
             if not {normal(distribution) for distribution in by_name.get(name, [name])} & known:
                 missing.append(f"{path.name} imports {name}")

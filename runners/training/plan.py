@@ -99,11 +99,12 @@ def model_shape(config: Any) -> Shape:
     """The sizes of a model from its configuration, without allocating its weights."""
     import torch
     from torch import nn
-    from transformers import AutoModelForCausalLM
     from transformers.pytorch_utils import Conv1D
 
+    from runners.compat.transformers import auto_class
+
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        model = auto_class(config).from_config(config)
     head = model.get_output_embeddings()
     kinds = (nn.Linear, Conv1D)
     linear = [part for part in model.modules() if isinstance(part, kinds) and part is not head]
