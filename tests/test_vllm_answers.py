@@ -110,7 +110,9 @@ def test_an_adapter_changes_answers_as_it_does_with_hf(tmp_path: Path) -> None:
     runner = open_runner(f"vllm:{name}", SETTINGS)
     theirs = [one.text for (one,) in answers(runner, requests, Sampling(max_new_tokens=12))]
     runner.close()
-    assert mine == theirs != plain
+    cut = "\N{REPLACEMENT CHARACTER}"  # the first bytes of a letter at the token limit, which vLLM leaves out
+    assert [text.rstrip(cut) for text in mine] == [text.rstrip(cut) for text in theirs]
+    assert mine != plain
 
 
 @pytest.mark.parametrize(
