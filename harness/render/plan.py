@@ -16,6 +16,7 @@ LABELS = {
     "reference": "reference model",
     "sampling": "sampling: keys and values",
     "learning": "learning: activations",
+    "saving": "saving: the base once more",
     "vllm": "vLLM",
     "device": "device overhead",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ class Machine:
     """Peak operations per second."""
     bandwidth: float = 0.0
     """Bytes per second."""
+    few: float = 0.0
+    """Operations per second of products with few rows; 0: as of large ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +143,23 @@ def plans(
 ) -> Plans:
     """Predict every stage of a training of this model; reads its configuration and tokenizer only.
 
+    The speed of a CPU is measured, which takes a second.
+
     Raises ModelError: a step that cannot be divided among ``count`` processes.
     """
-    from runners.training.plan import Workload, model_shape, plan
+    from runners.training.plan import Workload, machine_speed, model_shape, plan
     from runners.weights.loading import config_of
     from runners.weights.source import resolve
 
     sizes = model_shape(config_of(resolve(model, weights=False)))
+    if not host.gpu:
+        host = replace(host, **asdict(machine_speed(sizes)))
     stages: dict[str, StagePlan] = {}
     for spec in specs:
         prompt, answer = _lengths(model, spec, Task.named(spec.task, overrides, spec.trust))
-        workload = Workload(prompt, answer, host.gpu, host.memory, count, host.flops, host.bandwidth)
+        workload = Workload(
+            prompt, answer, host.gpu, host.memory, count, host.flops, host.bandwidth, host.few
+        )
         stages[spec.method] = StagePlan(spec.config, prompt, answer, plan(sizes, spec.config, workload))
     return Plans(stages, host, count)
 

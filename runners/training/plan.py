@@ -13,19 +13,30 @@ which ``Q`` are in linear layers other than the head, and ``A`` weights in adapt
     reference   with beta and full training: 4 N
     sampling    keys and values: 2 w layers kv a token, of a step's prompts and answers in one batch; or what
                 the memory of a colocated vLLM (freed while the model learns if it sleeps)
-    learning    what backward needs of the T tokens of a pass: w (6 h + 2 q + 2 kv + 4 f) + 8 h a token and
-                layer (h hidden, q and kv the widths of queries and keys, f the MLP's), and 7 w r with LoRA;
-                with gradient checkpointing w h a token and layer, and one layer in full; 8 bytes a predicted
-                token and entry of the widest piece of vocabulary; the mask, w T T
-    peak        base + trained + reference + the larger of sampling and learning + vLLM + 1 GiB for the device
+    learning    what backward needs of the T tokens of a pass. A token and layer of a GPU's: w (6 h + 2 q +
+                2 kv + 4 f) + 8 h (h hidden, q and kv the widths of queries and keys, f the MLP's); of a
+                CPU's, as transformers' Llama saves them, w (6 h + 3 q + 2 kv + 4 f), with a frozen base 2 h
+                less; with LoRA also 7 w r. With gradient checkpointing w h a token and layer, and one layer
+                in full.
+                8 bytes a predicted token and entry of the widest piece of vocabulary; a GPU's mask, w T T
+    saving      on a CPU with LoRA 8 N: at the end the base is read again from its file, to merge the adapter
+    device      1 GiB on a GPU; on a CPU what Python and the libraries hold (``IMPORTS``)
+    peak        all of these, but the larger of sampling and learning. Gradients count beside activations,
+                because glibc does not return the small blocks of freed activations to the system
 
-Seconds: 2 N operations a token forward, twice that backward (once with a frozen base), once more where
-activations are recomputed, at 40 % of the device's peak; a decoding step reads the base and the cache once.
+Seconds: 2 operations a weight of a linear layer and token forward, and of the head for each predicted token;
+twice that backward (once with a frozen base), once more where activations are recomputed; 4 operations a
+query's entry, key and layer in attention, of the keys that a token sees, and 2.5 times that backward. They
+run at ``UTILISATION`` of the device's peak, or of the rate that was measured on this CPU. The optimizer moves
+40 bytes a trained weight. A decoding step reads weights and cache once, or takes what its products need.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from runners.training.config import GrpoConfig, SftConfig
@@ -34,8 +45,14 @@ from runners.training.head import VOCABULARY_TILE
 GIB = 2**30
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes of a weight in NF4 with double quantization."""
-UTILISATION = 0.4
-"""Share of a device's peak that large products reach."""
+ROWS, FEW_ROWS, MEASURED_SECONDS = 1024, 8, 0.3
+"""Rows of the products by which a CPU is measured, and the CPU seconds of each measurement."""
+LARGEST = 4096
+"""Most rows and columns of the weights of these products, which would else need much memory themselves."""
+UTILISATION = {"gpu": 0.4, "cpu": 0.65}
+"""Share of a GPU's peak, or of the rate of a CPU's large products, that a whole pass reaches."""
+IMPORTS = 730_000_000
+"""Resident bytes of a process that has imported PyTorch, transformers and TRL and read a tokenizer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +87,8 @@ class Workload:
     """Peak operations per second in bfloat16 (float32 on a CPU); 0: time is not predicted."""
     bandwidth: float = 0.0
     """Bytes per second of the device's memory."""
+    few: float = 0.0
+    """Operations per second of products with the few rows of a decoding step; 0: as of large ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +145,39 @@ def model_shape(config: Any) -> Shape:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Operations per second of large products, and bytes per second of memory, as measured."""
+
+    flops: float
+    bandwidth: float
+    few: float
+    """Operations per second of products with few rows."""
+
+
+def machine_speed(model: Shape) -> Speed:
+    """Measure this machine's CPU with the sizes of a model: about a second of CPU time."""
+    import torch
+
+    width, numbers = min(model.hidden, LARGEST), torch.ones(2**25)
+    weights = torch.randn(min(model.mlp, LARGEST), width)
+    large, few = (
+        2 * x.numel() * len(weights) * _rate(partial(torch.nn.functional.linear, x, weights))
+        for x in (torch.randn(rows, width) for rows in (ROWS, FEW_ROWS))
+    )
+    return Speed(large, 4 * numbers.numel() * _rate(numbers.sum), few)
+
+
+def _rate(work: Callable[[], object]) -> float:
+    """Calls per second of this process's CPU time."""
+    work()
+    began, calls = time.process_time(), 0
+    while (seconds := time.process_time() - began) < MEASURED_SECONDS or not calls:
+        work()
+        calls += 1
+    return calls / seconds
+
+
 def plan(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -> Plan:
     """Predict a run with these settings. Raises ModelError: a step cannot be divided among the processes."""
     word = 2 if workload.gpu else 4
@@ -137,9 +189,10 @@ def plan(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -> Pl
         "trained": trained,
         "reference": 4 * model.weights if _beta(config) and not config.lora else 0,
         "sampling": 2 * word * model.layers * model.keys * _sampled(config, workload, own),
-        "learning": _learning(model, config, _tokens(config, workload, at_once), word),
+        "learning": _learning(model, config, _tokens(config, workload, at_once), workload.gpu),
+        "saving": 0 if workload.gpu or not config.lora else 8 * model.weights,
         "vllm": 0,
-        "device": GIB,
+        "device": GIB if workload.gpu else IMPORTS,
     }
     if isinstance(config, GrpoConfig) and config.vllm:
         share = config.vllm.gpu_memory * workload.memory if config.vllm.mode == "colocate" else 0.0
@@ -194,28 +247,39 @@ def _tokens(config: SftConfig | GrpoConfig, workload: Workload, at_once: int) ->
     return at_once * (copies * workload.prompt + answers), at_once * answers
 
 
-def _learning(model: Shape, config: SftConfig | GrpoConfig, pass_: tuple[int, int], word: int) -> int:
-    tokens, predicted = pass_
-    layer = word * (6 * model.hidden + 2 * model.queries + 2 * model.keys + 4 * model.mlp) + 8 * model.hidden
+def _learning(model: Shape, config: SftConfig | GrpoConfig, pass_: tuple[int, int], gpu: bool) -> int:
+    (tokens, predicted), word = pass_, (2 if gpu else 4)
+    layer = word * (6 * model.hidden + 2 * model.queries + 2 * model.keys + 4 * model.mlp)
+    if gpu:
+        layer += 8 * model.hidden
+    else:
+        layer += word * (model.queries - (2 * model.hidden if config.lora else 0))
     layer += 7 * word * config.lora.r if config.lora else 0
     held = layer * model.layers
     if config.gradient_checkpointing:
         held = word * model.hidden * model.layers + layer
     logits = 8 * predicted * min(model.vocabulary, VOCABULARY_TILE)
-    return tokens * held + logits + word * tokens * tokens
+    return tokens * held + logits + (word * tokens * tokens if gpu else 0)
 
 
 def _seconds(
     model: Shape, config: SftConfig | GrpoConfig, workload: Workload, memory_plan: Plan
 ) -> dict[str, float]:
     """Seconds of one step by phase; answers are scored while others are sampled."""
-    speed = UTILISATION * workload.flops
-    tokens, _ = _tokens(config, workload, memory_plan.own)
-    times = 2 * (1 + (1 if config.lora else 2) + config.gradient_checkpointing)
-    seconds = {"learning": times * model.weights * tokens / speed}
+    speed = UTILISATION["gpu" if workload.gpu else "cpu"] * workload.flops
+    tokens, predicted = _tokens(config, workload, memory_plan.own)
+    head = model.vocabulary * model.hidden
+    again = int(config.gradient_checkpointing)
+    passes = 1 + (1 if config.lora else 2) + again
+    pairs = tokens * (workload.prompt / 2 + workload.answer) * 4 * model.queries * model.layers
+    products = 2 * passes * (model.linear * tokens + head * predicted) + (3.5 + again) * pairs
+    trained = model.adapter_width * config.lora.r if config.lora else model.weights
+    seconds = {"learning": products / speed + 40 * trained / workload.bandwidth}
     if isinstance(config, GrpoConfig):
-        prefill = 2 * model.weights * workload.prompt * memory_plan.own / speed
+        prompts = workload.prompt * memory_plan.own
+        prefill = (2 * model.linear * prompts + workload.prompt * prompts * 2 * model.queries) / speed
         step = (memory_plan.memory["base"] + memory_plan.memory["sampling"]) / workload.bandwidth
-        products = 2 * model.weights * memory_plan.own * config.group_size / speed
-        seconds["sampling"] = prefill + workload.answer * max(step, products)
+        few = speed * (workload.few or workload.flops) / workload.flops
+        drawn = 2 * (model.linear + head) * memory_plan.own * config.group_size / few
+        seconds["sampling"] = prefill + workload.answer * max(step, drawn)
     return seconds
