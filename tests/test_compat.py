@@ -21,7 +21,14 @@ from lm_eval.api.model import LM
 from lm_eval.models.api_models import TemplateAPI
 from lm_eval.models.huggingface import HFLM
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import Cache, Trainer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    Cache,
+    LlamaConfig,
+    Mistral3Config,
+    Trainer,
+)
 from transformers.cache_utils import DynamicLayer
 from transformers.configuration_utils import PreTrainedConfig
 from trl.generation.vllm_client import VLLMClient
@@ -149,6 +156,13 @@ def test_transformers_keeps_only_the_end_tokens_of_generation_settings() -> None
     assert model.generation_config.eos_token_id == [1, 2], moved(transformers, "loses end tokens")
     assert (model.generation_config.repetition_penalty or 1.0) == 1.0, moved(transformers, "keeps penalties")
     assert model.config.temperature is None, moved(transformers, "keeps sampling in config.json")
+
+
+def test_transformers_still_maps_configurations_to_the_class_that_loads_them() -> None:
+    loaders = [transformers.auto_class(kind()) for kind in (LlamaConfig, Mistral3Config)]
+    assert loaders == [AutoModelForCausalLM, AutoModelForImageTextToText], moved(
+        transformers, "has no _model_mapping"
+    )
 
 
 def test_a_peft_adapter_stays_in_the_bare_model() -> None:
