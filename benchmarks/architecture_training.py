@@ -169,11 +169,11 @@ def _fine_tuned(folder: Path, lora: dict[str, Any] | None) -> str:
 
     settings = {"max_steps": 1, "batch_size": 4, "micro_batch": 4, "learning_rate": 1e-2, "warmup": 0}
     config = SftConfig.model_validate({**settings, "lora": lora})
-    base, tokenizer = load(str(folder), four_bit=bool(lora and lora.get("four_bit")))
-    expected = _loss(base, tokenizer)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = train_sft(str(folder), _examples(), config, folder.parent / "sft")
+    base, tokenizer = load(str(folder), four_bit=bool(lora and lora.get("four_bit")))
+    expected = _loss(base, tokenizer)
     loss = json.loads((folder.parent / "sft" / "curve.jsonl").read_text().splitlines()[0])["loss"]
     if abs(loss - expected) > TOLERANCE * expected:
         return f"WRONG: the loss is {loss:.5f}, not {expected:.5f}"
