@@ -110,9 +110,9 @@ def _sampling_fault(runner: Any, model: Any, tokenizer: Any, requests: Sequence[
     from runners.decoding.tokens import encode
 
     prompts = encode(tokenizer, requests)
-    settings = DecodingSettings(1.0, 1.0, 12, (tokenizer.eos_token_id,))
+    settings = DecodingSettings(1.0, 1.0, 12, (tokenizer.eos_token_id,), longest_shared=runner.longest_shared)
     seeds = list(range(len(prompts)))
-    drawn = dict(generate_within(runner.model, runner.longest_shared, prompts, seeds, 3, settings))
+    drawn = dict(generate_within(runner.model, prompts, seeds, 3, settings))
     different = {i: {tuple(answer.tokens) for answer in answers} for i, answers in drawn.items()}
     if {len(answers) for answers in drawn.values()} != {3} or max(map(len, different.values())) == 1:
         return "sampled answers are missing, or all the same"

@@ -73,11 +73,10 @@ class HfRunner:
             max_new_tokens=room,
             end_tokens=end_tokens(self.model, self.tokenizer),
             has_stop=Stops(self.tokenizer, sampling.stop).end if sampling.stop else None,
+            longest_shared=self.longest_shared,
         )
         tokens = list(prompts.values())
-        answers = generate_within(
-            self.model, self.longest_shared, tokens, seeds, sampling.n, settings, self.batch_tokens
-        )
+        answers = generate_within(self.model, tokens, seeds, sampling.n, settings, self.batch_tokens)
         for number, generated in answers:
             index = indices[number]
             yield index, [self._completion(prompts[index], answer, sampling) for answer in generated]

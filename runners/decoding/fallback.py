@@ -16,18 +16,14 @@ from runners.decoding.tokens import Tokens
 
 def generate_within(
     model: Any,
-    longest: int,
     prompts: Sequence[Tokens],
     seeds: Sequence[int],
     n: int,
     settings: DecodingSettings,
     batch_tokens: int = 0,
 ) -> Iterator[tuple[int, list[Generated]]]:
-    """As ``generation.generate``, but texts that can exceed ``longest`` tokens share no prefixes.
-
-    ``longest`` is ``probe.longest_shared``; 0: none shares.
-    """
-    fits = [len(prompt) + settings.max_new_tokens <= longest for prompt in prompts]
+    """As ``generation.generate``, but texts that can be longer than ``longest_shared`` share no prefixes."""
+    fits = [len(prompt) + settings.max_new_tokens <= settings.longest_shared for prompt in prompts]
     together, alone = ([i for i, fit in enumerate(fits) if fit is kind] for kind in (True, False))
     reset_rotary(model)
     for indices, function in ((together, generate), (alone, _generate_separately)):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from runners.decoding.prefill import prefill
 from runners.decoding.prefix_cache import HIDDEN, PrefixGroup, joined, prefix_groups
-from runners.decoding.tokens import Tokens
+from runners.decoding.tokens import NO_LIMIT, Tokens
 from runners.types import Finish
 
 BATCH_TOKENS = {"cpu": 100_000, "cuda": 400_000}
@@ -39,6 +39,8 @@ class DecodingSettings:
     """Whether an answer's tokens contain a stop string."""
     refill: float | None = None
     """Share of the batch's tokens that must be free before rows join; None: ``REFILL`` of the device."""
+    longest_shared: int = NO_LIMIT
+    """The most tokens of texts that may share prefixes (``probe.longest_shared``); 0: none shares."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,18 +255,18 @@ class GrpoTrainer(StepTrainer):
         seed_prefix = f"{self.args.seed} {self.state.global_step} 0" + (f" turn {turn}" if turn else "")
         seeds = [zlib.crc32(f"{seed_prefix} {first + index}".encode()) for index in range(len(prompts))]
         config = self.config
+        model = self.accelerator.unwrap_model(self.model)
         settings = DecodingSettings(
             config.temperature,
             config.top_p,
             config.max_new_tokens,
             tuple(self.eos_token_ids),
             self.stops.end if config.stop else None,
+            longest_shared=0 if self.method.unshared else longest_shared(model),
         )
         answers: dict[int, list[list[int]]] = {}
-        model = self.accelerator.unwrap_model(self.model)
-        longest = 0 if self.method.unshared else longest_shared(model)
         with self.accelerator.autocast():
-            for index, drawn in generate_within(model, longest, prompts, seeds, size, settings):
+            for index, drawn in generate_within(model, prompts, seeds, size, settings):
                 answers[index] = [answer.tokens for answer in drawn]
                 if complete:
                     complete(index, answers[index])
