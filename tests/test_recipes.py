@@ -52,7 +52,7 @@ def test_a_short_recipe_runs_to_the_closing_screen(home: Path, tmp_path: Path, c
         ),
         dev_limit=0,
         questions=10,
-        overrides=("prompt.template=labelled",),
+        overrides=("prompt.template=select",),
         grpo_difficulty=("easy",),
     )
     run_demo(recipe, 0, tmp_path / "out")
@@ -62,7 +62,7 @@ def test_a_short_recipe_runs_to_the_closing_screen(home: Path, tmp_path: Path, c
         and "saw 16 questions" in printed
         and re.search(r"answered 8 of \d,\d{3} questions", printed)
     )
-    assert len(re.findall("--set prompt.template=labelled", printed)) == 2
+    assert len(re.findall("--set prompt.template=select", printed)) == 2
     runs = {run.id for run in store.runs()}
     run_demo(recipe, 0, tmp_path / "out")
     assert {run.id for run in store.runs()} == runs
