@@ -41,7 +41,6 @@ PROMPTS = (
     ("sqlcoder", "ddl", 0),
     ("bird", "ddl", 0),
     ("labelled", "compact", 0),
-    ("labelled", "compact", 3),
     ("select", "compact", 0),
     ("select", "compact, values", 0),
     ("question_first", "compact", 0),
