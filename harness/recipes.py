@@ -72,7 +72,7 @@ _GRPO = GrpoConfig(
     scheduler="linear",
     warmup=0.05,
     lora=LoraSpec(r=16, alpha=32),
-    max_steps=18,
+    max_steps=40,
     prompts_per_step=24,
     group_size=8,
     micro_groups=2,
@@ -87,7 +87,7 @@ SMOLLM2_POCKET = Recipe(
     model="smollm2",
     task="pocket",
     about="a chat model of 135 M parameters",
-    sft_rows=640,
+    sft_rows=1280,
     sft=_SFT,
     grpo=_GRPO,
     questions=400,
@@ -99,7 +99,7 @@ SMOLLM2_SPIDER = Recipe(
     about="a chat model of 135 M parameters",
     sft_rows=960,
     sft=_SFT,
-    grpo=_GRPO,
+    grpo=_GRPO.model_copy(update={"max_steps": 24}),
     questions=300,
 )
 RECIPES = (NANO, SMOLLM2_POCKET, SMOLLM2_SPIDER)
