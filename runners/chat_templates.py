@@ -60,7 +60,7 @@ def set_template(tokenizer: Any, settings: TemplateSettings, name: str) -> None:
         tokenizer.chat_template = _plain(tokenizer)
     elif settings.chat_template:
         tokenizer.chat_template = _read(settings.chat_template)
-    if not tokenizer.chat_template:
+    if tokenizer.chat_template is None:
         raise ModelError(
             f"{name}: its tokenizer has no chat template: use the instruct version of the model, or set"
             " prompt.template=completion for a base model"

@@ -150,6 +150,7 @@ def test_tasks_lists_what_is_shipped(capsys: Capture) -> None:
         "pocket",
         "spider",
         "spider_realistic",
+        "spider_small",
     }
 
 

@@ -156,7 +156,7 @@ def make_trainer(
     adapters = adapter_settings(config.lora, policy)
     trainer = trainer_class(policy, arguments, tokenizer, adapters, inputs, method)
     if not method:
-        check_stock(trainer.model, "left")
+        check_stock(trainer.model, "left", config.temperature)
     return trainer
 
 

@@ -148,14 +148,16 @@ def in_mode(model: Any, training: bool) -> Iterator[None]:
         model.train(before)
 
 
-def separate_log_probs(model: Any, texts: Sequence[Sequence[int]] = TEXTS, training: bool = False) -> Tensor:
+def separate_log_probs(
+    model: Any, texts: Sequence[Sequence[int]] = TEXTS, training: bool = False, temperature: float = 1.0
+) -> Tensor:
     """The log-probabilities of all tokens of texts but the first ones, each text by itself.
 
-    By the model's own forward. Raises ModelError: it fails.
+    By the model's own forward, with logits divided by ``temperature``. Raises ModelError: it fails.
     """
     try:
         with torch.no_grad(), in_mode(model, training):
-            return torch.cat([_separate(model, text) for text in texts])
+            return torch.cat([_separate(model, text, temperature) for text in texts])
     except Exception as error:  # of an architecture or a quantization that does not work
         raise ModelError(
             f"{type(model).__name__} cannot be trained: its forward fails: {first_line(error)}"
@@ -168,11 +170,11 @@ def same(model: Any, found: Tensor, expected: Tensor) -> bool:
     return bool((found - expected).abs().max() <= rounding.clamp(max=MOST))
 
 
-def _separate(model: Any, text: Sequence[int]) -> Tensor:
+def _separate(model: Any, text: Sequence[int], temperature: float) -> Tensor:
     """The log-probabilities of a text's tokens after the first one, by the model's own forward."""
     ids = torch.tensor([text], device=model.device)
     reset_rotary(model)
-    logits: Tensor = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+    logits: Tensor = model(input_ids=ids, use_cache=False).logits[0, :-1].float() / temperature
     reset_rotary(model)
     return logits.log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
 

@@ -19,14 +19,14 @@ ADVICE = {
 }
 
 
-def check_stock(model: Any, layout: Literal["left", "right", "packed"]) -> None:
+def check_stock(model: Any, layout: Literal["left", "right", "packed"], temperature: float = 1.0) -> None:
     """Raise ModelError where a layout of TRL's changes the log-probabilities of texts.
 
     They are compared with those of each text by itself. ``left`` and ``right`` compute them by TRL's head,
-    which its trainer has added; ``packed`` can be called before there is a trainer.
+    which its trainer has added with this ``temperature``; ``packed`` can be called before there is a trainer.
     """
     bare = bare_model(model)
-    expected = separate_log_probs(bare)
+    expected = separate_log_probs(bare, temperature=temperature)
     try:
         with torch.no_grad(), in_mode(bare, training=False):
             batch = _packed() if layout == "packed" else _padded(layout == "left")
