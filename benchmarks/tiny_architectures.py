@@ -106,3 +106,5 @@ def _widen(model: Any) -> None:
                 parameter.add_(2 * torch.randn_like(parameter))
             if parameter.ndim == 1 and "post_feedforward" in name:
                 parameter.add_(4)
+            if not (parameter.any() or name.endswith("bias")):  # would hide what it multiplies
+                parameter.add_(0.1 * torch.randn_like(parameter))

@@ -123,9 +123,11 @@ def candidates(config: Any) -> Iterator[Head]:
 def find_method(model: Any, unshared: str) -> Method:
     """The method that gives the model's own log-probabilities with the least work.
 
-    ``unshared``: the reason why prefixes cannot be shared, or "". Raises ModelError: none does.
+    ``unshared``: the reason why prefixes cannot be shared, or "". Raises ModelError: none does, or the
+    model's forward fails in training mode.
     """
     reasons = [unshared] if unshared else ["", "its log-probabilities differ where prefixes are shared"]
+    separate_log_probs(model, training=True)
     expected = separate_log_probs(model)
     with torch.no_grad(), in_mode(model, training=False):
         for reason in reasons:
