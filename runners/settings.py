@@ -22,7 +22,7 @@ class HfConfig(Spec):
     deterministic: bool = False
     """Compute each question separately, so no other affects its answer; ``dtype: auto`` is then float32."""
     batch_tokens: int = Field(0, ge=0)
-    """Most tokens of prompts and answers in memory; 0: chosen for the device. Lowered if memory runs out."""
+    """Most tokens of prompts and answers in a batch; 0: by the memory. Lower it if memory runs out."""
 
 
 class VllmConfig(Spec):

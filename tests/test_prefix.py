@@ -9,11 +9,18 @@ import tiny_models
 import torch
 
 from runners.compat.transformers import GROUPED_ATTENTION
-from runners.decoding import prefill
+from runners.decoding import generation, prefill
 from runners.decoding.attention import fold_groups
-from runners.decoding.generation import DecodingSettings, generate, sample
-from runners.decoding.prefix_cache import PrefixGroup, common_prefix_length, group_by_prefix, prefix_groups
+from runners.decoding.generation import DecodingSettings, default_batch_tokens, generate, sample
+from runners.decoding.prefix_cache import (
+    PrefixCache,
+    PrefixGroup,
+    common_prefix_length,
+    group_by_prefix,
+    prefix_groups,
+)
 from runners.decoding.probe import refusal
+from runners.weights.loading import memory
 
 GREEDY = DecodingSettings(0.0, 1.0, 12, (1,))
 SAMPLED = DecodingSettings(1.0, 1.0, 8, (1,))
@@ -226,3 +233,14 @@ def test_the_model_is_left_in_the_mode_it_was_in() -> None:
     model = tiny_models.model().train()
     list(generate(model, [(7, 8)], [0], 1, GREEDY, 100))
     assert model.training
+
+
+def test_a_batch_takes_a_share_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_models.model("qwen3")
+    assert default_batch_tokens(model) == generation.BATCH_TOKENS["cpu"]
+    cache = PrefixCache(model, 1)
+    grid = torch.arange(10)[None]
+    cache.forward(grid, grid, torch.zeros_like(grid), logits_to_keep=1)
+    bytes_of_token = sum(layer.buffers[0][:, :, :10].nbytes * 2 for layer in cache.layers) // 10
+    monkeypatch.setitem(generation.CACHE_SHARE, "cpu", 1000 * bytes_of_token / memory())
+    assert default_batch_tokens(model) in (999, 1000)

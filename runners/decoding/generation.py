@@ -14,9 +14,13 @@ from runners.decoding.prefill import prefill
 from runners.decoding.prefix_cache import HIDDEN, PrefixGroup, joined, prefix_groups
 from runners.decoding.tokens import NO_LIMIT, Tokens
 from runners.types import Finish
+from runners.weights.loading import memory
 
 BATCH_TOKENS = {"cpu": 100_000, "cuda": 400_000}
-"""Default number of prompt and answer tokens in a batch, by device."""
+"""Most prompt and answer tokens in a batch by default, by device."""
+CACHE_SHARE = {"cpu": 1 / 16, "cuda": 1 / 5}
+"""Share of the memory for the keys and values of a batch by default; they take up to three times as much when
+the cache grows."""
 
 REFILL = {"cpu": 1.0, "cuda": 0.25}
 """Share of the batch's tokens that must be free before further rows join, by device. On a GPU a step costs
@@ -95,7 +99,7 @@ def _generate(
 ) -> Iterator[tuple[int, Generated]]:
     """Yield (number, answer) as they end, longest rows first: if memory is too small, it shows at once."""
     new_tokens = settings.max_new_tokens
-    capacity = batch_tokens or BATCH_TOKENS[model.device.type]
+    capacity = batch_tokens or default_batch_tokens(model)
     refill = capacity * (REFILL[model.device.type] if settings.refill is None else settings.refill)
     waiting = sorted(prefix_groups(prompts, n), key=lambda group: (len(group.prefix), group.prefix))
     batch: _Batch | None = None
@@ -113,6 +117,16 @@ def _generate(
             yield from ((i, replace(answer, seconds=seconds)) for i, answer in ended)
             began = now
             batch = batch.shrunk()
+
+
+def default_batch_tokens(model: Any) -> int:
+    """The most tokens of a batch on the model's device, by the memory that their keys and values take."""
+    text, device = model.config.get_text_config(), model.device.type
+    heads = text.num_attention_heads
+    size = getattr(text, "head_dim", None) or text.hidden_size // heads
+    keys = size * (getattr(text, "num_key_value_heads", None) or heads)
+    bytes_of_token = 2 * text.num_hidden_layers * keys * model.dtype.itemsize
+    return min(BATCH_TOKENS[device], int(CACHE_SHARE[device] * memory() / bytes_of_token))
 
 
 def _take(waiting: list[PrefixGroup], free: int, new_tokens: int) -> list[PrefixGroup]:
