@@ -59,8 +59,7 @@ NANO = Recipe(
     dev_limit=300,
 )
 _SFT = SftConfig(
-    learning_rate=1e-3,
-    lora=LoraSpec(r=16, alpha=32),
+    learning_rate=2e-4,
     batch_size=32,
     micro_batch=16,
     same_prefix=8,
