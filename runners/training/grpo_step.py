@@ -151,6 +151,8 @@ class GrpoTrainer(StepTrainer):
             and not (self.beta or self.aux_loss_enabled or self.is_deepspeed_enabled)
             and self.loss_type != "bnpo"
         )
+        shares = method is not None and not method.unshared and not self.use_vllm
+        self.longest_shared = longest_shared(self.model) if shares else 0
         room = self.config.context_limit(context_length(self.model.config)) - self.config.max_new_tokens
         stop = self.config.stop
         self.stops = Stops(tokenizer, stop)
@@ -262,7 +264,7 @@ class GrpoTrainer(StepTrainer):
             config.max_new_tokens,
             tuple(self.eos_token_ids),
             self.stops.end if config.stop else None,
-            longest_shared=0 if self.method.unshared else longest_shared(model),
+            longest_shared=self.longest_shared,
         )
         answers: dict[int, list[list[int]]] = {}
         with self.accelerator.autocast():
