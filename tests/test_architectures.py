@@ -12,7 +12,9 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import architecture_eval
 import tiny_architectures
 
+from runners.compat.transformers import auto_class
 from runners.decoding import masks, probe
+from runners.decoding.attention_sizes import attention_sizes
 from runners.nano import FOLDER
 from runners.weights.loading import load, load_tokenizer
 from runners.weights.source import Source
@@ -35,6 +37,17 @@ def saved(name: str, folder: Path) -> Path:
 @pytest.mark.parametrize("name", FAST)
 def test_answers_are_those_of_generate(name: str, tmp_path: Path) -> None:
     assert architecture_eval.evaluation(saved(name, tmp_path)) == FAST[name]
+
+
+@pytest.mark.parametrize("name", ["Gemma 3 (text)", "Falcon", "GPT-2", "LFM2", "Qwen3-Next", "Mamba 2"])
+def test_the_sizes_of_attention_are_those_of_the_cache(name: str) -> None:
+    config = tiny_architectures.ARCHITECTURES[name].configuration(400, {})
+    model = auto_class(config).from_config(config).eval()
+    cache = model(input_ids=torch.arange(5, 15)[None], use_cache=True).past_key_values
+    layers = [layer for layer in cache.layers if getattr(layer, "keys", None) is not None]
+    assert attention_sizes(config).cached == sum(
+        (layer.keys.numel() + layer.values.numel()) // 10 for layer in layers
+    )
 
 
 @pytest.mark.slow

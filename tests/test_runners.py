@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_models
@@ -405,6 +406,24 @@ def test_a_merged_adapter_answers_like_base_plus_adapter(tmp_path: Path, folder:
         model, _ = load(name)
         assert torch.allclose(model(ids).logits, expected, atol=1e-5)
     assert any("lora_A" in part for part, _ in model.named_modules()), "the adapter stands beside its base"
+
+
+def test_a_merge_into_bfloat16_is_rounded_once(tmp_path: Path) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    base: Any = tiny_models.model().bfloat16()
+    source = tiny_models.save(tmp_path / "base")
+    base.save_pretrained(source)
+    lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    adapted: Any = get_peft_model(base, lora)
+    adapted.save_pretrained(tmp_path / "adapter")
+    layer = adapted.get_base_model().model.layers[0].mlp.up_proj.float()
+    expected = (layer.base_layer.weight + layer.get_delta_weight("default")).bfloat16()
+    merge_and_save(Source(source, adapter=str(tmp_path / "adapter")), tmp_path / "merged")
+    merged, _ = load(str(tmp_path / "merged"), "stored")
+    assert merged.dtype == torch.bfloat16
+    assert torch.equal(merged.model.layers[0].mlp.up_proj.weight, expected)
 
 
 def test_a_folder_that_lacks_weights_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from runners.decoding.attention_sizes import attention_sizes
 from runners.decoding.prefill import prefill
 from runners.decoding.prefix_cache import HIDDEN, PrefixGroup, joined, prefix_groups
 from runners.decoding.tokens import NO_LIMIT, Tokens
@@ -121,11 +122,8 @@ def _generate(
 
 def default_batch_tokens(model: Any) -> int:
     """The most tokens of a batch on the model's device, by the memory that their keys and values take."""
-    text, device = model.config.get_text_config(), model.device.type
-    heads = text.num_attention_heads
-    size = getattr(text, "head_dim", None) or text.hidden_size // heads
-    keys = size * (getattr(text, "num_key_value_heads", None) or heads)
-    bytes_of_token = 2 * text.num_hidden_layers * keys * model.dtype.itemsize
+    device = model.device.type
+    bytes_of_token = max(1, attention_sizes(model.config).cached * model.dtype.itemsize)
     return min(BATCH_TOKENS[device], int(CACHE_SHARE[device] * memory() / bytes_of_token))
 
 

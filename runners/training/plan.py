@@ -39,6 +39,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from runners.decoding.attention_sizes import AttentionSizes, attention_sizes
 from runners.training.config import GrpoConfig, SftConfig
 from runners.training.head import VOCABULARY_TILE
 
@@ -66,8 +67,7 @@ class Shape:
     """Sum over these layers of inputs and outputs: an adapter of rank r has r times that."""
     layers: int
     hidden: int
-    queries: int
-    keys: int
+    attention: AttentionSizes
     mlp: int
     vocabulary: int
 
@@ -130,16 +130,13 @@ def model_shape(config: Any) -> Shape:
     text = config.get_text_config()
     mlp = getattr(text, "intermediate_size", None)  # some have one for each layer
     widest = max(max(layer.weight.shape) for layer in linear)
-    heads = getattr(text, "num_attention_heads", None) or 1  # a state-space model has none
-    width = getattr(text, "head_dim", None) or text.hidden_size // heads
     return Shape(
         weights=sum(weights.numel() for weights in model.parameters()),
         linear=sum(layer.weight.numel() for layer in linear),
         adapter_width=sum(sum(layer.weight.shape) for layer in linear),
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
-        queries=width * heads,
-        keys=width * (getattr(text, "num_key_value_heads", None) or heads),
+        attention=attention_sizes(config),
         mlp=mlp if isinstance(mlp, int) else widest,
         vocabulary=text.vocab_size,
     )
@@ -188,7 +185,7 @@ def plan(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -> Pl
         "base": base,
         "trained": trained,
         "reference": 4 * model.weights if _beta(config) and not config.lora else 0,
-        "sampling": 2 * word * model.layers * model.keys * _sampled(config, workload, own),
+        "sampling": word * model.attention.cached * _sampled(config, workload, own),
         "learning": _learning(model, config, _tokens(config, workload, at_once), workload.gpu),
         "saving": 0 if workload.gpu or not config.lora else 8 * model.weights,
         "vllm": 0,
@@ -249,11 +246,12 @@ def _tokens(config: SftConfig | GrpoConfig, workload: Workload, at_once: int) ->
 
 def _learning(model: Shape, config: SftConfig | GrpoConfig, pass_: tuple[int, int], gpu: bool) -> int:
     (tokens, predicted), word = pass_, (2 if gpu else 4)
-    layer = word * (6 * model.hidden + 2 * model.queries + 2 * model.keys + 4 * model.mlp)
+    queries, keys = model.attention.queries, model.attention.keys
+    layer = word * (6 * model.hidden + 2 * queries + 2 * keys + 4 * model.mlp)
     if gpu:
         layer += 8 * model.hidden
     else:
-        layer += word * (model.queries - (2 * model.hidden if config.lora else 0))
+        layer += word * (queries - (2 * model.hidden if config.lora else 0))
     layer += 7 * word * config.lora.r if config.lora else 0
     held = layer * model.layers
     if config.gradient_checkpointing:
@@ -271,13 +269,14 @@ def _seconds(
     head = model.vocabulary * model.hidden
     again = int(config.gradient_checkpointing)
     passes = 1 + (1 if config.lora else 2) + again
-    pairs = tokens * (workload.prompt / 2 + workload.answer) * 4 * model.queries * model.layers
+    pair = 4 * model.attention.queries * model.attention.layers
+    pairs = tokens * (workload.prompt / 2 + workload.answer) * pair
     products = 2 * passes * (model.linear * tokens + head * predicted) + (3.5 + again) * pairs
     trained = model.adapter_width * config.lora.r if config.lora else model.weights
     seconds = {"learning": products / speed + 40 * trained / workload.bandwidth}
     if isinstance(config, GrpoConfig):
         prompts = workload.prompt * memory_plan.own
-        prefill = (2 * model.linear * prompts + workload.prompt * prompts * 2 * model.queries) / speed
+        prefill = (2 * model.linear * prompts + workload.prompt / 2 * prompts * pair) / speed
         step = (memory_plan.memory["base"] + memory_plan.memory["sampling"]) / workload.bandwidth
         few = speed * (workload.few or workload.flops) / workload.flops
         drawn = 2 * (model.linear + head) * memory_plan.own * config.group_size / few

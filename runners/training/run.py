@@ -71,12 +71,21 @@ def run_training(
     with disk_advice(folder):
         if not distributed.all_gather([folder.best.is_dir()])[0]:
             distributed.save_model(trainer.model, folder.best)
+        if callback.config.lora and not distributed.is_sharded(trainer.model):
+            _release(trainer)
         if distributed.is_main():
             _finish(trainer, source, folder)
     distributed.barrier()
     result = folder.result()
     assert result is not None, "just written"
     return result
+
+
+def _release(trainer: Any) -> None:
+    """Free weights and optimizer, because merging the adapter needs their memory. They are of no use then."""
+    trainer.optimizer.state.clear()
+    for tensor in (*trainer.model.parameters(), *trainer.model.buffers()):
+        tensor.grad, tensor.data = None, tensor.data.new_empty(0)
 
 
 def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:

@@ -67,9 +67,13 @@ def context(source: Source) -> int:
 
 
 def load_model(
-    source: Source, dtype: str = "auto", four_bit: bool = False, attention: str | None = None
+    source: Source,
+    dtype: str = "auto",
+    four_bit: bool = False,
+    attention: str | None = None,
+    place: str | None = None,
 ) -> Any:
-    """Load a model in eval mode onto ``device()``; an adapter is not merged into it.
+    """Load a model in eval mode onto ``place``, by default ``device()``; an adapter is not merged.
 
     ``dtype`` "auto" is bfloat16 on a GPU and float32 on a CPU; "stored" keeps the file's. ``four_bit`` loads
     linear layers in 4 bits and computes in ``dtype``. ``attention`` None lets transformers choose (SDPA where
@@ -89,7 +93,7 @@ def load_model(
         from runners.compat.peft import bare_model
 
         model = bare_model(adapted(model, source))
-    model = model.eval() if four_bit else model.to(device()).eval()
+    model = model.eval() if four_bit else model.to(place or device()).eval()
     fold_groups(model)
     return model
 
@@ -160,7 +164,7 @@ def adapted(model: Any, source: Source) -> Any:
     assert source.adapter
     adapters.check_base(source)
     try:
-        return PeftModel.from_pretrained(model, source.adapter)
+        return PeftModel.from_pretrained(model, source.adapter, torch_device=model.device.type)
     except Exception as error:  # of any library: the files are the user's
         base = adapters.base_name(source.adapter)
         raise ModelError(
