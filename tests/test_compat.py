@@ -56,6 +56,8 @@ TRL = {
     VLLMGeneration.__init__: "3b2cda6d35bb",
     VLLMGeneration._init_vllm: "0e584002e0f6",
     VLLMGeneration._iter_named_params: "baab615d5c7b",
+    VLLMClient.__init__: "5d0ecab3e9b8",
+    VLLMClient._post: "6d49fa01931d",
     VLLMClient.init_communicator: "5cbce8e8cedb",
     VLLMClient.update_named_params: "6acaa216cc7e",
     VLLMGeneration.generate: "2d2ac2be5b13",

@@ -106,6 +106,7 @@ def test_alarms_continue_from_their_checkpoint(home: Path) -> None:
         texts = [f"SELECT {i % 3}" for i in range(12)]
         for order in (1, -1)[step % 2 :: 2]:  # groups are scored in any order
             alarms.add(samples[::order], texts[::order], [Grade(attempt, {})] * 12)
+        alarms.batch_scored()
         return alarms.step({"step": step, "idle": step / 10})
 
     whole = TrainingAlarms("none", Mode.STRICT)

@@ -42,13 +42,15 @@ class TrainingAlarms:
         }
         self._trend = Trend(first)
         self._answers: list[ScoredAnswer] = []
-        """The answers of the running step, in no fixed order."""
+        """The answers of the step that is drawn, in no fixed order."""
+        self._drawn: deque[list[ScoredAnswer]] = deque()
+        """The answers of the steps that are drawn but not learned from."""
         self._zero_shares: deque[float] = deque(maxlen=STEPS)
         self._warned = False
         """Whether the warning of zero-advantage groups was printed."""
 
     def add(self, samples: Sequence[Sample], texts: Sequence[str], grades: Sequence[Grade]) -> None:
-        """Add scored answers of the running step."""
+        """Add scored answers of the step that is drawn."""
         self._answers += [
             ScoredAnswer(
                 sample_id=sample.id,
@@ -63,13 +65,18 @@ class TrainingAlarms:
             for sample, text, grade in zip(samples, texts, grades, strict=True)
         ]
 
+    def batch_scored(self) -> None:
+        """All answers of the step are added; later ones are those of the next step."""
+        self._drawn.append(self._answers)
+        self._answers = []
+
     def step(self, row: Mapping[str, float]) -> dict[str, float]:
         """Measure at the end of a step, from its row of the curve. Prints each new warning on stderr.
 
         Returns figures for the curve, by name.
         """
-        self._trend.add(sorted(self._answers, key=lambda answer: (answer.sample_id, answer.completion)))
-        self._answers = []
+        answers = self._drawn.popleft() if self._drawn else []  # none with several steps on the same answers
+        self._trend.add(sorted(answers, key=lambda answer: (answer.sample_id, answer.completion)))
         if "idle" in row:
             self._zero_shares.append(row["idle"])
         new = self._trend.step()

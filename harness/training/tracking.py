@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,8 @@ class Tracker:
 
         self._answers: list[Iterable[Any]] = []
         self._rewards: list[float] = []
+        self._drawn: deque[tuple[list[Iterable[Any]], list[float]]] = deque()
+        """Answers and rewards of the steps that are drawn but not learned from."""
         wandb.setup(wandb.Settings(silent=True, console="off", disable_git=True))
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "sql-harness"),
@@ -53,7 +56,7 @@ class Tracker:
         self._run.finish(exit_code=int(error is not None))
 
     def add(self, samples: Sequence[Sample], grades: Sequence[Grade]) -> None:
-        """Add scored answers of the running step."""
+        """Add scored answers of the step that is drawn."""
         for sample, grade in zip(samples, grades, strict=True):
             value, attempt = grade.scores["reward"].value, grade.attempt
             if value is not None:
@@ -62,17 +65,22 @@ class Tracker:
                 answer = [sample.question, attempt.sql, value, attempt.reason.value, attempt.detail]
                 self._answers.append(answer)
 
+    def batch_scored(self) -> None:
+        """All answers of the step are added; later ones are those of the next step."""
+        self._drawn.append((self._answers, self._rewards))
+        self._answers, self._rewards = [], []
+
     def step(self, row: Mapping[str, float]) -> None:
         """Log the step: every figure of the curve, some answers, the distribution of the rewards."""
         import wandb
 
         logged: dict[str, Any] = dict(row)
-        if self._answers:
+        answers, rewards = self._drawn.popleft() if self._drawn else ([], [])
+        if answers:
             columns: list[str | int] = ["question", "sql", "reward", "reason", "detail"]
-            logged["answers"] = wandb.Table(columns=columns, data=self._answers)
-            logged["rewards"] = wandb.Histogram(self._rewards)
+            logged["answers"] = wandb.Table(columns=columns, data=answers)
+            logged["rewards"] = wandb.Histogram(rewards)
         self._run.log(logged)
-        self._answers, self._rewards = [], []
 
 
 def described(run: Run) -> dict[str, Any]:

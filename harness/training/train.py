@@ -166,7 +166,11 @@ def _train(
         if spec.method == "sft":
             return asdict(train_sft(spec.model, examples, spec.sft, out, hooks))
         score = training_reward(task, grader, alarms, tracker)
-        hooks = replace(hooks, feedback=database_feedback(task, grader))
+        hooks = replace(
+            hooks,
+            feedback=database_feedback(task, grader),
+            batch_scored=_batch_scored(alarms, tracker),
+        )
         return {
             **asdict(train_grpo(spec.model, examples, score, spec.grpo, out, hooks)),
             **alarms.summary(),
@@ -235,6 +239,15 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
         return fmean([verdict for verdict in verdicts if verdict is not None] or [0.0])
 
     return evaluate
+
+
+def _batch_scored(alarms: TrainingAlarms, tracker: Tracker | None) -> Callable[[], None]:
+    def batch_scored() -> None:
+        alarms.batch_scored()
+        if tracker:
+            tracker.batch_scored()
+
+    return batch_scored
 
 
 def _on_step(

@@ -92,6 +92,7 @@ class StepTrainer(TokenMeans, GRPOTrainer):
 
     args: GRPOConfig
     model: Any
+    vllm_generation: Any
     _buffered_inputs: Any
 
     def __init__(
@@ -140,21 +141,36 @@ class StepTrainer(TokenMeans, GRPOTrainer):
             self._buffered_inputs = split_tensor_dict(ordered, passes)
         return self._buffered_inputs[self._step % passes]
 
+    def send_weights(self) -> None:
+        """Send the model's weights to vLLM, if it draws the answers."""
+        if self.use_vllm:
+            self.vllm_generation.sync_weights()
+
     def sample(self, prompts: Sequence[Sequence[int]], group: int) -> tuple[Any, Any]:
         """An answer to each row's prompt by TRL's sampler or vLLM: tokens, and vLLM's log-probabilities.
 
         The rows of a group are equal and stand side by side.
         """
+        if self.use_vllm:  # not by TRL's method, which sends the weights whenever the step has changed
+            _, answers, found, _ = self.vllm_generation.generate(prompts, None, group, None)
+            return answers, [[sampled for sampled, *_ in answer] for answer in found]
         tokens, logprobs = self._generate_single_turn(prompts, None, {}, group)  # type: ignore[no-untyped-call]
         return tokens, logprobs
 
-    def tensors(self, columns: Mapping[str, Any], rewards: Sequence[float | None], tokens: int) -> Batch:
+    def tensors(
+        self,
+        columns: Mapping[str, Any],
+        rewards: Sequence[float | None],
+        tokens: int,
+        old_weights: bool = False,
+    ) -> Batch:
         """TRL's batch for answers that are already drawn and scored.
 
         TRL pads and masks them, and adds log-probabilities by the policy and by the reference model and the
         correction for vLLM. ``columns`` are those of a ``rollout_func``; ``tokens``, summed over all
-        processes, are added to the run's count.
+        processes, are added to the run's count. ``old_weights``: earlier weights drew the answers.
         """
+        self._last_loaded_step = self.state.global_step  # otherwise TRL would send the weights now
         seen = self.state.num_input_tokens_seen + tokens
         self.rollout_func = lambda prompts, trainer: dict(columns)
         rows: list[dict[str, Any]] = [{"prompt": "", "reward": reward} for reward in rewards]
@@ -162,6 +178,7 @@ class StepTrainer(TokenMeans, GRPOTrainer):
         self.rollout_func = None
         self.state.num_input_tokens_seen = seen
         self._metrics["train"]["num_tokens"] = [seen]
-        if gaps := self._metrics["train"].get("sampling/sampling_logp_difference/mean"):
+        gaps = self._metrics["train"].get("sampling/sampling_logp_difference/mean")
+        if gaps and not old_weights:
             check_gap(gaps[-1], self.vllm_generation)
         return batch

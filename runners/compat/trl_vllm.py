@@ -36,7 +36,7 @@ class TrainingEngine(VLLMGeneration):
             if self.mode == "colocate":
                 keep_linear_weights()
         engine: Any = vars(vllm_generation).get("LLM")
-        client = FolderClient if on_cpu else VLLMClient
+        client = FolderClient if on_cpu else ServerClient
         try:
             with (
                 kept_environment(),
@@ -49,7 +49,24 @@ class TrainingEngine(VLLMGeneration):
             raise ModelError(f"train.vllm: vLLM does not start: {type(error).__name__}: {line}") from error
 
 
-class FolderClient(VLLMClient):
+class ServerClient(VLLMClient):
+    """TRL's client of a server, which quotes the server's error where it ends a training."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        adapter: Any
+        for adapter in self.session.adapters.values():  # else the error says only how often it was tried
+            adapter.max_retries = adapter.max_retries.new(raise_on_status=False)
+
+    def _post(self, url: str, **kwargs: Any) -> Any:
+        try:
+            return super()._post(url, **kwargs)
+        except Exception as error:  # the class of TRL's own
+            line = " ".join(str(error).split())
+            raise ModelError(f"train.vllm: the server at {self.base_url}: {line}") from error
+
+
+class FolderClient(ServerClient):
     """TRL's client of a server on this machine's CPU: weights are sent by a folder, not through NCCL."""
 
     def init_communicator(self, device: Any = None) -> None:

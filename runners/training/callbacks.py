@@ -61,6 +61,8 @@ class Hooks:
     """Called with every new row of the curve; figures that it returns are added to the row."""
     feedback: FeedbackFunction | None = None
     """Returns the database's feedback on answers; ``max_turns`` over 1 needs it."""
+    batch_scored: Callable[[], None] | None = None
+    """Called when all answers of a step are drawn and scored, and before the next step's are drawn."""
     checkpointed: Mapping[str, CheckpointState] = field(default_factory=dict)
     """Name -> an object of the caller whose state goes into every checkpoint."""
     trainer: Any = None
@@ -150,7 +152,10 @@ class TrainingCallback(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         seconds = time.perf_counter() - self._began
-        other = sum(value for key, value in self.row.items() if key.endswith("_seconds"))
+        apart = [key for key in self.row if key.endswith("_seconds")]
+        if "waiting_seconds" in self.row:  # answers were drawn and scored while the model learned
+            apart = ["waiting_seconds"]
+        other = sum(self.row[key] for key in apart)
         self.row |= {"step": state.global_step, "seconds": seconds, "learning_seconds": seconds - other}
         due = state.global_step % self.config.eval_every == 0 or state.global_step >= state.max_steps
         if due and self.evaluates:

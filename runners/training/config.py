@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from runners.chat_templates import TemplateSettings
 from runners.training.distributed import per_pass
@@ -198,8 +198,20 @@ COLOCATED = ("gpu_memory", "tensor_parallel", "max_model_len", "sleep")
 """Settings of a colocated vLLM that a server is started with."""
 
 
+class AsyncSpec(Spec):
+    """Draw answers with a vLLM server while the model learns from earlier ones.
+
+    Needs ``vllm.mode: server`` with a ``correction``, one process and ``num_iterations: 1``.
+    """
+
+    max_lag: int = Field(default=1, ge=1)
+    """Most optimizer steps between the weights that drew a step's answers and those that learn from them."""
+
+
 class GrpoConfig(TrainingConfig):
     """Group-relative policy optimisation (Shao et al. 2024, arXiv:2402.03300); losses by TRL's names."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     prompts_per_step: int = Field(default=32, gt=0)
     """Prompts of an optimizer step, over all processes."""
@@ -248,6 +260,8 @@ class GrpoConfig(TrainingConfig):
     they are right for the model."""
     vllm: SamplingVllm | None = None
     """Draw the answers with vLLM; ``shared_prefix`` then concerns the loss only."""
+    asynchronous: AsyncSpec | None = Field(default=None, alias="async")
+    """Draw answers while the model learns from earlier ones; null: in turn."""
 
     def context_limit(self, context: int) -> int:
         """Most tokens of a prompt and its answers, of a model with this context."""

@@ -11,6 +11,9 @@ from runners.training.config import GrpoConfig
 from runners.training.order import in_runs
 from runners.types import Request
 
+PassCounts = Sequence[tuple[float, float]]
+"""(right answers, all answers) of each prompt; earlier answers have less weight."""
+
 PRIOR = 0.5
 """Pseudo-counts of right and of wrong answers that each prompt starts with (Jeffreys prior)."""
 
@@ -43,7 +46,9 @@ class PromptChooser:
         for index, prompt in enumerate(prompts):
             self.databases.setdefault(prompt.sample.database, []).append(index)
         self.counts: list[tuple[float, float]] = [prompt.passes for prompt in prompts]
-        """(right answers, all answers) of each prompt; earlier answers have less weight."""
+        """As in ``PassCounts``, after the last step that was drawn."""
+        self.learned: PassCounts = tuple(self.counts)
+        """The same after the last step that was learned from; later ones may be drawn already."""
 
     def choose(self, step: int) -> list[int]:
         """The indices of the prompts of a step; steps count from 0."""
@@ -79,10 +84,15 @@ class PromptChooser:
             self.counts[index] = (before_right + right, before + answers)
 
     def state(self) -> Mapping[str, Any]:
-        """The counts, for a checkpoint."""
-        right, asked = ([pair[i] for pair in self.counts] for i in (0, 1))
+        """The counts after the last step that was learned from, for a checkpoint.
+
+        The prompts of later steps depend on them and on the step only, so that a resumed run asks the prompts
+        again that were drawn but not learned from.
+        """
+        right, asked = ([pair[i] for pair in self.learned] for i in (0, 1))
         return {"right": right, "asked": asked}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from an earlier ``state``."""
         self.counts = list(zip(state["right"], state["asked"], strict=True))
+        self.learned = tuple(self.counts)

@@ -150,8 +150,11 @@ def make_trainer(
     if method and method.unshared:
         warnings.warn(f"every copy of a prompt is computed: {method.unshared}", stacklevel=2)
     reward, chooser = TrainingReward(score, config), PromptChooser(prompts, config)
-    inputs = StepInputs(prompts, config, reward, chooser, callback.hooks.feedback, callback.on_batch)
-    trainer_class = callback.hooks.trainer or GrpoTrainer
+    hooks = callback.hooks
+    inputs = StepInputs(
+        prompts, config, reward, chooser, hooks.feedback, callback.on_batch, hooks.batch_scored
+    )
+    trainer_class = hooks.trainer or GrpoTrainer
     trainer_class = sharded(trainer_class) if config.sharding == "fsdp2" else trainer_class
     adapters = adapter_settings(config.lora, policy)
     trainer = trainer_class(policy, arguments, tokenizer, adapters, inputs, method)

@@ -3,9 +3,11 @@
     choose prompts              ``curriculum``
     draw answers                ``rollout``: one answer each, or several turns with the database's feedback
     score answers               ``rollout``, while others are still drawn
-    compute advantages          ``advantages``: each answer is compared with its group
+    compute advantages          ``groups``: each answer is compared with its group
     refill                      zero-advantage groups are replaced by groups of other prompts
     compute the loss            TRL's, on the rows that ``_tensors`` returns
+
+With ``train.async`` all but the last are done by another thread for later steps (``rollout_queue``).
 
 With several processes each chooses all prompts of a step and asks its part of them, so a group stays in one
 process. Answers are not drawn in a ``rollout_func`` of TRL's: this must answer exactly the prompts that it
@@ -14,16 +16,16 @@ gets, before any is scored, but a refill asks further prompts depending on the r
 
 from __future__ import annotations
 
+import copy
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import nan
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor
-from trl.trainer.utils import nanstd
 
 from runners.compat.trl import Batch, StepTrainer
 from runners.decoding.fallback import generate_within
@@ -35,53 +37,11 @@ from runners.training import distributed
 from runners.training.callbacks import Clock, StepLog
 from runners.training.config import GrpoConfig
 from runners.training.curriculum import PromptChooser
+from runners.training.groups import Group, StepBatch, compare
 from runners.training.head import Method
-from runners.training.rollout import (
-    Conversation,
-    TrainingReward,
-    Turns,
-    answer_figures,
-    is_mixed,
-    is_scored,
-    reward_figures,
-)
-from runners.types import FeedbackFunction, Request, Reward
-
-SMALL = 1e-4
-"""Added to the standard deviation that advantages are divided by, as TRL does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The answers to one prompt, their rewards and advantages."""
-
-    prompt: int
-    """Index of the prompt."""
-    conversations: tuple[Conversation, ...]
-    rewards: tuple[Reward, ...]
-    in_loss: bool
-    """False where an answer is unscored, or with ``learn_from: mixed`` where all are right or all wrong."""
-    advantages: Tensor
-    """Advantage of each answer, (answers,); see ``advantages`` below."""
-
-    @property
-    def zero_advantage(self) -> bool:
-        """Whether the advantages of all answers are 0."""
-        return not bool(self.advantages.any())
-
-
-@dataclass(frozen=True, slots=True)
-class StepBatch:
-    """The groups of a step in this process, and the log so far."""
-
-    groups: tuple[Group, ...]
-    log: StepLog
-
-    def refilled(self, refill: StepBatch) -> StepBatch:
-        """Replace zero-advantage groups by groups of ``refill`` with advantages, as far as there are any."""
-        useful = iter([group for group in refill.groups if not group.zero_advantage])
-        groups = [next(useful, group) if group.zero_advantage else group for group in self.groups]
-        return StepBatch(tuple(groups), self.log.with_refill(refill.log))
+from runners.training.rollout import Conversation, TrainingReward, Turns, answer_figures, reward_figures
+from runners.training.rollout_queue import RolloutQueue
+from runners.types import FeedbackFunction, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,46 +55,8 @@ class StepInputs:
     feedback: FeedbackFunction | None
     report: Callable[[StepLog], None]
     """Called with the log of each step."""
-
-
-def advantages(groups: Sequence[Sequence[float | None]], scale: str) -> Tensor:
-    """The advantage of each answer over its group, (groups, answers), from the rewards of equal groups.
-
-    An advantage is the reward minus the group's mean, divided by the standard deviation of the group (GRPO,
-    Shao et al. 2024, arXiv:2402.03300), of the whole batch, or not at all (``none``: Dr. GRPO,
-    arXiv:2503.20783). A reward of None (unscored) has advantage 0. With ``batch`` all processes must call
-    together.
-    """
-    rewards = torch.tensor([[nan if value is None else value for value in group] for group in groups])
-    result = rewards - rewards.nanmean(1, keepdim=True)
-    if scale == "group":
-        result = result / (nanstd(rewards, dim=1, keepdim=True) + SMALL)
-    elif scale == "batch":
-        all_rewards = torch.tensor(distributed.all_gather(rewards.flatten().tolist()))
-        result = result / (nanstd(all_rewards) + SMALL)
-    return result.nan_to_num(0.0)
-
-
-def compare(
-    prompts: Sequence[int],
-    conversations: Sequence[Conversation],
-    rewards: Sequence[Reward],
-    config: GrpoConfig,
-) -> tuple[Group, ...]:
-    """Divide the answers into groups, ``group_size`` for each prompt, and compute their advantages."""
-    size = config.group_size
-    scored = [tuple(rewards[i : i + size]) for i in range(0, len(rewards), size)]
-    in_loss = [is_scored(group) and (config.learn_from == "spread" or is_mixed(group)) for group in scored]
-    values = [
-        [reward.value if counted else None for reward in group]
-        for group, counted in zip(scored, in_loss, strict=True)
-    ]
-    return tuple(
-        Group(prompt, tuple(conversations[i * size : (i + 1) * size]), scored[i], in_loss[i], compared)
-        for i, (prompt, compared) in enumerate(
-            zip(prompts, advantages(values, config.scale_rewards), strict=True)
-        )
-    )
+    batch_scored: Callable[[], None] | None = None
+    """Called when all answers of a step are drawn and scored."""
 
 
 class GrpoTrainer(StepTrainer):
@@ -143,7 +65,9 @@ class GrpoTrainer(StepTrainer):
     def __init__(
         self, policy: Any, args: Any, tokenizer: Any, adapters: Any, inputs: StepInputs, method: Method | None
     ) -> None:
-        self.inputs, self.config, self.tokenizer = inputs, inputs.config, tokenizer
+        self.inputs, self.config = inputs, inputs.config
+        # a copy, because threads cannot share a tokenizer, and TRL uses this one
+        self.tokenizer = copy.deepcopy(tokenizer) if self.config.asynchronous else tokenizer
         super().__init__(policy, args, tokenizer, adapters, method)
         # bnpo divides by the unmasked tokens; DeepSpeed needs the same order of gradients in all processes
         self.skips_zero_advantage = (
@@ -155,13 +79,36 @@ class GrpoTrainer(StepTrainer):
         self.longest_shared = longest_shared(self.model) if shares else 0
         room = self.config.context_limit(context_length(self.model.config)) - self.config.max_new_tokens
         stop = self.config.stop
-        self.stops = Stops(tokenizer, stop)
-        self.turns = Turns(self.config.max_turns, room, tokenizer, tuple(self.eos_token_ids), stop)
+        self.stops = Stops(self.tokenizer, stop)
+        self.turns = Turns(self.config.max_turns, room, self.tokenizer, tuple(self.eos_token_ids), stop)
+        self.rollouts: RolloutQueue[StepBatch] | None = None
+        if ahead := self.config.asynchronous:
+            self.rollouts = RolloutQueue(
+                self.answer_prompts, self.send_weights, ahead.max_lag, args.max_steps
+            )
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As TRL's; meanwhile another thread draws answers, with ``train.async``."""
+        with self.rollouts or nullcontext():
+            return super().train(*args, **kwargs)
 
     def make_batch(self) -> Batch:
-        """Choose prompts; draw, score and compare answers; refill. Returns the rows of the loss."""
-        config, chooser = self.config, self.inputs.chooser
+        """The rows of the loss: the groups of the next step, drawn now or while earlier steps learned."""
         step = self.state.global_step // self.num_iterations
+        figures: Mapping[str, float] = {}
+        if self.rollouts:
+            batch, figures = self.rollouts.take(step)
+        else:
+            self.send_weights()
+            batch = self.answer_prompts(step)
+        self.inputs.chooser.learned = batch.passes
+        log = batch.log.extended(figures)
+        self.inputs.report(log)
+        return self._tensors(batch.groups, log)
+
+    def answer_prompts(self, step: int) -> StepBatch:
+        """Choose the prompts of a step; draw, score and compare answers; refill."""
+        config, chooser = self.config, self.inputs.chooser
         asked = chooser.choose(step)
         expected = fmean(chooser.weight(index) for index in asked)
         batch = self._answer(asked, 0)
@@ -174,9 +121,10 @@ class GrpoTrainer(StepTrainer):
             asked += further
         zero = fmean(distributed.all_gather([float(group.zero_advantage) for group in batch.groups]))
         chosen = {"expected": expected, "asked": len(asked)} if config.refill or config.curriculum else {}
+        if self.inputs.batch_scored:
+            self.inputs.batch_scored()
         log = batch.log.extended({"idle": zero, **chosen})
-        self.inputs.report(log)
-        return self._tensors(batch.groups, log.tokens)
+        return replace(batch, log=log, passes=tuple(chooser.counts))
 
     def _refill_count(self, groups: Sequence[Group], budget: int) -> int:
         """The number of further prompts to ask in all processes, at most ``budget``.
@@ -274,7 +222,7 @@ class GrpoTrainer(StepTrainer):
                     complete(index, answers[index])
         return [tokens for index in range(len(prompts)) for tokens in answers[index]], None
 
-    def _tensors(self, groups: Sequence[Group], tokens: int) -> Batch:
+    def _tensors(self, groups: Sequence[Group], log: StepLog) -> Batch:
         """The rows of the loss. Groups without a gradient are masked out if that changes no figure."""
         rows = [conversation for group in groups for conversation in group.conversations]
         columns = {
@@ -284,7 +232,7 @@ class GrpoTrainer(StepTrainer):
             **({"env_mask": [row.sampled for row in rows]} if self.config.max_turns > 1 else {}),
         }
         rewards = [reward.value for group in groups for reward in group.rewards]
-        batch = self.tensors(columns, rewards, tokens)
+        batch = self.tensors(columns, rewards, log.tokens, old_weights=log.figures.get("lag", 0) > 0)
 
         def rows_of(selected: Sequence[bool]) -> Tensor:
             return torch.tensor(selected).repeat_interleave(self.config.group_size)

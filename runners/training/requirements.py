@@ -17,6 +17,8 @@ def check(config: SftConfig | GrpoConfig, world: int) -> None:
     if config.wandb and find_spec("wandb") is None:
         raise MissingExtra("wandb", "track")
     _check_sharding(config, world)
+    if isinstance(config, GrpoConfig) and config.asynchronous:
+        vllm_requirements.check_asynchronous(config, world)
     if isinstance(config, GrpoConfig) and config.vllm:
         vllm_requirements.check(config, config.vllm, world)
 

@@ -67,6 +67,29 @@ def check_processes(config: GrpoConfig, vllm: SamplingVllm, world: int) -> None:
         raise ModelError("loss_type vespo needs train.vllm.correction token_truncate or token_mask")
 
 
+def check_asynchronous(config: GrpoConfig, world: int) -> None:
+    """Raise ModelError where answers cannot be drawn while the model learns."""
+    if config.vllm is None or config.vllm.mode != "server":
+        raise ModelError(
+            "train.async draws answers with a vLLM server while the model learns: set train.vllm.mode=server,"
+            " or unset train.async"
+        )
+    if config.vllm.correction == "none":
+        raise ModelError(
+            "train.async learns from answers of earlier weights, whose probabilities must be corrected: set"
+            " train.vllm.correction=token_truncate, or unset train.async"
+        )
+    if config.num_iterations > 1:
+        raise ModelError(
+            f"train.async counts one step for each batch, and num_iterations is {config.num_iterations}: set"
+            " train.num_iterations=1, or unset train.async"
+        )
+    if world > 1:
+        raise ModelError(
+            f"train.async trains in one process, not in {world}: leave out --processes, or unset train.async"
+        )
+
+
 def check_sampling(config: GrpoConfig, vllm: SamplingVllm) -> None:
     """Raise ModelError where vLLM's probabilities would not be those of the trained model.
 

@@ -43,6 +43,8 @@ FIGURES = {
     "seconds": "Seconds of the step.",
     "sampling_seconds": "GRPO: seconds of sampling.",
     "scoring_seconds": "GRPO: seconds spent waiting for scores.",
+    "waiting_seconds": "GRPO with `async`: seconds in which the model waited for answers and sent its weights. The seconds of"
+    " sampling and scoring are those of another thread.",
     "learning_seconds": "Seconds of forward and backward passes and the optimizer.",
     "loss": "The loss.",
     "grad_norm": "Norm of the gradient before clipping.",
@@ -67,6 +69,9 @@ FIGURES = {
     "alarms/*": "GRPO: the alarms over the last 512 answers, such as `alarms/spider_gap`.",
     "vllm_gap": "GRPO with vLLM: mean difference of log-probabilities between vLLM and the model.",
     "vllm_ratio": "GRPO with vLLM: mean importance weight.",
+    "lag": "GRPO with `async`: optimizer steps between the weights that drew the answers and those that learn from them.",
+    "overlap": "GRPO with `async`: share of the seconds of drawing and scoring these answers in which the model was"
+    " learning.",
 }
 """Figures in ``curve.jsonl``. Sums and means are over all processes."""
 
