@@ -1,11 +1,12 @@
 """``harness train --plan`` against measurements: peak memory, and seconds of a step.
 
     OMP_NUM_THREADS=1 python benchmarks/plan.py [--model smollm2] [--prompts 256 680 1600]
+    OMP_NUM_THREADS=1 python benchmarks/plan.py --fake [Qwen3-0.6B ...]    # a GPU's memory, by plan_fake.py
 
 Every case trains two steps in a process of its own, with prompts of the wanted length that share nothing and
 answers of ``ANSWER`` tokens. Memory is the peak resident size of the process. Seconds are the CPU seconds of
-the second step, because other work on the machine would lengthen wall-clock seconds; the plan measures the
-speed of the machine in the same process.
+the second step, because other work on the machine would lengthen wall-clock seconds. It lengthens CPU seconds
+too where cores share caches, so the plan gets the mean speed of the machine before and after the training.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from grpo_models import random_prompts, real_model, request
+from plan_fake import MODELS, fake_lines
 
 from runners.training import plan as planning
 from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig
+from runners.training.speed import Speed, machine_speed
 from runners.types import Reward, TrainingExample
 from runners.weights import loading
 from runners.weights.source import resolve
@@ -49,12 +52,15 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=[*KINDS], choices=KINDS)
     parser.add_argument("--methods", nargs="+", default=["sft", "grpo"], choices=["sft", "grpo"])
     parser.add_argument("--checkpointing", action="store_true", help="with gradient checkpointing")
+    parser.add_argument(
+        "--fake", nargs="*", choices=MODELS, help="published shapes on a GPU, by fake tensors"
+    )
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
         print(json.dumps(_measure(**json.loads(options.case))))
         return
-    for line in _lines(options):
+    for line in _lines(options) if options.fake is None else fake_lines(options.fake or [*MODELS]):
         print(line, flush=True)
 
 
@@ -98,10 +104,11 @@ def _measure(model: str, method: str, kind: str, prompt: int, checkpointing: boo
             [list(each) for each in messages], add_generation_prompt=True, return_dict=True
         )
         length = max(map(len, encoded["input_ids"]))
-        rows = _train(method, path, messages, config, Path(folder) / "out")
         shape = planning.model_shape(loading.config_of(resolve(path)))
+        before = machine_speed(shape)
+        rows = _train(method, path, messages, config, Path(folder) / "out")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
-    speed = planning.machine_speed(shape)
+    speed = _mean(before, machine_speed(shape))
     workload = planning.Workload(length, ANSWER, gpu=False, **asdict(speed))
     found = planning.plan(shape, config, workload)
     return {
@@ -112,6 +119,11 @@ def _measure(model: str, method: str, kind: str, prompt: int, checkpointing: boo
         "phases": rows[-1],
         "machine": asdict(speed),
     }
+
+
+def _mean(first: Speed, second: Speed) -> Speed:
+    pairs = zip(asdict(first).items(), asdict(second).values(), strict=True)
+    return Speed(**{name: (one + other) / 2 for (name, one), other in pairs})
 
 
 def _train(method: str, path: str, messages: Sequence[Any], config: Any, out: Path) -> list[dict[str, float]]:

@@ -7,15 +7,21 @@ from typing import Any
 
 import pytest
 import tiny_models
+import torch
 import yaml
 from test_training import SFT, examples
 from transformers import Qwen3Config
 
 from harness.cli import main
 from harness.training.plan import RECIPES, Machine, Plans, StagePlan
+from runners.compat.peft import bare_model
+from runners.training import activations
+from runners.training.attention import adopt
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm, SftConfig
-from runners.training.plan import Plan, Shape, Workload, machine_speed, model_shape, plan
+from runners.training.layout import WITHOUT_MASK, Text, pack
+from runners.training.plan import Plan, Shape, Workload, model_shape, plan
 from runners.training.sft import train_sft
+from runners.training.speed import machine_speed
 from runners.weights import loading
 from tasks.common.errors import ModelError
 
@@ -82,7 +88,38 @@ def test_what_is_held_is_what_a_model_and_its_adapters_weigh(tmp_path: Path) -> 
     adapted = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
     adapters = sum(one.numel() for one in adapted.parameters() if one.requires_grad)
     found = plan(sizes, SftConfig(lora=LoraSpec(r=4)), Workload(10, 5, gpu=False))
-    assert found.memory["trained"] == 16 * adapters and found.memory["base"] == 4 * sizes.weights
+    assert found.memory["trained"] == 12 * adapters and found.memory["gradients"] == 4 * adapters
+    assert found.memory["base"] == 4 * sizes.weights
+
+
+@pytest.mark.parametrize("lora", [None, LoraSpec(r=4), LoraSpec(r=4, four_bit=True)])
+@pytest.mark.parametrize("shape", ["qwen3", "llama", "gemma3"])
+def test_activations_are_those_that_a_pass_keeps(shape: str, lora: LoraSpec | None) -> None:
+    policy: Any = tiny_models.model(shape).train()
+    model = bare_model(activations.adapted(policy, lora) if lora else policy)
+    assert adopt(model)
+    [layout] = pack([Text(tuple(range(5, 205)), ((199, 3, 0),))], WITHOUT_MASK)
+    weights = {each.untyped_storage().data_ptr() for each in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes() if storage.data_ptr() not in weights else 0
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        held = model.get_decoder()(**layout.inputs(model, model.device), use_cache=False)
+    assert held.last_hidden_state.requires_grad
+    predicted = model_shape(model.config).kept(lora, False)
+    assert predicted and 200 * predicted.token == pytest.approx(sum(kept.values()), rel=0.02)
+
+
+def test_a_gpu_s_only_pass_has_gradients_in_the_place_of_activations(eight_billion: Shape) -> None:
+    one, two = (
+        plan(eight_billion, GrpoConfig(prompts_per_step=count, micro_groups=1), Workload(PROMPT, 256))
+        for count in (1, 2)
+    )
+    assert two.peak - one.peak == min(one.memory["gradients"], one.memory["learning"])
 
 
 def test_a_cpu_s_measured_speed_predicts_seconds_in_proportion_to_the_work() -> None:
@@ -120,7 +157,7 @@ def test_processes_share_a_step_and_not_the_weights(eight_billion: Shape) -> Non
     for part in ("base", "reference", "learning"):
         assert four.memory[part] == one.memory[part]
     adapters = 256 * eight_billion.adapter_width
-    assert four.memory["trained"] - one.memory["trained"] == 4 * adapters  # gradients, to be sent
+    assert four.memory["gradients"] - one.memory["gradients"] == 4 * adapters  # to be sent
     assert four.memory["sampling"] == one.memory["sampling"] / 4
     optimizer = 40 * 256 * eight_billion.adapter_width / 1e12  # each process moves all of it
     shared = (one.seconds["learning"] - optimizer) / 4
@@ -201,7 +238,7 @@ def test_plan_prints_and_refuses_by_the_command_line(
     assert set(printed["predicted"]) == {"sft", "grpo"} and printed["machine"]["memory"] == 24e9
     assert printed["predicted"]["grpo"]["seconds_a_step"]["sampling"] > 0
     huge = Path(tiny_models.save(tmp_path / "huge"))
-    Qwen3Config(hidden_size=16384, intermediate_size=65536, num_hidden_layers=400).save_pretrained(huge)
+    Qwen3Config(hidden_size=16384, intermediate_size=65536, num_hidden_layers=40).save_pretrained(huge)
     assert main([*TRAIN, "--model", str(huge), "--out", str(tmp_path / "o")]) == 2
     shown = capsys.readouterr()
     assert (

@@ -12,11 +12,11 @@ from runners.training.config import GrpoConfig
 
 LABELS = {
     "base": "the model's weights",
-    "trained": "gradients, optimizer, adapters",
+    "trained": "optimizer, adapters",
+    "gradients": "gradients",
     "reference": "reference model",
     "sampling": "sampling: keys and values",
     "learning": "learning: activations",
-    "saving": "saving: the base once more",
     "vllm": "vLLM",
     "device": "device overhead",
 }

@@ -147,7 +147,8 @@ def plans(
 
     Raises ModelError: a step that cannot be divided among ``count`` processes.
     """
-    from runners.training.plan import Workload, machine_speed, model_shape, plan
+    from runners.training.plan import Workload, model_shape, plan
+    from runners.training.speed import machine_speed
     from runners.weights.loading import config_of
     from runners.weights.source import resolve
 

@@ -15,6 +15,9 @@ FULL, SLIDING, CHUNKED = "full_attention", "sliding_attention", "chunked_attenti
 KINDS = {FULL: "", SLIDING: "sliding_window", CHUNKED: "attention_chunk_size"}
 """The kinds of layers that have a mask here, and the setting with the size of each."""
 
+ALIGNED = 8
+"""Entries between the beginnings of two rows of a mask are a multiple of it, as PyTorch's memory-efficient
+attention wants (``preprocess_mask`` in ATen's attention.cpp)."""
 Masks = Tensor | dict[str, Tensor]
 """One mask for all layers, or one for each kind of layer: additive, (rows, 1, width, slots)."""
 
@@ -51,7 +54,12 @@ def within(kind: str, size: int, position: Tensor, slot: Tensor) -> Tensor | Non
 
 
 def additive_mask(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """Convert a boolean mask to an additive one, once: attention would convert it again in every layer."""
+    """Convert a boolean mask to an additive one, once: attention would convert it again in every layer.
+
+    A GPU's kernel would also copy it in every layer if its rows did not begin at multiples of ``ALIGNED``.
+    """
     if torch.is_autocast_enabled(visible.device.type):
         dtype = torch.get_autocast_dtype(visible.device.type)
-    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, -torch.inf)
+    width = visible.shape[-1]
+    rows = torch.zeros((*visible.shape[:-1], width + -width % ALIGNED), dtype=dtype, device=visible.device)
+    return rows[..., :width].masked_fill_(~visible, -torch.inf)

@@ -1,28 +1,34 @@
-"""Predictions for a training, by formula: the peak memory in bytes, and the seconds of a step.
+"""Predictions for a training: the peak memory in bytes by purpose, and the seconds of a step.
 
 Memory is that of one process; with data parallelism each holds everything. The model has ``N`` weights, of
 which ``Q`` are in linear layers other than the head, and ``A`` weights in adapters:
 
     base        full training 4 N; LoRA w N, w = 2 on a GPU (bfloat16) and 4 on a CPU; 4 bits: 0.516 Q
                 (NF4 in blocks of 64 with 8-bit scales, and a float32 for 256 of those) and w (N - Q)
-    trained     full 12 N (gradients and Adam's two moments in float32) and on a GPU 2 N (autocast's copies);
-                LoRA 16 A (float32 weights, gradients, moments); on 4 bits 8 A (all bfloat16, as TRL has it);
-                with several processes once more the gradients, in the buckets that are sent
+    trained     Adam's two moments: full 8 N; LoRA 12 A with the float32 weights; on 4 bits 6 A (all bfloat16,
+                as TRL has it)
+    gradients   full 4 N; LoRA 4 A; on 4 bits 2 A; with several processes twice, for the buckets that are sent
     sharded     over p processes: the whole weights w N and their shard; for the T trained ones 4 T (gradients
                 until they are summed up) and 12 T / p (the shards of weights and moments)
     reference   with beta and full training: 4 N
-    sampling    keys and values: 2 w layers kv a token, of a step's prompts and answers in one batch; or what
-                the memory of a colocated vLLM (freed while the model learns if it sleeps)
-    learning    what backward needs of the T tokens of a pass. A token and layer of a GPU's: w (6 h + 2 q +
-                2 kv + 4 f) + 8 h (h hidden, q and kv the widths of queries and keys, f the MLP's); of a
-                CPU's, as transformers' Llama saves them, w (6 h + 3 q + 2 kv + 4 f), with a frozen base 2 h
-                less; with LoRA also 7 w r. With gradient checkpointing w h a token and layer, and one layer
-                in full.
-                8 bytes a predicted token and entry of the widest piece of vocabulary; a GPU's mask, w T T
-    saving      on a CPU with LoRA 8 N: at the end the base is read again from its file, to merge the adapter
+    sampling    keys and values of a step's prompts and answers in one batch, w each; or what the memory of a
+                colocated vLLM (freed while the model learns if it sleeps)
+    learning    what autograd keeps of the T tokens of a pass (``activations``; of the few architectures whose
+                code does not run there, all inputs and outputs of linear layers). With gradient checkpointing
+                the inputs of the layers, and one layer in full with the gradients of its MLP.
+                A GPU's mask, w T T in rows of limited length, and its copies of float32 weights in bfloat16.
+                A tile of logits: 2 bytes a predicted token and entry on a GPU; 33 on a CPU, whose backward
+                has eight float32 tensors and a boolean one. In full training the gradient of the head, 4 V h,
+                before it is added to that of earlier passes; tied to the embeddings, it waits for theirs, and
+                the sum is a third one.
+                On a CPU adapters leave holes in the heap, 8 bytes for an output of a layer (6 on 4 bits,
+                where an adapter's is bfloat16): of the three results that PEFT adds up, two are freed between
+                tensors that are kept, and glibc does not fill their place with others of the same size,
+                because it asks for more than the size of an aligned block.
     device      1 GiB on a GPU; on a CPU what Python and the libraries hold (``IMPORTS``)
-    peak        all of these, but the larger of sampling and learning. Gradients count beside activations,
-                because glibc does not return the small blocks of freed activations to the system
+    peak        all of these, but the larger of sampling and learning. On a GPU the gradients of a step's only
+                pass take the place of its activations. On a CPU they count beside them, because glibc does
+                not return the small blocks of freed activations to the system
 
 Seconds: 2 operations a weight of a linear layer and token forward, and of the head for each predicted token;
 twice that backward (once with a frozen base), once more where activations are recomputed; 4 operations a
@@ -33,23 +39,22 @@ run at ``UTILISATION`` of the device's peak, or of the rate that was measured on
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from runners.decoding.attention_sizes import AttentionSizes, attention_sizes
-from runners.training.config import GrpoConfig, SftConfig
+from runners.training.activations import Kept, kept
+from runners.training.config import GrpoConfig, LoraSpec, SftConfig
 from runners.training.head import VOCABULARY_TILE
+from runners.training.layout import SIZES
 
 GIB = 2**30
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes of a weight in NF4 with double quantization."""
-ROWS, FEW_ROWS, MEASURED_SECONDS = 1024, 8, 0.3
-"""Rows of the products by which a CPU is measured, and the CPU seconds of each measurement."""
-LARGEST = 4096
-"""Most rows and columns of the weights of these products, which would else need much memory themselves."""
+TOKEN_TILE = 4096
+"""Most predicted tokens whose logits TRL's kernel holds at a time (``TOKEN_CHUNK_SIZE``)."""
 UTILISATION = {"gpu": 0.4, "cpu": 0.65}
 """Share of a GPU's peak, or of the rate of a CPU's large products, that a whole pass reaches."""
 IMPORTS = 730_000_000
@@ -65,11 +70,17 @@ class Shape:
     """Weights in linear layers other than the head."""
     adapter_width: int
     """Sum over these layers of inputs and outputs: an adapter of rank r has r times that."""
+    outputs: int
+    """Sum of their outputs alone."""
     layers: int
     hidden: int
     attention: AttentionSizes
     mlp: int
     vocabulary: int
+    tied: bool
+    """Whether the head has the weights of the embeddings."""
+    kept: Callable[[LoraSpec | None, bool], Kept | None]
+    """What autograd keeps, with or without adapters, on a GPU or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +112,22 @@ class Plan:
     """Rows or prompts of a step that each process has."""
     passes: int
     """Forward and backward passes over them."""
+    accumulates: bool
+    """Whether gradients take memory beside the activations."""
 
     @property
     def peak(self) -> int:
         """Bytes at the peak."""
-        always = sum(size for name, size in self.memory.items() if name not in ("sampling", "learning"))
-        return always + max(self.memory["sampling"], self.memory["learning"])
+        phases = ("sampling", "learning", "gradients")
+        always = sum(size for name, size in self.memory.items() if name not in phases)
+        sampling, learning, gradients = (self.memory[name] for name in phases)
+        learns = learning + gradients if self.accumulates else max(learning, gradients)
+        return always + max(sampling, learns)
 
     @property
     def static(self) -> int:
         """Bytes that do not depend on the batch."""
-        return self.memory["base"] + self.memory["trained"] + self.memory["reference"]
+        return sum(self.memory[name] for name in ("base", "trained", "gradients", "reference"))
 
 
 def model_shape(config: Any) -> Shape:
@@ -134,45 +150,15 @@ def model_shape(config: Any) -> Shape:
         weights=sum(weights.numel() for weights in model.parameters()),
         linear=sum(layer.weight.numel() for layer in linear),
         adapter_width=sum(sum(layer.weight.shape) for layer in linear),
+        outputs=sum(layer.weight.shape[isinstance(layer, Conv1D)] for layer in linear),
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
         attention=attention_sizes(config),
         mlp=mlp if isinstance(mlp, int) else widest,
         vocabulary=text.vocab_size,
+        tied=head is not None and head.weight is model.get_input_embeddings().weight,
+        kept=partial(kept, config),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """Operations per second of large products, and bytes per second of memory, as measured."""
-
-    flops: float
-    bandwidth: float
-    few: float
-    """Operations per second of products with few rows."""
-
-
-def machine_speed(model: Shape) -> Speed:
-    """Measure this machine's CPU with the sizes of a model: about a second of CPU time."""
-    import torch
-
-    width, numbers = min(model.hidden, LARGEST), torch.ones(2**25)
-    weights = torch.randn(min(model.mlp, LARGEST), width)
-    large, few = (
-        2 * x.numel() * len(weights) * _rate(partial(torch.nn.functional.linear, x, weights))
-        for x in (torch.randn(rows, width) for rows in (ROWS, FEW_ROWS))
-    )
-    return Speed(large, 4 * numbers.numel() * _rate(numbers.sum), few)
-
-
-def _rate(work: Callable[[], object]) -> float:
-    """Calls per second of this process's CPU time."""
-    work()
-    began, calls = time.process_time(), 0
-    while (seconds := time.process_time() - began) < MEASURED_SECONDS or not calls:
-        work()
-        calls += 1
-    return calls / seconds
 
 
 def plan(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -> Plan:
@@ -180,21 +166,23 @@ def plan(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -> Pl
     word = 2 if workload.gpu else 4
     at_once = config.items_per_pass(workload.processes)
     own = config.items_per_step // workload.processes
-    base, trained = _weights(model, config, workload)
+    base, trained, gradients = _weights(model, config, workload)
     memory = {
         "base": base,
         "trained": trained,
+        "gradients": gradients,
         "reference": 4 * model.weights if _beta(config) and not config.lora else 0,
         "sampling": word * model.attention.cached * _sampled(config, workload, own),
         "learning": _learning(model, config, _tokens(config, workload, at_once), workload.gpu),
-        "saving": 0 if workload.gpu or not config.lora else 8 * model.weights,
         "vllm": 0,
         "device": GIB if workload.gpu else IMPORTS,
     }
     if isinstance(config, GrpoConfig) and config.vllm:
         share = config.vllm.gpu_memory * workload.memory if config.vllm.mode == "colocate" else 0.0
         memory |= {"sampling": 0, ("sampling" if config.vllm.sleep else "vllm"): round(share)}
-    result = Plan(memory, {}, own, own // at_once)
+    passes = own // at_once
+    accumulates = passes > 1 or workload.processes > 1 or not workload.gpu
+    result = Plan(memory, {}, own, passes, accumulates)
     return replace(result, seconds=_seconds(model, config, workload, result)) if workload.flops else result
 
 
@@ -207,20 +195,19 @@ def smaller_settings(config: SftConfig | GrpoConfig) -> str:
     return "set train.lora.r=16 to train adapters, train.lora.four_bit=true, or take a smaller model"
 
 
-def _weights(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -> tuple[int, int]:
-    """Bytes of the model, and of gradients, optimizer and adapters."""
+def _weights(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -> tuple[int, int, int]:
+    """Bytes of the model, of what is trained and its optimizer, and of gradients."""
     word, copies = (2 if workload.gpu else 4), (2 if workload.processes > 1 else 1)
-    adapters = model.adapter_width * config.lora.r if config.lora else 0
+    trained = model.adapter_width * config.lora.r if config.lora else model.weights
     if config.sharding == "fsdp2":
-        stored, trained = (word, adapters) if config.lora else (4, model.weights)
-        part = stored * model.weights // workload.processes
-        return word * model.weights + part, 4 * trained + 12 * trained // workload.processes
+        part = (word if config.lora else 4) * model.weights // workload.processes
+        return word * model.weights + part, 12 * trained // workload.processes, 4 * trained
     if config.lora and config.lora.four_bit:
         base = round(NF4 * model.linear) + word * (model.weights - model.linear)
-        return base, (6 + 2 * copies) * adapters
+        return base, 6 * trained, 2 * copies * trained
     if config.lora:
-        return word * model.weights, (12 + 4 * copies) * adapters
-    return 4 * model.weights, (8 + 4 * copies + (2 if workload.gpu else 0)) * model.weights
+        return word * model.weights, 12 * trained, 4 * copies * trained
+    return 4 * model.weights, 8 * trained, 4 * copies * trained
 
 
 def _beta(config: SftConfig | GrpoConfig) -> bool:
@@ -246,18 +233,22 @@ def _tokens(config: SftConfig | GrpoConfig, workload: Workload, at_once: int) ->
 
 def _learning(model: Shape, config: SftConfig | GrpoConfig, pass_: tuple[int, int], gpu: bool) -> int:
     (tokens, predicted), word = pass_, (2 if gpu else 4)
-    queries, keys = model.attention.queries, model.attention.keys
-    layer = word * (6 * model.hidden + 2 * queries + 2 * keys + 4 * model.mlp)
-    if gpu:
-        layer += 8 * model.hidden
-    else:
-        layer += word * (queries - (2 * model.hidden if config.lora else 0))
-    layer += 7 * word * config.lora.r if config.lora else 0
-    held = layer * model.layers
+    if not tokens:
+        return 0
+    full = config.lora is None
+    inputs_and_outputs = Kept(2 * model.linear if gpu and full else 0, float(word * model.adapter_width))
+    found = model.kept(config.lora, gpu) or inputs_and_outputs
+    holes = 0 if gpu or not config.lora else 6 if config.lora.four_bit else 8
+    token = found.token + holes * model.outputs
+    head = 4 * model.vocabulary * model.hidden if full else 0
+    held = round(tokens * token) + found.weights + head
     if config.gradient_checkpointing:
-        held = word * model.hidden * model.layers + layer
-    logits = 8 * predicted * min(model.vocabulary, VOCABULARY_TILE)
-    return tokens * held + logits + (word * tokens * tokens if gpu else 0)
+        inputs = tokens * (4 if full else word) * model.hidden * model.layers
+        layer = round(tokens * (token / model.layers + 2 * word * model.mlp)) + head
+        held = inputs + max(layer, found.weights)
+    tile = min(predicted, TOKEN_TILE) * min(model.vocabulary, VOCABULARY_TILE)
+    mask = word * tokens * min(tokens, SIZES.limit) if gpu else 0
+    return max(held + (2 if gpu else 33) * tile + mask, (3 if model.tied else 1) * head)
 
 
 def _seconds(
