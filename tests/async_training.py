@@ -11,7 +11,7 @@ from test_training import GRPO, letters, requests
 from test_training_vllm import odd_ones
 from transformers import AutoModelForCausalLM
 
-from runners.training.callbacks import Hooks, StepLog
+from runners.training.callbacks import Hooks
 from runners.training.config import AsyncSpec, SamplingVllm
 from runners.training.groups import Group
 from runners.training.grpo import train_grpo
@@ -26,8 +26,8 @@ class Recording(GrpoTrainer):
     """Our trainer, which keeps the weights of each step and what each step learned from."""
 
     weights: ClassVar[dict[int, Mapping[str, torch.Tensor]]] = {}
-    learned: ClassVar[list[tuple[int, int, tuple[Group, ...]]]] = []
-    """(step, lag, groups) of every batch, those that were repeated after a resume too."""
+    learned: ClassVar[list[tuple[int, tuple[Group, ...]]]] = []
+    """(step, groups) of every batch, those that were repeated after a resume too."""
     file: ClassVar[Path | None] = None
     """Where the step and the prompts of every batch are written, for another process."""
 
@@ -36,18 +36,18 @@ class Recording(GrpoTrainer):
         Recording.weights[self.state.global_step] = {name: one.clone() for name, one in state.items()}
         return super().make_batch()
 
-    def _tensors(self, groups: Sequence[Group], log: StepLog) -> Any:
-        Recording.learned.append((self.state.global_step, int(log.figures["lag"]), tuple(groups)))
+    def _tensors(self, groups: Sequence[Group], tokens: int) -> Any:
+        Recording.learned.append((self.state.global_step, tuple(groups)))
         if self.file:
             with self.file.open("a") as file:
                 file.write(json.dumps([self.state.global_step, [group.prompt for group in groups]]) + "\n")
-        return super()._tensors(groups, log)
+        return super()._tensors(groups, tokens)
 
 
-def largest_gap(folder: str, step: int, lag: int, groups: Sequence[Group], temperature: float = 1.0) -> float:
-    """The largest difference of the answers' log-probabilities to those of the weights that count."""
+def largest_gap(folder: str, weights: int, groups: Sequence[Group], temperature: float = 1.0) -> float:
+    """The largest difference of vLLM's log-probabilities of answers to those with the weights of a step."""
     model = AutoModelForCausalLM.from_pretrained(folder)
-    model.load_state_dict(Recording.weights[step - lag])
+    model.load_state_dict(Recording.weights[weights])
     gaps = []
     for one in [conversation for group in groups for conversation in group.conversations]:
         first, tokens = len(one.prompt) - 1, torch.tensor(one.tokens)

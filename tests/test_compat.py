@@ -58,6 +58,7 @@ TRL = {
     VLLMGeneration._iter_named_params: "baab615d5c7b",
     VLLMClient.__init__: "5d0ecab3e9b8",
     VLLMClient._post: "6d49fa01931d",
+    VLLMClient.generate: "63635cf59ca8",
     VLLMClient.init_communicator: "5cbce8e8cedb",
     VLLMClient.update_named_params: "6acaa216cc7e",
     VLLMGeneration.generate: "2d2ac2be5b13",

@@ -16,6 +16,7 @@ import vllm_models
 from async_training import Recording, largest_gap, train
 from test_training import curve
 
+from runners.compat.trl_vllm import FolderClient
 from runners.endpoints.vllm_server import VllmServer
 from runners.open import open_runner
 from runners.settings import RunnerConfig
@@ -67,8 +68,8 @@ def test_vllm_draws_from_the_weights_that_the_lag_names(
     assert all(row["lag"] <= config.asynchronous.max_lag for row in rows)
     assert all(row["lag"] > 0 for row in rows[1:]) and max(row["vllm_gap"] for row in rows) > 1e-3
     assert rows[0]["overlap"] == 0 and max(row["overlap"] for row in rows) > 0
-    for step, lag, groups in Recording.learned if not config.lora else ():
-        assert largest_gap(folder, step, lag, groups, config.temperature) < 1e-4
+    for (step, groups), row in zip(Recording.learned if not config.lora else (), rows, strict=False):
+        assert largest_gap(folder, step - int(row["lag"]), groups, config.temperature) < 1e-4
 
 
 def test_a_killed_run_goes_on_with_every_prompt_once(tmp_path: Path, folder: str, url: str) -> None:
@@ -92,6 +93,15 @@ def test_a_killed_run_goes_on_with_every_prompt_once(tmp_path: Path, folder: str
     for epoch in (range(4), range(4, 8)):
         assert sorted(prompt for step in epoch for prompt in prompts[step]) == [*range(16)]
     assert [row["step"] for row in curve(out)] == [*range(1, 9)]
+
+
+def test_a_server_that_keeps_its_weights_is_noticed(
+    tmp_path: Path, folder: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FolderClient, "update_named_params", lambda *_: None)
+    with pytest.raises(ModelError, match="does not have the model's weights"):
+        train(folder, url, tmp_path, learning_rate=3e-2)
+    assert len(curve(tmp_path)) < 3
 
 
 def test_the_error_of_the_server_is_quoted(tmp_path: Path, folder: str, url: str) -> None:

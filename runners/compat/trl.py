@@ -18,7 +18,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import identity, split_tensor_dict
 
 from runners.compat.peft import bare_model
-from runners.compat.trl_vllm import TrainingEngine, check_gap, replaced
+from runners.compat.trl_vllm import TrainingEngine, replaced
 from runners.training import distributed
 from runners.training.head import Method
 from runners.training.layout import group_order
@@ -157,18 +157,12 @@ class StepTrainer(TokenMeans, GRPOTrainer):
         tokens, logprobs = self._generate_single_turn(prompts, None, {}, group)  # type: ignore[no-untyped-call]
         return tokens, logprobs
 
-    def tensors(
-        self,
-        columns: Mapping[str, Any],
-        rewards: Sequence[float | None],
-        tokens: int,
-        old_weights: bool = False,
-    ) -> Batch:
+    def tensors(self, columns: Mapping[str, Any], rewards: Sequence[float | None], tokens: int) -> Batch:
         """TRL's batch for answers that are already drawn and scored.
 
         TRL pads and masks them, and adds log-probabilities by the policy and by the reference model and the
         correction for vLLM. ``columns`` are those of a ``rollout_func``; ``tokens``, summed over all
-        processes, are added to the run's count. ``old_weights``: earlier weights drew the answers.
+        processes, are added to the run's count.
         """
         self._last_loaded_step = self.state.global_step  # otherwise TRL would send the weights now
         seen = self.state.num_input_tokens_seen + tokens
@@ -178,7 +172,4 @@ class StepTrainer(TokenMeans, GRPOTrainer):
         self.rollout_func = None
         self.state.num_input_tokens_seen = seen
         self._metrics["train"]["num_tokens"] = [seen]
-        gaps = self._metrics["train"].get("sampling/sampling_logp_difference/mean")
-        if gaps and not old_weights:
-            check_gap(gaps[-1], self.vllm_generation)
         return batch

@@ -22,7 +22,9 @@ from runners.vllm_start import kept_environment, whole_prompts
 from tasks.common.errors import ModelError
 
 LARGEST_GAP = 1e-2
-"""Mean difference of log-probabilities in float32 above which an engine has other weights than the model."""
+"""Mean difference of log-probabilities in float32 above which a server has other weights than the model."""
+TRIAL, DRAWN = [*range(1, 17)], 16
+"""Tokens of a prompt, and how many first tokens of answers are drawn, to compare a server with the model."""
 
 
 class TrainingEngine(VLLMGeneration):
@@ -47,6 +49,12 @@ class TrainingEngine(VLLMGeneration):
         except (ValueError, RuntimeError, OSError) as error:
             line = " ".join(str(error).split())
             raise ModelError(f"train.vllm: vLLM does not start: {type(error).__name__}: {line}") from error
+
+    def sync_weights(self) -> None:
+        """As TRL's; then a server on this machine's CPU must compute with the new weights."""
+        super().sync_weights()  # type: ignore[no-untyped-call]
+        if isinstance(client := getattr(self, "vllm_client", None), FolderClient):
+            check_gap(client.gap(self.model))
 
 
 class ServerClient(VLLMClient):
@@ -83,14 +91,25 @@ class FolderClient(ServerClient):
         body = {"method": "reload_weights", "kwargs": {"weights_path": self.folder.name}}
         self._post(f"{self.base_url}/collective_rpc", json=body)
 
+    def gap(self, model: Any) -> float:
+        """The mean difference of the server's log-probabilities to a model's, at a temperature of 1."""
+        drawn = self.generate([TRIAL], n=DRAWN, max_tokens=1)
+        tokens, theirs = torch.tensor(drawn["completion_ids"])[:, 0], torch.tensor(drawn["logprobs"])[:, 0, 0]
+        training = model.training
+        model.eval()
+        with torch.no_grad():
+            mine = model(input_ids=torch.tensor([TRIAL])).logits[0, -1].log_softmax(-1)[tokens]
+        model.train(training)
+        return float((mine - theirs).abs().mean())
 
-def check_gap(gap: float, engine: Any) -> None:
+
+def check_gap(gap: float) -> None:
     """Raise ModelError where a server on this machine's CPU computes with other weights than the trainer.
 
     ``gap`` is the mean difference of their log-probabilities. Both compute in float32, so it is below 1e-4;
     with a tied head that keeps its first weights it is larger from the second step on.
     """
-    if isinstance(getattr(engine, "vllm_client", None), FolderClient) and gap > LARGEST_GAP:
+    if gap > LARGEST_GAP:
         raise ModelError(
             f"the vLLM server does not have the model's weights (log-probabilities differ by {gap:.2g}):"
             " start it in an environment with the plugin in tests/vllm_cpu, such as .venv-vllm"

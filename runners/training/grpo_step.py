@@ -104,7 +104,7 @@ class GrpoTrainer(StepTrainer):
         self.inputs.chooser.learned = batch.passes
         log = batch.log.extended(figures)
         self.inputs.report(log)
-        return self._tensors(batch.groups, log)
+        return self._tensors(batch.groups, log.tokens)
 
     def answer_prompts(self, step: int) -> StepBatch:
         """Choose the prompts of a step; draw, score and compare answers; refill."""
@@ -222,7 +222,7 @@ class GrpoTrainer(StepTrainer):
                     complete(index, answers[index])
         return [tokens for index in range(len(prompts)) for tokens in answers[index]], None
 
-    def _tensors(self, groups: Sequence[Group], log: StepLog) -> Batch:
+    def _tensors(self, groups: Sequence[Group], tokens: int) -> Batch:
         """The rows of the loss. Groups without a gradient are masked out if that changes no figure."""
         rows = [conversation for group in groups for conversation in group.conversations]
         columns = {
@@ -232,7 +232,7 @@ class GrpoTrainer(StepTrainer):
             **({"env_mask": [row.sampled for row in rows]} if self.config.max_turns > 1 else {}),
         }
         rewards = [reward.value for group in groups for reward in group.rewards]
-        batch = self.tensors(columns, rewards, log.tokens, old_weights=log.figures.get("lag", 0) > 0)
+        batch = self.tensors(columns, rewards, tokens)
 
         def rows_of(selected: Sequence[bool]) -> Tensor:
             return torch.tensor(selected).repeat_interleave(self.config.group_size)
