@@ -105,10 +105,10 @@ def _measure(model: str, method: str, kind: str, prompt: int, checkpointing: boo
         )
         length = max(map(len, encoded["input_ids"]))
         shape = planning.model_shape(loading.config_of(resolve(path)))
-        before = machine_speed(shape)
+        before = machine_speed(shape, kind == "QLoRA")
         rows = _train(method, path, messages, config, Path(folder) / "out")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
-    speed = _mean(before, machine_speed(shape))
+    speed = _mean(before, machine_speed(shape, kind == "QLoRA"))
     workload = planning.Workload(length, ANSWER, gpu=False, **asdict(speed))
     found = planning.plan(shape, config, workload)
     return {

@@ -17,6 +17,7 @@ LABELS = {
     "reference": "reference model",
     "sampling": "sampling: keys and values",
     "learning": "learning: activations",
+    "saving": "merging: the base",
     "vllm": "vLLM",
     "device": "device overhead",
 }

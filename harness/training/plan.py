@@ -37,6 +37,8 @@ class Machine:
     """Bytes per second."""
     few: float = 0.0
     """Operations per second of products with few rows; 0: as of large ones."""
+    unpacking: float = 0.0
+    """4-bit weights per second that are converted for a product; 0: the conversion is not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +156,14 @@ def plans(
 
     sizes = model_shape(config_of(resolve(model, weights=False)))
     if not host.gpu:
-        host = replace(host, **asdict(machine_speed(sizes)))
+        four_bit = any(spec.config.lora and spec.config.lora.four_bit for spec in specs)
+        host = replace(host, **asdict(machine_speed(sizes, four_bit)))
     stages: dict[str, StagePlan] = {}
     for spec in specs:
         prompt, answer = _lengths(model, spec, Task.named(spec.task, overrides, spec.trust))
         workload = Workload(
-            prompt, answer, host.gpu, host.memory, count, host.flops, host.bandwidth, host.few
+            *(prompt, answer, host.gpu, host.memory, count),
+            *(host.flops, host.bandwidth, host.few, host.unpacking),
         )
         stages[spec.method] = StagePlan(spec.config, prompt, answer, plan(sizes, spec.config, workload))
     return Plans(stages, host, count)

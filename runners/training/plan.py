@@ -25,16 +25,20 @@ which ``Q`` are in linear layers other than the head, and ``A`` weights in adapt
                 where an adapter's is bfloat16): of the three results that PEFT adds up, two are freed between
                 tensors that are kept, and glibc does not fill their place with others of the same size,
                 because it asks for more than the size of an aligned block.
+    saving      the base into which adapters are merged, in the machine's memory: w N, after all else is freed
     device      1 GiB on a GPU; on a CPU what Python and the libraries hold (``IMPORTS``)
-    peak        all of these, but the larger of sampling and learning. On a GPU the gradients of a step's only
-                pass take the place of its activations. On a CPU they count beside them, because glibc does
-                not return the small blocks of freed activations to the system
+    peak        all of these but saving, and of sampling and learning the larger. On a GPU the gradients of a
+                step's only pass take the place of its activations. On a CPU they count beside them, because
+                glibc does not return the small blocks of freed activations to the system
 
 Seconds: 2 operations a weight of a linear layer and token forward, and of the head for each predicted token;
-twice that backward (once with a frozen base), once more where activations are recomputed; 4 operations a
-query's entry, key and layer in attention, of the keys that a token sees, and 2.5 times that backward. They
-run at ``UTILISATION`` of the device's peak, or of the rate that was measured on this CPU. The optimizer moves
-40 bytes a trained weight. A decoding step reads weights and cache once, or takes what its products need.
+twice that backward (once with a frozen base), once more where activations are recomputed, as the head's
+always are; 4 operations a query's entry, key and layer in attention, of the keys that a token sees, and 2.5
+times that backward. They run at ``UTILISATION`` of the device's peak, or of the rate that was measured on
+this CPU. The optimizer moves 40 bytes a trained weight. A decoding step reads weights and cache once, or
+needs the time of its products; on a CPU both, because products with few rows are measured on weights that are
+in its caches.
+On a CPU 4-bit weights are converted before every product, at the rate that was measured.
 """
 
 from __future__ import annotations
@@ -100,6 +104,8 @@ class Workload:
     """Bytes per second of the device's memory."""
     few: float = 0.0
     """Operations per second of products with the few rows of a decoding step; 0: as of large ones."""
+    unpacking: float = 0.0
+    """4-bit weights per second that are converted for a product; 0: the conversion is not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +124,11 @@ class Plan:
     @property
     def peak(self) -> int:
         """Bytes at the peak."""
-        phases = ("sampling", "learning", "gradients")
+        phases = ("sampling", "learning", "gradients", "saving")
         always = sum(size for name, size in self.memory.items() if name not in phases)
-        sampling, learning, gradients = (self.memory[name] for name in phases)
+        sampling, learning, gradients, saving = (self.memory[name] for name in phases)
         learns = learning + gradients if self.accumulates else max(learning, gradients)
-        return always + max(sampling, learns)
+        return max(always + max(sampling, learns), self.memory["device"] + saving)
 
     @property
     def static(self) -> int:
@@ -174,6 +180,7 @@ def plan(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -> Pl
         "reference": 4 * model.weights if _beta(config) and not config.lora else 0,
         "sampling": word * model.attention.cached * _sampled(config, workload, own),
         "learning": _learning(model, config, _tokens(config, workload, at_once), workload.gpu),
+        "saving": 0 if workload.gpu or not config.lora else word * model.weights,
         "vllm": 0,
         "device": GIB if workload.gpu else IMPORTS,
     }
@@ -262,14 +269,20 @@ def _seconds(
     passes = 1 + (1 if config.lora else 2) + again
     pair = 4 * model.attention.queries * model.attention.layers
     pairs = tokens * (workload.prompt / 2 + workload.answer) * pair
-    products = 2 * passes * (model.linear * tokens + head * predicted) + (3.5 + again) * pairs
+    products = (
+        2 * passes * model.linear * tokens + 2 * (passes + 1) * head * predicted + (3.5 + again) * pairs
+    )
+    packed = workload.unpacking and config.lora and config.lora.four_bit
+    unpacking = model.linear / workload.unpacking if packed else 0.0
     trained = model.adapter_width * config.lora.r if config.lora else model.weights
-    seconds = {"learning": products / speed + 40 * trained / workload.bandwidth}
+    conversions = passes * memory_plan.passes * unpacking
+    seconds = {"learning": products / speed + 40 * trained / workload.bandwidth + conversions}
     if isinstance(config, GrpoConfig):
         prompts = workload.prompt * memory_plan.own
         prefill = (2 * model.linear * prompts + workload.prompt / 2 * prompts * pair) / speed
-        step = (memory_plan.memory["base"] + memory_plan.memory["sampling"]) / workload.bandwidth
+        read = (memory_plan.memory["base"] + memory_plan.memory["sampling"]) / workload.bandwidth
         few = speed * (workload.few or workload.flops) / workload.flops
         drawn = 2 * (model.linear + head) * memory_plan.own * config.group_size / few
-        seconds["sampling"] = prefill + workload.answer * max(step, drawn)
+        step = max(read, drawn) if workload.gpu else read + drawn
+        seconds["sampling"] = prefill + unpacking + workload.answer * (step + unpacking)
     return seconds

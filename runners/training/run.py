@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import shutil
 from collections.abc import Mapping
@@ -86,6 +87,8 @@ def _release(trainer: Any) -> None:
     trainer.optimizer.state.clear()
     for tensor in (*trainer.model.parameters(), *trainer.model.buffers()):
         tensor.grad, tensor.data = None, tensor.data.new_empty(0)
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc keeps what small tensors leave free
+        trim(0)
 
 
 def _finish(trainer: Any, source: Source, folder: RunFolder) -> None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
+from typing import Any
 
 from runners.training.plan import Shape
 
@@ -23,9 +25,11 @@ class Speed:
     bandwidth: float
     few: float
     """Operations per second of products with few rows."""
+    unpacking: float
+    """4-bit weights per second that are converted for a product; 0: not measured."""
 
 
-def machine_speed(model: Shape) -> Speed:
+def machine_speed(model: Shape, four_bit: bool) -> Speed:
     """Measure this machine's CPU with the sizes of a model: about a second of CPU time."""
     import torch
 
@@ -35,7 +39,15 @@ def machine_speed(model: Shape) -> Speed:
         2 * x.numel() * len(weights) * _rate(partial(torch.nn.functional.linear, x, weights))
         for x in (torch.randn(rows, width) for rows in (ROWS, FEW_ROWS))
     )
-    return Speed(large, 4 * numbers.numel() * _rate(numbers.sum), few)
+    unpacking = _unpacking(weights) if four_bit and find_spec("bitsandbytes") else 0.0
+    return Speed(large, 4 * numbers.numel() * _rate(numbers.sum), few, unpacking)
+
+
+def _unpacking(weights: Any) -> float:
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+    packed, state = quantize_4bit(weights, compress_statistics=True, quant_type="nf4")
+    return float(weights.numel() * _rate(partial(dequantize_4bit, packed, state)))
 
 
 def _rate(work: Callable[[], object]) -> float:
