@@ -105,14 +105,14 @@ def _text(tokenizer: Any, tokens: Sequence[int]) -> str:
 
 def _sampling_fault(runner: Any, model: Any, tokenizer: Any, requests: Sequence[Request]) -> str:
     """What is wrong with several sampled answers: their number, or their log-probabilities; "": nothing."""
-    from runners.decoding.fallback import generate_within
-    from runners.decoding.generation import DecodingSettings
+    from runners.decoding.generation import generate
     from runners.decoding.tokens import encode
+    from runners.decoding.types import DecodingSettings
 
     prompts = encode(tokenizer, requests)
     settings = DecodingSettings(1.0, 1.0, 12, (tokenizer.eos_token_id,), longest_shared=runner.longest_shared)
     seeds = list(range(len(prompts)))
-    drawn = dict(generate_within(runner.model, prompts, seeds, 3, settings))
+    drawn = dict(generate(runner.model, prompts, seeds, 3, settings))
     different = {i: {tuple(answer.tokens) for answer in answers} for i, answers in drawn.items()}
     if {len(answers) for answers in drawn.values()} != {3} or max(map(len, different.values())) == 1:
         return "sampled answers are missing, or all the same"

@@ -64,7 +64,8 @@ def peak(way: str, length: int) -> int:
 
 
 def _shared(model: Any, length: int) -> None:
-    from runners.decoding.generation import DecodingSettings, generate
+    from runners.decoding.generation import generate
+    from runners.decoding.types import DecodingSettings
 
     schema = tuple(torch.randint(3, 1000, (length,)).tolist())
     prompts = [schema + tuple(torch.randint(3, 1000, (TOKENS,)).tolist()) for _ in range(QUESTIONS)]

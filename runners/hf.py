@@ -9,11 +9,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from runners.compat.transformers import name_or_path
-from runners.decoding.fallback import generate_within
-from runners.decoding.generation import DecodingSettings, Generated
+from runners.decoding.generation import default_batch_tokens, generate
 from runners.decoding.probe import longest_shared, refusal
-from runners.decoding.stops import Stops
-from runners.decoding.tokens import Tokens, context_length, decode, encode_each, end_tokens, thought_tag
+from runners.decoding.tokens import (
+    Stops,
+    Tokens,
+    context_length,
+    decode,
+    encode_each,
+    end_tokens,
+    thought_tag,
+)
+from runners.decoding.types import DecodingSettings, Generated
 from runners.types import Completion, Request, Sampling
 from tasks.common.terminal import say
 
@@ -30,7 +37,8 @@ class HfRunner:
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.name = name or name_or_path(model)
-        self.batch_tokens, self.deterministic = batch_tokens, deterministic
+        self.batch_tokens = batch_tokens or default_batch_tokens(model)
+        self.deterministic = deterministic
         reason = refusal(model)
         self.longest_shared = 0 if reason else longest_shared(model)
         """Texts of more tokens do not share prefixes."""
@@ -76,7 +84,7 @@ class HfRunner:
             longest_shared=self.longest_shared,
         )
         tokens = list(prompts.values())
-        answers = generate_within(self.model, tokens, seeds, sampling.n, settings, self.batch_tokens)
+        answers = generate(self.model, tokens, seeds, sampling.n, settings, self.batch_tokens)
         for number, generated in answers:
             index = indices[number]
             yield index, [self._completion(prompts[index], answer, sampling) for answer in generated]

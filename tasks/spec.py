@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -140,7 +141,7 @@ class PromptSpec(Spec):
     max_tokens: int = Field(0, ge=0)
     """``harness check`` counts the prompts with more tokens than this; 0: no limit."""
 
-    @property
+    @cached_property
     def is_completion(self) -> bool:
         """Whether the model continues the prompt's text instead of answering chat messages."""
         return self.template == COMPLETION if self.completion is None else self.completion

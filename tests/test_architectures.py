@@ -13,7 +13,7 @@ import architecture_eval
 import tiny_architectures
 
 from runners.compat.transformers import auto_class
-from runners.decoding import masks, probe
+from runners.decoding import attention, probe
 from runners.decoding.attention_sizes import attention_sizes
 from runners.nano import FOLDER
 from runners.weights.loading import load, load_tokenizer
@@ -63,7 +63,7 @@ def test_no_architecture_is_wrong(name: str, tmp_path: Path) -> None:
 def test_a_wrong_mask_is_noticed_in_the_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table can fail: without windows the answers differ, if the probe does not refuse."""
     folder = saved("Mistral, window", tmp_path)
-    monkeypatch.setattr(masks, "layer_kinds", lambda model: (masks.FULL,))
+    monkeypatch.setattr(attention, "layer_kinds", lambda model: (attention.FULL,))
     assert architecture_eval.evaluation(folder) == "plain: its attention does not follow the mask"
     monkeypatch.setattr("runners.hf.refusal", lambda model: "")
     assert architecture_eval.evaluation(folder).startswith("WRONG: ")

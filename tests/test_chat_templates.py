@@ -11,8 +11,7 @@ import tiny_models
 from harness.cli import main
 from harness.spec import EvalSpec, TrainSpec
 from runners.chat_templates import TemplateSettings
-from runners.decoding.stops import Stops
-from runners.decoding.tokens import encode
+from runners.decoding.tokens import Stops, encode
 from runners.settings import RunnerConfig
 from runners.training.config import GrpoConfig
 from runners.training.rollout import Conversation, answer_figures

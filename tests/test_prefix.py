@@ -9,9 +9,9 @@ import tiny_models
 import torch
 
 from runners.compat.transformers import GROUPED_ATTENTION
-from runners.decoding import generation, prefill
+from runners.decoding import generation, prefix_cache
 from runners.decoding.attention import fold_groups
-from runners.decoding.generation import DecodingSettings, default_batch_tokens, generate, sample
+from runners.decoding.generation import default_batch_tokens, generate, sample
 from runners.decoding.prefix_cache import (
     PrefixCache,
     PrefixGroup,
@@ -20,6 +20,7 @@ from runners.decoding.prefix_cache import (
     prefix_groups,
 )
 from runners.decoding.probe import refusal
+from runners.decoding.types import DecodingSettings
 from runners.weights.loading import memory
 
 GREEDY = DecodingSettings(0.0, 1.0, 12, (1,))
@@ -141,7 +142,7 @@ def test_answers_do_not_depend_on_the_size_of_a_pass(monkeypatch: pytest.MonkeyP
     for settings, n in ((GREEDY, 1), (replace(GREEDY, temperature=1.0), 3)):
         drawn = []
         for tokens in (10**6, 40, 1):
-            monkeypatch.setitem(prefill.PASS, "cpu", tokens)
+            monkeypatch.setitem(prefix_cache.PASS, "cpu", tokens)
             answers = dict(generate(model, prompts, seeds, n, settings, 10**9))
             drawn.append({i: [answer.tokens for answer in answers[i]] for i in answers})
         assert drawn[0] == drawn[1] == drawn[2]
@@ -153,7 +154,7 @@ def test_masks_of_long_prompts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         model = tiny_models.model(shape)
         prompts = ragged_prompts()
         expected = dict(generate(model, prompts, [0] * len(prompts), 1, GREEDY, 10**9))
-        monkeypatch.setattr(prefill, "MASK", 1000)
+        monkeypatch.setattr(prefix_cache, "MASK", 1000)
         entries: list[int] = []
 
         def note(model: Any, given: Any, named: Any, entries: list[int] = entries) -> None:

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from runners.compat.transformers import attention
-from runners.decoding.masks import layer_masks
+from runners.decoding.attention import layer_masks
 from runners.decoding.probe import refusal
 from runners.training.attention import Visibility, adopt, ancestors, tree_masks
 from runners.training.head import find_method

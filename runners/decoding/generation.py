@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from runners.decoding.alone import generate_alone
+from runners.decoding.attention import HIDDEN
 from runners.decoding.attention_sizes import attention_sizes
-from runners.decoding.prefill import prefill
-from runners.decoding.prefix_cache import HIDDEN, PrefixGroup, joined, prefix_groups
-from runners.decoding.tokens import NO_LIMIT, Tokens
-from runners.types import Finish
+from runners.decoding.prefix_cache import PrefixGroup, joined, prefill, prefix_groups
+from runners.decoding.tokens import Tokens
+from runners.decoding.types import DecodingSettings, Generated
 from runners.weights.loading import memory
 
 BATCH_TOKENS = {"cpu": 100_000, "cuda": 400_000}
@@ -32,36 +33,6 @@ PADDING = (0, 0, HIDDEN, -1)
 """Token, position, owner and sequence of a grid cell without a running sequence."""
 
 
-@dataclass(frozen=True, slots=True)
-class DecodingSettings:
-    """How tokens are chosen."""
-
-    temperature: float
-    top_p: float
-    max_new_tokens: int
-    end_tokens: tuple[int, ...]
-    has_stop: Callable[[list[int]], bool] | None = None
-    """Whether an answer's tokens contain a stop string."""
-    refill: float | None = None
-    """Share of the batch's tokens that must be free before rows join; None: ``REFILL`` of the device."""
-    longest_shared: int = NO_LIMIT
-    """The most tokens of texts that may share prefixes (``probe.longest_shared``); 0: none shares."""
-
-
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """One answer: its tokens, including a final end-of-sequence token.
-
-    ``logprob``: the sum of their log-probabilities at temperature 1. ``seconds``: its share of the wall-clock
-    time since the previous answers ended.
-    """
-
-    tokens: list[int]
-    logprob: float | None
-    finish: Finish
-    seconds: float = 0.0
-
-
 def generate(
     model: Any,
     prompts: Sequence[Tokens],
@@ -74,8 +45,28 @@ def generate(
 
     Rows whose answers have ended are replaced by further ones (``REFILL``). An answer depends on its prompt,
     the prompt's seed and its own number. The rest of the batch changes only the rounding, which in bfloat16
-    can change an answer.
+    can change an answer. Texts that can be longer than ``longest_shared`` are generated one by one.
     """
+    fits = [len(prompt) + settings.max_new_tokens <= settings.longest_shared for prompt in prompts]
+    together, alone = ([i for i, fit in enumerate(fits) if fit is kind] for kind in (True, False))
+    if together:
+        room = batch_tokens or default_batch_tokens(model)
+        chosen, own_seeds = [prompts[i] for i in together], [seeds[i] for i in together]
+        for number, answers in _generate_together(model, chosen, own_seeds, n, settings, room):
+            yield together[number], answers
+    for i in alone:
+        yield i, generate_alone(model, prompts[i], seeds[i], n, settings)
+
+
+def _generate_together(
+    model: Any,
+    prompts: Sequence[Tokens],
+    seeds: Sequence[int],
+    n: int,
+    settings: DecodingSettings,
+    batch_tokens: int,
+) -> Iterator[tuple[int, list[Generated]]]:
+    """As ``generate``, for texts that share prefixes."""
     unfinished: dict[int, dict[int, Generated]] = {}
     was_training = model.training
     model.eval()
@@ -96,11 +87,10 @@ def _generate(
     seeds: Sequence[int],
     n: int,
     settings: DecodingSettings,
-    batch_tokens: int,
+    capacity: int,
 ) -> Iterator[tuple[int, Generated]]:
     """Yield (number, answer) as they end, longest rows first: if memory is too small, it shows at once."""
     new_tokens = settings.max_new_tokens
-    capacity = batch_tokens or default_batch_tokens(model)
     refill = capacity * (REFILL[model.device.type] if settings.refill is None else settings.refill)
     waiting = sorted(prefix_groups(prompts, n), key=lambda group: (len(group.prefix), group.prefix))
     batch: _Batch | None = None

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from runners.compat.transformers import attention
-from runners.decoding.masks import KINDS, layer_kinds
-from runners.decoding.prefix_cache import SHARED, PrefixCache
+from runners.decoding.attention import KINDS, SHARED, layer_kinds
+from runners.decoding.prefix_cache import PrefixCache
 from runners.decoding.tokens import NO_LIMIT, context_length
 
 ATTENTIONS = ("sdpa", "eager")

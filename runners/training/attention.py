@@ -24,8 +24,15 @@ from transformers.masking_utils import sdpa_mask
 
 from runners.compat.torch import ATTENTION, ATTENTION_BACKWARD
 from runners.compat.transformers import TREE_ATTENTION, attention
-from runners.decoding.attention import grouped_attention
-from runners.decoding.masks import FULL, KINDS, additive_mask, layer_kinds, layer_masks, within
+from runners.decoding.attention import (
+    FULL,
+    KINDS,
+    additive_mask,
+    grouped_attention,
+    layer_kinds,
+    layer_masks,
+    within,
+)
 from runners.decoding.probe import short_windows
 
 BLOCK = 128

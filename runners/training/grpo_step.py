@@ -28,11 +28,10 @@ import torch
 from torch import Tensor
 
 from runners.compat.trl import Batch, StepTrainer
-from runners.decoding.fallback import generate_within
-from runners.decoding.generation import DecodingSettings
+from runners.decoding.generation import default_batch_tokens, generate
 from runners.decoding.probe import longest_shared
-from runners.decoding.stops import Stops
-from runners.decoding.tokens import Tokens, answer_text, context_length, encode
+from runners.decoding.tokens import Stops, Tokens, answer_text, context_length, encode
+from runners.decoding.types import DecodingSettings
 from runners.training import distributed
 from runners.training.callbacks import Clock, StepLog
 from runners.training.config import GrpoConfig
@@ -77,6 +76,7 @@ class GrpoTrainer(StepTrainer):
         )
         shares = method is not None and not method.unshared and not self.use_vllm
         self.longest_shared = longest_shared(self.model) if shares else 0
+        self.batch_tokens = default_batch_tokens(self.model)
         room = self.config.context_limit(context_length(self.model.config)) - self.config.max_new_tokens
         stop = self.config.stop
         self.stops = Stops(self.tokenizer, stop)
@@ -216,7 +216,7 @@ class GrpoTrainer(StepTrainer):
         )
         answers: dict[int, list[list[int]]] = {}
         with self.accelerator.autocast():
-            for index, drawn in generate_within(model, prompts, seeds, size, settings):
+            for index, drawn in generate(model, prompts, seeds, size, settings, self.batch_tokens):
                 answers[index] = [answer.tokens for answer in drawn]
                 if complete:
                     complete(index, answers[index])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from runners.compat.transformers import attends_in_pieces
-from runners.decoding.masks import layer_masks
+from runners.decoding.attention import layer_masks
 from runners.decoding.prefix_cache import common_prefix_length
 from runners.decoding.tokens import Tokens
 from runners.training.attention import ancestors, tree_masks

@@ -17,8 +17,7 @@ from statistics import fmean, pstdev
 from threading import Thread
 from typing import Any
 
-from runners.decoding.stops import Stops
-from runners.decoding.tokens import answer_text
+from runners.decoding.tokens import Stops, answer_text
 from runners.dialogue import between, converse, previous_answer
 from runners.training import distributed
 from runners.training.config import GrpoConfig
