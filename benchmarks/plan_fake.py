@@ -9,7 +9,7 @@ What a GPU does is imitated on the CPU, whose operations the build of PyTorch ha
 attention with full masks, for which transformers copies keys and values for each query head. The kernels by
 which TRL reads a tile of logits on a GPU write no further tensors, so PyTorch's own, which do, are left out.
 The plan is compared without the device's overhead; the tracker knows none, nor the workspace of kernels.
-bitsandbytes has no fake kernels for 4-bit weights: QLoRA is not in the table.
+QLoRA is not in the table: bitsandbytes' weights are a class of tensors that cannot be made of fake ones.
 """
 
 from __future__ import annotations
