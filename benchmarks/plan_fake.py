@@ -28,8 +28,9 @@ from trl.kernels import chunked_logprob
 from runners.compat.peft import bare_model
 from runners.training.activations import adapted, fake_weights
 from runners.training.config import GrpoConfig, LoraSpec
-from runners.training.head import Method, candidates
+from runners.training.head import candidates
 from runners.training.layout import Text, TokenTree
+from runners.training.loss import Method
 from runners.training.plan import Workload, model_shape, plan
 
 PROMPT, ANSWER, GROUP, RANK = 1200, 64, 8, 64

@@ -54,11 +54,6 @@ def attention(model: Any) -> str:
     return "sdpa" if name in (GROUPED_ATTENTION, TREE_ATTENTION) else name
 
 
-def attends_in_pieces(model: Any) -> bool:
-    """Whether a model uses the attention of ``runners/training/attention.py``."""
-    return bool(model.config._attn_implementation == TREE_ATTENTION)
-
-
 def transformer_layers(model: Any) -> list[Any]:
     """The modules that transformers never splits between devices: the layers of the model."""
     return [module for module in model.modules() if type(module).__name__ in model._no_split_modules]

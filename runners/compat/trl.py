@@ -20,9 +20,8 @@ from trl.trainer.utils import identity, split_tensor_dict
 from runners.compat.peft import bare_model
 from runners.compat.trl_vllm import TrainingEngine, replaced
 from runners.training import distributed
-from runners.training.head import Method
 from runners.training.layout import group_order
-from runners.training.loss import use_method
+from runners.training.loss import Method, use_method
 
 CHECKED = "1.16.0"
 """The version of TRL whose source was read."""

@@ -37,7 +37,7 @@ from runners.training.callbacks import Clock, StepLog
 from runners.training.config import GrpoConfig
 from runners.training.curriculum import PromptChooser
 from runners.training.groups import Group, StepBatch, compare
-from runners.training.head import Method
+from runners.training.loss import Method
 from runners.training.rollout import Conversation, TrainingReward, Turns, answer_figures, reward_figures
 from runners.training.rollout_queue import RolloutQueue
 from runners.types import FeedbackFunction, Request

@@ -1,29 +1,23 @@
-"""How a model's log-probabilities are computed: by TRL's kernel from hidden states, or from its own logits.
+"""Find how a model's log-probabilities are computed: which head it has, and whether prefixes are shared.
 
-The kernel never holds all logits, but it needs to know what the model does to them after its output layer.
-``find_method`` compares both on short texts before the training starts, so that a model is trained on its own
-log-probabilities or not at all.
+``find_method`` compares the methods of ``loss`` on short texts before the training starts, so that a model is
+trained on its own log-probabilities or not at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from trl.kernels import ChunkedLogProbFunction
 
 from runners.compat.transformers import reset_rotary
-from runners.training.layout import Layout, Text, pack
+from runners.training.layout import Text, pack
+from runners.training.loss import Head, Method
 from tasks.common.errors import ModelError, first_line
 
-VOCABULARY_TILE = 32_768
-"""Largest part of the vocabulary whose logits are held in memory at a time."""
-FIGURES = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
-"""The outputs of TRL's kernel, in its order; those not requested are None."""
 SCALES = ("logit_scale", "output_multiplier", "lm_head_multiplier")
 """Settings by which architectures multiply their logits."""
 DIVISOR = "logits_scaling"
@@ -34,79 +28,6 @@ TEXTS = ((3, 4, 5, 6, 8, 9, 10), (3, 4, 5, 6, 11), (3, 4, 12, 13, 14, 15))
 """Tokens of the texts on which methods are compared."""
 MOST = 0.25
 """Largest difference of log-probabilities that can be due to rounding, in the coarsest dtype."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What follows a model's hidden states: the logits are capped, scaled products with the output layer."""
-
-    backbone: str
-    """The attribute or method that gives the part of the model that computes hidden states."""
-    scale: float
-    softcap: float | None
-
-    def outputs(self, model: Any, **inputs: Any) -> Any:
-        """The outputs of the backbone, with ``last_hidden_state`` (rows, width, size)."""
-        backbone = getattr(model, self.backbone)
-        return (backbone if isinstance(backbone, torch.nn.Module) else backbone())(use_cache=False, **inputs)
-
-    def figures(
-        self, model: Any, hidden: Tensor, tokens: Tensor, temperature: float, names: Sequence[str]
-    ) -> list[Tensor]:
-        """The figures of ``tokens`` (predictions,) that hidden states (predictions, size) predict."""
-        head = model.get_output_embeddings()
-        values = ChunkedLogProbFunction.apply(  # type: ignore[no-untyped-call]
-            *(hidden, head.weight, getattr(head, "bias", None), tokens, temperature, VOCABULARY_TILE),
-            *(self.softcap, self.scale, tuple(names)),
-        )
-        named = dict(zip(FIGURES, values, strict=True))
-        return [named[name] for name in names]
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """How texts are laid out, and how the model's log-probabilities are computed."""
-
-    head: Head | None
-    """None: from all logits of the model's own forward, which needs more memory."""
-    unshared: str
-    """The reason why prefixes are not shared; "" if they are."""
-
-    def compute(
-        self,
-        model: Any,
-        forward: Any,
-        layout: Layout,
-        temperature: float,
-        names: Sequence[str],
-        router: bool = False,
-    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
-        """The figures of a layout's predictions (predictions,), and with ``router`` the routers' logits.
-
-        ``forward`` is the model's own forward.
-        """
-        slots, tokens = torch.tensor(list(layout.predictions), device=model.device).unbind(-1)
-        inputs = layout.inputs(model, model.device) | ({"output_router_logits": True} if router else {})
-        if self.head:
-            output = self.head.outputs(model, **inputs)
-            hidden = output.last_hidden_state.flatten(0, 1)[slots]
-            figures = self.head.figures(model, hidden, tokens, temperature, names)
-        else:
-            output = forward(use_cache=False, **inputs)
-            logits = output.logits.flatten(0, 1)[slots]
-            figures = figures_of_logits(logits.float() / temperature, tokens, names)
-        return figures, getattr(output, "router_logits", None) or ()
-
-
-def figures_of_logits(logits: Tensor, tokens: Tensor, names: Sequence[str]) -> list[Tensor]:
-    """Log-probability, entropy and whether it is the likeliest, of each token, from (tokens, vocabulary)."""
-    log_probs = logits.log_softmax(-1)
-    named = {
-        "log_probs": lambda: log_probs.gather(-1, tokens[:, None])[:, 0],
-        "entropy": lambda: -(log_probs.exp() * log_probs).sum(-1),
-        "is_top1": lambda: log_probs.argmax(-1) == tokens,
-    }
-    return [named[name]() for name in names]
 
 
 def candidates(config: Any) -> Iterator[Head]:

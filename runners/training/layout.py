@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runners.compat.transformers import attends_in_pieces
 from runners.decoding.attention import layer_masks
 from runners.decoding.prefix_cache import common_prefix_length
 from runners.decoding.tokens import Tokens
@@ -34,10 +33,12 @@ class Sizes:
     limit: int = 4096
     """For texts that share more: the mask needs as many bytes as the square of a row's length, times the
     dtype's size. Where a text shares more than half of this, twice what it shares."""
+    in_pieces: bool = False
+    """Whether the model computes attention in pieces (``attention``), and so takes no mask in full."""
 
 
 SIZES = Sizes()
-WITHOUT_MASK = Sizes(tokens=2**31)
+WITHOUT_MASK = Sizes(tokens=2**31, in_pieces=True)
 """For attention in pieces (``attention``), whose costs do not depend on what else is in a row."""
 
 
@@ -84,6 +85,8 @@ class TokenTree(Layout):
     tokens: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
+    in_pieces: bool = False
+    """As in ``Sizes``."""
 
     def add(self, text: Text, path: list[int]) -> None:
         """Add a text whose first tokens are in the slots of ``path``; extends ``path`` to the whole text."""
@@ -100,7 +103,7 @@ class TokenTree(Layout):
     def inputs(self, model: Any, device: torch.device) -> dict[str, Any]:
         """One row, with positions in the texts and a mask for each kind of layer."""
         position = torch.tensor([self.positions], device=device)
-        if attends_in_pieces(model):
+        if self.in_pieces:
             masks = tree_masks(model, self.ends, self.positions)
         else:
             masks = layer_masks(model, ancestors(self.ends, device)[None, None], position, position)
@@ -151,13 +154,13 @@ def pack(
 
 
 def _trees(texts: Sequence[Text], sizes: Sizes) -> list[Layout]:
-    rows, path, before = [TokenTree()], list[int](), Tokens()
+    rows, path, before = [TokenTree(in_pieces=sizes.in_pieces)], list[int](), Tokens()
     for text in sorted(texts, key=lambda text: text.fed):
         shared = common_prefix_length([before, text.fed])
         width, new = len(rows[-1].tokens), len(text.fed) - shared
         longest = max(sizes.limit, 2 * shared, sizes.tokens) if new < shared else sizes.tokens
         if width and width + new > longest:
-            rows.append(TokenTree())
+            rows.append(TokenTree(in_pieces=sizes.in_pieces))
             shared = 0
         path = path[:shared]
         rows[-1].add(text, path)

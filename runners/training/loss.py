@@ -1,24 +1,104 @@
 """The loss of TRL's trainers, exact on every architecture, with each shared prefix of a pass computed once.
 
-Texts are laid out by ``layout``; ``head`` computes their log-probabilities. Only slots before a labelled
-token pass through the output layer, once for each next token.
+Texts are laid out by ``layout``. Their log-probabilities come from TRL's kernel, which never holds all logits
+but needs to know what the model does to them after its output layer, or from the model's own logits. Only
+slots before a labelled token pass through the output layer, once for each next token.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor
+from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.utils import FusedCausalLMOutput
 
-from runners.compat.transformers import length_class, reset_rotary
+from runners.compat.transformers import length_class, reset_rotary, rotary_limits
 from runners.training.attention import adopt
-from runners.training.head import Method
 from runners.training.layout import NO_LABEL, SIZES, WITHOUT_MASK, Layout, Sizes, pack, texts_of
+
+VOCABULARY_TILE = 32_768
+"""Largest part of the vocabulary whose logits are held in memory at a time."""
+FIGURES = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
+"""The outputs of TRL's kernel, in its order; those not requested are None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What follows a model's hidden states: the logits are capped, scaled products with the output layer."""
+
+    backbone: str
+    """The attribute or method that gives the part of the model that computes hidden states."""
+    scale: float
+    softcap: float | None
+
+    def outputs(self, model: Any, **inputs: Any) -> Any:
+        """The outputs of the backbone, with ``last_hidden_state`` (rows, width, size)."""
+        backbone = getattr(model, self.backbone)
+        return (backbone if isinstance(backbone, torch.nn.Module) else backbone())(use_cache=False, **inputs)
+
+    def figures(
+        self, model: Any, hidden: Tensor, tokens: Tensor, temperature: float, names: Sequence[str]
+    ) -> list[Tensor]:
+        """The figures of ``tokens`` (predictions,) that hidden states (predictions, size) predict."""
+        head = model.get_output_embeddings()
+        values = ChunkedLogProbFunction.apply(  # type: ignore[no-untyped-call]
+            *(hidden, head.weight, getattr(head, "bias", None), tokens, temperature, VOCABULARY_TILE),
+            *(self.softcap, self.scale, tuple(names)),
+        )
+        named = dict(zip(FIGURES, values, strict=True))
+        return [named[name] for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How texts are laid out, and how the model's log-probabilities are computed."""
+
+    head: Head | None
+    """None: from all logits of the model's own forward, which needs more memory."""
+    unshared: str
+    """The reason why prefixes are not shared; "" if they are."""
+
+    def compute(
+        self,
+        model: Any,
+        forward: Any,
+        layout: Layout,
+        temperature: float,
+        names: Sequence[str],
+        router: bool = False,
+    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """The figures of a layout's predictions (predictions,), and with ``router`` the routers' logits.
+
+        ``forward`` is the model's own forward.
+        """
+        slots, tokens = torch.tensor(list(layout.predictions), device=model.device).unbind(-1)
+        inputs = layout.inputs(model, model.device) | ({"output_router_logits": True} if router else {})
+        if self.head:
+            output = self.head.outputs(model, **inputs)
+            hidden = output.last_hidden_state.flatten(0, 1)[slots]
+            figures = self.head.figures(model, hidden, tokens, temperature, names)
+        else:
+            output = forward(use_cache=False, **inputs)
+            logits = output.logits.flatten(0, 1)[slots]
+            figures = figures_of_logits(logits.float() / temperature, tokens, names)
+        return figures, getattr(output, "router_logits", None) or ()
+
+
+def figures_of_logits(logits: Tensor, tokens: Tensor, names: Sequence[str]) -> list[Tensor]:
+    """Log-probability, entropy and whether it is the likeliest, of each token, from (tokens, vocabulary)."""
+    log_probs = logits.log_softmax(-1)
+    named = {
+        "log_probs": lambda: log_probs.gather(-1, tokens[:, None])[:, 0],
+        "entropy": lambda: -(log_probs.exp() * log_probs).sum(-1),
+        "is_top1": lambda: log_probs.argmax(-1) == tokens,
+    }
+    return [named[name]() for name in names]
 
 
 def use_method(
@@ -32,6 +112,7 @@ def use_method(
     """
     original = model.forward
     by_length = length_class(model)
+    reset = reset_rotary if "dynamic" in rotary_limits(model.config) else _keep
     sizes = sizes or (WITHOUT_MASK if not method.unshared and adopt(model) else SIZES)
 
     @functools.wraps(type(model).forward)
@@ -45,7 +126,7 @@ def use_method(
         flat = [_zero(self, traced=not layouts).expand(ids.numel()) for _ in figures]
         routed = []
         for layout in layouts:
-            reset_rotary(self)
+            reset(self)
             predicted, gates = method.compute(self, original, layout, temperature, figures, router)
             routed.append(gates)
             number, position = torch.tensor(layout.labelled, device=ids.device).unbind(-1)
@@ -53,12 +134,16 @@ def use_method(
                 values.index_put((position,), new[number].to(values.dtype))
                 for values, new in zip(flat, predicted, strict=True)
             ]
-        reset_rotary(self)
+        reset(self)
         grids = {name: values.view(ids.shape)[:, 1:] for name, values in zip(figures, flat, strict=True)}
         balance = {"aux_loss": _balance(self, layouts, routed)} if router else {}
         return FusedCausalLMOutput(**grids, label_mask=labels[:, 1:] != NO_LABEL, **balance)
 
     model.forward = MethodType(forward, model)
+
+
+def _keep(model: Any) -> None:
+    """A rotary embedding that depends on no earlier text."""
 
 
 def _balance(model: Any, layouts: Sequence[Layout], routed: Sequence[tuple[Tensor, ...]]) -> Tensor:

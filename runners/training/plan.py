@@ -51,8 +51,8 @@ from typing import Any
 from runners.decoding.attention_sizes import AttentionSizes, attention_sizes
 from runners.training.activations import Kept, kept
 from runners.training.config import GrpoConfig, LoraSpec, SftConfig
-from runners.training.head import VOCABULARY_TILE
 from runners.training.layout import SIZES
+from runners.training.loss import VOCABULARY_TILE
 
 GIB = 2**30
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
