@@ -104,10 +104,9 @@ def test_alarms_continue_from_their_checkpoint(home: Path) -> None:
             "SELECT 1", Reason.CORRECT, verdicts={"strict": 1.0}, gold_rows=1, gold_columns=step % 2
         )
         texts = [f"SELECT {i % 3}" for i in range(12)]
-        for order in (1, -1)[step % 2 :: 2]:  # groups are scored in any order
-            alarms.add(samples[::order], texts[::order], [Grade(attempt, {})] * 12)
-        alarms.batch_scored()
-        return alarms.step({"step": step, "idle": step / 10})
+        order = (1, -1)[step % 2]  # groups are scored in any order
+        scored = [(sample, text, Grade(attempt, {})) for sample, text in zip(samples, texts, strict=True)]
+        return alarms.step({"step": step, "idle": step / 10}, scored[::order])
 
     whole = TrainingAlarms("none", Mode.STRICT)
     expected = [measured(whole, step) for step in range(6)]

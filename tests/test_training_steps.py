@@ -12,10 +12,17 @@ import torch
 from test_training import GRPO, letters, requests
 
 from runners.compat.trl import weighted_mean
-from runners.training.callbacks import Hooks, StepLog
+from runners.training.callbacks import Hooks
 from runners.training.config import CurriculumSpec, SftConfig
-from runners.training.curriculum import PromptChooser, mixed_probability
-from runners.training.groups import Group, StepBatch, advantages, compare
+from runners.training.groups import (
+    Group,
+    PromptChooser,
+    StepBatch,
+    StepLog,
+    advantages,
+    compare,
+    mixed_probability,
+)
 from runners.training.grpo import train_grpo
 from runners.training.grpo_step import GrpoTrainer
 from runners.training.rollout import Conversation, TrainingReward, answer_figures, is_cut, reward_figures

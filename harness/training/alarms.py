@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
@@ -13,6 +13,8 @@ from rewards.types import Grade
 from tasks.common.terminal import say
 from tasks.types import Mode, Sample
 
+Scored = tuple[Sample, str, Grade]
+"""A question, an answer to it, and the answer's grade."""
 PREFIX = "alarms/"
 """Prefix of the measures' names in a training curve."""
 STEPS = 5
@@ -41,41 +43,16 @@ class TrainingAlarms:
             if PREFIX + name in row
         }
         self._trend = Trend(first)
-        self._answers: list[ScoredAnswer] = []
-        """The answers of the step that is drawn, in no fixed order."""
-        self._drawn: deque[list[ScoredAnswer]] = deque()
-        """The answers of the steps that are drawn but not learned from."""
         self._zero_shares: deque[float] = deque(maxlen=STEPS)
         self._warned = False
         """Whether the warning of zero-advantage groups was printed."""
 
-    def add(self, samples: Sequence[Sample], texts: Sequence[str], grades: Sequence[Grade]) -> None:
-        """Add scored answers of the step that is drawn."""
-        self._answers += [
-            ScoredAnswer(
-                sample_id=sample.id,
-                completion=text,
-                metric=grade.attempt.verdicts.get(self._metric),
-                strict=grade.attempt.verdicts.get(Mode.STRICT),
-                spider=grade.attempt.verdicts.get(Mode.SPIDER),
-                bird=grade.attempt.verdicts.get(Mode.BIRD),
-                gold_rows=grade.attempt.gold_rows,
-                gold_columns=grade.attempt.gold_columns,
-            )
-            for sample, text, grade in zip(samples, texts, grades, strict=True)
-        ]
+    def step(self, row: Mapping[str, float], scored: Iterable[Scored] = ()) -> dict[str, float]:
+        """Measure at the end of a step, from its row of the curve and its answers, in any order.
 
-    def batch_scored(self) -> None:
-        """All answers of the step are added; later ones are those of the next step."""
-        self._drawn.append(self._answers)
-        self._answers = []
-
-    def step(self, row: Mapping[str, float]) -> dict[str, float]:
-        """Measure at the end of a step, from its row of the curve. Prints each new warning on stderr.
-
-        Returns figures for the curve, by name.
+        Prints each new warning on stderr. Returns figures for the curve, by name.
         """
-        answers = self._drawn.popleft() if self._drawn else []  # none with several steps on the same answers
+        answers = [self._answer(*each) for each in scored]
         self._trend.add(sorted(answers, key=lambda answer: (answer.sample_id, answer.completion)))
         if "idle" in row:
             self._zero_shares.append(row["idle"])
@@ -86,6 +63,18 @@ class TrainingAlarms:
         for line in new:
             say(f"! step {row['step']:.0f}: {line}")
         return {PREFIX + name: round(value, 6) for name, value in self._measured().items()}
+
+    def _answer(self, sample: Sample, text: str, grade: Grade) -> ScoredAnswer:
+        return ScoredAnswer(
+            sample_id=sample.id,
+            completion=text,
+            metric=grade.attempt.verdicts.get(self._metric),
+            strict=grade.attempt.verdicts.get(Mode.STRICT),
+            spider=grade.attempt.verdicts.get(Mode.SPIDER),
+            bird=grade.attempt.verdicts.get(Mode.BIRD),
+            gold_rows=grade.attempt.gold_rows,
+            gold_columns=grade.attempt.gold_columns,
+        )
 
     def _measured(self) -> dict[str, float]:
         zero = {"no_spread": fmean(self._zero_shares)} if self._zero_shares else {}

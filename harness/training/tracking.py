@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from harness.training.alarms import Scored
 from leaderboards.types import Run
 from rewards.types import Grade
 from tasks.common.secrets import without_secrets
@@ -28,10 +28,6 @@ class Tracker:
     def __init__(self, run: Run, out: Path) -> None:
         import wandb
 
-        self._answers: list[Iterable[Any]] = []
-        self._rewards: list[float] = []
-        self._drawn: deque[tuple[list[Iterable[Any]], list[float]]] = deque()
-        """Answers and rewards of the steps that are drawn but not learned from."""
         wandb.setup(wandb.Settings(silent=True, console="off", disable_git=True))
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "sql-harness"),
@@ -55,32 +51,24 @@ class Tracker:
     ) -> None:
         self._run.finish(exit_code=int(error is not None))
 
-    def add(self, samples: Sequence[Sample], grades: Sequence[Grade]) -> None:
-        """Add scored answers of the step that is drawn."""
-        for sample, grade in zip(samples, grades, strict=True):
-            value, attempt = grade.scores["reward"].value, grade.attempt
-            if value is not None:
-                self._rewards.append(value)
-            if len(self._answers) < ANSWERS:
-                answer = [sample.question, attempt.sql, value, attempt.reason.value, attempt.detail]
-                self._answers.append(answer)
-
-    def batch_scored(self) -> None:
-        """All answers of the step are added; later ones are those of the next step."""
-        self._drawn.append((self._answers, self._rewards))
-        self._answers, self._rewards = [], []
-
-    def step(self, row: Mapping[str, float]) -> None:
+    def step(self, row: Mapping[str, float], scored: Sequence[Scored]) -> None:
         """Log the step: every figure of the curve, some answers, the distribution of the rewards."""
         import wandb
 
         logged: dict[str, Any] = dict(row)
-        answers, rewards = self._drawn.popleft() if self._drawn else ([], [])
-        if answers:
+        if scored:
             columns: list[str | int] = ["question", "sql", "reward", "reason", "detail"]
+            answers: list[Iterable[Any]] = [_cells(sample, grade) for sample, _, grade in scored[:ANSWERS]]
             logged["answers"] = wandb.Table(columns=columns, data=answers)
-            logged["rewards"] = wandb.Histogram(rewards)
+            rewards = [grade.scores["reward"].value for _, _, grade in scored]
+            logged["rewards"] = wandb.Histogram([value for value in rewards if value is not None])
         self._run.log(logged)
+
+
+def _cells(sample: Sample, grade: Grade) -> list[Any]:
+    """The row of an answer in the table."""
+    attempt, value = grade.attempt, grade.scores["reward"].value
+    return [sample.question, attempt.sql, value, attempt.reason.value, attempt.detail]
 
 
 def described(run: Run) -> dict[str, Any]:

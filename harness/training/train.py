@@ -6,6 +6,7 @@ training, the model is evaluated as by ``harness eval``.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
@@ -21,7 +22,7 @@ from harness.render.curve import CurveLine
 from harness.render.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
 from harness.training import rows
-from harness.training.alarms import TrainingAlarms
+from harness.training.alarms import Scored, TrainingAlarms
 from harness.training.tracking import Tracker
 from harness.turns import TurnsRunner
 from leaderboards import store
@@ -30,6 +31,7 @@ from leaderboards.types import Run
 from leaderboards.writer import RunWriter
 from rewards.feedback import feedback
 from rewards.grader import Grader
+from rewards.types import Grade
 from runners.settings import RunnerConfig
 from runners.training import distributed
 from runners.training.config import rows_used, total_steps
@@ -158,18 +160,19 @@ def _train(
 
     alarms = TrainingAlarms(writer.run.id, task.spec.scoring.metric)
     tracking = Tracker(writer.run, out) if spec.config.wandb else nullcontext()
+    answers = StepAnswers()
     total, before = total_steps(spec.config, len(examples)), completed_steps(out)
     with tracking as tracker, bar(f"{spec.method} {out}", total, before) as report:
-        on_step = _on_step(writer, report, alarms, tracker)
+        on_step = _on_step(writer, report, answers, alarms, tracker)
         checkpointed = {"alarms": alarms}
         hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=on_step, checkpointed=checkpointed)
         if spec.method == "sft":
             return asdict(train_sft(spec.model, examples, spec.sft, out, hooks))
-        score = training_reward(task, grader, alarms, tracker)
+        score = training_reward(task, grader, answers)
         hooks = replace(
             hooks,
             feedback=database_feedback(task, grader),
-            batch_scored=_batch_scored(alarms, tracker),
+            batch_scored=answers.batch_scored,
         )
         return {
             **asdict(train_grpo(spec.model, examples, score, spec.grpo, out, hooks)),
@@ -177,20 +180,39 @@ def _train(
         }
 
 
-def training_reward(
-    task: Task, grader: Grader, alarms: TrainingAlarms | None = None, tracker: Tracker | None = None
-) -> RewardFunction:
+class StepAnswers:
+    """The scored answers of each step, from when they are drawn until the step is logged."""
+
+    def __init__(self) -> None:
+        self._step: list[Scored] = []
+        """The answers of the step that is drawn, in no fixed order."""
+        self._drawn: deque[list[Scored]] = deque()
+        """The answers of the steps that are drawn but not learned from."""
+
+    def add(self, samples: Sequence[Sample], texts: Sequence[str], grades: Sequence[Grade]) -> None:
+        """Add scored answers of the step that is drawn."""
+        self._step += zip(samples, texts, grades, strict=True)
+
+    def batch_scored(self) -> None:
+        """All answers of the step are added; later ones are those of the next step."""
+        self._drawn.append(self._step)
+        self._step = []
+
+    def take(self) -> list[Scored]:
+        """The answers of the next step to be logged; none if it learned again from those of the last one."""
+        return self._drawn.popleft() if self._drawn else []
+
+
+def training_reward(task: Task, grader: Grader, answers: StepAnswers | None = None) -> RewardFunction:
     """The reward function of the trainer: the score ``reward`` of the grader that evaluations use too.
 
-    ``alarms`` and ``tracker`` get every scored answer.
+    ``answers`` gets every scored answer.
     """
 
     def score(samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
         grades = grader.grade(task, samples, texts)
-        if alarms:
-            alarms.add(samples, texts, grades)
-        if tracker:
-            tracker.add(samples, grades)
+        if answers:
+            answers.add(samples, texts, grades)
         return [
             Reward(
                 grade.scores["reward"].value,
@@ -241,26 +263,18 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
     return evaluate
 
 
-def _batch_scored(alarms: TrainingAlarms, tracker: Tracker | None) -> Callable[[], None]:
-    def batch_scored() -> None:
-        alarms.batch_scored()
-        if tracker:
-            tracker.batch_scored()
-
-    return batch_scored
-
-
 def _on_step(
-    writer: RunWriter, report: Report, alarms: TrainingAlarms, tracker: Tracker | None
+    writer: RunWriter, report: Report, answers: StepAnswers, alarms: TrainingAlarms, tracker: Tracker | None
 ) -> Callable[[Mapping[str, float]], Mapping[str, float]]:
     line = CurveLine(store.curve(writer.run.id))
 
     def on_step(row: Mapping[str, float]) -> Mapping[str, float]:
-        measures = alarms.step(row)
+        scored = answers.take()
+        measures = alarms.step(row, scored)
         writer.append_curve([{**row, **measures}])
         report(1, line.add(row))
         if tracker:
-            tracker.step({**row, **measures})
+            tracker.step({**row, **measures}, scored)
         return measures
 
     return on_step

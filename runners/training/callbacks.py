@@ -7,11 +7,10 @@ import math
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
-from typing import Any, ParamSpec, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hub when it is imported
 
@@ -35,8 +34,6 @@ CURVE_NAMES = {
     "sampling/importance_sampling_ratio/mean": "vllm_ratio",
 }
 """TRL's name of a figure -> its name in the curve."""
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class CheckpointState(Protocol):
@@ -69,54 +66,6 @@ class Hooks:
     """A subclass of ``GrpoTrainer`` to use instead, for comparisons."""
 
 
-class Clock:
-    """Wall-clock seconds by phase; time in an inner phase does not count in the outer one."""
-
-    def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Add the block's time to a phase."""
-        began, inner = time.perf_counter(), self.seconds.total()
-        yield
-        self.seconds[name] += time.perf_counter() - began - (self.seconds.total() - inner)  # type: ignore[assignment]
-
-    def timed(self, name: str, function: Callable[P, T]) -> Callable[P, T]:
-        """Wrap a function so that the time of its calls counts in this phase."""
-
-        def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            with self.phase(name):
-                return function(*args, **kwargs)
-
-        return call
-
-
-@dataclass(frozen=True, slots=True)
-class StepLog:
-    """The figures that a step adds to the curve."""
-
-    figures: Mapping[str, float]
-    """Figures of the answers drawn before any refill, because a refill selects groups by their rewards."""
-    tokens: int
-    """Tokens of all prompts and conversations, in all processes."""
-    seconds: Mapping[str, float]
-    """Wall-clock time by phase."""
-
-    def with_refill(self, refill: StepLog) -> StepLog:
-        """This log with the tokens and seconds of a refill in the same step."""
-        seconds = {phase: self.seconds[phase] + refill.seconds[phase] for phase in self.seconds}
-        return StepLog(self.figures, self.tokens + refill.tokens, seconds)
-
-    def extended(self, figures: Mapping[str, float]) -> StepLog:
-        """This log with further figures."""
-        return replace(self, figures={**self.figures, **figures})
-
-    def row(self) -> dict[str, float]:
-        """The figures by their names in the curve."""
-        return {**self.figures, **{f"{phase}_seconds": value for phase, value in self.seconds.items()}}
-
-
 class TrainingCallback(TrainerCallback):
     """Writes the curve, evaluates, keeps the best weights, completes checkpoints and handles Ctrl-C."""
 
@@ -125,17 +74,13 @@ class TrainingCallback(TrainerCallback):
         self.conditions = StoppingConditions(config)
         self.rows: list[CurveRow] = []
         self.row: CurveRow = {}
-        """Figures of the running step."""
+        """Figures of the running step, to which the trainer adds those of its answers."""
         self.interrupted = False
         self.states: Mapping[str, CheckpointState] = {}
         self.evaluates = any(distributed.all_gather([hooks.evaluate is not None]))
         """Whether the main process evaluates, in which all processes must take part."""
         self._began = 0.0
         self._tokens = self._tokens_before = 0.0
-
-    def on_batch(self, log: StepLog) -> None:
-        """Add the figures of the running step's batch to its row of the curve."""
-        self.row |= log.row()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Evaluate the model before GRPO, which may make it worse.
@@ -148,7 +93,8 @@ class TrainingCallback(TrainerCallback):
             self._evaluate(kwargs["model"], 0)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.row, self._began = {}, time.perf_counter()
+        self.row.clear()
+        self._began = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         seconds = time.perf_counter() - self._began

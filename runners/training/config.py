@@ -31,7 +31,7 @@ class LoraSpec(Spec):
 
 
 class CurriculumSpec(Spec):
-    """Draw prompts with the probability that their answers are partly right (``curriculum.py``)."""
+    """Draw prompts with the probability that their answers are partly right (``groups.PromptChooser``)."""
 
     run: str = ""
     """An evaluation of the training questions with several answers each, as a run's id or a model's name;

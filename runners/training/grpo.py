@@ -13,8 +13,8 @@ from runners.training import distributed, requirements
 from runners.training import policy as policies
 from runners.training.callbacks import CheckpointState, Hooks, TrainingCallback
 from runners.training.config import GrpoConfig, total_steps
-from runners.training.curriculum import PromptChooser
 from runners.training.folder import RunFolder, TrainingResult, rows_digest
+from runners.training.groups import PromptChooser
 from runners.training.lora import adapter_settings
 from runners.training.rollout import TrainingReward, check_numbers
 from runners.training.run import run_training, trainer_arguments
@@ -152,7 +152,7 @@ def make_trainer(
     reward, chooser = TrainingReward(score, config), PromptChooser(prompts, config)
     hooks = callback.hooks
     inputs = StepInputs(
-        prompts, config, reward, chooser, hooks.feedback, callback.on_batch, hooks.batch_scored
+        prompts, config, reward, chooser, hooks.feedback, callback.row.update, hooks.batch_scored
     )
     trainer_class = hooks.trainer or GrpoTrainer
     trainer_class = sharded(trainer_class) if config.sharding == "fsdp2" else trainer_class

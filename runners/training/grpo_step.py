@@ -1,6 +1,6 @@
 """One step of GRPO, read from top to bottom: ``GrpoTrainer.make_batch`` and what it calls.
 
-    choose prompts              ``curriculum``
+    choose prompts              ``groups``
     draw answers                ``rollout``: one answer each, or several turns with the database's feedback
     score answers               ``rollout``, while others are still drawn
     compute advantages          ``groups``: each answer is compared with its group
@@ -33,10 +33,8 @@ from runners.decoding.probe import longest_shared
 from runners.decoding.tokens import Stops, Tokens, answer_text, context_length, encode
 from runners.decoding.types import DecodingSettings
 from runners.training import distributed
-from runners.training.callbacks import Clock, StepLog
 from runners.training.config import GrpoConfig
-from runners.training.curriculum import PromptChooser
-from runners.training.groups import Group, StepBatch, compare
+from runners.training.groups import Clock, Group, PromptChooser, StepBatch, StepLog, compare
 from runners.training.loss import Method
 from runners.training.rollout import Conversation, TrainingReward, Turns, answer_figures, reward_figures
 from runners.training.rollout_queue import RolloutQueue
@@ -45,15 +43,15 @@ from runners.types import FeedbackFunction, Request
 
 @dataclass(frozen=True, slots=True)
 class StepInputs:
-    """The inputs of all steps of a training, and the function that receives their logs."""
+    """The inputs of all steps of a training, and the function that receives their figures."""
 
     prompts: Sequence[Request]
     config: GrpoConfig
     reward: TrainingReward
     chooser: PromptChooser
     feedback: FeedbackFunction | None
-    report: Callable[[StepLog], None]
-    """Called with the log of each step."""
+    report: Callable[[Mapping[str, float]], None]
+    """Called with the figures of each step's answers."""
     batch_scored: Callable[[], None] | None = None
     """Called when all answers of a step are drawn and scored."""
 
@@ -103,7 +101,7 @@ class GrpoTrainer(StepTrainer):
             batch = self.answer_prompts(step)
         self.inputs.chooser.learned = batch.passes
         log = batch.log.extended(figures)
-        self.inputs.report(log)
+        self.inputs.report(log.row())
         return self._tensors(batch.groups, log.tokens)
 
     def answer_prompts(self, step: int) -> StepBatch:
