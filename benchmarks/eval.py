@@ -63,13 +63,21 @@ def main() -> None:
         rows = [asdict(rate) | {"ratio": rate.ratio} for rate in _rates(options)]
         print(json.dumps({"rates": rows, "start": _starts(options)}, indent=2))
         return
-    print("schema   prompt   harness   lm_eval   ratio   identical answers")
+    header = "schema   prompt   harness   lm_eval   ratio   identical answers"
+    print(header + ("      vllm   ratio   identical answers" if options.vllm_python else ""))
     for rate in _rates(options):
         lengths = f"{rate.schema_tokens or 'own':>6}   {rate.prompt_tokens:6.0f}"
         speeds = f"{rate.ours:5.2f}/s   {rate.theirs:5.2f}/s   {rate.ratio:4.1f}x"
-        print(f"{lengths}   {speeds}   {rate.identical:.1%}", flush=True)
+        print(f"{lengths}   {speeds}   {rate.identical:>17.1%}{_vllm_cells(rate)}", flush=True)
     for name, seconds in _starts(options).items():
         print(f"first result, {name}: {seconds:.1f} s")
+
+
+def _vllm_cells(rate: Rate) -> str:
+    """vLLM's speed, ours divided by it, and the share of identical answers; "": it was not asked for."""
+    if rate.vllm is None:
+        return ""
+    return f"   {rate.vllm:5.2f}/s   {rate.ours / rate.vllm:4.1f}x   {rate.vllm_identical:>17.1%}"
 
 
 def _options() -> argparse.Namespace:

@@ -67,18 +67,18 @@ _SFT = SftConfig(
     save_every=10,
 )
 _GRPO = GrpoConfig(
-    learning_rate=4e-4,
+    learning_rate=6e-4,
     scheduler="linear",
     warmup=0.05,
     lora=LoraSpec(r=16, alpha=32),
-    max_steps=40,
+    max_steps=28,
     prompts_per_step=24,
     group_size=8,
     micro_groups=2,
     same_prefix=4,
-    temperature=0.8,
+    temperature=1.0,
     learn_from="mixed",
-    max_new_tokens=80,
+    max_new_tokens=64,
     eval_every=1000,
     save_every=4,
 )
