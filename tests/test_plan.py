@@ -16,7 +16,7 @@ from harness.cli import main
 from harness.training.plan import RECIPES, Machine, Plans, StagePlan
 from runners.compat.peft import bare_model
 from runners.training import activations
-from runners.training.attention import adopt
+from runners.training.adopt import adopt
 from runners.training.config import GrpoConfig, LoraSpec, SamplingVllm, SftConfig
 from runners.training.layout import WITHOUT_MASK, Text, pack
 from runners.training.plan import Plan, Shape, Workload, model_shape, plan

@@ -26,9 +26,8 @@ from runners.nano import FOLDER
 from runners.training.config import LoraSpec
 from runners.training.grpo import check_switch, train_grpo
 from runners.training.head import candidates, find_method
-from runners.training.layout import NO_LABEL
 from runners.training.lora import adapter_settings
-from runners.training.loss import Method, use_method
+from runners.training.loss import NO_LABEL, Method, use_method
 from runners.training.noise import remove_noise
 from runners.training.sft import train_sft
 from runners.training.stock import check_stock

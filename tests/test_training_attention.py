@@ -19,10 +19,10 @@ from transformers import (
 from runners.compat.transformers import attention
 from runners.decoding.attention import layer_masks
 from runners.decoding.probe import refusal
-from runners.training.attention import Visibility, adopt, ancestors, tree_masks
+from runners.training.adopt import adopt
 from runners.training.head import find_method
-from runners.training.layout import Sizes, pack, texts_of
-from runners.training.loss import use_method
+from runners.training.layout import Sizes, Visibility, ancestors, pack, tree_masks
+from runners.training.loss import texts_of, use_method
 
 SIZES: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "vocab_size": 400,

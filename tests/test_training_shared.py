@@ -12,14 +12,15 @@ from test_training import GRPO, SFT, curve, examples, letters, requests, weights
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
+from runners.compat.trl import group_order
 from runners.decoding.probe import refusal
 from runners.training.callbacks import Hooks
 from runners.training.config import GrpoConfig, SftConfig
 from runners.training.grpo import train_grpo
 from runners.training.grpo_step import GrpoTrainer
 from runners.training.head import find_method
-from runners.training.layout import NO_LABEL, Sizes, group_order, pack, texts_of
-from runners.training.loss import use_method
+from runners.training.layout import Sizes, pack
+from runners.training.loss import NO_LABEL, texts_of, use_method
 from runners.training.sft import train_sft
 from runners.types import Reward
 from tasks.types import Sample

@@ -14,9 +14,9 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Gene
 
 CHECKED = "5.24.0"
 GROUPED_ATTENTION = "grouped_sdpa"
-"""The name of the attention of ``runners/decoding/attention.py``."""
+"""The name of ``grouped_attention`` in ``runners/decoding/attention.py``."""
 TREE_ATTENTION = "token_tree"
-"""The name of the attention of ``runners/training/attention.py``."""
+"""The name of ``tree_attention`` in ``runners/decoding/attention.py``."""
 KEPT_SETTINGS = ("eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_token_id")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from trl.trainer import grpo_trainer
 from trl.trainer.grpo_config import GRPOConfig
@@ -20,7 +21,6 @@ from trl.trainer.utils import identity, split_tensor_dict
 from runners.compat.peft import bare_model
 from runners.compat.trl_vllm import TrainingEngine, replaced
 from runners.training import distributed
-from runners.training.layout import group_order
 from runners.training.loss import Method, use_method
 
 CHECKED = "1.16.0"
@@ -172,3 +172,17 @@ class StepTrainer(TokenMeans, GRPOTrainer):
         self.state.num_input_tokens_seen = seen
         self._metrics["train"]["num_tokens"] = [seen]
         return batch
+
+
+def group_order(batch: Mapping[str, Tensor], group: int) -> Tensor:
+    """An order of a batch's rows, (rows,), with groups kept together and similar prompts side by side.
+
+    Groups whose answers are all masked out are first.
+    """
+    prompts, masks = batch["prompt_ids"][::group], batch["prompt_mask"][::group].bool()
+    tokens = [prompt[mask].tolist() for prompt, mask in zip(prompts, masks, strict=True)]
+    has_loss = batch["completion_mask"].view(len(tokens), -1).any(1).tolist()
+    groups = torch.tensor(
+        sorted(range(len(tokens)), key=lambda i: (has_loss[i], tokens[i])), device=prompts.device
+    )
+    return (groups[:, None] * group + torch.arange(group, device=groups.device)).flatten()

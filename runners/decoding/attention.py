@@ -1,13 +1,20 @@
-"""Attention while answers are decoded: the masks of a model's layers, and SDPA for grouped heads.
+"""Attention: the masks of a model's layers, SDPA for grouped heads, and attention in pieces.
 
 Most models have one kind of layer and take one mask. Models that alternate kinds (full attention, a sliding
 window, chunks) take a dictionary with a mask for each kind, as transformers 5 builds it. The tokens of a pass
 have places that are not their positions in the text.
+
+Exact attention over a tree of tokens needs no mask of all slots by all slots. Each *piece* of it is a call of
+PyTorch's fused kernel on slices of queries and keys. The softmax over several pieces follows from the
+logarithms of their sums (Milakov and Gimelshein 2018, arXiv:1805.02867), and the kernel's own backward gives
+exact gradients if it is passed the output and the sums over all pieces (ring attention: Liu et al. 2023,
+arXiv:2310.01889). Memory is linear in the slots.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +22,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from runners.compat.transformers import GROUPED_ATTENTION, attention
+from runners.compat.torch import ATTENTION, ATTENTION_BACKWARD
+from runners.compat.transformers import GROUPED_ATTENTION, TREE_ATTENTION, attention
 
 SHARED, HIDDEN = 0, -1
 """Owners of a cache slot that belongs to all answers of its row, or to none. Answer i is owner i + 1."""
@@ -30,6 +38,28 @@ Masks = Tensor | dict[str, Tensor]
 """One mask for all layers, or one for each kind of layer: additive, (rows, 1, width, slots)."""
 FEW = 64
 """Most queries of a row for which the heads of a group are folded: for more, copying keys costs little."""
+
+
+class Piece(NamedTuple):
+    """Queries and keys that are computed in one call: all pairs, causal ones, or those of a mask."""
+
+    queries: slice
+    keys: slice
+    causal: bool = False
+    mask: Tensor | None = None
+    """Additive, (queries, keys)."""
+    blind: Tensor | None = None
+    """Which queries see none of the keys, (queries,); the kernel gives them a sum of 1."""
+
+
+class VisiblePairs(Protocol):
+    """Which slots attend to which, in layers of one kind: attribute ``visibility`` of a mask."""
+
+    def mask(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """The additive mask of all slots (1, 1, slots, slots)."""
+
+    def pieces(self, dtype: torch.dtype) -> Sequence[Piece]:
+        """The pieces that cover all pairs; the first ones are of a span and itself, and cover all slots."""
 
 
 def visible_slots(slot_owner: Tensor, slot_position: Tensor, owner: Tensor, position: Tensor) -> Tensor:
@@ -124,5 +154,79 @@ def grouped_attention(
     return output.reshape(rows, heads, width, -1).transpose(1, 2).contiguous(), None
 
 
+def tree_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **settings: Any,
+) -> tuple[Tensor, None]:
+    """SDPA as an attention function of transformers, and in pieces where the mask has a ``visibility``.
+
+    ``query`` (1, heads, slots, head size); ``key`` and ``value`` may have fewer heads, each for a group of
+    query heads. Returns (1, slots, heads, head size). With dropout the mask is made in full.
+    """
+    seen: VisiblePairs | None = getattr(attention_mask, "visibility", None)
+    if seen and (settings.get("dropout") or query.shape[-1] != value.shape[-1]):
+        attention_mask, seen = seen.mask(query.dtype, query.device), None
+    if seen is None:
+        return grouped_attention(module, query, key, value, attention_mask, **settings)
+    if torch.is_autocast_enabled("cpu"):
+        query, key, value = (each.to(torch.get_autocast_dtype("cpu")) for each in (query, key, value))
+    # a batch of key heads, each with its group of query heads: keys are then expanded without a copy
+    grouped = query.view(key.shape[1], -1, *query.shape[2:])
+    output: Tensor = _InPieces.apply(  # type: ignore[no-untyped-call]
+        grouped, key[0], value[0], seen, settings.get("scaling")
+    )
+    return output.view(query.shape).transpose(1, 2), None
+
+
+class _InPieces(torch.autograd.Function):
+    """Attention of queries (key heads, group, slots, head size) to keys and values without the group."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, seen: VisiblePairs, scale: Any
+    ) -> Tensor:
+        keys, values = (each[:, None].expand(query.shape) for each in (key, value))
+        output = torch.empty_like(query)
+        sums = query.new_empty(query.shape[:3], dtype=torch.float32)
+        for piece in seen.pieces(query.dtype):
+            q, k = piece.queries, piece.keys
+            args = query[:, :, q], keys[:, :, k], values[:, :, k], 0.0, piece.causal
+            own, own_sums = ATTENTION(*args, attn_mask=piece.mask, scale=scale)
+            if q == k:
+                output[:, :, q], sums[:, :, q] = own, own_sums
+                continue
+            if piece.blind is not None:
+                own_sums.masked_fill_(piece.blind, -torch.inf)
+            share = (own_sums - sums[:, :, q]).sigmoid_()[..., None]
+            output[:, :, q].lerp_(own, share.to(own.dtype))
+            sums[:, :, q] = sums[:, :, q].logaddexp(own_sums)
+        ctx.save_for_backward(query, key, value, output, sums)
+        ctx.seen, ctx.scale = seen, scale
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, output, sums = ctx.saved_tensors
+        keys, values = (each[:, None].expand(query.shape) for each in (key, value))
+        gradients = [torch.zeros_like(each) for each in (query, key, value)]
+        for piece in ctx.seen.pieces(query.dtype):
+            q, k = piece.queries, piece.keys
+            args = slopes[0][:, :, q], query[:, :, q], keys[:, :, k], values[:, :, k]
+            result = output[:, :, q], sums[:, :, q], 0.0, piece.causal
+            of_query, of_key, of_value = ATTENTION_BACKWARD(
+                *args, *result, attn_mask=piece.mask, scale=ctx.scale
+            )
+            gradients[0][:, :, q] += of_query
+            gradients[1][:, k] += of_key.sum(1)
+            gradients[2][:, k] += of_value.sum(1)
+        return *gradients, None, None
+
+
 AttentionInterface.register(GROUPED_ATTENTION, grouped_attention)
 AttentionMaskInterface.register(GROUPED_ATTENTION, sdpa_mask)
+AttentionInterface.register(TREE_ATTENTION, tree_attention)
+AttentionMaskInterface.register(TREE_ATTENTION, sdpa_mask)

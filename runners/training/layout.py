@@ -5,23 +5,38 @@ and some answers their first words. A tree has one slot for each distinct prefix
 slots of its own text only, so it predicts what it would predict in a sequence of its own. Models whose layers
 take no such mask get each text in a row of its own, padded on the right: what follows a token changes nothing
 before it, in any architecture. Padding on the left, as TRL has it, moves the positions of some architectures.
+
+The slots of a tree are in depth-first order, and slot i has the descendants ``i + 1 .. ends[i] - 1``: a slot
+attends to its ancestors and itself. So a chain of slots attends to itself causally, and all its descendants,
+which stand side by side, attend to all of it. Subtrees of at most ``BLOCK`` slots attend to themselves by a
+small mask. For layers with windows or chunks, chains are divided, and pieces out of sight left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from runners.decoding.attention import layer_masks
+from runners.decoding.attention import (
+    FULL,
+    KINDS,
+    Piece,
+    additive_mask,
+    layer_kinds,
+    layer_masks,
+    within,
+)
 from runners.decoding.prefix_cache import common_prefix_length
 from runners.decoding.tokens import Tokens
-from runners.training.attention import ancestors, tree_masks
 
-NO_LABEL = -100
+BLOCK = 128
+"""Most slots of a piece with a mask: larger ones compute more masked pairs, smaller ones are more calls."""
+ALL = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +49,12 @@ class Sizes:
     """For texts that share more: the mask needs as many bytes as the square of a row's length, times the
     dtype's size. Where a text shares more than half of this, twice what it shares."""
     in_pieces: bool = False
-    """Whether the model computes attention in pieces (``attention``), and so takes no mask in full."""
+    """Whether the model computes attention in pieces (``tree_attention``), and so takes no mask in full."""
 
 
 SIZES = Sizes()
 WITHOUT_MASK = Sizes(tokens=2**31, in_pieces=True)
-"""For attention in pieces (``attention``), whose costs do not depend on what else is in a row."""
+"""For attention in pieces (``tree_attention``), whose costs do not depend on what else is in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +91,95 @@ class Layout:
         for position, token, target in text.labelled:
             number = self.predictions.setdefault((path[position - 1], token), len(self.predictions))
             self.labelled.append((number, target))
+
+
+def ancestors(ends: Sequence[int], device: torch.device, queries: slice = ALL, keys: slice = ALL) -> Tensor:
+    """Whether each key is an ancestor of each query, or the query itself: (queries, keys)."""
+    slot, end = torch.arange(len(ends), device=device), torch.tensor(ends, device=device)
+    return (slot[keys] <= slot[queries][:, None]) & (slot[queries][:, None] < end[keys])
+
+
+class Visibility:
+    """Which slots of a tree attend to which, in layers of one kind."""
+
+    def __init__(
+        self, ends: Sequence[int], positions: Sequence[int], kind: str, size: int, block: int = BLOCK
+    ) -> None:
+        """``ends``: end of each slot's descendants; ``size``: of the windows or chunks of this kind."""
+        self.ends, self.kind, self.size, self.block = ends, kind, size, block
+        self.position = torch.tensor(positions)
+        self._made: dict[torch.dtype, list[Piece]] = {}
+
+    def pairs(self, queries: slice, keys: slice) -> Tensor:
+        """Whether each query attends to each key, (queries, keys)."""
+        seen = ancestors(self.ends, torch.device("cpu"), queries, keys)
+        near = within(self.kind, self.size, self.position[queries][:, None], self.position[keys])
+        return seen if near is None else seen & near
+
+    def mask(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """The additive mask of all slots (1, 1, slots, slots)."""
+        return additive_mask(self.pairs(ALL, ALL).to(device), dtype)[None, None]
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int, bool]]:
+        """(first slot, end, whether it is a chain) of the parts in which slots attend to each other."""
+        ends, spans, start = self.ends, list[tuple[int, int, bool]](), 0
+        while start < len(ends):
+            stop, chain = start + 1, True
+            while stop < ends[start] and ends[stop] == ends[start]:
+                stop += 1
+            if self.kind != FULL:
+                stop = min(stop, start + self.block)
+            if ends[start] - start <= self.block:
+                stop, chain = ends[start], stop == ends[start]
+                while stop < len(ends) and ends[stop] - start <= self.block:
+                    stop, chain = ends[stop], False
+            spans.append((start, stop, chain))
+            start = stop
+        return spans
+
+    def pieces(self, dtype: torch.dtype) -> list[Piece]:
+        """The pieces that cover all pairs; the first ones are of a span and itself, and cover all slots."""
+        if dtype not in self._made:
+            self._made[dtype] = [*self._own_pieces(dtype), *self._further_pieces(dtype)]
+        return self._made[dtype]
+
+    def _own_pieces(self, dtype: torch.dtype) -> Iterator[Piece]:
+        for start, stop, chain in self._spans:
+            own = slice(start, stop)
+            causal = chain and self.kind == FULL
+            yield Piece(own, own, causal, None if causal else additive_mask(self.pairs(own, own), dtype))
+
+    def _further_pieces(self, dtype: torch.dtype) -> Iterator[Piece]:
+        for number, (start, stop, chain) in enumerate(self._spans):
+            end = self.ends[start] if chain else stop
+            if self.kind == FULL and stop < end:
+                yield Piece(slice(stop, end), slice(start, stop))
+            for first, last, _ in self._spans[number + 1 :] if self.kind != FULL else ():
+                queries, keys = slice(first, last), slice(start, stop)
+                seen = self.pairs(queries, keys) if first < end else torch.zeros(1)
+                if seen.all():
+                    yield Piece(queries, keys)
+                elif seen.any():
+                    yield Piece(queries, keys, False, additive_mask(seen, dtype), ~seen.any(1))
+
+
+class TreeMask(Tensor):
+    """Stands for the mask of a kind of layer. Its only value is NaN, lest it be taken for a mask."""
+
+    visibility: Visibility
+
+
+def tree_masks(model: Any, ends: Sequence[int], positions: Sequence[int], block: int = BLOCK) -> Any:
+    """The masks of a tree of tokens, for a model with this attention, in the form that the model takes."""
+    text = model.config.get_text_config()
+    masks = {}
+    for kind in layer_kinds(model):
+        mask = torch.full((1, 1, 1, 1), torch.nan, device=model.device).as_subclass(TreeMask)
+        size = getattr(text, KINDS[kind]) if KINDS[kind] else 0
+        mask.visibility = Visibility(ends, positions, kind, size, block)
+        masks[kind] = mask
+    return masks if len(masks) > 1 else masks.popitem()[1]
 
 
 @dataclass(slots=True)
@@ -179,35 +283,3 @@ def _padded(texts: Sequence[Text], sizes: Sizes) -> list[Layout]:
     for layout, part in zip(layouts, parts, strict=True):
         layout.fill(part)
     return list(layouts)
-
-
-def texts_of(ids: Tensor, mask: Tensor, labels: Tensor, whole: bool = False) -> Iterator[Text]:
-    """The texts of a batch, tensors (rows, width) padded on either side, but for those without a label.
-
-    NO_LABEL marks unlabelled tokens. ``whole`` feeds the last labelled token too, from which nothing is
-    predicted.
-    """
-    tokens, starts = ids.tolist(), mask.int().argmax(1).tolist()
-    labelled: list[list[int]] = [[] for _ in tokens]
-    for number, column in (labels != NO_LABEL).nonzero().tolist():
-        if column > starts[number]:  # the first token has none before it
-            labelled[number].append(column)
-    for number, columns in enumerate(labelled):
-        if columns:
-            start, row = starts[number], tokens[number]
-            targets = tuple((at - start, row[at], number * ids.shape[1] + at) for at in columns)
-            yield Text(tuple(row[start : columns[-1] + whole]), targets)
-
-
-def group_order(batch: Mapping[str, Tensor], group: int) -> Tensor:
-    """An order of a batch's rows, (rows,), with groups kept together and similar prompts side by side.
-
-    Groups whose answers are all masked out are first.
-    """
-    prompts, masks = batch["prompt_ids"][::group], batch["prompt_mask"][::group].bool()
-    tokens = [prompt[mask].tolist() for prompt, mask in zip(prompts, masks, strict=True)]
-    has_loss = batch["completion_mask"].view(len(tokens), -1).any(1).tolist()
-    groups = torch.tensor(
-        sorted(range(len(tokens)), key=lambda i: (has_loss[i], tokens[i])), device=prompts.device
-    )
-    return (groups[:, None] * group + torch.arange(group, device=groups.device)).flatten()

@@ -8,7 +8,7 @@ slots before a labelled token pass through the output layer, once for each next 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -19,9 +19,10 @@ from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.utils import FusedCausalLMOutput
 
 from runners.compat.transformers import length_class, reset_rotary, rotary_limits
-from runners.training.attention import adopt
-from runners.training.layout import NO_LABEL, SIZES, WITHOUT_MASK, Layout, Sizes, pack, texts_of
+from runners.training.adopt import adopt
+from runners.training.layout import SIZES, WITHOUT_MASK, Layout, Sizes, Text, pack
 
+NO_LABEL = -100
 VOCABULARY_TILE = 32_768
 """Largest part of the vocabulary whose logits are held in memory at a time."""
 FIGURES = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
@@ -140,6 +141,24 @@ def use_method(
         return FusedCausalLMOutput(**grids, label_mask=labels[:, 1:] != NO_LABEL, **balance)
 
     model.forward = MethodType(forward, model)
+
+
+def texts_of(ids: Tensor, mask: Tensor, labels: Tensor, whole: bool = False) -> Iterator[Text]:
+    """The texts of a batch, tensors (rows, width) padded on either side, but for those without a label.
+
+    NO_LABEL marks unlabelled tokens. ``whole`` feeds the last labelled token too, from which nothing is
+    predicted.
+    """
+    tokens, starts = ids.tolist(), mask.int().argmax(1).tolist()
+    labelled: list[list[int]] = [[] for _ in tokens]
+    for number, column in (labels != NO_LABEL).nonzero().tolist():
+        if column > starts[number]:  # the first token has none before it
+            labelled[number].append(column)
+    for number, columns in enumerate(labelled):
+        if columns:
+            start, row = starts[number], tokens[number]
+            targets = tuple((at - start, row[at], number * ids.shape[1] + at) for at in columns)
+            yield Text(tuple(row[start : columns[-1] + whole]), targets)
 
 
 def _keep(model: Any) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from runners.compat.peft import bare_model
 from runners.training.head import TEXTS, in_mode, same, separate_log_probs
-from runners.training.layout import NO_LABEL
+from runners.training.loss import NO_LABEL
 from tasks.common.errors import ModelError
 
 Batch = dict[str, torch.Tensor]
