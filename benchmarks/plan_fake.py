@@ -26,7 +26,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen3Config
 from trl.kernels import chunked_logprob
 
 from runners.compat.peft import bare_model
-from runners.training.activations import adapted, fake_weights
+from runners.training.activations import fake_weights, with_adapters
 from runners.training.config import GrpoConfig, LoraSpec
 from runners.training.head import candidates
 from runners.training.layout import Text, TokenTree
@@ -95,7 +95,7 @@ def _tracked(shape: Any, config: GrpoConfig) -> int:
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(shape, dtype=dtype)  # type: ignore[no-untyped-call]
         if config.lora:
-            model = adapted(model, config.lora)
+            model = with_adapters(model, config.lora)
     with FakeTensorMode(), ExitStack() as stack:
         for name in ON_GPU:
             stack.enter_context(patch.object(chunked_logprob, name, lambda *_, **__: None))

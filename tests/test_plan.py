@@ -96,7 +96,7 @@ def test_what_is_held_is_what_a_model_and_its_adapters_weigh(tmp_path: Path) -> 
 @pytest.mark.parametrize("shape", ["qwen3", "llama", "gemma3"])
 def test_activations_are_those_that_a_pass_keeps(shape: str, lora: LoraSpec | None) -> None:
     policy: Any = tiny_models.model(shape).train()
-    model = bare_model(activations.adapted(policy, lora) if lora else policy)
+    model = bare_model(activations.with_adapters(policy, lora) if lora else policy)
     assert adopt(model)
     [layout] = pack([Text(tuple(range(5, 205)), ((199, 3, 0),))], WITHOUT_MASK)
     weights = {each.untyped_storage().data_ptr() for each in model.parameters()}

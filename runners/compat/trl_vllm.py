@@ -18,6 +18,7 @@ from trl.generation.vllm_generation import VLLMGeneration
 
 from runners.compat.vllm import keep_linear_weights
 from runners.decoding.tokens import context_length
+from runners.training.head import in_mode
 from runners.vllm_start import kept_environment, whole_prompts
 from tasks.common.errors import ModelError
 
@@ -95,11 +96,8 @@ class FolderClient(ServerClient):
         """The mean difference of the server's log-probabilities to a model's, at a temperature of 1."""
         drawn = self.generate([TRIAL], n=DRAWN, max_tokens=1)
         tokens, theirs = torch.tensor(drawn["completion_ids"])[:, 0], torch.tensor(drawn["logprobs"])[:, 0, 0]
-        training = model.training
-        model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), in_mode(model, training=False):
             mine = model(input_ids=torch.tensor([TRIAL])).logits[0, -1].log_softmax(-1)[tokens]
-        model.train(training)
         return float((mine - theirs).abs().mean())
 
 

@@ -13,7 +13,7 @@ arXiv:2310.01889). Memory is linear in the slots.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -90,12 +90,22 @@ def layer_masks(model: Any, visible: Tensor, position: Tensor, slot_position: Te
     ``position`` (rows, width) and ``slot_position`` (rows, slots) are positions in the text, by which windows
     and chunks are limited. Raises KeyError: a kind of layer that is not in ``KINDS``.
     """
-    text = model.config.get_text_config()
-    masks = {}
-    for kind in layer_kinds(model):
-        size = getattr(text, KINDS[kind]) if KINDS[kind] else 0
+
+    def mask(kind: str, size: int) -> Tensor:
         near = within(kind, size, position[:, None, :, None], slot_position[:, None, None, :])
-        masks[kind] = additive_mask(visible if near is None else visible & near, model.dtype)
+        return additive_mask(visible if near is None else visible & near, model.dtype)
+
+    return masks_by_kind(model, mask)
+
+
+def masks_by_kind(model: Any, make: Callable[[str, int], Tensor]) -> Masks:
+    """The masks of a model's layers, each made from the kind of layer and the size of its windows or chunks.
+
+    Raises KeyError: a kind of layer that is not in ``KINDS``.
+    """
+    text = model.config.get_text_config()
+    kinds = layer_kinds(model)
+    masks = {kind: make(kind, getattr(text, KINDS[kind]) if KINDS[kind] else 0) for kind in kinds}
     return masks if len(masks) > 1 else masks.popitem()[1]
 
 

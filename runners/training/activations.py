@@ -71,10 +71,10 @@ def _model(config: Any, lora: LoraSpec | None, dtype: torch.dtype) -> Any:
         model = auto_class(config).from_config(config, dtype=dtype, attn_implementation=FUSED)
     except ValueError:  # of an architecture with an attention of its own
         model = auto_class(config).from_config(config, dtype=dtype)
-    return (adapted(model, lora) if lora else model).train()
+    return (with_adapters(model, lora) if lora else model).train()
 
 
-def adapted(model: Any, lora: LoraSpec) -> Any:
+def with_adapters(model: Any, lora: LoraSpec) -> Any:
     """The model with adapters on all linear layers, in the dtypes that trainers give them."""
     from peft import LoraConfig, get_peft_model
 

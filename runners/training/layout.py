@@ -22,15 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runners.decoding.attention import (
-    FULL,
-    KINDS,
-    Piece,
-    additive_mask,
-    layer_kinds,
-    layer_masks,
-    within,
-)
+from runners.decoding.attention import FULL, Piece, additive_mask, layer_masks, masks_by_kind, within
 from runners.decoding.prefix_cache import common_prefix_length
 from runners.decoding.tokens import Tokens
 
@@ -172,14 +164,13 @@ class TreeMask(Tensor):
 
 def tree_masks(model: Any, ends: Sequence[int], positions: Sequence[int], block: int = BLOCK) -> Any:
     """The masks of a tree of tokens, for a model with this attention, in the form that the model takes."""
-    text = model.config.get_text_config()
-    masks = {}
-    for kind in layer_kinds(model):
-        mask = torch.full((1, 1, 1, 1), torch.nan, device=model.device).as_subclass(TreeMask)
-        size = getattr(text, KINDS[kind]) if KINDS[kind] else 0
-        mask.visibility = Visibility(ends, positions, kind, size, block)
-        masks[kind] = mask
-    return masks if len(masks) > 1 else masks.popitem()[1]
+
+    def mask(kind: str, size: int) -> Tensor:
+        made = torch.full((1, 1, 1, 1), torch.nan, device=model.device).as_subclass(TreeMask)
+        made.visibility = Visibility(ends, positions, kind, size, block)
+        return made
+
+    return masks_by_kind(model, mask)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.utils import FusedCausalLMOutput
 
-from runners.compat.transformers import length_class, reset_rotary, rotary_limits
+from runners.compat.transformers import length_class, reset_rotary
 from runners.training.adopt import adopt
 from runners.training.layout import SIZES, WITHOUT_MASK, Layout, Sizes, Text, pack
 
@@ -113,7 +113,6 @@ def use_method(
     """
     original = model.forward
     by_length = length_class(model)
-    reset = reset_rotary if "dynamic" in rotary_limits(model.config) else _keep
     sizes = sizes or (WITHOUT_MASK if not method.unshared and adopt(model) else SIZES)
 
     @functools.wraps(type(model).forward)
@@ -127,7 +126,8 @@ def use_method(
         flat = [_zero(self, traced=not layouts).expand(ids.numel()) for _ in figures]
         routed = []
         for layout in layouts:
-            reset(self)
+            if by_length:
+                reset_rotary(self)
             predicted, gates = method.compute(self, original, layout, temperature, figures, router)
             routed.append(gates)
             number, position = torch.tensor(layout.labelled, device=ids.device).unbind(-1)
@@ -135,7 +135,8 @@ def use_method(
                 values.index_put((position,), new[number].to(values.dtype))
                 for values, new in zip(flat, predicted, strict=True)
             ]
-        reset(self)
+        if by_length:
+            reset_rotary(self)
         grids = {name: values.view(ids.shape)[:, 1:] for name, values in zip(figures, flat, strict=True)}
         balance = {"aux_loss": _balance(self, layouts, routed)} if router else {}
         return FusedCausalLMOutput(**grids, label_mask=labels[:, 1:] != NO_LABEL, **balance)
@@ -159,10 +160,6 @@ def texts_of(ids: Tensor, mask: Tensor, labels: Tensor, whole: bool = False) -> 
             start, row = starts[number], tokens[number]
             targets = tuple((at - start, row[at], number * ids.shape[1] + at) for at in columns)
             yield Text(tuple(row[start : columns[-1] + whole]), targets)
-
-
-def _keep(model: Any) -> None:
-    """A rotary embedding that depends on no earlier text."""
 
 
 def _balance(model: Any, layouts: Sequence[Layout], routed: Sequence[tuple[Tensor, ...]]) -> Tensor:

@@ -205,7 +205,7 @@ def smaller_settings(config: SftConfig | GrpoConfig) -> str:
 def _weights(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -> tuple[int, int, int]:
     """Bytes of the model, of what is trained and its optimizer, and of gradients."""
     word, copies = (2 if workload.gpu else 4), (2 if workload.processes > 1 else 1)
-    trained = model.adapter_width * config.lora.r if config.lora else model.weights
+    trained = _trained(model, config)
     if config.sharding == "fsdp2":
         part = (word if config.lora else 4) * model.weights // workload.processes
         return word * model.weights + part, 12 * trained // workload.processes, 4 * trained
@@ -215,6 +215,11 @@ def _weights(model: Shape, config: SftConfig | GrpoConfig, workload: Workload) -
     if config.lora:
         return word * model.weights, 12 * trained, 4 * copies * trained
     return 4 * model.weights, 8 * trained, 4 * copies * trained
+
+
+def _trained(model: Shape, config: SftConfig | GrpoConfig) -> int:
+    """The number of weights that are trained."""
+    return model.adapter_width * config.lora.r if config.lora else model.weights
 
 
 def _beta(config: SftConfig | GrpoConfig) -> bool:
@@ -274,9 +279,8 @@ def _seconds(
     )
     packed = workload.unpacking and config.lora and config.lora.four_bit
     unpacking = model.linear / workload.unpacking if packed else 0.0
-    trained = model.adapter_width * config.lora.r if config.lora else model.weights
     conversions = passes * memory_plan.passes * unpacking
-    seconds = {"learning": products / speed + 40 * trained / workload.bandwidth + conversions}
+    seconds = {"learning": products / speed + 40 * _trained(model, config) / workload.bandwidth + conversions}
     if isinstance(config, GrpoConfig):
         prompts = workload.prompt * memory_plan.own
         prefill = (2 * model.linear * prompts + workload.prompt / 2 * prompts * pair) / speed

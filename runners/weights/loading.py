@@ -123,9 +123,8 @@ def _read_weights(source: Source, dtype: str, four_bit: bool, attention: str | N
     except Exception as error:  # of any library: the files are the user's
         raise ModelError(f"{source.path}: cannot be loaded: {cause_of(error)}") from error
     model, report = loaded
-    if (
-        four_bit and device() == "cpu"
-    ):  # what is not in 4 bits is a view of the file, all of which would stay in memory
+    if four_bit and device() == "cpu":
+        # what is not in 4 bits is a view of the file, all of which would stay in memory
         for weights in model.parameters():
             weights.data = weights.data.clone() if weights.is_floating_point() else weights.data
     if missing := sorted(report["missing_keys"]):  # transformers initialises them at random
