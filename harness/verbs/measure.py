@@ -1,0 +1,199 @@
+"""Verbs that judge answers: ``eval``, ``sample`` and ``score``."""
+
+from __future__ import annotations
+
+import argparse
+import traceback
+from collections.abc import Sequence
+from contextlib import nullcontext
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.arguments import above_zero, path, positive, temperatures
+from harness.verbs.options import Verbs, add_common, add_questions, add_sampling, divided
+from harness.verbs.results import emit_board
+from tasks.common.errors import DataError, HarnessError
+from tasks.common.terminal import say
+
+if TYPE_CHECKING:
+    from harness.spec import EvalSpec
+    from leaderboards.types import Run
+
+
+def add(verbs: Verbs) -> None:
+    """Add these verbs to the parser."""
+    _eval_options(verbs)
+    _sample_options(verbs)
+    _score_options(verbs)
+
+
+def _eval_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("eval", help="evaluate models on a task")
+    verb.set_defaults(call=evaluate)
+    verb.add_argument(
+        "--model",
+        action="append",
+        required=True,
+        metavar="M",
+        help="nano, smollm2, a folder, org/name[@revision], BASE+ADAPTER, vllm:M, openai:M, anthropic:M, "
+        "lm-eval:BACKEND:ARGS, replay:FILE, gold or empty; may be repeated (docs/how-to/models.md)",
+    )
+    verb.add_argument(
+        "--task", help="a shipped task or a YAML file; default: the task that the model was trained on"
+    )
+    verb.add_argument("--samples", type=positive, default=1, metavar="N", help="answers to each question")
+    verb.add_argument(
+        "--temperature",
+        type=temperatures,
+        default=[0.0],
+        metavar="T[,T]",
+        help="0 is greedy; several make one run each",
+    )
+    add_sampling(verb)
+    verb.add_argument(
+        "--out", type=path, metavar="DIR", help="also write records.parquet and scores.json there"
+    )
+    verb.add_argument("--fresh", action="store_true", help="evaluate again even if there is a finished run")
+    add_questions(verb)
+    add_common(verb, " or runner.KEY=VALUE")
+
+
+def _sample_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("sample", help="write a model's own right answers as training data (RFT)")
+    verb.set_defaults(call=sample)
+    verb.add_argument("--model", required=True, metavar="M", help="as for eval")
+    verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
+    verb.add_argument("--samples", type=positive, default=16, metavar="N", help="answers to each question")
+    verb.add_argument(
+        "--temperature", type=above_zero, default=1.0, metavar="T", help="temperature of sampling"
+    )
+    verb.add_argument(
+        "--keep",
+        choices=("correct", "likeliest"),
+        default="correct",
+        help="every distinct right query, or the most likely one of each question",
+    )
+    verb.add_argument(
+        "--out", type=path, required=True, metavar="FILE", help="jsonl file to write, for train --data"
+    )
+    add_sampling(verb)
+    add_questions(verb)
+    add_common(verb, " or runner.KEY=VALUE")
+
+
+def _score_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("score", help="score stored answers in all modes, without a model")
+    verb.set_defaults(call=score)
+    verb.add_argument(
+        "file", metavar="FILE", help="jsonl, json, csv, tsv, a file with one SQL on each line, or a run"
+    )
+    verb.add_argument("--column", metavar="NAME", default="", help="key or column of the answers in the file")
+    verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
+    add_questions(verb)
+    add_common(verb)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """``harness eval``: evaluate each model; exit 1 if one left questions unanswered."""
+    from harness.provenance import outputs
+
+    jobs = list(product(options.model, options.temperature))
+    if options.samples > 1 and 0 in options.temperature:
+        say(f"temperature 0 draws one answer {options.samples} times: set --temperature")
+    out = Path(options.out) if options.out else None
+    if out and len(jobs) > 1 and out.exists() and not out.is_dir():
+        raise DataError(f"--out {out}: it is a file: name a folder")
+    with outputs.evaluation_into(out) if out and len(jobs) == 1 else nullcontext():
+        runs = _evaluate_each(options, jobs)
+        for run in runs if out else []:
+            outputs.copy_run(run.id, Path(options.out) / (run.id if len(jobs) > 1 else ""))
+    if runs:
+        emit_board(runs, options.json)
+    return int(len(runs) < len(jobs))
+
+
+def _evaluate_each(options: argparse.Namespace, jobs: Sequence[tuple[str, float]]) -> list[Run]:
+    """Evaluate these models; an error of one does not stop the others. Returns the finished runs."""
+    from harness.evaluation import evaluate_model
+
+    runner_keys, overrides = divided(options.overrides, "runner.")
+    runs: list[Run] = []
+    for model, temperature in jobs:
+        spec = _eval_spec(options, model, temperature, runner_keys)
+        try:
+            run = evaluate_model(spec, overrides, options.workers, options.fresh)
+        except Exception as error:
+            if len(jobs) == 1:
+                raise
+            if not isinstance(error, HarnessError):
+                traceback.print_exc()
+            say(f"harness eval: {model}: {error}")
+            continue
+        if run.finished:
+            runs.append(run)
+        else:
+            say(f"{model}: questions are left unanswered; run the same command again")
+    return runs
+
+
+def _eval_spec(
+    options: argparse.Namespace, model: str, temperature: float, settings: Sequence[str]
+) -> EvalSpec:
+    from harness.spec import EvalSpec
+    from runners.settings import RunnerConfig
+    from tasks.common.parse import parse
+
+    chosen = {"endpoint": {"base_url": options.base_url}}
+    return EvalSpec(
+        runner=parse(RunnerConfig, chosen, settings, where="--set runner"),
+        model=model,
+        task=options.task or _trained_on(model),
+        split=options.split,
+        limit=options.limit,
+        sample_seed=options.sample_seed,
+        samples=options.samples,
+        temperature=temperature,
+        top_p=options.top_p,
+        turns=options.turns,
+        seed=options.seed,
+        max_new_tokens=options.max_new_tokens,
+        trust=options.trust_task,
+    )
+
+
+def _trained_on(model: str) -> str:
+    """The task that a model was trained on, else ``pocket``; prints its name on stderr."""
+    from harness.provenance import lineage
+
+    task = lineage.read(lineage.model_path(model)).task or "pocket"
+    say(f"no --task: {model} is evaluated on {task}")
+    return task
+
+
+def sample(options: argparse.Namespace) -> int:
+    """``harness sample``: write the model's own right answers to a file to train on."""
+    from harness.provenance import outputs
+    from harness.sample import sample as draw_samples
+    from tasks.task import Task
+
+    settings, overrides = divided(options.overrides, "runner.")
+    spec = _eval_spec(options, options.model, options.temperature, settings)
+    split = options.split or Task.named(spec.task, overrides, spec.trust).spec.dataset.train_split
+    spec = spec.model_copy(update={"split": split})
+    with outputs.rows_into(Path(options.out)):
+        run, rows = draw_samples(spec, overrides, options.keep, Path(options.out), options.workers)
+    say(f"{options.out}: {rows:,} right answers")
+    emit_board([run], options.json)
+    return 0
+
+
+def score(options: argparse.Namespace) -> int:
+    """``harness score``: judge stored answers in every mode."""
+    from harness.stored import score_stored
+
+    fields = {name: getattr(options, name) for name in ("task", "split", "limit", "sample_seed")}
+    fields["trust"] = options.trust_task
+    run = score_stored(options.file, fields, options.overrides, options.workers, options.column)
+    emit_board([run], options.json, reasons=True)
+    return 0

@@ -1,0 +1,67 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from harness.arguments import Parser, positive, seed, share
+
+Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def add_sampling(verb: Parser) -> None:
+    """Add the options of sampling answers."""
+    verb.add_argument("--base-url", metavar="URL", default="", help="base URL of the server of openai:NAME")
+    verb.add_argument(
+        "--turns",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="most answers to a question: a failed query may be corrected",
+    )
+    verb.add_argument("--top-p", type=share, default=1.0, metavar="P", help="nucleus sampling")
+    verb.add_argument("--seed", type=seed, default=0, help="seed of sampling")
+    verb.add_argument(
+        "--max-new-tokens", type=positive, default=0, help="most tokens of an answer; default: the task's"
+    )
+
+
+def add_questions(verb: Parser) -> None:
+    """Add the options that choose questions."""
+    verb.add_argument("--split", default="", help="split of the dataset; default: the task's")
+    verb.add_argument("--limit", type=positive, default=0, metavar="N", help="use only the first N questions")
+    verb.add_argument("--sample-seed", type=seed, default=None, help="shuffle the questions before --limit")
+
+
+def add_common(verb: Parser, also: str = "") -> None:
+    """Add the options of verbs that read a task; ``also`` ends the help of ``--set``."""
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a key of the task (scoring.seconds=10)" + also,
+    )
+    add_trust(verb)
+    verb.add_argument(
+        "--workers", type=positive, default=0, help="scoring processes; default: one for each core"
+    )
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_trust(verb: Parser) -> None:
+    """Add ``--trust-task``."""
+    verb.add_argument(
+        "--trust-task",
+        action="store_true",
+        help="allow the task to run code (module:name), also from the current folder",
+    )
+
+
+def divided(overrides: Sequence[str], prefix: str) -> tuple[list[str], list[str]]:
+    """Split overrides: those that start with ``prefix``, without it, and the others."""
+    selected = [item.removeprefix(prefix) for item in overrides if item.startswith(prefix)]
+    return selected, [item for item in overrides if not item.startswith(prefix)]

@@ -1,0 +1,86 @@
+"""Verbs that show stored runs: ``board``, ``compare`` and ``show``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from harness.verbs.options import Verbs
+
+if TYPE_CHECKING:
+    from leaderboards.types import Run
+
+
+def add(verbs: Verbs) -> None:
+    """Add these verbs to the parser."""
+    _board_options(verbs)
+    _compare_options(verbs)
+    _show_options(verbs)
+
+
+def _board_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("board", help="show the leaderboard")
+    verb.set_defaults(call=board)
+    verb.add_argument("--task", default="", help="only this task")
+    verb.add_argument("--reasons", action="store_true", help="also show why answers failed")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _compare_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("compare", help="compare two runs question by question")
+    verb.set_defaults(call=compare)
+    verb.add_argument("a", metavar="A", help="a run's id, the beginning of one, or a model")
+    verb.add_argument("b", metavar="B", help="the run to compare with A")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _show_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("show", help="show the evidence for one answer")
+    verb.set_defaults(call=show)
+    verb.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, or a model")
+    verb.add_argument("sample", metavar="QUESTION", help="id of the question")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def board(options: argparse.Namespace) -> int:
+    """``harness board``: print the leaderboard."""
+    from harness.render.board import render_board
+    from harness.render.output import emit
+    from leaderboards import board as boards
+    from leaderboards.find import expect_task
+
+    if options.task:
+        expect_task(options.task)
+    emit(boards.board(task=options.task), partial(render_board, reasons=options.reasons), options.json)
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """``harness compare``: compare two runs question by question."""
+    from harness.render.compare import render_comparison
+    from harness.render.output import emit
+    from leaderboards.compare import compare as compare_runs
+
+    emit(compare_runs(options.a, options.b), render_comparison, options.json)
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """``harness show``: print the evidence for one answer."""
+    from harness.render.evidence import render_evidence
+    from harness.render.output import emit
+    from leaderboards import evidence
+
+    emit(evidence.show(options.run, options.sample), render_evidence, options.json)
+    return 0
+
+
+def emit_board(runs: Sequence[Run], as_json: bool, reasons: bool = False) -> None:
+    """Print the board of these runs alone."""
+    from harness.render.board import render_board
+    from harness.render.output import emit
+    from leaderboards.board import board
+
+    emit(board([run.id for run in runs]), partial(render_board, reasons=reasons), as_json)

@@ -1,0 +1,109 @@
+"""Verbs about a task: ``check``, ``export`` and ``demo``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from contextlib import nullcontext
+from pathlib import Path
+
+from harness.arguments import path, positive, seed
+from harness.verbs.options import Verbs, add_common, add_trust
+from tasks.common.home import home
+
+
+def add(verbs: Verbs) -> None:
+    """Add these verbs to the parser."""
+    _check_options(verbs)
+    _export_options(verbs)
+    _demo_options(verbs)
+
+
+def _check_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("check", help="check a task without a model: every gold must score 1")
+    verb.set_defaults(call=check)
+    verb.add_argument("task", metavar="TASK", help="a shipped task or a YAML file")
+    verb.add_argument("--split", action="append", help="split to check, may be repeated; default: all")
+    verb.add_argument("--tokenizer", metavar="M", help="model whose tokenizer counts prompts; default: nano")
+    verb.add_argument("--write-clean", metavar="FILE", help="write the rows that pass as jsonl")
+    verb.add_argument("--allow-broken-gold", action="store_true", help="exit with 0 even if a gold fails")
+    add_common(verb)
+
+
+def _export_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("export", help="write a task for another program")
+    verb.set_defaults(call=export)
+    verb.add_argument("program", choices=("lm-eval", "prime-rl"), help="program")
+    verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
+    verb.add_argument(
+        "--out", type=path, default="lm_eval_tasks", metavar="DIR", help="lm-eval: folder for --include_path"
+    )
+    verb.add_argument("--split", default="", help="lm-eval: split; default: the task's eval_split")
+    verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="prime-rl: model to train")
+    verb.add_argument(
+        "--turns", type=positive, default=1, metavar="N", help="prime-rl: most answers to a question"
+    )
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a key of the task",
+    )
+    add_trust(verb)
+
+
+def _demo_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("demo", help="run base, SFT, GRPO and leaderboard by a recipe that ships")
+    verb.set_defaults(call=demo)
+    verb.add_argument("--model", default="nano", metavar="M", help="nano, or smollm2 (a real model; an hour)")
+    verb.add_argument("--task", default="pocket", metavar="T", help="pocket; for smollm2 also spider_small")
+    verb.add_argument("--seed", type=seed, default=0, help="seed of SFT and GRPO")
+    verb.add_argument(
+        "--out", metavar="DIR", default="", help="folder of the models; default: HARNESS_HOME/demo..."
+    )
+
+
+def check(options: argparse.Namespace) -> int:
+    """``harness check``: check the golds of a task; exit 1 if one fails."""
+    from harness.check import check_task
+    from harness.provenance import outputs
+    from harness.render.check import render_check
+    from harness.render.output import emit
+
+    clean = Path(options.write_clean) if options.write_clean else None
+    with outputs.rows_into(clean, "check") if clean else nullcontext():
+        source = (options.task, options.overrides, options.split or ())
+        report = check_task(*source, options.tokenizer, options.workers, options.trust_task)
+        emit(report, render_check, options.json)
+        if clean:
+            report.write_clean(clean)
+    return int(report.broken > 0 and not options.allow_broken_gold)
+
+
+def export(options: argparse.Namespace) -> int:
+    """``harness export``: print prime-rl's config, or write lm-eval's folder and print its command."""
+    from harness.export import LmEvalTask, prime_rl
+    from tasks.task import Task
+
+    if options.program == "prime-rl":
+        trust = options.trust_task
+        print(prime_rl(options.task, options.overrides, options.model, options.turns, trust), end="")
+        return 0
+    exported = LmEvalTask(Task.named(options.task, options.overrides, options.trust_task), options.split)
+    exported.write(Path(options.out))
+    folder = shlex.quote(options.out)
+    template = "" if exported.task.spec.prompt.is_completion else " --apply_chat_template"
+    print(f"lm_eval run --tasks {exported.name} --include_path {folder}{template}")
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    """``harness demo``: base, SFT and GRPO by a recipe."""
+    from harness.demo import run_demo
+    from harness.recipes import recipe_of
+
+    recipe = recipe_of(options.model, options.task)
+    run_demo(recipe, options.seed, Path(options.out) if options.out else home() / recipe.name)
+    return 0

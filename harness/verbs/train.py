@@ -1,0 +1,128 @@
+"""The verb ``train``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.arguments import Parser, only, path, positive, seed
+from harness.verbs.options import Verbs, add_common, add_questions
+from harness.verbs.results import emit_board
+
+if TYPE_CHECKING:
+    from harness.training.stages import TrainRequest
+
+
+def add(verbs: Verbs) -> None:
+    """Add these verbs to the parser."""
+    _train_options(verbs)
+
+
+def _train_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("train", help="train a model on a task: the reward is the score")
+    verb.set_defaults(call=train)
+    verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
+    verb.add_argument(
+        "--method", required=True, choices=("sft", "grpo", "sft+grpo"), help="stages of the training"
+    )
+    verb.add_argument("--model", required=True, metavar="M", help="nano, smollm2, a folder or org/name")
+    verb.add_argument(
+        "--out",
+        type=path,
+        required=True,
+        metavar="DIR",
+        help="folder of the training; the model is written to DIR/model",
+    )
+    _row_options(verb)
+    verb.add_argument(
+        "--recipe",
+        default="",
+        metavar="R",
+        help="settings to start from: 24gb, 48gb, 80gb, 8x80gb or a YAML file",
+    )
+    verb.add_argument(
+        "--plan", action="store_true", help="only predict memory and time, and refuse what does not fit"
+    )
+    verb.add_argument("--no-eval", action="store_true", help="do not evaluate the model before and after")
+    verb.add_argument(
+        "--processes",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="train in N processes, one for each GPU, or on CPUs; default: the recipe's number, otherwise 1",
+    )
+    verb.add_argument("--seed", type=seed, default=0, help="seed of the training")
+    add_questions(verb)
+    add_common(verb, ", train.KEY=VALUE, or sft.KEY=VALUE and grpo.KEY=VALUE for one stage")
+
+
+def _row_options(verb: Parser) -> None:
+    verb.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="FIELD=A[,B]",
+        type=only,
+        help="only questions whose database (or difficulty, family, part) is A or B",
+    )
+    verb.add_argument(
+        "--data",
+        action="append",
+        metavar="FILE",
+        help="rows of SFT: gold (the task's own, default) or a file of harness sample; may be repeated",
+    )
+    verb.add_argument(
+        "--sft-limit", type=positive, default=0, metavar="N", help="as --limit, for the SFT stage only"
+    )
+
+
+def train(options: argparse.Namespace) -> int:
+    """``harness train``: train one stage or two; evaluate before and after each unless ``--no-eval``."""
+    from harness.render.output import emit
+    from harness.render.plan import render_plans
+    from harness.render.stages import render_finished
+    from harness.training import launch, plan
+    from harness.training.stages import finished, stages, train_stages
+    from runners.training import distributed, requirements
+
+    planned_stages = stages(_train_request(options))
+    count = launch.process_count(options.processes, options.recipe)
+    if options.plan:
+        machine = plan.machine(plan.recipe(options.recipe)["machine"] if options.recipe else None, count)
+        train_specs = [stage.spec for stage in planned_stages]
+        planned = plan.plans(options.model, train_specs, planned_stages[0].overrides, machine, count)
+        emit(planned, render_plans, options.json)
+        planned.refuse()
+        return 0
+    for stage in planned_stages:
+        requirements.check(stage.spec.config, max(count, distributed.world_size()))
+    if count > 1 and not distributed.is_launched():
+        return launch.launch(count, options.given)
+    with launch.launched_process():
+        runs = train_stages(planned_stages, options.workers, evaluated=not options.no_eval)
+    if runs:
+        emit_board(runs, options.json)
+    elif distributed.is_main():
+        emit(finished(planned_stages, options.trust_task), render_finished, options.json)
+    return 0
+
+
+def _train_request(options: argparse.Namespace) -> TrainRequest:
+    from harness.training.stages import TrainRequest
+
+    fields = {
+        "model": options.model,
+        "task": options.task,
+        "split": options.split,
+        "limit": options.limit,
+        "sample_seed": options.sample_seed,
+        "only": dict(options.only),
+        "data": options.data or ["gold"],
+        "trust": options.trust_task,
+    }
+    sft_fields = {"limit": options.sft_limit} if options.sft_limit else {}
+    out = Path(options.out)
+    return TrainRequest(
+        options.method, out, fields, options.overrides, options.recipe, options.seed, sft_fields
+    )
