@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness.demo import DemoRuns, stages
+from harness.demo import stages
 from harness.recipes import NANO
 from leaderboards import store
 from leaderboards.compare import compare
@@ -42,8 +42,8 @@ def _seed(seed: int, out: Path) -> bool:
     began = time.monotonic()
     story = stages(NANO, seed, out / str(seed))
     minutes = (time.monotonic() - began) / 60
-    base, sft, grpo = (store.scores(run.id)["ex"] for run in _runs(story))
-    errors = [_errors(run) for run in _runs(story)]
+    base, sft, grpo = (store.scores(run.id)["ex"] for run in story)
+    errors = [_errors(run) for run in story]
     paired = compare(story.sft.id, story.grpo.id).all
     met = (
         0.05 <= base <= 0.45
@@ -59,10 +59,6 @@ def _seed(seed: int, out: Path) -> bool:
         flush=True,
     )
     return met
-
-
-def _runs(story: DemoRuns) -> tuple[Run, Run, Run]:
-    return story.base, story.sft, story.grpo
 
 
 def _errors(run: Run) -> int:

@@ -42,6 +42,7 @@ from runners.training.config import GrpoConfig, LoraSpec
 from runners.training.grpo import train_grpo
 from runners.training.lora import adapter_settings
 from runners.types import Reward
+from tasks.common.errors import HarnessError
 from tasks.task import Task
 from tasks.types import Message, Sample
 
@@ -261,4 +262,7 @@ def _stock(
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HarnessError as error:
+        raise SystemExit(str(error)) from None

@@ -42,9 +42,7 @@ def main() -> int:
     print("| seed | base | SFT | p over base | GRPO | won | lost | p over SFT | executes | minutes |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     found = [_seed(recipe, seed, options.out / options.task / str(seed)) for seed in options.seeds]
-    means = [
-        fmean(store.scores(run.id)["ex"] for run in runs) for runs in zip(*map(_runs, found), strict=True)
-    ]
+    means = [fmean(store.scores(run.id)["ex"] for run in runs) for runs in zip(*found, strict=True)]
     print("| mean | {:.1%} | {:.1%} | | {:.1%} | | | | | |".format(*means))
     return int(not all(_gained(a, b) for one in found for a, b in ((one.base, one.sft), (one.sft, one.grpo))))
 
@@ -55,18 +53,14 @@ def _seed(recipe: Recipe, seed: int, out: Path) -> DemoRuns:
     runs = stages(recipe, seed, out)
     minutes = (time.monotonic() - began) / 60
     trained, reinforced = compare(runs.base.id, runs.sft.id).all, compare(runs.sft.id, runs.grpo.id).all
-    base, sft, grpo = (_accuracy(run) for run in _runs(runs))
-    executes = ", ".join(f"{_executing(run):.0%}" for run in _runs(runs))
+    base, sft, grpo = (_accuracy(run) for run in runs)
+    executes = ", ".join(f"{_executing(run):.0%}" for run in runs)
     print(
         f"| {seed} | {base} | {sft} | {trained.p:.1e} | {grpo} | {reinforced.wins} | {reinforced.losses} "
         f"| {reinforced.p:.1e} | {executes} | {minutes:.1f} |",
         flush=True,
     )
     return runs
-
-
-def _runs(runs: DemoRuns) -> tuple[Run, Run, Run]:
-    return runs.base, runs.sft, runs.grpo
 
 
 def _accuracy(run: Run) -> str:

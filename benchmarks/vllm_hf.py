@@ -58,9 +58,13 @@ def _settings(threads: int) -> dict[str, Any]:
 
 
 def answered(runner: Runner, requests: Sequence[Request], tokens: int) -> list[str]:
-    """The greedy answers to requests, in order."""
+    """The greedy answers to requests, in order, without an unfinished character at the end.
+
+    Where an answer ends within the bytes of a character, vLLM leaves it out and transformers writes a
+    replacement character.
+    """
     found = dict(runner.generate(requests, Sampling(max_new_tokens=tokens))) if requests else {}
-    return [found[index][0].text for index in range(len(requests))]
+    return [found[index][0].text.rstrip("\N{REPLACEMENT CHARACTER}") for index in range(len(requests))]
 
 
 def differences(

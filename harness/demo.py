@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.text import Text
 
@@ -38,8 +38,7 @@ A real model is named like Qwen/Qwen3-0.6B, and your own database is one YAML fi
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DemoRuns:
+class DemoRuns(NamedTuple):
     """The evaluations of the base, SFT and GRPO models on the same questions."""
 
     base: Run
@@ -95,10 +94,9 @@ def run_demo(recipe: Recipe, seed: int, out: Path) -> None:
     """Run the stages; print the comparisons, the board and the next commands."""
     began = time.monotonic()
     runs = stages(recipe, seed, out)
-    evaluations = (runs.base, runs.sft, runs.grpo)
     emit(compare(runs.sft.id, runs.grpo.id), render_comparison, False)
-    emit(board.board([run.id for run in evaluations]), render_board, False)
-    base, sft, grpo = (f"{store.scores(run.id)['ex']:.1%}" for run in evaluations)
+    emit(board.board([run.id for run in runs]), render_board, False)
+    base, sft, grpo = (f"{store.scores(run.id)['ex']:.1%}" for run in runs)
     width = len(recipe.model)
     training = runs.grpo.training
     closing = Text(
