@@ -184,7 +184,7 @@ def scores() -> str:
             [(f"`{one.name}`", one.type, markdown(one.meaning)) for one in columns(Summary)],
         ),
         "A `Slice` has " + ", ".join(f"`{one.name}`" for one in columns(Slice)) + ". Intervals and tests are "
-        "those of `leaderboards/statistics.py`: Wilson intervals at 95 %, a paired bootstrap, and McNemar's exact "
+        "those of `leaderboards/statistics`: Wilson intervals at 95 %, a paired bootstrap, and McNemar's exact "
         "test in `harness compare`.",
         "## Alarms",
         "Signs that a score is luck or reward hacking. A measure over its limit, or one that has risen by more than "
