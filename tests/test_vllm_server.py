@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,3 +104,27 @@ def test_grpo_sends_its_weights_by_a_folder(server: VllmServer, url: str, tmp_pa
 def fetched(url: str) -> str:
     script = f"import httpx; print(httpx.get({url!r}, trust_env=False).text)"
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+
+KILLED = """
+import os, signal
+from runners.open import open_runner
+from runners.settings import RunnerConfig
+
+runner = open_runner("vllm:nano", RunnerConfig.model_validate({"vllm": {"server": True}}))
+print(runner._process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_server_ends_with_a_killed_process() -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True)
+    group = int(done.stdout)
+    for _ in range(600):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.killpg(group, signal.SIGKILL)
+    pytest.fail("the server runs for a minute after its parent")

@@ -30,9 +30,19 @@ from runners.weights.source import Source
 from tasks.common.errors import ModelError
 from tasks.thoughts import opening_tag
 
+END_WITH_PARENT = """
+import os, signal, sys
+sys.stdin.read()  # ends when the parent does, however it does
+try:
+    os.killpg(int(sys.argv[1]), signal.SIGTERM)
+except ProcessLookupError:
+    pass
+"""
+"""Python code that waits for the end of its parent, and then ends a process group."""
+
 
 class VllmServer:
-    """Runs ``vllm serve`` in its own process until ``close``, and asks it as any other endpoint."""
+    """Runs ``vllm serve`` in its own process until ``close`` or the end of this process, and asks it."""
 
     def __init__(self, source: Source, name: str, config: VllmConfig, endpoint: EndpointConfig) -> None:
         """Start the server. Raises ModelError: it does not start."""
@@ -49,6 +59,8 @@ class VllmServer:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
+        guard = [sys.executable, "-I", "-S", "-c", END_WITH_PARENT, str(self._process.pid)]
+        self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)
         try:
             self._wait(f"http://127.0.0.1:{port}/health", config.start_seconds)
         except BaseException:
@@ -100,6 +112,8 @@ class VllmServer:
                     self._process.wait(timeout=30)
                 except subprocess.TimeoutExpired:
                     continue
+        self._guard.kill()
+        self._guard.communicate()
 
 
 def thoughts(source: Source, endpoint: EndpointConfig) -> dict[str, Any]:
