@@ -87,6 +87,7 @@ def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
     left out, with a line on stderr.
     """
     groups: dict[BoardGroup, list[BoardRow]] = {}
+    databases_of: dict[BoardGroup, dict[str, str]] = {}
     seen: set[str] = set()
     hidden = 0
     unfinished: list[str] = []
@@ -101,20 +102,23 @@ def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
             hidden += 1
         elif (figures := _summary(run)) is not None:
             seen.add(run.digest)
-            groups.setdefault(_group_among(groups, run), []).append(BoardRow(run, figures))
+            groups.setdefault(_group_among(databases_of, run), []).append(BoardRow(run, figures))
     ranked = {key: sorted(_with_trends(rows), key=_rank) for key, rows in reversed(groups.items())}
     return Board(ranked, hidden, unfinished)
 
 
-def _group_among(groups: Mapping[BoardGroup, Sequence[BoardRow]], run: Run) -> BoardGroup:
-    """The group in which no run has a database of the same name with other content; else a new group."""
-    wanted = group(run)
-    candidates = [key for key in groups if key._replace(databases="") == wanted]
-    databases = _databases(run)
-    for key in candidates:
-        if not any(conflicting(databases, _databases(row.run)) for row in groups[key]):
-            return key
-    return wanted._replace(databases=digest_of(databases)) if candidates else wanted
+def _group_among(databases_of: dict[BoardGroup, dict[str, str]], run: Run) -> BoardGroup:
+    """The group in which no run has a database of the same name with other content; else a new group.
+
+    ``databases_of``: group -> the databases of all its runs, to which those of this run are added.
+    """
+    wanted, databases = group(run), _databases(run)
+    candidates = [key for key in databases_of if key._replace(databases="") == wanted]
+    alike = [key for key in candidates if not conflicting(databases, databases_of[key])]
+    new = wanted._replace(databases=digest_of(databases)) if candidates else wanted
+    chosen = alike[0] if alike else new
+    databases_of.setdefault(chosen, {}).update(databases)
+    return chosen
 
 
 def _databases(run: Run) -> Mapping[str, str]:
