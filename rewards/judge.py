@@ -33,8 +33,14 @@ def judge(executor: Executor, plain_job: tuple[Any, ...]) -> Packed:
     """
     job = JudgeJob(*plain_job)
     gold_cache = GoldCache(job.settings.gold_cache, executor)
+    attempt, _ = best_attempt(executor, job, gold_cache)
+    return packed(attempt), gold_cache.new_files
+
+
+def best_attempt(executor: Executor, job: JudgeJob, gold_cache: GoldCache) -> tuple[Attempt, QueryPair]:
+    """The attempt as ``judge`` returns it, and the pair of the answer and the gold that it matches best."""
     runs = AnswerRuns(executor, job.database, job.sql, job.gold)
-    best: Attempt | None = None
+    best: tuple[Attempt, QueryPair] | None = None
     for gold in job.gold:
         pair = QueryPair(runs, gold, gold_cache)
         try:
@@ -43,11 +49,16 @@ def judge(executor: Executor, plain_job: tuple[Any, ...]) -> Packed:
             if executor.heartbeat.at_gold:
                 raise
             attempt = _failed(pair, job, error)
-        best = _better(best, attempt, job.settings.metric) if best else attempt
-        if all(value == 1.0 for value in best.verdicts.values()):
+        best = _better(best, (attempt, pair), job.settings.metric) if best else (attempt, pair)
+        if all(value == 1.0 for value in best[0].verdicts.values()):
             break
     assert best
-    return (best.reason.value, *_sent(best)), gold_cache.new_files
+    return best
+
+
+def packed(attempt: Attempt) -> tuple[Any, ...]:
+    """An attempt as the plain builtins that cross to the parent."""
+    return (attempt.reason.value, *_sent(attempt))
 
 
 def _attempt(pair: QueryPair, job: JudgeJob) -> Attempt:
@@ -104,15 +115,18 @@ def _failed(pair: QueryPair, job: JudgeJob, error: Exception) -> Attempt:
     )
 
 
-def _better(first: Attempt, second: Attempt, metric: Mode) -> Attempt:
+def _better(
+    first: tuple[Attempt, QueryPair], second: tuple[Attempt, QueryPair], metric: Mode
+) -> tuple[Attempt, QueryPair]:
     """The better attempt by the metric, then by structure, with the best verdict of each mode."""
 
-    def rank(attempt: Attempt) -> tuple[float, float]:
-        value = attempt.verdicts[metric]
-        return (-1.0 if value is None else value), attempt.clauses.get("overall", 0.0)
+    def rank(judged: tuple[Attempt, QueryPair]) -> tuple[float, float]:
+        value = judged[0].verdicts[metric]
+        return (-1.0 if value is None else value), judged[0].clauses.get("overall", 0.0)
 
     verdicts = {}
-    for mode, value in first.verdicts.items():
-        scored = [value for value in (value, second.verdicts[mode]) if value is not None]
+    for mode, value in first[0].verdicts.items():
+        scored = [value for value in (value, second[0].verdicts[mode]) if value is not None]
         verdicts[mode] = max(scored, default=None)
-    return replace(max(first, second, key=rank), verdicts=verdicts)
+    attempt, pair = max(first, second, key=rank)
+    return replace(attempt, verdicts=verdicts), pair

@@ -14,8 +14,10 @@ def difference(gold: Outcome, prediction: Outcome) -> str:
     """One line with the first row of each result that the other does not have."""
     if len(gold.columns) != len(prediction.columns):
         return f"{len(prediction.columns)} columns, expected {len(gold.columns)}"
-    expected = _first_missing(gold.rows, prediction.rows)
-    got = _first_missing(prediction.rows, gold.rows)
+    expected, got = (
+        None if index is None else outcome.rows[index]
+        for outcome, index in zip((gold, prediction), first_missing(gold, prediction), strict=True)
+    )
     count = (
         f"{len(prediction.rows)} rows, expected {len(gold.rows)}; "
         if len(gold.rows) != len(prediction.rows)
@@ -26,10 +28,21 @@ def difference(gold: Outcome, prediction: Outcome) -> str:
 
 def first_out_of_order(gold: Outcome, prediction: Outcome) -> str:
     """One line with the first place at which two results with the same rows differ."""
-    for index, (expected, got) in enumerate(zip(gold.rows, prediction.rows, strict=True)):
-        if expected != got:
-            return f"row {index + 1}: expected {_short(expected)}, got {_short(got)}"
-    return ""
+    index = out_of_order(gold, prediction)
+    if index is None:
+        return ""
+    return f"row {index + 1}: expected {_short(gold.rows[index])}, got {_short(prediction.rows[index])}"
+
+
+def out_of_order(gold: Outcome, prediction: Outcome) -> int | None:
+    """The index of the first place at which two results with the same rows differ."""
+    pairs = enumerate(zip(gold.rows, prediction.rows, strict=True))
+    return next((index for index, (expected, got) in pairs if expected != got), None)
+
+
+def first_missing(gold: Outcome, prediction: Outcome) -> tuple[int | None, int | None]:
+    """In each of two results, the index of the first row that the other does not have."""
+    return _first_missing(gold.rows, prediction.rows), _first_missing(prediction.rows, gold.rows)
 
 
 def preview(outcome: Outcome, count: int) -> tuple[str, ...]:
@@ -56,13 +69,13 @@ def result_digest(rows: Sequence[Row]) -> str:
     return blake2b(repr(coded).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
-def _first_missing(rows: Sequence[Row], other: Sequence[Row]) -> Row | None:
+def _first_missing(rows: Sequence[Row], other: Sequence[Row]) -> int | None:
     if rows and rows[0] not in other:
-        return rows[0]  # the usual case: avoids hashing all rows
+        return 0  # the usual case: avoids hashing all rows
     unmatched = Counter(other)
-    for row in rows:
+    for index, row in enumerate(rows):
         if not unmatched[row]:
-            return row
+            return index
         unmatched[row] -= 1
     return None
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from harness.render.board import render_board
 from harness.render.compare import render_comparison
 from harness.render.evidence import render_evidence
+from harness.results import EvidenceWithResults, results
 from leaderboards import alarms, store
 from leaderboards.board import Board, board
 from leaderboards.compare import compare
@@ -439,6 +440,11 @@ def test_labels(model: str, says: str) -> None:
 # show
 
 
+def with_results(run: str, sample_id: str) -> EvidenceWithResults:
+    found = show(run, sample_id)
+    return EvidenceWithResults(found, results(found.run, found.records))
+
+
 def test_show_holds_the_evidence(evaluate: Evaluate) -> None:
     wrong = record(
         1,
@@ -450,7 +456,7 @@ def test_show_holds_the_evidence(evaluate: Evaluate) -> None:
         parts=json.dumps({"execution": 0.0, "structure": None}),
     )
     evaluate("a", [record(0, 1.0), wrong])
-    text = printed(render_evidence(show("a", "q001")))
+    text = printed(render_evidence(with_results("a", "q001")))
     words = [
         "t(a integer)",
         "SELECT 3",
@@ -486,7 +492,7 @@ def test_what_a_model_wrote_cannot_command_the_terminal(evaluate: Evaluate, text
     shown = (
         printed(render_board(board(), reasons=True))
         + printed(render_comparison(compare("a", "b")))
-        + printed(render_evidence(show("a", "q000")))
+        + printed(render_evidence(with_results("a", "q000")))
     )
     assert not set(shown) & set("\x1b\x9b\x00\x07\r\u202e")
     assert "[" not in text or text.translate({0x1B: 0x241B, 0x9B: 0xFFFD}) in shown

@@ -1,4 +1,4 @@
-"""The evidence for one question in a terminal: prompt, answers, verdicts and rewards."""
+"""The evidence for one question in a terminal: prompt, answers, verdicts, results and rewards."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from harness.render.results import render_results
 from harness.render.terminal import NONE, duration, number, plain, reason
-from leaderboards.evidence import Evidence
+from harness.results import EvidenceWithResults, Results
 from leaderboards.types import Record
 from tasks.types import Mode
 
 
-def render_evidence(evidence: Evidence) -> RenderableType:
-    """The prompt once, then every answer."""
+def render_evidence(shown: EvidenceWithResults) -> RenderableType:
+    """The prompt once, then every answer with its results."""
+    evidence = shown.evidence
     first = evidence.records[0]
     facts = [first.database, first.difficulty, first.part, first.family]
     head = plain(first.sample_id, "bold").append_text(
         plain("".join(f" · {fact}" for fact in facts if fact), "not bold dim")
     )
     prompt = [_block(role, content) for role, content in _messages(first.prompt)]
-    answers = [_answer(record, len(evidence.records)) for record in evidence.records]
+    pairs = zip(evidence.records, shown.results, strict=True)
+    answers = [_answer(record, results, len(evidence.records)) for record, results in pairs]
     origin = plain(f"{evidence.run.label} · {evidence.run.id}", "dim")
     return Group(head, origin, *prompt, _block("gold", first.gold), *answers)
 
@@ -52,12 +55,14 @@ def _block(title: str, text: str) -> RenderableType:
     return Group(Rule(plain(title, "dim"), align="left", style="dim"), Padding(plain(text), (0, 0, 0, 2)))
 
 
-def _answer(record: Record, count: int) -> RenderableType:
+def _answer(record: Record, results: Results, count: int) -> RenderableType:
     title = "answer" if count == 1 else f"answer {record.sample_index + 1} of {count}"
     blocks = [_block(title, record.completion)]
     if record.sql.strip() != record.completion.strip():
         blocks.append(_block("the SQL read out of it", record.sql or "(none)"))
-    return Group(*blocks, Rule(style="dim"), _facts(record), Text())
+    return Group(
+        *blocks, Rule(style="dim"), _facts(record), Rule(style="dim"), render_results(results), Text()
+    )
 
 
 def _facts(record: Record) -> Table:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.verbs.options import Verbs
+from harness.verbs.options import Verbs, add_trust
 
 if TYPE_CHECKING:
     from leaderboards.types import Run
@@ -41,6 +41,7 @@ def _show_options(verbs: Verbs) -> None:
     verb.set_defaults(call=show)
     verb.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, or a model")
     verb.add_argument("sample", metavar="QUESTION", help="id of the question")
+    add_trust(verb)
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -68,12 +69,15 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def show(options: argparse.Namespace) -> int:
-    """``harness show``: print the evidence for one answer."""
+    """``harness show``: print the evidence for one question, with the results of gold and answers."""
     from harness.render.evidence import render_evidence
     from harness.render.output import emit
+    from harness.results import EvidenceWithResults, results
     from leaderboards import evidence
 
-    emit(evidence.show(options.run, options.sample), render_evidence, options.json)
+    found = evidence.show(options.run, options.sample)
+    shown = EvidenceWithResults(found, results(found.run, found.records, 1, options.trust_task))
+    emit(shown, render_evidence, options.json)
     return 0
 
 
