@@ -174,9 +174,9 @@ def _records_file(run_id: str) -> Path:
 
 def records(run_id: str) -> list[Record]:
     """The records of a finished run, in the order of their keys. Raises DataError: missing or damaged."""
-    rows = query("SELECT * FROM records", [run_id])
+    rows = query("SELECT * FROM records ORDER BY sample_id, sample_index", [run_id])
     try:
-        return sorted(validation.records(rows), key=lambda record: record.key)
+        return validation.records(rows)
     except ValueError as error:
         raise DataError(f"records of {run_id}: {error}") from None
 

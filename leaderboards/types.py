@@ -11,6 +11,8 @@ from typing_extensions import TypedDict  # typing's cannot be checked before Pyt
 
 RunKind = Literal["eval", "train"]
 Method = Literal["", "base", "sft", "grpo"]
+SCHEMA = 1
+"""Version of the files of a run; raised when a field changes its meaning, but not for a new field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,8 @@ class Run:
     """Seconds over all sessions of the run."""
     records_sha256: str = ""
     """SHA-256 of ``records.parquet``; empty while the run is unfinished, and in runs of older versions."""
+    schema: int = SCHEMA
+    """Version of the files of this run."""
 
     @property
     def finished(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, NotRequired, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from leaderboards.types import Record, Run, Summary
+from leaderboards.types import SCHEMA, Record, Run, Summary
 from tasks.common import files
 from tasks.common.files import without_checksum
 
@@ -26,8 +26,16 @@ DEPTH = 100
 
 
 def run(path: Path) -> Run:
-    """The run in a directory; its id is the directory's name. Raises OSError, ValueError: damaged."""
-    return Run(**{**_checked(RUN, read_json(path / "run.json")), "id": path.name})
+    """The run in a directory; its id is the directory's name.
+
+    Raises OSError, ValueError: it is damaged, or a newer version of harness wrote it.
+    """
+    found = Run(**{**_checked(RUN, read_json(path / "run.json")), "id": path.name})
+    if found.schema > SCHEMA:
+        raise ValueError(
+            f"its files have schema {found.schema}; this version of harness reads up to {SCHEMA}"
+        )
+    return found
 
 
 def summary(path: Path) -> Summary:
