@@ -5,60 +5,32 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderboards import store
 from leaderboards.board import group
 from leaderboards.find import candidates
 from leaderboards.identity import asked_differently, incomparable
-from leaderboards.statistics import Interval, bootstrap, mcnemar
-from leaderboards.summary import level, mean
+from leaderboards.pairs import (
+    AnswersByQuestion,
+    Pair,
+    PairedFigures,
+    PairedTest,
+    Share,
+    pair_up,
+    paired_test,
+    share,
+    slices,
+)
+from leaderboards.slices import FIELDS, engine_of
 from leaderboards.types import Record, Run
 from tasks.common.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-AnswersByQuestion = dict[str, list[Record]]
-"""Question id -> the records of its answers, in order."""
 FLIPS = 3
 """Questions shown of those that only B got right, and of those that only A did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A question scored in both runs. ``a`` and ``b``: the means of its answers' scores, in [0, 1]."""
-
-    sample_id: str
-    difficulty: str
-    database: str
-    part: str
-    a: float
-    b: float
-
-
-@dataclass(frozen=True, slots=True)
-class PairedFigures:
-    """Figures of A and B on the same questions.
-
-    ``wins``: questions on which B is better; ``p``: of McNemar's exact two-sided test.
-    """
-
-    n: int
-    wins: int
-    losses: int
-    ties: int
-    ex_a: float | None
-    ex_b: float | None
-    p: float
-
-    @property
-    def difference(self) -> float | None:
-        return None if self.ex_a is None or self.ex_b is None else self.ex_b - self.ex_a
-
-    def as_dict(self) -> dict[str, Any]:
-        names = ("n", "wins", "losses", "ties", "ex_a", "ex_b", "difference", "p")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +48,60 @@ class Flip:
     reason_b: str
 
 
+class Where(NamedTuple):
+    """A slice in which one run is significantly better than the other, after Holm's correction."""
+
+    field: str
+    value: str
+    figures: PairedFigures
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """B compared with A. ``interval``: the 95 % bootstrap interval of the difference of their means."""
+    """B compared with A."""
 
     a: Run
     b: Run
-    all: PairedFigures
-    interval: Interval | None
+    share_a: Share
+    share_b: Share
+    test: PairedTest
+    """B tested against A on all questions that both have."""
     left_out: int
     """Questions that only one of the runs has, or that were not scored in both."""
     slices: dict[str, dict[str, PairedFigures]]
-    """``difficulty``, ``database`` or ``part`` (if it has several values) -> value -> figures."""
+    """Field of ``leaderboards.slices.FIELDS`` (if it has several slices) -> slice -> figures."""
     flips: list[Flip]
     differ: tuple[str, ...] = ()
     """Differences in prompts and sampling between the two, in words."""
     pairs: Sequence[Pair] = field(default=(), repr=False)
     """The questions that were scored in both runs."""
 
+    @property
+    def all(self) -> PairedFigures:
+        return self.test.figures
+
+    @property
+    def where(self) -> list[Where]:
+        """The slices in which the two differ significantly."""
+        return [
+            Where(field, value, figures)
+            for field, by_value in self.slices.items()
+            for value, figures in by_value.items()
+            if figures.outcome != "no significant difference"
+        ]
+
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
         return {
             **{name: value for name, value in group(self.b)._asdict().items() if name != "databases"},
-            "a": {"run": self.a.id, "model": self.a.model},
-            "b": {"run": self.b.id, "model": self.b.model},
-            **self.all.as_dict(),
-            "interval": self.interval,
+            "a": entry(self.a, self.share_a),
+            "b": entry(self.b, self.share_b),
+            **self.test.as_dict(),
             "left_out": self.left_out,
             "differ": list(self.differ),
+            "where": [
+                {"field": one.field, "value": one.value, "outcome": one.figures.outcome} for one in self.where
+            ],
             **{
                 field: {name: figures.as_dict() for name, figures in by_name.items()}
                 for field, by_name in self.slices.items()
@@ -115,7 +113,12 @@ class Comparison:
         """One row for each question scored in both runs; ``a`` and ``b`` are its scores in [0, 1]."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(pair) for pair in self.pairs], columns=list(Pair.__slots__))
+        return pd.DataFrame([pair.as_row() for pair in self.pairs], columns=["sample_id", *FIELDS, "a", "b"])
+
+
+def entry(run: Run, share: Share) -> dict[str, Any]:
+    """A compared run for ``--json``."""
+    return {"run": run.id, "model": run.model, "label": run.label, **asdict(share)}
 
 
 def compare(a: str, b: str) -> Comparison:
@@ -126,15 +129,16 @@ def compare(a: str, b: str) -> Comparison:
     Raises DataError: no such run, or the runs cannot be compared (the text says what differs).
     """
     (first, second), answers = _first_readable(_choose(a, b))
-    pairs, left_out = _pairs(*answers)
-    fields = ("difficulty", "database", "part")
+    pairs, left_out = pair_up(*answers, engine_of(second))
+    databases = [pair.database for pair in pairs]
     return Comparison(
         a=first,
         b=second,
-        all=_paired(pairs),
-        interval=bootstrap([pair.b - pair.a for pair in pairs]),
+        share_a=share([pair.a for pair in pairs], databases),
+        share_b=share([pair.b for pair in pairs], databases),
+        test=paired_test(pairs),
         left_out=left_out,
-        slices={field: by_name for field in fields if len(by_name := _slices(pairs, field)) > 1},
+        slices=slices(pairs),
         flips=_flips(*answers, pairs),
         differ=tuple(asked_differently(first, second)),
         pairs=pairs,
@@ -171,7 +175,7 @@ def _first_readable(
         for run in pair:
             if run.id not in answers and run.id not in damaged:
                 try:
-                    answers[run.id] = _answers(run)
+                    answers[run.id] = answers_of(run)
                 except DataError as error:
                     damaged[run.id] = error
         run_a, run_b = pair
@@ -182,45 +186,12 @@ def _first_readable(
     raise next(iter(damaged.values()))
 
 
-def _pairs(first: AnswersByQuestion, second: AnswersByQuestion) -> tuple[list[Pair], int]:
-    """The questions scored in both runs, by sample id, and the number of other questions."""
-    pairs = []
-    for sample_id in sorted(first.keys() & second.keys()):
-        a, b = (mean(record.metric for record in answers[sample_id]) for answers in (first, second))
-        if a is not None and b is not None:
-            record = first[sample_id][0]
-            pairs.append(Pair(sample_id, record.difficulty, record.database, record.part, a, b))
-    return pairs, len(first.keys() | second.keys()) - len(pairs)
-
-
-def _answers(run: Run) -> AnswersByQuestion:
+def answers_of(run: Run) -> AnswersByQuestion:
     """The records of a run by question. Raises DataError: they are damaged."""
     answers: AnswersByQuestion = {}
     for record in store.records(run.id):
         answers.setdefault(record.sample_id, []).append(record)
     return answers
-
-
-def _paired(pairs: Sequence[Pair]) -> PairedFigures:
-    n = len(pairs)
-    wins = sum(pair.b > pair.a for pair in pairs)
-    losses = sum(pair.b < pair.a for pair in pairs)
-    return PairedFigures(
-        n=n,
-        wins=wins,
-        losses=losses,
-        ties=n - wins - losses,
-        ex_a=sum(pair.a for pair in pairs) / n if n else None,
-        ex_b=sum(pair.b for pair in pairs) / n if n else None,
-        p=mcnemar(wins, losses),
-    )
-
-
-def _slices(pairs: Sequence[Pair], field: str) -> dict[str, PairedFigures]:
-    groups: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        groups.setdefault(getattr(pair, field), []).append(pair)
-    return {name: _paired(groups[name]) for name in sorted(groups, key=level) if name}
 
 
 def _flips(first: AnswersByQuestion, second: AnswersByQuestion, pairs: Sequence[Pair]) -> list[Flip]:

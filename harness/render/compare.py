@@ -8,39 +8,63 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from harness.render.matrix import OUTCOMES, render_matrix, share_intervals, verdict
 from harness.render.terminal import columns, number, p_value, percent, plain, points, reason
-from leaderboards.compare import Comparison, Flip, PairedFigures
+from leaderboards.compare import Comparison, Flip
+from leaderboards.gate import Gated
 from leaderboards.identity import listed
+from leaderboards.matrix import Matrix
+from leaderboards.pairs import PairedFigures
 from tasks.common.terminal import visible
 
-BAR = 10
+BAR = 4
 """Characters on either side of the middle of a bar; all of them show a difference of WIDE."""
 WIDE = 0.25
 """The difference, as a share, that fills one side of a bar; a longer one is cut."""
+SLICES = 12
+"""Most slices of a field that are shown: those with the smallest p-values."""
 
 
 def render_comparison(comparison: Comparison) -> RenderableType:
-    """The totals, the slices, and some questions that only one run got right."""
+    """The verdict, the totals, the slices, and some questions that only one run got right."""
     title = plain(f"{comparison.b.task} · {comparison.b.split} · {comparison.b.metric}", "bold")
     tables: list[RenderableType] = [_slices(comparison)] if comparison.slices else []
     return Group(title, _head(comparison), Text(), _totals(comparison), *tables, *_flips(comparison))
 
 
+def render_gated(gated: Gated) -> RenderableType:
+    """The comparison or matrix, then each condition of ``--fail-if`` that does not hold."""
+    result = gated.result
+    drawn = render_matrix(result) if isinstance(result, Matrix) else render_comparison(result)
+    passed = [plain(f"passed --fail-if {one.condition}: {one.text}") for one in gated.gates if not one.holds]
+    return Group(drawn, *passed)
+
+
 def _head(comparison: Comparison) -> Table:
     table = Table.grid(padding=(0, 2))
-    for name, run, ex in (("A", comparison.a, comparison.all.ex_a), ("B", comparison.b, comparison.all.ex_b)):
-        table.add_row(Text(name, "bold"), plain(run.label, "bold"), f"{percent(ex)} %", plain(run.id, "dim"))
+    for name, run, share in (
+        ("A", comparison.a, comparison.share_a),
+        ("B", comparison.b, comparison.share_b),
+    ):
+        figures = Text(f"{percent(share.ex)} %", "bold")
+        figures.append(f"  {share_intervals(share)}", "dim")
+        table.add_row(Text(name, "bold"), plain(run.label, "bold"), figures)
+        table.add_row("", plain(run.id, "dim"))
     return table
 
 
 def _totals(comparison: Comparison) -> Table:
-    totals = comparison.all
+    test, totals = comparison.test, comparison.all
     table = Table.grid(padding=(0, 2))
-    difference = points(totals.difference).append(" points")
-    if comparison.interval:
-        low, high = (points(end).plain for end in comparison.interval)
-        difference.append(f"   95 % bootstrap interval {low} … {high}", style="default")
-    table.add_row(Text("B - A", "bold"), difference)
+    table.add_row(Text("verdict", "bold"), verdict(test))
+    table.add_row(Text("where", "bold"), _where(comparison))
+    table.add_row(Text("B - A", "bold"), points(totals.difference).append(" points"))
+    if test.interval:
+        table.add_row("", Text(f"{_ends(*test.interval)}   95 % bootstrap interval, other questions"))
+    if test.clustered:
+        clusters = f"other databases ({test.clustered.clusters} here)"
+        ends = _ends(test.clustered.low, test.clustered.high)
+        table.add_row("", Text(f"{ends}   95 % clustered interval, {clusters}"))
     counts = Text.assemble(
         (f"{totals.wins:,} won by B", "green"),
         " · ",
@@ -51,22 +75,48 @@ def _totals(comparison: Comparison) -> Table:
     left = f", {comparison.left_out:,} left out (in one run only, or unscored)" if comparison.left_out else ""
     table.add_row("", Text(f"{totals.n:,} questions in both{left}", "dim"))
     if comparison.differ:
-        table.add_row("", Text(f"besides the model they differ in {listed(comparison.differ)}", "yellow"))
+        table.add_row("", plain(f"besides the model they differ in {listed(comparison.differ)}", "yellow"))
     return table
 
 
-def _slices(comparison: Comparison) -> Padding:
+def _ends(low: float, high: float) -> str:
+    return f"{points(low).plain} … {points(high).plain}"
+
+
+def _where(comparison: Comparison) -> Text:
+    """The slices in which B is better or worse."""
+    if not comparison.slices:
+        return Text("all questions are of one slice", "dim")
+    found = Text()
+    for outcome in ("better", "worse"):
+        named = [
+            f"{one.value} {points(one.figures.difference).plain}"
+            for one in comparison.where
+            if one.figures.outcome == outcome
+        ]
+        if named:
+            found.append("; " if found else "").append(f"{outcome}: ", OUTCOMES[outcome])
+            found.append(visible(", ".join(named)))
+    return found or Text("in no slice is the difference significant by itself", "dim")
+
+
+def _slices(comparison: Comparison) -> Group:
     table = columns("")
     for name in ("n", "A", "B", "B - A", "won", "lost", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", width=2 * BAR + 1, no_wrap=True)
-    for index, (field, named) in enumerate(comparison.slices.items()):
+    for index, (field, by_value) in enumerate(comparison.slices.items()):
         if index:
             table.add_section()
-        table.add_row(Text(field, "bold"))
-        for name, figures in named.items():
-            table.add_row(*_slice(name, figures))
-    return Padding(table, (1, 0, 0, 0))
+        shown = sorted(by_value, key=lambda value: by_value[value].p)[:SLICES]
+        left = len(by_value) - len(shown)
+        more = f" (the {len(shown)} of {len(by_value)} with the smallest p)" if left else ""
+        table.add_row(Text(f"{field}{more}", "bold"))
+        for name, figures in by_value.items():
+            if name in shown:
+                table.add_row(*_slice(name, figures))
+    note = "won, lost: by B · p: McNemar's test with Holm's correction over the rows of a block"
+    return Group(Padding(table, (1, 0, 0, 0)), Text(note, style="dim"))
 
 
 def _slice(name: str, figures: PairedFigures) -> tuple[RenderableType, ...]:
@@ -78,7 +128,7 @@ def _slice(name: str, figures: PairedFigures) -> tuple[RenderableType, ...]:
         points(figures.difference),
         str(figures.wins),
         str(figures.losses),
-        p_value(figures.p).removeprefix("p = ").removeprefix("p "),
+        p_value(figures.corrected).removeprefix("p = ").removeprefix("p "),
         _bar(figures.difference or 0.0),
     )
 

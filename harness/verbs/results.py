@@ -29,10 +29,18 @@ def _board_options(verbs: Verbs) -> None:
 
 
 def _compare_options(verbs: Verbs) -> None:
-    verb = verbs.add_parser("compare", help="compare two runs question by question")
+    verb = verbs.add_parser("compare", help="compare runs question by question")
     verb.set_defaults(call=compare)
     verb.add_argument("a", metavar="A", help="a run's id, the beginning of one, or a model")
     verb.add_argument("b", metavar="B", help="the run to compare with A")
+    verb.add_argument("more", metavar="C", nargs="*", help="more runs: every pair is tested")
+    verb.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="'B < A'",
+        help="exit with 1 if the second run is significantly worse than the first; may be repeated",
+    )
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -59,13 +67,21 @@ def board(options: argparse.Namespace) -> int:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """``harness compare``: compare two runs question by question."""
-    from harness.render.compare import render_comparison
+    """``harness compare``: compare runs question by question; 1 if a condition of ``--fail-if`` holds."""
+    from harness.render.compare import render_gated
     from harness.render.output import emit
-    from leaderboards.compare import compare as compare_runs
+    from leaderboards import gate
+    from leaderboards.compare import compare as compare_two
+    from leaderboards.matrix import compare_all
+    from tasks.common.terminal import say
 
-    emit(compare_runs(options.a, options.b), render_comparison, options.json)
-    return 0
+    names = [options.a, options.b, *options.more]
+    conditions = [gate.condition(text, len(names)) for text in options.fail_if]
+    result = gate.check(compare_all(names) if options.more else compare_two(*names), conditions)
+    emit(result, render_gated, options.json)
+    for failed in result.failed:
+        say(f"--fail-if {failed.condition}: {failed.text}")
+    return 1 if result.failed else 0
 
 
 def show(options: argparse.Namespace) -> int:
