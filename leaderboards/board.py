@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from leaderboards import alarms, store
+from leaderboards import alarms, store, tags
 from leaderboards.identity import conflicting, identity_of
 from leaderboards.types import Run, Summary
 from tasks.common.digests import digest_of
@@ -43,6 +43,7 @@ class BoardRow:
     """The alarms of the model that it was trained from, if that is in the same group."""
     training: tuple[str, ...] = ()
     """The warnings at the end of its training."""
+    tags: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
@@ -81,7 +82,7 @@ class Board:
 
 
 def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
-    """The board of these runs. By default of all runs, and of runs with equal inputs only the newest.
+    """The board of these runs. By default of all runs; of runs with equal inputs the newest and the tagged.
 
     The group with the newest run comes last, next to the prompt of a terminal. A run with damaged files is
     left out, with a line on stderr.
@@ -98,11 +99,12 @@ def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
             continue
         if not run.finished:
             unfinished.append(run.id)
-        elif run_ids is None and run.digest in seen:
+        elif not (run_tags := tags.read(run.id)) and run_ids is None and run.digest in seen:
             hidden += 1
         elif (figures := _summary(run)) is not None:
             seen.add(run.digest)
-            groups.setdefault(_group_among(databases_of, run), []).append(BoardRow(run, figures))
+            row = BoardRow(run, figures, tags=run_tags)
+            groups.setdefault(_group_among(databases_of, run), []).append(row)
     ranked = {key: sorted(_with_trends(rows), key=_rank) for key, rows in reversed(groups.items())}
     return Board(ranked, hidden, unfinished)
 
@@ -166,4 +168,4 @@ def _summary(run: Run) -> Summary | None:
 
 def _row(row: BoardRow) -> dict[str, Any]:
     run = {name: value for name, value in asdict(row.run).items() if name not in ("id", "spec")}
-    return {"run": row.run.id, **run, **row.summary, "warnings": row.warnings}
+    return {"run": row.run.id, **run, **row.summary, "warnings": row.warnings, "tags": list(row.tags)}

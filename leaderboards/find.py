@@ -1,12 +1,13 @@
-"""Find an evaluation by its id, by the beginning of its id, or by its model."""
+"""Find a run by its id, by the beginning of its id, by its model, or by a tag."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 
-from leaderboards import store
+from leaderboards import store, tags
 from leaderboards.identity import identity_of
 from leaderboards.types import Run
 from tasks.common.errors import DataError, nearest
@@ -30,28 +31,30 @@ def find(name: str) -> Run:
     return candidates(name)[0]
 
 
-def candidates(name: str) -> list[Run]:
+def candidates(name: str, among: Sequence[Run] | None = None) -> list[Run]:
     """The evaluations that a name refers to, newest first.
 
-    A name is the id of a run, a model's name or folder, a folder with the same content as the model, or the
-    beginning of an id.
+    A name is the id of a run, a model's name, a tag, a model's folder, a folder with the same content as the
+    model, or the beginning of an id. ``among``: search these runs instead of the finished evaluations.
 
     Raises DataError: it refers to none, or is the beginning of several ids.
     """
-    finished = evaluations()
-    for matches in (_is_id, _is_model, _is_folder, _is_content):
-        if matching := [run for run in finished if matches(run, name)]:
+    searched = evaluations() if among is None else among
+    for matches in (_is_id, _is_model, _is_tag, _is_folder, _is_content):
+        if matching := [run for run in searched if matches(run, name)]:
             return matching
-    matching = [run for run in finished if run.id.startswith(name)]
+    matching = [run for run in searched if run.id.startswith(name)]
     if len(matching) == 1:
         return matching
     if matching:
         raise DataError(
             f"'{name}' is the start of {len(matching)} runs: {', '.join(run.id for run in matching[:4])}"
         )
-    names = {word for run in finished for word in (run.id, run.model, Path(run.model).name)}
+    names = {
+        word for run in searched for word in (run.id, run.model, Path(run.model).name, *tags.read(run.id))
+    }
     known_names = shorten(nearest(name, names), 200, placeholder=" ...")
-    raise DataError(f"no finished evaluation '{name}': {known_names}")
+    raise DataError(f"no {'finished evaluation' if among is None else 'run'} '{name}': {known_names}")
 
 
 def _is_id(run: Run, name: str) -> bool:
@@ -60,6 +63,15 @@ def _is_id(run: Run, name: str) -> bool:
 
 def _is_model(run: Run, name: str) -> bool:
     return run.model == name
+
+
+def _is_tag(run: Run, name: str) -> bool:
+    return name in tags.read(run.id)
+
+
+def is_model(run: Run, name: str) -> bool:
+    """Whether a name is the run's model: its name, its label or its folder."""
+    return _is_model(run, name) or _is_folder(run, name)
 
 
 def _is_folder(run: Run, name: str) -> bool:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from harness.render.terminal import NONE, columns, duration, interval, number, percent, plain, reason
 from leaderboards import board
-from leaderboards.types import Run, Slice, Summary, label
+from leaderboards.types import Slice, Summary, label
 from tasks.common.terminal import visible
 
 LEGEND = (
@@ -62,7 +62,7 @@ def _table(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> Table:
     for row in rows:
         figures = row.summary
         table.add_row(
-            _model(row.run),
+            _model(row),
             _headline(figures),
             *(percent(figures["parts"][name]["ex"]) if name in figures["parts"] else NONE for name in parts),
             *(_modes(key, row) for _ in others),
@@ -81,7 +81,8 @@ def _modes(key: board.BoardGroup, row: board.BoardRow) -> Text:
     return Text("\n".join(f"{mode} {percent(value)}" for mode, value in others.items()), "dim")
 
 
-def _model(run: Run) -> Text:
+def _model(row: board.BoardRow) -> Text:
+    run = row.run
     origin = [f"{run.method or 'trained'} of {label(run.parent)}" if run.parent else run.method]
     if temperature := run.sampling.get("temperature"):
         origin.append(f"temperature {temperature}")
@@ -89,7 +90,7 @@ def _model(run: Run) -> Text:
         origin.append(f"{turns} turns")
     if run.limit:
         origin.append(f"{run.limit:,} asked")
-    origin_text = plain(" · ".join(filter(None, origin)), "not bold dim")
+    origin_text = plain(" · ".join(filter(None, [*origin, *row.tags])), "not bold dim")
     return plain(run.label, "bold").append("\n").append_text(origin_text)
 
 

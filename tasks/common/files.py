@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import stat
+import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -96,6 +97,17 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def discard(path: Path) -> None:
+    """Remove a folder. It gets a hidden name first, so that a kill leaves no half of it under its own name.
+
+    Raises DataError: it cannot be removed.
+    """
+    hidden = _part(path)
+    with writing(path):
+        path.rename(hidden)
+        shutil.rmtree(hidden)
+
+
 def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     """Append JSON lines in one write. A write that fails is undone. Raises DataError."""
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
@@ -156,6 +168,19 @@ def lock(file: Path, wait: bool = False) -> IO[bytes] | None:
         os.truncate(locked.fileno(), 0)
         os.pwrite(locked.fileno(), str(os.getpid()).encode(), 0)
     return locked
+
+
+def is_locked(file: Path) -> bool:
+    """Whether another process holds the lock of a file. The file is not changed."""
+    query = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        descriptor = _opened(file, os.O_RDONLY | os.O_NOFOLLOW)
+    except (OSError, ValueError):
+        return False
+    try:
+        return bool(struct.unpack("hhqqi", fcntl.fcntl(descriptor, fcntl.F_GETLK, query))[0] != fcntl.F_UNLCK)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

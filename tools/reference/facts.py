@@ -9,6 +9,7 @@ RUN_FILES = {
     "scores.json": "The summary of a finished run. Of a training: steps, seconds, tokens, best step, alarms.",
     "curve.jsonl": "One line for each training step.",
     "lock": "Held by the process that writes the run.",
+    "tags": "Empty files, whose names are the run's tags.",
 }
 """Files in ``HARNESS_HOME/runs/ID``."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from pydantic import BaseModel
 
@@ -227,28 +227,10 @@ def run_directory() -> str:
 
 def command_line() -> str:
     """Every verb with its flags, exit codes and environment variables."""
-    verbs = next(one for one in parser()._actions if isinstance(one, argparse._SubParsersAction))
-    helps = {one.dest: one.help or "" for one in verbs._choices_actions}
-    parts = []
-    for name, verb in verbs.choices.items():
-        rows = [
-            (
-                _flag(action),
-                "" if action.default in (None, False, "", [], 0, argparse.SUPPRESS) else _shown(action),
-                action.help or "",
-            )
-            for action in verb._actions
-            if not isinstance(action, argparse._HelpAction)
-        ]
-        parts += [
-            f"## `harness {name}`",
-            _sentence(helps[name]),
-            grid(("argument", "default", "meaning"), rows),
-        ]
     return _page(
         "Command line",
         "Results are printed to stdout, progress and warnings to stderr. `--json` prints every table as JSON.",
-        *parts,
+        *_verbs(parser(), "harness"),
         "## Exit codes",
         _facts("code", facts.EXIT_CODES),
         "## Environment variables",
@@ -258,6 +240,26 @@ def command_line() -> str:
         "Values of variables whose names end in `_KEY`, `_TOKEN`, `_SECRET` or `_PASSWORD` are cut out of errors and "
         "logs.",
     )
+
+
+def _verbs(of: argparse.ArgumentParser, before: str) -> Iterator[str]:
+    """Heading, sentence and arguments of each verb of a parser, and then of its own verbs."""
+    for verbs in (one for one in of._actions if isinstance(one, argparse._SubParsersAction)):
+        helps = {one.dest: one.help or "" for one in verbs._choices_actions}
+        for name, verb in verbs.choices.items():
+            rows = [
+                (
+                    _flag(action),
+                    "" if action.default in (None, False, "", [], 0, argparse.SUPPRESS) else _shown(action),
+                    action.help or "",
+                )
+                for action in verb._actions
+                if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
+            ]
+            yield f"## `{before} {name}`"
+            yield _sentence(helps[name])
+            yield grid(("argument", "default", "meaning"), rows)
+            yield from _verbs(verb, f"{before} {name}")
 
 
 def _sentence(text: str) -> str:

@@ -1,0 +1,61 @@
+"""The stored runs in a terminal, one a row, the newest last."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from harness.render.terminal import columns, duration, number, percent, plain
+from leaderboards.catalog import Catalog, CatalogRow
+from leaderboards.types import label
+
+EMPTY = "No run matches. Try: harness runs, or harness eval --model nano --task pocket"
+COLOURS = {"finished": "", "running": "green", "unfinished": "yellow"}
+DAY = 86400
+
+
+def render_catalog(catalog: Catalog) -> RenderableType:
+    """A table of the runs, then their number and size."""
+    if not catalog.rows:
+        return Text(EMPTY)
+    table = columns("run")
+    table.columns[0].max_width = 44
+    for name in ("EX", "n", "age", "size"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for row in catalog.rows:
+        table.add_row(
+            _run(row),
+            percent(row.ex),
+            number(row.n),
+            age(row.age),
+            size(row.bytes),
+            Text(row.state, COLOURS[row.state]),
+        )
+    total = size(sum(row.bytes for row in catalog.rows))
+    count = len(catalog.rows)
+    return Group(table, Text(f"{count:,} run{'s' * (count != 1)}, {total}", "dim"))
+
+
+def _run(row: CatalogRow) -> Text:
+    run = row.run
+    facts = [f"training of {label(run.parent)}" if run.kind == "train" else run.label, run.task]
+    line = plain(run.id, "bold").append("\n").append_text(plain(" · ".join(facts), "not bold dim"))
+    for tag in row.tags:
+        line.append(f" · {tag}", "not bold cyan")
+    return line
+
+
+def age(seconds: float) -> str:
+    """Seconds in at most five characters: 42s, 21m, 2.2h, 40d."""
+    return duration(max(1.0, seconds)) if seconds < 2 * DAY else f"{seconds / DAY:.0f}d"
+
+
+def size(count: int) -> str:
+    """Bytes in at most six characters: 512 B, 4.1 kB, 183 kB, 2.0 GB."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:.0f} {unit}"

@@ -1,0 +1,120 @@
+"""``harness runs``: list the stored runs, remove some, tag one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from harness.arguments import Parser
+from harness.verbs.options import Verbs
+
+
+def add(verbs: Verbs) -> None:
+    """Add this verb to the parser."""
+    verb = verbs.add_parser("runs", help="list the stored runs, remove or tag some")
+    verb.set_defaults(call=runs)
+    verb.add_argument("--task", default="", help="only runs of this task")
+    verb.add_argument("--model", default="", metavar="M", help="only runs of this model")
+    verb.add_argument("--tag", default="", metavar="TAG", help="only runs with this tag")
+    verb.add_argument("--unfinished", action="store_true", help="only runs that have not ended")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+    actions = verb.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
+    _remove_options(actions)
+    _tag_options(actions)
+
+
+def _remove_options(actions: Verbs) -> None:
+    verb = actions.add_parser("rm", help="remove runs, with all their files")
+    verb.set_defaults(call=remove)
+    verb.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a run's id, the beginning of one, a model or a tag"
+    )
+    verb.add_argument("--yes", action="store_true", help="do not ask")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _tag_options(actions: Verbs) -> None:
+    verb = actions.add_parser("tag", help="add tags to a run, or remove some")
+    verb.set_defaults(call=tag)
+    verb.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, a model or a tag")
+    verb.add_argument("tags", nargs="*", metavar="TAG", help="tags to add; none: print the tags")
+    verb.add_argument(
+        "--remove", nargs="*", metavar="TAG", help="remove these tags; alone: the tags before it"
+    )
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def runs(options: argparse.Namespace) -> int:
+    """``harness runs``: list the stored runs."""
+    from harness.render.output import emit
+    from harness.render.runs import render_catalog
+    from leaderboards.catalog import catalog
+
+    filters = (options.task, options.model, options.tag, options.unfinished)
+    emit(catalog(*filters), render_catalog, options.json)
+    return 0
+
+
+def _refuse_filters(options: argparse.Namespace) -> None:
+    """Raise DataError: a filter of the list before an action, which takes names."""
+    from tasks.common.errors import DataError
+
+    for name in ("task", "model", "tag", "unfinished"):
+        if getattr(options, name):
+            raise DataError(
+                f"--{name} is an option of the list: name the runs of harness runs {options.action}"
+            )
+
+
+def remove(options: argparse.Namespace) -> int:
+    """``harness runs rm``: remove runs; exit 1 if the answer to the question before is not yes."""
+    from harness.render.runs import size
+    from leaderboards import catalog
+    from tasks.common.terminal import one_line
+
+    _refuse_filters(options)
+    ids = list(dict.fromkeys(map(catalog.removable, options.runs)))
+    lines = {run_id: one_line(f"{run_id}, {size(catalog.size(run_id))}") for run_id in ids}
+    if not options.yes and not _confirmed(list(lines.values())):
+        print("nothing is removed", file=sys.stderr)
+        return 1
+    for run_id in ids:
+        catalog.remove(run_id)
+        if not options.json:
+            print(f"removed {lines[run_id]}")
+    if options.json:
+        print(json.dumps({"removed": ids}, indent=2))
+    return 0
+
+
+def _confirmed(lines: Sequence[str]) -> bool:
+    """Ask on the terminal whether to remove these runs. Raises DataError: there is no terminal."""
+    from tasks.common.errors import DataError
+
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise DataError("stdin is no terminal, so nobody can be asked: add --yes to remove the runs")
+    question = f"remove {'this run' if len(lines) == 1 else f'these {len(lines)} runs'}? [y/N] "
+    print(*lines, question, sep="\n", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def tag(options: argparse.Namespace) -> int:
+    """``harness runs tag``: add tags to a run and remove others, then print its tags."""
+    from leaderboards import catalog, tags
+    from tasks.common.terminal import one_line
+
+    _refuse_filters(options)
+    run = catalog.chosen(options.run)
+    alone = options.remove == []
+    if old := options.tags if alone else options.remove:
+        tags.remove(run.id, old)
+    if options.tags and not alone:
+        tags.add(run.id, options.tags)
+    present = tags.read(run.id)
+    if options.json:
+        print(json.dumps({"run": run.id, "tags": list(present)}, indent=2))
+    else:
+        print(one_line(f"{run.id}: {', '.join(present) or 'no tags'}"))
+    return 0
