@@ -36,11 +36,12 @@ check: .venv/ready       ## lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-.venv/ready: pyproject.toml Makefile
+.venv/ready: pyproject.toml Makefile tests/without_dependencies.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -e '.[train,quant,eval,verifiers,track,dev]'
+	$(BIN)/python -m pip install --quiet -e '.[train,quant,eval,verifiers,track,inspect,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python -r tests/without_dependencies.txt
 	touch $@
 
 .venv-vllm/ready: pyproject.toml Makefile $(wildcard tests/vllm_cpu/*.*)

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     from argparse import RawDescriptionHelpFormatter
 
     from harness.arguments import Parser
-    from harness.verbs import listings, measure, results, runs, tasks, train
+    from harness.verbs import listings, measure, publish, results, runs, tasks, train
 
     top = Parser(
         prog="harness",
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
     )
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
-    for subject in (measure, train, tasks, results, runs, listings):
+    for subject in (measure, train, tasks, results, runs, publish, listings):
         subject.add(verbs)
     return top
 

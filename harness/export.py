@@ -40,13 +40,22 @@ def judge(document, answers):
 '''
 
 
+HEADLINE = "execution_accuracy"
+"""The name of the task's headline mode among lm-eval's metrics."""
+
+
+def lm_eval_name(task: str) -> str:
+    """The name in lm-eval of the task with this name."""
+    return "harness_" + re.sub(r"[^a-zA-Z0-9_-]", "_", task)
+
+
 class LmEvalTask:
     """One split of a task for lm-eval. The sandbox starts with the first answer."""
 
     def __init__(self, task: Task, split: str = "") -> None:
         self.task = task
         self.split = split or task.spec.dataset.eval_split
-        self.name = "harness_" + re.sub(r"[^a-zA-Z0-9_-]", "_", task.name)
+        self.name = lm_eval_name(task.name)
         self._samples = task.samples(self.split)
         self._grader = Grader(task.spec.scoring, workers=1)
 
@@ -121,7 +130,7 @@ class LmEvalTask:
     def metrics(self) -> list[str]:
         """Names of the metrics that ``judge`` returns."""
         modes = [mode.value for mode in self.task.spec.scoring.modes]
-        return ["execution_accuracy", *dict.fromkeys(modes), "reward"]
+        return [HEADLINE, *dict.fromkeys(modes), "reward"]
 
     def documents(self) -> dict[str, Any]:
         """The split as a dataset; ``number`` is the sample's index in it, from 0."""
@@ -146,7 +155,7 @@ class LmEvalTask:
         sample = self._samples[document["number"]]
         (grade,) = self._grader.grade(self.task, [sample], answers[:1])
         verdicts = grade.attempt.verdicts
-        values = {"execution_accuracy": verdicts.get(self.task.spec.scoring.metric), **verdicts}
+        values = {HEADLINE: verdicts.get(self.task.spec.scoring.metric), **verdicts}
         values["reward"] = grade.scores["reward"].value
         return {name: value for name in self.metrics() if (value := values.get(name)) is not None}
 

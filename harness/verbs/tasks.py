@@ -1,21 +1,19 @@
-"""Verbs about a task: ``check``, ``export`` and ``demo``."""
+"""Verbs about a task: ``check`` and ``demo``."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
 from contextlib import nullcontext
 from pathlib import Path
 
-from harness.arguments import path, positive, seed
-from harness.verbs.options import Verbs, add_common, add_trust
+from harness.arguments import seed
+from harness.verbs.options import Verbs, add_common
 from tasks.common.home import home
 
 
 def add(verbs: Verbs) -> None:
     """Add these verbs to the parser."""
     _check_options(verbs)
-    _export_options(verbs)
     _demo_options(verbs)
 
 
@@ -28,30 +26,6 @@ def _check_options(verbs: Verbs) -> None:
     verb.add_argument("--write-clean", metavar="FILE", help="write the rows that pass as jsonl")
     verb.add_argument("--allow-broken-gold", action="store_true", help="exit with 0 even if a gold fails")
     add_common(verb)
-
-
-def _export_options(verbs: Verbs) -> None:
-    verb = verbs.add_parser("export", help="write a task for another program")
-    verb.set_defaults(call=export)
-    verb.add_argument("program", choices=("lm-eval", "prime-rl"), help="program")
-    verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
-    verb.add_argument(
-        "--out", type=path, default="lm_eval_tasks", metavar="DIR", help="lm-eval: folder for --include_path"
-    )
-    verb.add_argument("--split", default="", help="lm-eval: split; default: the task's eval_split")
-    verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="prime-rl: model to train")
-    verb.add_argument(
-        "--turns", type=positive, default=1, metavar="N", help="prime-rl: most answers to a question"
-    )
-    verb.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override a key of the task",
-    )
-    add_trust(verb)
 
 
 def _demo_options(verbs: Verbs) -> None:
@@ -80,23 +54,6 @@ def check(options: argparse.Namespace) -> int:
         if clean:
             report.write_clean(clean)
     return int(report.broken > 0 and not options.allow_broken_gold)
-
-
-def export(options: argparse.Namespace) -> int:
-    """``harness export``: print prime-rl's config, or write lm-eval's folder and print its command."""
-    from harness.export import LmEvalTask, prime_rl
-    from tasks.task import Task
-
-    if options.program == "prime-rl":
-        trust = options.trust_task
-        print(prime_rl(options.task, options.overrides, options.model, options.turns, trust), end="")
-        return 0
-    exported = LmEvalTask(Task.named(options.task, options.overrides, options.trust_task), options.split)
-    exported.write(Path(options.out))
-    folder = shlex.quote(options.out)
-    template = "" if exported.task.spec.prompt.is_completion else " --apply_chat_template"
-    print(f"lm_eval run --tasks {exported.name} --include_path {folder}{template}")
-    return 0
 
 
 def demo(options: argparse.Namespace) -> int:

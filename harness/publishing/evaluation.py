@@ -1,0 +1,136 @@
+"""A finished evaluation as the formats of other programs need it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from harness.provenance.lineage import model_path
+from leaderboards import store
+from leaderboards.find import candidates
+from leaderboards.summary import part, summary
+from leaderboards.types import Record, Run, Slice, Summary
+from runners.known.models import MODELS
+from runners.weights.identity import runner_of
+from tasks.common import files
+from tasks.common.errors import DataError
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+"""A model's name on the Hub: ``org/name``."""
+REWARD = "reward"
+"""The metric beside the modes: the task's composite score."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One evaluation with its records. ``model`` is the model's name in the form ``org/name``."""
+
+    run: Run
+    records: Sequence[Record]
+    model: str
+
+    @classmethod
+    def find(cls, name: str, model: str = "") -> Published:
+        """The newest readable evaluation of this name, with ``model`` as its model's name if given.
+
+        Raises DataError: there is none, or its files are damaged.
+        """
+        if model and not HUB_ID.fullmatch(model):
+            raise DataError(f"--model-id {model}: write it as ORG/NAME")
+        run, records = store.first_readable(candidates(name))
+        return cls(run, records, model or hub_name(run))
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The figures of the records."""
+        return summary(self.records)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The modes of which the records hold verdicts, the headline mode first, then the reward."""
+        modes = sorted(self.summary["modes"], key=lambda mode: mode != self.run.metric)
+        return modes + [REWARD] * (self.summary["reward"] is not None)
+
+    def figures(self, metric: str) -> Slice:
+        """Mean over questions, 95 % interval, and scored questions, of one of ``metrics``."""
+        return part([replace(record, metric=value(record, metric)) for record in self.records])
+
+    @cached_property
+    def questions(self) -> list[list[Record]]:
+        """The answers to each question, in order."""
+        ordered = sorted(self.records, key=lambda record: record.key)
+        return [list(group) for _, group in groupby(ordered, key=lambda record: record.sample_id)]
+
+    def standard_error(self, metric: str) -> float | None:
+        """The standard error of the mean over questions: sample deviation / sqrt(n). None below n = 2."""
+        means = [mean for group in self.questions if (mean := mean_of(group, metric)) is not None]
+        return stdev(means) / math.sqrt(len(means)) if len(means) > 1 else None
+
+
+def value(record: Record, metric: str) -> float | None:
+    """The value of a record in one of ``Published.metrics``; None if it is unscored."""
+    found: float | None = getattr(record, metric)
+    return found
+
+
+def mean_of(answers: Sequence[Record], metric: str) -> float | None:
+    """The mean of the scored answers to a question; None if none is scored."""
+    values = [found for record in answers if (found := value(record, metric)) is not None]
+    return fmean(values) if values else None
+
+
+def hub_name(run: Run) -> str:
+    """The name of a run's model as ``org/name``; ``local/...`` where it is not known by such a name."""
+    runner = runner_of(run.model)
+    rest = run.model.removeprefix(f"{runner}:")
+    known = MODELS[rest].hub_id if rest in MODELS else ""
+    if known:
+        return known
+    name = rest.partition("@")[0]
+    if runner in ("hf", "vllm") and HUB_ID.fullmatch(name) and model_path(run.model) is None:
+        return name
+    if runner in ("openai", "anthropic"):
+        return f"{runner}/{slug(rest)}"
+    return f"local/{slug(run.label)}"
+
+
+def slug(text: str) -> str:
+    """A text as a part of a file's name or of a repository's.
+
+    >>> slug("demo/grpo: 2")
+    'demo-grpo-2'
+    """
+    return re.sub(r"[^a-zA-Z0-9._-]+", "-", text).strip("-._")[:80] or "unnamed"
+
+
+def write_new(path: Path, content: bytes) -> Path:
+    """Write a file that does not exist, or that has this content. Raises DataError: it has another one."""
+    try:
+        if files.read(path) == content:
+            return path
+    except FileNotFoundError:
+        with files.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        files.write(path, content)
+        return path
+    except (OSError, ValueError):
+        pass
+    raise DataError(f"--out: {path} exists and holds something else: choose another name, or remove it")
+
+
+def expect_suffix(path: Path, suffix: str) -> None:
+    """Raise DataError where a file's name does not end as its readers expect."""
+    if path.suffix != suffix:
+        raise DataError(f"--out {path}: the name must end with {suffix}")
+
+
+def texts(values: dict[str, Any]) -> dict[str, str]:
+    """The values as texts, without the empty ones."""
+    return {name: str(found) for name, found in values.items() if found not in (None, "", {}, [])}

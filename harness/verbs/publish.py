@@ -1,0 +1,97 @@
+"""Verbs that hand on a task or a run: ``export``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from harness.arguments import path, positive
+from harness.verbs.options import Verbs, add_trust
+from tasks.common.errors import SpecError, nearest
+
+PROGRAMS = ("lm-eval", "prime-rl")
+"""Programs that a task is written for."""
+FORMATS = ("csv", "lm-eval", "every-eval-ever", "inspect", "wandb")
+"""Formats that a run is written in; ``harness.publishing.formats`` has their writers."""
+
+
+def add(verbs: Verbs) -> None:
+    """Add these verbs to the parser."""
+    _export_options(verbs)
+
+
+def _export_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("export", help="write a run in another format, or a task for another program")
+    verb.set_defaults(call=export)
+    verb.add_argument(
+        "what",
+        metavar="WHAT",
+        help="with --to: a run's id, the beginning of one, or a model; with --task: lm-eval or prime-rl",
+    )
+    verb.add_argument("--to", choices=FORMATS, help="write the run WHAT in this format")
+    verb.add_argument("--task", help="write this task (a shipped one or a YAML file) for the program WHAT")
+    verb.add_argument(
+        "--out",
+        type=path,
+        metavar="PATH",
+        help="csv and inspect: file; other formats: folder; lm-eval: folder for --include_path"
+        " (default: lm_eval_tasks)",
+    )
+    verb.add_argument("--model-id", default="", metavar="ORG/NAME", help="run: name of the model in the file")
+    verb.add_argument("--split", default="", help="lm-eval: split; default: the task's eval_split")
+    verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="prime-rl: model to train")
+    verb.add_argument(
+        "--turns", type=positive, default=1, metavar="N", help="prime-rl: most answers to a question"
+    )
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a key of the task",
+    )
+    add_trust(verb)
+
+
+def export(options: argparse.Namespace) -> int:
+    """``harness export``: write a run in another format, or a task for another program."""
+    if bool(options.to) == bool(options.task):
+        raise SpecError(
+            "write a run with --to FORMAT (harness export RUN --to csv --out FILE), or a task with --task"
+            " (harness export lm-eval --task TASK)"
+        )
+    return _export_run(options) if options.to else _export_task(options)
+
+
+def _export_run(options: argparse.Namespace) -> int:
+    """Write a run and print the files."""
+    from harness.publishing.evaluation import Published
+    from harness.publishing.formats import WRITERS
+
+    if not options.out:
+        raise SpecError(f"--to {options.to}: name the file or folder to write with --out")
+    published = Published.find(options.what, options.model_id)
+    for written in WRITERS[options.to](published, Path(options.out)):
+        print(written)
+    return 0
+
+
+def _export_task(options: argparse.Namespace) -> int:
+    """Print prime-rl's config, or write lm-eval's folder and print its command."""
+    from harness.export import LmEvalTask, prime_rl
+    from tasks.task import Task
+
+    if options.what not in PROGRAMS:
+        raise SpecError(f"no program '{options.what}' for a task: {nearest(options.what, PROGRAMS)}")
+    if options.what == "prime-rl":
+        trust = options.trust_task
+        print(prime_rl(options.task, options.overrides, options.model, options.turns, trust), end="")
+        return 0
+    exported = LmEvalTask(Task.named(options.task, options.overrides, options.trust_task), options.split)
+    out = options.out or "lm_eval_tasks"
+    exported.write(Path(out))
+    template = "" if exported.task.spec.prompt.is_completion else " --apply_chat_template"
+    print(f"lm_eval run --tasks {exported.name} --include_path {shlex.quote(out)}{template}")
+    return 0
