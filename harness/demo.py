@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from harness.evaluation import evaluate_model
+from harness.page.write import write_page
 from harness.provenance import outputs
 from harness.recipes import Recipe
 from harness.render.board import render_board
@@ -29,6 +30,7 @@ What happened
   {sft_name}  {sft:>6}  saw {sft_rows:,} questions with their gold SQL
   {grpo_name}  {grpo:>6}  answered {asked:,} of {grpo_rows:,} questions {group} times and saw no SQL:
   {nothing}          its training reward was the score in the table
+  Open {page} in a browser: why each answer is right or wrong.
   {minutes:.1f} minutes. Questions, answers, verdicts and curves are in {home}/runs.
 
 What to type next
@@ -115,11 +117,19 @@ def run_demo(recipe: Recipe, seed: int, out: Path) -> None:
             group=recipe.grpo.group_size,
             minutes=(time.monotonic() - began) / 60,
             home=home(),
+            page=_page(),
             commands="\n".join(f"  {line}" for line in next_commands(recipe, runs)),
         )
     )
     closing.highlight_words(("What happened", "What to type next"), "bold")
     SafeConsole().print(closing, soft_wrap=True)
+
+
+def _page() -> Path:
+    """Write the leaderboard's page; returns its file."""
+    file = home() / "board.html"
+    write_page(board.board(), file)
+    return file
 
 
 def next_commands(recipe: Recipe, runs: DemoRuns) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.verbs.options import Verbs, add_trust
@@ -26,6 +27,7 @@ def _board_options(verbs: Verbs) -> None:
     verb.add_argument("--task", default="", help="only this task")
     verb.add_argument("--reasons", action="store_true", help="also show why answers failed")
     verb.add_argument("--json", action="store_true", help="print JSON")
+    verb.add_argument("--html", metavar="FILE", default="", help="write the leaderboard as one HTML file")
 
 
 def _compare_options(verbs: Verbs) -> None:
@@ -62,7 +64,18 @@ def board(options: argparse.Namespace) -> int:
 
     if options.task:
         expect_task(options.task)
+    if options.html:
+        return _html(options)
     emit(boards.board(task=options.task), partial(render_board, reasons=options.reasons), options.json)
+    return 0
+
+
+def _html(options: argparse.Namespace) -> int:
+    from harness.page.write import write_page
+    from leaderboards import board as boards
+
+    write_page(boards.board(task=options.task), Path(options.html))
+    print(f"{options.html}: open it in a browser")
     return 0
 
 

@@ -1,0 +1,139 @@
+"""Figures as the page's tables show them, and bars as SVG. None is a dash, never a zero."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from harness.page.views import Stage
+from harness.render.terminal import p_value, percent
+from leaderboards.compare import Comparison, PairedFigures
+
+ALPHA = 0.05
+"""A difference with a smaller p is called significant."""
+NONE = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+WIDE = 0.25
+"""The difference, as a share, that fills one side of a bar of gain; a longer one is cut."""
+REASONS = (
+    *(
+        "correct",
+        "wrong_rows",
+        "wrong_columns",
+        "wrong_order",
+        "empty_result",
+        "execution_error",
+        "syntax_error",
+    ),
+    *("no_sql", "many_statements", "forbidden_statement", "timeout", "memory", "too_many_rows"),
+    *("gold_failed", "infrastructure"),
+)
+"""The reasons that have a colour of their own; a reason of a newer version is drawn as ``other``."""
+
+SVG = Markup(
+    '<svg class="bar" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
+    '<rect class="track" x="0" y="2" width="100" height="8"/>'
+    '<rect class="value" x="0" y="2" width="{value:.2f}" height="8"/>{whisker}</svg>'
+)
+WHISKER = Markup('<path class="whisker" d="M{low:.2f} 6H{high:.2f}M{low:.2f} 2V10M{high:.2f} 2V10"/>')
+GAIN = Markup(
+    '<svg class="bar gain {sign}" viewBox="-50 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
+    '<rect class="value" x="{x:.2f}" y="2" width="{width:.2f}" height="8"/>'
+    '<path class="axis" d="M0 0V12"/></svg>'
+)
+STACKED = Markup(
+    '<svg class="stacked" viewBox="0 0 100 8" preserveAspectRatio="none" role="img"'
+    ' aria-label="{label}">{parts}</svg>'
+)
+PART = Markup(
+    '<rect class="r-{name}" x="{x:.3f}" width="{width:.3f}" height="8"><title>{title}</title></rect>'
+)
+
+
+def points(value: float | None) -> str:
+    """A difference of shares in percentage points, with its sign: 0.073 -> +7.3."""
+    return NONE if value is None else f"{100 * value:+.1f}".replace("-", MINUS)
+
+
+def bar(value: float | None, low: float | None = None, high: float | None = None) -> Markup:
+    """A bar of a share in [0, 1], with whiskers at the bounds of its interval."""
+    if value is None:
+        return Markup("")
+    whisker = "" if low is None or high is None else WHISKER.format(low=100 * low, high=100 * high)
+    return SVG.format(value=100 * value, whisker=whisker)
+
+
+def gain_bar(figures: PairedFigures | None) -> Markup:
+    """A bar to the right of the middle for a gain, to the left for a loss."""
+    difference = (figures and figures.difference) or 0.0
+    width = min(abs(difference) / WIDE, 1.0) * 50
+    return GAIN.format(sign=sign(figures), x=-width if difference < 0 else 0, width=width)
+
+
+def sign(figures: PairedFigures | None) -> str:
+    """``up`` or ``down`` for a significant difference, else ``even``."""
+    if figures is None or figures.difference is None or figures.p >= ALPHA:
+        return "even"
+    return "up" if figures.difference > 0 else "down"
+
+
+def verdict(comparison: Comparison) -> str:
+    """``sign`` of all questions of a comparison."""
+    return sign(comparison.all)
+
+
+def sentence(stage: Stage) -> str:
+    """One sentence: whether a stage helped, and how sure that is."""
+    gain = stage.gain
+    if gain is None or gain.all.difference is None:
+        return ""
+    name = (stage.run.run.method or stage.run.run.label).upper()
+    effect = {"up": "helped", "down": "did harm", "even": "made no significant difference"}[verdict(gain)]
+    bounds = (
+        f", 95 % interval {points(gain.interval[0])} to {points(gain.interval[1])}" if gain.interval else ""
+    )
+    return f"{name} {effect}: {points(gain.all.difference)} points{bounds}, {p_value(gain.all.p)}."
+
+
+def gains(lineage: Sequence[Stage]) -> list[tuple[str, str, int, list[PairedFigures | None]]]:
+    """Rows (field, value, questions, figures of each stage) of the table of gains; the total comes first."""
+    compared = [stage.gain for stage in lineage if stage.gain]
+    rows: list[tuple[str, str, int, list[PairedFigures | None]]] = []
+    if compared:
+        rows.append(("", "all", compared[-1].all.n, [comparison.all for comparison in compared]))
+    for field in ("part", "difficulty"):
+        for name, last in (compared[-1].slices.get(field, {}) if compared else {}).items():
+            figures = [comparison.slices.get(field, {}).get(name) for comparison in compared]
+            rows.append((field, name, last.n, figures))
+    return rows
+
+
+def reason_class(name: str) -> str:
+    """The class of a reason's colour."""
+    return name if name in REASONS else "other"
+
+
+def stacked(reasons: Mapping[str, int]) -> Markup:
+    """A stacked bar of reasons."""
+    total = sum(reasons.values()) or 1
+    x, parts = 0.0, Markup("")
+    for name, count in reasons.items():
+        width, title = 100 * count / total, f"{name}: {count:,}, {percent(count / total)} %"
+        parts += PART.format(name=reason_class(name), x=x, width=width, title=title)
+        x += width
+    label = ", ".join(f"{name} {percent(count / total)} %" for name, count in reasons.items())
+    return STACKED.format(label=label, parts=parts)
+
+
+def segment(text: str) -> str:
+    """A text as one segment of an address."""
+    return quote(text, safe="")
+
+
+def pretty(value: Any) -> str:
+    """A setting as JSON text."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)

@@ -1,0 +1,68 @@
+// The packs: JSON, compressed, in base64, in inert elements of the page or from the server that hands it out.
+
+const served = document.body.dataset.served === "1";
+const cache = new Map();
+
+/** The content of a pack, unpacked once. */
+function pack(name) {
+  if (!cache.has(name)) cache.set(name, unpack(name));
+  return cache.get(name);
+}
+
+async function unpack(name) {
+  const element = document.getElementById(`pack-${name}`);
+  const text = element ? element.textContent : await fetched(name);
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+async function fetched(name) {
+  const answer = await fetch(`pack/${name}`);
+  if (!answer.ok) throw new Error(`the server has no ${name}: ${answer.status}`);
+  return answer.text();
+}
+
+let index = null;
+
+/** Where a run is: its group, its place in it, and what the index has of it; null if it is not in the page. */
+function locate(id) {
+  for (const [g, group] of index.groups.entries()) {
+    const place = group.runs.findIndex((run) => run.id === id);
+    if (place >= 0) return { g, place, group, ...group.runs[place] };
+  }
+  return null;
+}
+
+const questionsOf = (g) => pack(`group-${g}`);
+const runOf = (run) => pack(`run-${run.g}-${run.place}`);
+
+/** The answers of a run as rows, each with the fields of its question. */
+async function rowsOf(run) {
+  const name = `rows-${run.g}-${run.place}`;
+  if (!cache.has(name)) cache.set(name, joined(run));
+  return cache.get(name);
+}
+
+async function joined(run) {
+  const [{ questions }, { answers }] = await Promise.all([questionsOf(run.g), runOf(run)]);
+  const names = Object.keys(answers);
+  const own = Object.keys(questions);
+  return (answers.question ?? []).map((q, i) => {
+    const row = Object.fromEntries(names.map((name) => [name, answers[name][i]]));
+    for (const name of own) row[name] = questions[name][q];
+    if (row.completion === 0) row.completion = row.sql;
+    return row;
+  });
+}
+
+/** Question id -> the mean verdict of its scored answers. */
+function verdicts(rows) {
+  const sums = new Map();
+  for (const row of rows) {
+    if (row.metric === null) continue;
+    const [total, n] = sums.get(row.sample_id) ?? [0, 0];
+    sums.set(row.sample_id, [total + row.metric, n + 1]);
+  }
+  return new Map([...sums].map(([id, [total, n]]) => [id, total / n]));
+}

@@ -1,0 +1,102 @@
+// Two or more runs on the same questions: totals, slices, the matrix of tests, and the questions that flipped.
+
+async function showComparison(section, ids, query) {
+  const runs = ids.map(locate);
+  if (runs.includes(null) || runs.length < 2 || runs.some((run) => run.g !== runs[0].g)) {
+    section.replaceChildren(el("h1", {}, "Compare"), el("p", {}, "These runs are not in one group of this page."));
+    return;
+  }
+  const { comparisons } = await questionsOf(runs[0].g);
+  const rows = await Promise.all(runs.map(rowsOf));
+  const pairs = runs.slice(1).map((run, i) => [runs[i], run, between(comparisons, runs[i], run)]);
+  section.replaceChildren(
+    el("h1", {}, "Compare ", runs.map((run, i) => [i ? " → " : "", link(["run", run.id], bdi(run.label))])),
+    ...pairs.map(totals),
+    runs.length > 2 ? matrix(comparisons, runs) : "",
+    ...pairs.map(slicesOf),
+    flips(section, runs, rows, query),
+  );
+}
+
+/** The comparison of B with A, turned round where the pack has that of A with B. */
+function between(comparisons, a, b) {
+  const found = comparisons.find((one) => one.a === a.id && one.b === b.id);
+  if (found) return found;
+  const other = comparisons.find((one) => one.a === b.id && one.b === a.id);
+  return other ? turned(other) : null;
+}
+
+function turned(comparison) {
+  const swap = (f) => ({ ...f, wins: f.losses, losses: f.wins, ex_a: f.ex_b, ex_b: f.ex_a, difference: f.difference === null ? null : -f.difference });
+  const slices = Object.entries(comparison.slices).map(([field, values]) =>
+    [field, Object.fromEntries(Object.entries(values).map(([name, figures]) => [name, swap(figures)]))]);
+  return {
+    ...comparison, a: comparison.b, b: comparison.a, all: swap(comparison.all), slices: Object.fromEntries(slices),
+    interval: comparison.interval ? [-comparison.interval[1], -comparison.interval[0]] : null,
+  };
+}
+
+function totals([a, b, comparison]) {
+  if (!comparison) return el("p", {}, "These two runs were not compared.");
+  const { all, interval } = comparison;
+  return el("dl", { class: "figures" },
+    figureOf(bdi(a.label), `${percent(all.ex_a)} %`, `${plural(all.n, "question")} in both`),
+    figureOf(bdi(b.label), `${percent(all.ex_b)} %`, comparison.left_out ? `${count(comparison.left_out)} left out` : ""),
+    figureOf("difference", `${points(all.difference)} points`, interval ? `95 % interval ${points(interval[0])} … ${points(interval[1])}` : ""),
+    figureOf("McNemar", pValue(all.p), `${count(all.wins)} won, ${count(all.losses)} lost, ${count(all.ties)} ties`),
+    comparison.differ.length ? figureOf("they also differ in", comparison.differ.join(", "), "") : "");
+}
+
+const figureOf = (name, value, note) => el("div", {}, el("dt", {}, name), el("dd", {}, value, note ? el("small", {}, note) : ""));
+
+function matrix(comparisons, runs) {
+  const cell = (a, b) => {
+    const comparison = a.id === b.id ? null : between(comparisons, a, b);
+    if (!comparison) return "";
+    return [points(comparison.all.difference), el("small", {}, pValue(comparison.all.p))];
+  };
+  return el("section", {}, el("h2", {}, "Row less column, in points"),
+    table("Every two runs", [[""], ...runs.map((run) => [bdi(run.label), true])],
+      runs.map((row) => [bdi(row.label), ...runs.map((column) => cell(column, row))])));
+}
+
+function slicesOf([a, b, comparison]) {
+  if (!comparison) return "";
+  const blocks = Object.entries(comparison.slices).map(([field, values]) =>
+    table(`Difference by ${field}`, [[field], ["n", true], ["A", true], ["B", true], ["B − A", true], ["won", true], ["lost", true], ["p", true]],
+      Object.entries(values).map(([name, f]) => [bdi(name), count(f.n), percent(f.ex_a), percent(f.ex_b),
+        el("span", { class: f.p < 0.05 ? (f.difference > 0 ? "up" : "down") : "" }, points(f.difference)),
+        count(f.wins), count(f.losses), pValue(f.p).replace(/^p (= )?/, "")])));
+  return el("section", {}, el("h2", {}, "Where ", bdi(b.label), " differs from ", bdi(a.label)), el("div", { class: "columns" }, blocks));
+}
+
+/** The questions on which the runs' verdicts differ. */
+function flips(section, runs, rows, query) {
+  const byRun = rows.map(verdicts);
+  const first = new Map(rows[0].map((row) => [row.sample_id, row]).reverse());
+  const answersBy = rows.map((list) => new Map(list.map((row) => [row.sample_id, row]).reverse()));
+  const flipped = [...byRun[0].keys()].filter((id) =>
+    byRun.every((run) => run.has(id)) && new Set(byRun.map((run) => run.get(id))).size > 1);
+  const direction = (id) => byRun.at(-1).get(id) - byRun[0].get(id);
+  const words = wordsOf(query.text);
+  const wanted = flipped.filter((id) => {
+    if (query.flip === "won" && direction(id) <= 0) return false;
+    if (query.flip === "lost" && direction(id) >= 0) return false;
+    return matches(first.get(id), { ...query, reason: "" }, words);
+  });
+  const change = (name, value) => { location.hash = address(["compare", ...runs.map((run) => run.id)], { ...query, [name]: value }); };
+  const choices = ["database", "difficulty", "part"].map((name) => {
+    const values = [...new Set(flipped.map((id) => first.get(id)[name]).filter(Boolean))].sort();
+    return values.length > 1 ? select(name, [["", "all"], ...values], query[name] ?? "", (value) => change(name, value)) : "";
+  });
+  return el("section", { class: "flips" }, el("h2", {}, "Questions that flipped"),
+    el("form", { class: "filters", "aria-label": "Filter questions" },
+      select("flip", [["", "all"], ["won", "won by the last"], ["lost", "lost by the last"]], query.flip ?? "", (value) => change("flip", value)), choices),
+    el("p", { class: "note", role: "status" }, `${plural(wanted.length, "question")} of ${count(flipped.length)} that flipped`),
+    table("Questions that flipped", [["question"], ["database"], ...runs.map((run) => [bdi(run.label)])],
+      wanted.slice(0, query.all ? wanted.length : 100).map((id) => [
+        [link(["question", runs.at(-1).id, id], bdi(first.get(id).question)), el("small", {}, ` ${id}`)],
+        bdi(first.get(id).database), ...answersBy.map((answers) => reasonTag(answers.get(id).reason)),
+      ]), { class: "answers" }),
+    wanted.length > 100 && !query.all ? el("p", {}, link(["compare", ...runs.map((run) => run.id)], `Show all ${count(wanted.length)}`, { ...query, all: "1" })) : "");
+}

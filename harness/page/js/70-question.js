@@ -1,0 +1,75 @@
+// One question: what was asked, and the answers of every run of its group.
+
+async function showQuestion(section, id, sample) {
+  const run = locate(id);
+  if (!run) { section.replaceChildren(el("h1", {}, "Question"), el("p", {}, "This run is not in the page.")); return; }
+  const data = await questionsOf(run.g);
+  const runs = [run, ...run.group.runs.map((one) => locate(one.id)).filter((one) => one.id !== id)];
+  const all = await Promise.all(runs.map(rowsOf));
+  const answered = runs.map((one, i) => [one, all[i].filter((row) => row.sample_id === sample)]).filter(([, rows]) => rows.length);
+  if (!answered.length || answered[0][0] !== run) {
+    section.replaceChildren(el("h1", {}, "Question"), el("p", {}, `This run has no question ${sample}.`));
+    return;
+  }
+  const [, [first]] = answered[0];
+  section.replaceChildren(
+    el("h1", { dir: "auto" }, first.question),
+    el("p", { class: "facts" }, [first.sample_id, first.database, first.difficulty, first.part, first.family].filter(Boolean).join(" · ")),
+    neighbours(run, all[0], sample),
+    el("section", {}, el("h2", {}, "Gold"), sqlBlock(first.gold, null, "The gold SQL")),
+    ...answered.map(([one, rows]) => answersOf(one, rows, data)),
+    promptOf(data, first),
+  );
+}
+
+/** Links to the question before and after. */
+function neighbours(run, rows, sample) {
+  const ids = [...new Set(rows.map((row) => row.sample_id))];
+  const at = ids.indexOf(sample);
+  const to = (place, text, rel) => (ids[place] === undefined ? "" : link(["question", run.id, ids[place]], text, {}, { rel }));
+  return el("p", { class: "neighbours" }, to(at - 1, "← previous", "prev"), " ", to(at + 1, "next →", "next"));
+}
+
+function answersOf(run, rows, data) {
+  const right = rows.filter((row) => row.metric === 1).length;
+  const title = rows.length > 1 ? `${right} of ${rows.length} right` : "";
+  return el("section", { class: "answer" },
+    el("h2", {}, link(["run", run.id], bdi(run.label)), " ", title ? el("small", {}, title) : reasonTag(rows[0].reason)),
+    rows.map((row) => answer(row, rows.length, data)));
+}
+
+function answer(row, count_, data) {
+  const scores = index.modes.map((mode, i) => [mode, row.modes[i]]).filter(([, value]) => value !== null);
+  const facts = [
+    ["verdicts", scores.map(([mode, value]) => `${mode} ${value}`).join("  ")],
+    ["reward", `${number(row.reward)}  (${Object.entries(row.parts).filter(([name]) => name !== "reward").map(([name, value]) => `${name} ${number(value, 2)}`).join(", ")})`],
+    ["rows", `${count(row.rows)} × ${row.columns}, gold ${count(row.gold_rows)} × ${row.gold_columns}`],
+    ["length", `${plural(row.tokens, "token")}, ended by ${row.finish}`],
+  ];
+  return el("div", { class: "one" },
+    count_ > 1 ? el("h3", {}, `Answer ${row.index + 1} `, reasonTag(row.reason)) : "",
+    row.detail ? el("p", { class: "detail", dir: "auto" }, row.detail) : "",
+    sqlBlock(row.sql, row.gold, "The answer's SQL; tokens that the gold does not have are marked"),
+    el("dl", { class: "inline" }, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
+    row.completion.trim() === row.sql.trim() ? "" : fold("The answer as it was written", el("pre", { dir: "auto" }, row.completion)),
+    turns(data, row));
+}
+
+const fold = (title, ...content) => el("details", {}, el("summary", {}, title), content);
+
+const messagesOf = (data, row) => data.prompts[row.prompt].map(([role, parts]) => [role, parts.map((i) => data.texts[i]).join("\n\n")]);
+
+/** The earlier turns of an answer: messages after the first one of the model. */
+function turns(data, row) {
+  const messages = messagesOf(data, row);
+  const start = messages.findIndex(([role]) => role === "assistant");
+  const last = messages.findLastIndex(([role]) => role === "user");
+  if (start < 0 || last < start) return "";
+  return fold("Earlier turns", messages.slice(start).map(message));
+}
+
+const message = ([role, text]) => el("div", { class: "message" }, el("b", {}, role), el("pre", { dir: "auto" }, text));
+
+function promptOf(data, row) {
+  return el("section", {}, el("h2", {}, "Prompt as sent"), messagesOf(data, row).map(message));
+}

@@ -1,0 +1,89 @@
+// Routes in the address's fragment: #/, #/run/ID, #/compare/A/B, #/question/RUN/ID, #/search?text=…
+
+function parsed(hash) {
+  const [path, tail = ""] = hash.replace(/^#\/?/, "").split("?");
+  const parts = path.split("/").filter(Boolean).map(decodeURIComponent);
+  return { parts, query: Object.fromEntries(new URLSearchParams(tail)) };
+}
+
+const announce = (text) => { const status = $("#status"); status.hidden = !text; status.textContent = text; };
+
+function sectionOf(parts) {
+  const [view, ...rest] = parts;
+  if (!view) return document.getElementById("/");
+  if (view === "run") return $$("[data-run].view").find((section) => section.dataset.run === rest[0]) ?? null;
+  return document.getElementById(`view-${view}`);
+}
+
+const VIEWS = {
+  run: (section, [id], query) => showRun(section, id, query),
+  compare: (section, ids, query) => showComparison(section, ids, query),
+  question: (section, [run, sample], query) => showQuestion(section, run, sample, query),
+  search: (section, rest, query) => showSearch(section, query),
+};
+
+let current = null;
+
+async function route(moved = true) {
+  const { parts, query } = parsed(location.hash);
+  const [view = "", ...rest] = parts;
+  const section = sectionOf(parts);
+  const turn = (current = Symbol("route"));
+  announce("");
+  if (!section) { announce("There is nothing at this address."); return; }
+  for (const other of $$(".view")) other.hidden = other !== section;
+  crumbs(view, rest);
+  try {
+    await VIEWS[view]?.(section, rest, query);
+  } catch (error) {
+    announce(`This view cannot be drawn: ${error.message}`);
+    throw error;
+  }
+  if (turn !== current) return;
+  document.title = `${$("h1", section)?.textContent ?? "Leaderboard"} · harness board`;
+  if (moved && view !== "") { scrollTo(0, 0); const head = $("h1", section); head?.setAttribute("tabindex", "-1"); head?.focus({ preventScroll: true }); }
+}
+
+function crumbs(view, rest) {
+  const run = view === "question" || view === "run" ? locate(rest[0]) : null;
+  const items = [link([], "Board")];
+  if (run) items.push(link(["run", run.id], bdi(run.label)));
+  else if (view) items.push(el("span", {}, view));
+  $("#crumbs").replaceChildren(el("ol", {}, items.map((item) => el("li", {}, item))));
+}
+
+function theme() {
+  const button = $("#theme");
+  const dark = () => document.documentElement.dataset.theme
+    ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const label = () => { button.textContent = dark() ? "Light" : "Dark"; button.setAttribute("aria-label", `${button.textContent} colours`); };
+  button.hidden = false;
+  button.addEventListener("click", () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; label(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", label);
+  label();
+}
+
+async function follow(version) {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const answer = await fetch("version").catch(() => null);
+    const now = answer?.ok ? await answer.text() : version;
+    if (now !== version) { location.reload(); return; }
+  }
+}
+
+async function start() {
+  document.documentElement.classList.add("js");
+  index = await pack("index");
+  theme();
+  prepareBoard();
+  const find = $("#find");
+  find.hidden = false;
+  find.addEventListener("submit", (event) => { event.preventDefault(); location.hash = address(["search"], { text: find.elements.text.value }); });
+  $(".skip").addEventListener("click", (event) => { event.preventDefault(); $("#main").focus(); });
+  addEventListener("hashchange", () => route());
+  await route(false);
+  if (served) follow(index.version);
+}
+
+start();

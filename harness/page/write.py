@@ -1,0 +1,154 @@
+"""Render the page: one HTML file with its style, scripts and data, and a policy that allows no others."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.page import formats
+from harness.page.packs import Questions, answers, packed, shown
+from harness.page.views import Evaluated, Group, Page, page
+from harness.render import terminal
+from leaderboards.board import Board
+from leaderboards.compare import Comparison
+from tasks.common import files
+from tasks.types import Mode
+
+FOLDER = Path(__file__).parent
+FILTERS: tuple[Callable[..., Any], ...] = (
+    *(formats.bar, formats.gain_bar, formats.gains, formats.points, formats.pretty, formats.reason_class),
+    *(formats.segment, formats.sentence, formats.sign, formats.stacked, formats.verdict),
+    *(terminal.duration, terminal.interval, terminal.number, terminal.p_value, terminal.percent),
+)
+"""The filters of the templates."""
+LIBRARIES = ("d3.min.js", "plot.min.js")
+"""In ``vendor``, in the order in which they are loaded."""
+
+
+def write_page(board: Board, file: Path) -> None:
+    """Write the page of a board. Raises OSError, DataError: the file cannot be written."""
+    content = render(page(board)).encode("utf-8", "replace")
+    with files.writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.write(file, content)
+
+
+def render(shown_page: Page, served: bool = False) -> str:
+    """The page's HTML. ``served``: without the packs, which a server hands out."""
+    packs = {} if served else {name: packed(value) for name, value in all_packs(shown_page).items()}
+    scripts = [*(_asset(f"vendor/{name}") for name in LIBRARIES), _asset("js")]
+    style = _asset("css/page.css")
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            page=shown_page,
+            made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            index=packed(index(shown_page)),
+            packs=packs,
+            scripts=[Markup(script) for script in scripts],
+            style=Markup(style),
+            policy=policy(scripts, style, served),
+            served=served,
+        )
+    )
+
+
+def policy(scripts: Sequence[str], style: str, served: bool) -> str:
+    """The content security policy: these scripts and this style only, and no request."""
+    directives = [
+        "default-src 'none'",
+        f"script-src {' '.join(map(_source, scripts))}",
+        f"style-src {_source(style)}",
+        "img-src data:",
+        "connect-src 'self'" if served else "connect-src 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    ]
+    return "; ".join(directives)
+
+
+def _source(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+@cache
+def _asset(name: str) -> str:
+    """A file of this package; of a folder, all its files in the order of their names."""
+    path = FOLDER / name
+    parts = sorted(path.glob("*.js")) if path.is_dir() else [path]
+    text = "\n".join(part.read_text(encoding="utf-8") for part in parts)
+    return f'"use strict";\n(() => {{\n{text}\n}})();\n' if path.is_dir() else text
+
+
+@cache
+def environment() -> Environment:
+    """Jinja2 with escaping; every text has its hostile characters made visible."""
+    made = Environment(
+        loader=PackageLoader("harness.page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: shown(value) if type(value) is str else value,
+    )
+    made.filters.update({function.__name__: function for function in FILTERS})
+    return made
+
+
+def index(shown_page: Page) -> dict[str, Any]:
+    """What the scripts need at once: the runs by group, and the curves."""
+    return {
+        "modes": [mode.value for mode in Mode],
+        "groups": [_group_index(group) for group in shown_page.groups],
+        "unfinished": [
+            {"id": one.run.id, "label": shown(one.run.label), "curve": list(one.curve)}
+            for one in shown_page.unfinished
+        ],
+    }
+
+
+def _group_index(group: Group) -> dict[str, Any]:
+    runs = [{"id": run.run.id, "label": shown(run.run.label), "ex": run.summary["ex"]} for run in group.runs]
+    return {"task": shown(group.key.task), "metric": shown(group.key.metric), "runs": runs}
+
+
+def all_packs(shown_page: Page) -> dict[str, Any]:
+    """Name -> content of every pack: ``group-N`` (questions, comparisons), ``run-N-M`` (answers, curve)."""
+    packs: dict[str, Any] = {}
+    for number, group in enumerate(shown_page.groups):
+        questions = Questions()
+        for place, run in enumerate(group.runs):
+            packs[f"run-{number}-{place}"] = _run_pack(run, questions)
+        comparisons = [_comparison(comparison) for comparison in group.comparisons]
+        packs[f"group-{number}"] = {**questions.as_dict(), "comparisons": comparisons}
+    return packs
+
+
+def _run_pack(run: Evaluated, questions: Questions) -> dict[str, Any]:
+    return {"answers": answers(run.records, questions), "curve": list(run.curve)}
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "a": comparison.a.id,
+        "b": comparison.b.id,
+        "all": comparison.all.as_dict(),
+        "interval": comparison.interval,
+        "slices": {
+            name: {shown(value): figures.as_dict() for value, figures in values.items()}
+            for name, values in comparison.slices.items()
+        },
+        "differ": list(map(shown, comparison.differ)),
+        "left_out": comparison.left_out,
+    }

@@ -1,0 +1,181 @@
+"""The leaderboard's page as a file: it is self-contained, small, readable without scripts, and inert."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import page_runs
+import pytest
+
+from harness.cli import main
+from harness.page.packs import LONGEST, packed, shown
+from harness.page.write import FOLDER, write_page
+from leaderboards.board import board
+from tools.vendor import LIBRARIES
+
+ROOT = Path(__file__).parent.parent
+
+
+class Elements(HTMLParser):
+    """The start tags of a page with their attributes, and the text directly in each."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags:
+            self.texts.append((self.tags[-1][0], data))
+
+    def pack(self, name: str) -> Any:
+        """The content of a pack."""
+        place = next(i for i, (_, attrs) in enumerate(self.tags) if attrs.get("id") == f"pack-{name}")
+        before = sum(1 for tag, attrs in self.tags[:place] if "pack-" in (attrs.get("id") or ""))
+        data = [text for tag, text in self.texts if tag == "script" and text.strip()][before]
+        return json.loads(gzip.decompress(base64.b64decode(data)))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    return tmp_path
+
+
+def written(folder: Path) -> str:
+    write_page(board(), folder / "board.html")
+    return (folder / "board.html").read_text(encoding="utf-8")
+
+
+def test_the_command_writes_one_file_that_refers_to_nothing_else(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page_runs.lineage(20)
+    assert main(["board", "--html", str(home / "out" / "board.html")]) == 0
+    assert "out/board.html" in capsys.readouterr().out
+    elements = Elements((home / "out" / "board.html").read_text(encoding="utf-8"))
+    addresses = [
+        value
+        for _, attrs in elements.tags
+        for name, value in attrs.items()
+        if name in ("href", "src", "action", "data", "srcset", "poster") and value is not None
+    ]
+    assert len(addresses) > 10
+    assert [address for address in addresses if not address.startswith(("#", "data:image/svg+xml,"))] == []
+
+
+def test_the_policy_allows_the_pages_own_scripts_and_style_only(home: Path) -> None:
+    page_runs.lineage(10)
+    elements = Elements(written(home))
+    (policy,) = (a["content"] for t, a in elements.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy and "default-src 'none'" in policy and "unsafe" not in policy
+    code = [text for tag, text in elements.texts if tag in ("script", "style") and "{" in text]
+    hashes = {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in code}
+    assert len(hashes) == 4  # d3, Plot, the page's own script, and its style
+    assert set(re.findall(r"'sha256-([^']+)'", policy)) == hashes
+    assert not any(name.startswith("on") or name == "style" for _, a in elements.tags for name in a)
+
+
+def test_figures_can_be_read_without_scripts(home: Path) -> None:
+    base, _, grpo = page_runs.lineage(60)
+    text = written(home)
+    visible = " ".join(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL).split())
+    assert "GRPO helped: +" in visible and "SFT helped: +" in visible
+    assert "p = " in visible or "p < " in visible
+    assert "in training: the reward fell" in visible
+    ids = {attrs.get("id") for _, attrs in Elements(text).tags}
+    assert {f"/run/{run}" for run in (base, grpo)} <= ids
+
+
+def test_records_are_packed_with_each_text_once(home: Path) -> None:
+    page_runs.lineage(30)
+    elements = Elements(written(home))
+    group = next(
+        elements.pack(f"group-{n}")
+        for n in (0, 1)
+        if len(elements.pack(f"group-{n}")["questions"]["gold"]) == 30
+        and elements.pack(f"group-{n}")["comparisons"]
+    )
+    assert group["texts"].count("city(name, size)") == 1
+    assert len(group["prompts"]) == 30
+    assert len(group["comparisons"]) == 3
+
+
+def test_twenty_runs_of_a_thousand_questions_are_under_five_megabytes(home: Path) -> None:
+    for number in range(20):
+        page_runs.evaluation(
+            f"model-{number}", [page_runs.realistic(i, number) for i in range(1000)], digest=str(number)
+        )
+    write_page(board(), home / "board.html")
+    assert (home / "board.html").stat().st_size < 5_000_000
+
+
+def test_hostile_texts_stay_text(home: Path) -> None:
+    page_runs.hostile()
+    text = written(home)
+    elements = Elements(text)
+    allowed = {"script", "style", "svg", "rect", "path", "title"}
+    assert not [tag for tag, _ in elements.tags if tag in ("iframe", "img", "b/", "textarea")]
+    scripts = [attrs for tag, attrs in elements.tags if tag == "script"]
+    assert all(attrs in ({},) or (attrs.get("type") == "application/octet-stream") for attrs in scripts)
+    assert sum(attrs == {} for attrs in scripts) == 3
+    assert "alert(1)" not in "".join(t for tag, t in elements.texts if tag in ("script",) and "{" in t)
+    for character in ("\x1b", "\u202e", "\u2066", "\x00", "\u2028"):
+        assert character not in text
+        assert not any(
+            character in json.dumps(elements.pack(name), ensure_ascii=False)
+            for name in ("group-0", "run-0-0")
+        )
+    assert allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\x1b[31mred", "␛[31mred"),
+        ("a\u202eb", "a\ufffdb"),
+        ("tab\tand\nline", "tab\tand\nline"),
+        ("x" * (LONGEST + 5), "x" * LONGEST + "\n[cut: 5 more characters]"),
+    ],
+)
+def test_text_is_shown_with_nothing_hidden(text: str, expected: str) -> None:
+    assert shown(text) == expected
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1.0, -float("inf")], {"a": (float("nan"),)}])
+def test_a_number_that_json_has_not_is_packed_as_none(value: Any) -> None:
+    text = gzip.decompress(base64.b64decode(packed(value))).decode()
+    assert "null" in text and json.loads(text) != value
+
+
+def test_an_empty_home_gives_a_page_that_names_the_next_command(home: Path) -> None:
+    assert "harness eval --model nano --task pocket" in written(home)
+
+
+def test_a_damaged_run_is_left_out_and_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, sft, _ = page_runs.lineage(10)
+    (home / "runs" / sft / "records.parquet").write_bytes(b"PAR1")
+    text = written(home)
+    assert sft in capsys.readouterr().err
+    assert f'id="/run/{sft}"' not in text and "models/grpo" in text
+
+
+def test_the_vendored_files_are_those_that_the_script_names() -> None:
+    for library in LIBRARIES:
+        content = (ROOT / library.target).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == library.sha256
+        notice = (ROOT / library.target).with_name("README.md").read_text(encoding="utf-8")
+        assert f"`{library.package}` {library.version}, {library.licence}" in notice
+    carried = {path.name for path in (FOLDER / "vendor").iterdir()} - {"README.md"}
+    assert carried == {Path(library.target).name for library in LIBRARIES if "page" in library.target}
