@@ -161,7 +161,8 @@ def realistic(number: int, run: int) -> Record:
     shared = random.Random(number)
     words = ["name", "city", "size", "country", "total", "price", "order_id", "customer", "date", "amount"]
     columns = [f"t{shared.randrange(9)}.{shared.choice(words)}" for _ in range(6)]
-    gold = f"SELECT {', '.join(columns)} FROM orders WHERE {columns[0]} > {shared.random()} GROUP BY {columns[1]}"
+    where = f"{columns[0]} > {shared.random()} GROUP BY {columns[1]}"
+    gold = f"SELECT {', '.join(columns)} FROM orders WHERE {where}"
     right = own.random() < 0.5
     other = [f"t{own.randrange(9)}.{own.choice(words)}" for _ in range(6)]
     wrong = f"SELECT {', '.join(other)} FROM orders WHERE {other[0]} < {own.random()} ORDER BY {other[1]}"

@@ -101,43 +101,25 @@ def test_figures_can_be_read_without_scripts(home: Path) -> None:
 def test_records_are_packed_with_each_text_once(home: Path) -> None:
     page_runs.lineage(30)
     elements = Elements(written(home))
-    group = next(
-        elements.pack(f"group-{n}")
-        for n in (0, 1)
-        if len(elements.pack(f"group-{n}")["questions"]["gold"]) == 30
-        and elements.pack(f"group-{n}")["comparisons"]
-    )
+    group = elements.pack("group-1")
+    assert group["questions"]["gold"][0].startswith("SELECT name")
     assert group["texts"].count("city(name, size)") == 1
     assert len(group["prompts"]) == 30
     assert len(group["comparisons"]) == 3
-
-
-def test_twenty_runs_of_a_thousand_questions_are_under_five_megabytes(home: Path) -> None:
-    for number in range(20):
-        page_runs.evaluation(
-            f"model-{number}", [page_runs.realistic(i, number) for i in range(1000)], digest=str(number)
-        )
-    write_page(board(), home / "board.html")
-    assert (home / "board.html").stat().st_size < 5_000_000
 
 
 def test_hostile_texts_stay_text(home: Path) -> None:
     page_runs.hostile()
     text = written(home)
     elements = Elements(text)
-    allowed = {"script", "style", "svg", "rect", "path", "title"}
-    assert not [tag for tag, _ in elements.tags if tag in ("iframe", "img", "b/", "textarea")]
+    assert not {"iframe", "img", "textarea", "object", "embed"} & {tag for tag, _ in elements.tags}
     scripts = [attrs for tag, attrs in elements.tags if tag == "script"]
-    assert all(attrs in ({},) or (attrs.get("type") == "application/octet-stream") for attrs in scripts)
     assert sum(attrs == {} for attrs in scripts) == 3
-    assert "alert(1)" not in "".join(t for tag, t in elements.texts if tag in ("script",) and "{" in t)
+    assert all(attrs.get("type") == "application/octet-stream" for attrs in scripts if attrs)
+    assert "alert(1)" not in "".join(code for tag, code in elements.texts if tag == "script")
+    packs = [json.dumps(elements.pack(name), ensure_ascii=False) for name in ("group-0", "run-0-0")]
     for character in ("\x1b", "\u202e", "\u2066", "\x00", "\u2028"):
-        assert character not in text
-        assert not any(
-            character in json.dumps(elements.pack(name), ensure_ascii=False)
-            for name in ("group-0", "run-0-0")
-        )
-    assert allowed
+        assert not [content[:200] for content in (text, *packs) if character in content]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from harness.render import terminal
 from leaderboards.board import Board
 from leaderboards.compare import Comparison
 from tasks.common import files
+from tasks.common.terminal import HOSTILE
 from tasks.types import Mode
 
 FOLDER = Path(__file__).parent
@@ -100,10 +101,15 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
-        finalize=lambda value: shown(value) if type(value) is str else value,
+        finalize=lambda value: shown(value) if type(value) is str else _visible(value),
     )
     made.filters.update({function.__name__: function for function in FILTERS})
     return made
+
+
+def _visible(value: object) -> object:
+    """Markup with its hostile characters made visible; anything else as it is."""
+    return value.translate(HOSTILE) if isinstance(value, Markup) else value
 
 
 def index(shown_page: Page) -> dict[str, Any]:
