@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from harness.evaluation import evaluate_model
+from harness.page.collect import Collector
 from harness.page.write import write_page
 from harness.provenance import outputs
 from harness.recipes import Recipe
@@ -128,7 +129,7 @@ def run_demo(recipe: Recipe, seed: int, out: Path) -> None:
 def _page() -> Path:
     """Write the leaderboard's page; returns its file."""
     file = home() / "board.html"
-    write_page(board.board(), file)
+    write_page(Collector().page(), file)
     return file
 
 

@@ -129,7 +129,14 @@ def compare(a: str, b: str) -> Comparison:
     Raises DataError: no such run, or the runs cannot be compared (the text says what differs).
     """
     (first, second), answers = _first_readable(_choose(a, b))
-    pairs, left_out = pair_up(*answers, engine_of(second))
+    return comparison(first, second, *answers)
+
+
+def comparison(
+    first: Run, second: Run, first_answers: AnswersByQuestion, second_answers: AnswersByQuestion
+) -> Comparison:
+    """``second`` compared with ``first``, whose answers are given."""
+    pairs, left_out = pair_up(first_answers, second_answers, engine_of(second))
     databases = [pair.database for pair in pairs]
     return Comparison(
         a=first,
@@ -139,7 +146,7 @@ def compare(a: str, b: str) -> Comparison:
         test=paired_test(pairs),
         left_out=left_out,
         slices=slices(pairs),
-        flips=_flips(*answers, pairs),
+        flips=_flips(first_answers, second_answers, pairs),
         differ=tuple(asked_differently(first, second)),
         pairs=pairs,
     )

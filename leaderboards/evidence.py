@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from textwrap import shorten
 from typing import Any
@@ -32,3 +33,22 @@ def show(run: str, sample_id: str) -> Evidence:
         known = shorten(nearest(sample_id, {record.sample_id for record in records}), 100, placeholder=" ...")
         raise DataError(f"run {evaluation.id} has no question '{sample_id}': {known}")
     return Evidence(evaluation, chosen)
+
+
+def messages(prompt: str) -> list[tuple[str, str]]:
+    """Role and content of each message; a prompt that is not a list of messages is one text."""
+    try:
+        return [(str(message["role"]), str(message["content"])) for message in json.loads(prompt)]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return [("prompt", prompt)]
+
+
+def parts(text: str) -> list[tuple[str, float | None]]:
+    """Name and value of each part of a reward; empty if the text cannot be read."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(values, dict):
+        return []
+    return [(name, value) for name, value in values.items() if isinstance(value, int | float | None)]

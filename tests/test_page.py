@@ -15,9 +15,9 @@ import page_runs
 import pytest
 
 from harness.cli import main
+from harness.page.collect import Collector
 from harness.page.packs import LONGEST, packed, shown
 from harness.page.write import FOLDER, write_page
-from leaderboards.board import board
 from tools.vendor import LIBRARIES
 
 ROOT = Path(__file__).parent.parent
@@ -54,7 +54,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def written(folder: Path) -> str:
-    write_page(board(), folder / "board.html")
+    write_page(Collector().page(), folder / "board.html")
     return (folder / "board.html").read_text(encoding="utf-8")
 
 
@@ -106,6 +106,15 @@ def test_records_are_packed_with_each_text_once(home: Path) -> None:
     assert group["texts"].count("city(name, size)") == 1
     assert len(group["prompts"]) == 30
     assert len(group["comparisons"]) == 3
+
+
+def test_twenty_runs_of_a_thousand_questions_are_under_five_megabytes(home: Path) -> None:
+    for number in range(20):
+        page_runs.evaluation(
+            f"model-{number}", [page_runs.realistic(i, number) for i in range(1000)], digest=str(number)
+        )
+    write_page(Collector().page(), home / "board.html")
+    assert (home / "board.html").stat().st_size < 5_000_000
 
 
 def test_hostile_texts_stay_text(home: Path) -> None:

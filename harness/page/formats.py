@@ -10,11 +10,13 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from harness.page.views import Stage
-from harness.render.terminal import p_value, percent
-from leaderboards.compare import Comparison, PairedFigures
+from harness.render.terminal import percent
+from leaderboards.pairs import PairedFigures
 
-ALPHA = 0.05
-"""A difference with a smaller p is called significant."""
+SIGNS = {"better": "up", "worse": "down", "no significant difference": "even"}
+"""Outcome of a test -> the class of its colour."""
+FIELDS = ("part", "difficulty", "feature", "tables")
+"""The slices in the table of gains; a comparison has more."""
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 WIDE = 0.25
@@ -76,14 +78,7 @@ def gain_bar(figures: PairedFigures | None) -> Markup:
 
 def sign(figures: PairedFigures | None) -> str:
     """``up`` or ``down`` for a significant difference, else ``even``."""
-    if figures is None or figures.difference is None or figures.p >= ALPHA:
-        return "even"
-    return "up" if figures.difference > 0 else "down"
-
-
-def verdict(comparison: Comparison) -> str:
-    """``sign`` of all questions of a comparison."""
-    return sign(comparison.all)
+    return SIGNS[figures.outcome] if figures else "even"
 
 
 def sentence(stage: Stage) -> str:
@@ -92,11 +87,10 @@ def sentence(stage: Stage) -> str:
     if gain is None or gain.all.difference is None:
         return ""
     name = (stage.run.run.method or stage.run.run.label).upper()
-    effect = {"up": "helped", "down": "did harm", "even": "made no significant difference"}[verdict(gain)]
-    bounds = (
-        f", 95 % interval {points(gain.interval[0])} to {points(gain.interval[1])}" if gain.interval else ""
-    )
-    return f"{name} {effect}: {points(gain.all.difference)} points{bounds}, {p_value(gain.all.p)}."
+    effect = {"up": "helped", "down": "did harm", "even": "made no sure difference"}[sign(gain.all)]
+    low, high = gain.test.interval or (None, None)
+    bounds = f", 95 % interval {points(low)} to {points(high)}" if gain.test.interval else ""
+    return f"{name} {effect}: {points(gain.all.difference)} points{bounds}; {gain.test.verdict.text}."
 
 
 def gains(lineage: Sequence[Stage]) -> list[tuple[str, str, int, list[PairedFigures | None]]]:
@@ -105,7 +99,7 @@ def gains(lineage: Sequence[Stage]) -> list[tuple[str, str, int, list[PairedFigu
     rows: list[tuple[str, str, int, list[PairedFigures | None]]] = []
     if compared:
         rows.append(("", "all", compared[-1].all.n, [comparison.all for comparison in compared]))
-    for field in ("part", "difficulty"):
+    for field in FIELDS:
         for name, last in (compared[-1].slices.get(field, {}) if compared else {}).items():
             figures = [comparison.slices.get(field, {}).get(name) for comparison in compared]
             rows.append((field, name, last.n, figures))

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
-from leaderboards import store, summary
-from leaderboards.board import Board, BoardGroup, BoardRow
-from leaderboards.compare import Comparison, compare
+from leaderboards.board import BoardGroup, BoardRow
+from leaderboards.compare import Comparison, comparison
 from leaderboards.identity import identity_of
+from leaderboards.pairs import Share, share
+from leaderboards.slices import by_slice, engine_of
+from leaderboards.summary import mean
 from leaderboards.types import Record, Run, Slice, Summary, label
 from tasks.common.digests import digest_of
-from tasks.common.errors import DataError
 
 SUCCESS = 0.5
 """An answer with a greater reward is a success."""
 PERFECT = 0.95
 """An answer with a greater reward is perfect."""
-Slices = Mapping[str, Mapping[str, Slice]]
-"""Field -> value -> headline figures of the questions with this value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """One finished evaluation. ``success`` and ``perfect``: shares of the scored answers, by reward."""
+    """One finished evaluation. ``answers``: question id -> its records; empty where they are left out."""
 
     row: BoardRow
-    records: Sequence[Record] = field(repr=False)
-    curve: Sequence[Mapping[str, Any]] = field(repr=False)
+    answers: Mapping[str, list[Record]] = field(default_factory=dict, repr=False)
+    curve: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     """Of the training that made the model; empty if it is not under this HARNESS_HOME."""
-    slices: Slices
-    success: float | None
-    perfect: float | None
 
     @property
     def run(self) -> Run:
@@ -42,6 +38,37 @@ class Evaluated:
     @property
     def summary(self) -> Summary:
         return self.row.summary
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for records in self.answers.values() for record in records]
+
+    @property
+    def slices(self) -> dict[str, dict[str, Slice]]:
+        """Field -> slice -> headline figures."""
+        scored = [record for record in self.records if record.metric is not None]
+        return by_slice(scored, engine_of(self.run))
+
+    @property
+    def share(self) -> Share:
+        """The headline with its interval for other databases."""
+        means = [(mean(record.metric for record in records), records[0]) for records in self.answers.values()]
+        scored = [(value, record.database) for value, record in means if value is not None]
+        return share([value for value, _ in scored], [database for _, database in scored])
+
+    @property
+    def success(self) -> float | None:
+        """The share of scored answers with a reward over ``SUCCESS``."""
+        return self._rewarded(SUCCESS)
+
+    @property
+    def perfect(self) -> float | None:
+        """The share of scored answers with a reward over ``PERFECT``."""
+        return self._rewarded(PERFECT)
+
+    def _rewarded(self, above: float) -> float | None:
+        rewards = [record.reward for record in self.records if record.reward is not None]
+        return sum(reward > above for reward in rewards) / len(rewards) if rewards else None
 
     @property
     def parent_label(self) -> str:
@@ -81,10 +108,15 @@ class Group:
 
     key: BoardGroup
     runs: Sequence[Evaluated]
-    comparisons: Sequence[Comparison]
-    """Every two of the runs, the lower ranked as A."""
+    comparisons: Mapping[tuple[str, str], Comparison]
+    """(id of A, id of B) -> B compared with A, for every two runs with answers; A is ranked lower."""
     lineages: Sequence[Sequence[Stage]]
     """Models trained from one another, from the base on."""
+
+    @property
+    def opened(self) -> list[Evaluated]:
+        """The runs that can be opened in the page."""
+        return [run for run in self.runs if run.answers]
 
     @property
     def part_names(self) -> list[str]:
@@ -101,9 +133,7 @@ class Unfinished:
     """A run that is going on, or that was stopped."""
 
     run: Run
-    records: Sequence[Record] = field(repr=False)
     curve: Sequence[Mapping[str, Any]] = field(repr=False)
-    slices: Slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,65 +144,28 @@ class Page:
     unfinished: Sequence[Unfinished]
     hidden: int
     """Older runs that repeat one shown."""
+    version: str = ""
+    """Changes with the stored runs; "" where nothing follows them."""
 
     @property
-    def runs(self) -> list[Evaluated]:
-        return [run for group in self.groups for run in group.runs]
+    def closed(self) -> int:
+        """Runs on the board whose answers are left out."""
+        return sum(len(group.runs) - len(group.opened) for group in self.groups)
 
 
-def page(board: Board) -> Page:
-    """The page of a board. A run whose records are damaged is left out, with a line on stderr."""
-    groups = [_group(key, rows) for key, rows in reversed(board.groups.items())]
-    unfinished = [_unfinished(run) for run in store.runs() if not run.finished]
-    return Page([group for group in groups if group.runs], unfinished, board.hidden)
+def group_of(key: BoardGroup, runs: Sequence[Evaluated]) -> Group:
+    """A group of the page, with every comparison of its runs."""
+    opened = [run for run in runs if run.answers]
+    comparisons = {
+        (low.run.id, high.run.id): comparison(low.run, high.run, low.answers, high.answers)
+        for high, low in combinations(opened, 2)
+    }
+    return Group(key, runs, comparisons, lineages(opened, comparisons))
 
 
-def _group(key: BoardGroup, rows: Sequence[BoardRow]) -> Group:
-    runs = [run for row in rows if (run := _evaluated(row)) is not None]
-    comparisons = [compare(low.run.id, high.run.id) for high, low in combinations(runs, 2)]
-    return Group(key, runs, comparisons, _lineages(runs))
-
-
-def _evaluated(row: BoardRow) -> Evaluated | None:
-    try:
-        records = store.records(row.run.id)
-    except DataError as error:
-        store.leave_out(row.run.id, error)
-        return None
-    rewards = [record.reward for record in records if record.reward is not None]
-    return Evaluated(
-        row,
-        records,
-        _curve(row.run.trained_by),
-        _slices(records),
-        _share(rewards, SUCCESS),
-        _share(rewards, PERFECT),
-    )
-
-
-def _share(rewards: Sequence[float], above: float) -> float | None:
-    return sum(reward > above for reward in rewards) / len(rewards) if rewards else None
-
-
-def _curve(run_id: str) -> list[dict[str, Any]]:
-    try:
-        return store.curve(run_id) if run_id else []
-    except (DataError, OSError, ValueError) as error:
-        store.leave_out(run_id, error)
-        return []
-
-
-def _slices(records: Iterable[Record]) -> Slices:
-    scored = [record for record in records if record.metric is not None]
-    fields = {name: summary.parts(scored, name) for name in ("part", "difficulty", "database")}
-    return {name: values for name, values in fields.items() if values}
-
-
-def _unfinished(run: Run) -> Unfinished:
-    return Unfinished(run, [], _curve(run.id), {})
-
-
-def _lineages(runs: Sequence[Evaluated]) -> list[list[Stage]]:
+def lineages(
+    runs: Sequence[Evaluated], comparisons: Mapping[tuple[str, str], Comparison]
+) -> list[list[Stage]]:
     """A chain for each model that none of the others was trained from, if it has a parent among them."""
     by_model: dict[str, Evaluated] = {}
     for run in reversed(runs):
@@ -180,7 +173,7 @@ def _lineages(runs: Sequence[Evaluated]) -> list[list[Stage]]:
     parents = {run.run.id: by_model.get(run.run.parent_content or run.run.parent) for run in runs}
     inner = {parent.run.id for parent in parents.values() if parent}
     chains = [_chain(run, parents) for run in runs if run.run.id not in inner and parents[run.run.id]]
-    return [_stages(chain) for chain in chains]
+    return [_stages(chain, comparisons) for chain in chains]
 
 
 def _names(run: Run) -> tuple[str, ...]:
@@ -196,7 +189,10 @@ def _chain(last: Evaluated, parents: Mapping[str, Evaluated | None]) -> list[Eva
     return chain
 
 
-def _stages(chain: Sequence[Evaluated]) -> list[Stage]:
-    first, *others = chain
-    gains = [compare(before.run.id, after.run.id) for before, after in zip(chain, others, strict=False)]
-    return [Stage(first, None), *(Stage(run, gain) for run, gain in zip(others, gains, strict=True))]
+def _stages(chain: Sequence[Evaluated], comparisons: Mapping[tuple[str, str], Comparison]) -> list[Stage]:
+    stages = [Stage(chain[0], None)]
+    for before, after in pairwise(chain):
+        known = comparisons.get((before.run.id, after.run.id))
+        gain = known or comparison(before.run, after.run, before.answers, after.answers)
+        stages.append(Stage(after, gain))
+    return stages

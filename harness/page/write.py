@@ -14,11 +14,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.page import formats
-from harness.page.packs import Questions, answers, packed, shown
-from harness.page.views import Evaluated, Group, Page, page
+from harness.page.packs import Questions, packed, shown
+from harness.page.views import Evaluated, Group, Page
 from harness.render import terminal
-from leaderboards.board import Board
 from leaderboards.compare import Comparison
+from leaderboards.slices import engine_of
+from leaderboards.statistics.significance import ALPHA
 from tasks.common import files
 from tasks.common.terminal import HOSTILE
 from tasks.types import Mode
@@ -26,7 +27,7 @@ from tasks.types import Mode
 FOLDER = Path(__file__).parent
 FILTERS: tuple[Callable[..., Any], ...] = (
     *(formats.bar, formats.gain_bar, formats.gains, formats.points, formats.pretty, formats.reason_class),
-    *(formats.segment, formats.sentence, formats.sign, formats.stacked, formats.verdict),
+    *(formats.segment, formats.sentence, formats.sign, formats.stacked),
     *(terminal.duration, terminal.interval, terminal.number, terminal.p_value, terminal.percent),
 )
 """The filters of the templates."""
@@ -34,26 +35,26 @@ LIBRARIES = ("d3.min.js", "plot.min.js")
 """In ``vendor``, in the order in which they are loaded."""
 
 
-def write_page(board: Board, file: Path) -> None:
-    """Write the page of a board. Raises OSError, DataError: the file cannot be written."""
-    content = render(page(board)).encode("utf-8", "replace")
+def write_page(page: Page, file: Path) -> None:
+    """Write the page. Raises OSError, DataError: the file cannot be written."""
+    content = render(page).encode("utf-8", "replace")
     with files.writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         files.write(file, content)
 
 
-def render(shown_page: Page, served: bool = False) -> str:
+def render(page: Page, served: bool = False) -> str:
     """The page's HTML. ``served``: without the packs, which a server hands out."""
-    packs = {} if served else {name: packed(value) for name, value in all_packs(shown_page).items()}
+    packs = {} if served else {name: packed(value) for name, value in all_packs(page).items()}
     scripts = [*(_asset(f"vendor/{name}") for name in LIBRARIES), _asset("js")]
     style = _asset("css/page.css")
     return (
         environment()
         .get_template("page.html")
         .render(
-            page=shown_page,
+            page=page,
             made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            index=packed(index(shown_page)),
+            index=packed(index(page)),
             packs=packs,
             scripts=[Markup(script) for script in scripts],
             style=Markup(style),
@@ -112,49 +113,41 @@ def _visible(value: object) -> object:
     return value.translate(HOSTILE) if isinstance(value, Markup) else value
 
 
-def index(shown_page: Page) -> dict[str, Any]:
-    """What the scripts need at once: the runs by group, and the curves."""
+def index(page: Page) -> dict[str, Any]:
+    """What the scripts need at once: the runs of each group that can be opened, and unfinished curves."""
     return {
+        "version": page.version,
         "modes": [mode.value for mode in Mode],
-        "groups": [_group_index(group) for group in shown_page.groups],
+        "alpha": ALPHA,
+        "groups": [_group_index(group) for group in page.groups],
         "unfinished": [
-            {"id": one.run.id, "label": shown(one.run.label), "curve": list(one.curve)}
-            for one in shown_page.unfinished
+            {"id": one.run.id, "label": one.run.label, "curve": one.curve} for one in page.unfinished
         ],
     }
 
 
 def _group_index(group: Group) -> dict[str, Any]:
-    runs = [{"id": run.run.id, "label": shown(run.run.label), "ex": run.summary["ex"]} for run in group.runs]
-    return {"task": shown(group.key.task), "metric": shown(group.key.metric), "runs": runs}
+    runs = [{"id": run.run.id, "label": run.run.label} for run in group.opened]
+    return {"task": group.key.task, "metric": group.key.metric, "runs": runs}
 
 
-def all_packs(shown_page: Page) -> dict[str, Any]:
+def all_packs(page: Page) -> dict[str, Any]:
     """Name -> content of every pack: ``group-N`` (questions, comparisons), ``run-N-M`` (answers, curve)."""
     packs: dict[str, Any] = {}
-    for number, group in enumerate(shown_page.groups):
+    for number, group in enumerate(page.groups):
         questions = Questions()
-        for place, run in enumerate(group.runs):
+        for place, run in enumerate(group.opened):
             packs[f"run-{number}-{place}"] = _run_pack(run, questions)
-        comparisons = [_comparison(comparison) for comparison in group.comparisons]
+        comparisons = [_comparison(comparison) for comparison in group.comparisons.values()]
         packs[f"group-{number}"] = {**questions.as_dict(), "comparisons": comparisons}
     return packs
 
 
 def _run_pack(run: Evaluated, questions: Questions) -> dict[str, Any]:
-    return {"answers": answers(run.records, questions), "curve": list(run.curve)}
+    return {"answers": questions.answers(run.records, engine_of(run.run)), "curve": run.curve}
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "a": comparison.a.id,
-        "b": comparison.b.id,
-        "all": comparison.all.as_dict(),
-        "interval": comparison.interval,
-        "slices": {
-            name: {shown(value): figures.as_dict() for value, figures in values.items()}
-            for name, values in comparison.slices.items()
-        },
-        "differ": list(map(shown, comparison.differ)),
-        "left_out": comparison.left_out,
-    }
+    named = {"a": comparison.a.id, "b": comparison.b.id}
+    whole = comparison.as_dict()
+    return whole | named | {"slices": {field: whole[field] for field in comparison.slices}}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
@@ -13,6 +11,7 @@ from rich.text import Text
 from harness.render.results import render_results
 from harness.render.terminal import NONE, duration, number, plain, reason
 from harness.results import EvidenceWithResults, Results
+from leaderboards.evidence import messages, parts
 from leaderboards.types import Record
 from tasks.types import Mode
 
@@ -25,30 +24,11 @@ def render_evidence(shown: EvidenceWithResults) -> RenderableType:
     head = plain(first.sample_id, "bold").append_text(
         plain("".join(f" · {fact}" for fact in facts if fact), "not bold dim")
     )
-    prompt = [_block(role, content) for role, content in _messages(first.prompt)]
+    prompt = [_block(role, content) for role, content in messages(first.prompt)]
     pairs = zip(evidence.records, shown.results, strict=True)
     answers = [_answer(record, results, len(evidence.records)) for record, results in pairs]
     origin = plain(f"{evidence.run.label} · {evidence.run.id}", "dim")
     return Group(head, origin, *prompt, _block("gold", first.gold), *answers)
-
-
-def _messages(prompt: str) -> list[tuple[str, str]]:
-    """Role and content of each message; a prompt that is not a list of messages is one text."""
-    try:
-        return [(str(message["role"]), str(message["content"])) for message in json.loads(prompt)]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return [("prompt", prompt)]
-
-
-def _parts(parts: str) -> list[tuple[str, float | None]]:
-    """Name and value of each part of a reward; empty if ``parts`` cannot be read."""
-    try:
-        values = json.loads(parts)
-    except (ValueError, RecursionError):
-        return []
-    if not isinstance(values, dict):
-        return []
-    return [(name, value) for name, value in values.items() if isinstance(value, int | float | None)]
 
 
 def _block(title: str, text: str) -> RenderableType:
@@ -73,7 +53,7 @@ def _facts(record: Record) -> Table:
     verdicts = [(mode.value, getattr(record, mode)) for mode in Mode]
     table.add_row(Text("verdicts", "dim"), _values([(name, v) for name, v in verdicts if v is not None]))
     table.add_row(Text("reward", "dim"), number(record.reward, 3))
-    table.add_row(Text("scores", "dim"), _values(_parts(record.parts)))
+    table.add_row(Text("scores", "dim"), _values(parts(record.parts)))
     gold = f"gold {record.gold_rows:,} x {record.gold_columns}"
     table.add_row(Text("rows", "dim"), f"{record.rows:,} x {record.columns}, {gold}")
     ended = f"{record.tokens:,} tokens, {duration(record.seconds)}, ended by {record.finish}"

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.arguments import path, port
 from harness.verbs.options import Verbs, add_trust
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ def _board_options(verbs: Verbs) -> None:
     verb.add_argument("--task", default="", help="only this task")
     verb.add_argument("--reasons", action="store_true", help="also show why answers failed")
     verb.add_argument("--json", action="store_true", help="print JSON")
-    verb.add_argument("--html", metavar="FILE", default="", help="write the leaderboard as one HTML file")
+    verb.add_argument(
+        "--html", type=path, metavar="FILE", default="", help="write the leaderboard as one HTML file"
+    )
+    verb.add_argument(
+        "--serve", action="store_true", help="show the page on this machine, and follow the runs that go on"
+    )
+    verb.add_argument("--port", type=port, default=8710, help="port of --serve; 0: any free one")
 
 
 def _compare_options(verbs: Verbs) -> None:
@@ -64,18 +71,23 @@ def board(options: argparse.Namespace) -> int:
 
     if options.task:
         expect_task(options.task)
-    if options.html:
-        return _html(options)
+    if options.html or options.serve:
+        return _page(options)
     emit(boards.board(task=options.task), partial(render_board, reasons=options.reasons), options.json)
     return 0
 
 
-def _html(options: argparse.Namespace) -> int:
+def _page(options: argparse.Namespace) -> int:
+    from harness.page.collect import Collector
+    from harness.page.serve import serve
     from harness.page.write import write_page
-    from leaderboards import board as boards
 
-    write_page(boards.board(task=options.task), Path(options.html))
-    print(f"{options.html}: open it in a browser")
+    collector = Collector(options.task)
+    if options.html:
+        write_page(collector.page(), Path(options.html))
+        print(f"{options.html}: open it in a browser")
+    if options.serve:
+        serve(collector, options.port)
     return 0
 
 

@@ -51,6 +51,7 @@ async function joined(run) {
   return (answers.question ?? []).map((q, i) => {
     const row = Object.fromEntries(names.map((name) => [name, answers[name][i]]));
     for (const name of own) row[name] = questions[name][q];
+    if (row.sql === 0) row.sql = row.gold;
     if (row.completion === 0) row.completion = row.sql;
     return row;
   });

@@ -1,7 +1,7 @@
 // A run: its training curves, and its questions as a list that can be filtered and searched.
 
 const PAGE_ROWS = 50;
-const FIELDS = ["reason", "difficulty", "part", "database", "family"];
+const FIELDS = ["reason", "difficulty", "part", "database", "family", "tables", "result"];
 
 async function showRun(section, id, query) {
   const run = locate(id);
@@ -23,8 +23,8 @@ function curvesSection(curve) {
 
 /** Whether a row has the values that are asked for, and the words that are searched. */
 function matches(row, query, words) {
-  if (FIELDS.some((name) => query[name] && row[name] !== query[name])) return false;
-  if (query.feature && !(row.features ?? []).includes(query.feature)) return false;
+  if (FIELDS.some((name) => query[name] && String(row[name]) !== query[name])) return false;
+  if (query.feature && !row.feature.includes(query.feature)) return false;
   if (!words.length) return true;
   row.text ??= `${row.sample_id}\n${row.question}\n${row.gold}\n${row.completion}\n${row.sql}\n${row.detail}`.toLowerCase();
   return words.every((word) => row.text.includes(word));
@@ -57,13 +57,13 @@ function questionList(section, run, rows, query) {
 
 function filterForm(rows, query, change) {
   const selects = FIELDS.map((name) => {
-    const values = [...new Set(rows.map((row) => row[name]).filter(Boolean))].sort();
+    const values = [...new Set(rows.map((row) => String(row[name])).filter(Boolean))].sort();
     if (values.length < 2) return "";
     const label = select(name, [["", "all"], ...values], query[name] ?? "", (value) => change(name, value));
     label.dataset.filter = name;
     return label;
   });
-  const features = [...new Set(rows.flatMap((row) => row.features ?? []))].sort();
+  const features = [...new Set(rows.flatMap((row) => row.feature))].sort();
   const box = el("input", { type: "search", name: "text", value: query.text ?? "", onchange: (event) => change("text", event.target.value) });
   const form = el("form", { class: "filters", "aria-label": "Filter questions", onsubmit: (event) => { event.preventDefault(); change("text", box.value); } },
     el("label", {}, el("span", {}, "find"), box), selects);

@@ -27,24 +27,35 @@ function between(comparisons, a, b) {
 }
 
 function turned(comparison) {
-  const swap = (f) => ({ ...f, wins: f.losses, losses: f.wins, ex_a: f.ex_b, ex_b: f.ex_a, difference: f.difference === null ? null : -f.difference });
+  const swap = (f) => ({ ...f, wins: f.losses, losses: f.wins, ex_a: f.ex_b, ex_b: f.ex_a, difference: minus(f.difference) });
   const slices = Object.entries(comparison.slices).map(([field, values]) =>
     [field, Object.fromEntries(Object.entries(values).map(([name, figures]) => [name, swap(figures)]))]);
+  const { interval, clustered, verdict } = comparison;
+  const opposite = { better: "worse", worse: "better" };
   return {
-    ...comparison, a: comparison.b, b: comparison.a, all: swap(comparison.all), slices: Object.fromEntries(slices),
-    interval: comparison.interval ? [-comparison.interval[1], -comparison.interval[0]] : null,
+    ...swap(comparison), a: comparison.b, b: comparison.a, slices: Object.fromEntries(slices),
+    interval: interval && [-interval[1], -interval[0]],
+    clustered: clustered && { ...clustered, low: -clustered.high, high: -clustered.low },
+    verdict: { ...verdict, text: verdict.text.replace(/^(better|worse)/, (word) => opposite[word]) },
   };
 }
 
+const minus = (value) => (value === null ? null : -value);
+
 function totals([a, b, comparison]) {
   if (!comparison) return el("p", {}, "These two runs were not compared.");
-  const { all, interval } = comparison;
-  return el("dl", { class: "figures" },
-    figureOf(bdi(a.label), `${percent(all.ex_a)} %`, `${plural(all.n, "question")} in both`),
-    figureOf(bdi(b.label), `${percent(all.ex_b)} %`, comparison.left_out ? `${count(comparison.left_out)} left out` : ""),
-    figureOf("difference", `${points(all.difference)} points`, interval ? `95 % interval ${points(interval[0])} … ${points(interval[1])}` : ""),
-    figureOf("McNemar", pValue(all.p), `${count(all.wins)} won, ${count(all.losses)} lost, ${count(all.ties)} ties`),
-    comparison.differ.length ? figureOf("they also differ in", comparison.differ.join(", "), "") : "");
+  const { interval, clustered, verdict } = comparison;
+  const counts = `${count(comparison.wins)} won, ${count(comparison.losses)} lost, ${plural(comparison.ties, "tie")}`;
+  const left = comparison.left_out ? `, ${count(comparison.left_out)} left out` : "";
+  return el("div", {},
+    el("dl", { class: "figures" },
+      figureOf(bdi(a.label), `${percent(comparison.ex_a)} %`, `${plural(comparison.n, "question")} in both${left}`),
+      figureOf(bdi(b.label), `${percent(comparison.ex_b)} %`, counts),
+      figureOf("difference", `${points(comparison.difference)} points`, interval ? `95 % interval ${points(interval[0])} … ${points(interval[1])}` : ""),
+      figureOf("these databases", pValue(comparison.p), "McNemar’s exact test"),
+      clustered ? figureOf("other databases", pValue(clustered.p), `95 % interval ${points(clustered.low)} … ${points(clustered.high)}`) : ""),
+    el("p", { class: "verdict" }, bdi(b.label), " against ", bdi(a.label), `: ${verdict.text}.`),
+    comparison.differ.length ? el("p", { class: "warn" }, `Besides the model they differ in ${comparison.differ.join(", ")}.`) : "");
 }
 
 const figureOf = (name, value, note) => el("div", {}, el("dt", {}, name), el("dd", {}, value, note ? el("small", {}, note) : ""));
@@ -53,7 +64,7 @@ function matrix(comparisons, runs) {
   const cell = (a, b) => {
     const comparison = a.id === b.id ? null : between(comparisons, a, b);
     if (!comparison) return "";
-    return [points(comparison.all.difference), el("small", {}, pValue(comparison.all.p))];
+    return [points(comparison.difference), el("small", {}, pValue(comparison.p))];
   };
   return el("section", {}, el("h2", {}, "Row less column, in points"),
     table("Every two runs", [[""], ...runs.map((run) => [bdi(run.label), true])],
@@ -65,8 +76,8 @@ function slicesOf([a, b, comparison]) {
   const blocks = Object.entries(comparison.slices).map(([field, values]) =>
     table(`Difference by ${field}`, [[field], ["n", true], ["A", true], ["B", true], ["B − A", true], ["won", true], ["lost", true], ["p", true]],
       Object.entries(values).map(([name, f]) => [bdi(name), count(f.n), percent(f.ex_a), percent(f.ex_b),
-        el("span", { class: f.p < 0.05 ? (f.difference > 0 ? "up" : "down") : "" }, points(f.difference)),
-        count(f.wins), count(f.losses), pValue(f.p).replace(/^p (= )?/, "")])));
+        el("span", { class: f.p_holm < index.alpha ? (f.difference > 0 ? "up" : "down") : "" }, points(f.difference)),
+        count(f.wins), count(f.losses), pValue(f.p_holm).replace(/^p (= )?/, "")])));
   return el("section", {}, el("h2", {}, "Where ", bdi(b.label), " differs from ", bdi(a.label)), el("div", { class: "columns" }, blocks));
 }
 

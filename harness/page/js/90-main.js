@@ -63,12 +63,18 @@ function theme() {
   label();
 }
 
-async function follow(version) {
+/** Ask the server whether a run has changed. A view of finished runs is not taken from under the reader. */
+async function follow() {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 3000));
     const answer = await fetch("version").catch(() => null);
-    const now = answer?.ok ? await answer.text() : version;
-    if (now !== version) { location.reload(); return; }
+    if (!answer?.ok || (await answer.text()) === index.version) continue;
+    const [view = "", id] = parsed(location.hash).parts;
+    const busy = $("input.pick:checked") || $("#board-filters select:focus");
+    if ((view === "" && !busy) || (view === "run" && !locate(id))) { location.reload(); return; }
+    const status = $("#status");
+    status.replaceChildren("The runs have changed. ", el("button", { type: "button", onclick: () => location.reload() }, "Reload"));
+    status.hidden = false;
   }
 }
 
@@ -83,7 +89,7 @@ async function start() {
   $(".skip").addEventListener("click", (event) => { event.preventDefault(); $("#main").focus(); });
   addEventListener("hashchange", () => route());
   await route(false);
-  if (served) follow(index.version);
+  if (served) follow();
 }
 
 start();

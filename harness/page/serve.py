@@ -1,0 +1,109 @@
+"""Serve the page on this machine only, and follow the runs while they go on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseServer
+from threading import Lock
+from typing import Any
+
+from harness.page.collect import Collector, version
+from harness.page.packs import packed
+from harness.page.write import all_packs, render
+from tasks.common.errors import DataError
+from tasks.common.terminal import say
+
+ADDRESS = "127.0.0.1"
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Contents:
+    """What the server hands out: made again where a stored run has changed."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._lock = Lock()
+        self._version: str | None = None
+        self._page = ""
+        self._packs: dict[str, Any] = {}
+
+    def get(self, path: str) -> tuple[str, str] | None:
+        """Type and text of a path; None where there is nothing."""
+        if path == "/version":
+            return "text/plain", version()
+        if path == "/":
+            with self._lock:
+                self._update()
+                return "text/html", self._page
+        name = path.removeprefix("/pack/")
+        with self._lock:
+            return ("text/plain", packed(self._packs[name])) if name in self._packs else None
+
+    def _update(self) -> None:
+        if self._version == (now := version()):
+            return
+        page = self._collector.page()
+        self._page, self._packs = render(page, served=True), all_packs(page)
+        self._version = now
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET from this machine's own browser. Another Host is refused: a page elsewhere may name it."""
+
+    server_version = "harness"
+    sys_version = ""
+
+    def __init__(self, contents: Contents, request: Any, address: Any, server: BaseServer) -> None:
+        self._contents = contents
+        super().__init__(request, address, server)
+
+    def do_GET(self) -> None:
+        """Hand out the page, its version, or a pack."""
+        port = self.server.server_address[1]  # type: ignore[index]
+        if self.headers.get("Host") not in (f"{ADDRESS}:{port}", f"localhost:{port}"):
+            self.send_error(HTTPStatus.FORBIDDEN, "this address is not the server's own")
+            return
+        found = self._contents.get(self.path)
+        if found is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        kind, text = found
+        content = text.encode("utf-8", "replace")
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        with suppress(BrokenPipeError, ConnectionResetError):  # the browser has left
+            self.end_headers()
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are not printed."""
+
+
+def server(collector: Collector, port: int) -> ThreadingHTTPServer:
+    """A server of the page on 127.0.0.1; port 0: any free one. Raises DataError: the port is in use."""
+    try:
+        return ThreadingHTTPServer((ADDRESS, port), partial(Handler, Contents(collector)))
+    except OSError as error:
+        raise DataError(f"--port {port}: {error.strerror}: choose another, or 0 for any free port") from None
+
+
+def serve(collector: Collector, port: int) -> None:
+    """Serve until Ctrl-C."""
+    with server(collector, port) as running:
+        say(f"the leaderboard is at http://{ADDRESS}:{running.server_address[1]}/ until Ctrl-C")
+        try:
+            running.serve_forever()
+        except KeyboardInterrupt:
+            say("stopped")
