@@ -10,7 +10,7 @@ from typing import Any
 from leaderboards.board import BoardGroup, BoardRow
 from leaderboards.compare import Comparison, comparison
 from leaderboards.identity import identity_of
-from leaderboards.pairs import Share, share
+from leaderboards.pairs import AnswersByQuestion, Share, share
 from leaderboards.slices import by_slice, engine_of
 from leaderboards.summary import mean
 from leaderboards.types import Record, Run, Slice, Summary, label
@@ -27,7 +27,7 @@ class Evaluated:
     """One finished evaluation. ``answers``: question id -> its records; empty where they are left out."""
 
     row: BoardRow
-    answers: Mapping[str, list[Record]] = field(default_factory=dict, repr=False)
+    answers: AnswersByQuestion = field(default_factory=dict, repr=False)
     curve: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     """Of the training that made the model; empty if it is not under this HARNESS_HOME."""
 
