@@ -1,18 +1,20 @@
-"""Print results: a table for people or JSON for programs, both on stdout; and the commands to type next."""
+"""Print results on stdout: tables, JSON, CSV or Markdown; and the commands to type next."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from rich.console import RenderableType
 
+from harness.render.sheets import Sheet, as_csv, as_markdown
 from harness.render.terminal import SafeConsole
 
 READS_TASK = ("check", "eval", "train")
@@ -41,6 +43,19 @@ def emit(result: R, render: Callable[[R], RenderableType], as_json: bool) -> Non
     if not console.is_terminal:
         console = SafeConsole(width=WIDTH)
     console.print(render(result), crop=False)
+
+
+def emit_table(
+    result: R,
+    render: Callable[[R], RenderableType],
+    sheets: Callable[[R], Sequence[Sheet]],
+    options: argparse.Namespace,
+) -> None:
+    """Print a result in the form that ``harness.verbs.options.add_formats`` has read."""
+    if options.form:
+        sys.stdout.write({"csv": as_csv, "markdown": as_markdown}[options.form](sheets(result)))
+    else:
+        emit(result, render, options.json)
 
 
 def command(*words: str) -> str:

@@ -52,6 +52,14 @@ def add_common(verb: Parser, also: str = "") -> None:
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
+def add_formats(verb: Parser) -> None:
+    """Add the forms in which a table is printed."""
+    forms = verb.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print JSON")
+    for name, text in (("csv", "print CSV"), ("markdown", "print Markdown for a paper or a pull request")):
+        forms.add_argument(f"--{name}", action="store_const", const=name, default="", dest="form", help=text)
+
+
 def add_trust(verb: Parser) -> None:
     """Add ``--trust-task``."""
     verb.add_argument(

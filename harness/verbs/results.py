@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.arguments import path, port
-from harness.verbs.options import Verbs, add_trust
+from harness.verbs.options import Verbs, add_formats, add_trust
 
 if TYPE_CHECKING:
     from leaderboards.types import Run
@@ -27,7 +27,7 @@ def _board_options(verbs: Verbs) -> None:
     verb.set_defaults(call=board)
     verb.add_argument("--task", default="", help="only this task")
     verb.add_argument("--reasons", action="store_true", help="also show why answers failed")
-    verb.add_argument("--json", action="store_true", help="print JSON")
+    add_formats(verb)
     verb.add_argument(
         "--html", type=path, metavar="FILE", default="", help="write the leaderboard as one HTML file"
     )
@@ -50,7 +50,7 @@ def _compare_options(verbs: Verbs) -> None:
         metavar="'B < A'",
         help="exit with 1 if the second run is significantly worse than the first; may be repeated",
     )
-    verb.add_argument("--json", action="store_true", help="print JSON")
+    add_formats(verb)
 
 
 def _show_options(verbs: Verbs) -> None:
@@ -64,8 +64,9 @@ def _show_options(verbs: Verbs) -> None:
 
 def board(options: argparse.Namespace) -> int:
     """``harness board``: print the leaderboard."""
+    from harness.render.as_sheets import board_sheets
     from harness.render.board import render_board
-    from harness.render.output import emit
+    from harness.render.output import emit_table
     from leaderboards import board as boards
     from leaderboards.find import expect_task
 
@@ -73,7 +74,8 @@ def board(options: argparse.Namespace) -> int:
         expect_task(options.task)
     if options.html or options.serve:
         return _page(options)
-    emit(boards.board(task=options.task), partial(render_board, reasons=options.reasons), options.json)
+    render = partial(render_board, reasons=options.reasons)
+    emit_table(boards.board(task=options.task), render, board_sheets, options)
     return 0
 
 
@@ -93,8 +95,9 @@ def _page(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """``harness compare``: compare runs question by question; 1 if a condition of ``--fail-if`` holds."""
+    from harness.render.as_sheets import comparison_sheets
     from harness.render.compare import render_gated
-    from harness.render.output import emit
+    from harness.render.output import emit_table
     from leaderboards import gate
     from leaderboards.compare import compare as compare_two
     from leaderboards.matrix import compare_all
@@ -103,7 +106,7 @@ def compare(options: argparse.Namespace) -> int:
     names = [options.a, options.b, *options.more]
     conditions = [gate.condition(text, len(names)) for text in options.fail_if]
     result = gate.check(compare_all(names) if options.more else compare_two(*names), conditions)
-    emit(result, render_gated, options.json)
+    emit_table(result, render_gated, comparison_sheets, options)
     for failed in result.failed:
         say(f"--fail-if {failed.condition}: {failed.text}")
     return 1 if result.failed else 0

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from harness.arguments import Parser
-from harness.verbs.options import Verbs
+from harness.verbs.options import Verbs, add_formats
 
 
 def add(verbs: Verbs) -> None:
@@ -19,7 +19,7 @@ def add(verbs: Verbs) -> None:
     verb.add_argument("--model", default="", metavar="M", help="only runs of this model")
     verb.add_argument("--tag", default="", metavar="TAG", help="only runs with this tag")
     verb.add_argument("--unfinished", action="store_true", help="only runs that have not ended")
-    verb.add_argument("--json", action="store_true", help="print JSON")
+    add_formats(verb)
     actions = verb.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
     _remove_options(actions)
     _tag_options(actions)
@@ -48,12 +48,13 @@ def _tag_options(actions: Verbs) -> None:
 
 def runs(options: argparse.Namespace) -> int:
     """``harness runs``: list the stored runs."""
-    from harness.render.output import emit
+    from harness.render.as_sheets import catalog_sheets
+    from harness.render.output import emit_table
     from harness.render.runs import render_catalog
     from leaderboards.catalog import catalog
 
     filters = (options.task, options.model, options.tag, options.unfinished)
-    emit(catalog(*filters), render_catalog, options.json)
+    emit_table(catalog(*filters), render_catalog, catalog_sheets, options)
     return 0
 
 
