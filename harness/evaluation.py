@@ -79,13 +79,19 @@ class Evaluation:
 def evaluate_model(
     spec: EvalSpec, overrides: Sequence[str], workers: int, fresh: bool = False, modes: Sequence[Mode] = MODES
 ) -> Run:
-    """Evaluate a model by name; see ``evaluate``. ``modes``: further modes besides those of the task.
+    """Evaluate a model by name; see ``evaluate_task``. ``overrides``: keys of the task."""
+    return evaluate_task(spec, Task.named(spec.task, overrides, spec.trust), workers, fresh, modes)
+
+
+def evaluate_task(
+    spec: EvalSpec, task: Task, workers: int, fresh: bool = False, modes: Sequence[Mode] = MODES
+) -> Run:
+    """Evaluate a model by name on a task; see ``evaluate``. ``modes``: further modes besides the task's.
 
     Raises SpecError, DataError, ModelError.
     """
     from runners.open import open_runner
 
-    task = Task.named(spec.task, overrides, spec.trust)
     spec = spec.of_task(task.spec)
     runner = open_runner(spec.model, spec.runner)
     if isinstance(runner, ReplayRunner):

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.provenance.identity import databases
+from harness.stored_task import stored_task
 from leaderboards.evidence import Evidence
 from leaderboards.identity import identity_of
 from leaderboards.types import Record, Run
@@ -20,10 +21,8 @@ from rewards.grader import attempt_of
 from rewards.presets import PRESETS
 from rewards.types import JudgeJob, JudgeSettings
 from rewards.version import code_version
-from tasks.common.errors import DataError, HarnessError, SpecError
+from tasks.common.errors import DataError, HarnessError
 from tasks.common.home import home
-from tasks.common.named_code import refuse_untrusted
-from tasks.common.parse import parse
 from tasks.databases.sandbox.pool import Sandbox
 from tasks.databases.state import stamped
 from tasks.spec import TaskSpec
@@ -121,17 +120,10 @@ def results(run: Run, records: Sequence[Record], workers: int = 0, trust: bool =
 
 
 class _StoredTask:
-    """The task of a stored run, by the spec that the run holds. Raises SpecError: it holds none."""
+    """The task of a stored run. Raises SpecError, as ``stored_task`` does."""
 
     def __init__(self, run: Run, trust: bool) -> None:
-        stored = run.spec.get("task")
-        if not isinstance(stored, dict):
-            raise SpecError(f"run {run.id} did not store its task: evaluate again to see results")
-        self.spec = parse(TaskSpec, stored, where=f"task of run {run.id}")
-        code = self.spec.code()
-        code.pop("scoring.reward", None)  # the rewards shown are the presets
-        if not trust:
-            refuse_untrusted(code, f"task of run {run.id}")
+        self.spec = stored_task(run, trust, with_reward=False)  # the rewards shown are the presets
         self._run = run
         self._task = Task(self.spec)
         self._settings = JudgeSettings(

@@ -1,4 +1,4 @@
-"""``harness runs``: list the stored runs, remove some, tag one."""
+"""Verbs about stored runs: ``runs``, which lists, removes and tags them, and ``rerun``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import json
 import sys
 from collections.abc import Sequence
 
-from harness.arguments import Parser
-from harness.verbs.options import Verbs, add_formats
+from harness.arguments import Parser, positive
+from harness.verbs.options import Verbs, add_formats, add_trust, divided
 
 
 def add(verbs: Verbs) -> None:
-    """Add this verb to the parser."""
+    """Add these verbs to the parser."""
+    _runs_options(verbs)
+    _rerun_options(verbs)
+
+
+def _runs_options(verbs: Verbs) -> None:
     verb = verbs.add_parser("runs", help="list the stored runs, remove or tag some")
     verb.set_defaults(call=runs)
     verb.add_argument("--task", default="", help="only runs of this task")
@@ -42,6 +47,25 @@ def _tag_options(actions: Verbs) -> None:
     verb.add_argument("tags", nargs="*", metavar="TAG", help="tags to add; none: print the tags")
     verb.add_argument(
         "--remove", nargs="*", metavar="TAG", help="remove these tags; alone: the tags before it"
+    )
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _rerun_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("rerun", help="repeat an evaluation and compare the verdicts")
+    verb.set_defaults(call=rerun)
+    verb.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, a model or a tag")
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="runner.KEY=VALUE",
+        dest="overrides",
+        help="a setting of the runner that runs do not store, such as a header with a key",
+    )
+    add_trust(verb)
+    verb.add_argument(
+        "--workers", type=positive, default=0, help="scoring processes; default: one for each core"
     )
     verb.add_argument("--json", action="store_true", help="print JSON")
 
@@ -119,3 +143,18 @@ def tag(options: argparse.Namespace) -> int:
     else:
         print(one_line(f"{run.id}: {', '.join(present) or 'no tags'}"))
     return 0
+
+
+def rerun(options: argparse.Namespace) -> int:
+    """``harness rerun``: repeat an evaluation; exit 1 if a verdict differs."""
+    from harness.render.output import emit
+    from harness.render.rerun import render_rerun
+    from harness.rerun import rerun as repeat
+    from tasks.common.errors import SpecError
+
+    settings, others = divided(options.overrides, "runner.")
+    if others:
+        raise SpecError(f"--set {others[0]}: only keys of the runner can be set: runner.KEY=VALUE")
+    repeated = repeat(options.run, settings, options.workers, options.trust_task)
+    emit(repeated, render_rerun, options.json)
+    return int(bool(repeated.changes))
