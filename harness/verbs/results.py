@@ -28,9 +28,7 @@ def _board_options(verbs: Verbs) -> None:
     verb.add_argument("--task", default="", help="only this task")
     verb.add_argument("--reasons", action="store_true", help="also show why answers failed")
     add_formats(verb)
-    verb.add_argument(
-        "--html", type=path, metavar="FILE", default="", help="write the leaderboard as one HTML file"
-    )
+    verb.add_argument("--html", type=path, metavar="FILE", help="write the leaderboard as one HTML file")
     verb.add_argument(
         "--serve", action="store_true", help="show the page on this machine, and follow the runs that go on"
     )
