@@ -10,6 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from harness.page.views import Stage
+from harness.render import terminal
 from harness.render.terminal import percent
 from leaderboards.pairs import PairedFigures
 
@@ -67,6 +68,11 @@ def bar(value: float | None, low: float | None = None, high: float | None = None
         return Markup("")
     whisker = "" if low is None or high is None else WHISKER.format(low=100 * low, high=100 * high)
     return SVG.format(value=100 * value, whisker=whisker)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """The bounds of an interval of shares, in per cent."""
+    return terminal.interval(low, high).replace("-", NONE)
 
 
 def gain_bar(figures: PairedFigures | None) -> Markup:

@@ -39,7 +39,7 @@ function table(label, columns, rows, attributes = {}) {
 /** A select with a label. `options`: values, or [value, text]. */
 function select(label, options, value, onchange) {
   const items = options.map((option) => (Array.isArray(option) ? option : [option, option]));
-  const box = el("select", { onchange: (event) => onchange(event.target.value) },
+  const box = el("select", { "aria-label": label, onchange: (event) => onchange(event.target.value) },
     items.map(([key, text]) => el("option", { value: key, selected: key === value }, text)));
   return el("label", {}, el("span", {}, label), box);
 }

@@ -51,6 +51,7 @@ function figure(title, labels, options, summary) {
     className: "plot", style: "", ...options,
   });
   for (const style of $$("style", drawing)) style.remove();
+  for (const part of $$("[aria-label]", drawing)) part.removeAttribute("aria-label"); // the summary says it
   drawing.setAttribute("role", "img");
   drawing.setAttribute("aria-label", summary);
   const keys = labels.length > 1

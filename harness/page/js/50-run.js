@@ -33,46 +33,40 @@ function matches(row, query, words) {
 const wordsOf = (text) => (text ?? "").toLowerCase().split(/\s+/).filter(Boolean);
 
 function questionList(section, run, rows, query) {
-  const found = rows.filter((row) => matches(row, query, wordsOf(query.text)));
-  const change = (name, value) => {
-    const next = { ...query, [name]: value };
-    delete next.all;
-    history.replaceState(null, "", address(["run", run.id], next));
-    questionList(section, run, rows, next);
-    const again = $(`[name="${name}"], [data-filter="${name}"] select`, section);
-    again?.focus();
-    if (name === "text") again?.setSelectionRange(again.value.length, again.value.length);
+  const state = { ...query };
+  const list = el("div", {});
+  const update = (all = false) => {
+    const found = rows.filter((row) => matches(row, state, wordsOf(state.text)));
+    const more = !all && found.length > PAGE_ROWS;
+    list.replaceChildren(
+      el("p", { class: "note", role: "status" }, `${plural(found.length, "answer")} of ${count(rows.length)}`),
+      answerTable(run, more ? found.slice(0, PAGE_ROWS) : found),
+      more ? el("p", {}, el("button", { type: "button", onclick: () => update(true) }, `Show all ${count(found.length)}`)) : "");
   };
-  const limit = query.all ? found.length : PAGE_ROWS;
-  section.replaceChildren(
-    el("h2", {}, "Questions"),
-    filterForm(rows, query, change),
-    el("p", { class: "note", role: "status" }, `${plural(found.length, "answer")} of ${count(rows.length)}`),
-    answerTable(run, found.slice(0, limit)),
-    found.length > limit
-      ? el("p", {}, el("button", { type: "button", onclick: () => questionList(section, run, rows, { ...query, all: "1" }) }, `Show all ${count(found.length)}`))
-      : "",
-  );
+  const change = (name, value) => {
+    state[name] = value;
+    history.replaceState(null, "", address(["run", run.id], state));
+    update();
+  };
+  section.replaceChildren(el("h2", {}, "Questions"), filterForm(rows, state, change), list);
+  update();
 }
 
 function filterForm(rows, query, change) {
-  const selects = FIELDS.map((name) => {
-    const values = [...new Set(rows.map((row) => String(row[name])).filter(Boolean))].sort();
-    if (values.length < 2) return "";
-    const label = select(name, [["", "all"], ...values], query[name] ?? "", (value) => change(name, value));
-    label.dataset.filter = name;
-    return label;
+  const choices = [...FIELDS.map((name) => [name, rows.map((row) => String(row[name]))]), ["feature", rows.flatMap((row) => row.feature)]];
+  const selects = choices.map(([name, all]) => {
+    const values = [...new Set(all.filter(Boolean))].sort();
+    return values.length > 1 ? select(name, [["", "all"], ...values], query[name] ?? "", (value) => change(name, value)) : "";
   });
-  const features = [...new Set(rows.flatMap((row) => row.feature))].sort();
-  const box = el("input", { type: "search", name: "text", value: query.text ?? "", onchange: (event) => change("text", event.target.value) });
-  const form = el("form", { class: "filters", "aria-label": "Filter questions", onsubmit: (event) => { event.preventDefault(); change("text", box.value); } },
-    el("label", {}, el("span", {}, "find"), box), selects);
-  if (features.length > 1) {
-    const label = select("feature", [["", "all"], ...features], query.feature ?? "", (value) => change("feature", value));
-    label.dataset.filter = "feature";
-    form.append(label);
-  }
-  return form;
+  const find = el("input", { type: "search", "aria-label": "find", value: query.text ?? "", oninput: later(() => change("text", find.value)) });
+  return el("form", { class: "filters", "aria-label": "Filter questions", onsubmit: (event) => event.preventDefault() },
+    el("label", {}, el("span", {}, "find"), find), selects);
+}
+
+/** A function that runs once the calls of it have stopped for a while. */
+function later(run) {
+  let timer = 0;
+  return () => { clearTimeout(timer); timer = setTimeout(run, 150); };
 }
 
 const reasonTag = (reason) => el("span", { class: `reason ${reason === "correct" ? "right" : "wrong"}` }, reason);

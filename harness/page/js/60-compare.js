@@ -60,15 +60,27 @@ function totals([a, b, comparison]) {
 
 const figureOf = (name, value, note) => el("div", {}, el("dt", {}, name), el("dd", {}, value, note ? el("small", {}, note) : ""));
 
+/** Every two of the runs; p is corrected over all pairs, as `leaderboards.statistics.holm` does. */
 function matrix(comparisons, runs) {
+  const pairs = runs.flatMap((b, i) => runs.slice(0, i).map((a) => between(comparisons, a, b))).filter(Boolean);
+  const corrected = holm(pairs.map((pair) => pair.p));
   const cell = (a, b) => {
-    const comparison = a.id === b.id ? null : between(comparisons, a, b);
-    if (!comparison) return "";
-    return [points(comparison.difference), el("small", {}, pValue(comparison.p))];
+    const at = pairs.findIndex((pair) => [pair.a, pair.b].includes(a.id) && [pair.a, pair.b].includes(b.id));
+    if (a.id === b.id || at < 0) return "";
+    return [points(between(comparisons, a, b).difference), el("small", {}, pValue(corrected[at]))];
   };
-  return el("section", {}, el("h2", {}, "Row less column, in points"),
-    table("Every two runs", [[""], ...runs.map((run) => [bdi(run.label), true])],
+  const title = "Every two runs: the row less the column, in points, and McNemar’s p with Holm’s correction";
+  return el("section", { class: "matrix" }, el("h2", {}, title),
+    table(title, [["run"], ...runs.map((run) => [bdi(run.label), true])],
       runs.map((row) => [bdi(row.label), ...runs.map((column) => cell(column, row))])));
+}
+
+function holm(ps) {
+  const order = ps.map((_, i) => i).sort((i, j) => ps[i] - ps[j]);
+  const corrected = Array(ps.length);
+  let least = 0;
+  order.forEach((i, rank) => { corrected[i] = least = Math.max(least, Math.min(1, ps[i] * (ps.length - rank))); });
+  return corrected;
 }
 
 function slicesOf([a, b, comparison]) {

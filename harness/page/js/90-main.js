@@ -2,8 +2,12 @@
 
 function parsed(hash) {
   const [path, tail = ""] = hash.replace(/^#\/?/, "").split("?");
-  const parts = path.split("/").filter(Boolean).map(decodeURIComponent);
+  const parts = path.split("/").filter(Boolean).map(decoded);
   return { parts, query: Object.fromEntries(new URLSearchParams(tail)) };
+}
+
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
 }
 
 const announce = (text) => { const status = $("#status"); status.hidden = !text; status.textContent = text; };
@@ -30,7 +34,12 @@ async function route(moved = true) {
   const section = sectionOf(parts);
   const turn = (current = Symbol("route"));
   announce("");
-  if (!section) { announce("There is nothing at this address."); return; }
+  $("#main").setAttribute("aria-busy", "true");
+  if (!section) {
+    announce("There is nothing at this address.");
+    $("#main").removeAttribute("aria-busy");
+    return;
+  }
   for (const other of $$(".view")) other.hidden = other !== section;
   crumbs(view, rest);
   try {
@@ -40,6 +49,7 @@ async function route(moved = true) {
     throw error;
   }
   if (turn !== current) return;
+  $("#main").removeAttribute("aria-busy");
   document.title = `${$("h1", section)?.textContent ?? "Leaderboard"} · harness board`;
   if (moved && view !== "") { scrollTo(0, 0); const head = $("h1", section); head?.setAttribute("tabindex", "-1"); head?.focus({ preventScroll: true }); }
 }
@@ -79,6 +89,7 @@ async function follow() {
 }
 
 async function start() {
+  $("#main").setAttribute("aria-busy", "true");
   document.documentElement.classList.add("js");
   index = await pack("index");
   theme();

@@ -1,0 +1,103 @@
+"""The page's server: this machine only, GET only, its own Host only, and it follows the runs."""
+
+from __future__ import annotations
+
+import html
+import http.client
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import page_runs
+import pytest
+
+from harness.cli import main
+from harness.page.collect import Collector
+from harness.page.serve import server
+from leaderboards import store
+from leaderboards.types import Run
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def port(home: Path) -> Iterator[int]:
+    """The port of a running server."""
+    with server(Collector(), 0) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
+        thread.start()
+        assert running.server_address[0] == "127.0.0.1"
+        yield running.server_address[1]
+        running.shutdown()
+        thread.join()
+
+
+def ask(port: int, path: str, method: str = "GET", host: str = "") -> tuple[int, str, dict[str, str]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request(method, path, headers={"Host": host or f"127.0.0.1:{port}"})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode(), dict(answer.getheaders())
+
+
+def test_the_page_and_its_packs_are_handed_out(port: int) -> None:
+    page_runs.lineage(10)
+    status, page, headers = ask(port, "/")
+    page = html.unescape(page)
+    assert status == 200 and 'data-served="1"' in page and "GRPO" in page
+    assert headers["Cache-Control"] == "no-store" and headers["X-Content-Type-Options"] == "nosniff"
+    assert 'id="pack-run-0-0"' not in page
+    for name in ("group-0", "run-0-0", "group-1"):
+        assert ask(port, f"/pack/{name}")[:2][0] == 200
+    assert "connect-src 'self'" in page and "connect-src 'none'" not in page
+
+
+@pytest.mark.parametrize(
+    "host", ["attacker.invalid", "127.0.0.1", "127.0.0.1:1", "localhost.attacker.invalid"]
+)
+def test_another_host_is_refused(port: int, host: str) -> None:
+    assert ask(port, "/", host=host)[0] == 403
+    assert ask(port, "/version", host=host)[0] == 403
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_only_get_is_answered(port: int, method: str) -> None:
+    assert ask(port, "/", method)[0] == 501
+
+
+@pytest.mark.parametrize("path", ["/pack/none", "/../run.json", "/etc/passwd", "/pack/../../run.json"])
+def test_there_is_nothing_else(port: int, path: str) -> None:
+    ask(port, "/")
+    assert ask(port, path)[0] == 404
+
+
+def test_a_run_that_goes_on_changes_the_version_and_the_page(port: int) -> None:
+    started = Run("going-on", "train", "m", "pocket", "d", "train", "strict", "1", "digest")
+    versions = [ask(port, "/version")[1]]
+    with store.open_run(started) as writer:
+        writer.append_curve(page_runs.curve(3))
+        versions.append(ask(port, "/version")[1])
+        assert "3 steps so far" in ask(port, "/")[1]
+        writer.append_curve(page_runs.curve(4))
+        versions.append(ask(port, "/version")[1])
+        assert "4 steps so far" in ask(port, "/")[1]
+        writer.finish({})
+    versions.append(ask(port, "/version")[1])
+    assert len(set(versions)) == 4
+    assert "steps so far" not in ask(port, "/")[1]
+
+
+def test_a_port_in_use_is_one_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with server(Collector(), 0) as running:
+        port = str(running.server_address[1])
+        assert main(["board", "--serve", "--port", port]) == 2
+    assert f"--port {port}: Address already in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["board", "--serve", "--port", port])
