@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.render.terminal import NONE, columns, duration, interval, number, percent, plain, reason
+from harness.render.terminal import (
+    NONE,
+    FirstThatFits,
+    columns,
+    duration,
+    interval,
+    number,
+    percent,
+    plain,
+    reason,
+    unbroken,
+)
 from leaderboards import board
 from leaderboards.types import Slice, Summary, label
 from tasks.common.terminal import visible
@@ -20,7 +32,11 @@ LEGEND = (
 )
 EMPTY = "Nothing has been measured yet. Try: harness eval --model nano --task pocket"
 RUNS_PER_TABLE = 5
-"""Runs shown side by side in the table of reasons."""
+"""Most runs side by side in the table of reasons."""
+NAME = 16
+"""Characters in a line of a model's name above a column."""
+LONGEST = 32
+"""Characters of a model's name that the wide table shows in one line; the narrow one if it does not fit."""
 
 
 def render_board(listed: board.Board, reasons: bool = False) -> RenderableType:
@@ -37,7 +53,7 @@ def render_board(listed: board.Board, reasons: bool = False) -> RenderableType:
     for key, rows in listed.groups.items():
         lines += [_title(key), _table(key, rows), *_notes(key, rows)]
         if reasons:
-            lines += [_reasons(rows[i : i + RUNS_PER_TABLE]) for i in range(0, len(rows), RUNS_PER_TABLE)]
+            lines.append(FirstThatFits(*(_reasons(rows, count) for count in range(RUNS_PER_TABLE, 0, -1))))
         lines.append(Text())
     if listed.hidden:
         lines.append(Text(f"{listed.hidden} older runs, repeated since, are not shown", style="dim"))
@@ -51,11 +67,17 @@ def _title(key: board.BoardGroup) -> Text:
     return title.append(visible(versions), style="not bold dim")
 
 
-def _table(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> Table:
-    """The ranked runs. The column of other modes is shown only for tasks without parts, for lack of room."""
-    parts = sorted({name for row in rows for name in row.summary["parts"]})
+def _table(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> RenderableType:
+    """The ranked runs: with a column for each figure, or in a narrow terminal with some below the model."""
+    return FirstThatFits(_wide(key, rows), _narrow(key, rows))
+
+
+def _wide(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> Table:
+    """The column of other modes is shown only for tasks without parts, for lack of room."""
+    parts = _parts(rows)
     others = ("by other\nrules",) if not parts and any(_modes(key, row) for row in rows) else ()
     table = columns("\nmodel")
+    table.columns[0].min_width = min(LONGEST, max(cell_len(row.run.label) for row in rows))
     table.add_column(Text("\nEX", "bold"), justify="right", no_wrap=True)
     for name in (*parts, *others, "runs", "reward", "n", "un-\nscored", "tokens", "time"):
         table.add_column(plain(name if "\n" in name else f"\n{name}"), justify="right", no_wrap=True)
@@ -66,14 +88,43 @@ def _table(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> Table:
             _headline(figures),
             *(percent(figures["parts"][name]["ex"]) if name in figures["parts"] else NONE for name in parts),
             *(_modes(key, row) for _ in others),
-            percent(figures["executable"]),
-            number(figures["reward"], 3),
-            number(figures["n"]),
-            Text(number(figures["unscored"]), style="yellow" if figures["unscored"] else "dim"),
+            *_usual(row),
             number(figures["tokens"]),
             duration(row.run.seconds),
         )
-    return table
+    return unbroken(table)
+
+
+def _narrow(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> Table:
+    """Figures of parts and other modes, tokens and time are in the line below the model."""
+    parts = _parts(rows)
+    table = columns("\nmodel")
+    table.columns[0].max_width = None
+    table.add_column(Text("\nEX", "bold"), justify="right", no_wrap=True)
+    for name in ("\nruns", "\nreward", "\nn", "un-\nscored"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        figures = row.summary
+        found = figures["parts"]
+        more = [f"{visible(name)} {percent(found[name]['ex'])}" for name in parts if name in found]
+        more += _modes(key, row).plain.splitlines() if not parts else []
+        more += [f"tokens {number(figures['tokens'])}", f"time {duration(row.run.seconds)}"]
+        text = _model(row).append(f"\n{', '.join(more)}", "not bold dim")
+        table.add_row(text, _headline(figures), *_usual(row))
+    return unbroken(table)
+
+
+def _parts(rows: Sequence[board.BoardRow]) -> list[str]:
+    return sorted({name for row in rows for name in row.summary["parts"]})
+
+
+def _usual(row: board.BoardRow) -> Iterator[RenderableType]:
+    """The cells of answers that run, reward, n and unscored."""
+    figures = row.summary
+    yield percent(figures["executable"])
+    yield number(figures["reward"], 3)
+    yield number(figures["n"])
+    yield Text(number(figures["unscored"]), style="yellow" if figures["unscored"] else "dim")
 
 
 def _modes(key: board.BoardGroup, row: board.BoardRow) -> Text:
@@ -102,6 +153,7 @@ def _headline(figures: Slice) -> Text:
 def _notes(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> list[RenderableType]:
     """Lines below the table: training rows, figures of several answers, cost, and warnings."""
     table = Table.grid(padding=(0, 2))
+    table.add_column(max_width=LONGEST, overflow="fold")
     for row in rows:
         name = plain(row.run.label, "dim")
         if row.run.training:
@@ -162,18 +214,26 @@ def _trained_on(stage: object) -> str:
     return " ".join(filter(None, [count, str(stage.get("sees", ""))]))
 
 
-def _reasons(rows: Sequence[board.BoardRow]) -> RenderableType:
-    """How often each reason occurred, with a column for each run."""
+def _reasons(rows: Sequence[board.BoardRow], per_table: int) -> RenderableType:
+    """How often each reason occurred, with a column for each run and so many runs in a table."""
+    groups = [rows[i : i + per_table] for i in range(0, len(rows), per_table)]
+    return Group(*(Padding(_reasons_table(group), (1, 0, 0, 0)) for group in groups))
+
+
+def _reasons_table(rows: Sequence[board.BoardRow]) -> Table:
     totals: dict[str, int] = {}
     for row in rows:
         for name, count in row.summary["reasons"].items():
             totals[name] = totals.get(name, 0) + count
     table = columns("reason")
+    table.columns[0].min_width = min(LONGEST, max(map(len, totals), default=0))
     for row in rows:
-        table.add_column(plain(row.run.label), justify="right", overflow="fold", min_width=14)
+        model = visible(row.run.label)
+        lines = [model[i : i + NAME] for i in range(0, len(model), NAME)]
+        table.add_column(plain("\n".join(lines)), justify="right", overflow="fold", min_width=14)
     for name in sorted(totals, key=lambda name: (name != "correct", -totals[name])):
         table.add_row(reason(name), *(_share(row, name) for row in rows))
-    return Padding(table, (1, 0, 0, 0))
+    return table
 
 
 def _share(row: board.BoardRow, name: str) -> Text:

@@ -12,6 +12,8 @@ from leaderboards.types import label
 EMPTY = "No run matches. Try: harness runs, or harness eval --model nano --task pocket"
 COLOURS = {"finished": "", "running": "green", "unfinished": "yellow"}
 DAY = 86400
+WIDTH = 44
+"""Characters of the column of ids."""
 
 
 def render_catalog(catalog: Catalog) -> RenderableType:
@@ -19,7 +21,7 @@ def render_catalog(catalog: Catalog) -> RenderableType:
     if not catalog.rows:
         return Text(EMPTY)
     table = columns("run")
-    table.columns[0].max_width = 44
+    table.columns[0].max_width = WIDTH
     for name in ("EX", "n", "age", "size"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
@@ -40,10 +42,18 @@ def render_catalog(catalog: Catalog) -> RenderableType:
 def _run(row: CatalogRow) -> Text:
     run = row.run
     facts = [f"training of {label(run.parent)}" if run.kind == "train" else run.label, run.task]
-    line = plain(run.id, "bold").append("\n").append_text(plain(" · ".join(facts), "not bold dim"))
+    line = plain(_wrapped(run.id), "bold").append("\n").append_text(plain(" · ".join(facts), "not bold dim"))
     for tag in row.tags:
         line.append(f" · {tag}", "not bold cyan")
     return line
+
+
+def _wrapped(run_id: str) -> str:
+    """A long id in lines that end after a hyphen, so that no number is split."""
+    if len(run_id) <= WIDTH:
+        return run_id
+    end = run_id.rfind("-", 0, WIDTH) + 1 or WIDTH
+    return f"{run_id[:end]}\n{_wrapped(run_id[end:])}"
 
 
 def age(seconds: float) -> str:

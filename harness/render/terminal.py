@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +15,8 @@ from rich.text import Text
 from tasks.common.terminal import visible
 
 NONE = "-"
+UNLIMITED = 10_000
+"""A width in which everything fits."""
 COLOURS = {"correct": "green", "gold_failed": "yellow", "infrastructure": "yellow"}
 """Colours of reason codes: right answers and our own failures; all others are the model's mistakes."""
 
@@ -32,6 +36,21 @@ class SafeConsole(Console):
         """As rich does, with the texts made visible."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+class FirstThatFits:
+    """Draws the first of several renderables that is not wider than the console; else the last one."""
+
+    def __init__(self, *choices: RenderableType) -> None:
+        self._choices = choices
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unlimited = options.update(max_width=UNLIMITED)
+        for choice in self._choices:
+            needed = Measurement.get(console, unlimited, choice).minimum
+            if needed <= options.max_width or choice is self._choices[-1]:
+                yield choice
+                return
 
 
 def percent(value: float | None) -> str:
@@ -80,4 +99,12 @@ def columns(first: str) -> Table:
     """An empty table with two spaces between columns; only its first column, of names, wraps."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="", pad_edge=False)
     table.add_column(first, overflow="fold", min_width=9, max_width=32)
+    return table
+
+
+def unbroken(table: Table) -> Table:
+    """The table with every column but the first as wide as its longest line, which ``no_wrap`` would cut."""
+    for column in table.columns[1:]:
+        texts = (str(cell) for cell in (column.header, *column.cells))
+        column.min_width = max(cell_len(line) for text in texts for line in text.split("\n"))
     return table
