@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leaderboards import store, tags
-from leaderboards.find import candidates, expect_task, is_model
+from leaderboards.find import candidates, expect_task, find, is_model
 from leaderboards.types import Run
 from tasks.common import files
 from tasks.common.errors import DataError, nearest
@@ -114,6 +114,17 @@ def chosen(name: str) -> Run:
         ids = ", ".join(run.id for run in runs[:4]) + ", ..." * (len(runs) > 4)
         raise DataError(f"'{name}' names {len(runs)} runs: {ids}: give an id")
     return runs[0]
+
+
+def taggable(name: str) -> Run:
+    """The newest finished evaluation with this name, as every verb reads names; else the one run with it.
+
+    Raises DataError: it refers to none, or to several that are no finished evaluations.
+    """
+    try:
+        return find(name)
+    except DataError:
+        return chosen(name)
 
 
 def removable(name: str) -> str:

@@ -262,6 +262,21 @@ def test_tags_are_added_and_removed(words: list[str], left: list[str], capsys: C
     assert json.loads(capsys.readouterr().out) == {"run": "nano-pocket-aaaaaa", "tags": left}
 
 
+@pytest.mark.parametrize(
+    ("name", "run_id"),
+    [
+        ("nano", "nano-pocket-ffffff"),
+        ("out/sft", "sft-pocket-bbbbbb"),
+        ("sft-s", "sft-sft-pocket-cccccc"),
+        ("half", "half-spider-dddddd"),
+    ],
+)
+def test_a_model_is_tagged_by_its_newest_evaluation(name: str, run_id: str, capsys: Capture) -> None:
+    finish("nano-pocket-ffffff", "nano", right=3)
+    assert call("runs", "tag", name, "x") == 0
+    assert capsys.readouterr().out == f"{run_id}: x\n"
+
+
 def test_foreign_files_among_the_tags_are_ignored() -> None:
     tags.add("nano-pocket-aaaaaa", ["a"])
     for name in (".hidden", "\x1b[2J", "x" * 41):

@@ -131,7 +131,7 @@ def tag(options: argparse.Namespace) -> int:
     from tasks.common.terminal import one_line
 
     _refuse_filters(options)
-    run = catalog.chosen(options.run)
+    run = catalog.taggable(options.run)
     alone = options.remove == []
     if old := options.tags if alone else options.remove:
         tags.remove(run.id, old)

@@ -109,7 +109,8 @@ LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "TORCHELASTI
 
 EXIT_CODES = {
     "0": "Done.",
-    "1": "`harness eval`: not every model could be asked; `harness check`: a gold failed. With a traceback: a bug.",
+    "1": "`harness eval`: not every model could be asked; `check`: a gold failed; `compare --fail-if`: it holds; "
+    "`rerun`: a verdict differs; `doctor`: a problem; `runs rm`: not confirmed. With a traceback: a bug.",
     "2": "A mistake in a command, spec, dataset or model: one line on stderr says what is wrong and how to fix it.",
     "130": "Ctrl-C. What was finished is kept; the same command continues.",
 }
