@@ -39,6 +39,8 @@ def candidates(name: str, among: Sequence[Run] | None = None) -> list[Run]:
 
     Raises DataError: it refers to none, or is the beginning of several ids.
     """
+    if not name.strip():
+        raise DataError("the name of a run is empty: name one (harness runs lists them)")
     searched = evaluations() if among is None else among
     for matches in (_is_id, _is_model, _is_tag, _is_folder, _is_content):
         if matching := [run for run in searched if matches(run, name)]:

@@ -19,7 +19,7 @@ from test_leaderboards_store import RUN, child, record
 
 from harness.cli import main
 from harness.render.runs import age, size
-from leaderboards import store, tags
+from leaderboards import catalog, store, tags
 from leaderboards.board import board
 from leaderboards.find import find
 from leaderboards.summary import summary
@@ -151,6 +151,7 @@ def test_named_runs_are_removed(names: list[str], removed: list[str], capsys: Ca
         (["rm", "nanoo", "--yes"], "no run 'nanoo': did you mean 'nano'?"),
         (["rm", "../home", "--yes"], "no run '../home'"),
         (["rm", "..", "--yes"], "no run '..'"),
+        (["rm", "", "--yes"], "the name of a run is empty"),
         (["rm", ".", "--yes"], "no run '.'"),
         (["rm", "/", "--yes"], "no run '/'"),
         (["rm", "nano"], "add --yes"),
@@ -192,6 +193,13 @@ def test_a_removal_asks_on_a_terminal(answer: str, code: int, home: Path) -> Non
     assert process.returncode == code
     assert "nano-pocket-aaaaaa, " in printed and "remove these 2 runs? [y/N]" in printed
     assert store.folder("nano-pocket-aaaaaa").is_dir() == bool(code)
+
+
+def test_an_empty_name_is_not_the_beginning_of_the_only_run(capsys: Capture) -> None:
+    for run in store.runs()[1:]:
+        catalog.remove(run.id)
+    assert [call("runs", "rm", name, "--yes") for name in ("", " ", "\n")] == [2, 2, 2]
+    assert capsys.readouterr().err.count("the name of a run is empty") == 3 and len(store.runs()) == 1
 
 
 def test_only_the_link_to_a_run_elsewhere_is_removed(home: Path, tmp_path: Path) -> None:

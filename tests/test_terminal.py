@@ -81,6 +81,15 @@ def test_every_screen_shows_hostile_text_as_it_is(
         assert hidden(printed.out) == set() and json.loads(printed.out)
 
 
+def test_the_list_of_runs_shows_hostile_text_as_it_is(text: str, capsys: Capture) -> None:
+    for form in ([], ["--csv"], ["--markdown"], ["--json"]):
+        assert main(["runs", *form]) == 0
+        printed = capsys.readouterr()
+        assert hidden(printed.out + printed.err) == set(), form
+        if form in ([], ["--csv"]):
+            assert visible(text).split()[0][:6] in printed.out, form
+
+
 def test_messages_on_stderr_are_one_visible_line(text: str, capsys: Capture) -> None:
     for line in (["show", text, "1"], ["show", "one-0000", text], ["board", "--task", f"x{text}"], [text]):
         try:
