@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderboards import alarms, store, tags
-from leaderboards.identity import conflicting, identity_of
+from leaderboards.gains import Gain, gains
+from leaderboards.identity import asked_differently, conflicting, identity_of
+from leaderboards.seeds import Recipe, recipes
 from leaderboards.types import Run, Summary
 from tasks.common.digests import digest_of
 from tasks.common.errors import DataError
@@ -44,6 +46,8 @@ class BoardRow:
     training: tuple[str, ...] = ()
     """The warnings at the end of its training."""
     tags: tuple[str, ...] = ()
+    gain: Gain | None = None
+    """Over the model that it was trained from, if that is in the same group."""
 
     @property
     def warnings(self) -> list[str]:
@@ -61,12 +65,18 @@ class Board:
     groups: dict[BoardGroup, list[BoardRow]]
     hidden: int = 0
     unfinished: Sequence[str] = ()
+    recipes: Mapping[BoardGroup, Sequence[Recipe]] = field(default_factory=dict)
+    """Several runs that differ only in seeds."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``--json``: ``groups``, each with its title fields and ``rows``."""
+        """For ``--json``: ``groups``, each with its title fields, ``rows`` and ``recipes``."""
         return {
             "groups": [
-                {**group._asdict(), "rows": [_row(row) for row in rows]}
+                {
+                    **group._asdict(),
+                    "rows": [_row(row) for row in rows],
+                    "recipes": [recipe.as_dict() for recipe in self.recipes.get(group, ())],
+                }
                 for group, rows in self.groups.items()
             ],
             "hidden": self.hidden,
@@ -92,7 +102,8 @@ def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
     seen: set[str] = set()
     hidden = 0
     unfinished: list[str] = []
-    for run in reversed(store.runs()):
+    runs = store.runs()
+    for run in reversed(runs):
         if run.kind != "eval":
             continue
         if (run_ids is not None and run.id not in run_ids) or task not in ("", run.task):
@@ -105,8 +116,12 @@ def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
             seen.add(run.digest)
             row = BoardRow(run, figures, tags=run_tags)
             groups.setdefault(_group_among(databases_of, run), []).append(row)
-    ranked = {key: sorted(_with_trends(rows), key=_rank) for key, rows in reversed(groups.items())}
-    return Board(ranked, hidden, unfinished)
+    trainings = [run for run in runs if run.kind == "train"]
+    ranked = {key: sorted(rows, key=rank) for key, rows in reversed(_with_parents(groups).items())}
+    seeded = {
+        key: recipes([(row.run, row.summary) for row in rows], trainings) for key, rows in ranked.items()
+    }
+    return Board(ranked, hidden, unfinished, seeded)
 
 
 def _group_among(databases_of: dict[BoardGroup, dict[str, str]], run: Run) -> BoardGroup:
@@ -128,20 +143,44 @@ def _databases(run: Run) -> Mapping[str, str]:
     return identity.databases if identity else {}
 
 
-def _with_trends(rows: Sequence[BoardRow]) -> list[BoardRow]:
-    """The rows of a group, with the alarms of their parent (found by content, else by name) and training."""
-    measured: dict[str, Mapping[str, float]] = {}
+def _with_parents(
+    groups: Mapping[BoardGroup, Sequence[BoardRow]],
+) -> dict[BoardGroup, list[BoardRow]]:
+    """The rows with the alarms and the gain over their parent, and the warnings of their training."""
+    parents = {key: _parents(rows) for key, rows in groups.items()}
+    pairs = {child: parent.run.id for found in parents.values() for child, parent in found.items()}
+    started = {row.run.id: row.run.started for rows in groups.values() for row in rows}
+    gained = gains({run: pairs[run] for run in sorted(pairs, key=started.__getitem__, reverse=True)})
+    return {
+        key: [
+            replace(
+                row,
+                start=parent.summary["alarms"] if (parent := parents[key].get(row.run.id)) else {},
+                training=_training_warnings(row.run.trained_by),
+                gain=gained.get(row.run.id),
+            )
+            for row in rows
+        ]
+        for key, rows in groups.items()
+    }
+
+
+def _parents(rows: Sequence[BoardRow]) -> dict[str, BoardRow]:
+    """Run -> the row of the model that it was trained from, found by content, else by name.
+
+    Of several, the newest that was asked in the same way is taken, else the newest. ``rows``: newest first.
+    """
+    measured: dict[str, list[BoardRow]] = {}
     for row in rows:
         identity = identity_of(row.run)
-        measured[digest_of(identity.model) if identity else row.run.model] = row.summary["alarms"]
-    return [
-        replace(
-            row,
-            start=measured.get(row.run.parent_content or row.run.parent, {}),
-            training=_training_warnings(row.run.trained_by),
-        )
-        for row in rows
-    ]
+        measured.setdefault(digest_of(identity.model) if identity else row.run.model, []).append(row)
+    parents = {}
+    for row in rows:
+        found = measured.get(row.run.parent_content or row.run.parent, [])
+        same = [parent for parent in found if not asked_differently(parent.run, row.run)]
+        if found:
+            parents[row.run.id] = (same or found)[0]
+    return parents
 
 
 def _training_warnings(run_id: str) -> tuple[str, ...]:
@@ -153,7 +192,8 @@ def _training_warnings(run_id: str) -> tuple[str, ...]:
     return tuple(map(str, warnings)) if isinstance(warnings, list) else ()
 
 
-def _rank(row: BoardRow) -> tuple[bool, float]:
+def rank(row: BoardRow) -> tuple[bool, float]:
+    """A sort key: the best row first, and last those without a score."""
     ex = row.summary["ex"]
     return ex is None, -(ex or 0.0)
 
@@ -168,4 +208,6 @@ def _summary(run: Run) -> Summary | None:
 
 def _row(row: BoardRow) -> dict[str, Any]:
     run = {name: value for name, value in asdict(row.run).items() if name not in ("id", "spec")}
-    return {"run": row.run.id, **run, **row.summary, "warnings": row.warnings, "tags": list(row.tags)}
+    gain = row.gain.as_dict() if row.gain else None
+    more = {"warnings": row.warnings, "tags": list(row.tags), "gain": gain}
+    return {"run": row.run.id, **run, **row.summary, **more}

@@ -11,10 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from leaderboards import alarms
-from leaderboards.statistics import best_of_k, pass_at_k, wilson
-from leaderboards.types import Record, Slice, Summary
+from leaderboards.statistics import best_of_k, clustered_share, pass_at_k, totals, wilson
+from leaderboards.types import Clustered, Record, Slice, Summary
 from tasks.types import Mode
 
+SUCCESS = 0.5
+"""An answer with a greater reward is a success."""
+PERFECT = 0.95
+"""An answer with a greater reward is perfect."""
 LEVELS = ("easy", "simple", "medium", "moderate", "hard", "challenging", "extra")
 """Spider's and BIRD's difficulties, from the easiest to the hardest."""
 
@@ -33,6 +37,9 @@ def summary(records: Sequence[Record]) -> Summary:
         unanswered=sum(record.finish == "unanswered" for record in records),
         executable=mean(float(record.executes) for record in scored),
         reward=mean(record.reward for record in records),
+        success=_over(SUCCESS, records),
+        perfect=_over(PERFECT, records),
+        clustered=_clustered(scored),
         tokens=mean(record.tokens for record in records),
         prompt_tokens=mean(record.prompt_tokens for record in records),
         cost=sum(record.cost for record in records),
@@ -46,6 +53,27 @@ def summary(records: Sequence[Record]) -> Summary:
         difficulty=parts(scored, "difficulty"),
         reasons=dict(Counter(record.reason for record in records).most_common()),
         alarms=alarms.measure(records),
+    )
+
+
+def _over(limit: float, records: Iterable[Record]) -> float | None:
+    """The share of the rewarded answers with a reward over a limit."""
+    return mean(float(record.reward > limit) for record in records if record.reward is not None)
+
+
+def _clustered(scored: Sequence[Record]) -> Clustered | None:
+    """The interval of the headline for other databases."""
+    databases = {record.sample_id: record.database for record in scored}
+    means = {sample_id: fmean(values) for sample_id, values in _by_question(scored).items()}
+    found = clustered_share(totals(means.values(), (databases[sample_id] for sample_id in means)))
+    if found is None:
+        return None
+    return Clustered(
+        low=found.low,
+        high=found.high,
+        clusters=found.clusters,
+        effective=found.effective,
+        design_effect=found.design_effect,
     )
 
 

@@ -195,6 +195,21 @@ class Slice(TypedDict):
     """Questions that were scored."""
 
 
+class Clustered(TypedDict):
+    """A 95 % interval for other databases, in which questions of one database are alike."""
+
+    low: float
+    """Lower end."""
+    high: float
+    """Upper end."""
+    clusters: int
+    """Databases."""
+    effective: float
+    """Kish's effective number of databases: as many of equal size would say as much."""
+    design_effect: float
+    """How many times the variance is that of as many independent questions."""
+
+
 class Summary(Slice):
     """The figures of one evaluation, as ``scores.json`` holds them.
 
@@ -212,6 +227,12 @@ class Summary(Slice):
     """Share of the scored completions that ran."""
     reward: float | None
     """Mean of the composite score, which is the training reward."""
+    success: NotRequired[float | None]
+    """Share of the rewarded answers with a reward over 0.5."""
+    perfect: NotRequired[float | None]
+    """Share of the rewarded answers with a reward over 0.95."""
+    clustered: NotRequired[Clustered | None]
+    """The headline's 95 % interval for other databases; null with fewer than two."""
     tokens: float | None
     """Mean length of a completion."""
     prompt_tokens: float | None

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.render.seeds import Line, merged
 from harness.render.terminal import (
     NONE,
     FirstThatFits,
@@ -19,16 +20,21 @@ from harness.render.terminal import (
     number,
     percent,
     plain,
+    points,
     reason,
     unbroken,
 )
 from leaderboards import board
-from leaderboards.types import Slice, Summary, label
+from leaderboards.gains import Gain
+from leaderboards.seeds import Recipe
+from leaderboards.types import Summary, label
 from tasks.common.terminal import visible
 
 LEGEND = (
-    "EX: execution accuracy in %, with its 95 % Wilson interval · runs: answers that execute, in % · "
-    "n: questions scored · unscored: our own failures, left out of every mean"
+    "EX: execution accuracy in %, with its 95 % Wilson interval, of several seeds with that of their mean "
+    "and their standard deviation · runs: answers that execute, in % · reward: mean, below it the shares of "
+    "answers over 0.5 and over 0.95 in % · n: questions scored · unscored: our own failures, left out of "
+    "every mean"
 )
 EMPTY = "Nothing has been measured yet. Try: harness eval --model nano --task pocket"
 RUNS_PER_TABLE = 5
@@ -51,7 +57,7 @@ def render_board(listed: board.Board, reasons: bool = False) -> RenderableType:
     if not listed.groups:
         return Group(*lines, Text(EMPTY))
     for key, rows in listed.groups.items():
-        lines += [_title(key), _table(key, rows), *_notes(key, rows)]
+        lines += [_title(key), _table(key, merged(rows, listed.recipes.get(key, ()))), *_notes(key, rows)]
         if reasons:
             lines.append(FirstThatFits(*(_reasons(rows, count) for count in range(RUNS_PER_TABLE, 0, -1))))
         lines.append(Text())
@@ -67,13 +73,14 @@ def _title(key: board.BoardGroup) -> Text:
     return title.append(visible(versions), style="not bold dim")
 
 
-def _table(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> RenderableType:
+def _table(key: board.BoardGroup, lines: Sequence[Line]) -> RenderableType:
     """The ranked runs: with a column for each figure, or in a narrow terminal with some below the model."""
-    return FirstThatFits(_wide(key, rows), _narrow(key, rows))
+    return FirstThatFits(_wide(key, lines), _narrow(key, lines))
 
 
-def _wide(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> Table:
+def _wide(key: board.BoardGroup, lines: Sequence[Line]) -> Table:
     """The column of other modes is shown only for tasks without parts, for lack of room."""
+    rows = [row for row, _ in lines]
     parts = _parts(rows)
     others = ("by other\nrules",) if not parts and any(_modes(key, row) for row in rows) else ()
     table = columns("\nmodel")
@@ -81,11 +88,11 @@ def _wide(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> Table:
     table.add_column(Text("\nEX", "bold"), justify="right", no_wrap=True)
     for name in (*parts, *others, "runs", "reward", "n", "un-\nscored", "tokens", "time"):
         table.add_column(plain(name if "\n" in name else f"\n{name}"), justify="right", no_wrap=True)
-    for row in rows:
+    for row, recipe in lines:
         figures = row.summary
         table.add_row(
-            _model(row),
-            _headline(figures),
+            _model(row, recipe),
+            _headline(figures, recipe),
             *(percent(figures["parts"][name]["ex"]) if name in figures["parts"] else NONE for name in parts),
             *(_modes(key, row) for _ in others),
             *_usual(row),
@@ -95,22 +102,22 @@ def _wide(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> Table:
     return unbroken(table)
 
 
-def _narrow(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> Table:
+def _narrow(key: board.BoardGroup, lines: Sequence[Line]) -> Table:
     """Figures of parts and other modes, tokens and time are in the line below the model."""
-    parts = _parts(rows)
+    parts = _parts([row for row, _ in lines])
     table = columns("\nmodel")
     table.columns[0].max_width = None
     table.add_column(Text("\nEX", "bold"), justify="right", no_wrap=True)
     for name in ("\nruns", "\nreward", "\nn", "un-\nscored"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
+    for row, recipe in lines:
         figures = row.summary
         found = figures["parts"]
         more = [f"{visible(name)} {percent(found[name]['ex'])}" for name in parts if name in found]
         more += _modes(key, row).plain.splitlines() if not parts else []
         more += [f"tokens {number(figures['tokens'])}", f"time {duration(row.run.seconds)}"]
-        text = _model(row).append(f"\n{', '.join(more)}", "not bold dim")
-        table.add_row(text, _headline(figures), *_usual(row))
+        text = _model(row, recipe).append(f"\n{', '.join(more)}", "not bold dim")
+        table.add_row(text, _headline(figures, recipe), *_usual(row))
     return unbroken(table)
 
 
@@ -122,7 +129,7 @@ def _usual(row: board.BoardRow) -> Iterator[RenderableType]:
     """The cells of answers that run, reward, n and unscored."""
     figures = row.summary
     yield percent(figures["executable"])
-    yield number(figures["reward"], 3)
+    yield _rewarded(figures)
     yield number(figures["n"])
     yield Text(number(figures["unscored"]), style="yellow" if figures["unscored"] else "dim")
 
@@ -132,9 +139,10 @@ def _modes(key: board.BoardGroup, row: board.BoardRow) -> Text:
     return Text("\n".join(f"{mode} {percent(value)}" for mode, value in others.items()), "dim")
 
 
-def _model(row: board.BoardRow) -> Text:
+def _model(row: board.BoardRow, recipe: Recipe | None) -> Text:
     run = row.run
-    origin = [f"{run.method or 'trained'} of {label(run.parent)}" if run.parent else run.method]
+    origin = [f"{len(recipe.runs)} seeds" if recipe else ""]
+    origin += [f"{run.method or 'trained'} of {label(run.parent)}" if run.parent else run.method]
     if temperature := run.sampling.get("temperature"):
         origin.append(f"temperature {temperature}")
     if turns := run.sampling.get("turns"):
@@ -145,8 +153,17 @@ def _model(row: board.BoardRow) -> Text:
     return plain(run.label, "bold").append("\n").append_text(origin_text)
 
 
-def _headline(figures: Slice) -> Text:
+def _rewarded(figures: Summary) -> Text:
+    """The mean reward, and the shares of answers with a reward over 0.5 and over 0.95."""
+    success, perfect = figures.get("success"), figures.get("perfect")
+    shares = "" if success is None or perfect is None else f"\n{100 * success:.0f}/{100 * perfect:.0f}"
+    return Text(number(figures["reward"], 3)).append(shares, "dim")
+
+
+def _headline(figures: Summary, recipe: Recipe | None) -> Text:
     bounds = interval(figures["low"], figures["high"])
+    if recipe and recipe.ex.deviation is not None:
+        bounds += f"\n±{100 * recipe.ex.deviation:.1f}"
     return Text.assemble((percent(figures["ex"]), "bold"), "\n", (bounds, "dim"))
 
 
@@ -159,6 +176,8 @@ def _notes(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> list[Render
         if row.run.training:
             stages = (f"{stage}: {_trained_on(data)}" for stage, data in row.run.training.items())
             table.add_row(name, plain(" → ".join(stages), "dim"))
+        if row.gain:
+            table.add_row(name, _gain(row.gain, rows))
         if row.summary["pass_at"]:
             table.add_row(name, _sampled(row))
         if count := row.summary.get("unanswered"):
@@ -175,6 +194,13 @@ def _notes(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> list[Render
         note = f"{percent(empty)} % of the answers that ran have a gold without rows"
         table.add_row("", Text("up to " * (len(rows) > 1) + note, style="dim"))
     return [Padding(table, (1, 0, 0, 0))] if table.row_count else []
+
+
+def _gain(gain: Gain, rows: Sequence[board.BoardRow]) -> Text:
+    parent = next(row.run.label for row in rows if row.run.id == gain.parent)
+    difference = points(gain.test.figures.difference)
+    text = visible(f" over {parent}: {gain.test.verdict.text}")
+    return Text("gain ", "dim").append_text(difference).append(text)
 
 
 def _counts(key: board.BoardGroup, figures: Summary) -> str:

@@ -84,20 +84,20 @@ def _ends(low: float, high: float) -> str:
 
 
 def _where(comparison: Comparison) -> Text:
-    """The slices in which B is better or worse."""
+    """The slices in which B is better or worse, a line for each field."""
     if not comparison.slices:
         return Text("all questions are of one slice", "dim")
-    found = Text()
-    for outcome in ("better", "worse"):
-        named = [
-            f"{one.value} {points(one.figures.difference).plain}"
-            for one in comparison.where
-            if one.figures.outcome == outcome
-        ]
-        if named:
-            found.append("; " if found else "").append(f"{outcome}: ", OUTCOMES[outcome])
-            found.append(visible(", ".join(named)))
-    return found or Text("in no slice is the difference significant by itself", "dim")
+    lines: dict[tuple[str, str], list[str]] = {}
+    for one in comparison.where:
+        found = lines.setdefault((one.figures.outcome, one.field), [])
+        found.append(f"{one.value} {points(one.figures.difference).plain}")
+    if not lines:
+        return Text("in no slice is the difference significant by itself", "dim")
+    texts = [
+        Text.assemble((f"{outcome} ", OUTCOMES[outcome]), f"by {field}: ", visible(", ".join(found)))
+        for (outcome, field), found in sorted(lines.items(), key=lambda line: line[0][0])
+    ]
+    return Text("\n").join(texts)
 
 
 def _slices(comparison: Comparison) -> Group:
