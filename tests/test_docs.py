@@ -123,7 +123,7 @@ def runs_here(arguments: list[str]) -> bool:
     """Whether a command needs neither data nor a network, nor files that only a reader has."""
     words = [word for word in arguments[1:] if not word.startswith("--")]
     foreign = [word for word in words if re.search(r"[/:]|\.\w+$|^[A-Z]+$", word) or word.startswith("demo")]
-    return arguments[0] not in LONG and not foreign and not {"spider", "bird", "geoquery"} & set(words)
+    return arguments[0] not in LONG and not foreign and not {"spider", "bird", "geoquery", "get"} & set(words)
 
 
 @pytest.mark.slow
