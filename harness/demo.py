@@ -87,7 +87,6 @@ def _grpo(recipe: Recipe, seed: int, out: Path) -> TrainSpec:
         method="grpo",
         model=str(out / "sft" / "model"),
         sample_seed=seed,
-        only={"difficulty": recipe.grpo_difficulty} if recipe.grpo_difficulty else {},
         dev_limit=recipe.dev_limit,
         grpo=recipe.grpo.model_copy(update={"seed": seed}),
     )

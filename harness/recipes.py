@@ -29,8 +29,6 @@ class Recipe:
     """Questions of an evaluation, drawn from the evaluation split; 0: all."""
     overrides: tuple[str, ...] = ()
     """Keys of the task that differ from its file."""
-    grpo_difficulty: tuple[str, ...] = ()
-    """Difficulties of the questions of GRPO; empty: all. A group without a right answer has no gradient."""
 
     @property
     def name(self) -> str:
@@ -77,7 +75,7 @@ _GRPO = GrpoConfig(
     micro_groups=2,
     same_prefix=4,
     temperature=1.0,
-    learn_from="mixed",
+    scale_rewards="batch",
     max_new_tokens=64,
     eval_every=1000,
     save_every=4,
@@ -90,7 +88,6 @@ SMOLLM2_POCKET = Recipe(
     sft=_SFT,
     grpo=_GRPO,
     questions=400,
-    grpo_difficulty=("easy", "medium"),
 )
 SMOLLM2_SPIDER = Recipe(
     model="smollm2",
