@@ -42,8 +42,6 @@ class Published:
 
         Raises DataError: there is none, or its files are damaged.
         """
-        if model and not HUB_ID.fullmatch(model):
-            raise DataError(f"--model-id {model}: write it as ORG/NAME")
         run, records = store.first_readable(candidates(name))
         return cls(run, records, model or hub_name(run))
 
@@ -74,6 +72,17 @@ class Published:
         return stdev(means) / math.sqrt(len(means)) if len(means) > 1 else None
 
 
+def expect_hub_id(flag: str, name: str) -> None:
+    """Raise DataError where a name is not of the form ``org/name``."""
+    if not HUB_ID.fullmatch(name):
+        raise DataError(f"{flag} {name}: write it as ORG/NAME")
+
+
+def asked(run: Run) -> str:
+    """The model as ``--model`` named it, with the prefix of its runner."""
+    return str(run.spec.get("eval", {}).get("model") or run.model)
+
+
 def value(record: Record, metric: str) -> float | None:
     """The value of a record in one of ``Published.metrics``; None if it is unscored."""
     found: float | None = getattr(record, metric)
@@ -88,13 +97,13 @@ def mean_of(answers: Sequence[Record], metric: str) -> float | None:
 
 def hub_name(run: Run) -> str:
     """The name of a run's model as ``org/name``; ``local/...`` where it is not known by such a name."""
-    runner = runner_of(run.model)
-    rest = run.model.removeprefix(f"{runner}:")
+    runner = runner_of(asked(run))
+    rest = asked(run).removeprefix(f"{runner}:")
     known = MODELS[rest].hub_id if rest in MODELS else ""
     if known:
         return known
     name = rest.partition("@")[0]
-    if runner in ("hf", "vllm") and HUB_ID.fullmatch(name) and model_path(run.model) is None:
+    if runner in ("hf", "vllm") and HUB_ID.fullmatch(name) and model_path(asked(run)) is None:
         return name
     if runner in ("openai", "anthropic"):
         return f"{runner}/{slug(rest)}"

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.publishing.evaluation import REWARD, Published, slug, texts, value, write_new
+from harness.publishing.evaluation import REWARD, Published, asked, slug, texts, value, write_new
 from leaderboards.types import Record
 from runners.weights.identity import runner_of
 
@@ -93,7 +93,7 @@ def _log(published: Published, names: Names) -> dict[str, Any]:
 
 def _model(published: Published) -> dict[str, Any]:
     run = published.run
-    runner = runner_of(run.model)
+    runner = runner_of(asked(run))
     endpoint = runner in ("openai", "anthropic")
     on_hub = runner in ("hf", "vllm") and not published.model.startswith("local/")
     details = {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.publishing.evaluation import Published, expect_suffix, value, write_new
+from harness.publishing.evaluation import Published, asked, expect_suffix, value, write_new
 from leaderboards.types import Record
 from runners.weights.identity import runner_of
 from tasks.common import files
@@ -68,7 +68,7 @@ def _log(published: Published) -> Any:
 
 def _model(published: Published) -> str:
     """The model's name as inspect writes it, with the provider before it."""
-    runner = runner_of(published.run.model)
+    runner = runner_of(asked(published.run))
     return published.model if published.model.startswith(f"{runner}/") else f"{runner}/{published.model}"
 
 

@@ -52,7 +52,7 @@ def _results(published: Published, name: str, samples: Sequence[dict[str, Any]])
     count = len(published.questions)
     return {
         "results": {name: figures},
-        "group_subtasks": {name: []},
+        "group_subtasks": {},
         "configs": {name: _config(published, name)},
         "versions": {name: run.spec["task"]["version"]},
         "n-shot": {name: run.spec["task"]["prompt"]["examples"]["count"]},

@@ -1,14 +1,16 @@
-"""Verbs that hand on a task or a run: ``export``."""
+"""Verbs that hand on a task or a run: ``export`` and ``push``."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 from harness.arguments import path, positive
 from harness.verbs.options import Verbs, add_trust
-from tasks.common.errors import SpecError, nearest
+from tasks.common.errors import MissingExtra, SpecError, nearest
+from tasks.common.terminal import say
 
 PROGRAMS = ("lm-eval", "prime-rl")
 """Programs that a task is written for."""
@@ -19,6 +21,7 @@ FORMATS = ("csv", "lm-eval", "every-eval-ever", "inspect", "wandb")
 def add(verbs: Verbs) -> None:
     """Add these verbs to the parser."""
     _export_options(verbs)
+    _push_options(verbs)
 
 
 def _export_options(verbs: Verbs) -> None:
@@ -55,6 +58,20 @@ def _export_options(verbs: Verbs) -> None:
     add_trust(verb)
 
 
+def _push_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("push", help="push a run's model, scores and records to the Hugging Face Hub")
+    verb.set_defaults(call=push)
+    verb.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, or a model")
+    verb.add_argument(
+        "--to", required=True, metavar="ORG/NAME", help="model repository; records go to ORG/NAME-records"
+    )
+    verb.add_argument("--public", action="store_true", help="make the repositories public; default: private")
+    verb.add_argument("--no-records", action="store_true", help="leave out the questions and answers")
+    verb.add_argument(
+        "--dry-run", type=path, metavar="DIR", help="write everything to a new folder instead; needs no token"
+    )
+
+
 def export(options: argparse.Namespace) -> int:
     """``harness export``: write a run in another format, or a task for another program."""
     if bool(options.to) == bool(options.task):
@@ -67,11 +84,13 @@ def export(options: argparse.Namespace) -> int:
 
 def _export_run(options: argparse.Namespace) -> int:
     """Write a run and print the files."""
-    from harness.publishing.evaluation import Published
+    from harness.publishing.evaluation import Published, expect_hub_id
     from harness.publishing.formats import WRITERS
 
     if not options.out:
         raise SpecError(f"--to {options.to}: name the file or folder to write with --out")
+    if options.model_id:
+        expect_hub_id("--model-id", options.model_id)
     published = Published.find(options.what, options.model_id)
     for written in WRITERS[options.to](published, Path(options.out)):
         print(written)
@@ -94,4 +113,31 @@ def _export_task(options: argparse.Namespace) -> int:
     exported.write(Path(out))
     template = "" if exported.task.spec.prompt.is_completion else " --apply_chat_template"
     print(f"lm_eval run --tasks {exported.name} --include_path {shlex.quote(out)}{template}")
+    return 0
+
+
+def push(options: argparse.Namespace) -> int:
+    """``harness push``: upload a run's records and model, or write them to a folder."""
+    from harness.publishing import repositories
+    from harness.publishing.evaluation import Published, expect_hub_id
+
+    if find_spec("huggingface_hub") is None:
+        raise MissingExtra("huggingface_hub", "train")
+    expect_hub_id("--to", options.to)
+    published = Published.find(options.run, options.to)
+    planned = repositories.repositories(published, options.to, not options.no_records)
+    if planned[-1].kind == "dataset":
+        say(f"{published.run.model} has no folder: only the records are pushed")
+    if options.dry_run:
+        repositories.write(planned, Path(options.dry_run))
+        for file in sorted(Path(options.dry_run).rglob("*")):
+            if file.is_file():
+                print(file)
+        return 0
+    from harness.publishing import hub
+
+    for repository in planned:
+        pushed = hub.push(repository, options.public)
+        state = "pushed" if pushed.changed else "already there, equal"
+        print(f"{pushed.url}  {pushed.tag}  {'private' if pushed.private else 'public'}  {state}")
     return 0

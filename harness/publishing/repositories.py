@@ -1,0 +1,144 @@
+"""The repositories that a run is pushed to: the model with its card and scores, and the records."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from harness.provenance import lineage
+from harness.publishing.card import eval_results, model_card, records_card
+from harness.publishing.evaluation import HUB_ID, Published, asked, slug
+from harness.publishing.model_folder import model_files
+from leaderboards import store
+from leaderboards.identity import identity_of
+from leaderboards.types import Run, label
+from leaderboards.writer import run_json
+from runners.weights.identity import content, runner_of
+from tasks.common import files
+from tasks.common.errors import DataError, ModelError
+from tasks.common.secrets import without_secrets
+
+RECORDS = ("run.json", "scores.json", "records.parquet")
+MARKERS = {"model": lineage.LINEAGE_FILE, "dataset": "run.json"}
+"""The file by which a repository is known to hold what this program pushed."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of the Hub and the files that it shall hold: content, or a file on disk."""
+
+    id: str
+    kind: Literal["model", "dataset"]
+    files: Mapping[str, bytes | Path]
+
+
+def repositories(published: Published, to: str, with_records: bool = True) -> list[Repository]:
+    """What a push of this run to ``to`` (``org/name``) uploads: the records first, then the model.
+
+    The records go to the dataset ``org/name-records``. A run whose model has no folder has only records.
+    Raises DataError: nothing is left to push; ModelError: the model's
+    folder cannot be pushed.
+    """
+    folder = model_folder(published.run)
+    if folder is None and not with_records:
+        raise DataError(f"the model of {published.run.id} has no folder: without its records nothing is left")
+    records = f"{to}-records" if with_records else ""
+    planned = [Repository(records, "dataset", _records(published, to, records))] if records else []
+    if folder:
+        planned.append(Repository(to, "model", _model(published, to, records, folder)))
+    return planned
+
+
+def model_folder(run: Run) -> Path | None:
+    """The folder of the run's model; None for a model of the Hub, an endpoint or stored answers.
+
+    Raises ModelError: it is not here, or its files have changed since the run.
+    """
+    model = asked(run)
+    if runner_of(model) not in ("hf", "vllm"):
+        return None
+    folder = lineage.model_path(model)
+    if folder is None or not folder.is_dir():
+        name = model.removeprefix("vllm:").removeprefix("hf:").partition("@")[0]
+        if HUB_ID.fullmatch(name) and run.method in ("", "base"):
+            return None
+        raise ModelError(f"the model {model} is not here: run this in the folder of its evaluation")
+    identity = identity_of(run)
+    if identity is None or content(model) != dict(identity.model):
+        raise ModelError(f"{folder} has changed since the run {run.id}: evaluate it again")
+    return folder
+
+
+def write(planned: list[Repository], out: Path) -> None:
+    """Write the repositories into the folders ``model`` and ``records`` of a new folder. Raises DataError."""
+    if out.is_dir() and not any(out.iterdir()):
+        out.rmdir()
+    if out.exists():
+        raise DataError(f"--dry-run {out}: it exists and is not empty: choose another folder")
+    with files.writing(out), files.new_folder(out) as building:
+        for repository in planned:
+            folder = building / {"model": "model", "dataset": "records"}[repository.kind]
+            for name, source in repository.files.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(source, bytes):
+                    (folder / name).write_bytes(source)
+                else:
+                    shutil.copyfile(source, folder / name)
+
+
+def _model(published: Published, to: str, records: str, folder: Path) -> dict[str, bytes | Path]:
+    uploaded: dict[str, bytes | Path] = dict(model_files(folder))
+    results = eval_results(published, records)
+    if results:
+        name = f".eval_results/{slug(published.run.task)}-{slug(published.run.split)}.yaml"
+        uploaded[name] = yaml.safe_dump(results, sort_keys=False, allow_unicode=True).encode()
+    uploaded[lineage.LINEAGE_FILE] = _lineage(folder)
+    uploaded["README.md"] = model_card(published, to, records, list(uploaded)).encode()
+    return uploaded
+
+
+def _lineage(folder: Path) -> bytes:
+    """The model's lineage, for the files that are uploaded."""
+    origin = lineage.read(folder)
+    with tempfile.TemporaryDirectory() as place:
+        for name, file in model_files(folder).items():
+            (Path(place) / name).parent.mkdir(exist_ok=True)
+            (Path(place) / name).symlink_to(file.resolve())
+        described = replace(origin, content=lineage.content(Path(place)), parent=_name(origin.parent))
+    return files.as_json(_public(asdict(described)))
+
+
+def _name(model: str) -> str:
+    """A model's name without the folders of this machine."""
+    return label(model) if Path(model).is_absolute() or lineage.model_path(model) else model
+
+
+def _records(published: Published, to: str, records: str) -> dict[str, bytes | Path]:
+    folder = store.folder(published.run.id)
+    run = files.without_checksum(json.loads(run_json(published.run)))
+    return {
+        **{name: folder / name for name in RECORDS},
+        "run.json": files.as_json(files.with_checksum(_public(run))),
+        "README.md": records_card(published, to, records).encode(),
+    }
+
+
+def _public(value: Any) -> Any:
+    """Settings without secrets and without the user's home folder."""
+    home = str(Path.home())
+
+    def cleaned(found: Any) -> Any:
+        if isinstance(found, Mapping):
+            return {name: cleaned(inner) for name, inner in found.items()}
+        if isinstance(found, list | tuple):
+            return [cleaned(inner) for inner in found]
+        return found.replace(home, "~") if isinstance(found, str) and len(home) > 1 else found
+
+    return cleaned(without_secrets(value))
