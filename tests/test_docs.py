@@ -114,6 +114,19 @@ def test_every_harness_command_parses(page: Path) -> None:
     assert [" ".join(arguments) for arguments in found if not parses(arguments)] == []
 
 
+def test_every_harness_command_of_a_workflow_parses() -> None:
+    """Workflows stand in ```yaml blocks, where commands do not begin a line."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+            jobs = (yaml.safe_load(block) or {}).get("jobs", {})
+            steps = [step for job in jobs.values() for step in job["steps"]]
+            found += [step["run"] for step in steps if step.get("run", "").startswith("harness ")]
+    lines = [shlex.split(run.partition(">>")[0])[1:] for run in found]
+    assert [line for line in lines if not parses(line)] == []
+    assert any("--fail-if" in line for line in lines)
+
+
 SETUP = ". .venv/bin/activate"
 LONG = {"demo", "sample", "train"}
 """Verbs that take minutes: other tests run them, smaller."""
