@@ -16,9 +16,12 @@ import pytest
 
 from harness import evaluate
 from harness.cli import main
+from harness.render.evidence import render_evidence
+from harness.render.terminal import SafeConsole
 from harness.result_tables import CHARACTERS, cell
-from harness.results import Results, results
+from harness.results import EvidenceWithResults, Results, results
 from leaderboards import store
+from leaderboards.evidence import Evidence
 from leaderboards.types import Record, Run
 
 Capture = pytest.CaptureFixture[str]
@@ -189,6 +192,16 @@ def test_show_prints_the_tables_within_the_terminal(
         assert max(len(line) for line in printed.split("\n")) <= int(width), id
         assert "reward by preset" in printed and "\x1b" not in printed
     assert "[bold]x[/]" in printed
+
+
+def test_show_says_if_an_answer_is_judged_otherwise_now(capsys: Capture, here: Path) -> None:
+    assert main(["show", "answers", "late"]) == 0
+    assert "judged now" not in capsys.readouterr().out
+    run, records = stored()
+    wrong = replace(records["late"], reason="correct")
+    shown = EvidenceWithResults(Evidence(run, [wrong]), results(run, [wrong], workers=1))
+    SafeConsole().print(render_evidence(shown))
+    assert "judged now: wrong_rows" in capsys.readouterr().out
 
 
 def test_show_prints_json(capsys: Capture) -> None:

@@ -40,9 +40,14 @@ def _answer(record: Record, results: Results, count: int) -> RenderableType:
     blocks = [_block(title, record.completion)]
     if record.sql.strip() != record.completion.strip():
         blocks.append(_block("the SQL read out of it", record.sql or "(none)"))
-    return Group(
-        *blocks, Rule(style="dim"), _facts(record), Rule(style="dim"), render_results(results), Text()
-    )
+    changed = [Text(f"judged now: {results.reason}", "yellow")] if _differs(record, results) else []
+    shown = [Rule(style="dim"), _facts(record), Rule(style="dim"), *changed, render_results(results)]
+    return Group(*blocks, *shown, Text())
+
+
+def _differs(record: Record, results: Results) -> bool:
+    """Whether an answer that the model gave has another reason now than in the run."""
+    return results.reason not in ("", record.reason) and record.finish in ("stop", "length")
 
 
 def _facts(record: Record) -> Table:

@@ -97,13 +97,13 @@ def remove(options: argparse.Namespace) -> int:
     """``harness runs rm``: remove runs; exit 1 if the answer to the question before is not yes."""
     from harness.render.runs import size
     from leaderboards import catalog
-    from tasks.common.terminal import one_line
+    from tasks.common.terminal import one_line, say
 
     _refuse_filters(options)
     ids = list(dict.fromkeys(map(catalog.removable, options.runs)))
     lines = {run_id: one_line(f"{run_id}, {size(catalog.size(run_id))}") for run_id in ids}
     if not options.yes and not _confirmed(list(lines.values())):
-        print("nothing is removed", file=sys.stderr)
+        say("nothing is removed")
         return 1
     for run_id in ids:
         catalog.remove(run_id)
@@ -117,11 +117,13 @@ def remove(options: argparse.Namespace) -> int:
 def _confirmed(lines: Sequence[str]) -> bool:
     """Ask on the terminal whether to remove these runs. Raises DataError: there is no terminal."""
     from tasks.common.errors import DataError
+    from tasks.common.terminal import say
 
     if sys.stdin is None or not sys.stdin.isatty():
         raise DataError("stdin is no terminal, so nobody can be asked: add --yes to remove the runs")
-    question = f"remove {'this run' if len(lines) == 1 else f'these {len(lines)} runs'}? [y/N] "
-    print(*lines, question, sep="\n", end="", file=sys.stderr, flush=True)
+    question = f"remove {'this run' if len(lines) == 1 else f'these {len(lines)} runs'}? [y/N]"
+    for line in (*lines, question):
+        say(line)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
