@@ -100,6 +100,7 @@ def _number(
 
 positive = _number(int, lambda value: value > 0, "a positive number")
 seed = _number(int, lambda value: 0 <= value < SEEDS, f"a whole number from 0 to {SEEDS - 1}")
+whole = _number(int, lambda value: value >= 0, "a whole number from 0 on")
 port = _number(int, lambda value: 0 <= value < 65536, "a port from 0 (any free one) to 65535")
 above_zero = _number(float, lambda value: 0 < value < math.inf, "a number above 0")
 share = _number(float, lambda value: 0 < value <= 1, "a number above 0 and at most 1")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from harness.page.collect import Collector
+from harness.page.tables import chosen
 from harness.page.views import Group, Page
 from harness.page.write import write_page
 
@@ -30,7 +31,8 @@ def views(page: Page) -> dict[str, str]:
     last = stages[-1]
     assert last.gain
     ids = [quote(stage.run.run.id, safe="") for stage in stages]
-    won = next(pair.sample_id for pair in last.gain.pairs if pair.b > pair.a)
+    held = set(chosen(group))
+    won = next(pair.sample_id for pair in last.gain.pairs if pair.b > pair.a and pair.sample_id in held)
     return {
         "board": "#/",
         "run": f"#/run/{ids[-1]}",

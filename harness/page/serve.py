@@ -9,9 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseServer
 from threading import Lock
 from typing import Any
+from urllib.parse import unquote
 
 from harness.page.collect import Collector, version
 from harness.page.packs import packed
+from harness.page.tables import Tables, tables
+from harness.page.views import Page
 from harness.page.write import all_packs, render
 from tasks.common.errors import DataError
 from tasks.common.terminal import say
@@ -29,11 +32,12 @@ HEADERS = {
 class Contents:
     """What the server hands out: made again where a stored run has changed."""
 
-    def __init__(self, collector: Collector) -> None:
+    def __init__(self, collector: Collector, trust: bool = False) -> None:
         self._collector = collector
+        self._trust = trust
         self._lock = Lock()
-        self._version: str | None = None
-        self._page = ""
+        self._page: Page | None = None
+        self._html = ""
         self._packs: dict[str, Any] = {}
 
     def get(self, path: str) -> tuple[str, str] | None:
@@ -43,17 +47,23 @@ class Contents:
         if path == "/":
             with self._lock:
                 self._update()
-                return "text/html", self._page
-        name = path.removeprefix("/pack/")
+                return "text/html", self._html
+        kind, _, name = path.removeprefix("/pack/").partition("/")
         with self._lock:
-            return ("text/plain", packed(self._packs[name])) if name in self._packs else None
+            content = self._packs.get(kind) if not name else self._tables(kind, unquote(name))
+            return None if content is None else ("text/plain", packed(content))
+
+    def _tables(self, kind: str, sample_id: str) -> Tables | None:
+        """The result tables of one question, ``tables-N/QUESTION``."""
+        number = kind.removeprefix("tables-")
+        if self._page is None or not number.isdecimal() or int(number) >= len(self._page.groups):
+            return None
+        return tables(self._page.groups[int(number)], [sample_id], self._trust)
 
     def _update(self) -> None:
-        if self._version == (now := version()):
-            return
-        page = self._collector.page()
-        self._page, self._packs = render(page, served=True), all_packs(page)
-        self._version = now
+        if self._page is None or self._page.version != version():
+            self._page = self._collector.page()
+            self._html, self._packs = render(self._page), all_packs(self._page)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -71,6 +81,10 @@ class Handler(BaseHTTPRequestHandler):
         port = self.server.server_address[1]  # type: ignore[index]
         if self.headers.get("Host") not in (f"{ADDRESS}:{port}", f"localhost:{port}"):
             self.send_error(HTTPStatus.FORBIDDEN, "this address is not the server's own")
+            return
+        site = self.headers.get("Sec-Fetch-Site", "none")
+        if self.path != "/" and site not in ("same-origin", "none"):
+            self.send_error(HTTPStatus.FORBIDDEN, "only the page itself may ask for this")
             return
         found = self._contents.get(self.path)
         if found is None:
@@ -91,17 +105,17 @@ class Handler(BaseHTTPRequestHandler):
         """Requests are not printed."""
 
 
-def server(collector: Collector, port: int) -> ThreadingHTTPServer:
+def server(collector: Collector, port: int, trust: bool = False) -> ThreadingHTTPServer:
     """A server of the page on 127.0.0.1; port 0: any free one. Raises DataError: the port is in use."""
     try:
-        return ThreadingHTTPServer((ADDRESS, port), partial(Handler, Contents(collector)))
+        return ThreadingHTTPServer((ADDRESS, port), partial(Handler, Contents(collector, trust)))
     except OSError as error:
         raise DataError(f"--port {port}: {error.strerror}: choose another, or 0 for any free port") from None
 
 
-def serve(collector: Collector, port: int) -> None:
+def serve(collector: Collector, port: int, trust: bool = False) -> None:
     """Serve until Ctrl-C."""
-    with server(collector, port) as running:
+    with server(collector, port, trust) as running:
         say(f"the leaderboard is at http://{ADDRESS}:{running.server_address[1]}/ until Ctrl-C")
         try:
             running.serve_forever()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from harness.page import formats
 from harness.page.packs import Questions, packed, shown
+from harness.page.tables import ANSWERS, chosen, tables
 from harness.page.views import Evaluated, Group, Page
 from harness.render import terminal
 from leaderboards.compare import Comparison
@@ -35,17 +36,23 @@ LIBRARIES = ("d3.min.js", "plot.min.js")
 """In ``vendor``, in the order in which they are loaded."""
 
 
-def write_page(page: Page, file: Path) -> None:
-    """Write the page. Raises OSError, DataError: the file cannot be written."""
-    content = render(page).encode("utf-8", "replace")
+def write_page(page: Page, file: Path, answers: int = ANSWERS, trust: bool = False) -> None:
+    """Write the page with the result tables of so many answers of each group.
+
+    ``trust``: tasks may run code that they name. Raises OSError, DataError: the file cannot be written.
+    """
+    packs = all_packs(page)
+    for number, group in enumerate(page.groups):
+        packs[f"tables-{number}"] = tables(group, chosen(group, answers), trust)
+    content = render(page, packs).encode("utf-8", "replace")
     with files.writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         files.write(file, content)
 
 
-def render(page: Page, served: bool = False) -> str:
-    """The page's HTML. ``served``: without the packs, which a server hands out."""
-    packs = {} if served else {name: packed(value) for name, value in all_packs(page).items()}
+def render(page: Page, packs: Mapping[str, Any] | None = None) -> str:
+    """The page's HTML with these packs; None: a server hands them out."""
+    served = packs is None
     scripts = [*(_asset(f"vendor/{name}") for name in LIBRARIES), _asset("js")]
     style = _asset("css/page.css")
     return (
@@ -55,7 +62,7 @@ def render(page: Page, served: bool = False) -> str:
             page=page,
             made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             index=packed(index(page)),
-            packs=packs,
+            packs={name: packed(value) for name, value in (packs or {}).items()},
             scripts=[Markup(script) for script in scripts],
             style=Markup(style),
             policy=policy(scripts, style, served),

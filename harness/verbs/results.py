@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.arguments import path, port
+from harness.arguments import path, port, whole
 from harness.verbs.options import Verbs, add_formats, add_trust
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ def _board_options(verbs: Verbs) -> None:
     verb.add_argument(
         "--serve", action="store_true", help="show the page on this machine, and follow the runs that go on"
     )
+    verb.add_argument(
+        "--tables",
+        type=whole,
+        default=800,
+        metavar="N",
+        help="answers of each task that --html runs again, for tables of their results",
+    )
+    add_trust(verb)
     verb.add_argument("--port", type=port, default=8710, help="port of --serve; 0: any free one")
 
 
@@ -84,10 +92,10 @@ def _page(options: argparse.Namespace) -> int:
 
     collector = Collector(options.task)
     if options.html:
-        write_page(collector.page(), Path(options.html))
+        write_page(collector.page(), Path(options.html), options.tables, options.trust_task)
         print(f"{options.html}: open it in a browser")
     if options.serve:
-        serve(collector, options.port)
+        serve(collector, options.port, options.trust_task)
     return 0
 
 

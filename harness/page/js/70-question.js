@@ -12,12 +12,15 @@ async function showQuestion(section, id, sample) {
     return;
   }
   const [, [first]] = answered[0];
+  const tables = await tablesOf(run.g, sample);
   section.replaceChildren(
     el("h1", { dir: "auto" }, first.question),
     el("p", { class: "facts" }, [first.sample_id, first.database, first.difficulty, first.part, first.family].filter(Boolean).join(" · ")),
     neighbours(run, all[0], sample),
     el("section", {}, el("h2", {}, "Gold"), sqlBlock(first.gold, null, "The gold SQL")),
-    ...answered.map(([one, rows]) => answersOf(one, rows, data)),
+    ...answered.map(([one, rows]) => answersOf(one, rows, data, tables?.[one.id] ?? [])),
+    tables ? "" : el("p", { class: "note" }, "This file does not hold the result tables of this question: ",
+      el("code", {}, `harness show ${id} ${sample}`), " prints them."),
     promptOf(data, first),
   );
 }
@@ -30,15 +33,15 @@ function neighbours(run, rows, sample) {
   return el("p", { class: "neighbours" }, to(at - 1, "← previous", "prev"), " ", to(at + 1, "next →", "next"));
 }
 
-function answersOf(run, rows, data) {
+function answersOf(run, rows, data, results) {
   const right = rows.filter((row) => row.metric === 1).length;
   const title = rows.length > 1 ? `${right} of ${rows.length} right` : "";
   return el("section", { class: "answer" },
     el("h2", {}, link(["run", run.id], bdi(run.label)), " ", title ? el("small", {}, title) : reasonTag(rows[0].reason)),
-    rows.map((row) => answer(row, rows.length, data)));
+    rows.map((row, i) => answer(row, rows.length, data, results[i])));
 }
 
-function answer(row, count_, data) {
+function answer(row, count_, data, results) {
   const scores = index.modes.map((mode, i) => [mode, row.modes[i]]).filter(([, value]) => value !== null);
   const facts = [
     ["verdicts", scores.map(([mode, value]) => `${mode} ${value}`).join("  ")],
@@ -51,8 +54,36 @@ function answer(row, count_, data) {
     row.detail ? el("p", { class: "detail", dir: "auto" }, row.detail) : "",
     sqlBlock(row.sql, row.gold, "The answer's SQL; tokens that the gold does not have are marked"),
     el("dl", { class: "inline" }, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
+    results ? resultTables(results, row) : "",
     row.completion.trim() === row.sql.trim() ? "" : fold("The answer as it was written", el("pre", { dir: "auto" }, row.completion)),
     turns(data, row));
+}
+
+/** What gold and answer return, side by side, and the reward under each preset. */
+function resultTables(results, row) {
+  if (results.unavailable) return el("p", { class: "note" }, `No result tables: ${results.unavailable}`);
+  const rewards = Object.entries(results.rewards).map(([name, value]) => `${name} ${number(value, 2)}`);
+  return el("div", {},
+    el("div", { class: "results" }, resultTable("gold", results.gold), resultTable("answer", results.answer)),
+    el("p", { class: "note" }, `Reward under each preset: ${rewards.join(", ")}.`,
+      results.reason === row.reason ? "" : ` Judged now: ${results.reason}.`));
+}
+
+function resultTable(name, result) {
+  const size = `${name}: ${plural(result.total_rows, "row")}, ${plural(result.total_columns, "column")}`;
+  if (result.error) return el("p", { class: "detail", dir: "auto" }, `${name}: ${result.error}`);
+  const cell = (value) => (value === null ? el("i", { class: "dim" }, "NULL") : bdi(value));
+  const row = (cells, i) => {
+    const differs = result.start + i === result.differs;
+    return el("tr", { class: differs ? "differs" : null },
+      el("th", { scope: "row" }, count(result.start + i + 1), differs ? el("span", { class: "quiet" }, " first differing row") : ""),
+      cells.map((value) => el("td", {}, cell(value))));
+  };
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": size },
+    el("table", { class: "result" }, el("caption", {}, size),
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "row"), result.columns.map((column) => el("th", { scope: "col" }, bdi(column))))),
+      el("tbody", {}, result.rows.map(row))),
+    result.truncated ? el("p", { class: "note" }, "Some rows or columns are left out.") : "");
 }
 
 const fold = (title, ...content) => el("details", {}, el("summary", {}, title), content);

@@ -51,7 +51,9 @@ async function route(moved = true) {
   if (turn !== current) return;
   $("#main").removeAttribute("aria-busy");
   document.title = `${$("h1", section)?.textContent ?? "Leaderboard"} · harness board`;
-  if (moved && view !== "") { scrollTo(0, 0); const head = $("h1", section); head?.setAttribute("tabindex", "-1"); head?.focus({ preventScroll: true }); }
+  const fresh = performance.getEntriesByType("navigation")[0]?.type === "navigate";
+  if (view !== "" && (moved || fresh)) scrollTo(0, 0);
+  if (view !== "" && moved) { const head = $("h1", section); head?.setAttribute("tabindex", "-1"); head?.focus({ preventScroll: true }); }
 }
 
 function crumbs(view, rest) {
