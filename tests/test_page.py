@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import json
 import re
+import sqlite3
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import page_runs
 import pytest
 
+from harness import evaluate
 from harness.cli import main
 from harness.page.collect import Collector
 from harness.page.packs import LONGEST, packed, shown
@@ -21,6 +24,11 @@ from harness.page.write import FOLDER, write_page
 from tools.vendor import LIBRARIES
 
 ROOT = Path(__file__).parent.parent
+TASK = """
+name: shop
+dataset: {path: "dev.jsonl", splits: {dev: dev}, fields: {id: id, gold: query, database: db_id}}
+databases: {path: "{database}.sqlite"}
+"""
 
 
 class Elements(HTMLParser):
@@ -51,6 +59,24 @@ class Elements(HTMLParser):
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def shop(home: Path) -> Path:
+    """Two runs of a task of its own: one of right answers, one of wrong ones to two of three questions."""
+    gold = "SELECT id, name FROM item ORDER BY id"
+    with closing(sqlite3.connect(home / "shop.sqlite")) as connection:
+        connection.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT)")
+        connection.execute("INSERT INTO item VALUES (1, 'a'), (2, '\u202eb')")
+        connection.commit()
+    rows = [{"id": f"q{i}", "question": "Which?", "query": gold, "db_id": "shop"} for i in range(3)]
+    (home / "dev.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (home / "shop.yaml").write_text(TASK)
+    for name, sql in (("right", gold), ("wrong", f"SELECT * FROM ({gold}) LIMIT 1")):
+        answers = [{"id": f"q{i}", "sql": sql if i else gold} for i in range(3)]
+        (home / f"{name}.jsonl").write_text("\n".join(map(json.dumps, answers)))
+        evaluate(f"replay:{home}/{name}.jsonl", home / "shop.yaml")
+    return home
 
 
 def written(folder: Path) -> str:
@@ -108,6 +134,7 @@ def test_records_are_packed_with_each_text_once(home: Path) -> None:
     assert len(group["comparisons"]) == 3
 
 
+@pytest.mark.slow
 def test_twenty_runs_of_a_thousand_questions_are_under_five_megabytes(home: Path) -> None:
     for number in range(20):
         page_runs.evaluation(
@@ -148,6 +175,23 @@ def test_text_is_shown_with_nothing_hidden(text: str, expected: str) -> None:
 def test_a_number_that_json_has_not_is_packed_as_none(value: Any) -> None:
     text = gzip.decompress(base64.b64decode(packed(value))).decode()
     assert "null" in text and json.loads(text) != value
+
+
+def test_results_of_gold_and_answers_are_held_with_the_reward_of_each_preset(home: Path, shop: Path) -> None:
+    elements = Elements(written(home))
+    tables = elements.pack("tables-0")
+    assert set(tables) == {"q1", "q2"}  # the questions on which the two runs differ
+    (run,) = (run for run in tables["q2"] if "wrong" in run)
+    result = tables["q2"][run][0]
+    assert result["gold"]["rows"] == [["1", "a"], ["2", "\ufffdb"]]
+    assert result["answer"]["rows"] == [["1", "a"]]
+    assert result["gold"]["differs"] == 1
+    assert result["rewards"]["binary"] == 0.0 and 0 < result["rewards"]["gated"] < 0.31
+
+
+def test_no_answer_is_run_again_where_that_is_asked_for(home: Path, shop: Path) -> None:
+    write_page(Collector().page(), home / "board.html", answers=0)
+    assert Elements((home / "board.html").read_text(encoding="utf-8")).pack("tables-0") == {}
 
 
 def test_an_empty_home_gives_a_page_that_names_the_next_command(home: Path) -> None:

@@ -41,7 +41,7 @@ def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, float):
-        return float(f"{value:.10g}") if math.isfinite(value) else None
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {shown(str(name)): _clean(item) for name, item in value.items()}
     return [_clean(item) for item in value] if isinstance(value, Sequence) else value
