@@ -15,8 +15,9 @@ from leaderboards.types import Record, Run, Slice
 from rewards.structure.parse import parse
 from tasks.types import Engine
 
-FEATURES = ("join", "nested", "group", "order", "set operation", "none of these")
-"""SQL features of a gold: it joins tables, has a query in a query, GROUP BY, ORDER BY, UNION or the like."""
+FEATURES = ("join", "nested", "group", "order", "set operation", "plain SELECT")
+"""SQL features of a gold: it joins tables, has a query in a query, GROUP BY, ORDER BY, UNION or the like; or
+none of these."""
 TABLES = ("no table", "1 table", "2 tables", "3 tables", "4+ tables")
 RESULTS = ("no rows", "1 row", "2-9 rows", "10-99 rows", "100+ rows")
 """Sizes of the gold's result."""

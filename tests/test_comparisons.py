@@ -104,7 +104,7 @@ def test_one_database_has_no_clustered_interval(evaluate: Evaluate) -> None:
 @pytest.mark.parametrize(
     ("gold", "names", "tables"),
     [
-        ("SELECT a FROM t", ("none of these",), 1),
+        ("SELECT a FROM t", ("plain SELECT",), 1),
         ("SELECT a FROM t, u WHERE t.x = u.x", ("join",), 2),
         ("SELECT a FROM t JOIN u USING (x) GROUP BY a ORDER BY 1", ("join", "group", "order"), 2),
         ("SELECT a FROM t x JOIN t y ON x.a = y.b", ("join",), 1),
@@ -113,8 +113,8 @@ def test_one_database_has_no_clustered_interval(evaluate: Evaluate) -> None:
         ("SELECT a FROM t UNION SELECT b FROM u", ("set operation",), 2),
         ("(SELECT a FROM t) EXCEPT (SELECT b FROM u)", ("set operation",), 2),
         ("WITH c AS (SELECT a FROM t) SELECT * FROM c", ("nested",), 1),
-        ("SELECT count(*) OVER (ORDER BY x) FROM t", ("none of these",), 1),
-        ("SELECT 1", ("none of these",), 0),
+        ("SELECT count(*) OVER (ORDER BY x) FROM t", ("plain SELECT",), 1),
+        ("SELECT 1", ("plain SELECT",), 0),
     ],
 )
 def test_features_of_a_gold(gold: str, names: tuple[str, ...], tables: int) -> None:
@@ -136,7 +136,7 @@ def test_slices_are_in_order_and_their_p_is_corrected_within_a_field(evaluate: E
     evaluate("a", records)
     evaluate("b", [replace(one, metric=float(i % 3 == 1)) for i, one in enumerate(records)])
     found = compare("a", "b")
-    assert list(found.slices["feature"]) == ["join", "none of these"]
+    assert list(found.slices["feature"]) == ["join", "plain SELECT"]
     assert list(found.slices["tables"]) == ["1 table", "2 tables", "4+ tables"]
     assert list(found.slices["result"]) == ["no rows", "1 row", "2-9 rows", "10-99 rows", "100+ rows"]
     tables = found.slices["tables"]

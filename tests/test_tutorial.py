@@ -63,7 +63,7 @@ def test_the_tutorial_runs_and_prints_what_it_shows(tmp_path: Path) -> None:
         missing = shapes(shown) - shapes(printed)
         assert len(missing) <= 0.2 * len(shapes(shown)), (commands, missing)
         compared = printed if "compare" in [words[1] for words in commands] else compared
-    assert re.search(r"B - A  \+\d", compared)
+    assert re.search(r"B - A\s+\+\d", compared)
     check_described(tmp_path)
 
 
