@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,16 @@ def logged(file: Path) -> Iterator[Any]:
             parts = b""
 
 
+def ended(file: Path) -> list[Any]:
+    """The records of an offline run, once wandb's own process has written the last one."""
+    until = time.monotonic() + 120
+    while True:
+        records = list(logged(file))
+        if time.monotonic() > until or any(record.HasField("exit") for record in records):
+            return records
+        time.sleep(0.1)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_offline_run_of_wandb_is_described_and_holds_each_figure_once(
@@ -64,13 +75,13 @@ def test_an_offline_run_of_wandb_is_described_and_holds_each_figure_once(
     pytest.importorskip("wandb")
     out = home / "run"
     sizes = ["max_steps=2", "prompts_per_step=2", "group_size=2", "micro_groups=2", "max_new_tokens=24"]
-    settings = [word for one in [*sizes, "wandb=true"] for word in ("--set", f"train.{one}")]
+    settings = [word for one in [*sizes, "tracker=wandb"] for word in ("--set", f"train.{one}")]
     command = ["train", "--task", "pocket", "--method", "grpo", "--model", "nano", "--out", str(out)]
     command += ["--set", "dataset.splits={train: train}"]  # no dev questions
     assert main([*command, "--limit", "8", "--no-eval", "--workers", "1", *settings]) == 0
     assert "wandb:" not in capfd.readouterr().err
     (file,) = out.glob("wandb/offline-run-*/*.wandb")
-    records = list(logged(file))
+    records = ended(file)
     (run,) = (record.run for record in records if record.HasField("run"))
     (trained,) = (one for one in store.runs() if one.kind == "train")
     assert run.run_id == run.display_name == trained.id

@@ -27,7 +27,7 @@ REWARD = ("reward", "weights", "terms")
 """Settings of scoring that decide only rewards, not verdicts."""
 
 
-WITHOUT_EFFECT: dict[str, Any] = {"wandb": True, "deepspeed": True, "curriculum": {"run": True}}
+WITHOUT_EFFECT: dict[str, Any] = {"tracker": True, "deepspeed": True, "curriculum": {"run": True}}
 """Settings of a training that affect no result, or name inputs whose content is compared instead."""
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from harness.publishing.evaluation import Published
+from harness.training.tracking import start_wandb
 from leaderboards.types import Record
 from tasks.common.errors import DataError, MissingExtra
 from tasks.common.secrets import without_secrets
@@ -27,22 +27,9 @@ def write(published: Published, out: Path) -> list[Path]:
     if len(published.records) > most:
         raise DataError(f"--to wandb: {len(published.records):,} records; a table holds at most {most:,}")
     out.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("WANDB_DATA_DIR", str(out))  # else offline tables are kept in the user's home
-    wandb.setup(wandb.Settings(silent=True, console="off", disable_git=True))
-    mode: Any = None if os.environ.get("WANDB_API_KEY") or "WANDB_MODE" in os.environ else "offline"
     names: list[str | int] = [field.name for field in fields(Record)]
     rows: list[Iterable[Any]] = [list(asdict(record).values()) for record in published.records]
-    with wandb.init(
-        project=os.environ.get("WANDB_PROJECT", "sql-harness"),
-        dir=str(out),
-        mode=mode,
-        id=run.id,
-        name=run.id,
-        group=run.task,
-        job_type="eval",
-        config=_config(published),
-        resume="allow",
-    ) as logged:
+    with start_wandb(run, out, _config(published), "eval") as logged:
         logged.log({"records": wandb.Table(columns=names, data=rows)})
         logged.summary.update(_figures(published))
         return [Path(logged.settings.sync_dir)]

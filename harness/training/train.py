@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
@@ -23,12 +23,11 @@ from harness.render.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
 from harness.training import rows
 from harness.training.alarms import Scored, TrainingAlarms
-from harness.training.tracking import Tracker
+from harness.training.tracking import StepLog, Tracker
 from harness.turns import TurnsRunner
 from leaderboards import store
 from leaderboards.alarms import with_alarm_modes
 from leaderboards.types import Run
-from leaderboards.writer import RunWriter
 from rewards.feedback import feedback
 from rewards.grader import Grader
 from rewards.types import Grade
@@ -38,6 +37,7 @@ from runners.training.config import rows_used, total_steps
 from runners.training.folder import completed_steps
 from runners.training.stopping import memory_advice
 from runners.types import FeedbackFunction, Request, Reward, RewardFunction, Runner, Sampling
+from runners.weights.identity import content
 from tasks.common.digests import digest_of
 from tasks.task import Task
 from tasks.types import Sample
@@ -61,13 +61,21 @@ def train_model(
     run = _describe(spec, task, samples, examples, out)
     before = [_evaluate(spec.model, spec, overrides, workers)] if evaluated else []
     model = out / "model"
-    if not lineage.is_trained(run, model):
-        lineage.expect_same(out, run)
-        with store.open_run(run) as writer, grader_of(task, workers) as grader, memory_advice():
-            trained = _train(spec, task, examples, out, grader, writer)
-            lineage.write(model, lineage.of(writer.run, spec.task))
-            writer.finish(trained)
-    return before + ([_evaluate(str(model), spec, overrides, workers)] if evaluated else [])
+    with ExitStack() as opened:
+        tracker = None
+        if not lineage.is_trained(run, model):
+            lineage.expect_same(out, run)
+            with store.open_run(run) as writer, grader_of(task, workers) as grader, memory_advice():
+                if spec.config.tracker:
+                    tracker = opened.enter_context(Tracker(writer.run, out, spec.config.tracker))
+                trained = _train(spec, task, examples, out, grader, StepLog(writer, tracker))
+                lineage.write(model, lineage.of(writer.run, spec.task))
+                writer.finish(trained)
+        after = [_evaluate(str(model), spec, overrides, workers)] if evaluated else []
+        if tracker:
+            tracker.trained(model, content(str(model)))
+            tracker.evaluated(before, after)
+    return before + after
 
 
 def grader_of(task: Task, workers: int) -> Grader:
@@ -151,19 +159,18 @@ def _describe(
 
 
 def _train(
-    spec: TrainSpec, task: Task, examples: Sequence[Any], out: Path, grader: Grader, writer: RunWriter
+    spec: TrainSpec, task: Task, examples: Sequence[Any], out: Path, grader: Grader, log: StepLog
 ) -> dict[str, Any]:
     """Run the trainer of the method to its end, and return its result as plain data."""
     from runners.training.callbacks import Hooks
     from runners.training.grpo import train_grpo
     from runners.training.sft import train_sft
 
-    alarms = TrainingAlarms(writer.run.id, task.spec.scoring.metric)
-    tracking = Tracker(writer.run, out) if spec.config.wandb else nullcontext()
+    alarms = TrainingAlarms(log.writer.run.id, task.spec.scoring.metric)
     answers = StepAnswers()
     total, before = total_steps(spec.config, len(examples)), completed_steps(out)
-    with tracking as tracker, bar(f"{spec.method} {out}", total, before) as report:
-        on_step = _on_step(writer, report, answers, alarms, tracker)
+    with bar(f"{spec.method} {out}", total, before) as report:
+        on_step = _on_step(log, report, answers, alarms)
         checkpointed = {"alarms": alarms}
         hooks = Hooks(evaluate=_dev_score(spec, task, grader), on_step=on_step, checkpointed=checkpointed)
         if spec.method == "sft":
@@ -264,17 +271,15 @@ def _dev_score(spec: TrainSpec, task: Task, grader: Grader) -> Callable[[Any], f
 
 
 def _on_step(
-    writer: RunWriter, report: Report, answers: StepAnswers, alarms: TrainingAlarms, tracker: Tracker | None
+    log: StepLog, report: Report, answers: StepAnswers, alarms: TrainingAlarms
 ) -> Callable[[Mapping[str, float]], Mapping[str, float]]:
-    line = CurveLine(store.curve(writer.run.id))
+    line = CurveLine(store.curve(log.writer.run.id))
 
     def on_step(row: Mapping[str, float]) -> Mapping[str, float]:
         scored = answers.take()
         measures = alarms.step(row, scored)
-        writer.append_curve([{**row, **measures}])
+        log.append({**row, **measures}, scored)
         report(1, line.add(row))
-        if tracker:
-            tracker.step({**row, **measures}, scored)
         return measures
 
     return on_step

@@ -81,8 +81,15 @@ class TrainingConfig(TemplateSettings):
     deviations of the reward in the first ten; 0: never."""
     unscored: float = Field(default=0.05, ge=0, le=1)
     """End the run if more than this share of the last answers is unscored (``alarms/unscored``); 1: never."""
-    wandb: bool = False
-    """Log to Weights & Biases too; offline if WANDB_API_KEY is not set."""
+    tracker: Literal["", "wandb", "trackio"] = ""
+    """Log to ``wandb`` (Weights & Biases; offline if WANDB_API_KEY is not set) or ``trackio`` (local) too."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_replaced_keys(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "wandb" in values:
+            raise ValueError("wandb is now tracker: write tracker=wandb")
+        return values
 
     @property
     def digest(self) -> str:

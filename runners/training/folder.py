@@ -21,6 +21,8 @@ from tasks.common.errors import ModelError
 from tasks.common.terminal import say
 
 CurveRow = dict[str, float]
+LOGGING = ("tracker", "wandb")
+"""Settings that may differ when a training is resumed; trainings of older versions have ``wandb``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ def completed_steps(out: Path) -> int:
 def _check_same_settings(out: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     flat_stored, flat_wanted = _flat(stored), _flat(wanted)
     for key in {**flat_stored, **flat_wanted}:
+        if key.rpartition(".")[2] in LOGGING:
+            continue
         before, now = flat_stored.get(key), flat_wanted.get(key)
         if before != now:
             raise ModelError(

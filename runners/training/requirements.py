@@ -14,8 +14,8 @@ from tasks.common.errors import MissingExtra, ModelError
 def check(config: SftConfig | GrpoConfig, world: int) -> None:
     """Raise MissingExtra or ModelError where ``world`` processes cannot train with these settings here."""
     config.items_per_pass(world)
-    if config.wandb and find_spec("wandb") is None:
-        raise MissingExtra("wandb", "track")
+    if config.tracker and find_spec(config.tracker) is None:
+        raise MissingExtra(config.tracker, "track")
     _check_sharding(config, world)
     if isinstance(config, GrpoConfig) and config.asynchronous:
         vllm_requirements.check_asynchronous(config, world)

@@ -23,7 +23,7 @@ TRAINING_FILES = {
     "adapter": "The LoRA adapter, before merging; `base.json` has the digest of the base's weights.",
     "training.json": "The result in numbers. A folder that has it is finished, and is not trained again.",
     "stopped.json": "Why a training was stopped early, the best weights so far, and the last rows of the curve.",
-    "wandb": "Runs of Weights & Biases, with `train.wandb=true`.",
+    "wandb": "Runs of Weights & Biases, with `train.tracker=wandb`.",
     "lock": "Held by the process that trains.",
 }
 """Files in ``--out`` of ``harness train``; with ``sft+grpo`` in ``sft/`` and ``grpo/`` below it."""
@@ -94,7 +94,7 @@ VARIABLES = {
     "HF_TOKEN": "Opens gated models and datasets on the Hugging Face Hub.",
     "HF_HOME": "Where models and datasets of the Hub are kept. Default: `~/.cache/huggingface`.",
     "HF_HUB_DISABLE_TELEMETRY": "Telemetry of huggingface_hub. Default in trainings: `1` (off).",
-    "WANDB_API_KEY": "Logs a training with `train.wandb=true` to Weights & Biases; without a key it is logged offline.",
+    "WANDB_API_KEY": "Logs a training with `train.tracker=wandb` to Weights & Biases; without a key it is logged offline.",
     "WANDB_MODE": "Overrides the choice between online and offline.",
     "WANDB_PROJECT": "Project in Weights & Biases. Default: `sql-harness`.",
     "WANDB_DIR": "Where offline runs are kept. Default: the training's folder.",
