@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from harness.render.board import LEGEND
 from harness.render.matrix import share_intervals
 from harness.render.runs import age, size
+from harness.render.seeds import Line, merged
 from harness.render.sheets import Column, Sheet
-from harness.render.terminal import duration, interval, number, p_value, percent, points
+from harness.render.terminal import NONE, duration, interval, number, p_value, percent, points
 from leaderboards.board import Board, BoardGroup, BoardRow
 from leaderboards.catalog import Catalog
 from leaderboards.compare import Comparison
@@ -19,44 +19,112 @@ from leaderboards.matrix import Matrix
 from leaderboards.pairs import PairedFigures, Share
 from leaderboards.types import Run, label
 
-RUN_FIELDS = ("model", "parent", "trained_by", "seed", "limit", "started", "ended", "commit")
-FIGURES = ("low", "high", "completions", "prompt_tokens", "cost")
-"""Fields of a run, and of its summary, that only CSV has."""
+RUN_FIELDS = (
+    "model",
+    "label",
+    "method",
+    "parent",
+    "trained_by",
+    "seed",
+    "limit",
+    "started",
+    "ended",
+    "seconds",
+)
+FIGURES = (
+    *("ex", "low", "high", "n", "completions", "unscored", "executable", "reward", "success", "perfect"),
+    *("tokens", "prompt_tokens", "cost"),
+)
+"""The fields of a run, and of its summary, in CSV."""
+NOTES = (
+    "EX: execution accuracy with its 95 % Wilson interval, of several seeds their mean with its interval",
+    "gain: points over the parent, p of McNemar's test",
+    "runs: answers that execute",
+    "unscored: our own failures, left out of every mean",
+)
 PAIRED = ("p: McNemar's test, in slices and among several runs with Holm's correction",)
 
 
 def board_sheets(board: Board) -> list[Sheet]:
-    """One sheet for each group of comparable runs."""
-    return [_group(key, rows) for key, rows in board.groups.items()]
+    """For each group of comparable runs, a sheet of its runs for CSV and one of its lines for Markdown."""
+    sheets = []
+    for key, rows in board.groups.items():
+        lines = merged(rows, board.recipes.get(key, ()))
+        sheets += [Sheet(_csv_columns(key, rows), rows), _as_terminal(key, lines)]
+    return sheets
 
 
-def _group(key: BoardGroup, rows: Sequence[BoardRow]) -> Sheet:
-    columns = [
+def _csv_columns(key: BoardGroup, rows: Sequence[BoardRow]) -> list[Column]:
+    """All figures of each run."""
+    return [
         *(Column(name, _constant(value)) for name, value in key._asdict().items()),
+        Column("run", attrgetter("run.id")),
         *(Column(name, attrgetter(f"run.{name}")) for name in RUN_FIELDS),
-        Column("label", attrgetter("run.label"), "model"),
-        Column("method", attrgetter("run.method"), "method"),
-        Column("", lambda row: row.run.parent and label(row.run.parent), "parent"),
-        Column("ex", _figure("ex"), "EX (%)", percent),
-        Column("", lambda row: interval(row.summary["low"], row.summary["high"]), "95 % interval"),
-        *(Column(f"part:{name}", _part(name), f"{name} (%)", percent) for name in _names(rows, "parts")),
-        *(
-            Column(f"mode:{name}", _of("modes", name), f"{name} (%)", percent)
-            for name in _names(rows, "modes")
-            if name != key.metric
-        ),
-        Column("executable", _figure("executable"), "runs (%)", percent),
-        Column("reward", _figure("reward"), "reward", lambda value: number(value, 3)),
-        Column("n", _figure("n"), "n", number),
-        Column("unscored", _figure("unscored"), "unscored", number),
-        Column("tokens", _figure("tokens"), "tokens", number),
-        Column("seconds", attrgetter("run.seconds"), "time", duration),
         *(Column(name, _figure(name)) for name in FIGURES),
-        *(Column(f"pass@{k}", _of("pass_at", k), f"pass@{k} (%)", percent) for k in _names(rows, "pass_at")),
+        *(Column(f"part:{name}", _part(name)) for name in _names(rows, "parts")),
+        *(Column(f"mode:{name}", _of("modes", name)) for name in _names(rows, "modes")),
+        *(Column(f"pass@{k}", _of("pass_at", k)) for k in _names(rows, "pass_at")),
+        Column("gain", lambda row: row.gain and row.gain.test.figures.difference),
+        Column("gain_over", lambda row: row.gain and row.gain.parent),
+        Column("gain_p", lambda row: row.gain and row.gain.test.figures.p),
         Column("tags", lambda row: " ".join(row.tags)),
-        Column("run", attrgetter("run.id"), "run"),
     ]
-    return Sheet(columns, rows, title=[key.task, key.split, key.metric], notes=[LEGEND.split(" · ")])
+
+
+def _as_terminal(key: BoardGroup, lines: Sequence[Line]) -> Sheet:
+    """The lines of ``harness board``: a recipe with several seeds is one of them."""
+    rows = [row for row, _ in lines]
+    modes = [name for name in _names(rows, "modes") if name != key.metric]
+    seeds = [Column("", _seeds, "seeds", number), Column("", _spread, "± over seeds", percent)]
+    gains = [Column("", _gained, "gain", _signed), Column("", _gain_p, "p of the gain", _p)]
+    columns = [
+        _shown(attrgetter("run.label"), "model"),
+        _shown(attrgetter("run.method"), "method"),
+        _shown(lambda row: row.run.parent and label(row.run.parent), "parent"),
+        *(seeds if any(recipe for _, recipe in lines) else []),
+        _shown(_figure("ex"), "EX (%)", percent),
+        _shown(lambda row: interval(row.summary["low"], row.summary["high"]), "95 % interval"),
+        *(gains if any(row.gain for row in rows) else []),
+        *(_shown(_part(name), f"{name} (%)", percent) for name in _names(rows, "parts")),
+        *(_shown(_of("modes", name), f"{name} (%)", percent) for name in modes),
+        *(_shown(_of("pass_at", k), f"pass@{k} (%)", percent) for k in _names(rows, "pass_at")),
+        _shown(_figure("executable"), "runs (%)", percent),
+        _shown(_figure("reward"), "reward", lambda value: number(value, 3)),
+        _shown(_figure("n"), "n", number),
+        _shown(_figure("unscored"), "unscored", number),
+        _shown(_figure("tokens"), "tokens", number),
+        _shown(attrgetter("run.seconds"), "time", duration),
+        _shown(attrgetter("run.id"), "run"),
+    ]
+    return Sheet(columns, lines, title=[key.task, key.split, key.metric], notes=[NOTES])
+
+
+def _shown(value: Callable[[BoardRow], Any], title: str, show: Callable[[Any], str] = str) -> Column:
+    """A column that only Markdown has, of the row of a line."""
+    return Column("", lambda line: value(line[0]), title, show)
+
+
+def _seeds(line: Line) -> int:
+    return len(line[1].runs) if line[1] else 1
+
+
+def _spread(line: Line) -> float | None:
+    """The standard deviation over seeds."""
+    return line[1].ex.deviation if line[1] else None
+
+
+def _gained(line: Line) -> float | None:
+    gain = line[0].gain
+    return gain.test.figures.difference if gain else None
+
+
+def _gain_p(line: Line) -> float | None:
+    gain = line[0].gain
+    return gain.test.figures.p if gain else None
+
+
+def _p(value: float | None) -> str:
+    return NONE if value is None else p_value(value).removeprefix("p = ").removeprefix("p ")
 
 
 def _constant(value: str) -> Callable[[BoardRow], str]:
@@ -157,12 +225,7 @@ def _paired_columns(first: str, second: str) -> list[Column]:
         Column("ties", attrgetter("figures.ties")),
         Column("p", attrgetter("figures.p")),
         Column("p_holm", attrgetter("figures.p_holm")),
-        Column(
-            "",
-            attrgetter("figures.corrected"),
-            "p",
-            lambda p: p_value(p).removeprefix("p = ").removeprefix("p "),
-        ),
+        Column("", attrgetter("figures.corrected"), "p", _p),
         Column("outcome", attrgetter("figures.outcome"), f"{second} is"),
     ]
 

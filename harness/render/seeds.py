@@ -46,7 +46,8 @@ def _means(rows: Sequence[BoardRow], recipe: Recipe) -> BoardRow:
         "parts": {name: _part([row.summary["parts"][name] for row in rows]) for name in names},
     }
     run = replace(newest.run, seconds=sum(row.run.seconds for row in rows))
-    return replace(newest, run=run, summary=summary)
+    tags = tuple(sorted({tag for row in rows for tag in row.tags}))
+    return replace(newest, run=run, summary=summary, tags=tags)
 
 
 def _part(slices: Sequence[Slice]) -> Slice:

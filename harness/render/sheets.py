@@ -51,13 +51,13 @@ class Sheet:
 
 
 def as_csv(sheets: Sequence[Sheet]) -> str:
-    """All rows under one header, with the columns of all sheets."""
+    """All rows under one header, with the columns of all sheets that have some in CSV."""
     keys = list(dict.fromkeys(column.key for sheet in sheets for column in sheet.columns if column.key))
     text = io.StringIO()
     writer = csv.DictWriter(text, keys, lineterminator="\n")
     writer.writeheader()
     for sheet in sheets:
-        for row in sheet.rows:
+        for row in sheet.rows if any(column.key for column in sheet.columns) else ():
             cells = {one.key: _csv_cell(one.value(row)) for one in sheet.columns if one.key}
             writer.writerow(cells)
     return text.getvalue()
@@ -71,8 +71,8 @@ def _csv_cell(value: Any) -> Any:
 
 
 def as_markdown(sheets: Sequence[Sheet]) -> str:
-    """One table for each sheet, with its title before and its notes after it."""
-    return "\n".join(_markdown(sheet) for sheet in sheets)
+    """One table for each sheet with columns in Markdown; its title before and its notes after it."""
+    return "\n".join(_markdown(one) for one in sheets if any(column.title for column in one.columns))
 
 
 def _markdown(sheet: Sheet) -> str:
