@@ -1,4 +1,4 @@
-"""``HARNESS_HOME=.harness python -m tools.screenshots FOLDER``: pictures of the leaderboard's page.
+"""``HARNESS_HOME=.harness python -m tools.screenshots [FOLDER]``: pictures of the leaderboard's page.
 
 Board, run, comparison and question, each light, dark and on a phone, of the stored runs. ``--readme`` writes
 the two small pictures of the README into ``docs`` instead. They need Chromium and Playwright.
@@ -76,5 +76,5 @@ def main(folder: Path, readme: bool) -> None:
 
 
 if __name__ == "__main__":
-    arguments = [argument for argument in sys.argv[1:] if argument != "--readme"]
-    main(Path(arguments[0]), "--readme" in sys.argv)
+    given = [argument for argument in sys.argv[1:] if argument != "--readme"]
+    main(Path(given[0] if given else "build/screenshots"), "--readme" in sys.argv)

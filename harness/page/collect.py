@@ -36,7 +36,7 @@ class Collector:
         for key, ranked in reversed(listed.groups.items()):
             runs = [run for row in ranked if (run := self._evaluated(row, row.run.id in chosen))]
             if runs:
-                groups.append(group_of(key, runs))
+                groups.append(group_of(key, runs, listed.recipes.get(key, ())))
         unfinished = [Unfinished(run, curve(run.id)) for run in store.runs() if not run.finished]
         return Page(groups, unfinished, listed.hidden, version())
 

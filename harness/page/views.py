@@ -9,17 +9,10 @@ from typing import Any
 
 from leaderboards.board import BoardGroup, BoardRow
 from leaderboards.compare import Comparison, comparison
-from leaderboards.identity import identity_of
-from leaderboards.pairs import AnswersByQuestion, Share, share
+from leaderboards.pairs import AnswersByQuestion
+from leaderboards.seeds import Recipe
 from leaderboards.slices import by_slice, engine_of
-from leaderboards.summary import mean
 from leaderboards.types import Record, Run, Slice, Summary, label
-from tasks.common.digests import digest_of
-
-SUCCESS = 0.5
-"""An answer with a greater reward is a success."""
-PERFECT = 0.95
-"""An answer with a greater reward is perfect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +41,6 @@ class Evaluated:
         """Field -> slice -> headline figures."""
         scored = [record for record in self.records if record.metric is not None]
         return by_slice(scored, engine_of(self.run))
-
-    @property
-    def share(self) -> Share:
-        """The headline with its interval for other databases."""
-        means = [(mean(record.metric for record in records), records[0]) for records in self.answers.values()]
-        scored = [(value, record.database) for value, record in means if value is not None]
-        return share([value for value, _ in scored], [database for _, database in scored])
-
-    @property
-    def success(self) -> float | None:
-        """The share of scored answers with a reward over ``SUCCESS``."""
-        return self._rewarded(SUCCESS)
-
-    @property
-    def perfect(self) -> float | None:
-        """The share of scored answers with a reward over ``PERFECT``."""
-        return self._rewarded(PERFECT)
-
-    def _rewarded(self, above: float) -> float | None:
-        rewards = [record.reward for record in self.records if record.reward is not None]
-        return sum(reward > above for reward in rewards) / len(rewards) if rewards else None
 
     @property
     def parent_label(self) -> str:
@@ -112,11 +84,18 @@ class Group:
     """(id of A, id of B) -> B compared with A, for every two runs with answers; A is ranked lower."""
     lineages: Sequence[Sequence[Stage]]
     """Models trained from one another, from the base on."""
+    recipes: Sequence[Recipe] = ()
+    """Several runs that differ only in seeds."""
 
     @property
     def opened(self) -> list[Evaluated]:
         """The runs that can be opened in the page."""
         return [run for run in self.runs if run.answers]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Id -> label of each run."""
+        return {run.run.id: run.run.label for run in self.runs}
 
     @property
     def part_names(self) -> list[str]:
@@ -153,33 +132,25 @@ class Page:
         return sum(len(group.runs) - len(group.opened) for group in self.groups)
 
 
-def group_of(key: BoardGroup, runs: Sequence[Evaluated]) -> Group:
+def group_of(key: BoardGroup, runs: Sequence[Evaluated], recipes: Sequence[Recipe] = ()) -> Group:
     """A group of the page, with every comparison of its runs."""
     opened = [run for run in runs if run.answers]
     comparisons = {
         (low.run.id, high.run.id): comparison(low.run, high.run, low.answers, high.answers)
         for high, low in combinations(opened, 2)
     }
-    return Group(key, runs, comparisons, lineages(opened, comparisons))
+    return Group(key, runs, comparisons, lineages(opened, comparisons), recipes)
 
 
 def lineages(
     runs: Sequence[Evaluated], comparisons: Mapping[tuple[str, str], Comparison]
 ) -> list[list[Stage]]:
     """A chain for each model that none of the others was trained from, if it has a parent among them."""
-    by_model: dict[str, Evaluated] = {}
-    for run in reversed(runs):
-        by_model |= dict.fromkeys(_names(run.run), run)
-    parents = {run.run.id: by_model.get(run.run.parent_content or run.run.parent) for run in runs}
+    by_id = {run.run.id: run for run in runs}
+    parents = {run.run.id: by_id.get(run.row.gain.parent) if run.row.gain else None for run in runs}
     inner = {parent.run.id for parent in parents.values() if parent}
     chains = [_chain(run, parents) for run in runs if run.run.id not in inner and parents[run.run.id]]
     return [_stages(chain, comparisons) for chain in chains]
-
-
-def _names(run: Run) -> tuple[str, ...]:
-    """The names by which a run of a model trained from this one may refer to it."""
-    identity = identity_of(run)
-    return (run.model, digest_of(identity.model)) if identity else (run.model,)
 
 
 def _chain(last: Evaluated, parents: Mapping[str, Evaluated | None]) -> list[Evaluated]:
