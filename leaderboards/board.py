@@ -176,7 +176,8 @@ def _parents(rows: Sequence[BoardRow]) -> dict[str, BoardRow]:
         measured.setdefault(digest_of(identity.model) if identity else row.run.model, []).append(row)
     parents = {}
     for row in rows:
-        found = measured.get(row.run.parent_content or row.run.parent, [])
+        named = measured.get(row.run.parent_content or row.run.parent, [])
+        found = [parent for parent in named if parent is not row]
         same = [parent for parent in found if not asked_differently(parent.run, row.run)]
         if found:
             parents[row.run.id] = (same or found)[0]

@@ -1,4 +1,4 @@
-"""What is said of several runs: intervals, verdicts, slices, matrices, gates, gains and seeds."""
+"""What is stated about several runs: intervals, verdicts, slices, matrices, gates, gains and seeds."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from leaderboards.slices import by_slice, features
 from leaderboards.statistics import clustered_difference, clustered_share, holm, mcnemar, totals
 from leaderboards.summary import summary
 from leaderboards.types import Run
+from tasks.common.digests import digest_of
 from tasks.common.errors import DataError, SpecError
 
 Evaluate = Callable[..., Run]
@@ -191,6 +192,16 @@ def test_a_matrix_takes_an_older_run_for_a_damaged_one(evaluate: Evaluate, capsy
     assert f"left out run {damaged.id}" in capsys.readouterr().err
 
 
+def test_a_long_name_is_folded_and_no_figure_is(evaluate: Evaluate) -> None:
+    names = [letter * 90 for letter in "xyz"]
+    for i, name in enumerate(names):
+        evaluate(name, answers(range(10 + i)))
+    for screen in (render_comparison(compare(*names[:2])), render_matrix(compare_all(names))):
+        text = printed(screen, 80)
+        assert "12.5 %  6.9-21.5 (other databases" in text and "13.8 %" in text
+        assert max(map(len, text.splitlines())) <= 80
+
+
 # conditions
 
 
@@ -254,6 +265,13 @@ def test_the_board_has_the_gain_over_the_parent_of_the_same_group(evaluate: Eval
     assert "gain +2.5 over sft: no significant difference" in text
     (group, _) = board().as_dict()["groups"]
     assert [row["gain"] and row["gain"]["wins"] for row in group["rows"]].count(None) == 1
+
+
+def test_a_model_with_the_content_of_its_parent_has_no_gain_over_itself(evaluate: Evaluate) -> None:
+    content = identity("same")
+    evaluate("a", [1.0], identity=content, parent_content=digest_of(content["model"]))
+    ((row,),) = board().groups.values()
+    assert row.gain is None and row.start == {}
 
 
 def test_several_answers_a_question_count_as_their_mean_in_a_gain(evaluate: Evaluate) -> None:

@@ -8,7 +8,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from harness.render.matrix import OUTCOMES, render_matrix, share_intervals, verdict
+from harness.render.matrix import OUTCOMES, render_matrix, runs, verdict
 from harness.render.terminal import columns, number, p_value, percent, plain, points, reason
 from leaderboards.compare import Comparison, Flip
 from leaderboards.gate import Gated
@@ -29,7 +29,8 @@ def render_comparison(comparison: Comparison) -> RenderableType:
     """The verdict, the totals, the slices, and some questions that only one run got right."""
     title = plain(f"{comparison.b.task} · {comparison.b.split} · {comparison.b.metric}", "bold")
     tables: list[RenderableType] = [_slices(comparison)] if comparison.slices else []
-    return Group(title, _head(comparison), Text(), _totals(comparison), *tables, *_flips(comparison))
+    shares = ("A", comparison.a, comparison.share_a), ("B", comparison.b, comparison.share_b)
+    return Group(title, runs(shares), Text(), _totals(comparison), *tables, *_flips(comparison))
 
 
 def render_gated(gated: Gated) -> RenderableType:
@@ -38,19 +39,6 @@ def render_gated(gated: Gated) -> RenderableType:
     drawn = render_matrix(result) if isinstance(result, Matrix) else render_comparison(result)
     passed = [plain(f"passed --fail-if {one.condition}: {one.text}") for one in gated.gates if not one.holds]
     return Group(drawn, *passed)
-
-
-def _head(comparison: Comparison) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for name, run, share in (
-        ("A", comparison.a, comparison.share_a),
-        ("B", comparison.b, comparison.share_b),
-    ):
-        figures = Text(f"{percent(share.ex)} %", "bold")
-        figures.append(f"  {share_intervals(share)}", "dim")
-        table.add_row(Text(name, "bold"), plain(run.label, "bold"), figures)
-        table.add_row("", plain(run.id, "dim"))
-    return table
 
 
 def _totals(comparison: Comparison) -> Table:

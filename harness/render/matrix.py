@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -11,6 +13,7 @@ from harness.render.terminal import columns, interval, p_value, percent, plain, 
 from leaderboards.identity import listed
 from leaderboards.matrix import Matrix
 from leaderboards.pairs import PairedTest, Share
+from leaderboards.types import Run
 
 OUTCOMES = {"better": "bold green", "worse": "bold red", "no significant difference": "bold yellow"}
 """Styles of a verdict."""
@@ -25,17 +28,21 @@ def render_matrix(matrix: Matrix) -> RenderableType:
     left = f", {matrix.left_out:,} left out (not in all runs, or unscored)" if matrix.left_out else ""
     count = Text(f"{matrix.n:,} questions in all {len(matrix.entries)} runs{left}", style="dim")
     drawn = [_matrix(matrix)] if len(matrix.entries) < WIDE else []
-    return Group(title, _runs(matrix), count, *drawn, _verdicts(matrix))
+    shares = [(entry.name, entry.run, entry.share) for entry in matrix.entries]
+    return Group(title, runs(shares), count, *drawn, _verdicts(matrix))
 
 
-def _runs(matrix: Matrix) -> Table:
+def runs(entries: Sequence[tuple[str, Run, Share]]) -> Table:
+    """The letter, name, id, score and intervals of each run; a long name is folded, figures never are."""
     table = Table.grid(padding=(0, 2))
-    for entry in matrix.entries:
-        figures = Text(f"{percent(entry.share.ex)} %", "bold").append(
-            f"  {share_intervals(entry.share)}", "dim"
-        )
-        table.add_row(Text(entry.name, "bold"), plain(entry.run.label, "bold"), figures)
-        table.add_row("", plain(entry.run.id, "dim"))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
+    for name, run, share in entries:
+        figures = Text(f"{percent(share.ex)} %", "bold")
+        figures.append(f"  {share_intervals(share)}", "dim")
+        label = plain(run.label, "bold").append("\n").append_text(plain(run.id, "not bold dim"))
+        table.add_row(Text(name, "bold"), label, figures)
     return table
 
 
