@@ -1,4 +1,4 @@
-"""``harness push``: to a local server that speaks the Hub's API, and to a folder."""
+"""``harness push``: to a local server that has the Hub's API, and to a folder."""
 
 from __future__ import annotations
 

@@ -219,10 +219,10 @@ def _sample(published: Published, record: Record, names: Names, turns: bool) -> 
 
 
 def _transcript(messages: list[Mapping[str, str]], answer: str) -> list[dict[str, Any]]:
-    spoken = [*messages, {"role": "assistant", "content": answer}]
+    messages_and_answer = [*messages, {"role": "assistant", "content": answer}]
     return [
         {"turn_idx": number, "role": message["role"], "content": message["content"]}
-        for number, message in enumerate(spoken)
+        for number, message in enumerate(messages_and_answer)
     ]
 
 

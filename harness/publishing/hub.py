@@ -133,27 +133,29 @@ def _explained(repo: str, endpoint: str, error: BaseException | None) -> str | N
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     client_error = HfHubHTTPError.__bases__[0]  # httpx's HTTPError, or that of httpx2 from version 2 on
-    said = one_line(redacted(first_line(error)))[:200] if error else ""
+    message = one_line(redacted(first_line(error)))[:200] if error else ""
     if isinstance(error, HFValidationError):
-        return f"--to {repo}: {said}"
+        return f"--to {repo}: {message}"
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set: unset it, or use --dry-run DIR"
     if isinstance(error, HfHubHTTPError):
         return _refused(repo, error)
     if isinstance(error, (client_error, ConnectionError, TimeoutError)):
-        return f"{endpoint} cannot be reached: {said}: run the same command again"
+        return f"{endpoint} cannot be reached: {message}: run the same command again"
     if isinstance(error, (ValueError, RuntimeError)):
-        return f"the upload to {repo} failed: {said}: run the same command again"
+        return f"the upload to {repo} failed: {message}: run the same command again"
     return None
 
 
 def _refused(repo: str, error: Any) -> str:
     status = error.response.status_code
-    said = one_line(redacted(str(error.server_message or first_line(error))))[:200]
+    message = one_line(redacted(str(error.server_message or first_line(error))))[:200]
     remedies = {
         401: "the Hub refused the token: set HF_TOKEN to a valid one, or run: hf auth login",
-        403: f"the token may not write to {repo}: use a token with write access to its owner ({said})",
+        403: f"the token may not write to {repo}: use a token with write access to its owner ({message})",
         404: f"the Hub has no {repo}, or its owner does not exist: check --to",
-        409: f"the name {repo} is taken: choose another --to ({said})",
+        409: f"the name {repo} is taken: choose another --to ({message})",
     }
-    return remedies.get(status, f"the Hub answered {status} for {repo}: {said}: run the same command again")
+    return remedies.get(
+        status, f"the Hub answered {status} for {repo}: {message}: run the same command again"
+    )

@@ -141,8 +141,12 @@ def _score(record: Record, metric: str) -> Any:
     from inspect_ai.scorer import Score
 
     found = value(record, metric)
-    told = {"answer": record.sql, "explanation": f"{record.reason}: {record.detail}".strip(": ")}
-    return Score.unscored(reason="scoring_failed", **told) if found is None else Score(value=found, **told)
+    evidence = {"answer": record.sql, "explanation": f"{record.reason}: {record.detail}".strip(": ")}
+    return (
+        Score.unscored(reason="scoring_failed", **evidence)
+        if found is None
+        else Score(value=found, **evidence)
+    )
 
 
 def _messages(messages: Sequence[dict[str, str]]) -> list[Any]:

@@ -35,7 +35,7 @@ class Tracker:
     def __init__(self, run: Run, out: Path, library: str) -> None:
         self._out = out
         self._described = run
-        with redirect_stdout(sys.stderr):  # trackio greets; stdout is for results
+        with redirect_stdout(sys.stderr):  # trackio prints to stdout, which is for results
             self._library: Any = import_module(library)
             self._run: Any = (start_wandb if library == "wandb" else _start_trackio)(run, out, described(run))
         self.online = library == "trackio" or not self._run.offline

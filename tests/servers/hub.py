@@ -1,4 +1,4 @@
-"""A server that speaks the part of the Hugging Face Hub's API with which files are committed.
+"""A server with the part of the Hugging Face Hub's API with which files are committed.
 
 Repositories, commits and tags are kept in memory. Files of ``LARGE`` bytes and more, and files that are not
 UTF-8, go through git LFS; small text files are in the commit itself.
@@ -71,7 +71,7 @@ def hub() -> Iterator[Hub]:
 
 
 def blob_id(content: bytes) -> str:
-    """git's id of a file, as the preupload endpoint tells it."""
+    """git's id of a file, as the preupload endpoint gives it."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
