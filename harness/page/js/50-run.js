@@ -69,7 +69,12 @@ function later(run) {
   return () => { clearTimeout(timer); timer = setTimeout(run, 150); };
 }
 
-const reasonTag = (reason) => el("span", { class: `reason ${reason === "correct" ? "right" : "wrong"}` }, reason);
+const OWN_FAILURES = ["gold_failed", "infrastructure"];
+
+function reasonTag(reason) {
+  const kind = reason === "correct" ? "right" : OWN_FAILURES.includes(reason) ? "warn" : "wrong";
+  return el("span", { class: `reason ${kind}` }, reason);
+}
 
 function answerTable(run, rows) {
   return table("Questions", [["question"], ["reason"], ["database"], ["answer"], ["reward", true]], rows.map((row) => [
