@@ -21,6 +21,7 @@ from lm_eval.api.model import LM
 from lm_eval.models.api_models import TemplateAPI
 from lm_eval.models.huggingface import HFLM
 from peft import LoraConfig, PeftModel, get_peft_model
+from renderers import client as renderers_client
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
@@ -38,7 +39,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import add_fused_lm_head, nanstd, split_tensor_dict
 
-from runners.compat import bitsandbytes, huggingface_hub, lm_eval, peft, trainer, transformers, trl
+from runners.compat import bitsandbytes, huggingface_hub, lm_eval, peft, renderers, trainer, transformers, trl
 from runners.compat import torch as torch_compat
 from runners.training.grpo_step import GrpoTrainer
 
@@ -78,6 +79,7 @@ TRANSFORMERS = {
     PreTrainedConfig._get_generation_parameters: "9a84e442609e",
 }
 PEFT = {PeftModel.get_base_model: "d4e5baa9c5da"}
+RENDERERS = {renderers_client._resolve_max_prompt_len: "4786717c53a8"}
 LM_EVAL = {
     LM.create_from_arg_string: "1bb79282b432",
     HFLM.tok_encode: "c4f64300afbb",
@@ -89,6 +91,7 @@ READ = [
     *((trl, function, read) for function, read in TRL.items()),
     *((transformers, function, read) for function, read in TRANSFORMERS.items()),
     *((peft, function, read) for function, read in PEFT.items()),
+    *((renderers, function, read) for function, read in RENDERERS.items()),
     *((lm_eval, function, read) for function, read in LM_EVAL.items()),
 ]
 """The module of ``runners/compat``, what it overrides, calls or relies on, and the digest of its source."""

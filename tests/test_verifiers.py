@@ -353,6 +353,21 @@ def test_the_next_turn_extends_the_tokens_of_the_last() -> None:
     assert renderer.bridge_to_next_turn(first, odd, [{"role": "tool", "content": "x"}]) is None
 
 
+async def locked_by_another_loop() -> None:
+    """Wait for a lock of the library, as another program's episodes do in an event loop of their own."""
+    from renderers import client
+
+    from runners.compat.renderers import renew_lock
+
+    renew_lock()
+
+    async def wait() -> None:
+        async with client._max_prompt_len_lock:
+            await asyncio.sleep(0)
+
+    await asyncio.gather(wait(), wait())
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("turns", [1, 2])
@@ -366,6 +381,7 @@ def test_trl_trains_three_steps_through_the_bridge(
 
     from runners.training.verifiers import Rollouts, environment_rewards
 
+    asyncio.run(locked_by_another_loop())
     config = {"taskset": {"id": "harness_sql", "spec": str(task)}, "turns": turns}
     rollouts = Rollouts(config, {"max_tokens": 8, "temperature": 1.0})
     played: list[dict[str, Any]] = []

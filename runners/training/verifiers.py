@@ -14,6 +14,7 @@ from typing import Any
 import verifiers.v1 as vf
 from renderers import CustomRendererConfig
 
+from runners.compat.renderers import renew_lock
 from runners.training.engine import TokenEngine
 
 RENDERER = "runners.training.renderer.TemplateRenderer"
@@ -50,6 +51,7 @@ class Rollouts:
                 renderer_model_name=tokenizer.name_or_path,
             )
             context = vf.ModelContext("policy", client, self.sampling)
+            renew_lock()
             episodes = _loop().run(self._play(tasks, context))
         rows = [
             _row(episode) or _failed(prompt, tokenizer)
@@ -65,7 +67,7 @@ class Rollouts:
 
 @cache
 def _loop() -> asyncio.Runner:
-    """The event loop of this process: verifiers and renderers keep locks that belong to the first loop."""
+    """The event loop of all steps: verifiers keeps locks that belong to the first loop."""
     return asyncio.Runner()
 
 
