@@ -93,9 +93,9 @@ SMOLLM2_SPIDER = Recipe(
     model="smollm2",
     task="spider_small",
     about="a chat model of 135 M parameters",
-    sft_rows=960,
+    sft_rows=480,
     sft=_SFT,
-    grpo=_GRPO.model_copy(update={"max_steps": 24}),
+    grpo=_GRPO.model_copy(update={"max_steps": 12}),
     questions=300,
 )
 RECIPES = (NANO, SMOLLM2_POCKET, SMOLLM2_SPIDER)
