@@ -78,7 +78,9 @@ def figures(text: str) -> Iterator[tuple[int, str]]:
     for first in (i for i in rows if i - 1 not in rows):
         last = next(i for i in range(first, len(lines) + 1) if i == len(lines) or not lines[i].strip())
         if re.search(r"\d[.,]\d|\d ?%", "\n".join(lines[first:last])):
-            yield first + 1, "\n".join(lines[max(first - NEAR, 0) : last + NEAR])
+            fences = [i for i in range(first) if lines[i].startswith("```")]
+            top = fences[-1] if len(fences) % 2 else first  # of the block that it is in
+            yield first + 1, "\n".join(lines[max(top - NEAR, 0) : last + NEAR])
 
 
 def targets(makefile: str) -> set[str]:

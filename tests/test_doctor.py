@@ -39,7 +39,7 @@ def harness(tmp_path: Path, *words: str, **environment: str) -> subprocess.Compl
     given = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
     return subprocess.run(
         [sys.executable, "-m", "harness.cli", *words],
-        cwd=ROOT,
+        cwd=tmp_path,  # metadata of a package in the current folder would come first
         env=given | {"HARNESS_HOME": str(tmp_path / "home"), "COLUMNS": "80"} | environment,
         capture_output=True,
         text=True,

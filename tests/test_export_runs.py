@@ -54,6 +54,11 @@ def export(run: Run, form: str, out: Path, *more: str) -> list[Path]:
     return sorted(path for path in ([out] if out.is_file() else out.rglob("*")) if path.is_file())
 
 
+def lines_of(file: Path) -> list[str]:
+    """The lines of a jsonl file; ``splitlines`` would also end one at U+2028 within a string."""
+    return file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+
+
 def required(package: str) -> None:
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed: `make test` installs it")
@@ -150,8 +155,8 @@ def test_lm_eval_s_own_file_has_the_same_keys(run: Run, task: str, tmp_path: Pat
     for key in (key for key in means if "_stderr" not in key):
         assert mine["results"][name][key] == pytest.approx(means[key])
     assert mine["n-samples"] == their["n-samples"] and mine["group_subtasks"] == their["group_subtasks"]
-    rows = [json.loads(line) for line in our_samples.read_text().splitlines()]
-    for row, other in zip(rows, map(json.loads, their_samples.read_text().splitlines()), strict=True):
+    rows = [json.loads(line) for line in lines_of(our_samples)]
+    for row, other in zip(rows, map(json.loads, lines_of(their_samples)), strict=True):
         assert other.keys() - row.keys() == set()
         assert (row["resps"], row["filtered_resps"], row["target"]) == (
             other["resps"],
@@ -176,7 +181,7 @@ def test_every_eval_ever_s_validator_passes_both_files(
     assert headline["score_details"]["score"] == figures["ex"]
     interval = headline["score_details"]["uncertainty"]["confidence_interval"]
     assert (interval["lower"], interval["upper"]) == (figures["low"], figures["high"])
-    rows = [json.loads(line) for line in samples.read_text().splitlines()]
+    rows = [json.loads(line) for line in lines_of(samples)]
     scores = {
         (row["sample_id"], int(row["metadata"]["sample_index"])): row["evaluation"]["score"]
         for row in rows

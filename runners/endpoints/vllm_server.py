@@ -59,8 +59,8 @@ class VllmServer:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
-        guard = [sys.executable, "-I", "-S", "-c", END_WITH_PARENT, str(self._process.pid)]
-        self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)
+        waiting = [sys.executable, "-I", "-S", "-c", END_WITH_PARENT, str(self._process.pid)]
+        self._waiting = subprocess.Popen(waiting, stdin=subprocess.PIPE, start_new_session=True)
         try:
             self._wait(f"http://127.0.0.1:{port}/health", config.start_seconds)
         except BaseException:
@@ -112,8 +112,8 @@ class VllmServer:
                     self._process.wait(timeout=30)
                 except subprocess.TimeoutExpired:
                     continue
-        self._guard.kill()
-        self._guard.communicate()
+        self._waiting.kill()
+        self._waiting.communicate()
 
 
 def thoughts(source: Source, endpoint: EndpointConfig) -> dict[str, Any]:

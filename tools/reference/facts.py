@@ -98,6 +98,8 @@ VARIABLES = {
     "WANDB_MODE": "Overrides the choice between online and offline.",
     "WANDB_PROJECT": "Project in Weights & Biases. Default: `sql-harness`.",
     "WANDB_DIR": "Where offline runs are kept. Default: the training's folder.",
+    "WANDB_DATA_DIR": "Where tables and artifacts of offline runs are kept. Default: the training's folder.",
+    "TRACKIO_PROJECT": "Project in trackio, with `train.tracker=trackio`. Default: `sql-harness`.",
     "PRIME_RUNS_MODE": "`online` allows `vf-eval` to upload results; the environment sets it to `disabled` otherwise.",
     "OMP_NUM_THREADS": "Threads of torch; with `--processes` it defaults to each process's share of the cores.",
     "TOKENIZERS_PARALLELISM": "Threads of tokenizers. Default: `false`.",
