@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
 from harness.cli import main
 from leaderboards import store
 from leaderboards.types import Run
+from runners.known.models import MODELS
 
 HOSTILE = [
     "SELECT 4\r\n-- a\rb",
@@ -49,4 +51,13 @@ def scored(folder: Path, task: str, name: str = "answers", answers: list[list[st
     rows = [{"id": f"q{i}", "sql": text} for i, group in enumerate(answers) for text in group]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["score", str(file), "--task", task, "--workers", "1"]) == 0
+    return store.runs()[-1]
+
+
+def evaluated(folder: Path) -> Run:
+    """The run of an evaluation of a copy of nano in ``folder``."""
+    model = folder / "runs" / "sft" / "model"
+    shutil.copytree(MODELS["nano"].folder, model)
+    line = ["eval", "--model", str(model), "--task", task(folder), "--workers", "1"]
+    assert main([*line, "--max-new-tokens", "8"]) == 0
     return store.runs()[-1]

@@ -61,14 +61,15 @@ def _gain(before: Run, run: Run) -> str:
     return f"{figures.wins} wins, {figures.losses} losses, McNemar p = {figures.p:.2g}"
 
 
-def model_card(published: Published, to: str, records: str, files: Sequence[str]) -> str:
-    """The model card with its metadata. ``records``: repository of the records, "" for none.
+def model_card(published: Published, to: str, records: str, tag: str, files: Sequence[str]) -> str:
+    """The model card with its metadata. ``records``: repository of the records, "" for none; ``tag``: theirs.
 
     Raises DataError: the metadata is not valid.
     """
     from huggingface_hub import ModelCard
 
-    text = _rendered("model_card.md.jinja", published, to, records, adapter="adapter_config.json" in files)
+    adapter = "adapter_config.json" in files
+    text = _rendered("model_card.md.jinja", published, to, records, adapter=adapter, tag=tag)
     header = _metadata(published, to, files).to_yaml()
     try:
         return str(ModelCard(f"---\n{header}\n---\n\n{text}", ignore_metadata_errors=False))
@@ -90,8 +91,11 @@ def records_card(published: Published, to: str, records: str) -> str:
     return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
 
 
-def eval_results(published: Published, records: str) -> list[dict[str, Any]]:
-    """The entries of ``.eval_results/*.yaml``; none where neither questions nor records are on the Hub."""
+def eval_results(published: Published, records: str, tag: str) -> list[dict[str, Any]]:
+    """The entries of ``.eval_results/*.yaml``; none where neither questions nor records are on the Hub.
+
+    ``tag``: that of the records; "" before they are pushed.
+    """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
     from huggingface_hub.constants import ENDPOINT
 
@@ -104,9 +108,9 @@ def eval_results(published: Published, records: str) -> list[dict[str, Any]]:
         dataset_id=dataset or records,
         task_id=run.task,
         value=figures["ex"],
-        dataset_revision=revision or None,
+        dataset_revision=(revision if dataset else tag) or None,
         date=run.ended,
-        source_url=f"{ENDPOINT}/datasets/{records}" if records else None,
+        source_url=f"{ENDPOINT}/datasets/{records}{f'/tree/{tag}' if tag else ''}" if records else None,
         source_name="Records of the run" if records else None,
         notes=f"{run.metric}, split {run.split}, {interval(figures)}, n = {figures['n']}",
     )

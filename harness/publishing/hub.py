@@ -6,12 +6,13 @@ Files that the Hub has already, from an earlier or an interrupted push, are not 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.publishing.model_folder import is_allowed
+from harness.publishing.model_folder import is_replaced
 from harness.publishing.repositories import MARKERS, Repository
 from tasks.common.errors import DataError, HarnessError, first_line
 from tasks.common.secrets import redacted
@@ -34,46 +35,75 @@ class Pushed:
     private: bool
 
 
-def push(repository: Repository, public: bool) -> Pushed:
-    """Upload the files in one commit and tag it ``v1``, ``v2``, ...; a new repository is private by default.
+def push(planned: Sequence[Repository], public: bool) -> Iterator[Pushed]:
+    """Upload the files of each repository in one commit and tag it ``v1``, ``v2``, ...
 
-    Raises HarnessError: no token, no rights, the name is taken, or the Hub cannot be reached.
+    A new repository is private by default. All repositories are checked, and all files hashed, before the
+    first upload. The tag of the records goes to the repository after it.
+    Raises HarnessError: no token, no rights, the name is taken, a repository is public and ``public`` is not
+    set, the model or a repository changes during the push, or the Hub cannot be reached.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+    from huggingface_hub import HfApi, get_token
     from huggingface_hub.utils import logging
 
     logging.get_logger("huggingface_hub").setLevel(
         "ERROR"
     )  # it warns of files that are equal; ``changed`` says so
     api = HfApi()
-    with _one_line(repository.id, api.endpoint):
-        if get_token() is None:
-            raise DataError("the Hub needs a token: set HF_TOKEN, or run: hf auth login")
-        existing = _existing(api, repository)
-        if existing is None:
-            api.create_repo(repository.id, repo_type=repository.kind, private=not public)
-        elif public and existing.private:
-            api.update_repo_settings(repository.id, repo_type=repository.kind, private=False)
-        stale = _stale(existing, repository)
-        operations: list[Any] = [
-            CommitOperationAdd(name, source) for name, source in repository.files.items()
-        ] + [CommitOperationDelete(name) for name in stale]
-        message = "Push a run of sql-harness"
-        commit = api.create_commit(
-            repository.id, operations, commit_message=message, repo_type=repository.kind
-        )
-        return Pushed(
-            url=f"{api.endpoint}/{'datasets/' if repository.kind == 'dataset' else ''}{repository.id}",
-            tag=_tag(api, repository, commit.oid),
-            changed=existing is None or commit.oid != existing.sha,
-            private=not public if existing is None else bool(existing.private) and not public,
-        )
+    prepared = []
+    for repository in planned:
+        with _one_line(repository.id, api.endpoint):
+            if get_token() is None:
+                raise DataError("the Hub needs a token: set HF_TOKEN, or run: hf auth login")
+            existing = _existing(api, repository, public)
+            prepared.append((repository, existing, _additions(repository.files)))
+    for repository in planned:
+        repository.expect_unchanged()
+    tag = ""
+    for repository, existing, additions in prepared:
+        with _one_line(repository.id, api.endpoint):
+            additions += _additions(repository.of_records(tag))
+            pushed = _commit(api, repository, existing, additions, public)
+        tag = pushed.tag
+        yield pushed
 
 
-def _existing(api: HfApi, repository: Repository) -> Any:
+def _additions(files: Mapping[str, bytes | Path]) -> list[Any]:
+    """The operations that add these files; each is hashed here."""
+    from huggingface_hub import CommitOperationAdd
+
+    return [CommitOperationAdd(name, source) for name, source in files.items()]
+
+
+def _commit(api: HfApi, repository: Repository, existing: Any, additions: list[Any], public: bool) -> Pushed:
+    """Create the repository if there is none, commit to it as it was found, and tag the commit."""
+    from huggingface_hub import CommitOperationDelete
+
+    if existing is None:
+        api.create_repo(repository.id, repo_type=repository.kind, private=not public)
+    elif public and existing.private:
+        api.update_repo_settings(repository.id, repo_type=repository.kind, private=False)
+    stale = _stale(existing, repository, {addition.path_in_repo for addition in additions})
+    commit = api.create_commit(
+        repository.id,
+        [*additions, *(CommitOperationDelete(name) for name in stale)],
+        commit_message="Push a run of sql-harness",
+        repo_type=repository.kind,
+        parent_commit=existing.sha if existing else None,
+    )
+    return Pushed(
+        url=f"{api.endpoint}/{'datasets/' if repository.kind == 'dataset' else ''}{repository.id}",
+        tag=_tag(api, repository, commit.oid),
+        changed=existing is None or commit.oid != existing.sha,
+        private=not public,
+    )
+
+
+def _existing(api: HfApi, repository: Repository, public: bool) -> Any:
     """What the Hub says of the repository; None if there is none.
 
-    Raises DataError: it holds something that this program did not push.
+    Raises DataError: it holds something that this program did not push, or all can read it and ``public`` is
+    not set.
     """
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -88,16 +118,20 @@ def _existing(api: HfApi, repository: Repository) -> Any:
         raise DataError(
             f"the {repository.kind} {repository.id} exists and was not pushed by harness: choose another --to"
         )
+    if not info.private and not public:
+        raise DataError(
+            f"the {repository.kind} {repository.id} is public: add --public, or choose another --to"
+        )
     return info
 
 
-def _stale(existing: Any, repository: Repository) -> list[str]:
-    """Files of the model that an earlier push uploaded and this one does not have."""
+def _stale(existing: Any, repository: Repository, pushed: set[str]) -> list[str]:
+    """Files of the model, and its results, that an earlier push uploaded and this one does not have."""
     names = {sibling.rfilename for sibling in existing.siblings or ()} if existing else set()
     return sorted(
         name
-        for name in names - repository.files.keys()
-        if repository.kind == "model" and is_allowed(name) and not name.startswith(KEPT)
+        for name in names - pushed
+        if repository.kind == "model" and is_replaced(name) and not name.startswith(KEPT)
     )
 
 
@@ -155,6 +189,7 @@ def _refused(repo: str, error: Any) -> str:
         403: f"the token may not write to {repo}: use a token with write access to its owner ({message})",
         404: f"the Hub has no {repo}, or its owner does not exist: check --to",
         409: f"the name {repo} is taken: choose another --to ({message})",
+        412: f"{repo} has changed during the push: run the same command again",
     }
     return remedies.get(
         status, f"the Hub answered {status} for {repo}: {message}: run the same command again"

@@ -19,12 +19,28 @@ OTHERS = re.compile(
     r"|chat_template\.(jinja|json)|(LICENSE|NOTICE)(\.(txt|md))?"
 )
 _TEMPLATE = re.compile(re.escape(TEMPLATES) + r"/[\w-]+\.jinja")
+RESULTS = ".eval_results"
+"""The folder of the results, which the Hub reads."""
 INDEX = "model.safetensors.index.json"
 
 
 def is_allowed(name: str) -> bool:
     """Whether a file of this name, relative to the folder, belongs to a model."""
     return any(pattern.fullmatch(name) for pattern in (WEIGHTS, OTHERS, _TEMPLATE))
+
+
+def is_replaced(name: str) -> bool:
+    """Whether a push removes a file of this name that it does not have: a model's, or an older result."""
+    return is_allowed(name) or re.fullmatch(re.escape(RESULTS) + r"/[^/]+\.yaml", name) is not None
+
+
+def uploaded(folder: Path) -> dict[str, bytes | Path]:
+    """Name -> content, for all files of a model that may be uploaded; weights stay on disk.
+
+    Raises ModelError, as ``model_files``.
+    """
+    found = model_files(folder)
+    return {name: path if WEIGHTS.fullmatch(name) else files.read(path) for name, path in found.items()}
 
 
 def model_files(folder: Path) -> dict[str, Path]:

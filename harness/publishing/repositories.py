@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ import yaml
 from harness.provenance import lineage
 from harness.publishing.card import eval_results, model_card, records_card
 from harness.publishing.evaluation import HUB_ID, Published, asked, slug
-from harness.publishing.model_folder import model_files
+from harness.publishing.model_folder import RESULTS, uploaded
 from leaderboards import store
 from leaderboards.identity import identity_of
 from leaderboards.types import Run, label
@@ -32,11 +33,17 @@ MARKERS = {"model": lineage.LINEAGE_FILE, "dataset": "run.json"}
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of the Hub and the files that it shall hold: content, or a file on disk."""
+    """A repository of the Hub and the files that it shall hold: content, or a file on disk.
+
+    ``of_records``: the files that name the records, of whose repository it gets the tag; "" before a push.
+    ``expect_unchanged``: raises ModelError where the files on disk are no longer those of the run.
+    """
 
     id: str
     kind: Literal["model", "dataset"]
     files: Mapping[str, bytes | Path]
+    of_records: Callable[[str], Mapping[str, bytes]] = lambda tag: {}
+    expect_unchanged: Callable[[], object] = lambda: None
 
 
 def repositories(published: Published, to: str, with_records: bool = True) -> list[Repository]:
@@ -52,7 +59,7 @@ def repositories(published: Published, to: str, with_records: bool = True) -> li
     records = f"{to}-records" if with_records else ""
     planned = [Repository(records, "dataset", _records(published, to, records))] if records else []
     if folder:
-        planned.append(Repository(to, "model", _model(published, to, records, folder)))
+        planned.append(_model(published, to, records, folder))
     return planned
 
 
@@ -85,7 +92,7 @@ def write(planned: list[Repository], out: Path) -> None:
     with files.writing(out), files.new_folder(out) as building:
         for repository in planned:
             folder = building / {"model": "model", "dataset": "records"}[repository.kind]
-            for name, source in repository.files.items():
+            for name, source in {**repository.files, **repository.of_records("")}.items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 if isinstance(source, bytes):
                     (folder / name).write_bytes(source)
@@ -93,24 +100,33 @@ def write(planned: list[Repository], out: Path) -> None:
                     shutil.copyfile(source, folder / name)
 
 
-def _model(published: Published, to: str, records: str, folder: Path) -> dict[str, bytes | Path]:
-    uploaded: dict[str, bytes | Path] = dict(model_files(folder))
-    results = eval_results(published, records)
-    if results:
-        name = f".eval_results/{slug(published.run.task)}-{slug(published.run.split)}.yaml"
-        uploaded[name] = yaml.safe_dump(results, sort_keys=False, allow_unicode=True).encode()
-    uploaded[lineage.LINEAGE_FILE] = _lineage(folder)
-    uploaded["README.md"] = model_card(published, to, records, list(uploaded)).encode()
-    return uploaded
+def _model(published: Published, to: str, records: str, folder: Path) -> Repository:
+    content = uploaded(folder)
+    content[lineage.LINEAGE_FILE] = _lineage(folder, content)
+
+    def of_records(tag: str) -> dict[str, bytes]:
+        written = {}
+        results = eval_results(published, records, tag)
+        if results:
+            name = f"{RESULTS}/{slug(published.run.task)}-{slug(published.run.split)}.yaml"
+            written[name] = yaml.safe_dump(results, sort_keys=False, allow_unicode=True).encode()
+        card = model_card(published, to, records, tag, [*content, *written])
+        return {**written, "README.md": card.encode()}
+
+    return Repository(to, "model", content, of_records, partial(model_folder, published.run))
 
 
-def _lineage(folder: Path) -> bytes:
+def _lineage(folder: Path, content: Mapping[str, bytes | Path]) -> bytes:
     """The model's lineage, for the files that are uploaded."""
     origin = lineage.read(folder)
     with tempfile.TemporaryDirectory() as place:
-        for name, file in model_files(folder).items():
-            (Path(place) / name).parent.mkdir(exist_ok=True)
-            (Path(place) / name).symlink_to(file.resolve())
+        for name, source in content.items():
+            file = Path(place) / name
+            file.parent.mkdir(exist_ok=True)
+            if isinstance(source, bytes):
+                file.write_bytes(source)
+            else:
+                file.symlink_to(source.resolve())
         described = replace(origin, content=lineage.content(Path(place)), parent=_name(origin.parent))
     return files.as_json(_public(asdict(described)))
 

@@ -136,8 +136,7 @@ def push(options: argparse.Namespace) -> int:
         return 0
     from harness.publishing import hub
 
-    for repository in planned:
-        pushed = hub.push(repository, options.public)
+    for pushed in hub.push(planned, options.public):
         state = "pushed" if pushed.changed else "already there, equal"
         print(f"{pushed.url}  {pushed.tag}  {'private' if pushed.private else 'public'}  {state}")
     return 0

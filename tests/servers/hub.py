@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,6 +50,8 @@ class Hub(ThreadingHTTPServer):
         self.broken_uploads = 0
         """Refuse so many uploads that come after the first."""
         self.broken_tags = 0
+        self.before: dict[str, Callable[[], None]] = {}
+        """What happens before the next ``info`` or ``commit`` of a repository is answered, once."""
         self.lock = threading.Lock()
 
     @property
@@ -137,6 +139,7 @@ class Handler(BaseHTTPRequestHandler):
                 ]
                 self.reply({"branches": branches, "converts": [], "tags": tags})
         elif match := re.fullmatch(r"/api/(model|dataset)s/([^/]+/[^/]+)(/revision/.+)?", path):
+            self.server.before.pop("info", lambda: None)()
             if repo := self.found(match[1], match[2]):
                 siblings = [{"rfilename": name} for name in repo.files]
                 facts = {"id": match[2], "sha": repo.sha, "siblings": siblings, "private": repo.private}
@@ -231,8 +234,13 @@ class Handler(BaseHTTPRequestHandler):
         self.reply({"transfer": "basic", "objects": objects})
 
     def commit(self, kind: str, name: str, lines: list[dict[str, Any]]) -> None:
+        self.server.before.pop("commit", lambda: None)()
         repo = self.found(kind, name)
         if repo is None:
+            return
+        (parent,) = (line["value"].get("parentCommit") for line in lines if line["key"] == "header")
+        if parent not in (None, repo.sha):
+            self.refuse(412, "A commit has happened since")
             return
         for line in lines:
             value = line["value"]
