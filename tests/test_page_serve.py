@@ -7,6 +7,7 @@ import http.client
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import page_runs
 import pytest
@@ -50,8 +51,9 @@ def test_the_page_and_its_packs_are_handed_out(port: int) -> None:
     assert status == 200 and 'data-served="1"' in page and "GRPO" in page
     assert headers["Cache-Control"] == "no-store" and headers["X-Content-Type-Options"] == "nosniff"
     assert 'id="pack-run-0-0"' not in page
-    for name in ("group-0", "run-0-0", "group-1"):
-        assert ask(port, f"/pack/{name}")[:2][0] == 200
+    current = ask(port, "/version")[1]
+    for name in ("group-0", "run-0-0", "group-1", "tables-0/q-001"):
+        assert ask(port, f"/pack/{current}/{name}")[0] == 200
     assert "connect-src 'self'" in page and "connect-src 'none'" not in page
 
 
@@ -68,10 +70,28 @@ def test_only_get_is_answered(port: int, method: str) -> None:
     assert ask(port, "/", method)[0] == 501
 
 
-@pytest.mark.parametrize("path", ["/pack/none", "/../run.json", "/etc/passwd", "/pack/../../run.json"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/pack/none", "/../run.json", "/etc/passwd", "/pack/../../run.json", "/pack/{}/group-7"),
+        *("/pack/{}/group-0/q", "/pack/{}/tables-7/q", "/pack/{}/tables-\u0663/q"),
+        "/pack/{}/tables-" + 5000 * "9" + "/q",
+    ],
+)
 def test_there_is_nothing_else(port: int, path: str) -> None:
     ask(port, "/")
-    assert ask(port, path)[0] == 404
+    assert ask(port, quote(path.format(ask(port, "/version")[1])))[0] == 404
+
+
+def test_a_pack_of_a_page_that_has_changed_since_is_refused(port: int) -> None:
+    page_runs.lineage(5)
+    ask(port, "/")
+    before = ask(port, "/version")[1]
+    page_runs.evaluation("newer", [page_runs.realistic(0, 1)])
+    ask(port, "/")
+    for name in ("group-0", "run-0-0", "tables-0/q-001"):
+        assert ask(port, f"/pack/{before}/{name}")[0] == 409
+        assert ask(port, f"/pack/{ask(port, '/version')[1]}/{name}")[0] == 200
 
 
 def test_a_run_that_goes_on_changes_the_version_and_the_page(port: int) -> None:

@@ -10,6 +10,7 @@ from leaderboards import store
 from leaderboards.board import BoardRow, board
 from leaderboards.compare import answers_of
 from leaderboards.pairs import AnswersByQuestion
+from leaderboards.seeds import Recipe, recipes
 from tasks.common.digests import digest_of
 from tasks.common.errors import DataError
 
@@ -28,6 +29,7 @@ class Collector:
 
     def page(self) -> Page:
         """The page. A run whose records are damaged is left out, with a line on stderr."""
+        read_at = version()  # before the runs are read: a later change gives another version
         listed = board(task=self._task)
         rows = [row for rows in listed.groups.values() for row in rows]
         newest = sorted(rows, key=lambda row: row.run.started, reverse=True)[: self._most]
@@ -36,9 +38,14 @@ class Collector:
         for key, ranked in reversed(listed.groups.items()):
             runs = [run for row in ranked if (run := self._evaluated(row, row.run.id in chosen))]
             if runs:
-                groups.append(group_of(key, runs, listed.recipes.get(key, ())))
-        unfinished = [Unfinished(run, curve(run.id)) for run in store.runs() if not run.finished]
-        return Page(groups, unfinished, listed.hidden, version())
+                seeded = listed.recipes.get(key, ()) if len(runs) == len(ranked) else _recipes(runs)
+                groups.append(group_of(key, runs, seeded))
+        unfinished = [
+            Unfinished(run, curve(run.id))
+            for run in store.runs()
+            if not run.finished and self._task in ("", run.task)
+        ]
+        return Page(groups, unfinished, listed.hidden, read_at)
 
     def _evaluated(self, row: BoardRow, opened: bool) -> Evaluated | None:
         if not opened:
@@ -55,6 +62,12 @@ class Collector:
                 store.leave_out(row.run.id, error)
                 self._answers[key] = None
         return self._answers[key]
+
+
+def _recipes(runs: Sequence[Evaluated]) -> Sequence[Recipe]:
+    """The recipes among the runs that could be read."""
+    trainings = [run for run in store.runs() if run.kind == "train"]
+    return recipes([(run.run, run.summary) for run in runs], trainings)
 
 
 def curve(run_id: str) -> Sequence[Mapping[str, Any]]:

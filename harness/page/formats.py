@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from harness.page.packs import shown
 from harness.page.views import Stage
 from harness.render import terminal
 from harness.render.terminal import percent
@@ -96,7 +97,10 @@ def sentence(stage: Stage) -> str:
     effect = {"up": "helped", "down": "did harm", "even": "made no sure difference"}[sign(gain.all)]
     low, high = gain.test.interval or (None, None)
     bounds = f", 95 % interval {points(low)} to {points(high)}" if gain.test.interval else ""
-    return f"{name} {effect}: {points(gain.all.difference)} points{bounds}; {gain.test.verdict.text}."
+    besides = f"; besides the model they differ in {', '.join(gain.differ)}" if gain.differ else ""
+    return (
+        f"{name} {effect}: {points(gain.all.difference)} points{bounds}; {gain.test.verdict.text}{besides}."
+    )
 
 
 def gains(lineage: Sequence[Stage]) -> list[tuple[str, str, int, list[PairedFigures | None]]]:
@@ -130,8 +134,8 @@ def stacked(reasons: Mapping[str, int]) -> Markup:
 
 
 def segment(text: str) -> str:
-    """A text as one segment of an address."""
-    return quote(text, safe="")
+    """A text, as the page shows it, as one segment of an address."""
+    return quote(shown(text), safe="")
 
 
 def pretty(value: Any) -> str:

@@ -27,6 +27,8 @@ NUMBERS = (
     *("metric", "reward", "logprob", "seconds", "cost"),
     *("rows", "gold_rows", "columns", "gold_columns", "prompt_tokens", "tokens"),
 )
+QUESTION = ("sample_id", "question", "database", "difficulty", "part", "family", "gold")
+"""The fields of a record that describe its question."""
 _HOSTILE = re.compile("[" + "".join(re.escape(chr(code)) for code in HOSTILE) + "]")
 
 
@@ -110,16 +112,16 @@ class Questions:
         }
 
     def _question(self, record: Record, engine: str) -> int:
-        place = self.questions.place(record.sample_id)
+        """The index of a question; records of one id that differ in a field of it have one each."""
+        question = {name: getattr(record, name) for name in QUESTION}
+        key = json.dumps(question)
+        place = self.questions.place(key)
         if place is not None:
             return place
-        names = ("sample_id", "question", "database", "difficulty", "part", "family", "gold")
         slices = values(record, engine)
-        question = {
-            **{name: getattr(record, name) for name in names},
-            **{name: slices[name] for name in ("feature", "tables", "result")},
-        }
-        return self.questions.add(record.sample_id, question)
+        return self.questions.add(
+            key, question | {name: slices[name] for name in ("feature", "tables", "result")}
+        )
 
     def _prompt(self, text: str) -> int:
         """The index of a prompt: a list of [role, indices of its paragraphs]."""

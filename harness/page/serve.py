@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from urllib.parse import unquote
 
 from harness.page.collect import Collector, version
 from harness.page.packs import packed
-from harness.page.tables import Tables, tables
+from harness.page.tables import tables
 from harness.page.views import Page
 from harness.page.write import all_packs, render
 from tasks.common.errors import DataError
@@ -27,6 +28,12 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_PACK = re.compile(
+    r"/pack/(?P<version>[0-9a-f]+)/"
+    r"(?:(?P<name>(?:group-[0-9]{1,9}|run-[0-9]{1,9}-[0-9]{1,9}))"
+    r"|tables-(?P<group>[0-9]{1,9})/(?P<question>.+))"
+)
+"""The address of a pack. Packs are numbered by their places in the page, so it has the page's version."""
 
 
 class Contents:
@@ -40,25 +47,31 @@ class Contents:
         self._html = ""
         self._packs: dict[str, Any] = {}
 
-    def get(self, path: str) -> tuple[str, str] | None:
-        """Type and text of a path; None where there is nothing."""
+    def get(self, path: str) -> tuple[str, str] | HTTPStatus:
+        """Type and text of a path; a status where there is nothing, or where the page has changed since."""
         if path == "/version":
             return "text/plain", version()
         if path == "/":
             with self._lock:
                 self._update()
                 return "text/html", self._html
-        kind, _, name = path.removeprefix("/pack/").partition("/")
+        asked = _PACK.fullmatch(path)
+        if asked is None:
+            return HTTPStatus.NOT_FOUND
         with self._lock:
-            content = self._packs.get(kind) if not name else self._tables(kind, unquote(name))
-            return None if content is None else ("text/plain", packed(content))
+            if self._page is None or asked["version"] != self._page.version:
+                return HTTPStatus.CONFLICT
+            content = self._pack(self._page, asked)
+            return HTTPStatus.NOT_FOUND if content is None else ("text/plain", packed(content))
 
-    def _tables(self, kind: str, sample_id: str) -> Tables | None:
-        """The result tables of one question, ``tables-N/QUESTION``."""
-        number = kind.removeprefix("tables-")
-        if self._page is None or not number.isdecimal() or int(number) >= len(self._page.groups):
+    def _pack(self, page: Page, asked: re.Match[str]) -> Any:
+        """A pack of the page, or the result tables of one question; None where there is nothing."""
+        if asked["name"]:
+            return self._packs.get(asked["name"])
+        number = int(asked["group"])
+        if number >= len(page.groups):
             return None
-        return tables(self._page.groups[int(number)], [sample_id], self._trust)
+        return tables(page.groups[number], [unquote(asked["question"])], self._trust)
 
     def _update(self) -> None:
         if self._page is None or self._page.version != version():
@@ -87,8 +100,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.FORBIDDEN, "only the page itself may ask for this")
             return
         found = self._contents.get(self.path)
-        if found is None:
-            self.send_error(HTTPStatus.NOT_FOUND)
+        if isinstance(found, HTTPStatus):
+            self.send_error(found)
             return
         kind, text = found
         content = text.encode("utf-8", "replace")

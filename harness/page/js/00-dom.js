@@ -23,7 +23,7 @@ const points = (share) =>
   share === null || share === undefined ? "–" : `${share < 0 ? "−" : "+"}${Math.abs(100 * share).toFixed(1)}`;
 const count = (n) => (n === null || n === undefined ? "–" : n.toLocaleString("en-US"));
 const number = (value, digits = 3) => (value === null || value === undefined ? "–" : value.toFixed(digits));
-const pValue = (p) => (p < 0.0001 ? "p < 0.0001" : `p = ${p < 0.1 ? Number(p.toPrecision(2)) : p.toFixed(2)}`);
+const pValue = (p) => (p === null || p === undefined ? "–" : p < 0.0001 ? "p < 0.0001" : `p = ${p < 0.1 ? Number(p.toPrecision(2)) : p.toFixed(2)}`);
 const plural = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 /** A table in a scrollable region. `columns`: [title, is it a number?]; `rows`: lists of cells. */

@@ -3,11 +3,18 @@
 const served = document.body.dataset.served === "1";
 const cache = new Map();
 
-/** The content of a pack, unpacked once. */
-function pack(name) {
-  if (!cache.has(name)) cache.set(name, unpack(name));
+/** What `make` resolves to, made once; made again after a failure. */
+function cached(name, make) {
+  if (!cache.has(name)) {
+    const made = make();
+    cache.set(name, made);
+    made.catch(() => cache.delete(name));
+  }
   return cache.get(name);
 }
+
+/** The content of a pack, unpacked once. */
+const pack = (name) => cached(name, () => unpack(name));
 
 async function unpack(name) {
   const element = document.getElementById(`pack-${name}`);
@@ -18,7 +25,11 @@ async function unpack(name) {
 }
 
 async function fetched(name) {
-  const answer = await fetch(`pack/${name}`);
+  const answer = await fetch(`pack/${index.version}/${name}`);
+  if (answer.status === 409) { // the runs have changed: this page's numbers stand for other runs now
+    location.reload();
+    return new Promise(() => {});
+  }
   if (!answer.ok) throw new Error(`the server has no ${name}: ${answer.status}`);
   return answer.text();
 }
@@ -44,11 +55,7 @@ async function tablesOf(g, sample) {
 const runOf = (run) => pack(`run-${run.g}-${run.place}`);
 
 /** The answers of a run as rows, each with the fields of its question. */
-async function rowsOf(run) {
-  const name = `rows-${run.g}-${run.place}`;
-  if (!cache.has(name)) cache.set(name, joined(run));
-  return cache.get(name);
-}
+const rowsOf = (run) => cached(`rows-${run.g}-${run.place}`, () => joined(run));
 
 async function joined(run) {
   const [{ questions }, { answers }] = await Promise.all([questionsOf(run.g), runOf(run)]);
@@ -63,7 +70,7 @@ async function joined(run) {
   });
 }
 
-/** Question id -> the mean verdict of its scored answers. */
+/** Question id -> the mean verdict of its scored answers, without the last digits, which depend on their order. */
 function verdicts(rows) {
   const sums = new Map();
   for (const row of rows) {
@@ -71,5 +78,5 @@ function verdicts(rows) {
     const [total, n] = sums.get(row.sample_id) ?? [0, 0];
     sums.set(row.sample_id, [total + row.metric, n + 1]);
   }
-  return new Map([...sums].map(([id, [total, n]]) => [id, total / n]));
+  return new Map([...sums].map(([id, [total, n]]) => [id, Number((total / n).toFixed(12))]));
 }

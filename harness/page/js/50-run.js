@@ -3,7 +3,7 @@
 const PAGE_ROWS = 50;
 const FIELDS = ["reason", "difficulty", "part", "database", "family", "tables", "result"];
 
-async function showRun(section, id, query) {
+async function showRun(section, id, query, isCurrent) {
   const run = locate(id);
   const place = $(".curves", section);
   if (!run) {
@@ -12,6 +12,7 @@ async function showRun(section, id, query) {
     return;
   }
   const [{ curve }, rows] = await Promise.all([runOf(run), rowsOf(run)]);
+  if (!isCurrent()) return;
   place.replaceChildren(...curvesSection(curve));
   questionList($(".questions", section), run, rows, query);
 }

@@ -1,6 +1,6 @@
 // Two or more runs on the same questions: totals, slices, the matrix of tests, and the questions that flipped.
 
-async function showComparison(section, ids, query) {
+async function showComparison(section, ids, query, isCurrent) {
   const runs = ids.map(locate);
   if (runs.includes(null) || runs.length < 2 || runs.some((run) => run.g !== runs[0].g)) {
     section.replaceChildren(el("h1", {}, "Compare"), el("p", {}, "These runs are not in one group of this page."));
@@ -8,11 +8,13 @@ async function showComparison(section, ids, query) {
   }
   const { comparisons } = await questionsOf(runs[0].g);
   const rows = await Promise.all(runs.map(rowsOf));
-  const pairs = runs.slice(1).map((run, i) => [runs[i], run, between(comparisons, runs[i], run)]);
+  if (!isCurrent()) return;
+  const family = everyTwo(comparisons, runs);
+  const pairs = runs.slice(1).map((run, i) => [runs[i], run, family.find((one) => one.a === runs[i].id && one.b === run.id)]);
   section.replaceChildren(
     el("h1", {}, "Compare ", runs.map((run, i) => [i ? " → " : "", link(["run", run.id], bdi(run.label))])),
-    ...pairs.map(totals),
-    runs.length > 2 ? matrix(comparisons, runs) : "",
+    ...pairs.map((pair) => totals(pair, runs.length > 2)),
+    runs.length > 2 ? matrix(family, runs) : "",
     ...pairs.map(slicesOf),
     flips(section, runs, rows, query),
   );
@@ -42,7 +44,14 @@ function turned(comparison) {
 
 const minus = (value) => (value === null ? null : -value);
 
-function totals([a, b, comparison]) {
+/** The sentence of a comparison of several; Holm’s correction only raises p, so it can only undo a finding. */
+function correctedText({ verdict, p_holm }) {
+  const p = `${pValue(p_holm)} after Holm’s correction`;
+  if (p_holm >= index.alpha && /^(better|worse)/.test(verdict.text)) return `no significant difference (${p})`;
+  return verdict.text.replace(/\(p [^)]*\)/, `(${p})`);
+}
+
+function totals([a, b, comparison], several) {
   if (!comparison) return el("p", {}, "These two runs were not compared.");
   const { interval, clustered, verdict } = comparison;
   const counts = `${count(comparison.wins)} won, ${count(comparison.losses)} lost, ${plural(comparison.ties, "tie")}`;
@@ -52,22 +61,26 @@ function totals([a, b, comparison]) {
       figureOf(bdi(a.label), `${percent(comparison.ex_a)} %`, `${plural(comparison.n, "question")} in both${left}`),
       figureOf(bdi(b.label), `${percent(comparison.ex_b)} %`, counts),
       figureOf("difference", `${points(comparison.difference)} points`, interval ? `95 % interval ${points(interval[0])} … ${points(interval[1])}` : ""),
-      figureOf("these databases", pValue(comparison.p), "McNemar’s exact test"),
+      figureOf("these databases", pValue(comparison.p_holm), `McNemar’s exact test${several ? ", Holm’s correction" : ""}`),
       clustered ? figureOf("other databases", pValue(clustered.p), `95 % interval ${points(clustered.low)} … ${points(clustered.high)}`) : ""),
-    el("p", { class: "verdict" }, bdi(b.label), " against ", bdi(a.label), `: ${verdict.text}.`),
+    el("p", { class: "verdict" }, bdi(b.label), " against ", bdi(a.label), `: ${several ? correctedText(comparison) : verdict.text}.`),
     comparison.differ.length ? el("p", { class: "warn" }, `Besides the model they differ in ${comparison.differ.join(", ")}.`) : "");
 }
 
 const figureOf = (name, value, note) => el("div", {}, el("dt", {}, name), el("dd", {}, value, note ? el("small", {}, note) : ""));
 
-/** Every two of the runs; p is corrected over all pairs, as `leaderboards.statistics.holm` does. */
-function matrix(comparisons, runs) {
+/** The comparisons of every two of the runs; p is corrected over all, as `leaderboards.statistics.holm` does. */
+function everyTwo(comparisons, runs) {
   const pairs = runs.flatMap((b, i) => runs.slice(0, i).map((a) => between(comparisons, a, b))).filter(Boolean);
   const corrected = holm(pairs.map((pair) => pair.p));
+  return pairs.map((pair, i) => ({ ...pair, p_holm: corrected[i] }));
+}
+
+function matrix(family, runs) {
   const cell = (a, b) => {
-    const at = pairs.findIndex((pair) => [pair.a, pair.b].includes(a.id) && [pair.a, pair.b].includes(b.id));
-    if (a.id === b.id || at < 0) return "";
-    return [points(between(comparisons, a, b).difference), el("small", {}, pValue(corrected[at]))];
+    const pair = family.find((one) => [one.a, one.b].includes(a.id) && [one.a, one.b].includes(b.id));
+    if (a.id === b.id || !pair) return "";
+    return [points(pair.a === a.id ? pair.difference : minus(pair.difference)), el("small", {}, pValue(pair.p_holm))];
   };
   const title = "Every two runs: the row less the column, in points, and McNemar’s p with Holm’s correction";
   return el("section", { class: "matrix" }, el("h2", {}, title),
@@ -93,11 +106,18 @@ function slicesOf([a, b, comparison]) {
   return el("section", {}, el("h2", {}, "Where ", bdi(b.label), " differs from ", bdi(a.label)), el("div", { class: "columns" }, blocks));
 }
 
+/** Question id -> its answers, in order. */
+function bySample(rows) {
+  const found = new Map(rows.map((row) => [row.sample_id, []]));
+  for (const row of rows) found.get(row.sample_id).push(row);
+  return found;
+}
+
 /** The questions on which the runs' verdicts differ. */
 function flips(section, runs, rows, query) {
   const byRun = rows.map(verdicts);
   const first = new Map(rows[0].map((row) => [row.sample_id, row]).reverse());
-  const answersBy = rows.map((list) => new Map(list.map((row) => [row.sample_id, row]).reverse()));
+  const answersBy = rows.map(bySample);
   const flipped = [...byRun[0].keys()].filter((id) =>
     byRun.every((run) => run.has(id)) && new Set(byRun.map((run) => run.get(id))).size > 1);
   const direction = (id) => byRun.at(-1).get(id) - byRun[0].get(id);
@@ -119,7 +139,7 @@ function flips(section, runs, rows, query) {
     table("Questions that flipped", [["question"], ["database"], ...runs.map((run) => [bdi(run.label)])],
       wanted.slice(0, query.all ? wanted.length : 100).map((id) => [
         [link(["question", runs.at(-1).id, id], bdi(first.get(id).question)), el("small", {}, ` ${id}`)],
-        bdi(first.get(id).database), ...answersBy.map((answers) => reasonTag(answers.get(id).reason)),
+        bdi(first.get(id).database), ...answersBy.map((answers) => outcome(answers.get(id))),
       ]), { class: "answers" }),
     wanted.length > 100 && !query.all ? el("p", {}, link(["compare", ...runs.map((run) => run.id)], `Show all ${count(wanted.length)}`, { ...query, all: "1" })) : "");
 }

@@ -1,11 +1,12 @@
 // One question: what was asked, and the answers of every run of its group.
 
-async function showQuestion(section, id, sample) {
+async function showQuestion(section, id, sample, isCurrent) {
   const run = locate(id);
   if (!run) { section.replaceChildren(el("h1", {}, "Question"), el("p", {}, "This run is not in the page.")); return; }
   const data = await questionsOf(run.g);
   const runs = [run, ...run.group.runs.map((one) => locate(one.id)).filter((one) => one.id !== id)];
   const all = await Promise.all(runs.map(rowsOf));
+  if (!isCurrent()) return;
   const answered = runs.map((one, i) => [one, all[i].filter((row) => row.sample_id === sample)]).filter(([, rows]) => rows.length);
   if (!answered.length || answered[0][0] !== run) {
     section.replaceChildren(el("h1", {}, "Question"), el("p", {}, `This run has no question ${sample}.`));
@@ -13,12 +14,13 @@ async function showQuestion(section, id, sample) {
   }
   const [, [first]] = answered[0];
   const tables = await tablesOf(run.g, sample);
+  if (!isCurrent()) return;
   section.replaceChildren(
     el("h1", { dir: "auto" }, first.question),
     el("p", { class: "facts" }, [first.sample_id, first.database, first.difficulty, first.part, first.family].filter(Boolean).join(" · ")),
     neighbours(run, all[0], sample),
     el("section", {}, el("h2", {}, "Gold"), sqlBlock(first.gold, null, "The gold SQL")),
-    ...answered.map(([one, rows]) => answersOf(one, rows, data, tables?.[one.id] ?? [])),
+    ...answered.map(([one, rows]) => answersOf(one, rows, data, tables?.[one.id] ?? [], first.gold)),
     tables ? "" : el("p", { class: "note" }, "This file does not hold the result tables of this question: ",
       el("code", {}, `harness show ${id} ${sample}`), " prints them."),
     promptOf(data, first),
@@ -33,11 +35,16 @@ function neighbours(run, rows, sample) {
   return el("p", { class: "neighbours" }, to(at - 1, "← previous", "prev"), " ", to(at + 1, "next →", "next"));
 }
 
-function answersOf(run, rows, data, results) {
-  const right = rows.filter((row) => row.metric === 1).length;
-  const title = rows.length > 1 ? `${right} of ${rows.length} right` : "";
+/** What came of a run's answers to one question: the reason, or of several how many are right. */
+function outcome(rows) {
+  if (rows.length === 1) return reasonTag(rows[0].reason);
+  return el("small", {}, `${rows.filter((row) => row.metric === 1).length} of ${rows.length} right`);
+}
+
+function answersOf(run, rows, data, results, gold) {
   return el("section", { class: "answer" },
-    el("h2", {}, link(["run", run.id], bdi(run.label)), " ", title ? el("small", {}, title) : reasonTag(rows[0].reason)),
+    el("h2", {}, link(["run", run.id], bdi(run.label)), " ", outcome(rows)),
+    rows[0].gold === gold ? "" : sqlBlock(rows[0].gold, null, "The gold SQL of this run, which is another"),
     rows.map((row, i) => answer(row, rows.length, data, results[i])));
 }
 

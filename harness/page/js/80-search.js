@@ -1,13 +1,15 @@
 // Search over the questions, answers and messages of all runs of the page.
 
-async function showSearch(section, query) {
+async function showSearch(section, query, isCurrent) {
   const words = wordsOf(query.text);
   section.replaceChildren(el("h1", {}, `Search: ${query.text ?? ""}`), el("p", { role: "status" }, "Searching …"));
   const found = [];
-  for (const [g, group] of index.groups.entries())
-    for (const one of words.length ? group.runs : [])
-      for (const row of await rowsOf(locate(one.id)))
-        if (matches(row, {}, words)) found.push([locate(one.id), row]);
+  for (const group of index.groups)
+    for (const one of words.length ? group.runs : []) {
+      const [run, rows] = [locate(one.id), await rowsOf(locate(one.id))];
+      if (!isCurrent()) return;
+      for (const row of rows) if (matches(row, {}, words)) found.push([run, row]);
+    }
   section.replaceChildren(
     el("h1", {}, `Search: ${query.text ?? ""}`),
     el("p", { class: "note", role: "status" }, `${plural(found.length, "answer")}${found.length > 200 ? ", of which the first 200 are shown" : ""}`),

@@ -19,11 +19,12 @@ function sectionOf(parts) {
   return document.getElementById(`view-${view}`);
 }
 
+/** A view draws only while `isCurrent()`: after it has waited for data, another may have been asked for. */
 const VIEWS = {
-  run: (section, [id], query) => showRun(section, id, query),
-  compare: (section, ids, query) => showComparison(section, ids, query),
-  question: (section, [run, sample], query) => showQuestion(section, run, sample, query),
-  search: (section, rest, query) => showSearch(section, query),
+  run: (section, [id], query, isCurrent) => showRun(section, id, query, isCurrent),
+  compare: (section, ids, query, isCurrent) => showComparison(section, ids, query, isCurrent),
+  question: (section, [run, sample], query, isCurrent) => showQuestion(section, run, sample, isCurrent),
+  search: (section, rest, query, isCurrent) => showSearch(section, query, isCurrent),
 };
 
 let current = null;
@@ -43,9 +44,12 @@ async function route(moved = true) {
   for (const other of $$(".view")) other.hidden = other !== section;
   crumbs(view, rest);
   try {
-    await VIEWS[view]?.(section, rest, query);
+    await VIEWS[view]?.(section, rest, query, () => turn === current);
   } catch (error) {
-    announce(`This view cannot be drawn: ${error.message}`);
+    if (turn === current) {
+      announce(`This view cannot be drawn: ${error.message}`);
+      $("#main").removeAttribute("aria-busy");
+    }
     throw error;
   }
   if (turn !== current) return;
@@ -75,16 +79,19 @@ function theme() {
   label();
 }
 
-/** Ask the server whether a run has changed. A view of finished runs is not taken from under the reader. */
+/** Ask the server whether a run has changed. What the reader has touched is not taken away: a button is offered. */
 async function follow() {
+  let touched = false;
+  for (const event of ["pointerdown", "keydown", "wheel", "touchmove", "input"])
+    addEventListener(event, () => { touched = true; }, { capture: true, passive: true });
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 3000));
     const answer = await fetch("version").catch(() => null);
     if (!answer?.ok || (await answer.text()) === index.version) continue;
     const [view = "", id] = parsed(location.hash).parts;
-    const busy = $("input.pick:checked") || $("#board-filters select:focus");
-    if ((view === "" && !busy) || (view === "run" && !locate(id))) { location.reload(); return; }
+    if (!touched && (view === "" || (view === "run" && !locate(id)))) { location.reload(); return; }
     const status = $("#status");
+    if ($("button", status)) continue; // it may have the focus
     status.replaceChildren("The runs have changed. ", el("button", { type: "button", onclick: () => location.reload() }, "Reload"));
     status.hidden = false;
   }
