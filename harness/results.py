@@ -134,11 +134,14 @@ class _StoredTask:
         )
 
     def job(self, record: Record) -> JudgeJob:
-        """The job for a record. Raises DataError, SpecError: its database is missing or has changed."""
+        """The job for a record. Raises DataError, SpecError: its database is missing or not the run's."""
         sample = self._sample(record)
         identity = identity_of(self._run)
         now = databases(self._task, [sample])
-        if identity and (changed := [name for name in now if identity.databases.get(name) != now[name]]):
+        stored = identity.databases if identity else {}
+        if unknown := [name for name in now if name not in stored]:
+            raise DataError(f"run {self._run.id} does not name the database {unknown[0]} among its inputs")
+        if changed := [name for name in now if stored[name] != now[name]]:
             raise DataError(f"the database {changed[0]} has changed since run {self._run.id}")
         return JudgeJob(stamped(self._task.database(sample)), sample.gold, record.sql, self._settings)
 

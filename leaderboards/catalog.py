@@ -86,7 +86,9 @@ def _row(run: Run) -> CatalogRow:
 
 
 def _bytes(folder: Path) -> int:
-    """Bytes of all files below a folder; links are not followed."""
+    """Bytes of all files below a folder; links are not followed, nor is the folder if it is one."""
+    if not folder.is_dir() or folder.is_symlink():
+        return os.lstat(folder).st_size if os.path.lexists(folder) else 0
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:

@@ -31,7 +31,7 @@ def records(*names: str) -> pd.DataFrame:
 
     evaluations = [find(name) for name in names]
     labels = {run.id: run.label for run in evaluations}
-    rows = store.query("SELECT * EXCLUDE (filename) FROM records", list(labels))
+    rows = store.query("SELECT * FROM records", list(labels))
     frame = pd.DataFrame(rows)
     frame["run"] = frame["run"].map(labels)
     return frame.sort_values(["run", "sample_id", "sample_index"], ignore_index=True)

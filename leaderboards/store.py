@@ -151,6 +151,16 @@ def leave_out(run_id: str, error: Exception) -> None:
     say(f"left out run {run_id}: {one_line(reason)[:200]}")
 
 
+_RECORDS = """
+    WITH records AS (
+        SELECT COLUMNS(lambda name: lower(name) NOT IN ('run', 'filename')),
+            parse_path(filename, 'forward_slash')[-2] AS run
+        FROM read_parquet($paths, union_by_name=true, filename=true)
+    )
+"""
+"""The run is that of the folder: a column with this name in the file does not count."""
+
+
 def query(sql: str, run_ids: Sequence[str], **values: object) -> list[dict[str, Any]]:
     """The rows of a DuckDB query over ``records``: records of finished runs, with the run's id as ``run``.
 
@@ -163,11 +173,10 @@ def query(sql: str, run_ids: Sequence[str], **values: object) -> list[dict[str, 
     if not run_ids:
         return []
     paths = [_records_file(run_id) for run_id in run_ids]
-    source = "read_parquet($paths, union_by_name=true, filename=true)"
     with duckdb.connect() as connection:
         try:
             result = connection.execute(
-                f"WITH records AS (SELECT *, parse_path(filename)[-2] AS run FROM {source}) {sql}",
+                _RECORDS + sql,
                 {"paths": [glob.escape(str(path)) for path in paths], **values},
             )
             names = [column[0] for column in result.description]

@@ -33,8 +33,9 @@ _BLOCK = 2**24
 def expect_sha256(path: Path, expected: str) -> None:
     """Compare a file's content with the SHA-256 that was noted of it; "" where none was noted.
 
-    Raises OSError; ValueError: it has changed.
+    Raises OSError; ValueError: it has changed, or is no regular file, which other readers might wait for.
     """
+    files.expect_regular(path)
     if expected and hashlib.sha256(files.read(path)).hexdigest() != expected:
         raise ValueError("changed since it was written")
 

@@ -132,6 +132,11 @@ def read(path: Path) -> bytes:
         return file.read()
 
 
+def expect_regular(path: Path) -> None:
+    """Raise OSError; ValueError: it is no regular file, but a pipe, a device or a folder."""
+    os.close(_opened(path, os.O_RDONLY))
+
+
 def _opened(path: Path, flags: int) -> int:
     """A descriptor of a regular file. Opening never waits, as it would for a pipe without a writer."""
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)

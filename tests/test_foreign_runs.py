@@ -1,0 +1,180 @@
+"""Runs that somebody else wrote: neither reading nor repeating one harms the machine or the other runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_leaderboards_store import RUN, record
+from test_rerun import here as here
+from test_rerun import judged as judged
+
+from harness.cli import main
+from harness.rerun import rerun
+from harness.results import results
+from leaderboards import catalog, store, tags
+from leaderboards.summary import summary
+from leaderboards.types import Run
+from tasks.common.errors import DataError, SpecError
+
+Capture = pytest.CaptureFixture[str]
+URL = "http://127.0.0.1:9/v1"
+
+
+def stored(run_id: str, right: bool = True, **changes: Any) -> Run:
+    with store.open_run(replace(RUN, id=run_id, digest=run_id, **changes)) as handle:
+        handle.append([record("one", metric=float(right))])
+        return handle.finish(summary(list(handle.done.values())))
+
+
+def rewritten(run: Run, **changes: Any) -> Run:
+    """The run with other content in its ``run.json``."""
+    path = store.folder(run.id) / "run.json"
+    content = json.loads(path.read_text()) | changes
+    content.pop("crc32", None)
+    path.write_text(json.dumps(content))
+    return replace(run, **changes)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"runner": {"endpoint": {"base_url": URL}}}, "--set runner.endpoint.base_url=VALUE"),
+        ({"runner": {"endpoint": {"key": "AWS_SECRET"}}}, "--set runner.endpoint.key=VALUE"),
+        ({"runner": {"vllm": {"extra": {"trust_remote_code": True}}}}, "--set runner.vllm.extra=VALUE"),
+        ({"model": f"lm-eval:local-chat-completions:base_url={URL}"}, "add --trust-task"),
+        ({"model": f"anthropic:x,base_url={URL}"}, "add --trust-task"),
+    ],
+)
+def test_a_repeated_run_does_not_choose_where_data_and_keys_go(
+    here: Path, changes: dict[str, Any], message: str
+) -> None:
+    (run,) = store.runs()
+    spec = {"model": "openai:m", **run.spec["eval"], **changes}
+    rewritten(run, spec=run.spec | {"eval": spec})
+    with pytest.raises(SpecError, match=message):
+        rerun("answers")
+    assert len(store.runs()) == 1
+
+
+def test_what_the_caller_repeats_is_used(here: Path) -> None:
+    (run,) = store.runs()
+    spec = run.spec["eval"] | {"runner": {"endpoint": {"base_url": URL, "key": "MY_KEY"}}}
+    rewritten(run, spec=run.spec | {"eval": spec})
+    assert not rerun("answers", [f"endpoint.base_url={URL}", "endpoint.key=MY_KEY"], workers=1).changes
+
+
+def other_model(run: Run) -> None:
+    identity = run.identity | {"databases": dict.fromkeys(run.identity["databases"], "another content")}
+    spec = {**run.spec["eval"], "model": "openai:m"}
+    rewritten(run, identity=identity, spec=run.spec | {"eval": spec})
+
+
+def no_identity(run: Run) -> None:
+    rewritten(run, identity={})
+
+
+def other_databases(run: Run) -> None:
+    rewritten(run, identity=run.identity | {"databases": {"club": "0"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (no_identity, "does not name the database shop"),
+        (other_databases, "does not name the database shop"),
+        (other_model, "the database shop has changed"),
+    ],
+)
+def test_only_databases_of_the_run_are_read(here: Path, change: Any, message: str) -> None:
+    (run,) = store.runs()
+    change(run)
+    with pytest.raises(DataError, match=message):
+        rerun("answers")
+    (run,) = store.runs()
+    (shown,) = results(run, store.records(run.id)[:1], workers=1)
+    assert message in shown.unavailable and not shown.gold.rows
+    if change is not other_model:
+        assert not rerun("answers", workers=1, trust=True).changes
+
+
+def test_tags_are_not_written_through_a_link(home: Path, tmp_path: Path) -> None:
+    run = stored("a")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "notes").write_text("mine")
+    (store.folder(run.id) / "tags").symlink_to(outside)
+    assert tags.read(run.id) == ()
+    for change in (tags.add, tags.remove):
+        with pytest.raises(DataError, match="is a link"):
+            change(run.id, ["notes"])
+    assert [path.read_text() for path in outside.iterdir()] == ["mine"]
+
+
+def test_a_tag_that_is_a_link_makes_no_file_elsewhere(home: Path, tmp_path: Path) -> None:
+    run = stored("a")
+    tags.add(run.id, ["first"])
+    (store.folder(run.id) / "tags" / "second").symlink_to(tmp_path / "outside")
+    tags.add(run.id, ["second"])
+    assert not (tmp_path / "outside").exists() and tags.read(run.id) == ("first", "second")
+
+
+def test_a_pipe_in_place_of_the_records_is_no_wait(home: Path) -> None:
+    path = store.folder(rewritten(stored("a"), records_sha256="").id) / "records.parquet"
+    path.unlink()
+    os.mkfifo(path)
+    raised: list[str] = []
+
+    def read() -> None:
+        try:
+            store.records("a")
+        except DataError as error:
+            raised.append(str(error))
+
+    thread = Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert raised == ["records of a: records.parquet is not a regular file"]
+
+
+@pytest.mark.parametrize("column", ["run", "RUN", "filename", "Filename"])
+def test_a_column_of_a_file_does_not_pass_for_another_run(home: Path, column: str) -> None:
+    stored("a")
+    path = store.folder(rewritten(stored("b", right=False), records_sha256="").id) / "records.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column(column, pa.array(["/x/a/records.parquet"])), path)
+    try:
+        rows = store.query("SELECT run, metric FROM records ORDER BY metric", ["a", "b"])
+    except DataError as error:
+        assert "b" in str(error) and column.lower() == "filename"
+    else:
+        assert rows == [{"run": "b", "metric": 0.0}, {"run": "a", "metric": 1.0}]
+
+
+def test_a_backslash_is_part_of_the_name_of_a_run(home: Path) -> None:
+    stored("evil\\a")
+    assert store.query("SELECT run FROM records", ["evil\\a"]) == [{"run": "evil\\a"}]
+
+
+def test_what_a_link_leads_to_is_not_the_size_of_a_run(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    stored("a")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "data").write_bytes(bytes(100_000))
+    (home / "runs" / "link").symlink_to(outside)
+    assert catalog.size("link") < 10_000 and catalog.size("a") > 0
+    assert main(["runs", "rm", "link", "--yes"]) == 0
+    assert (outside / "data").exists()
