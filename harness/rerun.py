@@ -26,7 +26,7 @@ from tasks.common.secrets import MARK
 from tasks.task import Task
 from tasks.types import Mode
 
-GUARDED = (("endpoint", "base_url"), ("endpoint", "key"), ("vllm", "extra"))
+DECISIVE = (("endpoint", "base_url"), ("endpoint", "key"), ("vllm", "extra"))
 """Settings of the runner that decide where data and keys go, or that can run code."""
 REMOTE = ("openai", "anthropic", "lm-eval")
 """Prefixes of models that may be asked on another machine."""
@@ -78,8 +78,8 @@ def _stored_spec(run: Run, settings: Sequence[str], trust: bool) -> EvalSpec:
 
 
 def _expect_chosen(run: Run, stored: RunnerConfig, chosen: RunnerConfig) -> None:
-    """Raise SpecError where a guarded setting of a run is neither the default nor what the caller chose."""
-    for section, key in GUARDED:
+    """Raise SpecError where a decisive setting of a run is neither the default nor what the caller chose."""
+    for section, key in DECISIVE:
         value, *accepted = (
             getattr(getattr(config, section), key) for config in (stored, chosen, RunnerConfig())
         )

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboards import store
-from leaderboards.pairs import PairedFigures, PairedTest
+from leaderboards.pairs import DIGITS, PairedFigures, PairedTest
 from leaderboards.statistics import Total, clustered_difference, mcnemar
 from tasks.common.errors import DataError
 from tasks.common.terminal import say
 
 MOST = 100
 """Gains that are computed for a board, of its newest runs: each reads the records of two runs."""
-_SQL = """
+_SQL = f"""
     , scores AS (
-        SELECT run, sample_id, any_value(database) AS database, round(avg(metric), 12) AS score
+        SELECT run, sample_id, any_value(database) AS database, round(avg(metric), {DIGITS}) AS score
         FROM records WHERE metric IS NOT NULL GROUP BY run, sample_id
     ), pairs AS (SELECT unnest($children) AS child, unnest($parents) AS parent)
     SELECT child, b.database, count(*) AS n,

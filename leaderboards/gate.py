@@ -11,7 +11,7 @@ from leaderboards.compare import Comparison
 from leaderboards.matrix import Matrix
 from leaderboards.pairs import PairedTest
 from leaderboards.types import Run
-from tasks.common.errors import SpecError
+from tasks.common.errors import DataError, SpecError
 
 _FORM = re.compile(r"\s*([A-Z])\s*<\s*([A-Z])\s*", re.ASCII)
 
@@ -69,7 +69,10 @@ def condition(text: str, runs: int) -> Condition:
 
 
 def check(result: Comparison | Matrix, conditions: Sequence[Condition]) -> Gated:
-    """Check conditions: one holds if McNemar's test at the 5 % level says that the run is worse."""
+    """Check conditions: one holds if McNemar's test at the 5 % level says that the run is worse.
+
+    Raises DataError: no question was scored in both runs of a condition.
+    """
     runs = _runs(result)
     return Gated(result, [_gate(result, one, runs) for one in conditions])
 
@@ -77,6 +80,8 @@ def check(result: Comparison | Matrix, conditions: Sequence[Condition]) -> Gated
 def _gate(result: Comparison | Matrix, one: Condition, runs: Mapping[str, Run]) -> Gate:
     a, b = sorted((one.worse, one.than))
     figures = _test(result, a, b).figures
+    if not figures.n:
+        raise DataError(f"--fail-if '{one}': no question was scored in both runs")
     holds = figures.outcome == ("worse" if one.worse == b else "better")
     difference = (figures.difference or 0.0) * (1 if one.worse == b else -1)
     found = f"{100 * difference:+.1f} points on {figures.n:,} questions, p = {figures.corrected:.2g}"

@@ -13,6 +13,9 @@ from typing import Any
 from leaderboards.types import Run
 from tasks.common.digests import digest_of
 
+UNSTATED = {"turns": 1}
+"""Settings of sampling that a run states only where they have another value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -144,11 +147,11 @@ def asked_differently(a: Run, b: Run) -> list[str]:
         return []
     descriptions = {"prompt": "the prompt", "examples": "the few-shot examples"}
     words = [text for name, text in descriptions.items() if getattr(first, name) != getattr(second, name)]
-    common = [name for name in a.sampling if name in b.sampling]
+    one, other = ({**UNSTATED, **run.sampling} for run in (a, b))
     return words + [
-        f"{name} ({a.sampling[name]} and {b.sampling[name]})"
-        for name in common
-        if a.sampling[name] != b.sampling[name]
+        f"{name} ({one[name]} and {other[name]})"
+        for name in {**one, **other}
+        if name in one and name in other and one[name] != other[name]
     ]
 
 

@@ -13,9 +13,8 @@ from leaderboards.board import group
 from leaderboards.compare import answers_of, entry
 from leaderboards.find import candidates
 from leaderboards.identity import asked_differently, incomparable
-from leaderboards.pairs import AnswersByQuestion, Pair, PairedTest, Share, paired_test, share
+from leaderboards.pairs import AnswersByQuestion, Pair, PairedTest, Share, paired_test, score_of, share
 from leaderboards.statistics import holm
-from leaderboards.summary import mean
 from leaderboards.types import Run
 from tasks.common.errors import DataError
 
@@ -113,7 +112,7 @@ def _corrected(cells: Sequence[Cell]) -> list[Cell]:
 
 def _scores(answers: AnswersByQuestion) -> dict[str, float]:
     """Question id -> the mean of its scored answers."""
-    means = {sample_id: mean(record.metric for record in found) for sample_id, found in answers.items()}
+    means = {sample_id: score_of(found) for sample_id, found in answers.items()}
     return {sample_id: value for sample_id, value in means.items() if value is not None}
 
 

@@ -26,6 +26,8 @@ from leaderboards.types import Record
 
 AnswersByQuestion = dict[str, list[Record]]
 """Question id -> the records of its answers, in order."""
+DIGITS = 12
+"""Digits after the point to which scores of questions are rounded before they are compared."""
 Outcome = Literal["better", "worse", "no significant difference"]
 
 
@@ -170,11 +172,20 @@ def _p(p: float) -> str:
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 
+def score_of(answers: Sequence[Record]) -> float | None:
+    """The mean score of the answers to a question; None if none was scored.
+
+    Rounded, so that the order in which equal scores are added makes no difference.
+    """
+    score = mean(record.metric for record in answers)
+    return None if score is None else round(score, DIGITS)
+
+
 def pair_up(first: AnswersByQuestion, second: AnswersByQuestion, engine: str) -> tuple[list[Pair], int]:
     """The questions scored in both runs, by sample id, and the number of other questions."""
     pairs = []
     for sample_id in sorted(first.keys() & second.keys()):
-        a, b = (mean(record.metric for record in answers[sample_id]) for answers in (first, second))
+        a, b = (score_of(answers[sample_id]) for answers in (first, second))
         if a is not None and b is not None:
             record = first[sample_id][0]
             pairs.append(Pair(sample_id, record.database, a, b, values(record, engine)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from leaderboards.identity import Identity, identity_of
@@ -40,21 +40,41 @@ def recipes(measured: Sequence[tuple[Run, Summary]], trainings: Sequence[Run]) -
     """The recipes among comparable evaluations of which several were run.
 
     ``trainings``: all training runs, the oldest first, with the settings and parents of trained models. An
-    evaluation of an older version, which stored no identity, is in no recipe.
+    evaluation of an older version, which stored no identity, is in no recipe. Of evaluations that must give
+    equal answers the newest counts.
     """
     groups: dict[str, dict[str, tuple[Run, Summary]]] = {}
-    for run, summary in measured:
+    for run, summary in _newest_first(measured):
         identity = identity_of(run)
         if summary["ex"] is not None and identity is not None:
-            groups.setdefault(_recipe(run, identity, trainings), {}).setdefault(run.digest, (run, summary))
-    return [recipe for found in groups.values() if (recipe := _spread(list(found.values())))]
+            groups.setdefault(_recipe(run, identity, trainings), {}).setdefault(
+                _draw(run, identity), (run, summary)
+            )
+    return [made for found in groups.values() if (made := _spread(list(found.values())))]
 
 
 def _spread(found: Sequence[tuple[Run, Summary]]) -> Recipe | None:
-    ordered = sorted(found, key=lambda one: (one[0].started, one[0].id), reverse=True)
-    ex = spread([summary["ex"] for _, summary in ordered if summary["ex"] is not None])
-    reward = spread([summary["reward"] for _, summary in ordered if summary["reward"] is not None])
-    return Recipe(tuple(run.id for run, _ in ordered), ex, reward) if ex and ex.n > 1 else None
+    ex = spread([summary["ex"] for _, summary in found if summary["ex"] is not None])
+    reward = spread([summary["reward"] for _, summary in found if summary["reward"] is not None])
+    return Recipe(tuple(run.id for run, _ in found), _as_share(ex), reward) if ex and ex.n > 1 else None
+
+
+def _as_share(ex: Spread) -> Spread:
+    """A spread of shares of questions, whose interval is cut to [0, 1]."""
+    if ex.low is None or ex.high is None:
+        return ex
+    return replace(ex, low=max(ex.low, 0.0), high=min(ex.high, 1.0))
+
+
+def _newest_first(found: Sequence[tuple[Run, Summary]]) -> list[tuple[Run, Summary]]:
+    return sorted(found, key=lambda one: (one[0].started, one[0].id), reverse=True)
+
+
+def _draw(run: Run, identity: Identity) -> str:
+    """Equal for evaluations of a recipe with equal answers: greedy decoding does not depend on the seed."""
+    if run.sampling.get("temperature") == 0:
+        return digest_of(identity.model, run.trained_by)
+    return run.digest
 
 
 def _recipe(run: Run, identity: Identity, trainings: Sequence[Run]) -> str:

@@ -30,20 +30,23 @@ def _means(rows: Sequence[BoardRow], recipe: Recipe) -> BoardRow:
     def over(figure: Callable[[Summary], float | None]) -> float | None:
         return mean(figure(row.summary) for row in rows)
 
-    names = [name for name in newest.summary["parts"] if all(name in row.summary["parts"] for row in rows)]
+    summaries = [row.summary for row in rows]
+    names = [name for name in newest.summary["parts"] if all(name in one["parts"] for one in summaries)]
+    modes = [name for name in newest.summary["modes"] if all(name in one["modes"] for one in summaries)]
     summary: Summary = {
         **newest.summary,
         "ex": recipe.ex.mean,
         "low": recipe.ex.low,
         "high": recipe.ex.high,
         "n": newest.summary["n"],
-        "unscored": sum(row.summary["unscored"] for row in rows),
+        "unscored": sum(one["unscored"] for one in summaries),
+        "modes": {name: mean(one["modes"][name] for one in summaries) or 0.0 for name in modes},
         "executable": over(lambda figures: figures["executable"]),
         "reward": over(lambda figures: figures["reward"]),
         "success": over(lambda figures: figures.get("success")),
         "perfect": over(lambda figures: figures.get("perfect")),
         "tokens": over(lambda figures: figures["tokens"]),
-        "parts": {name: _part([row.summary["parts"][name] for row in rows]) for name in names},
+        "parts": {name: _part([one["parts"][name] for one in summaries]) for name in names},
     }
     run = replace(newest.run, seconds=sum(row.run.seconds for row in rows))
     tags = tuple(sorted({tag for row in rows for tag in row.tags}))

@@ -55,7 +55,7 @@ def as_csv(sheets: Sequence[Sheet]) -> str:
     keys = list(dict.fromkeys(column.key for sheet in sheets for column in sheet.columns if column.key))
     text = io.StringIO()
     writer = csv.DictWriter(text, keys, lineterminator="\n")
-    writer.writeheader()
+    writer.writerow({key: _csv_cell(key) for key in keys})
     for sheet in sheets:
         for row in sheet.rows if any(column.key for column in sheet.columns) else ():
             cells = {one.key: _csv_cell(one.value(row)) for one in sheet.columns if one.key}
