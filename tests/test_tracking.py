@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,14 +18,15 @@ import pytest
 from test_live import ended
 
 import harness
+from harness.cli import main
 from harness.provenance import lineage
 from harness.spec import TrainSpec
-from harness.training.tracking import Tracker
+from harness.training.tracking import REMOTE, Tracker, tracker_of
 from leaderboards import store
 from leaderboards.types import Run
 from runners.training.config import GrpoConfig
 from tasks.common.digests import digest_of
-from tasks.common.errors import SpecError
+from tasks.common.errors import DataError, SpecError
 from tasks.common.parse import parse
 
 CURVE = [{"step": 1.0, "reward": 0.25, "loss": -0.5}, {"step": 2.0, "reward": 0.5, "loss": 0.125}]
@@ -140,3 +145,117 @@ def test_a_run_of_trackio(
 def test_the_old_setting_names_its_replacement() -> None:
     with pytest.raises(SpecError, match="wandb is now tracker: write tracker=wandb"):
         parse(GrpoConfig, {}, ["wandb=true"])
+
+
+def steps_of(out: Path) -> list[float]:
+    """The steps in all parts of an offline run, sorted."""
+    rows = [row.history.item for file in out.glob("wandb/offline-run-*/*.wandb") for row in ended(file)]
+    steps = [item for row in rows for item in row if "step" in (item.key, "/".join(item.nested_key))]
+    return sorted(json.loads(item.value_json) for item in steps)
+
+
+def test_a_resumed_training_logs_each_step_once_and_then_what_was_left(
+    training: tuple[Run, Run, str], tmp_path: Path
+) -> None:
+    pytest.importorskip("wandb")
+    evaluation, run = training[1], replace(training[0], ended="")
+    out = tmp_path / "out"
+    out.mkdir()
+    with tracker_of("wandb", run, out) as tracker:
+        assert tracker
+        for row in CURVE:
+            tracker.step(row, [])
+    time.sleep(1.1)  # the second is part of the name of an offline run's folder
+    with store.open_run(run) as writer:
+        writer.append_curve(CURVE)
+        with tracker_of("wandb", run, out) as tracker:
+            assert tracker
+            for row in (CURVE[1], {**CURVE[1], "step": 3.0}):
+                tracker.step(row, [])
+        made_by = writer.finish({}).id
+    assert steps_of(out) == [1.0, 2.0, 3.0]
+    time.sleep(1.1)
+    with tracker_of("wandb", replace(run, id="another"), out, made_by) as tracker:
+        assert tracker, "the evaluations are missing"
+        tracker.evaluated([evaluation], [evaluation])
+    assert steps_of(out) == [1.0, 2.0, 3.0]
+    for library, id_ in (("wandb", made_by), ("trackio", made_by), ("wandb", "another")):
+        with tracker_of(library, run, out, id_) as tracker:
+            assert tracker is None
+
+
+def test_each_run_of_wandb_keeps_its_files_in_its_own_folder(
+    training: tuple[Run, Run, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.delenv("WANDB_DATA_DIR")
+    monkeypatch.delenv("WANDB_CACHE_DIR", raising=False)
+    for name in ("first", "second"):
+        track("wandb", training, tmp_path / name)
+        assert not {"WANDB_DATA_DIR", "WANDB_CACHE_DIR"} & os.environ.keys()
+        assert list((tmp_path / name / "wandb").glob("artifacts/staging*"))
+
+
+def test_wandb_writes_nothing_to_the_home(training: tuple[Run, Run, str], tmp_path: Path) -> None:
+    """In a process of its own: wandb has one service for all runs of a process, which writes logs."""
+    pytest.importorskip("wandb")
+    home = tmp_path / "user"
+    home.mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "XDG"))}
+    command = [sys.executable, "-m", "harness.cli", "export", training[1].id, "--to", "wandb"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out")], env={**kept, "HOME": str(home)}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("library", "variable", "value"),
+    [("wandb", "WANDB_MODE", "nonsense"), ("trackio", "TRACKIO_SERVER_URL", "host?write_token=t0psecret")],
+)
+def test_a_tracker_that_cannot_start_is_refused_before_the_first_evaluation(
+    library: str,
+    variable: str,
+    value: str,
+    training: tuple[Run, Run, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip(library)
+    monkeypatch.setenv(variable, value)
+    known = {run.id for run in store.runs()}
+    line = ["train", "--task", "pocket", "--method", "sft", "--model", "nano", "--out", str(tmp_path / "out")]
+    settings = [f"train.tracker={library}", "train.max_steps=1", "train.batch_size=1"]
+    assert main([*line, "--limit", "4", *(word for one in settings for word in ("--set", one))]) == 2
+    shown = capsys.readouterr().err
+    assert f"{library} cannot start a run: " in shown.splitlines()[-1]
+    assert "t0psecret" not in shown and "Traceback" not in shown
+    assert {run.id for run in store.runs()} == known
+
+
+@pytest.mark.parametrize("variable", REMOTE)
+def test_what_trackio_uploads_is_private_and_a_line_says_so(
+    variable: str,
+    training: tuple[Run, Run, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trackio = pytest.importorskip("trackio")
+    asked: dict[str, Any] = {}
+
+    def refused(**settings: Any) -> None:
+        asked.update(settings)
+        raise ValueError(f"no answer from {os.environ[variable]}")
+
+    monkeypatch.setattr(trackio, "init", refused)
+    monkeypatch.setenv(
+        variable, {"TRACKIO_SPACE_ID": "me/sql"}.get(variable, "https://host/?write_token=t0p")
+    )
+    with pytest.raises(DataError, match=f"no answer from {variable}: unset {variable}"):
+        Tracker(training[0], tmp_path, "trackio")
+    said = capsys.readouterr().err
+    assert asked["private"] is True and "t0p" not in said
+    assert f"because {variable} is set" in said and ("me/sql" in said or "host" in said)

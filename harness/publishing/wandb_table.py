@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.publishing.evaluation import Published
-from harness.training.tracking import start_wandb
+from harness.training.tracking import wandb_run
 from leaderboards.types import Record
 from tasks.common.errors import DataError, MissingExtra
 from tasks.common.secrets import without_secrets
@@ -17,7 +17,8 @@ from tasks.common.secrets import without_secrets
 def write(published: Published, out: Path) -> list[Path]:
     """Log the run, offline into a folder unless WANDB_API_KEY is set; ``wandb sync`` uploads it later.
 
-    Raises DataError: more records than a table of wandb can hold; MissingExtra: wandb is not installed.
+    Raises DataError: more records than a table of wandb can hold; or wandb cannot start a run;
+    MissingExtra: wandb is not installed.
     """
     try:
         import wandb
@@ -29,7 +30,7 @@ def write(published: Published, out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     names: list[str | int] = [field.name for field in fields(Record)]
     rows: list[Iterable[Any]] = [list(asdict(record).values()) for record in published.records]
-    with start_wandb(run, out, _config(published), "eval") as logged:
+    with wandb_run(run, out, _config(published), "eval") as logged:
         logged.log({"records": wandb.Table(columns=names, data=rows)})
         logged.summary.update(_figures(published))
         return [Path(logged.settings.sync_dir)]

@@ -2,42 +2,95 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from harness.training.alarms import Scored
 from leaderboards import store
 from leaderboards.types import Run
 from leaderboards.writer import RunWriter
 from rewards.types import Grade
+from tasks.common import files
 from tasks.common.digests import digest_of
+from tasks.common.errors import DataError, HarnessError, first_line
 from tasks.common.secrets import without_secrets
+from tasks.common.terminal import say
 from tasks.types import Sample
 
 ANSWERS = 32
 """Most answers in the table of a step."""
+TRACKED = "tracked.json"
+"""File in a training's folder: what its tracker has."""
+REMOTE = {"TRACKIO_SPACE_ID": "the Space", "TRACKIO_SERVER_URL": "the server"}
+"""Variables with which trackio uploads what it logs -> what each names; the first that is set counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What a tracker has of a training, so that a resumed one logs nothing twice and nothing is left out."""
+
+    run: str
+    library: str
+    step: float = 0
+    """The last step that was logged."""
+    complete: bool = False
+    """Whether the lineage and the evaluations were logged too."""
+
+    @classmethod
+    def read(cls, out: Path, run: str, library: str) -> Tracked:
+        """What the folder says of this run and library; step 0 if nothing."""
+        try:
+            found = cls(**json.loads(files.read(out / TRACKED)))
+        except (OSError, ValueError, TypeError):
+            return cls(run, library)
+        return found if (found.run, found.library) == (run, library) else cls(run, library)
+
+
+def tracker_of(
+    library: str, run: Run, out: Path, made_by: str = ""
+) -> AbstractContextManager[Tracker | None]:
+    """The tracker of a training; None if ``library`` is "".
+
+    ``made_by``: id of the finished run that made the model. It is tracked again only if it was stopped before
+    its lineage and its evaluations were logged. Raises DataError: the library cannot start a run.
+    """
+    if not library:
+        return nullcontext()
+    if not made_by:
+        with store.open_run(run) as writer:
+            continued = writer.run  # the unfinished run that the training goes on with, if there is one
+        return Tracker(continued, out, library)
+    tracked = Tracked.read(out, made_by, library)
+    made = [other for other in store.runs() if other.id == made_by]
+    return Tracker(made[0], out, library) if made and tracked.step and not tracked.complete else nullcontext()
 
 
 class Tracker:
     """Logs a training to a run of its own by ``library``: wandb, or trackio, which has the same functions.
 
     Every figure of the curve is logged once, under the same name and at its step. A resumed training
-    continues the same run. wandb is offline where WANDB_API_KEY is not set; trackio is always local.
+    continues the same run after the last step that was logged: steps that it repeats are not logged again.
+    wandb is offline where WANDB_API_KEY is not set; trackio is local where no variable of ``REMOTE`` is.
     """
 
     def __init__(self, run: Run, out: Path, library: str) -> None:
         self._out = out
         self._described = run
+        self._tracked = Tracked.read(out, run.id, library)
+        self._opened = ExitStack()
         with redirect_stdout(sys.stderr):  # trackio prints to stdout, which is for results
             self._library: Any = import_module(library)
-            self._run: Any = (start_wandb if library == "wandb" else _start_trackio)(run, out, described(run))
+            start = wandb_run if library == "wandb" else _trackio_run
+            self._run: Any = self._opened.enter_context(start(run, out, described(run)))
         self.online = library == "trackio" or not self._run.offline
         """Whether artifacts of other runs can be found."""
 
@@ -47,12 +100,13 @@ class Tracker:
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        failed = {"exit_code": int(error is not None)} if self._library.__name__ == "wandb" else {}
         with redirect_stdout(sys.stderr):
-            self._run.finish(**failed)
+            self._opened.__exit__(error_type, error, trace)
 
     def step(self, row: Mapping[str, float], scored: Sequence[Scored]) -> None:
         """Log the step: every figure of the curve, some answers, the distribution of the rewards."""
+        if row["step"] <= self._tracked.step:
+            return
         logged: dict[str, Any] = dict(row)
         if scored:
             answers: list[Iterable[Any]] = [_cells(sample, grade) for sample, _, grade in scored[:ANSWERS]]
@@ -62,6 +116,11 @@ class Tracker:
             if known := [value for value in rewards if value is not None]:
                 logged["rewards"] = self._library.Histogram(known)
         self._log(logged)
+        self._note(step=row["step"])
+
+    def _note(self, **values: Any) -> None:
+        self._tracked = replace(self._tracked, **values)
+        files.write(self._out / TRACKED, files.as_json(asdict(self._tracked)), durable=False)
 
     def _log(self, logged: dict[str, Any]) -> None:
         if self._library.__name__ == "trackio" and "step" in logged:  # a name that trackio keeps for itself
@@ -89,7 +148,10 @@ class Tracker:
                 raise
 
     def evaluated(self, before: Sequence[Run], after: Sequence[Run]) -> None:
-        """Log the headline of the evaluations before and after the training, with their intervals."""
+        """Log the headline of the evaluations before and after the training, with their intervals.
+
+        It is what a training logs last.
+        """
         rows: list[Iterable[Any]] = []
         figures: dict[str, float] = {}
         for name, runs in (("before", before), ("after", after)):
@@ -100,6 +162,7 @@ class Tracker:
         if rows:
             columns: list[str | int] = ["when", "run", "model", "ex", "low", "high", "questions"]
             self._log({**figures, "evaluations": self._library.Table(columns=columns, data=rows)})
+        self._note(complete=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,42 +179,92 @@ class StepLog:
             self.tracker.step(row, scored)
 
 
-def start_wandb(run: Run, out: Path, config: Mapping[str, Any], job: str = "") -> Any:
-    """A run in Weights & Biases with the id of ours; offline in ``out`` where WANDB_API_KEY is not set."""
+@contextmanager
+def wandb_run(run: Run, out: Path, config: Mapping[str, Any], job: str = "") -> Iterator[Any]:
+    """A run in Weights & Biases with the id of ours; offline in ``out`` where WANDB_API_KEY is not set.
+
+    Raises DataError: it cannot be started.
+    """
     import wandb
 
-    os.environ.setdefault("WANDB_DATA_DIR", str(out))  # else offline tables are kept in the user's home
-    wandb.setup(wandb.Settings(silent=True, console="off", disable_git=True))
-    started = wandb.init(
-        project=os.environ.get("WANDB_PROJECT", "sql-harness"),
-        dir=os.environ.get("WANDB_DIR", str(out)),
-        mode=None if os.environ.get("WANDB_API_KEY") or "WANDB_MODE" in os.environ else "offline",
-        id=run.id,
-        name=run.id,
-        group=run.task,
-        job_type=job or run.method,
-        config=dict(config),
-        resume="allow",
-    )
-    started.define_metric("step")
-    started.define_metric("*", step_metric="step")
-    return started
+    with _folders_of_wandb(out):
+        with _started("wandb", "WANDB_MODE=offline logs to a folder"):
+            wandb.setup(wandb.Settings(silent=True, console="off", disable_git=True))
+            started = wandb.init(
+                project=os.environ.get("WANDB_PROJECT", "sql-harness"),
+                dir=os.environ.get("WANDB_DIR", str(out)),
+                mode=None if os.environ.get("WANDB_API_KEY") or "WANDB_MODE" in os.environ else "offline",
+                id=run.id,
+                name=run.id,
+                group=run.task,
+                job_type=job or run.method,
+                config=dict(config),
+                resume="allow",
+            )
+        with started:
+            started.define_metric("step")
+            started.define_metric("*", step_metric="step")
+            yield started
 
 
-def _start_trackio(run: Run, out: Path, config: Mapping[str, Any]) -> Any:
-    """A run in trackio's local database, which `trackio show` draws."""
+@contextmanager
+def _folders_of_wandb(out: Path) -> Iterator[None]:
+    """Where wandb keeps tables, artifacts and logs in this block where no variable says it: not the home."""
+    folders = {"WANDB_DATA_DIR": out / "wandb", "WANDB_CACHE_DIR": out / "wandb" / "cache"}
+    chosen = {name: str(folder.resolve()) for name, folder in folders.items() if name not in os.environ}
+    os.environ.update(chosen)
+    try:
+        yield
+    finally:
+        for name in chosen:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def _trackio_run(run: Run, out: Path, config: Mapping[str, Any]) -> Iterator[Any]:
+    """A run in trackio's local database, which `trackio show` draws, or where a variable of REMOTE says.
+
+    Raises DataError: it cannot be started.
+    """
     import trackio
 
-    return trackio.init(
-        project=os.environ.get("TRACKIO_PROJECT", "sql-harness"),
-        name=run.id,
-        group=run.task,
-        config=dict(config),
-        resume="allow",
-        embed=False,
-        auto_log_gpu=False,
-        auto_log_cpu=False,
-    )
+    remote = [name for name in REMOTE if os.environ.get(name)]
+    for name in remote[:1]:
+        url = urlsplit(os.environ[name])  # a server's URL may hold its token
+        say(
+            f"trackio uploads questions, answers and settings to {REMOTE[name]} {url.hostname or url.path},"
+            f" because {name} is set; a new Space is private, one that exists stays as it is"
+        )
+    with _started("trackio", f"unset {remote[0]} to log locally" if remote else "see its message"):
+        started = trackio.init(
+            project=os.environ.get("TRACKIO_PROJECT", "sql-harness"),
+            name=run.id,
+            group=run.task,
+            config=dict(config),
+            resume="allow",
+            private=True,
+            embed=False,
+            auto_log_gpu=False,
+            auto_log_cpu=False,
+        )
+    try:
+        yield started
+    finally:
+        started.finish()
+
+
+@contextmanager
+def _started(library: str, advice: str) -> Iterator[None]:
+    """Raise DataError where a library refuses to start a run: each has errors of its own for it."""
+    try:
+        yield
+    except (HarnessError, AttributeError, TypeError):
+        raise
+    except Exception as error:
+        reason = first_line(error)
+        for name in REMOTE:
+            reason = reason.replace(os.environ.get(name) or "\0", name)
+        raise DataError(f"{library} cannot start a run: {reason}: {advice}") from error
 
 
 def _cells(sample: Sample, grade: Grade) -> list[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
@@ -23,7 +23,7 @@ from harness.render.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
 from harness.training import rows
 from harness.training.alarms import Scored, TrainingAlarms
-from harness.training.tracking import StepLog, Tracker
+from harness.training.tracking import StepLog, tracker_of
 from harness.turns import TurnsRunner
 from leaderboards import store
 from leaderboards.alarms import with_alarm_modes
@@ -59,15 +59,14 @@ def train_model(
             return _train_in_other_process(spec, task, examples, out, workers)
     prepare_databases(task, samples)
     run = _describe(spec, task, samples, examples, out)
-    before = [_evaluate(spec.model, spec, overrides, workers)] if evaluated else []
     model = out / "model"
-    with ExitStack() as opened:
-        tracker = None
-        if not lineage.is_trained(run, model):
-            lineage.expect_same(out, run)
+    made_by = lineage.read(model).run if lineage.is_trained(run, model) else ""
+    if not made_by:
+        lineage.expect_same(out, run)
+    with tracker_of(spec.config.tracker, run, out, made_by) as tracker:
+        before = [_evaluate(spec.model, spec, overrides, workers)] if evaluated else []
+        if not made_by:
             with store.open_run(run) as writer, grader_of(task, workers) as grader, memory_advice():
-                if spec.config.tracker:
-                    tracker = opened.enter_context(Tracker(writer.run, out, spec.config.tracker))
                 trained = _train(spec, task, examples, out, grader, StepLog(writer, tracker))
                 lineage.write(model, lineage.of(writer.run, spec.task))
                 writer.finish(trained)

@@ -82,7 +82,8 @@ class TrainingConfig(TemplateSettings):
     unscored: float = Field(default=0.05, ge=0, le=1)
     """End the run if more than this share of the last answers is unscored (``alarms/unscored``); 1: never."""
     tracker: Literal["", "wandb", "trackio"] = ""
-    """Log to ``wandb`` (Weights & Biases; offline if WANDB_API_KEY is not set) or ``trackio`` (local) too."""
+    """Log to ``wandb`` (Weights & Biases; offline if WANDB_API_KEY is not set) or ``trackio`` too (local
+    unless TRACKIO_SPACE_ID or TRACKIO_SERVER_URL is set)."""
 
     @model_validator(mode="before")
     @classmethod

@@ -24,6 +24,7 @@ TRAINING_FILES = {
     "training.json": "The result in numbers. A folder that has it is finished, and is not trained again.",
     "stopped.json": "Why a training was stopped early, the best weights so far, and the last rows of the curve.",
     "wandb": "Runs of Weights & Biases, with `train.tracker=wandb`.",
+    "tracked.json": "With `train.tracker`: the last step that the tracker has, and whether it has the evaluations.",
     "lock": "Held by the process that trains.",
 }
 """Files in ``--out`` of ``harness train``; with ``sft+grpo`` in ``sft/`` and ``grpo/`` below it."""
@@ -98,8 +99,12 @@ VARIABLES = {
     "WANDB_MODE": "Overrides the choice between online and offline.",
     "WANDB_PROJECT": "Project in Weights & Biases. Default: `sql-harness`.",
     "WANDB_DIR": "Where offline runs are kept. Default: the training's folder.",
-    "WANDB_DATA_DIR": "Where tables and artifacts of offline runs are kept. Default: the training's folder.",
+    "WANDB_DATA_DIR": "Where tables and artifacts of offline runs are kept. Default: `wandb` in the training's folder.",
+    "WANDB_CACHE_DIR": "Where wandb keeps its cache and its own logs. Default: `wandb/cache` in the training's folder.",
     "TRACKIO_PROJECT": "Project in trackio, with `train.tracker=trackio`. Default: `sql-harness`.",
+    "TRACKIO_DIR": "Where trackio keeps its database. Default: `~/.cache/huggingface/trackio`.",
+    "TRACKIO_SPACE_ID": "A Space to which trackio uploads a training, questions and answers included; a new one is private.",
+    "TRACKIO_SERVER_URL": "A server to which trackio uploads a training, questions and answers included.",
     "PRIME_RUNS_MODE": "`online` allows `vf-eval` to upload results; the environment sets it to `disabled` otherwise.",
     "OMP_NUM_THREADS": "Threads of torch; with `--processes` it defaults to each process's share of the cores.",
     "TOKENIZERS_PARALLELISM": "Threads of tokenizers. Default: `false`.",
