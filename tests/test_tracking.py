@@ -178,7 +178,7 @@ def test_a_resumed_training_logs_each_step_once_and_then_what_was_left(
     with tracker_of("wandb", replace(run, id="another"), out, made_by) as tracker:
         assert tracker, "the evaluations are missing"
         tracker.evaluated([evaluation], [evaluation])
-    assert steps_of(out) == [1.0, 2.0, 3.0]
+    assert steps_of(out) == [1.0, 2.0, 3.0, 3.0], "the evaluations are at the last step"
     for library, id_ in (("wandb", made_by), ("trackio", made_by), ("wandb", "another")):
         with tracker_of(library, run, out, id_) as tracker:
             assert tracker is None

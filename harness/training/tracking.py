@@ -161,7 +161,8 @@ class Tracker:
                 figures |= {f"{name}/ex": found["ex"]} if found["ex"] is not None else {}
         if rows:
             columns: list[str | int] = ["when", "run", "model", "ex", "low", "high", "questions"]
-            self._log({**figures, "evaluations": self._library.Table(columns=columns, data=rows)})
+            at = {"step": self._tracked.step}
+            self._log({**at, **figures, "evaluations": self._library.Table(columns=columns, data=rows)})
         self._note(complete=True)
 
 
