@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/store.py [--runs 500 --questions 2000 --samples 8] [--home DIR]
 
-The runs are made from the answers of ``gold`` on ``pocket``: each run has its own model, verdicts and texts.
+The runs are made from the answers of ``gold`` on ``pocket``: each run has its own model, trained from that
+of the run before, and its own verdicts and texts.
 ``--home`` keeps them, and uses them if they are there. Every command runs in a process of its own; seconds
 and CPU seconds include its imports, memory is its peak. The exit code is 1 if a limit is exceeded.
 """
@@ -32,6 +33,7 @@ from leaderboards.statistics import wilson
 from leaderboards.types import Run
 from leaderboards.writer import run_json
 from tasks.common import files
+from tasks.common.digests import digest_of
 
 GIGABYTE = 1e9
 LIMITS = {"board": 2.0, "compare": 3.0, "show": 2.0}
@@ -125,7 +127,9 @@ def make_runs(count: int, questions: int, samples: int) -> list[str]:
     for number, run_id in enumerate(ids):
         right = random.normal(number / count, size=len(table)) > difficulty
         if not store.folder(run_id).exists():
-            run = replace(first, id=run_id, model=f"model-{number:04}", digest=run_id)
+            model, parent = f"model-{number:04}", f"model-{number - 1:04}"
+            content = digest_of(_content(parent))
+            run = replace(first, id=run_id, digest=run_id, model=model, parent=parent, parent_content=content)
             _write(run, _answered(table, right, number), scores)
     return ids
 
@@ -151,6 +155,11 @@ def _answered(table: pa.Table, right: np.ndarray[Any, Any], number: int) -> pa.T
     return _replaced(table, "reason", reasons)
 
 
+def _content(model: str) -> dict[str, str]:
+    """The content of a model, as the identity of its run has it."""
+    return {"weights": model}
+
+
 def _replaced(table: pa.Table, name: str, values: Any) -> pa.Table:
     index = table.schema.get_field_index(name)
     field = table.schema.field(index)
@@ -169,7 +178,7 @@ def _write(run: Run, table: pa.Table, scores: Mapping[str, Any]) -> None:
         files.write(building / "records.parquet", content)
         files.write(building / "scores.json", files.as_json(files.with_checksum(figures)))
         digest = hashlib.sha256(content).hexdigest()
-        identity = {**run.identity, "model": {"weights": run.model}}
+        identity = {**run.identity, "model": _content(run.model)}
         files.write(building / "run.json", run_json(replace(run, identity=identity, records_sha256=digest)))
 
 
