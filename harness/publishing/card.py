@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from harness.publishing.evaluation import HUB_ID, Published, hub_name
+from harness.publishing.evaluation import HUB_ID, Published, asked, hub_id
+from harness.publishing.private_paths import shown
 from leaderboards.compare import compare
 from leaderboards.find import evaluations
 from leaderboards.identity import identity_of, incomparable
-from leaderboards.types import Run, Slice, label
+from leaderboards.types import Run, Slice
 from tasks.common.digests import digest_of
 from tasks.common.errors import DataError
 
@@ -35,15 +37,21 @@ class Stage:
 
 def stages(published: Published) -> list[Stage]:
     """The evaluations from the base to this model that can be compared, the base first."""
-    chain = [published.run]
-    while (parent := _parent(chain[0])) and parent.id not in {run.id for run in chain}:
-        chain.insert(0, parent)
+    chain = _chain(published.run)
     found = []
     for before, run in zip([None, *chain[:-1]], chain, strict=True):
         figures = Published.find(run.id).figures(run.metric) if run != published.run else None
         gain = _gain(before, run) if before else ""
         found.append(Stage(run, figures or published.figures(run.metric), gain))
     return found
+
+
+def _chain(run: Run) -> list[Run]:
+    """The run, after the comparable evaluations of the models that its model was trained from."""
+    chain = [run]
+    while (parent := _parent(chain[0])) and parent.id not in {run.id for run in chain}:
+        chain.insert(0, parent)
+    return chain
 
 
 def _parent(run: Run) -> Run | None:
@@ -61,7 +69,9 @@ def _gain(before: Run, run: Run) -> str:
     return f"{figures.wins} wins, {figures.losses} losses, McNemar p = {figures.p:.2g}"
 
 
-def model_card(published: Published, to: str, records: str, tag: str, files: Sequence[str]) -> str:
+def model_card(
+    published: Published, to: str, records: str, tag: str, files: Mapping[str, bytes | Path]
+) -> str:
     """The model card with its metadata. ``records``: repository of the records, "" for none; ``tag``: theirs.
 
     Raises DataError: the metadata is not valid.
@@ -117,7 +127,7 @@ def eval_results(published: Published, records: str, tag: str) -> list[dict[str,
     return eval_result_entries_to_yaml([entry])
 
 
-def _metadata(published: Published, to: str, files: Sequence[str]) -> Any:
+def _metadata(published: Published, to: str, files: Mapping[str, bytes | Path]) -> Any:
     from huggingface_hub import EvalResult, ModelCardData
 
     run = published.run
@@ -137,25 +147,26 @@ def _metadata(published: Published, to: str, files: Sequence[str]) -> Any:
         for metric in published.metrics
         if (figures := published.figures(metric))["ex"] is not None
     ]
-    base = hub_name(_first(published))
-    trained = [] if run.method in ("", "base") else run.method.split("+")
+    base = _base(published.run, files)
+    trained = [method for method in run.method.split("+") if method in ("sft", "grpo")]
     return ModelCardData(
         model_name=to.partition("/")[2],
         eval_results=results,
         library_name="peft" if "adapter_config.json" in files else "transformers",
         pipeline_tag="text-generation",
-        base_model=base if not base.startswith("local/") and base != to else None,
+        base_model=base if base != to else None,
         datasets=[dataset] if dataset else None,
         tags=["text-to-sql", "sql-harness", *trained],
     )
 
 
-def _first(published: Published) -> Run:
-    """The run of the first stage whose evaluation is here."""
-    run = published.run
-    while parent := _parent(run):
-        run = parent
-    return run
+def _base(run: Run, files: Mapping[str, bytes | Path]) -> str | None:
+    """The id on the Hub of the model from which the training began; None if it has none that is known."""
+    adapter = files.get("adapter_config.json")
+    if isinstance(adapter, bytes):
+        return str(json.loads(adapter)["base_model_name_or_path"])
+    first = _chain(run)[0]
+    return hub_id(first.parent or asked(first)) or None
 
 
 def hub_dataset(run: Run) -> tuple[str, str]:
@@ -194,11 +205,22 @@ def percent(share: float | None) -> str:
     return "none" if share is None else f"{share * 100:.1f} %"
 
 
-def plain(text: object) -> str:
+class Plain(str):
+    """A text that is Markdown as it is."""
+
+
+def code(text: object) -> Plain:
+    """A text on one line, for a code span or a code block."""
+    return Plain(" ".join("".join(char if char.isprintable() else " " for char in str(text)).split("`")))
+
+
+def plain(text: object) -> Plain:
     """A text on one line in which nothing is Markdown or HTML."""
+    if isinstance(text, Plain):
+        return text
     line = " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
     escaped = re.sub(r"([\\`*_{}\[\]()#!|~$])", r"\\\1", line)
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return Plain(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 
 
 def _rendered(name: str, published: Published, to: str, records: str, **more: object) -> str:
@@ -207,9 +229,10 @@ def _rendered(name: str, published: Published, to: str, records: str, **more: ob
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # Markdown: ``plain`` escapes it
+        autoescape=False,  # of HTML: ``finalize`` escapes Markdown too
+        finalize=plain,
     )
-    environment.filters |= {"plain": plain, "percent": percent, "interval": interval, "label": label}
+    environment.filters |= {"code": code, "percent": percent, "interval": interval, "shown": shown}
     return environment.get_template(name).render(
         published=published,
         run=published.run,

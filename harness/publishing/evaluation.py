@@ -13,10 +13,11 @@ from statistics import fmean, stdev
 from typing import Any
 
 from harness.provenance.lineage import model_path
+from harness.publishing.private_paths import shown
 from leaderboards import store
 from leaderboards.find import candidates
 from leaderboards.summary import part, summary
-from leaderboards.types import Record, Run, Slice, Summary
+from leaderboards.types import Record, Run, Slice, Summary, label
 from runners.known.models import MODELS
 from runners.weights.identity import runner_of
 from tasks.common import files
@@ -97,17 +98,23 @@ def mean_of(answers: Sequence[Record], metric: str) -> float | None:
 
 def hub_name(run: Run) -> str:
     """The name of a run's model as ``org/name``; ``local/...`` where it is not known by such a name."""
-    runner = runner_of(asked(run))
-    rest = asked(run).removeprefix(f"{runner}:")
-    known = MODELS[rest].hub_id if rest in MODELS else ""
-    if known:
+    if known := hub_id(asked(run)):
         return known
-    name = rest.partition("@")[0]
-    if runner in ("hf", "vllm") and HUB_ID.fullmatch(name) and model_path(asked(run)) is None:
-        return name
+    runner = runner_of(asked(run))
     if runner in ("openai", "anthropic"):
-        return f"{runner}/{slug(rest)}"
-    return f"local/{slug(run.label)}"
+        return f"{runner}/{slug(asked(run).removeprefix(f'{runner}:'))}"
+    return f"local/{slug(label(shown(run.model)))}"
+
+
+def hub_id(model: str) -> str:
+    """The id on the Hub of a model that ``--model`` names; "" if it has none that is known."""
+    runner = runner_of(model)
+    rest = model.removeprefix(f"{runner}:")
+    if rest in MODELS:
+        return MODELS[rest].hub_id
+    name = rest.partition("@")[0]
+    is_id = runner in ("hf", "vllm") and HUB_ID.fullmatch(name) and model_path(model) is None
+    return name if is_id else ""
 
 
 def slug(text: str) -> str:

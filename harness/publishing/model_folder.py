@@ -6,7 +6,11 @@ import json
 import re
 import stat
 from pathlib import Path
+from typing import Any
 
+from harness.publishing.evaluation import hub_id
+from harness.publishing.private_paths import shown
+from runners.known.models import MODELS
 from runners.weights.identity import TEMPLATES
 from tasks.common import files
 from tasks.common.errors import ModelError
@@ -19,6 +23,13 @@ OTHERS = re.compile(
     r"|chat_template\.(jinja|json)|(LICENSE|NOTICE)(\.(txt|md))?"
 )
 _TEMPLATE = re.compile(re.escape(TEMPLATES) + r"/[\w-]+\.jinja")
+ADAPTER = "adapter_config.json"
+_SETTINGS = re.compile(
+    r"(config|generation_config|(pre)?processor_config|tokenizer_config|special_tokens_map)\.json"
+)
+_PATH_KEY = re.compile(r".*(path|file|dir|folder)s?")
+_CACHED = re.compile(r".*/models--([\w.-]+?)--([\w.-]+)/snapshots/[^/]+/?")
+"""The folder of a model in the cache of the Hub's client."""
 RESULTS = ".eval_results"
 """The folder of the results, which the Hub reads."""
 INDEX = "model.safetensors.index.json"
@@ -34,13 +45,59 @@ def is_replaced(name: str) -> bool:
     return is_allowed(name) or re.fullmatch(re.escape(RESULTS) + r"/[^/]+\.yaml", name) is not None
 
 
-def uploaded(folder: Path) -> dict[str, bytes | Path]:
+def uploaded(folder: Path, base: str) -> dict[str, bytes | Path]:
     """Name -> content, for all files of a model that may be uploaded; weights stay on disk.
 
-    Raises ModelError, as ``model_files``.
+    Folders of this machine are replaced. ``base``: the name of the base before an adapter, "" for none.
+    Raises ModelError: as ``model_files``, or the base of an adapter is not on the Hub.
     """
-    found = model_files(folder)
-    return {name: path if WEIGHTS.fullmatch(name) else files.read(path) for name, path in found.items()}
+    found: dict[str, bytes | Path] = {}
+    for name, path in model_files(folder).items():
+        found[name] = path if WEIGHTS.fullmatch(name) else files.read(path)
+        if name == ADAPTER or _SETTINGS.fullmatch(name):
+            found[name] = _public_settings(path, base if name == ADAPTER else "")
+    return found
+
+
+def _public_settings(file: Path, base: str) -> bytes:
+    """A file of settings without folders of this machine; as it is where it names none."""
+    try:
+        content = files.read(file)
+        settings = json.loads(content)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file}: cannot be read: {error}") from None
+    cleaned = _without_folders(settings)
+    if file.name == ADAPTER and isinstance(cleaned, dict):
+        cleaned["base_model_name_or_path"] = _public_base(
+            file, base, str(settings.get("base_model_name_or_path") or "")
+        )
+    return content if cleaned == settings else files.as_json(cleaned)
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: shown(inner)
+            if isinstance(inner, str) and _PATH_KEY.fullmatch(name)
+            else _without_folders(inner)
+            for name, inner in value.items()
+        }
+    return [_without_folders(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _public_base(file: Path, *names: str) -> str:
+    """The id on the Hub of an adapter's base, which has these names here. Raises ModelError: it has none."""
+    for name in filter(None, names):
+        here = Path(name).resolve()
+        known = "".join(model.hub_id for model in MODELS.values() if model.folder.resolve() == here)
+        if cached := _CACHED.fullmatch(name):
+            return f"{cached[1]}/{cached[2]}"
+        if found := hub_id(name) or known:
+            return found
+    raise ModelError(
+        f"{file}: the adapter's base {shown(names[-1])} is not on the Hub: push the merged model instead,"
+        " or push the base first and name its id there in base_model_name_or_path"
+    )
 
 
 def model_files(folder: Path) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
@@ -17,6 +17,7 @@ from harness.provenance import lineage
 from harness.publishing.card import eval_results, model_card, records_card
 from harness.publishing.evaluation import HUB_ID, Published, asked, slug
 from harness.publishing.model_folder import RESULTS, uploaded
+from harness.publishing.private_paths import public, shown
 from leaderboards import store
 from leaderboards.identity import identity_of
 from leaderboards.types import Run, label
@@ -24,7 +25,6 @@ from leaderboards.writer import run_json
 from runners.weights.identity import content, runner_of
 from tasks.common import files
 from tasks.common.errors import DataError, ModelError
-from tasks.common.secrets import without_secrets
 
 RECORDS = ("run.json", "scores.json", "records.parquet")
 MARKERS = {"model": lineage.LINEAGE_FILE, "dataset": "run.json"}
@@ -101,7 +101,7 @@ def write(planned: list[Repository], out: Path) -> None:
 
 
 def _model(published: Published, to: str, records: str, folder: Path) -> Repository:
-    content = uploaded(folder)
+    content = uploaded(folder, asked(published.run).rpartition("+")[0])
     content[lineage.LINEAGE_FILE] = _lineage(folder, content)
 
     def of_records(tag: str) -> dict[str, bytes]:
@@ -110,7 +110,7 @@ def _model(published: Published, to: str, records: str, folder: Path) -> Reposit
         if results:
             name = f"{RESULTS}/{slug(published.run.task)}-{slug(published.run.split)}.yaml"
             written[name] = yaml.safe_dump(results, sort_keys=False, allow_unicode=True).encode()
-        card = model_card(published, to, records, tag, [*content, *written])
+        card = model_card(published, to, records, tag, {**content, **written})
         return {**written, "README.md": card.encode()}
 
     return Repository(to, "model", content, of_records, partial(model_folder, published.run))
@@ -128,12 +128,12 @@ def _lineage(folder: Path, content: Mapping[str, bytes | Path]) -> bytes:
             else:
                 file.symlink_to(source.resolve())
         described = replace(origin, content=lineage.content(Path(place)), parent=_name(origin.parent))
-    return files.as_json(_public(asdict(described)))
+    return files.as_json(public(asdict(described)))
 
 
 def _name(model: str) -> str:
     """A model's name without the folders of this machine."""
-    return label(model) if Path(model).is_absolute() or lineage.model_path(model) else model
+    return label(shown(model)) if Path(model).is_absolute() or lineage.model_path(model) else model
 
 
 def _records(published: Published, to: str, records: str) -> dict[str, bytes | Path]:
@@ -141,20 +141,6 @@ def _records(published: Published, to: str, records: str) -> dict[str, bytes | P
     run = files.without_checksum(json.loads(run_json(published.run)))
     return {
         **{name: folder / name for name in RECORDS},
-        "run.json": files.as_json(files.with_checksum(_public(run))),
+        "run.json": files.as_json(files.with_checksum(public(run))),
         "README.md": records_card(published, to, records).encode(),
     }
-
-
-def _public(value: Any) -> Any:
-    """Settings without secrets and without the user's home folder."""
-    home = str(Path.home())
-
-    def cleaned(found: Any) -> Any:
-        if isinstance(found, Mapping):
-            return {name: cleaned(inner) for name, inner in found.items()}
-        if isinstance(found, list | tuple):
-            return [cleaned(inner) for inner in found]
-        return found.replace(home, "~") if isinstance(found, str) and len(home) > 1 else found
-
-    return cleaned(without_secrets(value))
