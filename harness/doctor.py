@@ -195,13 +195,13 @@ def _extra(name: str, packages: Sequence[Package]) -> Extra:
 
 
 def _source(extra: str) -> list[str]:
-    """What pip installs the extra from: the checkout that is installed, else the package's name."""
+    """What pip installs the extra from: the checkout that is installed, else a clone: no registry has it."""
     with suppress(OSError, ValueError, KeyError, metadata.PackageNotFoundError):
         direct = json.loads(metadata.distribution(PACKAGE).read_text("direct_url.json") or "{}")
         folder = url2pathname(urlsplit(direct["url"]).path)
         if direct["dir_info"].get("editable"):
             return ["-e", f"{folder}[{extra}]"]
-    return [f"{PACKAGE}[{extra}]"]
+    return ["-e", f".[{extra}]"]
 
 
 def _engines() -> Iterator[EngineCheck]:

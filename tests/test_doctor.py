@@ -93,7 +93,7 @@ def test_what_an_installation_lacks_is_named_with_the_command(broken: str, tmp_p
         "old": "incomplete",
         "whole": "installed",
     }
-    assert extras["ghost"]["command"] == f"{sys.executable} -m pip install 'sql-harness[ghost]'"
+    assert extras["ghost"]["command"] == f"{sys.executable} -m pip install -e '.[ghost]'"
     assert extras["whole"]["command"] == ""
 
 
@@ -106,7 +106,7 @@ def test_the_report_for_people_has_all_of_it(broken: str, tmp_path: Path) -> Non
         "sqlite 3.",
         "extra ghost",
         "ghost: install no-such-one >=1 with",
-        f"{sys.executable} -m pip install 'sql-harness[half]'",
+        f"{sys.executable} -m pip install -e '.[half]'",
         "problem: duckdb >=99",
     ):
         assert text in done.stdout, text

@@ -424,4 +424,4 @@ def test_the_verifiers_module_names_the_extra_to_install() -> None:
         "import sys; sys.modules['verifiers'] = None\n"
         "try:\n    import harness_sql\nexcept ImportError as error:\n    print(error)"
     )
-    assert fresh(code) == "verifiers is not installed: pip install 'sql-harness[verifiers]'\n"
+    assert fresh(code) == "verifiers is not installed: pip install -e '.[verifiers]' in a clone\n"

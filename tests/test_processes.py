@@ -196,7 +196,7 @@ def test_a_plan_counts_the_parts_of_sharded_weights() -> None:
         ("{", 2, "is not JSON"),
         ('{"zero_optimization": {"stage": 3}}', 2, "stage 3.*train.sharding=fsdp2"),
         ('{"zero_optimization": {"stage": 2}}', 1, "add --processes N"),
-        ('{"zero_optimization": {"stage": 2}}', 2, "pip install 'sql-harness.deepspeed.'"),
+        ('{"zero_optimization": {"stage": 2}}', 2, "pip install -e '..deepspeed.'"),
     ],
 )
 def test_a_deepspeed_file_that_cannot_be_used_is_one_line(

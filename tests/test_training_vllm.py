@@ -136,7 +136,7 @@ def test_a_missing_vllm_is_one_line_before_anything_is_loaded(
     command = ["train", "--task", "pocket", "--method", "grpo", "--model", "nano", "--out", str(home / "x")]
     assert main([*command, "--set", "train.vllm={}"]) == 2
     printed = capsys.readouterr().err
-    assert printed.strip() == "harness train: vllm is not installed: pip install 'sql-harness[vllm]'"
+    assert printed.strip() == "harness train: vllm is not installed: pip install -e '.[vllm]' in a clone"
     assert not (home / "x").exists()
     with pytest.raises(MissingExtra):
         train_grpo("nano", requests(), letters, GRPO.model_copy(update={"vllm": SamplingVllm()}), home / "x")

@@ -220,5 +220,5 @@ def test_without_vllm_the_error_names_what_to_install() -> None:
     pytest.importorskip("torch")
     if "vllm" in sys.modules:
         pytest.skip("vllm is installed")
-    with pytest.raises(MissingExtra, match=r"pip install 'sql-harness\[vllm\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[vllm\]' in a clone"):
         open_runner("vllm:nano", RunnerConfig())

@@ -32,7 +32,7 @@ def convert(gguf: Path, wheel: Wheel, out: Path) -> None:
         raise ModelError(
             f"transformers {metadata.version('transformers')} converts {gguf.name} to other values than those"
             f" that were checked ({digest[:16]}..., not {wheel.converted[:16]}...): install the versions of"
-            " 'sql-harness[train]'"
+            " the extra 'train'"
         )
 
 

@@ -34,7 +34,7 @@ class MissingExtra(HarnessError):
     """An optional dependency is needed and not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed: pip install 'sql-harness[{extra}]'")
+        super().__init__(f"{package} is not installed: pip install -e '.[{extra}]' in a clone")
 
 
 def first_line(error: BaseException) -> str:
