@@ -256,6 +256,6 @@ def test_what_trackio_uploads_is_private_and_a_line_says_so(
     )
     with pytest.raises(DataError, match=f"no answer from {variable}: unset {variable}"):
         Tracker(training[0], tmp_path, "trackio")
-    said = capsys.readouterr().err
-    assert asked["private"] is True and "t0p" not in said
-    assert f"because {variable} is set" in said and ("me/sql" in said or "host" in said)
+    shown = capsys.readouterr().err
+    assert asked["private"] is True and "t0p" not in shown
+    assert f"because {variable} is set" in shown and ("me/sql" in shown or "host" in shown)
