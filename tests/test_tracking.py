@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -70,6 +71,18 @@ def track(library: str, training: tuple[Run, Run, str], out: Path) -> None:
         tracker.step(CURVE[1], [])
         tracker.trained(model, TRAINED)
         tracker.evaluated([evaluation], [evaluation])
+
+
+def test_wandb_starts_after_its_process_has_ended(training: tuple[Run, Run, str], tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    track("wandb", training, tmp_path / "one")
+    found = subprocess.run(["pgrep", "-P", str(os.getpid()), "wandb-core"], capture_output=True, text=True)
+    assert found.stdout
+    for number in map(int, found.stdout.split()):
+        os.kill(number, signal.SIGKILL)
+        os.waitpid(number, 0)
+    track("wandb", training, tmp_path / "two")
+    assert list((tmp_path / "two").glob("wandb/offline-run-*/*.wandb"))
 
 
 def test_an_offline_run_of_wandb(training: tuple[Run, Run, str], tmp_path: Path) -> None:

@@ -6,7 +6,13 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+    redirect_stdout,
+)
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +21,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from harness.training.alarms import Scored
+from harness.training.wandb_process import init_wandb
 from leaderboards import store
 from leaderboards.types import Run
 from leaderboards.writer import RunWriter
@@ -186,12 +193,9 @@ def wandb_run(run: Run, out: Path, config: Mapping[str, Any], job: str = "") -> 
 
     Raises DataError: it cannot be started.
     """
-    import wandb
-
     with _folders_of_wandb(out):
         with _started("wandb", "WANDB_MODE=offline logs to a folder"):
-            wandb.setup(wandb.Settings(silent=True, console="off", disable_git=True))
-            started = wandb.init(
+            started = init_wandb(
                 project=os.environ.get("WANDB_PROJECT", "sql-harness"),
                 dir=os.environ.get("WANDB_DIR", str(out)),
                 mode=None if os.environ.get("WANDB_API_KEY") or "WANDB_MODE" in os.environ else "offline",
