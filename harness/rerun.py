@@ -6,7 +6,7 @@ or keys to a place that the caller did not choose, nor run code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.evaluation import evaluate_task
@@ -23,11 +23,12 @@ from runners.settings import RunnerConfig
 from tasks.common.errors import DataError, ModelError, SpecError, nearest
 from tasks.common.parse import parse
 from tasks.common.secrets import MARK
+from tasks.common.terminal import one_line
 from tasks.task import Task
 from tasks.types import Mode
 
-DECISIVE = (("endpoint", "base_url"), ("endpoint", "key"), ("vllm", "extra"))
-"""Settings of the runner that decide where data and keys go, or that can run code."""
+DECISIVE = (("endpoint", "base_url"), ("endpoint", "key"), ("endpoint", "body"), ("vllm", "extra"))
+"""Settings of the runner that decide where data and keys go, or what is done there, or that can run code."""
 REMOTE = ("openai", "anthropic", "lm-eval")
 """Prefixes of models that may be asked on another machine."""
 
@@ -84,10 +85,19 @@ def _expect_chosen(run: Run, stored: RunnerConfig, chosen: RunnerConfig) -> None
             getattr(getattr(config, section), key) for config in (stored, chosen, RunnerConfig())
         )
         if value not in accepted:
-            name = f"runner.{section}.{key}"
+            name, value = _not_chosen(f"runner.{section}.{key}", value, accepted[0])
             raise SpecError(
-                f"run {run.id} was made with {name}={value}: to use it again, add --set {name}=VALUE"
+                f"run {run.id} was made with {name}={one_line(str(value))[:200]}:"
+                f" to use it again, add --set {name}=VALUE"
             )
+
+
+def _not_chosen(name: str, value: Any, chosen: Any) -> tuple[str, Any]:
+    """The name and value of a setting that was not chosen: of a mapping, those of its first such key."""
+    if not isinstance(value, Mapping) or not isinstance(chosen, Mapping):
+        return name, value
+    differ = (key for key in value if key not in chosen or chosen[key] != value[key])
+    return next(((f"{name}.{one_line(key)}", value[key]) for key in differ), (name, value))
 
 
 def _has_arguments(model: str) -> bool:

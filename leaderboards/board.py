@@ -46,6 +46,8 @@ class BoardRow:
     training: tuple[str, ...] = ()
     """The warnings at the end of its training."""
     tags: tuple[str, ...] = ()
+    trained_in: Run | None = None
+    """The training run that made the model."""
     gain: Gain | None = None
     """Over the model that it was trained from, if that is in the same group."""
 
@@ -117,7 +119,8 @@ def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
             row = BoardRow(run, figures, tags=run_tags)
             groups.setdefault(_group_among(databases_of, run), []).append(row)
     trainings = [run for run in runs if run.kind == "train"]
-    ranked = {key: sorted(rows, key=rank) for key, rows in reversed(_with_parents(groups).items())}
+    by_id = {run.id: run for run in trainings}
+    ranked = {key: sorted(rows, key=rank) for key, rows in reversed(_with_parents(groups, by_id).items())}
     seeded = {
         key: recipes([(row.run, row.summary) for row in rows], trainings) for key, rows in ranked.items()
     }
@@ -144,9 +147,9 @@ def _databases(run: Run) -> Mapping[str, str]:
 
 
 def _with_parents(
-    groups: Mapping[BoardGroup, Sequence[BoardRow]],
+    groups: Mapping[BoardGroup, Sequence[BoardRow]], trainings: Mapping[str, Run]
 ) -> dict[BoardGroup, list[BoardRow]]:
-    """The rows with the alarms and the gain over their parent, and the warnings of their training."""
+    """The rows with the alarms and the gain over their parent, and their training with its warnings."""
     parents = {key: _parents(rows) for key, rows in groups.items()}
     pairs = {child: parent.run.id for found in parents.values() for child, parent in found.items()}
     started = {row.run.id: row.run.started for rows in groups.values() for row in rows}
@@ -157,6 +160,7 @@ def _with_parents(
                 row,
                 start=parent.summary["alarms"] if (parent := parents[key].get(row.run.id)) else {},
                 training=_training_warnings(row.run.trained_by),
+                trained_in=trainings.get(row.run.trained_by),
                 gain=gained.get(row.run.id),
             )
             for row in rows
@@ -210,5 +214,7 @@ def _summary(run: Run) -> Summary | None:
 def _row(row: BoardRow) -> dict[str, Any]:
     run = {name: value for name, value in asdict(row.run).items() if name not in ("id", "spec")}
     gain = row.gain.as_dict() if row.gain else None
-    more = {"warnings": row.warnings, "tags": list(row.tags), "gain": gain}
+    names = ("id", "seconds", "memory", "gpu_memory")
+    trained_in = {name: getattr(row.trained_in, name) for name in names} if row.trained_in else None
+    more = {"warnings": row.warnings, "tags": list(row.tags), "gain": gain, "trained_in": trained_in}
     return {"run": row.run.id, **run, **row.summary, **more}

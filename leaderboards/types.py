@@ -155,6 +155,10 @@ class Run:
     """End, as ISO 8601 in UTC; empty while the run is unfinished."""
     seconds: float = 0.0
     """Seconds over all sessions of the run."""
+    memory: int | None = None
+    """Peak of resident memory in the process that finished it, in bytes; null in runs of older versions."""
+    gpu_memory: int | None = None
+    """Peak that torch allocated on that process's GPUs, in bytes; null without a GPU."""
     records_sha256: str = ""
     """SHA-256 of ``records.parquet``; empty while the run is unfinished, and in runs of older versions."""
     schema: int = SCHEMA

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from leaderboards import validation
 from leaderboards.types import Record, Run
-from tasks.common import files
+from tasks.common import files, memory
 from tasks.common.secrets import without_secrets
 from tasks.common.terminal import say
 
@@ -55,6 +55,7 @@ class RunWriter:
         spent = [elapsed for _, elapsed in stored] + [row.get("elapsed", 0.0) for row in rows]
         before = max((seconds for seconds in spent if 0 <= seconds < math.inf), default=0.0)
         self._began = time.monotonic() - before
+        memory.reset_peaks()
 
     @property
     def seconds(self) -> float:
@@ -87,7 +88,14 @@ class RunWriter:
         files.write(self.path / "records.parquet", content)
         files.write(self.path / "scores.json", files.as_json(files.with_checksum(summary)))
         digest = hashlib.sha256(content).hexdigest()
-        self.run = replace(self.run, ended=now(), seconds=round(self.seconds, 3), records_sha256=digest)
+        self.run = replace(
+            self.run,
+            ended=now(),
+            seconds=round(self.seconds, 3),
+            memory=memory.peak(),
+            gpu_memory=memory.gpu_peak(),
+            records_sha256=digest,
+        )
         files.write(self.path / "run.json", run_json(self.run))
         self._partial.unlink(missing_ok=True)
         self.close()

@@ -73,6 +73,32 @@ def test_other_rules_are_means_over_seeds_too(evaluate: Evaluate) -> None:
     assert row.summary["modes"]["bird"] == 0.5
 
 
+def test_figures_of_several_answers_and_cost_are_over_all_seeds(evaluate: Evaluate) -> None:
+    for seed, rights in enumerate((2, 0, 1)):
+        answers = [
+            record(i, float(k < rights), sample_index=k, cost=rights) for i in range(3) for k in (0, 1)
+        ]
+        evaluate("a", answers, trained_by="", **sampled("a", seed))
+    (rows,), (found,) = board().groups.values(), board().recipes.values()
+    known = [replace(row, run=replace(row.run, seconds=10.0 * i, memory=i)) for i, row in enumerate(rows)]
+    ((row, _),) = merged(known, found)
+    assert row.summary["pass_at"] == {"1": 0.5, "2": pytest.approx(2 / 3)}
+    assert row.summary["best_of"]["1"] == 0.5 and row.summary["majority"]["2"] == pytest.approx(2 / 3)
+    assert row.summary["cost"] == pytest.approx(6.0)
+    assert (row.run.seconds, row.run.memory, row.gain, row.summary["clustered"]) == (10.0, 2, None, None)
+    assert sum(row.summary["reasons"].values()) == row.summary["completions"] == 18
+    ((row, _),) = merged([*known[:2], replace(known[2], run=replace(known[2].run, memory=None))], found)
+    assert row.run.memory is None
+
+
+def test_pass_at_k_that_only_one_seed_has_is_no_figure_of_the_row(evaluate: Evaluate) -> None:
+    evaluate("a", [record(0, 1.0, sample_index=k) for k in range(4)], **sampled("a", 0))
+    evaluate("a", [record(0, 1.0, sample_index=k) for k in range(2)], **sampled("a", 1))
+    (rows,), (found,) = board().groups.values(), board().recipes.values()
+    ((row, _),) = merged(rows, found)
+    assert row.summary["pass_at"] == {"1": 1.0, "2": 1.0} and row.summary["majority"] == {}
+
+
 def test_turns_that_only_one_run_states_are_a_difference(evaluate: Evaluate) -> None:
     one = evaluate("a", [1.0], identity=identity("a"), sampling={"temperature": 0.0})
     other = replace(one, sampling={"temperature": 0.0, "turns": 3})

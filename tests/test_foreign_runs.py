@@ -54,7 +54,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ({"runner": {"endpoint": {"base_url": URL}}}, "--set runner.endpoint.base_url=VALUE"),
         ({"runner": {"endpoint": {"key": "AWS_SECRET"}}}, "--set runner.endpoint.key=VALUE"),
-        ({"runner": {"vllm": {"extra": {"trust_remote_code": True}}}}, "--set runner.vllm.extra=VALUE"),
+        (
+            {"runner": {"vllm": {"extra": {"trust_remote_code": True}}}},
+            "--set runner.vllm.extra.trust_remote_code=",
+        ),
+        (
+            {"runner": {"endpoint": {"body": {"tools": [{"type": "web"}]}}}},
+            "--set runner.endpoint.body.tools=V",
+        ),
+        ({"runner": {"endpoint": {"body": {"a\nb": {"c": 1}}}}}, "--set runner.endpoint.body.a b=VALUE$"),
         ({"model": f"lm-eval:local-chat-completions:base_url={URL}"}, "add --trust-task"),
         ({"model": f"anthropic:x,base_url={URL}"}, "add --trust-task"),
     ],
@@ -75,6 +83,17 @@ def test_what_the_caller_repeats_is_used(here: Path) -> None:
     spec = run.spec["eval"] | {"runner": {"endpoint": {"base_url": URL, "key": "MY_KEY"}}}
     rewritten(run, spec=run.spec | {"eval": spec})
     assert not rerun("answers", [f"endpoint.base_url={URL}", "endpoint.key=MY_KEY"], workers=1).changes
+
+
+def test_every_key_of_the_body_is_repeated_with_its_value(here: Path) -> None:
+    (run,) = store.runs()
+    spec = run.spec["eval"] | {"runner": {"endpoint": {"body": {"top_k": 5, "user": "me"}}}}
+    rewritten(run, spec=run.spec | {"eval": spec})
+    for settings in (["endpoint.body.top_k=5"], ["endpoint.body.top_k=5", "endpoint.body.other=me"]):
+        with pytest.raises(SpecError, match=r"--set runner\.endpoint\.body\.user=VALUE"):
+            rerun("answers", settings)
+    found = rerun("answers", ["endpoint.body.top_k=6", "endpoint.body.user=me"], workers=1)
+    assert found.new.spec["eval"]["runner"]["endpoint"]["body"] == {"top_k": 6, "user": "me"}
 
 
 def other_model(run: Run) -> None:

@@ -12,8 +12,10 @@ from markupsafe import Markup
 from harness.page.packs import shown
 from harness.page.views import Stage
 from harness.render import terminal
+from harness.render.runs import size
 from harness.render.terminal import percent
 from leaderboards.pairs import PairedFigures
+from leaderboards.types import Run
 
 SIGNS = {"better": "up", "worse": "down", "no significant difference": "even"}
 """Outcome of a test -> the class of its colour."""
@@ -61,6 +63,13 @@ PART = Markup(
 def points(value: float | None) -> str:
     """A difference of shares in percentage points, with its sign: 0.073 -> +7.3."""
     return NONE if value is None else f"{100 * value:+.1f}".replace("-", MINUS)
+
+
+def memory(run: Run) -> str:
+    """The peak memory of a run's process, and of its GPUs if it used any."""
+    if run.memory is None:
+        return NONE
+    return size(run.memory) + (f" + {size(run.gpu_memory)} GPU" if run.gpu_memory else "")
 
 
 def bar(value: float | None, low: float | None = None, high: float | None = None) -> Markup:

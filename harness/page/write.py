@@ -27,8 +27,8 @@ from tasks.types import Mode
 
 FOLDER = Path(__file__).parent
 FILTERS: tuple[Callable[..., Any], ...] = (
-    *(formats.bar, formats.gain_bar, formats.gains, formats.interval, formats.points, formats.pretty),
-    *(formats.reason_class, formats.segment, formats.sentence, formats.sign, formats.stacked),
+    *(formats.bar, formats.gain_bar, formats.gains, formats.interval, formats.memory, formats.points),
+    *(formats.pretty, formats.reason_class, formats.segment, formats.sentence, formats.sign, formats.stacked),
     *(terminal.duration, terminal.number, terminal.p_value, terminal.percent),
 )
 """The filters of the templates."""

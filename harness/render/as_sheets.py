@@ -19,6 +19,8 @@ from leaderboards.matrix import Matrix
 from leaderboards.pairs import PairedFigures, Share
 from leaderboards.types import Run, label
 
+COSTS = ("seconds", "memory", "gpu_memory")
+"""The fields of a run, and of the training of its model, that say what it needed."""
 RUN_FIELDS = (
     "model",
     "label",
@@ -29,7 +31,7 @@ RUN_FIELDS = (
     "limit",
     "started",
     "ended",
-    "seconds",
+    *COSTS,
 )
 FIGURES = (
     *("ex", "low", "high", "n", "completions", "unscored", "executable", "reward", "success", "perfect"),
@@ -67,6 +69,7 @@ def _csv_columns(key: BoardGroup, rows: Sequence[BoardRow]) -> list[Column]:
         Column("gain", lambda row: row.gain and row.gain.test.figures.difference),
         Column("gain_over", lambda row: row.gain and row.gain.parent),
         Column("gain_p", lambda row: row.gain and row.gain.test.figures.p),
+        *(Column(f"training_{name}", _of_training(name)) for name in COSTS),
         Column("tags", lambda row: " ".join(row.tags)),
     ]
 
@@ -76,6 +79,7 @@ def _as_terminal(key: BoardGroup, lines: Sequence[Line]) -> Sheet:
     rows = [row for row, _ in lines]
     modes = [name for name in _names(rows, "modes") if name != key.metric]
     seeds = [Column("", _seeds, "seeds", number), Column("", _spread, "± over seeds", percent)]
+    gpu = [_shown(attrgetter("run.gpu_memory"), "GPU memory", _size)]
     gains = [Column("", _gained, "gain", _signed), Column("", _gain_p, "p of the gain", _p)]
     columns = [
         _shown(attrgetter("run.label"), "model"),
@@ -94,6 +98,8 @@ def _as_terminal(key: BoardGroup, lines: Sequence[Line]) -> Sheet:
         _shown(_figure("unscored"), "unscored", number),
         _shown(_figure("tokens"), "tokens", number),
         _shown(attrgetter("run.seconds"), "time", duration),
+        _shown(attrgetter("run.memory"), "memory", _size),
+        *(gpu if any(row.run.gpu_memory for row in rows) else []),
         _shown(attrgetter("run.id"), "run"),
     ]
     return Sheet(columns, lines, title=[key.task, key.split, key.metric], notes=[NOTES])
@@ -123,6 +129,10 @@ def _gain_p(line: Line) -> float | None:
     return gain.test.figures.p if gain else None
 
 
+def _size(value: int | None) -> str:
+    return NONE if value is None else size(value)
+
+
 def _p(value: float | None) -> str:
     return NONE if value is None else p_value(value).removeprefix("p = ").removeprefix("p ")
 
@@ -137,6 +147,10 @@ def _figure(name: str) -> Callable[[BoardRow], Any]:
 
 def _of(field: str, name: str) -> Callable[[BoardRow], Any]:
     return lambda row: row.summary[field].get(name)  # type: ignore[literal-required]
+
+
+def _of_training(name: str) -> Callable[[BoardRow], Any]:
+    return lambda row: getattr(row.trained_in, name, None)
 
 
 def _part(name: str) -> Callable[[BoardRow], float | None]:

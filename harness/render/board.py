@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.render.runs import size
 from harness.render.seeds import Line, merged
 from harness.render.terminal import (
     NONE,
@@ -27,14 +28,14 @@ from harness.render.terminal import (
 from leaderboards import board
 from leaderboards.gains import Gain
 from leaderboards.seeds import Recipe
-from leaderboards.types import Summary, label
+from leaderboards.types import Run, Summary, label
 from tasks.common.terminal import visible
 
 LEGEND = (
     "EX: execution accuracy in %, with its 95 % Wilson interval, of several seeds with that of their mean "
     "and their standard deviation · runs: answers that execute, in % · reward: mean, below it the shares of "
     "answers over 0.5 and over 0.95 in % · n: questions scored · unscored: our own failures, left out of "
-    "every mean"
+    "every mean · memory: peak of the process, below it of its GPU"
 )
 EMPTY = "Nothing has been measured yet. Try: harness eval --model nano --task pocket"
 RUNS_PER_TABLE = 5
@@ -86,7 +87,7 @@ def _wide(key: board.BoardGroup, lines: Sequence[Line]) -> Table:
     table = columns("\nmodel")
     table.columns[0].min_width = min(LONGEST, max(cell_len(row.run.label) for row in rows))
     table.add_column(Text("\nEX", "bold"), justify="right", no_wrap=True)
-    for name in (*parts, *others, "runs", "reward", "n", "un-\nscored", "tokens", "time"):
+    for name in (*parts, *others, "runs", "reward", "n", "un-\nscored", "tokens\nmemory", "time"):
         table.add_column(plain(name if "\n" in name else f"\n{name}"), justify="right", no_wrap=True)
     for row, recipe in lines:
         figures = row.summary
@@ -96,7 +97,9 @@ def _wide(key: board.BoardGroup, lines: Sequence[Line]) -> Table:
             *(percent(figures["parts"][name]["ex"]) if name in figures["parts"] else NONE for name in parts),
             *(_modes(key, row) for _ in others),
             *_usual(row),
-            number(figures["tokens"]),
+            Text(number(figures["tokens"])).append(
+                "".join(f"\n{text}" for _, text in _memory(row.run)), "dim"
+            ),
             duration(row.run.seconds),
         )
     return unbroken(table)
@@ -116,6 +119,7 @@ def _narrow(key: board.BoardGroup, lines: Sequence[Line]) -> Table:
         more = [f"{visible(name)} {percent(found[name]['ex'])}" for name in parts if name in found]
         more += _modes(key, row).plain.splitlines() if not parts else []
         more += [f"tokens {number(figures['tokens'])}", f"time {duration(row.run.seconds)}"]
+        more += [f"{name} {text}" for name, text in _memory(row.run)]
         text = _model(row, recipe).append(f"\n{', '.join(more)}", "not bold dim")
         table.add_row(text, _headline(figures, recipe), *_usual(row))
     return unbroken(table)
@@ -132,6 +136,12 @@ def _usual(row: board.BoardRow) -> Iterator[RenderableType]:
     yield _rewarded(figures)
     yield number(figures["n"])
     yield Text(number(figures["unscored"]), style="yellow" if figures["unscored"] else "dim")
+
+
+def _memory(run: Run) -> list[tuple[str, str]]:
+    """The peak memory of the process, and of its GPUs if it used any, with their names."""
+    peaks = [("memory", NONE if run.memory is None else size(run.memory))]
+    return peaks + ([("GPU", size(run.gpu_memory))] if run.gpu_memory else [])
 
 
 def _modes(key: board.BoardGroup, row: board.BoardRow) -> Text:
@@ -176,6 +186,9 @@ def _notes(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> list[Render
         if row.run.training:
             stages = (f"{stage}: {_trained_on(data)}" for stage, data in row.run.training.items())
             table.add_row(name, plain(" → ".join(stages), "dim"))
+        if trained := row.trained_in:
+            used = [duration(trained.seconds), *(f"{name} {text}" for name, text in _memory(trained))]
+            table.add_row(name, plain(f"trained in {', '.join(used)}", "dim"))
         if row.gain:
             table.add_row(name, _gain(row.gain, rows))
         if row.summary["pass_at"]:

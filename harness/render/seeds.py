@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from leaderboards.board import BoardRow, rank
 from leaderboards.seeds import Recipe
@@ -24,34 +26,80 @@ def merged(rows: Sequence[BoardRow], recipes: Sequence[Recipe]) -> list[Line]:
 
 
 def _means(rows: Sequence[BoardRow], recipe: Recipe) -> BoardRow:
-    """The newest row with the means of all, and the interval of the mean over seeds."""
+    """The newest row with the means of all, and the interval of the mean over seeds.
+
+    Counts of answers are sums, and peak memory is the largest. What has no mean, such as the gain of the
+    newest row and the interval for other databases, is left out.
+    """
     newest = rows[0]
+    summaries = [row.summary for row in rows]
 
     def over(figure: Callable[[Summary], float | None]) -> float | None:
-        return mean(figure(row.summary) for row in rows)
+        return mean(map(figure, summaries))
 
-    summaries = [row.summary for row in rows]
-    names = [name for name in newest.summary["parts"] if all(name in one["parts"] for one in summaries)]
-    modes = [name for name in newest.summary["modes"] if all(name in one["modes"] for one in summaries)]
     summary: Summary = {
         **newest.summary,
         "ex": recipe.ex.mean,
         "low": recipe.ex.low,
         "high": recipe.ex.high,
-        "n": newest.summary["n"],
+        "completions": sum(one["completions"] for one in summaries),
         "unscored": sum(one["unscored"] for one in summaries),
-        "modes": {name: mean(one["modes"][name] for one in summaries) or 0.0 for name in modes},
+        "unanswered": sum(one.get("unanswered", 0) for one in summaries),
         "executable": over(lambda figures: figures["executable"]),
         "reward": over(lambda figures: figures["reward"]),
         "success": over(lambda figures: figures.get("success")),
         "perfect": over(lambda figures: figures.get("perfect")),
+        "clustered": None,
         "tokens": over(lambda figures: figures["tokens"]),
-        "parts": {name: _part([one["parts"][name] for one in summaries]) for name in names},
+        "prompt_tokens": over(lambda figures: figures["prompt_tokens"]),
+        "empty_gold": over(lambda figures: figures["empty_gold"]),
+        "modes": _each([one["modes"] for one in summaries]),
+        "modes_unscored": _sums([one.get("modes_unscored", {}) for one in summaries]),
+        "cost": over(lambda figures: figures["cost"]) or 0.0,
+        "pass_at": _each([one["pass_at"] for one in summaries]),
+        "best_of": _each([one["best_of"] for one in summaries]),
+        "majority": _each([one["majority"] for one in summaries]),
+        "parts": _slices([one["parts"] for one in summaries]),
+        "difficulty": _slices([one["difficulty"] for one in summaries]),
+        "reasons": _sums([one["reasons"] for one in summaries]),
+        "alarms": _each([one["alarms"] for one in summaries]),
     }
-    run = replace(newest.run, seconds=sum(row.run.seconds for row in rows))
+    runs = [row.run for row in rows]
+    run = replace(
+        newest.run,
+        seconds=fmean(run.seconds for run in runs),
+        memory=_largest([run.memory for run in runs]),
+        gpu_memory=_largest([run.gpu_memory for run in runs]),
+    )
     tags = tuple(sorted({tag for row in rows for tag in row.tags}))
-    return replace(newest, run=run, summary=summary, tags=tags)
+    return replace(newest, run=run, summary=summary, tags=tags, gain=None)
 
 
-def _part(slices: Sequence[Slice]) -> Slice:
-    return Slice(ex=mean(one["ex"] for one in slices), low=None, high=None, n=slices[0]["n"])
+def _each(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each figure that every run has."""
+    return {
+        name: fmean(one[name] for one in figures) for name in figures[0] if all(name in f for f in figures)
+    }
+
+
+def _sums(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """The counts of all runs, the largest first."""
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(total.most_common())
+
+
+def _slices(figures: Sequence[Mapping[str, Slice]]) -> dict[str, Slice]:
+    """The means of each slice that every run has."""
+    return {
+        name: Slice(ex=mean(one[name]["ex"] for one in figures), low=None, high=None, n=slice["n"])
+        for name, slice in figures[0].items()
+        if all(name in one for one in figures)
+    }
+
+
+def _largest(values: Sequence[int | None]) -> int | None:
+    """The largest value; None if one is unknown."""
+    known = [value for value in values if value is not None]
+    return max(known) if len(known) == len(values) else None
