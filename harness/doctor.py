@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shlex
@@ -16,19 +15,17 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from packaging.requirements import Requirement
 
 from tasks import spec as specs
 from tasks.common.errors import HarnessError, first_line
+from tasks.common.extras import PACKAGE, source
 from tasks.common.home import expand, home
 from tasks.databases.sandbox.pool import Sandbox
 from tasks.sources import sliced
 from tasks.types import Database, Engine
 
-PACKAGE = "sql-harness"
 UNLISTED = ("all",)
 """Extras that only name other extras."""
 
@@ -191,17 +188,7 @@ def _extra(name: str, packages: Sequence[Package]) -> Extra:
     if all(one.fits for one in packages):
         return Extra(name, "installed", packages)
     state: ExtraState = "incomplete" if present else "missing"
-    return Extra(name, state, packages, shlex.join([sys.executable, "-m", "pip", "install", *_source(name)]))
-
-
-def _source(extra: str) -> list[str]:
-    """What pip installs the extra from: the checkout that is installed, else a clone: no registry has it."""
-    with suppress(OSError, ValueError, KeyError, metadata.PackageNotFoundError):
-        direct = json.loads(metadata.distribution(PACKAGE).read_text("direct_url.json") or "{}")
-        folder = url2pathname(urlsplit(direct["url"]).path)
-        if direct["dir_info"].get("editable"):
-            return ["-e", f"{folder}[{extra}]"]
-    return ["-e", f".[{extra}]"]
+    return Extra(name, state, packages, shlex.join([sys.executable, "-m", "pip", "install", *source(name)]))
 
 
 def _engines() -> Iterator[EngineCheck]:

@@ -1,7 +1,8 @@
 """A task for other programs: a folder (or an object) for lm-evaluation-harness, a config for prime-rl.
 
 The folder holds the resolved spec; lm-eval gets samples and verdicts from this module. So its
-``execution_accuracy`` equals ours for every answer, and unscored answers are left out of its means too.
+``execution_accuracy`` (``soft_f1`` in the mode ``bird_f1``) equals ours for every answer, and unscored
+answers are left out of its means too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tasks.common.errors import SpecError
 from tasks.common.terminal import say
 from tasks.spec import TaskSpec, load
 from tasks.task import Task
+from tasks.types import Mode
 
 MODULE = '''"""A task for lm-evaluation-harness; written by `harness export lm-eval`."""
 
@@ -40,8 +42,9 @@ def judge(document, answers):
 '''
 
 
-HEADLINE = "execution_accuracy"
-"""The name of the task's headline mode among lm-eval's metrics."""
+def headline(mode: str) -> str:
+    """The name of the task's headline mode among lm-eval's metrics."""
+    return "soft_f1" if mode == Mode.BIRD_F1 else "execution_accuracy"
 
 
 def lm_eval_name(task: str) -> str:
@@ -130,7 +133,7 @@ class LmEvalTask:
     def metrics(self) -> list[str]:
         """Names of the metrics that ``judge`` returns."""
         modes = [mode.value for mode in self.task.spec.scoring.modes]
-        return [HEADLINE, *dict.fromkeys(modes), "reward"]
+        return [headline(self.task.spec.scoring.metric), *dict.fromkeys(modes), "reward"]
 
     def documents(self) -> dict[str, Any]:
         """The split as a dataset; ``number`` is the sample's index in it, from 0."""
@@ -155,7 +158,8 @@ class LmEvalTask:
         sample = self._samples[document["number"]]
         (grade,) = self._grader.grade(self.task, [sample], answers[:1])
         verdicts = grade.attempt.verdicts
-        values = {HEADLINE: verdicts.get(self.task.spec.scoring.metric), **verdicts}
+        metric = self.task.spec.scoring.metric
+        values = {headline(metric): verdicts.get(metric), **verdicts}
         values["reward"] = grade.scores["reward"].value
         return {name: value for name in self.metrics() if (value := values.get(name)) is not None}
 

@@ -250,10 +250,18 @@ def load(task: str, overrides: Sequence[str] = (), trust: bool = False) -> TaskS
         raise SpecError(f"no task '{task}': {_missing(path)}")
     where = str(path) if path.parent != SHIPPED else task
     data = read_yaml(path) if path.parent == SHIPPED else _relative_to(read_yaml(path), path.parent)
-    spec = parse(TaskSpec, data, overrides, where=where)
+    spec = _with_whole_path(parse(TaskSpec, data, overrides, where=where))
     if not trust:
         refuse_untrusted(spec.code(), where)
     return spec
+
+
+def _with_whole_path(spec: TaskSpec) -> TaskSpec:
+    """The spec with the whole path of a saved dataset: ``a/b`` could also be a dataset of the Hub."""
+    path = Path(spec.dataset.path)
+    if spec.dataset.source != "huggingface" or path.is_absolute() or not path.is_dir():
+        return spec
+    return spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"path": str(path.absolute())})})
 
 
 def _missing(path: Path) -> str:

@@ -27,6 +27,7 @@ Requires-Dist: no-such-two; extra == "half"
 Requires-Dist: pandas; extra == "half"
 Requires-Dist: numpy<1; extra == "old"
 Requires-Dist: rich; extra == "whole"
+Requires-Dist: Sql_Harness[ghost,half]; extra == "both"
 Provides-Extra: ghost
 Provides-Extra: half
 Provides-Extra: old
@@ -93,7 +94,7 @@ def test_what_an_installation_lacks_is_named_with_the_command(broken: str, tmp_p
         "old": "incomplete",
         "whole": "installed",
     }
-    assert extras["ghost"]["command"] == f"{sys.executable} -m pip install -e '.[ghost]'"
+    assert extras["ghost"]["command"] == f"{sys.executable} -m pip install -e '{ROOT}[ghost]'"
     assert extras["whole"]["command"] == ""
 
 
@@ -106,11 +107,31 @@ def test_the_report_for_people_has_all_of_it(broken: str, tmp_path: Path) -> Non
         "sqlite 3.",
         "extra ghost",
         "ghost: install no-such-one >=1 with",
-        f"{sys.executable} -m pip install -e '.[half]'",
+        f"{sys.executable} -m pip install -e '{ROOT}[half]'",
         "problem: duckdb >=99",
     ):
         assert text in done.stdout, text
     assert "no problems" not in done.stdout and done.returncode == 1
+
+
+def test_a_package_outside_a_clone_is_completed_by_its_requirements(broken: str, tmp_path: Path) -> None:
+    """As a wheel is installed: the code lies beside the metadata, without pyproject.toml."""
+    for package in ("harness", "leaderboards", "rewards", "runners", "tasks"):
+        (Path(broken) / package).symlink_to(ROOT / package)
+    extras = {
+        one["name"]: one["command"]
+        for one in examined(harness(tmp_path, "doctor", "--json", PYTHONPATH=broken))["extras"]
+    }
+    assert extras["ghost"] == f"{sys.executable} -m pip install 'no-such-one>=1'"
+    assert extras["half"] == f"{sys.executable} -m pip install no-such-two pandas"
+    code = "from tasks.common.errors import MissingExtra as E; print(E('x', 'both')); print(E('y', 'none'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=broken, env={"PYTHONPATH": broken}, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [
+        "x is not installed: pip install 'no-such-one>=1' no-such-two pandas",
+        "y is not installed: pip install -e '.[none]' in a clone",
+    ], done.stderr
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_dry_run_holds_what_is_allowed_and_its_cards_are_valid(
     figures = store.summary(run.id)
     assert (name, results[0].metric_type, results[0].metric_value) == (
         "sql",
-        "execution_accuracy",
+        "sql_harness.strict",
         figures["ex"],
     )
     for section in ("Scores", "Task", "Data", "Training", "Limitations", "How to reproduce", "Versions"):

@@ -4,69 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from harness.publishing.evaluation import HUB_ID, Published, asked, hub_id
+from harness.publishing.evaluation import METRICS, REWARD, Published, hub_dataset, is_whole
+from harness.publishing.model_folder import ADAPTER
 from harness.publishing.private_paths import shown
-from leaderboards.compare import compare
-from leaderboards.find import evaluations
-from leaderboards.identity import identity_of, incomparable
-from leaderboards.types import Run, Slice
-from tasks.common.digests import digest_of
+from harness.publishing.reproduce import commands, remarks
+from harness.publishing.stages import base_on_hub, chain_of, stages, trainings
+from leaderboards.types import Run, label
 from tasks.common.errors import DataError
 
 TEMPLATES = Path(__file__).parent
-METRIC = "execution_accuracy"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """An evaluation of the model or of one that it was trained from, on the same questions."""
-
-    run: Run
-    figures: Slice
-    gain: str = ""
-    """How it compares with the stage before it."""
-
-
-def stages(published: Published) -> list[Stage]:
-    """The evaluations from the base to this model that can be compared, the base first."""
-    chain = _chain(published.run)
-    found = []
-    for before, run in zip([None, *chain[:-1]], chain, strict=True):
-        figures = Published.find(run.id).figures(run.metric) if run != published.run else None
-        gain = _gain(before, run) if before else ""
-        found.append(Stage(run, figures or published.figures(run.metric), gain))
-    return found
-
-
-def _chain(run: Run) -> list[Run]:
-    """The run, after the comparable evaluations of the models that its model was trained from."""
-    chain = [run]
-    while (parent := _parent(chain[0])) and parent.id not in {run.id for run in chain}:
-        chain.insert(0, parent)
-    return chain
-
-
-def _parent(run: Run) -> Run | None:
-    """The newest comparable evaluation of the model that this one was trained from."""
-    for other in evaluations():
-        identity = identity_of(other)
-        same = identity is not None and digest_of(identity.model) == run.parent_content
-        if same and run.parent_content and not incomparable(other, run):
-            return other
-    return None
-
-
-def _gain(before: Run, run: Run) -> str:
-    figures = compare(before.id, run.id).test.figures
-    return f"{figures.wins} wins, {figures.losses} losses, McNemar p = {figures.p:.2g}"
 
 
 def model_card(
@@ -78,8 +31,11 @@ def model_card(
     """
     from huggingface_hub import ModelCard
 
-    adapter = "adapter_config.json" in files
-    text = _rendered("model_card.md.jinja", published, to, records, adapter=adapter, tag=tag)
+    base = _adapter_base(files)
+    trained = trainings(chain_of(published.run))
+    more = {"adapter": bool(base), "tag": tag, "trainings": trained, "remarks": remarks(published)}
+    lines = commands(published, to, base)
+    text = _rendered("model_card.md.jinja", published, to, records, commands=lines, **more)
     header = _metadata(published, to, files).to_yaml()
     try:
         return str(ModelCard(f"---\n{header}\n---\n\n{text}", ignore_metadata_errors=False))
@@ -102,8 +58,9 @@ def records_card(published: Published, to: str, records: str) -> str:
 
 
 def eval_results(published: Published, records: str, tag: str) -> list[dict[str, Any]]:
-    """The entries of ``.eval_results/*.yaml``; none where neither questions nor records are on the Hub.
+    """The entries of ``.eval_results/*.yaml``, which the Hub shows as scores of the benchmark.
 
+    None where neither questions nor records are on the Hub, no answer is scored, or questions were left out.
     ``tag``: that of the records; "" before they are pushed.
     """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
@@ -111,9 +68,9 @@ def eval_results(published: Published, records: str, tag: str) -> list[dict[str,
 
     run = published.run
     dataset, revision = hub_dataset(run)
-    if not dataset and not records:
-        return []
     figures = published.figures(run.metric)
+    if not (dataset or records) or figures["ex"] is None or not is_whole(run):
+        return []
     entry = EvalResultEntry(
         dataset_id=dataset or records,
         task_id=run.task,
@@ -122,7 +79,8 @@ def eval_results(published: Published, records: str, tag: str) -> list[dict[str,
         date=run.ended,
         source_url=f"{ENDPOINT}/datasets/{records}{f'/tree/{tag}' if tag else ''}" if records else None,
         source_name="Records of the run" if records else None,
-        notes=f"{run.metric}, split {run.split}, {interval(figures)}, n = {figures['n']}",
+        notes=f"{METRICS[run.metric].name} (mode {run.metric}), split {run.split}, {interval(figures)}, "
+        f"n = {figures['n']}",
     )
     return eval_result_entries_to_yaml([entry])
 
@@ -140,19 +98,20 @@ def _metadata(published: Published, to: str, files: Mapping[str, bytes | Path]) 
             dataset_name=run.task,
             dataset_split=run.split,
             dataset_revision=revision or None,
-            metric_type=METRIC if metric == run.metric else metric,
-            metric_name=f"{metric}, 95 % interval {interval(figures)}" if metric != "reward" else metric,
+            metric_type=METRICS[metric].id,
+            metric_name=METRICS[metric].name
+            + (f", 95 % interval {interval(figures)}" if metric != REWARD else ""),
             metric_value=figures["ex"],
         )
         for metric in published.metrics
-        if (figures := published.figures(metric))["ex"] is not None
+        if (figures := published.figures(metric))["ex"] is not None and is_whole(run)
     ]
-    base = _base(published.run, files)
-    trained = [method for method in run.method.split("+") if method in ("sft", "grpo")]
+    base = _adapter_base(files) or base_on_hub(chain_of(run)) or None
+    trained = [method for method in ("sft", "grpo") if method in (run.method, *run.training)]
     return ModelCardData(
         model_name=to.partition("/")[2],
-        eval_results=results,
-        library_name="peft" if "adapter_config.json" in files else "transformers",
+        eval_results=results or None,
+        library_name="peft" if ADAPTER in files else "transformers",
         pipeline_tag="text-generation",
         base_model=base if base != to else None,
         datasets=[dataset] if dataset else None,
@@ -160,21 +119,10 @@ def _metadata(published: Published, to: str, files: Mapping[str, bytes | Path]) 
     )
 
 
-def _base(run: Run, files: Mapping[str, bytes | Path]) -> str | None:
-    """The id on the Hub of the model from which the training began; None if it has none that is known."""
-    adapter = files.get("adapter_config.json")
-    if isinstance(adapter, bytes):
-        return str(json.loads(adapter)["base_model_name_or_path"])
-    first = _chain(run)[0]
-    return hub_id(first.parent or asked(first)) or None
-
-
-def hub_dataset(run: Run) -> tuple[str, str]:
-    """The dataset of the Hub with the task's questions and its revision; "" and "" if it is none."""
-    dataset = run.spec["task"]["dataset"]
-    on_hub = dataset["source"] == "huggingface" and HUB_ID.fullmatch(dataset["path"])
-    here = Path(dataset["path"]).exists()
-    return (dataset["path"], dataset["revision"]) if on_hub and not here else ("", "")
+def _adapter_base(files: Mapping[str, bytes | Path]) -> str:
+    """The id on the Hub of an adapter's base; "" for a model."""
+    adapter = files.get(ADAPTER)
+    return str(json.loads(adapter)["base_model_name_or_path"]) if isinstance(adapter, bytes) else ""
 
 
 def interval(figures: Mapping[str, Any]) -> str:
@@ -184,20 +132,21 @@ def interval(figures: Mapping[str, Any]) -> str:
     return f"{figures['low'] * 100:.1f} to {figures['high'] * 100:.1f} %"
 
 
-def command(published: Published, to: str) -> str:
-    """The command that repeats the evaluation, for a code block."""
-    run = published.run
-    words = ["harness", "eval", "--model", to, "--task", run.task, "--split", run.split]
-    words += ["--limit", str(run.limit)] if run.limit else []
-    if run.sampling.get("samples", 1) > 1 or run.sampling.get("temperature"):
-        words += [
-            "--samples",
-            str(run.sampling["samples"]),
-            "--temperature",
-            str(run.sampling["temperature"]),
-        ]
-    words += ["--turns", str(run.sampling["turns"])] if run.sampling.get("turns", 1) > 1 else []
-    return " ".join(shlex.join([*words, "--seed", str(run.seed)]).replace("`", "").split())
+def scope(run: Run) -> str:
+    """Which part of the split was asked, to follow its name in a sentence; "" if all."""
+    words = []
+    if run.limit and not is_whole(replace(run, skipped=0)):
+        seed = run.spec.get("eval", {}).get("sample_seed")
+        order = "" if seed is None else f" in the order drawn with the seed {seed}"
+        words.append(f"only its first {run.limit} questions{order}")
+    if run.skipped:
+        words.append(f"without {run.skipped} questions whose database was missing")
+    return ", ".join(words)
+
+
+def short(model: str) -> str:
+    """A model's name without the folders of this machine; of an adapter with its base."""
+    return shown(model) if "+" in model else label(shown(model))
 
 
 def percent(share: float | None) -> str:
@@ -232,15 +181,16 @@ def _rendered(name: str, published: Published, to: str, records: str, **more: ob
         autoescape=False,  # of HTML: ``finalize`` escapes Markdown too
         finalize=plain,
     )
-    environment.filters |= {"code": code, "percent": percent, "interval": interval, "shown": shown}
+    environment.filters |= {"code": code, "percent": percent, "interval": interval, "short": short}
     return environment.get_template(name).render(
         published=published,
         run=published.run,
         summary=published.summary,
         task=published.run.spec["task"],
         stages=stages(published),
+        metric=METRICS[published.run.metric].name,
+        scope=scope(published.run),
         to=to,
         records=records,
-        command=command(published, to),
         **more,
     )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.provenance.lineage import model_path
 from harness.publishing.private_paths import shown
 from leaderboards import store
 from leaderboards.find import candidates
+from leaderboards.identity import identity_of
 from leaderboards.summary import part, summary
 from leaderboards.types import Record, Run, Slice, Summary, label
 from runners.known.models import MODELS
@@ -27,6 +28,28 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 """A model's name on the Hub: ``org/name``."""
 REWARD = "reward"
 """The metric beside the modes: the task's composite score."""
+LOCAL = "local"
+"""The organization in the name of a model that is not on the Hub."""
+
+
+class Metric(NamedTuple):
+    """A metric as other programs name it."""
+
+    id: str
+    name: str
+    kind: str
+    """The kind in the schema of Every Eval Ever."""
+
+
+METRICS = {
+    "strict": Metric("sql_harness.strict", "Execution accuracy", "accuracy"),
+    "spider": Metric("spider.execution_accuracy", "Execution accuracy (Spider)", "accuracy"),
+    "spider_ts": Metric("spider.test_suite_accuracy", "Test suite accuracy (Spider)", "accuracy"),
+    "bird": Metric("bird.execution_accuracy", "Execution accuracy (BIRD)", "accuracy"),
+    "bird_f1": Metric("bird.soft_f1", "Soft F1 (BIRD)", "f1"),
+    REWARD: Metric("sql_harness.reward", "Mean training reward", "reward"),
+}
+"""Each of our metrics -> its names."""
 
 
 @dataclass(frozen=True)
@@ -98,23 +121,49 @@ def mean_of(answers: Sequence[Record], metric: str) -> float | None:
 
 def hub_name(run: Run) -> str:
     """The name of a run's model as ``org/name``; ``local/...`` where it is not known by such a name."""
-    if known := hub_id(asked(run)):
+    if known := hub_id(asked(run), run.identity.get("model")):
         return known
     runner = runner_of(asked(run))
     if runner in ("openai", "anthropic"):
         return f"{runner}/{slug(asked(run).removeprefix(f'{runner}:'))}"
-    return f"local/{slug(label(shown(run.model)))}"
+    return local_name(run.model)
 
 
-def hub_id(model: str) -> str:
-    """The id on the Hub of a model that ``--model`` names; "" if it has none that is known."""
+def local_name(model: str) -> str:
+    """The name of a model that is not on the Hub, in the form ``org/name``."""
+    return f"{LOCAL}/{slug(label(shown(model)))}"
+
+
+def hub_id(model: str, parts: Mapping[str, str] | None = None) -> str:
+    """The id on the Hub of a model that ``--model`` names; "" if it has none that is known.
+
+    ``parts``: of the model's identity, from when it was used. They tell a name on the Hub from a folder of
+    the same form, which may be relative to another current folder.
+    """
     runner = runner_of(model)
     rest = model.removeprefix(f"{runner}:")
     if rest in MODELS:
         return MODELS[rest].hub_id
     name = rest.partition("@")[0]
-    is_id = runner in ("hf", "vllm") and HUB_ID.fullmatch(name) and model_path(model) is None
-    return name if is_id else ""
+    if runner not in ("hf", "vllm") or not HUB_ID.fullmatch(name) or name.startswith((f"{LOCAL}/", ".")):
+        return ""
+    on_hub = "name" in parts if parts else model_path(model) is None
+    return name if on_hub else ""
+
+
+def hub_dataset(run: Run) -> tuple[str, str]:
+    """The dataset of the Hub with the task's questions and its revision; "" and "" if it is none."""
+    dataset = run.spec["task"]["dataset"]
+    on_hub = dataset["source"] == "huggingface" and HUB_ID.fullmatch(dataset["path"])
+    here = Path(dataset["path"]).exists()
+    return (dataset["path"], dataset["revision"]) if on_hub and not here else ("", "")
+
+
+def is_whole(run: Run) -> bool:
+    """Whether all questions of the split were asked: only then is its score that of the benchmark."""
+    identity = identity_of(run)
+    all_asked = not run.limit or (identity and identity.questions == identity.split.get("questions"))
+    return bool(all_asked) and not run.skipped
 
 
 def slug(text: str) -> str:

@@ -16,20 +16,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.publishing.evaluation import REWARD, Published, asked, slug, texts, value, write_new
+from harness.publishing.evaluation import (
+    METRICS,
+    REWARD,
+    Published,
+    asked,
+    hub_dataset,
+    slug,
+    texts,
+    value,
+    write_new,
+)
 from leaderboards.types import Record
 from runners.weights.identity import runner_of
 
 VERSION = "0.3.0"
-METRICS = {
-    "strict": ("sql_harness.strict", "Execution accuracy", "accuracy"),
-    "spider": ("spider.execution_accuracy", "Execution accuracy (Spider)", "accuracy"),
-    "spider_ts": ("spider.test_suite_accuracy", "Test suite accuracy (Spider)", "accuracy"),
-    "bird": ("bird.execution_accuracy", "Execution accuracy (BIRD)", "accuracy"),
-    "bird_f1": ("bird.soft_f1", "Soft F1 (BIRD)", "f1"),
-    REWARD: ("sql_harness.reward", "Mean training reward", "reward"),
-}
-"""Our metric -> its id, its name and its kind in the schema."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _result(published: Published, metric: str) -> dict[str, Any]:
     identifier, name, kind = METRICS[metric]
     unscored = sum(value(record, metric) is None for record in published.records)
     uncertainty: dict[str, Any] = {"num_samples": figures["n"]}
-    if metric != REWARD:
+    if metric != REWARD and figures["low"] is not None and figures["high"] is not None:
         interval = {"lower": figures["low"], "upper": figures["high"]}
         uncertainty["confidence_interval"] = {**interval, "confidence_level": 0.95, "method": "wilson"}
     if (error := published.standard_error(metric)) is not None:
@@ -147,11 +148,20 @@ def _result(published: Published, metric: str) -> dict[str, Any]:
 
 def _source(published: Published) -> dict[str, Any]:
     """The dataset of the questions: of the Hub, or by name and digest."""
-    run, dataset = published.run, published.run.spec["task"]["dataset"]
-    details = texts({"split": run.split, "task_digest": run.task_digest, "limit": run.limit or ""})
-    if dataset["source"] == "huggingface" and not Path(dataset["path"]).exists():
-        details |= texts({"revision": dataset["revision"]})
-        hub = {"source_type": "hf_dataset", "hf_repo": dataset["path"], "hf_split": run.split}
+    run = published.run
+    details = texts(
+        {
+            "split": run.split,
+            "task_digest": run.task_digest,
+            "limit": run.limit or "",
+            "skipped": run.skipped or "",
+        }
+    )
+    dataset, revision = hub_dataset(run)
+    if dataset:
+        details |= texts({"revision": revision})
+        split = run.spec["task"]["dataset"]["splits"].get(run.split, run.split)
+        hub = {"source_type": "hf_dataset", "hf_repo": dataset, "hf_split": split}
         count = {"samples_number": len(published.questions)}
         return {"dataset_name": run.task, **hub, **count, "additional_details": details}
     return {"dataset_name": run.task, "source_type": "other", "additional_details": details}

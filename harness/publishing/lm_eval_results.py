@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.export import HEADLINE, lm_eval_name
+from harness.export import headline, lm_eval_name
 from harness.publishing.evaluation import Published, mean_of, write_new
 from leaderboards.types import Record
 from tasks.common.secrets import without_secrets
@@ -37,7 +37,8 @@ def write(published: Published, out: Path) -> list[Path]:
 
 def _named(published: Published) -> dict[str, str]:
     """Name of a metric in the file -> our metric, as ``harness export lm-eval --task`` names them."""
-    return {HEADLINE: published.run.metric, **{metric: metric for metric in published.metrics}}
+    metric = published.run.metric
+    return {headline(metric): metric, **{name: name for name in published.metrics}}
 
 
 def _results(published: Published, name: str, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +46,22 @@ def is_replaced(name: str) -> bool:
     return is_allowed(name) or re.fullmatch(re.escape(RESULTS) + r"/[^/]+\.yaml", name) is not None
 
 
-def uploaded(folder: Path, base: str) -> dict[str, bytes | Path]:
+def uploaded(folder: Path, base: str, parts: Mapping[str, str] | None = None) -> dict[str, bytes | Path]:
     """Name -> content, for all files of a model that may be uploaded; weights stay on disk.
 
-    Folders of this machine are replaced. ``base``: the name of the base before an adapter, "" for none.
+    Folders of this machine are replaced. ``base``: the name of the base before an adapter, "" for none, and
+    ``parts`` of the identity of both, from when they were evaluated.
     Raises ModelError: as ``model_files``, or the base of an adapter is not on the Hub.
     """
     found: dict[str, bytes | Path] = {}
     for name, path in model_files(folder).items():
         found[name] = path if WEIGHTS.fullmatch(name) else files.read(path)
         if name == ADAPTER or _SETTINGS.fullmatch(name):
-            found[name] = _public_settings(path, base if name == ADAPTER else "")
+            found[name] = _public_settings(path, base if name == ADAPTER else "", parts)
     return found
 
 
-def _public_settings(file: Path, base: str) -> bytes:
+def _public_settings(file: Path, base: str, parts: Mapping[str, str] | None) -> bytes:
     """A file of settings without folders of this machine; as it is where it names none."""
     try:
         content = files.read(file)
@@ -68,9 +70,8 @@ def _public_settings(file: Path, base: str) -> bytes:
         raise ModelError(f"{file}: cannot be read: {error}") from None
     cleaned = _without_folders(settings)
     if file.name == ADAPTER and isinstance(cleaned, dict):
-        cleaned["base_model_name_or_path"] = _public_base(
-            file, base, str(settings.get("base_model_name_or_path") or "")
-        )
+        stated = str(settings.get("base_model_name_or_path") or "")
+        cleaned["base_model_name_or_path"] = _public_base(file, base, stated, parts)
     return content if cleaned == settings else files.as_json(cleaned)
 
 
@@ -85,17 +86,17 @@ def _without_folders(value: Any) -> Any:
     return [_without_folders(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _public_base(file: Path, *names: str) -> str:
+def _public_base(file: Path, base: str, stated: str, parts: Mapping[str, str] | None) -> str:
     """The id on the Hub of an adapter's base, which has these names here. Raises ModelError: it has none."""
-    for name in filter(None, names):
+    for name in filter(None, (base, stated)):
         here = Path(name).resolve()
         known = "".join(model.hub_id for model in MODELS.values() if model.folder.resolve() == here)
         if cached := _CACHED.fullmatch(name):
             return f"{cached[1]}/{cached[2]}"
-        if found := hub_id(name) or known:
+        if found := hub_id(name, parts if name == base else None) or known:
             return found
     raise ModelError(
-        f"{file}: the adapter's base {shown(names[-1])} is not on the Hub: push the merged model instead,"
+        f"{file}: the adapter's base {shown(stated)} is not on the Hub: push the merged model instead,"
         " or push the base first and name its id there in base_model_name_or_path"
     )
 

@@ -15,13 +15,14 @@ import yaml
 
 from harness.provenance import lineage
 from harness.publishing.card import eval_results, model_card, records_card
-from harness.publishing.evaluation import HUB_ID, Published, asked, slug
+from harness.publishing.evaluation import Published, asked, hub_id, local_name, slug
 from harness.publishing.model_folder import RESULTS, uploaded
-from harness.publishing.private_paths import public, shown
+from harness.publishing.private_paths import public
 from leaderboards import store
 from leaderboards.identity import identity_of
-from leaderboards.types import Run, label
+from leaderboards.types import Run
 from leaderboards.writer import run_json
+from runners.known.models import MODELS
 from runners.weights.identity import content, runner_of
 from tasks.common import files
 from tasks.common.errors import DataError, ModelError
@@ -71,11 +72,11 @@ def model_folder(run: Run) -> Path | None:
     model = asked(run)
     if runner_of(model) not in ("hf", "vllm"):
         return None
+    parts = run.identity.get("model") or {}
     folder = lineage.model_path(model)
+    if hub_id(model, parts) and ("name" in parts or (folder is None and not parts)):
+        return None
     if folder is None or not folder.is_dir():
-        name = model.removeprefix("vllm:").removeprefix("hf:").partition("@")[0]
-        if HUB_ID.fullmatch(name) and run.method in ("", "base"):
-            return None
         raise ModelError(f"the model {model} is not here: run this in the folder of its evaluation")
     identity = identity_of(run)
     if identity is None or content(model) != dict(identity.model):
@@ -101,19 +102,20 @@ def write(planned: list[Repository], out: Path) -> None:
 
 
 def _model(published: Published, to: str, records: str, folder: Path) -> Repository:
-    content = uploaded(folder, asked(published.run).rpartition("+")[0])
+    run = published.run
+    content = uploaded(folder, asked(run).rpartition("+")[0], run.identity.get("model"))
     content[lineage.LINEAGE_FILE] = _lineage(folder, content)
 
     def of_records(tag: str) -> dict[str, bytes]:
         written = {}
         results = eval_results(published, records, tag)
         if results:
-            name = f"{RESULTS}/{slug(published.run.task)}-{slug(published.run.split)}.yaml"
+            name = f"{RESULTS}/{slug(run.task)}-{slug(run.split)}.yaml"
             written[name] = yaml.safe_dump(results, sort_keys=False, allow_unicode=True).encode()
         card = model_card(published, to, records, tag, {**content, **written})
         return {**written, "README.md": card.encode()}
 
-    return Repository(to, "model", content, of_records, partial(model_folder, published.run))
+    return Repository(to, "model", content, of_records, partial(model_folder, run))
 
 
 def _lineage(folder: Path, content: Mapping[str, bytes | Path]) -> bytes:
@@ -133,7 +135,8 @@ def _lineage(folder: Path, content: Mapping[str, bytes | Path]) -> bytes:
 
 def _name(model: str) -> str:
     """A model's name without the folders of this machine."""
-    return label(shown(model)) if Path(model).is_absolute() or lineage.model_path(model) else model
+    is_here = Path(model).is_absolute() or lineage.model_path(model)
+    return local_name(model) if is_here and model not in MODELS else model
 
 
 def _records(published: Published, to: str, records: str) -> dict[str, bytes | Path]:

@@ -68,7 +68,8 @@ def train_model(
         if not made_by:
             with store.open_run(run) as writer, grader_of(task, workers) as grader, memory_advice():
                 trained = _train(spec, task, examples, out, grader, StepLog(writer, tracker))
-                lineage.write(model, lineage.of(writer.run, spec.task))
+                for folder in filter(Path.is_dir, (model, out / "adapter")):
+                    lineage.write(folder, lineage.of(writer.run, spec.task))
                 writer.finish(trained)
         after = [_evaluate(str(model), spec, overrides, workers)] if evaluated else []
         if tracker:

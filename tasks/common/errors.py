@@ -34,7 +34,9 @@ class MissingExtra(HarnessError):
     """An optional dependency is needed and not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed: pip install -e '.[{extra}]' in a clone")
+        from tasks.common.extras import remedy  # needed only here
+
+        super().__init__(f"{package} is not installed: {remedy(extra)}")
 
 
 def first_line(error: BaseException) -> str:
