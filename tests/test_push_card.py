@@ -19,7 +19,7 @@ from harness.cli import main, parser
 from harness.publishing.card import eval_results, model_card, records_card, scope
 from harness.publishing.evaluation import METRICS, Published, hub_dataset, hub_id, is_whole
 from harness.publishing.model_folder import uploaded
-from harness.publishing.reproduce import commands, remarks
+from harness.publishing.reproduce import commands, remarks, score_commands
 from harness.publishing.stages import base_on_hub, stages
 from harness.spec import EvalSpec
 from harness.verbs.measure import _eval_spec
@@ -156,6 +156,10 @@ def test_the_command_asks_what_the_evaluation_asked(
     assert specs.load("pocket", others) == specs.load("pocket", overrides)
     text = " ".join(remarks(asked))
     assert all(name in text for name in left_out) and bool(left_out) == bool(text) and "/home" not in text
+    score = shlex.split(score_commands(asked, "me/sql-records")[1])
+    judged = parser().parse_args(score[1:])
+    assert (judged.file, judged.task, judged.overrides) == ("me/sql-records", options.task, others)
+    assert all(getattr(judged, name) == getattr(spec, name) for name in ("split", "limit", "sample_seed"))
     if not left_out:
         assert again.model_copy(update={"model": "m"}) == spec.model_copy(update={"model": "m"})
 

@@ -28,7 +28,9 @@ from tasks.spec import TaskSpec
 
 OWN_TASK = "task.yaml"
 """Stands in the command for a task that a reader does not have."""
-FLAGS = ("limit", "sample_seed", "samples", "temperature", "top_p", "max_new_tokens", "turns")
+QUESTIONS = ("limit", "sample_seed")
+"""Fields of ``EvalSpec`` that choose questions."""
+FLAGS = ("samples", "temperature", "top_p", "max_new_tokens", "turns")
 """Fields of ``EvalSpec`` that are options of ``harness eval``; model, task, split and seed are always in."""
 SECTIONS = {"hf": ("hf",), "vllm": ("vllm", "endpoint"), "openai": ("endpoint",), "replay": ("replay",)}
 """Runner -> the sections of ``RunnerConfig`` that it reads."""
@@ -41,7 +43,7 @@ def commands(published: Published, to: str, base: str = "") -> list[str]:
     """The lines that repeat the evaluation of ``to``. ``base``: of an adapter, its base's id on the Hub."""
     run = published.run
     runner = runner_of(asked(run))
-    extras = ["train", *(["vllm"] if runner == "vllm" else []), *(["quant"] if _is_four_bit(run) else [])]
+    extras = ["vllm" if runner == "vllm" else "train", *(["quant"] if _is_four_bit(run) else [])]
     lines = [f"pip install -e '.[{','.join(extras)}]'"]
     model = to
     if base:
@@ -53,8 +55,23 @@ def commands(published: Published, to: str, base: str = "") -> list[str]:
     return [*lines, shlex.join([*words, *_task(run), *_sampling(run), *_runner(run)])]
 
 
+def score_commands(published: Published, records: str) -> list[str]:
+    """The lines that judge the answers in the dataset ``records`` again."""
+    run = published.run
+    chosen = [word for name in QUESTIONS for word in _flag(run, name)]
+    return [
+        shlex.join(["hf", "download", records, "--repo-type", "dataset", "--local-dir", records]),
+        shlex.join(["harness", "score", records, *_task(run), *chosen]),
+    ]
+
+
 def remarks(published: Published) -> list[str]:
     """What a reader needs beside the commands, in sentences."""
+    return [*task_remarks(published), *_runner_remarks(published.run)]
+
+
+def task_remarks(published: Published) -> list[str]:
+    """What a reader needs to load the task, in sentences."""
     run, found = published.run, []
     task, code = _parsed(run), _untrusted_code(run)
     overrides = _overrides(run)
@@ -69,9 +86,12 @@ def remarks(published: Published) -> list[str]:
         found.append(f"The reward was the code {code[REWARD]}, which changes no verdict and is left out.")
     if overrides is not None and task and "${HARNESS_DATA}" in task.model_dump_json():
         found.append("The task's data lie in the folder that HARNESS_DATA names (docs/how-to/benchmarks.md).")
-    if left_out := [name for name, value in _runner_settings(run) if _written(name, value) is None]:
-        found.append(f"Settings of the evaluation that are left out here: {', '.join(left_out)}.")
     return found
+
+
+def _runner_remarks(run: Run) -> list[str]:
+    left_out = [name for name, value in _runner_settings(run) if _written(name, value) is None]
+    return [f"Settings of the evaluation that are left out here: {', '.join(left_out)}."] if left_out else []
 
 
 def _base(run: Run, hub: str) -> str:
@@ -94,13 +114,14 @@ def _task(run: Run) -> list[str]:
 
 def _sampling(run: Run) -> list[str]:
     """The options of questions and sampling that differ from their defaults, and always the seed."""
-    stored = {**run.sampling, "limit": run.limit, **run.spec.get("eval", {})}
-    words = []
-    for name in FLAGS:
-        value = stored.get(name)
-        if value is not None and value != EvalSpec.model_fields[name].default:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return [*words, "--seed", str(run.seed)]
+    return [*(word for name in (*QUESTIONS, *FLAGS) for word in _flag(run, name)), "--seed", str(run.seed)]
+
+
+def _flag(run: Run, name: str) -> list[str]:
+    """The option of a field of ``EvalSpec``; empty where the run has its default."""
+    value = {**run.sampling, "limit": run.limit, **run.spec.get("eval", {})}.get(name)
+    default = EvalSpec.model_fields[name].default
+    return [] if value in (None, default) else [f"--{name.replace('_', '-')}", str(value)]
 
 
 def _runner(run: Run) -> list[str]:
