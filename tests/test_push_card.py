@@ -29,8 +29,9 @@ from leaderboards.identity import identity_of
 from leaderboards.types import Run
 from runners.known.models import MODELS
 from tasks import spec as specs
+from tasks.common import files
 from tasks.common.digests import digest_of
-from tasks.common.errors import ModelError
+from tasks.common.errors import DataError, ModelError
 from tasks.types import Mode
 
 MODEL = {"model.safetensors": b""}
@@ -101,6 +102,18 @@ def test_nothing_scored_is_no_score(run: Run) -> None:
     assert eval_results(nothing, "me/sql-records", "") == []
     text = model_card(nothing, "me/sql", "", "", MODEL)
     assert "**none**" in text and "model-index" not in text
+
+
+def test_an_unknown_metric_is_one_line(run: Run) -> None:
+    file = store.folder(run.id) / "run.json"
+    kept = file.read_bytes()
+    stored = files.without_checksum(json.loads(kept))
+    file.write_bytes(files.as_json(files.with_checksum({**stored, "metric": "birds"})))
+    try:
+        with pytest.raises(DataError, match=r"has the metric 'birds': did you mean 'bird'\?"):
+            Published.find(run.id)
+    finally:
+        file.write_bytes(kept)
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -175,6 +188,16 @@ def test_a_task_that_no_reader_has_is_named_as_such(run: Run) -> None:
     assert "mine:Reward" in remarks(published(run, **values))[0]
     own = {**run.spec["task"], "scoring": code["scoring"]}
     assert "--trust-task" in commands(published(run, spec={**run.spec, "task": own}), "me/sql")[-1]
+
+
+def test_no_folder_of_this_machine_is_in_a_card(run: Run) -> None:
+    path = "/srv/alice/private/rows.jsonl"
+    prompt = {**run.spec["task"]["prompt"], "template": "/srv/alice/private/t.jinja"}
+    task = {**run.spec["task"], "prompt": prompt, "description": f"From {path}."}
+    training = {"sft": {"sees": f"the rows of {path}"}}
+    text = card(run, MODEL, method="sft", training=training, spec={**run.spec, "task": task})
+    assert "the rows of private/rows.jsonl" in text and "template private/t.jinja" in text
+    assert "alice" not in text
 
 
 def test_an_adapter_is_asked_on_its_base(run: Run) -> None:

@@ -165,10 +165,10 @@ def code(text: object) -> Plain:
 
 
 def plain(text: object) -> Plain:
-    """A text on one line in which nothing is Markdown or HTML."""
+    """A text on one line in which nothing is Markdown, HTML or a folder of this machine."""
     if isinstance(text, Plain):
         return text
-    line = " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
+    line = " ".join("".join(char if char.isprintable() else " " for char in shown(str(text))).split())
     escaped = re.sub(r"([\\`*_{}\[\]()#!|~$])", r"\\\1", line)
     return Plain(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 

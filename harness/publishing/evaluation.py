@@ -22,7 +22,7 @@ from leaderboards.types import Record, Run, Slice, Summary, label
 from runners.known.models import MODELS
 from runners.weights.identity import runner_of
 from tasks.common import files
-from tasks.common.errors import DataError
+from tasks.common.errors import DataError, nearest
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 """A model's name on the Hub: ``org/name``."""
@@ -64,9 +64,11 @@ class Published:
     def find(cls, name: str, model: str = "") -> Published:
         """The newest readable evaluation of this name, with ``model`` as its model's name if given.
 
-        Raises DataError: there is none, or its files are damaged.
+        Raises DataError: there is none, its files are damaged, or this version does not have its metric.
         """
         run, records = store.first_readable(candidates(name))
+        if run.metric not in METRICS:
+            raise DataError(f"run {run.id} has the metric '{run.metric}': {nearest(run.metric, METRICS)}")
         return cls(run, records, model or hub_name(run))
 
     @cached_property
