@@ -19,6 +19,8 @@ from rewards.types import Attempt
 from runners.types import Request
 from tasks.common import files
 from tasks.common.digests import digest_of
+from tasks.common.errors import MissingData
+from tasks.common.terminal import say
 from tasks.task import Task
 from tasks.types import Sample
 
@@ -107,16 +109,18 @@ def check_task(
     workers: int,
     trust: bool = False,
 ) -> TaskCheck:
-    """Check the named splits of a task; with none named, all splits.
+    """Check the named splits of a task; with none named, all splits that are on this machine.
 
     Raises SpecError, DataError: the task or its data cannot be read.
     """
     task = Task.named(name, overrides, trust)
-    count = counter(tokenizer, task.spec.prompt.is_completion)
     trained = task.spec.dataset.train_split
-    checked = [split or task.spec.dataset.eval_split for split in splits] or list(task.spec.dataset.splits)
-    by_split = {split: task.samples(split) for split in checked}
-    train = by_split.get(trained) or (task.samples(trained) if trained in task.spec.dataset.splits else [])
+    known = list(task.spec.dataset.splits)
+    wanted = [split or task.spec.dataset.eval_split for split in splits]
+    by_split = {split: task.samples(split) for split in wanted} or _present(task, known)
+    with_train = _present(task, [*wanted, trained]) if wanted and trained in known else by_split
+    train = with_train.get(trained, [])
+    count = counter(tokenizer, task.spec.prompt.is_completion)
     checks, clean = [], []
     with Grader(task.spec.scoring, workers, ties_at_limit=True) as grader:
         for split, samples in by_split.items():
@@ -128,6 +132,24 @@ def check_task(
             clean += [sample for sample in samples if sample.id not in bad]
     contents = [of_task(task, split, samples) for split, samples in by_split.items()]
     return TaskCheck(task.name, digest_of(contents), task.spec.prompt.max_tokens, tuple(checks), tuple(clean))
+
+
+def _present(task: Task, splits: Sequence[str]) -> dict[str, list[Sample]]:
+    """The samples of those splits that are on this machine; a line on stderr names each other one.
+
+    Raises MissingData: none is.
+    """
+    found, missing = {}, {}
+    for split in splits:
+        try:
+            found[split] = task.samples(split)
+        except MissingData as error:
+            missing[split] = error
+    for split, error in missing.items():
+        if not found:
+            raise error
+        say(f"{task.name}: the split '{split}' is left out: {error}")
+    return found
 
 
 def _judge_golds(task: Task, grader: Grader, split: str, samples: Sequence[Sample]) -> list[list[Attempt]]:

@@ -19,11 +19,11 @@ from typing import Any, Literal, get_args
 from packaging.requirements import Requirement
 
 from tasks import spec as specs
-from tasks.common.errors import HarnessError, first_line
+from tasks.common.errors import first_line
 from tasks.common.extras import PACKAGE, source
-from tasks.common.home import expand, home
+from tasks.common.home import home
 from tasks.databases.sandbox.pool import Sandbox
-from tasks.sources import sliced
+from tasks.sources import state
 from tasks.types import Database, Engine
 
 UNLISTED = ("all",)
@@ -101,7 +101,7 @@ class Doctor:
     data: str
     """HARNESS_DATA; "" if it is not set."""
     tasks: dict[str, str]
-    """Shipped task -> ``found``, or the path that is missing."""
+    """Shipped task -> ``found``, ``Hub`` (fetched from there on first use), or the path that is missing."""
     dependencies: Sequence[Package]
     extras: Sequence[Extra]
     engines: Sequence[EngineCheck]
@@ -143,7 +143,7 @@ def examine() -> Doctor:
         home_free=shutil.disk_usage(_existing(place)).free,
         runs=_count(place / "runs"),
         data=data,
-        tasks={name: _data_of(name) for name in specs.shipped()},
+        tasks={name: state(specs.load(name).dataset) for name in specs.shipped()},
         dependencies=dependencies,
         extras=extras,
         engines=engines,
@@ -245,16 +245,3 @@ def _count(folder: Path) -> int:
         return sum(1 for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
     except OSError:
         return 0
-
-
-def _data_of(task: str) -> str:
-    """``found`` if the questions of a task are on this machine, else what is missing."""
-    dataset = specs.load(task).dataset
-    if dataset.source == "python":
-        return "found"
-    name, _ = sliced(dataset.splits[dataset.eval_split])
-    try:
-        path = expand(dataset.path, split=name)
-    except HarnessError as error:
-        return str(error)
-    return "found" if Path(path).exists() else f"{path}: no such file"

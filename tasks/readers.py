@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.common.errors import DataError, HarnessError, first_line, nearest
+from tasks.common.errors import DataError, HarnessError, MissingData, first_line, nearest
 
 Row = dict[str, Any]
 
@@ -19,7 +19,7 @@ def read(path: Path) -> list[Row]:
     """All rows of a file. Raises DataError: it is missing, broken, of an unknown format or no plain file."""
     reader = READERS.get(path.suffix.lower())
     if not path.is_file():
-        raise DataError(_missing(path))
+        raise MissingData(_missing(path))
     if reader is None:
         raise DataError(f"{path}: cannot read '{path.suffix}' files; known: {', '.join(READERS)}")
     try:

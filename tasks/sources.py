@@ -15,7 +15,7 @@ from tasks.common.errors import DataError, HarnessError, MissingExtra, first_lin
 from tasks.common.home import expand
 from tasks.common.named_code import load_object
 from tasks.common.terminal import one_line, say
-from tasks.spec import DatasetSpec
+from tasks.dataset import DatasetSpec
 
 Rows = list[dict[str, Any]]
 _SLICE = re.compile(r"(?P<name>.*)\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\]")
@@ -36,8 +36,29 @@ def rows(spec: DatasetSpec, split: str) -> Rows:
 
 def _from_file(spec: DatasetSpec, entry: str) -> Rows:
     name, cut = sliced(entry)
-    rows = readers.read(Path(expand(spec.path, split=name)))
+    rows = [row for file in _files(Path(expand(spec.path, split=name))) for row in readers.read(file)]
     return rows[cut(len(rows))] if cut else rows
+
+
+def _files(path: Path) -> list[Path]:
+    """The file of a path, or those that match it, by name, where its last part has ``*`` or ``?``."""
+    matching = sorted(path.parent.glob(path.name)) if set("*?") & set(path.name) else []
+    return matching or [path]
+
+
+def state(spec: DatasetSpec) -> str:
+    """``found`` if the evaluation split is on this machine, ``Hub`` if it is read from there, else what is
+    missing."""
+    if spec.source == "python":
+        return "found"
+    name, _ = sliced(spec.splits[spec.eval_split])
+    try:
+        path = Path(expand(spec.path, split=name))
+    except HarnessError as error:
+        return str(error)
+    if any(file.exists() for file in _files(path)):
+        return "found"
+    return "Hub" if spec.source == "huggingface" else f"{path}: no such file"
 
 
 def warn_of_equal_splits(task: str, spec: DatasetSpec, split: str) -> None:

@@ -9,13 +9,15 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tasks.about import AboutSpec
 from tasks.common.errors import SpecError, nearest
 from tasks.common.named_code import refuse_untrusted
 from tasks.common.parse import Spec, parse, read_yaml
+from tasks.dataset import DatasetSpec
 from tasks.terms import TermsSpec
 from tasks.types import Engine, Limits, Mode
 
@@ -23,66 +25,6 @@ SHIPPED = Path(__file__).parent
 COMPLETION = "completion"
 """The shipped template of prompts for base models. It opens a code block, whose end is the answer's."""
 FENCE = "```"
-
-
-class FieldNames(Spec):
-    """The column of the dataset for each field of a sample; empty where the dataset has no such column."""
-
-    question: str = "question"
-    """Column of the question."""
-    gold: str = "query"
-    """Column of the gold SQL: text, an object with ``sql`` or ``query``, or a list of these (any of
-    them is right)."""
-    database: str = "db_id"
-    """Column of the database id."""
-    id: str = ""
-    """Column of the question's id; "": ids are row numbers."""
-    evidence: str = ""
-    """Column of a hint that the prompt shows (BIRD's evidence)."""
-    difficulty: str = ""
-    """Column of the difficulty, by which boards and comparisons group."""
-    part: str = ""
-    """Column of a named slice of the split that the board reports separately (``seen``, ``unseen``)."""
-    family: str = ""
-    """Column of the kind of question, for ``--only family=...``."""
-    ddl: str = ""
-    """Column of a schema as SQL text, for rows that carry their own schema instead of naming a
-    database file."""
-
-
-class DatasetSpec(Spec):
-    """Where the questions come from.
-
-    ``path`` is a file pattern (``{split}`` becomes the split's entry), a Hugging Face dataset id, a folder
-    that ``datasets`` saved, or ``module:function`` (called with the split's entry; returns rows).
-    """
-
-    source: Literal["file", "huggingface", "python", "text2sql"] = "file"
-    """``file``, ``huggingface`` (a dataset of the Hub or a saved folder), ``python`` (a function;
-    needs ``--trust-task``) or ``text2sql`` (the format of jkkummerfeld/text2sql-data)."""
-    path: str
-    """File pattern, dataset id, folder, or ``module:function``; ``{split}`` is replaced by the entry
-    of the split."""
-    revision: str = ""
-    """Version of a Hugging Face dataset: a branch, tag or commit."""
-    config: str = ""
-    """The configuration of a Hugging Face dataset that has several (``load_dataset``'s ``name``)."""
-    splits: Mapping[str, str]
-    """Name of a split -> its file name, hub split or argument; ``train[:20]`` takes a slice of it."""
-    fields: FieldNames = FieldNames()
-    """Which column of the dataset holds what."""
-    where: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
-    """Use only the rows in which each of these columns has this value."""
-    eval_split: str = "dev"
-    """Split that ``harness eval`` uses by default."""
-    train_split: str = "train"
-    """Split that ``harness train`` uses by default."""
-
-    @model_validator(mode="after")
-    def _has_splits(self) -> Self:
-        if not self.splits:
-            raise ValueError("splits: name at least one, such as {dev: dev}")
-        return self
 
 
 class DatabasesSpec(Spec):
@@ -198,7 +140,9 @@ class TaskSpec(Spec):
     version: int = 1
     """Version of the task, recorded in every run."""
     description: str = ""
-    """One sentence that ``harness tasks`` prints."""
+    """One sentence that ``harness tasks NAME`` prints."""
+    about: AboutSpec = AboutSpec()
+    """Where the dataset comes from."""
     dataset: DatasetSpec
     """Where the questions come from."""
     databases: DatabasesSpec = DatabasesSpec()

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tasks import prompts, sources
-from tasks.common.errors import DataError, SpecError
+from tasks.common.errors import DataError, MissingData, SpecError, UnsetVariable
 from tasks.common.home import expand, home
 from tasks.databases.instances.variants import with_instances
 from tasks.databases.schema import describe, find_values
@@ -64,7 +64,10 @@ class Task:
 
     def _read(self, split: str) -> list[Sample]:
         """All samples of a split that have a database, in the dataset's order."""
-        rows = list(enumerate(sources.rows(self.spec.dataset, split)))
+        try:
+            rows = list(enumerate(sources.rows(self.spec.dataset, split)))
+        except (MissingData, UnsetVariable) as error:
+            raise type(error)(f"{error}{self._how_to_get()}") from None
         chosen = [(number, sample) for number, row in rows if (sample := sample_of(self.spec, row, number))]
         if not chosen:
             where = ", ".join(f"{key} = {value!r}" for key, value in self.spec.dataset.where.items())
@@ -72,7 +75,9 @@ class Task:
         usable = [(number, sample) for number, sample in chosen if self._has_database(sample)]
         self.skipped[split] = len(chosen) - len(usable)
         if not usable:
-            raise DataError(f"{self.name}: the split '{split}' has no sample with a database")
+            raise MissingData(
+                f"{self.name}: the split '{split}' has no sample with a database{self._how_to_get()}"
+            )
         sources.warn_of_equal_splits(self.name, self.spec.dataset, split)
         samples = with_unique_ids(self.name, split, usable)
         names = self.spec.dataset.fields
@@ -81,6 +86,10 @@ class Task:
             keys[number] = sample.id, sample.database
         self._keys[split] = keys
         return samples
+
+    def _how_to_get(self) -> str:
+        about = self.spec.about
+        return f"; get it from {about.source}: {about.get}" if about.get else ""
 
     def _has_database(self, sample: Sample) -> bool:
         if sample.ddl:
@@ -91,8 +100,9 @@ class Task:
         if path.is_file():
             return True
         if self.spec.databases.missing == "error":
-            raise DataError(
+            raise MissingData(
                 f"{self.name}: question {sample.id} needs the database file {path}, which is missing"
+                f"{self._how_to_get()}"
             )
         return False
 

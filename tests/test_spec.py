@@ -20,10 +20,6 @@ def test_shipped_specs_load(name: str) -> None:
     assert specs.load(name).name == name
 
 
-def test_five_tasks_are_shipped() -> None:
-    assert specs.shipped() == ["bird", "geoquery", "pocket", "spider", "spider_realistic", "spider_small"]
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.verbs.options import Verbs
@@ -21,8 +20,9 @@ def add(verbs: Verbs) -> None:
 
 
 def _tasks_options(verbs: Verbs) -> None:
-    verb = verbs.add_parser("tasks", help="list the shipped tasks")
+    verb = verbs.add_parser("tasks", help="list the shipped tasks, or say where the data of one comes from")
     verb.set_defaults(call=tasks)
+    verb.add_argument("task", nargs="?", default="", metavar="TASK", help="a shipped task or a YAML file")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -41,18 +41,18 @@ def _doctor_options(verbs: Verbs) -> None:
 
 
 def tasks(options: argparse.Namespace) -> int:
-    """``harness tasks``: print the name, splits and description of each shipped task."""
+    """``harness tasks``: a line for each shipped task; with a task, all that its spec says of its data."""
+    from harness.render.tasks import HEAD, details, facts, line
     from tasks import spec as specs
 
-    shipped: dict[str, Mapping[str, Any]] = {}
-    for name in specs.shipped():
-        spec = specs.load(name)
-        shipped[name] = {"splits": list(spec.dataset.splits), "description": spec.description}
+    names = [options.task] if options.task else specs.shipped()
+    chosen = {name: specs.load(name) for name in names}
     if options.json:
-        print(json.dumps(shipped, indent=2))
-        return 0
-    for name, facts in shipped.items():
-        print(f"{name:18}{', '.join(facts['splits']):22}{facts['description']}")
+        print(json.dumps({name: facts(spec) for name, spec in chosen.items()}, indent=2))
+    elif options.task:
+        print("\n".join(details(chosen[options.task])))
+    else:
+        print("\n".join([HEAD, *map(line, chosen.values())]))
     return 0
 
 

@@ -2,7 +2,9 @@
 
 ``HarnessError``
   ``SpecError``     a task, evaluation or training spec that cannot be read
+    ``UnsetVariable``  a path in it names an environment variable that is not set
   ``DataError``     a dataset or database that is missing, empty or broken
+    ``MissingData``    a dataset or database that is not there
   ``ModelError``    a model that cannot be found, loaded or asked
   ``MissingExtra``  an optional dependency that is not installed
 Any other exception is a bug and keeps its traceback.
@@ -22,8 +24,16 @@ class SpecError(HarnessError):
     """A spec has an unknown key, a wrong value or broken YAML."""
 
 
+class UnsetVariable(SpecError):
+    """A path of a spec names an environment variable that is not set."""
+
+
 class DataError(HarnessError):
     """A dataset or database is missing, empty or broken."""
+
+
+class MissingData(DataError):
+    """A file of a dataset is not there."""
 
 
 class ModelError(HarnessError):

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from tasks.common.errors import SpecError, nearest
+from tasks.common.errors import SpecError, UnsetVariable, nearest
 
 
 def home() -> Path:
@@ -33,7 +33,7 @@ def expand(pattern: str, **names: str) -> str:
         if name == "HARNESS_HOME":
             return str(home())
         if name not in os.environ:
-            raise SpecError(f"{pattern}: the environment variable {name} is not set")
+            raise UnsetVariable(f"{pattern}: the environment variable {name} is not set")
         return os.environ[name]
 
     for unknown in re.findall(r"(?<!\$)\{(\w+)\}", pattern):

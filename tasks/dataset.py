@@ -1,0 +1,70 @@
+"""The section ``dataset`` of a task: where the questions come from, and which column holds what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from tasks.common.parse import Spec
+
+
+class FieldNames(Spec):
+    """The column of the dataset for each field of a sample; empty where the dataset has no such column."""
+
+    question: str = "question"
+    """Column of the question."""
+    gold: str = "query"
+    """Column of the gold SQL: text, an object with ``sql`` or ``query``, or a list of these (any of
+    them is right)."""
+    database: str = "db_id"
+    """Column of the database id."""
+    id: str = ""
+    """Column of the question's id; "": ids are row numbers."""
+    evidence: str = ""
+    """Column of a hint that the prompt shows (BIRD's evidence)."""
+    difficulty: str = ""
+    """Column of the difficulty, by which boards and comparisons group."""
+    part: str = ""
+    """Column of a named slice of the split that the board reports separately (``seen``, ``unseen``)."""
+    family: str = ""
+    """Column of the kind of question, for ``--only family=...``."""
+    ddl: str = ""
+    """Column of a schema as SQL text, for rows that carry their own schema instead of naming a
+    database file."""
+
+
+class DatasetSpec(Spec):
+    """Where the questions come from.
+
+    ``path`` is a file pattern (``{split}`` becomes the split's entry), a Hugging Face dataset id, a folder
+    that ``datasets`` saved, or ``module:function`` (called with the split's entry; returns rows).
+    """
+
+    source: Literal["file", "huggingface", "python", "text2sql"] = "file"
+    """``file``, ``huggingface`` (a dataset of the Hub or a saved folder), ``python`` (a function;
+    needs ``--trust-task``) or ``text2sql`` (the format of jkkummerfeld/text2sql-data)."""
+    path: str
+    """File pattern, dataset id, folder, or ``module:function``; ``{split}`` is replaced by the entry
+    of the split. ``*`` and ``?`` in a file's name: the rows of all files that match, by name."""
+    revision: str = ""
+    """Version of a Hugging Face dataset: a branch, tag or commit."""
+    config: str = ""
+    """The configuration of a Hugging Face dataset that has several (``load_dataset``'s ``name``)."""
+    splits: Mapping[str, str]
+    """Name of a split -> its file name, hub split or argument; ``train[:20]`` takes a slice of it."""
+    fields: FieldNames = FieldNames()
+    """Which column of the dataset holds what."""
+    where: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
+    """Use only the rows in which each of these columns has this value."""
+    eval_split: str = "dev"
+    """Split that ``harness eval`` uses by default."""
+    train_split: str = "train"
+    """Split that ``harness train`` uses by default."""
+
+    @model_validator(mode="after")
+    def _has_splits(self) -> Self:
+        if not self.splits:
+            raise ValueError("splits: name at least one, such as {dev: dev}")
+        return self

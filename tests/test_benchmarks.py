@@ -1,0 +1,135 @@
+"""Each shipped benchmark reads its dataset's own format: samples made by hand, in ``fixtures/benchmarks``.
+
+A ``NAME.sqlite.sql`` there is a script that makes the database ``NAME.sqlite``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from rewards.grader import Grader
+from tasks.common.errors import MissingData
+from tasks.spec import load, shipped
+from tasks.task import Task
+
+FIXTURES = Path(__file__).parent / "fixtures" / "benchmarks"
+OWN = ("pocket",)
+"""Tasks that read no published data."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A HARNESS_DATA with the samples and their databases."""
+    place = tmp_path_factory.mktemp("data") / "benchmarks"
+    shutil.copytree(FIXTURES, place)
+    for script in place.rglob("*.sqlite.sql"):
+        with sqlite3.connect(script.with_suffix("")) as connection:
+            connection.executescript(script.read_text(encoding="utf-8"))
+        connection.close()
+    return place
+
+
+@pytest.fixture
+def samples(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_DATA", str(folder))
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
+    return folder
+
+
+READ = {
+    ("spider", "dev"): (1, 1, "Show the items, most expensive first.", "shop"),
+    ("spider", "train"): (1, 0, "How many items are there?", "shop"),
+    ("spider_small", "dev"): (1, 1, "Show the items, most expensive first.", "shop"),
+    ("spider_realistic", "dev"): (1, 0, "Show everything from the dearest to the cheapest.", "shop"),
+    ("spider_syn", "dev"): (1, 1, "Show the goods, most costly first.", "shop"),
+    ("spider_syn", "train"): (1, 0, "How many goods are there?", "shop"),
+    ("spider_dk", "dev"): (2, 0, "Show the items from the oldest to the newest.", "new_shop"),
+    ("spider_german", "dev"): (1, 0, "Wie viele Möbel gibt es?", "laden"),
+    ("bird", "dev"): (1, 1, "How many books are overdue?", "library"),
+    ("bird_dev_20251106", "dev"): (1, 0, "How many books are overdue?", "library"),
+    ("bird_mini_dev", "dev"): (1, 0, "How many books are overdue?", "library"),
+    ("bird_train", "train"): (1, 0, "Which books were lent?", "library"),
+    ("kaggledbqa", "test"): (1, 1, "How many orchards have more than 100 trees?", "Orchards"),
+    ("kaggledbqa", "train"): (1, 0, "Which orchards are there?", "Orchards"),
+    ("geoquery", "test"): (1, 0, "how long is elbe", "geoquery"),
+    ("geoquery", "dev"): (1, 0, "tell me the length of the oder", "geoquery"),
+    ("geoquery", "train"): (1, 0, "what is the length of the oder", "geoquery"),
+}
+"""Task and split -> rows that are used, rows without a database or gold, first question, its database."""
+
+
+@pytest.mark.parametrize(("task", "split"), READ)
+def test_the_format_is_read(samples: Path, task: str, split: str) -> None:
+    found = Task.named(task)
+    read = found.samples(split)
+    assert (len(read), found.skipped[split], read[0].question, read[0].database) == READ[task, split]
+
+
+@pytest.mark.parametrize("task", sorted({task for task, _ in READ}))
+def test_golds_are_right_in_every_mode(samples: Path, task: str) -> None:
+    found = Task.named(task)
+    rows = [row for name, split in READ if name == task for row in found.samples(split)]
+    with Grader(found.spec.scoring, workers=1, structure=False) as grader:
+        grades = grader.grade(found, rows, [row.gold[0] for row in rows])
+    modes = [mode.value for mode in found.spec.scoring.modes]
+    assert [grade.attempt.verdicts for grade in grades] == [dict.fromkeys(modes, 1.0)] * len(rows)
+
+
+def test_every_benchmark_has_a_sample() -> None:
+    assert {task for task, _ in READ} == set(shipped()) - set(OWN)
+
+
+@pytest.mark.parametrize("task", [name for name in shipped() if name not in OWN])
+def test_a_benchmark_names_its_origin_and_official_metric(task: str) -> None:
+    spec = load(task)
+    about = spec.about
+    assert about.source.startswith("https://") and about.license and about.questions and about.databases
+    assert about.official in spec.scoring.modes
+    assert about.get and len(about.get) < 200 and "\n" not in about.get
+
+
+@pytest.mark.parametrize("task", [name for name in shipped() if name not in OWN])
+def test_missing_data_is_one_line_that_says_how_to_get_it(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
+    assert main(["check", task]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 and str(tmp_path) in error[0]
+    assert f"get it from {load(task).about.source}: {load(task).about.get}" in error[0]
+
+
+def test_a_missing_training_split_is_named_and_the_rest_checked(
+    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(samples, copy)
+    (copy / "spider" / "train_exec.json").unlink()
+    monkeypatch.setenv("HARNESS_DATA", str(copy))
+    assert main(["check", "spider", "--workers", "1"]) == 0
+    assert "spider: the split 'train' is left out: no such file" in capsys.readouterr().err
+    assert main(["check", "spider", "--split", "train"]) == 2
+    (copy / "spider" / "database" / "shop" / "shop.sqlite").unlink()
+    with pytest.raises(MissingData, match="no sample with a database; get it from https"):
+        Task.named("spider").samples("dev")
+
+
+def test_the_table_of_tasks_fits_80_columns(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80 and [line.split()[0] for line in lines[1:]] == shipped()
+    assert "missing" not in "".join(lines)
+
+
+def test_the_details_of_a_task(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks", "kaggledbqa"]) == 0
+    out = capsys.readouterr().out
+    for text in ("185 questions on 8 databases", "train, test (evaluated)", "CC BY-SA 4.0", "found"):
+        assert text in out
+    assert main(["tasks", "kagledbqa"]) == 2
+    assert "did you mean 'kaggledbqa'?" in capsys.readouterr().err
