@@ -145,10 +145,10 @@ def _present(task: Task, splits: Sequence[str]) -> dict[str, list[Sample]]:
             found[split] = task.samples(split)
         except MissingData as error:
             missing[split] = error
-    for split, error in missing.items():
+    for split, cause in missing.items():
         if not found:
-            raise error
-        say(f"{task.name}: the split '{split}' is left out: {error}")
+            raise cause
+        say(f"{task.name}: the split '{split}' is left out: {cause}")
     return found
 
 
