@@ -128,5 +128,26 @@ def test_the_base_of_a_model_that_equals_its_parent(scored: Published) -> None:
     assert base_of(rendered(replace(run, parent="/home/alice/m"), scored)) is None
 
 
+@pytest.mark.parametrize(
+    ("model", "parts", "printed"),
+    [
+        ("Qwen/Q@main", {"name": "Qwen/Q", "revision": "abc"}, "harness eval --model Qwen/Q@abc --task"),
+        ("vllm:Qwen/Q", {"name": "Qwen/Q", "revision": ""}, "harness eval --model vllm:Qwen/Q --task"),
+        ("openai:gpt-5", {"name": "gpt-5"}, "pip install -e .\nharness eval --model openai:gpt-5 --task"),
+        ("anthropic:claude,base_url=http://10.0.0.1", {"arguments": "abc"}, ""),
+        ("runs/sft", {"weights": "abc"}, ""),
+        ("replay:a.jsonl", {"answers": "abc"}, ""),
+    ],
+)
+def test_records_of_a_model_that_all_can_ask_say_how(
+    model: str, parts: dict[str, str], printed: str, scored: Published
+) -> None:
+    stored = {**scored.run.spec, "eval": {**scored.run.spec["eval"], "model": model}}
+    run = replace(scored.run, spec=stored, identity={**scored.run.identity, "model": parts})
+    text = card.records_card(Published(run, scored.records, "me/sql"), "me/sql", "me/sql-records")
+    assert printed in text and ("harness eval" in text) == bool(printed)
+    assert "\nharness score me/sql-records --task task.yaml --split dev" in text
+
+
 def base_of(text: str) -> Any:
     return yaml.safe_load(text.split("---\n")[1]).get("base_model")

@@ -14,7 +14,7 @@ import jinja2
 from harness.publishing.evaluation import METRICS, REWARD, Published, hub_dataset, is_whole
 from harness.publishing.model_folder import ADAPTER
 from harness.publishing.private_paths import shown
-from harness.publishing.reproduce import commands, remarks, score_commands, task_remarks
+from harness.publishing.reproduce import available, commands, remarks, score_commands, task_remarks
 from harness.publishing.stages import base_on_hub, chain_of, stages, trainings
 from leaderboards.types import Run, label
 from tasks.common.errors import DataError
@@ -53,8 +53,13 @@ def records_card(published: Published, to: str, records: str) -> str:
         tags=["text-to-sql", "sql-harness", "evaluation"],
         configs=[{"config_name": "default", "data_files": [{"split": "records", "path": "records.parquet"}]}],
     )
-    lines, needs = score_commands(published, records), task_remarks(published)
-    text = _rendered("records_card.md.jinja", published, to, records, commands=lines, remarks=needs)
+    model = available(published.run)
+    more = {"commands": score_commands(published, records), "evaluation": None, "remarks": []}
+    if model:
+        more |= {"evaluation": commands(published, model), "remarks": remarks(published)}
+    else:
+        more["remarks"] = task_remarks(published)
+    text = _rendered("records_card.md.jinja", published, to, records, **more)
     return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from harness.publishing.evaluation import Published, asked
+from harness.publishing.evaluation import Published, asked, hub_id
 from harness.publishing.private_paths import shown
 from harness.spec import EvalSpec
 from harness.stored_task import stored_task
@@ -43,8 +43,8 @@ def commands(published: Published, to: str, base: str = "") -> list[str]:
     """The lines that repeat the evaluation of ``to``. ``base``: of an adapter, its base's id on the Hub."""
     run = published.run
     runner = runner_of(asked(run))
-    extras = ["vllm" if runner == "vllm" else "train", *(["quant"] if _is_four_bit(run) else [])]
-    lines = [f"pip install -e '.[{','.join(extras)}]'"]
+    extras = ["vllm"] if runner == "vllm" else ["train"] * (runner == "hf") + ["quant"] * _is_four_bit(run)
+    lines = [f"pip install -e '.[{','.join(extras)}]'" if extras else "pip install -e ."]
     model = to
     if base:
         model = f"{_base(run, base)}+{to}"
@@ -53,6 +53,15 @@ def commands(published: Published, to: str, base: str = "") -> list[str]:
         lines += [f"harness models get {name}" for name in fetched]
     words = ["harness", "eval", "--model", f"vllm:{model}" if runner == "vllm" else model]
     return [*lines, shlex.join([*words, *_task(run), *_sampling(run), *_runner(run)])]
+
+
+def available(run: Run) -> str:
+    """The run's model as every reader can name it: one of the Hub or of an endpoint; "" for others."""
+    parts = run.identity.get("model") or {}
+    if runner_of(asked(run)) in ("openai", "anthropic"):
+        return asked(run) if re.fullmatch(r"[\w.:/-]+", asked(run)) else ""  # no arguments, such as a URL
+    hub, revision = hub_id(asked(run), parts), parts.get("revision")
+    return "" if "name" not in parts or not hub else f"{hub}@{revision}" if revision else hub
 
 
 def score_commands(published: Published, records: str) -> list[str]:
