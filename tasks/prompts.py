@@ -42,7 +42,7 @@ def messages(
     spec: PromptSpec, engine: str, schema: Schema, sample: Sample, examples: Sequence[Sample] = ()
 ) -> tuple[Message, ...]:
     """The chat messages that ask one question. Raises SpecError: the template is missing or fails."""
-    template = _template(spec.template)
+    template = parsed_template(spec.template)
     if examples and "examples" not in template.names:
         raise SpecError(f"template '{spec.template}' shows no examples: loop over 'examples' in it")
     template.environment.start()
@@ -114,7 +114,7 @@ def _located(name: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class _Template:
+class Template:
     """A parsed template, the variables it uses, and its files with their states when they were read."""
 
     template: jinja2.Template
@@ -127,10 +127,10 @@ class _Template:
         return all(file.is_file() and state(file) == before for file, before in self.files)
 
 
-_parsed: dict[str, _Template] = {}
+_parsed: dict[str, Template] = {}
 
 
-def _template(name: str) -> _Template:
+def parsed_template(name: str) -> Template:
     """The template of a name, parsed again if one of its files has changed."""
     if name not in _parsed or not _parsed[name].current():
         states = tuple((file, state(file)) for file in _files(name).values())
@@ -147,7 +147,7 @@ def _template(name: str) -> _Template:
             template = environment.get_template(next(iter(texts)))
         except jinja2.TemplateError as error:
             raise SpecError(f"template '{name}': {error.message}") from None
-        _parsed[name] = _Template(template, environment, frozenset(chain.from_iterable(used)), states)
+        _parsed[name] = Template(template, environment, frozenset(chain.from_iterable(used)), states)
     return _parsed[name]
 
 

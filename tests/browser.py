@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from harness.page.collect import Collector
+from harness.page.serve import server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -35,8 +40,25 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def visit(browser: Browser, address: str, size: str = "desk", **options: Any) -> Iterator[Page]:
-    """A page at an address; what must not happen on it is asserted at the end."""
+def serving() -> Iterator[int]:
+    """The port of a server of the page."""
+    with server(Collector(), 0) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
+        thread.start()
+        assert running.server_address[0] == "127.0.0.1"
+        yield running.server_address[1]
+        running.shutdown()
+        thread.join()
+
+
+@contextmanager
+def visit(
+    browser: Browser, address: str, size: str = "desk", expected: str = "^$", **options: Any
+) -> Iterator[Page]:
+    """A page at an address; what must not happen on it is asserted at the end.
+
+    ``expected``: pattern of the errors that a test provokes.
+    """
     width, height = SIZES[size]
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
     page = context.new_page()
@@ -53,6 +75,7 @@ def visit(browser: Browser, address: str, size: str = "desk", **options: Any) ->
         yield page
     finally:
         context.close()
+    faults = [fault for fault in faults if not re.search(expected, fault)]
     assert not faults, faults
 
 
@@ -65,3 +88,22 @@ def violations(page: Page) -> list[str]:
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
     return [f"{one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"][:3]]
+
+
+def press(page: Page, key: str, until: str | re.Pattern[str], twice: bool = False, start: str = "") -> None:
+    """Press a key until an element with this text has the focus, which must be visible."""
+    pattern = re.compile(re.escape(until)) if isinstance(until, str) else until
+    if start:
+        page.evaluate("document.activeElement.blur(); document.querySelector('.skip').focus()")
+    for _ in range(120):
+        page.keyboard.press(key)
+        text, outline = page.evaluate(
+            "() => { const e = document.activeElement;"
+            " const style = getComputedStyle(e);"
+            " const name = e.innerText || e.getAttribute('aria-label') || '';"
+            " return [name, style.outlineStyle + style.outlineWidth] }"
+        )
+        if pattern.match(text.strip()):
+            assert not outline.startswith("none") and "0px" not in outline, f"no outline on {text}"
+            return
+    raise AssertionError(f"{until} is not reached")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+from harness import evaluate
 from leaderboards import store
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
@@ -28,6 +32,14 @@ HOSTILE = (
 )
 """What a model or a dataset may write to run code in a browser, hide text or break the page."""
 
+TASK = """
+name: shop
+dataset: {path: "dev.jsonl", splits: {dev: dev}, fields: {id: id, gold: query, database: db_id}}
+databases: {path: "{database}.sqlite"}
+"""
+HINT = "size counts people in thousands"
+"""The evidence of each question."""
+
 
 def lineage(questions: int = 60) -> tuple[str, str, str]:
     """Ids of the evaluations of a base, its SFT and its GRPO model, with two other models' runs beside."""
@@ -42,6 +54,22 @@ def lineage(questions: int = 60) -> tuple[str, str, str]:
     sampled = [_record(number, 0.6, "sampled", index) for number in range(questions) for index in range(4)]
     evaluation("other:sampled", sampled, task="other")
     return evaluations[0], evaluations[1], evaluations[2]
+
+
+def shop(home: Path) -> None:
+    """Two runs of a task of its own: one of right answers, one of wrong ones to two of three questions."""
+    gold = "SELECT id, name FROM item ORDER BY id"
+    with closing(sqlite3.connect(home / "shop.sqlite")) as connection:
+        connection.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT)")
+        connection.execute("INSERT INTO item VALUES (1, 'a'), (2, '\u202eb')")
+        connection.commit()
+    rows = [{"id": f"q{i}", "question": "Which?", "query": gold, "db_id": "shop"} for i in range(3)]
+    (home / "dev.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (home / "shop.yaml").write_text(TASK)
+    for name, sql in (("right", gold), ("wrong", f"SELECT * FROM ({gold}) LIMIT 1")):
+        answers = [{"id": f"q{i}", "sql": sql if i else gold} for i in range(3)]
+        (home / f"{name}.jsonl").write_text("\n".join(map(json.dumps, answers)))
+        evaluate(f"replay:{home}/{name}.jsonl", home / "shop.yaml")
 
 
 def hostile() -> str:
@@ -116,6 +144,7 @@ def _run(kind: Any, model: str, **changes: Any) -> Run:
         "scorer_version": "1",
         "digest": f"digest of {model}",
         "versions": {"python": "3.11"},
+        "spec": {"task": {"prompt": {"template": "plain"}}},
     }
     return Run(kind=kind, model=model, **{**facts, **changes})
 
@@ -126,10 +155,11 @@ def _record(number: int, share: float, method: str, index: int = 0, **changes: A
         random.Random(number).random() < share + 0.1 * random.Random(f"{number} {method} {index}").random()
     )
     gold = f"SELECT name FROM city WHERE size > {number} ORDER BY name"
+    question = f"Which cities are larger than {number}?"
     facts: dict[str, Any] = {
         "sample_id": f"q-{number:03}",
         "sample_index": index,
-        "question": f"Which cities are larger than {number}?",
+        "question": question,
         "database": f"db{number % 3}",
         "difficulty": ("easy", "hard")[number % 2],
         "part": ("seen", "unseen")[number % 4 == 0],
@@ -138,7 +168,7 @@ def _record(number: int, share: float, method: str, index: int = 0, **changes: A
         "completion": f"The query is:\n{gold}" if right else f"SELECT name FROM city -- {method} {number}",
         "sql": gold if right else f"SELECT name FROM city -- {method} {number}",
         "gold": gold,
-        "prompt": json.dumps([{"role": "user", "content": f"city(name, size)\n\nlarger than {number}?"}]),
+        "prompt": json.dumps([{"role": "user", "content": f"city(name, size)\n\n{HINT}\n{question}"}]),
         "metric": float(right),
         "strict": float(right),
         "bird": float(right),
@@ -169,7 +199,8 @@ def realistic(number: int, run: int) -> Record:
     schema = "\n".join(f"table_{number % 20}_{i}({', '.join(words)})" for i in range(30))
     sql = gold if right else wrong
     question = f"For each {shared.choice(words)}, which {columns[2]} has more than {shared.random()}?"
-    prompt = json.dumps([{"role": "user", "content": f"{schema}\n\n{question}"}])
+    hint = f"{shared.choice(words)} refers to {columns[3]} = {shared.random()}"
+    prompt = json.dumps([{"role": "user", "content": f"{schema}\n\n{hint}\n{question}"}])
     return _record(
         number,
         0.5,

@@ -7,8 +7,6 @@ import gzip
 import hashlib
 import json
 import re
-import sqlite3
-from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from typing import Any
 import page_runs
 import pytest
 
-from harness import evaluate
 from harness.cli import main
 from harness.page.collect import Collector
 from harness.page.packs import LONGEST, packed, shown
@@ -24,11 +21,6 @@ from harness.page.write import FOLDER, write_page
 from tools.vendor import LIBRARIES
 
 ROOT = Path(__file__).parent.parent
-TASK = """
-name: shop
-dataset: {path: "dev.jsonl", splits: {dev: dev}, fields: {id: id, gold: query, database: db_id}}
-databases: {path: "{database}.sqlite"}
-"""
 
 
 class Elements(HTMLParser):
@@ -63,19 +55,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def shop(home: Path) -> Path:
-    """Two runs of a task of its own: one of right answers, one of wrong ones to two of three questions."""
-    gold = "SELECT id, name FROM item ORDER BY id"
-    with closing(sqlite3.connect(home / "shop.sqlite")) as connection:
-        connection.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT)")
-        connection.execute("INSERT INTO item VALUES (1, 'a'), (2, '\u202eb')")
-        connection.commit()
-    rows = [{"id": f"q{i}", "question": "Which?", "query": gold, "db_id": "shop"} for i in range(3)]
-    (home / "dev.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (home / "shop.yaml").write_text(TASK)
-    for name, sql in (("right", gold), ("wrong", f"SELECT * FROM ({gold}) LIMIT 1")):
-        answers = [{"id": f"q{i}", "sql": sql if i else gold} for i in range(3)]
-        (home / f"{name}.jsonl").write_text("\n".join(map(json.dumps, answers)))
-        evaluate(f"replay:{home}/{name}.jsonl", home / "shop.yaml")
+    page_runs.shop(home)
     return home
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import page_runs
 import pytest
-from browser import chromium, violations, visit
+from browser import chromium, press, violations, visit
 
 from harness.page.collect import Collector
 from harness.page.write import write_page
@@ -197,24 +197,6 @@ def test_the_keyboard_reaches_everything(browser: Browser, address: str) -> None
         press(page, "Tab", until="Board", start="body")
         page.keyboard.press("Enter")
         page.locator("table.board").first.wait_for()
-
-
-def press(page: Page, key: str, until: str | re.Pattern[str], twice: bool = False, start: str = "") -> None:
-    """Press a key until an element with this text has the focus, which must be visible."""
-    pattern = re.compile(re.escape(until)) if isinstance(until, str) else until
-    if start:
-        page.evaluate("document.activeElement.blur(); document.querySelector('.skip').focus()")
-    for _ in range(120):
-        page.keyboard.press(key)
-        text, outline = page.evaluate(
-            "() => { const e = document.activeElement;"
-            " const style = getComputedStyle(e);"
-            " return [e.innerText ?? '', style.outlineStyle + style.outlineWidth] }"
-        )
-        if pattern.match(text.strip()):
-            assert not outline.startswith("none") and "0px" not in outline, f"no outline on {text}"
-            return
-    raise AssertionError(f"{until} is not reached")
 
 
 def test_the_theme_is_changed_by_its_button(browser: Browser, address: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import http.client
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import page_runs
 import pytest
+from browser import serving
 
 from harness.cli import main
 from harness.page.collect import Collector
@@ -27,14 +27,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def port(home: Path) -> Iterator[int]:
-    """The port of a running server."""
-    with server(Collector(), 0) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
-        thread.start()
-        assert running.server_address[0] == "127.0.0.1"
-        yield running.server_address[1]
-        running.shutdown()
-        thread.join()
+    with serving() as running:
+        yield running
 
 
 def ask(port: int, path: str, method: str = "GET", host: str = "") -> tuple[int, str, dict[str, str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +25,8 @@ FIELDS = ("part", "difficulty", "feature", "tables")
 """The slices in the table of gains; a comparison has more."""
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+MOST_TELLING = 4
+"""Slices that are named in the sentence on where a stage helped."""
 WIDE = 0.25
 """The difference, as a share, that fills one side of a bar of gain; a longer one is cut."""
 REASONS = (
@@ -58,6 +62,17 @@ STACKED = Markup(
 PART = Markup(
     '<rect class="r-{name}" x="{x:.3f}" width="{width:.3f}" height="8"><title>{title}</title></rect>'
 )
+
+
+def dashed(function: Callable[..., str]) -> Callable[..., str]:
+    """A function of figures with the page's dash, where it has the terminal's for what is missing."""
+
+    @wraps(function)
+    def made(*values: Any) -> str:
+        text = function(*values)
+        return NONE if text == terminal.NONE else text
+
+    return made
 
 
 def points(value: float | None) -> str:
@@ -107,9 +122,24 @@ def sentence(stage: Stage) -> str:
     low, high = gain.test.interval or (None, None)
     bounds = f", 95 % interval {points(low)} to {points(high)}" if gain.test.interval else ""
     besides = f"; besides the model they differ in {', '.join(gain.differ)}" if gain.differ else ""
-    return (
-        f"{name} {effect}: {points(gain.all.difference)} points{bounds}; {gain.test.verdict.text}{besides}."
-    )
+    verdict = re.sub(r"\bp ([<=]) ", "p\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", gain.test.verdict.text)
+    return f"{name} {effect}: {points(gain.all.difference)} points{bounds}; {verdict}{besides}."
+
+
+def where(stage: Stage) -> str:
+    """On which kinds of questions a stage helped most, did harm, and made no sure difference."""
+    found: dict[str, list[tuple[float, str]]] = {"up": [], "down": [], "even": []}
+    for field in FIELDS if stage.gain else ():
+        for name, figures in stage.gain.slices.get(field, {}).items():  # type: ignore[union-attr]
+            found[sign(figures)].append((figures.difference or 0.0, name))
+    best, worst = sorted(found["up"], reverse=True)[:MOST_TELLING], sorted(found["down"])[:MOST_TELLING]
+    lists = {
+        "most on": [f"{name} ({points(difference)})" for difference, name in best],
+        "harm on": [f"{name} ({points(difference)})" for difference, name in worst],
+        "no sure difference on": [name for _, name in found["even"]],
+    }
+    text = "; ".join(f"{words} {', '.join(names)}" for words, names in lists.items() if names)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def gains(lineage: Sequence[Stage]) -> list[tuple[str, str, int, list[PairedFigures | None]]]:

@@ -19,6 +19,7 @@ from leaderboards.evidence import messages, parts
 from leaderboards.slices import values
 from leaderboards.types import Record
 from tasks.common.terminal import HOSTILE, visible
+from tasks.prompt_parts import parts_of
 from tasks.types import Mode
 
 LONGEST = 20_000
@@ -83,9 +84,12 @@ class Questions:
     prompts: Places = field(default_factory=Places)
     texts: Places = field(default_factory=Places)
 
-    def answers(self, records: Iterable[Record], engine: str) -> dict[str, list[Any]]:
-        """The records of a run as columns; ``question`` and ``prompt`` are indices of this group's."""
-        return columns([self._answer(record, engine) for record in records])
+    def answers(self, records: Iterable[Record], engine: str, template: str = "") -> dict[str, list[Any]]:
+        """The records of a run as columns; ``question`` and ``prompt`` are indices of this group's.
+
+        ``template``: the name of the template that made the run's prompts.
+        """
+        return columns([self._answer(record, engine, template) for record in records])
 
     def as_dict(self) -> dict[str, Any]:
         """Columns of the questions, the prompts and the texts."""
@@ -95,11 +99,11 @@ class Questions:
             "texts": self.texts.items,
         }
 
-    def _answer(self, record: Record, engine: str) -> dict[str, Any]:
+    def _answer(self, record: Record, engine: str, template: str) -> dict[str, Any]:
         return {
             "question": self._question(record, engine),
             "index": record.sample_index,
-            "prompt": self._prompt(record.prompt),
+            "prompt": self._prompt(record, engine, template),
             "completion": 0 if record.completion == record.sql else record.completion,
             "sql": 0 if record.sql == record.gold else record.sql,
             "reason": record.reason,
@@ -123,16 +127,28 @@ class Questions:
             key, question | {name: slices[name] for name in ("feature", "tables", "result")}
         )
 
-    def _prompt(self, text: str) -> int:
-        """The index of a prompt: a list of [role, indices of its paragraphs]."""
-        place = self.prompts.place(text)
+    def _prompt(self, record: Record, engine: str, template: str) -> int:
+        """The index of a prompt: its messages as [role, indices of paragraphs]; if known, schema and hint."""
+        key = json.dumps([template, record.question, record.examples, record.prompt])
+        place = self.prompts.place(key)
         if place is not None:
             return place
-        prompt = [
-            [role, [self.texts.add(paragraph, paragraph) for paragraph in content.split("\n\n")]]
-            for role, content in messages(text)
+        sent = messages(record.prompt)
+        turns = [
+            [role, [self.texts.add(one, one) for one in content.split("\n\n")]] for role, content in sent
         ]
-        return self.prompts.add(text, prompt)
+        asked = next((content for role, content in sent if role == "user"), "")
+        found = parts_of(template, engine, asked, record.question, _length(record.examples))
+        shows = [self.texts.add(text, text) for text in (found.schema, found.evidence)] if found else []
+        return self.prompts.add(key, [turns, *shows])
+
+
+def _length(listed: str) -> int:
+    """How many items a list has that is stored as JSON text."""
+    try:
+        return len(json.loads(listed))
+    except (ValueError, TypeError, RecursionError):
+        return 0
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -60,6 +60,13 @@ class Evaluated:
         return " · ".join(filter(None, words))
 
     @property
+    def template(self) -> str:
+        """The name of the template of the prompts; "" if the run does not say it."""
+        task = self.run.spec.get("task")
+        prompt = task.get("prompt") if isinstance(task, Mapping) else None
+        return str(prompt.get("template", "")) if isinstance(prompt, Mapping) else ""
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What reproduces the run."""
         run = self.run

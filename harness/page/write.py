@@ -29,7 +29,8 @@ FOLDER = Path(__file__).parent
 FILTERS: tuple[Callable[..., Any], ...] = (
     *(formats.bar, formats.gain_bar, formats.gains, formats.interval, formats.memory, formats.points),
     *(formats.pretty, formats.reason_class, formats.segment, formats.sentence, formats.sign, formats.stacked),
-    *(terminal.duration, terminal.number, terminal.p_value, terminal.percent),
+    formats.where,
+    *map(formats.dashed, (terminal.duration, terminal.number, terminal.p_value, terminal.percent)),
 )
 """The filters of the templates."""
 LIBRARIES = ("d3.min.js", "plot.min.js")
@@ -151,7 +152,8 @@ def all_packs(page: Page) -> dict[str, Any]:
 
 
 def _run_pack(run: Evaluated, questions: Questions) -> dict[str, Any]:
-    return {"answers": questions.answers(run.records, engine_of(run.run)), "curve": run.curve}
+    answers = questions.answers(run.records, engine_of(run.run), run.template)
+    return {"answers": answers, "curve": run.curve}
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

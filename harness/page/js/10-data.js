@@ -58,16 +58,34 @@ const runOf = (run) => pack(`run-${run.g}-${run.place}`);
 const rowsOf = (run) => cached(`rows-${run.g}-${run.place}`, () => joined(run));
 
 async function joined(run) {
-  const [{ questions }, { answers }] = await Promise.all([questionsOf(run.g), runOf(run)]);
+  const [data, { answers }] = await Promise.all([questionsOf(run.g), runOf(run)]);
+  const { questions } = data;
   const names = Object.keys(answers);
   const own = Object.keys(questions);
   return (answers.question ?? []).map((q, i) => {
     const row = Object.fromEntries(names.map((name) => [name, answers[name][i]]));
     for (const name of own) row[name] = questions[name][q];
+    row.data = data;
     if (row.sql === 0) row.sql = row.gold;
     if (row.completion === 0) row.completion = row.sql;
     return row;
   });
+}
+
+/** The messages of an answer's prompt, as [role, text]: the question, then its earlier turns. */
+const messagesOf = ({ data, prompt }) => data.prompts[prompt][0].map(([role, parts]) => [role, parts.map((i) => data.texts[i]).join("\n\n")]);
+
+/** The messages after the first of the model: earlier answers, and what they were told. */
+function turnsOf(row) {
+  const messages = messagesOf(row);
+  const start = messages.findIndex(([role]) => role === "assistant");
+  return start < 0 || messages.findLastIndex(([role]) => role === "user") < start ? [] : messages.slice(start);
+}
+
+/** The schema and the hint that a prompt shows; {} where it is not known what of the prompt they are. */
+function shownTo({ data, prompt }) {
+  const [, schema, evidence] = data.prompts[prompt];
+  return schema === undefined ? {} : { schema: data.texts[schema], evidence: data.texts[evidence] };
 }
 
 /** Question id -> the mean verdict of its scored answers, without the last digits, which depend on their order. */

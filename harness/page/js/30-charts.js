@@ -47,7 +47,7 @@ function summaryOf(title, points, series) {
 
 function figure(title, labels, options, summary) {
   const drawing = Plot.plot({
-    width: 320, height: 150, marginLeft: 36, marginRight: 8, marginTop: 8, marginBottom: 22,
+    width: 320, height: 150, marginLeft: 44, marginRight: 8, marginTop: 8, marginBottom: 22,
     className: "plot", style: "", ...options,
   });
   for (const style of $$("style", drawing)) style.remove();

@@ -27,8 +27,10 @@ function matches(row, query, words) {
   if (FIELDS.some((name) => query[name] && String(row[name]) !== query[name])) return false;
   if (query.feature && !row.feature.includes(query.feature)) return false;
   if (!words.length) return true;
-  row.text ??= `${row.sample_id}\n${row.question}\n${row.gold}\n${row.completion}\n${row.sql}\n${row.detail}`.toLowerCase();
-  return words.every((word) => row.text.includes(word));
+  row.text ??= [row.sample_id, row.question, shownTo(row).evidence, row.gold, row.completion, row.sql, row.detail,
+    ...turnsOf(row).map(([, text]) => text)].join("\n").toLowerCase();
+  if (query.prompts) row.sent ??= messagesOf(row).map(([, text]) => text).join("\n").toLowerCase();
+  return words.every((word) => row.text.includes(word) || (query.prompts && row.sent.includes(word)));
 }
 
 const wordsOf = (text) => (text ?? "").toLowerCase().split(/\s+/).filter(Boolean);
@@ -44,24 +46,27 @@ function questionList(section, run, rows, query) {
       answerTable(run, more ? found.slice(0, PAGE_ROWS) : found),
       more ? el("p", {}, el("button", { type: "button", onclick: () => update(true) }, `Show all ${count(found.length)}`)) : "");
   };
-  const change = (name, value) => {
-    state[name] = value;
-    history.replaceState(null, "", address(["run", run.id], state));
-    update();
-  };
-  section.replaceChildren(el("h2", {}, "Questions"), filterForm(rows, state, change), list);
+  section.replaceChildren(el("h2", {}, "Questions"), filterForm(rows, state, ["run", run.id], update), list);
   update();
 }
 
-function filterForm(rows, query, change) {
+/** Filters of rows. A change is written to `query` and to the address, without leaving the view. */
+function filterForm(rows, query, path, update, ...more) {
+  const change = (name, value) => {
+    query[name] = value;
+    history.replaceState(null, "", address(path, query));
+    update();
+  };
   const choices = [...FIELDS.map((name) => [name, rows.map((row) => String(row[name]))]), ["feature", rows.flatMap((row) => row.feature)]];
   const selects = choices.map(([name, all]) => {
     const values = [...new Set(all.filter(Boolean))].sort();
     return values.length > 1 ? select(name, [["", "all"], ...values], query[name] ?? "", (value) => change(name, value)) : "";
   });
   const find = el("input", { type: "search", "aria-label": "find", value: query.text ?? "", oninput: later(() => change("text", find.value)) });
+  const prompts = el("input", { type: "checkbox", checked: Boolean(query.prompts), onchange: () => change("prompts", prompts.checked ? "1" : "") });
   return el("form", { class: "filters", "aria-label": "Filter questions", onsubmit: (event) => event.preventDefault() },
-    el("label", {}, el("span", {}, "find"), find), selects);
+    el("label", {}, el("span", {}, "find"), find), el("label", { class: "check" }, prompts, "in prompts too"),
+    more.map(([name, options]) => select(name, options, query[name] ?? "", (value) => change(name, value))), selects);
 }
 
 /** A function that runs once the calls of it have stopped for a while. */

@@ -15,8 +15,8 @@ async function showComparison(section, ids, query, isCurrent) {
     el("h1", {}, "Compare ", runs.map((run, i) => [i ? " → " : "", link(["run", run.id], bdi(run.label))])),
     ...pairs.map((pair) => totals(pair, runs.length > 2)),
     runs.length > 2 ? matrix(family, runs) : "",
+    flips(runs, rows, query),
     ...pairs.map(slicesOf),
-    flips(section, runs, rows, query),
   );
 }
 
@@ -51,6 +51,9 @@ function correctedText({ verdict, p_holm }) {
   return verdict.text.replace(/\(p [^)]*\)/, `(${p})`);
 }
 
+/** A text of which no p-value is broken over two lines. */
+const tight = (text) => text.replace(/\bp ([<=]) /g, "p\u00a0$1\u00a0");
+
 function totals([a, b, comparison], several) {
   if (!comparison) return el("p", {}, "These two runs were not compared.");
   const { interval, clustered, verdict } = comparison;
@@ -63,7 +66,7 @@ function totals([a, b, comparison], several) {
       figureOf("difference", `${points(comparison.difference)} points`, interval ? `95 % interval ${points(interval[0])} … ${points(interval[1])}` : ""),
       figureOf("these databases", pValue(comparison.p_holm), `McNemar’s exact test${several ? ", Holm’s correction" : ""}`),
       clustered ? figureOf("other databases", pValue(clustered.p), `95 % interval ${points(clustered.low)} … ${points(clustered.high)}`) : ""),
-    el("p", { class: "verdict" }, bdi(b.label), " against ", bdi(a.label), `: ${several ? correctedText(comparison) : verdict.text}.`),
+    el("p", { class: "verdict" }, bdi(b.label), " against ", bdi(a.label), `: ${tight(several ? correctedText(comparison) : verdict.text)}.`),
     comparison.differ.length ? el("p", { class: "warn" }, `Besides the model they differ in ${comparison.differ.join(", ")}.`) : "");
 }
 
@@ -113,33 +116,40 @@ function bySample(rows) {
   return found;
 }
 
-/** The questions on which the runs' verdicts differ. */
-function flips(section, runs, rows, query) {
+const FLIPS = [["", "all"], ["won", "won by the last"], ["lost", "lost by the last"]];
+const FEW = 25;
+
+/** The questions on which the runs' verdicts differ. A filter holds for a question if an answer to it passes. */
+function flips(runs, rows, query) {
   const byRun = rows.map(verdicts);
-  const first = new Map(rows[0].map((row) => [row.sample_id, row]).reverse());
   const answersBy = rows.map(bySample);
-  const flipped = [...byRun[0].keys()].filter((id) =>
+  const ids = [...byRun[0].keys()].filter((id) =>
     byRun.every((run) => run.has(id)) && new Set(byRun.map((run) => run.get(id))).size > 1);
   const direction = (id) => byRun.at(-1).get(id) - byRun[0].get(id);
-  const words = wordsOf(query.text);
-  const wanted = flipped.filter((id) => {
-    if (query.flip === "won" && direction(id) <= 0) return false;
-    if (query.flip === "lost" && direction(id) >= 0) return false;
-    return matches(first.get(id), { ...query, reason: "" }, words);
-  });
-  const change = (name, value) => { location.hash = address(["compare", ...runs.map((run) => run.id)], { ...query, [name]: value }); };
-  const choices = ["database", "difficulty", "part"].map((name) => {
-    const values = [...new Set(flipped.map((id) => first.get(id)[name]).filter(Boolean))].sort();
-    return values.length > 1 ? select(name, [["", "all"], ...values], query[name] ?? "", (value) => change(name, value)) : "";
-  });
-  return el("section", { class: "flips" }, el("h2", {}, "Questions that flipped"),
-    el("form", { class: "filters", "aria-label": "Filter questions" },
-      select("flip", [["", "all"], ["won", "won by the last"], ["lost", "lost by the last"]], query.flip ?? "", (value) => change("flip", value)), choices),
-    el("p", { class: "note", role: "status" }, `${plural(wanted.length, "question")} of ${count(flipped.length)} that flipped`),
-    table("Questions that flipped", [["question"], ["database"], ...runs.map((run) => [bdi(run.label)])],
-      wanted.slice(0, query.all ? wanted.length : 100).map((id) => [
-        [link(["question", runs.at(-1).id, id], bdi(first.get(id).question)), el("small", {}, ` ${id}`)],
-        bdi(first.get(id).database), ...answersBy.map((answers) => outcome(answers.get(id))),
-      ]), { class: "answers" }),
-    wanted.length > 100 && !query.all ? el("p", {}, link(["compare", ...runs.map((run) => run.id)], `Show all ${count(wanted.length)}`, { ...query, all: "1" })) : "");
+  const answersTo = (id) => answersBy.flatMap((answers) => answers.get(id));
+  const state = { ...query };
+  const list = el("div", {});
+  const update = (all = false) => {
+    const words = wordsOf(state.text);
+    const found = ids.filter((id) => (state.flip !== "won" || direction(id) > 0) && (state.flip !== "lost" || direction(id) < 0)
+      && answersTo(id).some((row) => matches(row, state, words)));
+    const more = !all && found.length > FEW;
+    list.replaceChildren(
+      el("p", { class: "note", role: "status" }, `${plural(found.length, "question")} of ${count(ids.length)} that flipped`),
+      flipTable(runs, answersBy, more ? found.slice(0, FEW) : found),
+      more ? el("p", {}, el("button", { type: "button", onclick: () => update(true) }, `Show all ${count(found.length)}`)) : "");
+  };
+  const form = filterForm(ids.flatMap(answersTo), state, ["compare", ...runs.map((run) => run.id)], update, ["flip", FLIPS]);
+  update();
+  return el("section", { class: "flips" }, el("h2", {}, "Questions that flipped"), form, list);
+}
+
+function flipTable(runs, answersBy, ids) {
+  return table("Questions that flipped", [["question"], ["database"], ...runs.map((run) => [bdi(run.label)])], ids.map((id) => {
+    const [first] = answersBy[0].get(id);
+    return [
+      [link(["question", runs.at(-1).id, id], bdi(first.question)), el("small", {}, ` ${id}`)],
+      bdi(first.database), ...answersBy.map((answers) => outcome(answers.get(id))),
+    ];
+  }), { class: "answers" });
 }

@@ -3,7 +3,6 @@
 async function showQuestion(section, id, sample, isCurrent) {
   const run = locate(id);
   if (!run) { section.replaceChildren(el("h1", {}, "Question"), el("p", {}, "This run is not in the page.")); return; }
-  const data = await questionsOf(run.g);
   const runs = [run, ...run.group.runs.map((one) => locate(one.id)).filter((one) => one.id !== id)];
   const all = await Promise.all(runs.map(rowsOf));
   if (!isCurrent()) return;
@@ -19,12 +18,26 @@ async function showQuestion(section, id, sample, isCurrent) {
     el("h1", { dir: "auto" }, first.question),
     el("p", { class: "facts" }, [first.sample_id, first.database, first.difficulty, first.part, first.family].filter(Boolean).join(" · ")),
     neighbours(run, all[0], sample),
-    el("section", {}, el("h2", {}, "Gold"), sqlBlock(first.gold, null, "The gold SQL")),
-    ...answered.map(([one, rows]) => answersOf(one, rows, data, tables?.[one.id] ?? [], first.gold)),
-    tables ? "" : el("p", { class: "note" }, "This file does not hold the result tables of this question: ",
-      el("code", {}, `harness show ${id} ${sample}`), " prints them."),
-    promptOf(data, first),
+    asked(first),
+    ...answered.map(([one, rows]) => answersOf(one, rows, tables?.[one.id] ?? [], first.gold)),
+    tables ? "" : el("p", { class: "note" }, "This file does not hold the result tables of this question, nor the rewards of other presets, which need the database: ",
+      el("code", {}, `harness show ${quoted(id)} ${quoted(sample)}`), " prints them where the database is at hand."),
+    promptOf(first),
   );
+}
+
+/** A text as one word of a shell's command. */
+const quoted = (text) => (/^[\w.\/:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** What an answer had to come from, and the gold: the dataset's hint, the gold and the schema. */
+function asked(row) {
+  const { schema, evidence } = shownTo(row);
+  return el("div", { class: "asked" },
+    evidence ? el("section", { class: "evidence" }, el("h2", {}, "Evidence"), el("p", { dir: "auto" }, evidence)) : "",
+    el("section", {}, el("h2", {}, "Gold"), sqlBlock(row.gold, null, "The gold SQL")),
+    el("section", {}, el("h2", {}, "Schema"), schema
+      ? el("pre", { class: "schema", tabindex: "0", role: "region", "aria-label": "The schema as the prompt shows it", dir: "auto" }, schema)
+      : el("p", { class: "note" }, "This prompt was made by no shipped template: its schema, and its hint if it has one, are in what was sent, below.")));
 }
 
 /** Links to the question before and after. */
@@ -41,14 +54,14 @@ function outcome(rows) {
   return el("small", {}, `${rows.filter((row) => row.metric === 1).length} of ${rows.length} right`);
 }
 
-function answersOf(run, rows, data, results, gold) {
+function answersOf(run, rows, results, gold) {
   return el("section", { class: "answer" },
     el("h2", {}, link(["run", run.id], bdi(run.label)), " ", outcome(rows)),
     rows[0].gold === gold ? "" : sqlBlock(rows[0].gold, null, "The gold SQL of this run, which is another"),
-    rows.map((row, i) => answer(row, rows.length, data, results[i])));
+    rows.map((row, i) => answer(row, rows.length, results[i])));
 }
 
-function answer(row, count_, data, results) {
+function answer(row, count_, results) {
   const scores = index.modes.map((mode, i) => [mode, row.modes[i]]).filter(([, value]) => value !== null);
   const facts = [
     ["verdicts", scores.map(([mode, value]) => `${mode} ${value}`).join("  ")],
@@ -63,7 +76,7 @@ function answer(row, count_, data, results) {
     el("dl", { class: "inline" }, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     results ? resultTables(results, row) : "",
     row.completion.trim() === row.sql.trim() ? "" : fold("The answer as it was written", el("pre", { dir: "auto" }, row.completion)),
-    turns(data, row));
+    turns(row));
 }
 
 /** What gold and answer return, side by side, and the reward under each preset. */
@@ -95,19 +108,16 @@ function resultTable(name, result) {
 
 const fold = (title, ...content) => el("details", {}, el("summary", {}, title), content);
 
-const messagesOf = (data, row) => data.prompts[row.prompt].map(([role, parts]) => [role, parts.map((i) => data.texts[i]).join("\n\n")]);
-
-/** The earlier turns of an answer: messages after the first one of the model. */
-function turns(data, row) {
-  const messages = messagesOf(data, row);
-  const start = messages.findIndex(([role]) => role === "assistant");
-  const last = messages.findLastIndex(([role]) => role === "user");
-  if (start < 0 || last < start) return "";
-  return fold("Earlier turns", messages.slice(start).map(message));
+function turns(row) {
+  const messages = turnsOf(row);
+  return messages.length ? fold("Earlier turns", messages.map(message)) : "";
 }
 
 const message = ([role, text]) => el("div", { class: "message" }, el("b", {}, role), el("pre", { dir: "auto" }, text));
 
-function promptOf(data, row) {
-  return el("section", {}, el("h2", {}, "Prompt as sent"), messagesOf(data, row).map(message));
+function promptOf(row) {
+  const turns = turnsOf(row).length;
+  const messages = messagesOf(row);
+  return el("section", { class: "prompt" }, el("h2", {}, "Prompt as sent"),
+    messages.slice(0, messages.length - turns).map(message));
 }
