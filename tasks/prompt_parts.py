@@ -46,7 +46,7 @@ def _around(template: str, engine: str, has_evidence: bool, examples: int) -> li
         examples=[example] * examples,
         evidence=MARK if has_evidence else "",
         question=MARK,
-        engine=ENGINE_NAMES[engine],  # type: ignore[index]
+        engine=ENGINE_NAMES[engine],
         database="",
     )
     return text.strip().split(MARK)

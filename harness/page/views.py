@@ -109,10 +109,6 @@ class Group:
         """The parts of the split that some run has."""
         return sorted({name for run in self.runs for name in run.summary["parts"]})
 
-    @property
-    def has_cost(self) -> bool:
-        return any(run.summary["cost"] for run in self.runs)
-
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:

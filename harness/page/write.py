@@ -30,7 +30,8 @@ FILTERS: tuple[Callable[..., Any], ...] = (
     *(formats.bar, formats.gain_bar, formats.gains, formats.interval, formats.memory, formats.points),
     *(formats.pretty, formats.reason_class, formats.segment, formats.sentence, formats.sign, formats.stacked),
     formats.where,
-    *map(formats.dashed, (terminal.duration, terminal.number, terminal.p_value, terminal.percent)),
+    *(formats.dashed(terminal.duration), formats.dashed(terminal.number), formats.dashed(terminal.percent)),
+    terminal.p_value,
 )
 """The filters of the templates."""
 LIBRARIES = ("d3.min.js", "plot.min.js")
