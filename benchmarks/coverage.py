@@ -26,6 +26,7 @@ from leaderboards.statistics import (
     detectable,
     holm,
     mcnemar,
+    tango,
     wilson,
 )
 
@@ -40,9 +41,12 @@ CORRELATIONS = (0.02, 0.1, 0.3)
 SHARES = (0.3, 0.5, 0.7, 0.85)
 DISCORDANT = (0.08, 0.2)
 """Share of questions that only one of two runs gets right."""
+RARE = (0.002, 0.005, 0.02)
+"""The same, where often no question is discordant, so that 95 % cannot be met, only exceeded."""
 REPEATS = 1000
 """Draws of one case with databases."""
 COVERED = (0.94, 0.96)
+NOT_LESS = (0.94, 1.0)
 FALSE = (0.0, 0.05)
 
 
@@ -74,7 +78,7 @@ def main() -> int:
 
 
 def plain(random: np.random.Generator) -> Iterator[Row]:
-    """Independent questions: Wilson's interval and the paired bootstrap."""
+    """Independent questions: Wilson's interval, Tango's, and the paired bootstrap of several answers."""
     rates = []
     for n in (100, 300, 1000):
         for share in np.arange(0.05, 0.96, 0.01):
@@ -82,14 +86,22 @@ def plain(random: np.random.Generator) -> Iterator[Row]:
             held = [holds(wilson(int(right), n), share) for right in found]
             rates.append(float(np.dot(held, counts) / counts.sum()))
     yield Row("Wilson, independent questions", COVERED, rates)
+    for name, shares, bar in (("", DISCORDANT, COVERED), (", few discordant", RARE, NOT_LESS)):
+        rates = []
+        for n in (100, 300, 1000):
+            for discordant in shares:
+                for won in (0.5, 0.65):
+                    cases = [paired(random, (n,), discordant, won, 0.0) for _ in range(1000)]
+                    ends = [score_interval(n, *wins_and_losses(case)) for case in cases]
+                    rates.append(float(np.mean([holds(one, discordant * (2 * won - 1)) for one in ends])))
+        yield Row(f"Tango, paired difference{name}", bar, rates)
     rates = []
     for n in (300, 1000):
-        for discordant in DISCORDANT:
-            for won in (0.5, 0.65):
-                truth = discordant * (2 * won - 1)
-                draws = [paired(random, (n,), discordant, won, 0.0)[0] for _ in range(500)]
-                rates.append(float(np.mean([holds(bootstrap(values(one)), truth) for one in draws])))
-    yield Row("paired bootstrap, independent questions", COVERED, rates)
+        for power in (1.0, 0.5):  # B answers a question right with this power of A's probability
+            truth = 1 / (power + 1) - 1 / 2
+            draws = [answered(random, n, power) for _ in range(500)]
+            rates.append(float(np.mean([holds(bootstrap(one), truth) for one in draws])))
+    yield Row("paired bootstrap, 4 answers a question", COVERED, rates)
 
 
 def clustered(random: np.random.Generator) -> Iterator[Row]:
@@ -177,11 +189,11 @@ def varied(random: np.random.Generator, mean: float, icc: float, count: int) -> 
     return random.beta(mean * size, (1 - mean) * size, count)
 
 
-def values(total: Total) -> list[float]:
-    """The differences of which a total is the sum."""
-    wins = round((total.squares + total.total) / 2)
-    losses = round(total.squares) - wins
-    return [1.0] * wins + [-1.0] * losses + [0.0] * (total.n - wins - losses)
+def answered(random: np.random.Generator, n: int, power: float, answers: int = 4) -> list[float]:
+    """Differences of two runs' mean scores on questions that are right with a probability of any size."""
+    easy = random.random(n)
+    b, a = (random.binomial(answers, chance) / answers for chance in (easy**power, easy))
+    return list((b - a).tolist())
 
 
 def wins_and_losses(case: Sequence[Total]) -> tuple[int, int]:
@@ -197,6 +209,7 @@ def rejected(random: np.random.Generator, n: int, discordant: float, difference:
     return float(np.mean([p_value(*wins_and_losses(case)) < 0.05 for case in cases]))
 
 
+score_interval: Callable[[int, int, int], tuple[float, float]] = lru_cache(maxsize=None)(tango)
 p_value: Callable[[int, int], float] = lru_cache(maxsize=None)(mcnemar)
 
 

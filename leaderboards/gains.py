@@ -29,7 +29,7 @@ _SQL = f"""
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """A model tested against its parent. The test has no bootstrap interval."""
+    """A model tested against its parent. The test has no interval for other questions like these."""
 
     parent: str
     """The run of the parent."""

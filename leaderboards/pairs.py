@@ -11,12 +11,12 @@ from leaderboards.slices import FIELDS, Values, ordered, values
 from leaderboards.statistics import (
     ClusteredInterval,
     Interval,
-    bootstrap,
     clustered_difference,
     clustered_share,
     detectable,
     holm,
     mcnemar,
+    paired_difference,
     totals,
     wilson,
 )
@@ -130,7 +130,7 @@ class PairedTest:
 
     figures: PairedFigures
     interval: Interval | None
-    """The 95 % bootstrap interval of the difference of their means, for other questions like these."""
+    """The 95 % interval of the difference of their means, for other questions like these."""
     clustered: ClusteredInterval | None
     """The 95 % interval of the difference for questions of other databases; None with fewer than two."""
 
@@ -212,7 +212,7 @@ def paired_test(pairs: Sequence[Pair]) -> PairedTest:
     """B tested against A on all pairs."""
     differences = [pair.b - pair.a for pair in pairs]
     clusters = totals(differences, (pair.database for pair in pairs))
-    return PairedTest(figures(pairs), bootstrap(differences), clustered_difference(clusters))
+    return PairedTest(figures(pairs), paired_difference(differences), clustered_difference(clusters))
 
 
 def share(scores: Sequence[float], databases: Sequence[str]) -> Share:

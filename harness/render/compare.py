@@ -48,7 +48,7 @@ def _totals(comparison: Comparison) -> Table:
     table.add_row(Text("where", "bold"), _where(comparison))
     table.add_row(Text("B - A", "bold"), points(totals.difference).append(" points"))
     if test.interval:
-        table.add_row("", Text(f"{_ends(*test.interval)}   95 % bootstrap interval, other questions"))
+        table.add_row("", Text(f"{_ends(*test.interval)}   95 % interval, other questions"))
     if test.clustered:
         clusters = f"other databases ({test.clustered.clusters} here)"
         ends = _ends(test.clustered.low, test.clustered.high)

@@ -6,13 +6,13 @@ from leaderboards.statistics.intervals import (
     Interval,
     Spread,
     Total,
-    bootstrap,
     clustered_difference,
     clustered_share,
     spread,
     totals,
     wilson,
 )
+from leaderboards.statistics.paired import bootstrap, paired_difference, tango
 from leaderboards.statistics.significance import detectable, holm, mcnemar
 
 __all__ = [
@@ -27,8 +27,10 @@ __all__ = [
     "detectable",
     "holm",
     "mcnemar",
+    "paired_difference",
     "pass_at_k",
     "spread",
+    "tango",
     "totals",
     "wilson",
 ]

@@ -15,10 +15,6 @@ Z95 = 1.959963984540054
 
 Interval = tuple[float, float]
 
-RESAMPLES = 10_000
-CHUNK = 500
-"""Resamples drawn at a time, which bounds the memory for any number of questions."""
-
 
 def wilson(successes: float, n: int) -> Interval | None:
     """The 95 % score interval of a proportion, without continuity correction.
@@ -36,23 +32,15 @@ def _score_interval(share: float, n: float, z: float) -> Interval:
     return max((centre - margin) / scale, 0.0), min((centre + margin) / scale, 1.0)
 
 
-def bootstrap(differences: Sequence[float], seed: int = 0) -> Interval | None:
-    """The 95 % percentile interval of the mean of paired differences, one for each question.
+def without_spread(value: float, n: int, quantile: float) -> Interval:
+    """The interval of a mean of n differences in [-1, 1] that are all equal, which have no variance.
 
-    Source: B. Efron, Annals of Statistics 7 (1979) 1-26; pairs are resampled whole, as P. Koehn (EMNLP 2004)
-    does for translations. How often each distinct difference occurs among n pairs drawn with replacement is
-    multinomial, so these counts are drawn. Returns (low, high); None if there are no differences.
+    Wilson's interval of none in n says that up to a share w = z^2 / (n + z^2) of all questions may be other
+    than those seen. These may have any difference, so the mean may be from value - w (1 + value) to value +
+    w (1 - value). For differences of 0, 1 and -1 that is Tango's interval (``statistics.paired``).
     """
-    import numpy as np
-
-    n = len(differences)
-    if n == 0:
-        return None
-    values, counts = np.unique(np.asarray(differences, dtype=float), return_counts=True)
-    random = np.random.default_rng(seed)
-    means = [random.multinomial(n, counts / n, size=CHUNK) @ values / n for _ in range(RESAMPLES // CHUNK)]
-    low, high = np.quantile(np.concatenate(means), (0.025, 0.975))
-    return float(low), float(high)
+    w = quantile**2 / (n + quantile**2)
+    return value - w * (1 + value), value + w * (1 - value)
 
 
 class Total(NamedTuple):
@@ -111,7 +99,10 @@ def clustered_difference(clusters: Sequence[Total]) -> ClusteredInterval | None:
     """The 95 % interval of the mean of paired differences in clusters, and the p-value that the mean is 0.
 
     Mean +- t times the jackknife's standard error, with clusters and degrees of freedom as in
-    ``clustered_share``. Where all clusters have the same mean, the variance is that of independent questions.
+    ``clustered_share``; cut to [-1, 1]. Where all clusters have the same mean, the variance is that of
+    independent questions. Where all differences are equal, such as without discordant questions, nothing
+    shows how alike those of a cluster are: it is ``without_spread`` with the quantile of t, as E. L. Korn and
+    B. I. Graubard (Survey Methodology 24 (1998) 193-201) take a design effect of 1 for a share of 0.
     Returns None with fewer than two effective clusters.
     """
     n, effective = _sizes(clusters)
@@ -119,12 +110,17 @@ def clustered_difference(clusters: Sequence[Total]) -> ClusteredInterval | None:
         return None
     mean = sum(cluster.total for cluster in clusters) / n
     simple = max(sum(cluster.squares for cluster in clusters) - n * mean * mean, 0.0) / (n * (n - 1))
-    error = math.sqrt(_jackknife(clusters) or simple)
+    error = math.sqrt(_jackknife(clusters) or (simple if simple > 1e-15 else 0.0))  # as in _jackknife
     df = round(effective) - 1
-    half = t_quantile(df) * error
-    p = 1 - t_within(mean / error, df) if error else float(mean == 0)
+    if error:
+        half = t_quantile(df) * error
+        low, high, t = mean - half, mean + half, mean / error
+    else:
+        low, high = without_spread(mean, n, t_quantile(df))
+        t = math.sqrt(n) if mean else 0.0  # with the variance that 0 as the mean would have: mean^2 / n
+    p = max(1 - t_within(t, df), 0.0)
     design = error * error / simple if simple else 1.0
-    return ClusteredInterval(mean - half, mean + half, len(clusters), effective, design, max(p, 0.0))
+    return ClusteredInterval(max(low, -1.0), min(high, 1.0), len(clusters), effective, design, p)
 
 
 def _sizes(clusters: Sequence[Total]) -> tuple[int, float]:

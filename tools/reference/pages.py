@@ -184,8 +184,8 @@ def scores() -> str:
             [(f"`{one.name}`", one.type, markdown(one.meaning)) for one in columns(Summary)],
         ),
         "A `Slice` has " + ", ".join(f"`{one.name}`" for one in columns(Slice)) + ". Intervals and tests are "
-        "those of `leaderboards/statistics`: Wilson intervals at 95 %, a paired bootstrap, and McNemar's exact "
-        "test in `harness compare`.",
+        "those of `leaderboards/statistics`: Wilson intervals at 95 %, in `harness compare` Tango's for differences "
+        "(a bootstrap with several answers to a question), and McNemar's exact test.",
         "## Alarms",
         "Signs that a score is luck or reward hacking. A measure over its limit, or one that has risen by more than "
         "0.10 since a training began, is a warning. [How to read them](../how-to/scoring.md#alarms).",
