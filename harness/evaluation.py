@@ -282,4 +282,5 @@ def record_of(task: Task, request: Request, number: int, completion: Completion,
         cost=completion.cost,
         result=attempt.result_digest,
         examples=json.dumps([example.id for example in task.examples(sample)]),
+        other_gold=sample.gold[attempt.gold] if attempt.gold else "",
     )

@@ -149,8 +149,9 @@ class _StoredTask:
         """The question of a record; where the dataset has it no longer, what the record holds of it."""
         sample = self._samples.get(record.sample_id)
         if sample is None or sample.database != record.database:
-            return Sample(record.sample_id, record.question, record.database, (record.gold,))
-        return sample if record.gold in sample.gold else replace(sample, gold=(record.gold,))
+            return Sample(record.sample_id, record.question, record.database, (record.compared_gold,))
+        known = record.compared_gold in sample.gold
+        return sample if known else replace(sample, gold=(record.compared_gold,))
 
     @cached_property
     def _samples(self) -> Mapping[str, Sample]:

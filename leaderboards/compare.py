@@ -40,6 +40,7 @@ class Flip:
     sample_id: str
     question: str
     gold: str
+    """The gold that the winner's answer was compared with."""
     winner: str
     """``a`` or ``b``."""
     sql_a: str
@@ -214,7 +215,7 @@ def _flip(winner: str, a: Record, b: Record) -> Flip:
     return Flip(
         sample_id=a.sample_id,
         question=a.question,
-        gold=a.gold,
+        gold=(b if winner == "b" else a).compared_gold,
         winner=winner,
         sql_a=a.sql,
         sql_b=b.sql,

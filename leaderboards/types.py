@@ -46,7 +46,7 @@ class Record:
     sql: str = ""
     """The SQL that was extracted from the answer."""
     gold: str = ""
-    """The gold that the answer was compared with."""
+    """The first gold of the question."""
     detail: str = ""
     """The engine's message, or the first differing row."""
     metric: float | None = None
@@ -91,10 +91,17 @@ class Record:
     """Digest of the rows that the answer returned, if several answers were drawn; majority votes use it."""
     examples: str = "[]"
     """Ids of the training samples that the prompt showed, as JSON text."""
+    other_gold: str = ""
+    """The gold that decided, if it is not the first: that which the answer matches best."""
 
     @property
     def key(self) -> tuple[str, int]:
         return self.sample_id, self.sample_index
+
+    @property
+    def compared_gold(self) -> str:
+        """The gold that verdict, reason and detail are about."""
+        return self.other_gold or self.gold
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ def _attempt(pair: QueryPair, job: JudgeJob) -> Attempt:
         result_digest=result_digest(answer.rows) if settings.digests and answer.ok else "",
         ties_at_limit=settings.ties_at_limit and base.ok and pair.limit_cut(0, pair.gold_sql) is not None,
         preview=preview(answer, settings.preview_rows) if settings.preview_rows and answer.rows else (),
+        gold=job.gold.index(pair.gold_sql),
     )
 
 
@@ -112,6 +113,7 @@ def _failed(pair: QueryPair, job: JudgeJob, error: Exception) -> Attempt:
         f"could not be compared: {type(error).__name__}",
         clauses=pair.similarity() if job.settings.structure else {},
         constructs=pair.constructs(job.settings.constructs),
+        gold=job.gold.index(pair.gold_sql),
     )
 
 

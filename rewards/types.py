@@ -129,12 +129,14 @@ class Attempt:
     """Whether the gold's LIMIT cuts through rows that tie, if the grader was made with ``ties_at_limit``."""
     preview: tuple[str, ...] = ()
     """A line of column names and lines of the first rows returned, if ``scoring.feedback_rows`` is set."""
+    gold: int = 0
+    """Place among the golds of the question of the one that the answer matches best: all else is about it."""
     text: str = ""
     """The completion, where the reward reads it: penalties for format and length, and custom rewards."""
 
 
 Packed = tuple[tuple[Any, ...], list[tuple[str, bytes]]]
-"""What a worker returns: the attempt's fields from ``reason`` to ``preview`` as plain builtins, and new files
+"""What a worker returns: the attempt's fields from ``reason`` to ``gold`` as plain builtins, and new files
 of the gold cache (name, content), which the parent writes."""
 
 

@@ -106,6 +106,7 @@ class Questions:
             "prompt": self._prompt(record, engine, template),
             "completion": 0 if record.completion == record.sql else record.completion,
             "sql": 0 if record.sql == record.gold else record.sql,
+            "other_gold": record.other_gold,
             "reason": record.reason,
             "detail": record.detail,
             "executes": int(record.executes),
