@@ -29,6 +29,11 @@ from tasks.common.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+COMPARED = (
+    *("question", "database", "difficulty", "part", "gold", "other_gold", "gold_rows"),
+    *("sql", "reason", "metric"),
+)
+"""The fields of records that a comparison reads."""
 FLIPS = 3
 """Questions shown of those that only B got right, and of those that only A did."""
 
@@ -183,7 +188,7 @@ def _first_readable(
         for run in pair:
             if run.id not in answers and run.id not in damaged:
                 try:
-                    answers[run.id] = answers_of(run)
+                    answers[run.id] = answers_of(run, COMPARED)
                 except DataError as error:
                     damaged[run.id] = error
         run_a, run_b = pair
@@ -194,10 +199,10 @@ def _first_readable(
     raise next(iter(damaged.values()))
 
 
-def answers_of(run: Run) -> AnswersByQuestion:
-    """The records of a run by question. Raises DataError: they are damaged."""
+def answers_of(run: Run, names: Sequence[str] = ()) -> AnswersByQuestion:
+    """The records of a run by question; ``names`` as for ``store.records``. Raises DataError: damaged."""
     answers: AnswersByQuestion = {}
-    for record in store.records(run.id):
+    for record in store.records(run.id, names):
         answers.setdefault(record.sample_id, []).append(record)
     return answers
 

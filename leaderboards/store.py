@@ -194,9 +194,16 @@ def _records_file(run_id: str) -> Path:
     return path
 
 
-def records(run_id: str) -> list[Record]:
-    """The records of a finished run, in the order of their keys. Raises DataError: missing or damaged."""
-    rows = query("SELECT * FROM records ORDER BY sample_id, sample_index", [run_id])
+def records(run_id: str, names: Sequence[str] = ()) -> list[Record]:
+    """The records of a finished run, in the order of their keys.
+
+    ``names``: read these fields alone; all others have their defaults, or "". Raises DataError: missing or
+    damaged.
+    """
+    read = {"sample_id", "sample_index", *names}
+    empty = "".join(f", '' AS {name}" for name in validation.REQUIRED if name not in read)
+    columns = f"COLUMNS(lambda name: name IN {tuple(sorted(read))}){empty}" if names else "*"
+    rows = query(f"SELECT {columns} FROM records ORDER BY sample_id, sample_index", [run_id])
     try:
         return validation.records(rows)
     except ValueError as error:

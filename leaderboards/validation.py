@@ -154,3 +154,5 @@ def _required(field: Field[Any]) -> bool:
 
 RUN: Any = _shape(Run)
 RECORD: Any = _shape(Record)
+REQUIRED = tuple(field.name for field in fields(Record) if _required(field))
+"""The fields that a record cannot be without."""

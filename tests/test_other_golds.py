@@ -16,7 +16,7 @@ from harness.render.evidence import render_evidence
 from harness.rerun import rerun
 from harness.results import EvidenceWithResults, results
 from leaderboards import store
-from leaderboards.compare import compare
+from leaderboards.compare import COMPARED, answers_of, compare, comparison
 from leaderboards.evidence import show
 from leaderboards.types import Run
 
@@ -74,3 +74,14 @@ def test_a_flip_names_the_gold_of_the_winner_and_a_rerun_no_change_of_data(here:
     evaluated(here, "bad", ANSWERS)
     (change,) = rerun(bad.id, workers=1).changes
     assert (change.sample_id, change.why) == ("second", "answer differs")
+
+
+def test_a_comparison_reads_the_fields_that_it_needs_and_no_others(here: Path) -> None:
+    good = evaluated(here, "good", ANSWERS)
+    (first, *_), whole = (store.records(good.id, names) for names in (COMPARED, ()))
+    assert first.completion == first.prompt.strip("[]") == "" and whole[0].completion
+    assert [getattr(first, name) for name in COMPARED] == [getattr(whole[0], name) for name in COMPARED]
+    bad = evaluated(here, "bad", ANSWERS | {"second": "SELECT 3"})
+    runs = [(run, answers_of(run)) for run in (bad, good)]
+    of_whole = comparison(*(run for run, _ in runs), *(answers for _, answers in runs))
+    assert compare(bad.id, good.id).as_dict() == of_whole.as_dict()
