@@ -14,7 +14,7 @@ from leaderboards.types import Run
 from runners.replay import ReplayRunner
 from runners.settings import ReplayConfig, RunnerConfig
 from tasks.common.errors import DataError
-from tasks.types import Mode
+from tasks.types import ROW_MODES
 
 
 def score_stored(
@@ -30,7 +30,7 @@ def score_stored(
     runner = RunnerConfig(replay=ReplayConfig(column=column))
     samples = ReplayRunner(path, column).samples
     spec = EvalSpec(model=f"replay:{path}", samples=samples, runner=runner, **fields)
-    return evaluate_model(spec, overrides, workers, fresh=True, modes=tuple(Mode))
+    return evaluate_model(spec, overrides, workers, fresh=True, modes=ROW_MODES)
 
 
 def _located(name: str) -> Path:

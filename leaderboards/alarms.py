@@ -49,7 +49,12 @@ MESSAGES: Mapping[str, str] = {
 
 
 def with_alarm_modes(scoring: ScoringSpec, modes: Sequence[Mode] = MODES) -> ScoringSpec:
-    """The scoring with ``modes`` added: the verdicts that the alarms compare."""
+    """The scoring with ``modes`` added: the verdicts that the alarms compare.
+
+    Not in the mode ``denotation``: golds that are answers have no rows to compare.
+    """
+    if scoring.metric is Mode.DENOTATION:
+        return scoring
     return scoring.model_copy(update={"modes": tuple(dict.fromkeys((*scoring.modes, *modes)))})
 
 

@@ -61,6 +61,8 @@ class Record:
     """Verdict of the mode ``bird``."""
     bird_f1: float | None = None
     """Verdict of the mode ``bird_f1``."""
+    denotation: float | None = None
+    """Verdict of the mode ``denotation``."""
     reward: float | None = None
     """The task's composite score, which is also the reward in a GRPO training."""
     parts: str = "{}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rewards.matching import bird
+from rewards.matching import bird, denotation
 from rewards.query_pair import QueryPair
 from rewards.results import difference, first_out_of_order
 from rewards.types import Reason
@@ -38,7 +38,7 @@ def verdict(pair: QueryPair, mode: Mode, instances: int) -> Verdict:
     if mode is Mode.SPIDER_TS:
         shipped = max(1, len(pair.database.instances) - pair.database.generated)
         return _first_wrong(_spider(pair, instance) for instance in range(shipped))
-    return _bird(pair, mode)
+    return _denotation(pair) if mode is Mode.DENOTATION else _bird(pair, mode)
 
 
 def explained(pair: QueryPair, verdict: Verdict, mode: Mode) -> Verdict:
@@ -104,6 +104,19 @@ def _bird(pair: QueryPair, mode: Mode) -> Verdict:
         return CORRECT
     complete = pair.gold(0, pair.gold_sql).ok and pair.answer(0, pair.sql).ok
     return Verdict(value, Reason.WRONG_ROWS, differs=(0, pair.gold_sql, pair.sql) if complete else None)
+
+
+def _denotation(pair: QueryPair) -> Verdict:
+    gold = pair.gold(0, pair.gold_sql)
+    if not gold.ok:
+        return _gold_failed(gold, 0)
+    answer = pair.answer(0, pair.sql)
+    if not answer.ok:
+        return _answer_failed(answer, 0)
+    if pair.sql == pair.gold_sql or denotation.equal(gold, answer):
+        return CORRECT
+    reason = Reason.WRONG_ROWS if answer.rows else Reason.EMPTY_RESULT
+    return Verdict(0.0, reason, denotation.difference(gold, answer))
 
 
 def _returns(outcome: Outcome, sql: str) -> bool:

@@ -18,6 +18,11 @@ class FieldNames(Spec):
     gold: str = "query"
     """Column of the gold SQL: text, an object with ``sql`` or ``query``, or a list of these (any of
     them is right)."""
+    answers: str = ""
+    """Column of the answers, for a dataset that gives values instead of SQL: a list of texts. The gold
+    becomes a query that returns them, and ``scoring.metric`` must be ``denotation``."""
+    canonical: str = ""
+    """Column of the answers' canonical forms, a list in the order of the answers, or an empty list."""
     database: str = "db_id"
     """Column of the database id."""
     id: str = ""
@@ -42,9 +47,10 @@ class DatasetSpec(Spec):
     that ``datasets`` saved, or ``module:function`` (called with the split's entry; returns rows).
     """
 
-    source: Literal["file", "huggingface", "python", "text2sql"] = "file"
+    source: Literal["file", "huggingface", "python", "text2sql", "wikitables"] = "file"
     """``file``, ``huggingface`` (a dataset of the Hub or a saved folder), ``python`` (a function;
-    needs ``--trust-task``) or ``text2sql`` (the format of jkkummerfeld/text2sql-data)."""
+    needs ``--trust-task``), or a format of its own: ``text2sql`` (jkkummerfeld/text2sql-data) or
+    ``wikitables`` (WikiTableQuestions)."""
     path: str
     """File pattern, dataset id, folder, or ``module:function``; ``{split}`` is replaced by the entry
     of the split. ``*`` and ``?`` in a file's name: the rows of all files that match, by name."""
@@ -58,6 +64,8 @@ class DatasetSpec(Spec):
     """Which column of the dataset holds what."""
     where: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     """Use only the rows in which each of these columns has this value."""
+    missing_gold: Literal["error", "skip"] = "error"
+    """What to do with a row without a gold: an error, or skip and count it."""
     eval_split: str = "dev"
     """Split that ``harness eval`` uses by default."""
     train_split: str = "train"

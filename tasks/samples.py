@@ -21,17 +21,18 @@ OPTIONAL = ("evidence", "difficulty", "part", "family", "ddl")
 def sample_of(spec: TaskSpec, row: Mapping[str, Any], index: int) -> Sample | None:
     """The sample in a row, or None where ``dataset.where`` leaves the row out.
 
-    ``index``: the row's position in its split, for ids and messages. Raises DataError: a column is missing,
-    or the row has no question, gold, id or database.
+    ``index``: the row's position in its split, for ids and messages. The sample has no gold where the row has
+    none and ``dataset.missing_gold`` allows that. Raises DataError: a column is missing, or the row has no
+    question, gold, id or database.
     """
     for column, expected in spec.dataset.where.items():
         where = f"{spec.name}: column '{column}'"
         if not equals(_cell(spec, row, column, index), expected, where):
             return None
     names = spec.dataset.fields
-    gold = golds(_cell(spec, row, names.gold, index), f"{spec.name}: row {index}")
+    gold = _gold(spec, row, index)
     question = text(_cell(spec, row, names.question, index))
-    if not question.strip() or not gold:
+    if not question.strip() or (not gold and spec.dataset.missing_gold == "error"):
         missing = "a question" if not question.strip() else "its gold"
         raise DataError(f"{spec.name}: row {index} lacks {missing}")
     optional = {
@@ -44,6 +45,31 @@ def sample_of(spec: TaskSpec, row: Mapping[str, Any], index: int) -> Sample | No
         gold=gold,
         **optional,
     )
+
+
+def _gold(spec: TaskSpec, row: Mapping[str, Any], index: int) -> tuple[str, ...]:
+    """The golds of a row; of a row with answers, the query that returns them."""
+    names, where = spec.dataset.fields, f"{spec.name}: row {index}"
+    if not names.answers:
+        return golds(_cell(spec, row, names.gold, index), where)
+    answers = _cell(spec, row, names.answers, index)
+    canonical = _cell(spec, row, names.canonical, index) if names.canonical else []
+    for values in (answers, canonical):
+        if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
+            raise DataError(f"{where}: the answers are a {type(values).__name__}, expected a list of texts")
+    if canonical and len(canonical) != len(answers):
+        raise DataError(f"{where}: {len(answers)} answers and {len(canonical)} canonical forms")
+    return (query_of(answers, canonical),) if answers else ()
+
+
+def query_of(answers: Sequence[str], canonical: Sequence[str] = ()) -> str:
+    """The query that returns the answers as ``value``, and their canonical forms as ``canonical``."""
+    first, rest = "SELECT {} AS value", " UNION ALL SELECT {}"
+    if canonical:
+        first, rest = "SELECT {} AS value, {} AS canonical", " UNION ALL SELECT {}, {}"
+    pairs = zip(answers, canonical, strict=True) if canonical else ((answer,) for answer in answers)
+    texts = [["'" + text.replace("'", "''") + "'" for text in pair] for pair in pairs]
+    return first.format(*texts[0]) + "".join(rest.format(*row) for row in texts[1:])
 
 
 def _required(spec: TaskSpec, row: Mapping[str, Any], column: str, index: int) -> str:

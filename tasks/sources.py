@@ -16,6 +16,7 @@ from tasks.common.home import expand
 from tasks.common.named_code import load_object
 from tasks.common.terminal import one_line, say
 from tasks.dataset import DatasetSpec
+from tasks.formats import text2sql, wikitables
 
 Rows = list[dict[str, Any]]
 _SLICE = re.compile(r"(?P<name>.*)\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\]")
@@ -136,36 +137,21 @@ def _from_python(spec: DatasetSpec, entry: str) -> Rows:
     return rows
 
 
-def _from_text2sql(spec: DatasetSpec, entry: str) -> Rows:
-    """Rows of the text2sql-data format: templates whose variables are filled in for every sentence.
+def _from_format(read: Callable[[Path, str], Rows]) -> Callable[[DatasetSpec, str], Rows]:
+    """A source whose files have a format of their own: ``read`` takes a path and the split's entry."""
 
-    The columns are ``question``, ``query`` (all equivalent golds) and ``id`` (the position in the file).
-    Source: https://github.com/jkkummerfeld/text2sql-data, ``tools/json_to_flat.py``.
-    """
-    position = 0
-    rows: Rows = []
-    for template in _from_file(spec, entry):
-        for sentence in template["sentences"]:
-            if sentence["question-split"] == entry:
-                rows.append(_filled(template, sentence) | {"id": str(position)})
-            position += 1
+    def rows(spec: DatasetSpec, entry: str) -> Rows:
+        name, cut = sliced(entry)
+        found = read(Path(expand(spec.path, split=name)), name)
+        return found[cut(len(found))] if cut else found
+
     return rows
-
-
-def _filled(template: dict[str, Any], sentence: dict[str, Any]) -> dict[str, Any]:
-    question, golds = sentence["text"], list(template["sql"])
-    for name, value in sentence["variables"].items():
-        question = question.replace(name, value)
-        golds = [gold.replace(name, value) for gold in golds]
-    for variable in template["variables"]:
-        if variable["name"] not in sentence["variables"]:
-            golds = [gold.replace(variable["name"], variable["example"]) for gold in golds]
-    return {"question": question, "query": golds}
 
 
 SOURCES: dict[str, Callable[[DatasetSpec, str], Rows]] = {
     "file": _from_file,
     "huggingface": _from_huggingface,
     "python": _from_python,
-    "text2sql": _from_text2sql,
+    "text2sql": _from_format(text2sql.rows),
+    "wikitables": _from_format(wikitables.rows),
 }

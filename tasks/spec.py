@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -163,6 +163,16 @@ class TaskSpec(Spec):
             return {**data, "answer": {"stop": [FENCE], **answer}}
         return data
 
+    @model_validator(mode="after")
+    def _compares_answers(self) -> Self:
+        modes = {self.scoring.metric, *self.scoring.modes}
+        if self.dataset.fields.answers and (modes != {Mode.DENOTATION} or self.scoring.instances > 1):
+            raise ValueError(
+                "dataset.fields.answers gives values, not SQL: set scoring.metric to denotation,"
+                " scoring.modes to [denotation] and scoring.instances to 1"
+            )
+        return self
+
     @field_validator("name")
     @classmethod
     def _is_a_name(cls, name: str) -> str:
@@ -234,7 +244,7 @@ def _relative_to(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not isinstance(path, str) or not path or path.startswith(("/", "$", "~")):
             continue
         source = dataset.get("source", "file") if isinstance(dataset, dict) else "file"
-        if section == "databases" or source in ("file", "text2sql") or (folder / path).is_dir():
+        if section == "databases" or source not in ("huggingface", "python") or (folder / path).is_dir():
             data[section] = {**data[section], key: str(folder / path)}
     template = prompt.get("template") if isinstance(prompt, dict) else None
     if isinstance(template, str) and (folder / template).is_file():

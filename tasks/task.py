@@ -19,7 +19,7 @@ from tasks.types import Database, Message, Sample
 
 
 class Task:
-    """The samples of a spec. ``skipped[split]`` counts the rows of a split that lack their database."""
+    """The samples of a spec. ``skipped[split]`` counts a split's rows without a database or a gold."""
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
@@ -63,7 +63,7 @@ class Task:
         return self._keys[split]
 
     def _read(self, split: str) -> list[Sample]:
-        """All samples of a split that have a database, in the dataset's order."""
+        """All samples of a split that have a database and a gold, in the dataset's order."""
         try:
             rows = list(enumerate(sources.rows(self.spec.dataset, split)))
         except (MissingData, UnsetVariable) as error:
@@ -72,11 +72,12 @@ class Task:
         if not chosen:
             where = ", ".join(f"{key} = {value!r}" for key, value in self.spec.dataset.where.items())
             raise DataError(f"{self.name}: dataset.where ({where}) leaves none of the rows of '{split}'")
-        usable = [(number, sample) for number, sample in chosen if self._has_database(sample)]
+        usable = [(number, sample) for number, sample in chosen if sample.gold and self._has_database(sample)]
         self.skipped[split] = len(chosen) - len(usable)
         if not usable:
             raise MissingData(
-                f"{self.name}: the split '{split}' has no sample with a database{self._how_to_get()}"
+                f"{self.name}: the split '{split}' has no sample with a database and a gold"
+                f"{self._how_to_get()}"
             )
         sources.warn_of_equal_splits(self.name, self.spec.dataset, split)
         samples = with_unique_ids(self.name, split, usable)
@@ -186,6 +187,10 @@ class Task:
     @cached_property
     def _pool(self) -> Examples:
         dataset = self.spec.dataset
+        if dataset.fields.answers:
+            raise SpecError(
+                f"{self.name}: prompt.examples need gold SQL, and this dataset gives answers only"
+            )
         if dataset.train_split == dataset.eval_split:
             raise DataError(
                 f"{self.name}: prompt.examples come from dataset.train_split, but '{dataset.train_split}'"

@@ -151,7 +151,7 @@ class Mode(StrEnum):
 
     ``strict`` is our own rule and the default. The others reproduce an official evaluator row by row:
     ``spider`` is EX (one database), ``spider_ts`` TS (all instances), ``bird`` is ``set == set``,
-    ``bird_f1`` the mini-dev soft F1.
+    ``bird_f1`` the mini-dev soft F1, ``denotation`` WikiTableQuestions' accuracy.
     """
 
     STRICT = "strict"
@@ -165,6 +165,12 @@ class Mode(StrEnum):
     """BIRD's execution accuracy: the sets of rows are equal."""
     BIRD_F1 = "bird_f1"
     """The soft F1 of BIRD mini-dev, in [0, 1]."""
+    DENOTATION = "denotation"
+    """WikiTableQuestions' accuracy: the values of the result's cells match the answers, as sets."""
+
+
+ROW_MODES = tuple(mode for mode in Mode if mode is not Mode.DENOTATION)
+"""The modes that compare the rows of two queries; ``denotation`` compares with the values a dataset gives."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Each shipped benchmark reads its dataset's own format: samples made by hand, in ``fixtures/benchmarks``.
 
-A ``NAME.sqlite.sql`` there is a script that makes the database ``NAME.sqlite``.
+A ``NAME.sqlite.sql`` or ``NAME.db.sql`` there is a script that makes the database.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A HARNESS_DATA with the samples and their databases."""
     place = tmp_path_factory.mktemp("data") / "benchmarks"
     shutil.copytree(FIXTURES, place)
-    for script in place.rglob("*.sqlite.sql"):
+    for script in (*place.rglob("*.sqlite.sql"), *place.rglob("*.db.sql")):
         with sqlite3.connect(script.with_suffix("")) as connection:
             connection.executescript(script.read_text(encoding="utf-8"))
         connection.close()
@@ -59,6 +59,9 @@ READ = {
     ("geoquery", "test"): (1, 0, "how long is elbe", "geoquery"),
     ("geoquery", "dev"): (1, 0, "tell me the length of the oder", "geoquery"),
     ("geoquery", "train"): (1, 0, "what is the length of the oder", "geoquery"),
+    ("wikitables", "test"): (2, 1, 'who cast "far"', "203_7"),
+    ("wikitables", "dev"): (1, 0, "how far did bea throw?", "203_7"),
+    ("wikitables", "train"): (1, 0, "is there\na second line?", "203_7"),
 }
 """Task and split -> rows that are used, rows without a database or gold, first question, its database."""
 
@@ -115,7 +118,7 @@ def test_a_missing_training_split_is_named_and_the_rest_checked(
     assert "spider: the split 'train' is left out: no such file" in capsys.readouterr().err
     assert main(["check", "spider", "--split", "train"]) == 2
     (copy / "spider" / "database" / "shop" / "shop.sqlite").unlink()
-    with pytest.raises(MissingData, match="no sample with a database; get it from https"):
+    with pytest.raises(MissingData, match="no sample with a database and a gold; get it from https"):
         Task.named("spider").samples("dev")
 
 
@@ -133,3 +136,64 @@ def test_the_details_of_a_task(samples: Path, capsys: pytest.CaptureFixture[str]
         assert text in out
     assert main(["tasks", "kagledbqa"]) == 2
     assert "did you mean 'kaggledbqa'?" in capsys.readouterr().err
+
+
+def test_answers_become_the_query_that_returns_them(samples: Path) -> None:
+    first, second = Task.named("wikitables").samples()
+    assert first.gold == (
+        "SELECT 'Ada \"The First\"' AS value, 'Ada \"The First\"' AS canonical"
+        " UNION ALL SELECT 'Bea|1', 'Bea|1'",
+    )
+    assert second.gold == ("SELECT '1,200' AS value, '1200.0' AS canonical",)
+
+
+@pytest.mark.parametrize(
+    ("sql", "right"),
+    [
+        ("SELECT c2_number FROM w WHERE id = 1", 1.0),
+        ("SELECT '1,200 (m)'", 1.0),
+        ("SELECT 1200, c2_number FROM w WHERE id = 1", 1.0),
+        ("SELECT '1.2e3'", 1.0),
+        ("SELECT c2 FROM w WHERE id = 1", 0.0),
+        ("SELECT c2_number FROM w", 0.0),
+        ("SELECT c2_number FROM w WHERE id = 9", 0.0),
+        ("SELECT NULL", 0.0),
+        ("SELECT '1,200' AS value, '1200.0' AS canonical, 7", 0.0),
+        ("SELECT '7' AS value, '1200.0' AS canonical", 0.0),
+        ("SELECT c3 FROM w", 0.0),
+    ],
+)
+def test_a_query_is_scored_by_the_values_it_returns(samples: Path, sql: str, right: float) -> None:
+    task = Task.named("wikitables")
+    with Grader(task.spec.scoring, workers=1) as grader:
+        (grade,) = grader.grade(task, task.samples()[1:], [sql])
+    assert grade.attempt.verdicts == {"denotation": right}
+    assert grade.scores["reward"].value == right
+
+
+def test_without_tagged_files_answers_have_no_canonical_form(
+    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(samples / "wikitables", tmp_path / "wikitables")
+    shutil.rmtree(tmp_path / "wikitables" / "tagged")
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
+    assert Task.named("wikitables").samples()[1].gold == ("SELECT '1,200' AS value",)
+    assert "3 of 3 questions without canonical answers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            "eval --model gold --task wikitables --set scoring.metric=strict",
+            "set scoring.metric to denotation",
+        ),
+        ("eval --model gold --task wikitables --set prompt.examples.count=2", "gives answers only"),
+        ("train --method sft --task wikitables --model nano --out x", "gives answers, not SQL"),
+    ],
+)
+def test_what_needs_gold_sql_is_refused(
+    samples: Path, words: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    assert says in capsys.readouterr().err.splitlines()[-1]

@@ -47,6 +47,9 @@ METRICS = {
     "spider_ts": Metric("spider.test_suite_accuracy", "Test suite accuracy (Spider)", "accuracy"),
     "bird": Metric("bird.execution_accuracy", "Execution accuracy (BIRD)", "accuracy"),
     "bird_f1": Metric("bird.soft_f1", "Soft F1 (BIRD)", "f1"),
+    "denotation": Metric(
+        "wikitablequestions.denotation_accuracy", "Denotation accuracy (WikiTableQuestions)", "accuracy"
+    ),
     REWARD: Metric("sql_harness.reward", "Mean training reward", "reward"),
 }
 """Each of our metrics -> its names."""

@@ -15,7 +15,7 @@ from leaderboards.identity import Identity, identity_of, judged_differently, lis
 from leaderboards.summary import by_question
 from leaderboards.types import Run
 from runners.types import Request, TrainingExample
-from tasks.common.errors import DataError
+from tasks.common.errors import DataError, SpecError
 from tasks.task import Task
 from tasks.types import Sample
 
@@ -29,6 +29,8 @@ def questions(spec: TrainSpec, task: Task) -> list[Sample]:
     """
     if spec.method == "sft" and GOLD not in spec.data:
         return []
+    if spec.method == "sft" and task.spec.dataset.fields.answers:
+        raise SpecError(f"{task.name} gives answers, not SQL, which SFT needs: use GRPO, or --data FILE")
     held_out = HeldOut.of(spec, task)
     held_out.refuse_split(spec)
     split = spec.split or task.spec.dataset.train_split
