@@ -69,7 +69,7 @@ _GRPO = GrpoConfig(
     scheduler="linear",
     warmup=0.05,
     lora=LoraSpec(r=16, alpha=32),
-    max_steps=28,
+    max_steps=20,
     prompts_per_step=24,
     group_size=8,
     micro_groups=2,
@@ -95,8 +95,8 @@ SMOLLM2_SPIDER = Recipe(
     about="a chat model of 135 M parameters",
     sft_rows=480,
     sft=_SFT,
-    grpo=_GRPO.model_copy(update={"max_steps": 12}),
-    questions=300,
+    grpo=_GRPO.model_copy(update={"max_steps": 10}),
+    questions=200,
 )
 RECIPES = (NANO, SMOLLM2_POCKET, SMOLLM2_SPIDER)
 
