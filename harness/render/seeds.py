@@ -31,17 +31,27 @@ def _means(rows: Sequence[BoardRow], recipe: Recipe) -> BoardRow:
     Counts of answers are sums, and peak memory is the largest. What has no mean, such as the gain of the
     newest row and the interval for other databases, is left out.
     """
-    newest = rows[0]
-    summaries = [row.summary for row in rows]
+    runs = [row.run for row in rows]
+    run = replace(
+        runs[0],
+        seconds=fmean(run.seconds for run in runs),
+        memory=_largest([run.memory for run in runs]),
+        gpu_memory=_largest([run.gpu_memory for run in runs]),
+    )
+    summary = _summary([row.summary for row in rows])
+    summary |= {"ex": recipe.ex.mean, "low": recipe.ex.low, "high": recipe.ex.high}
+    tags = tuple(sorted({tag for row in rows for tag in row.tags}))
+    return replace(rows[0], run=run, summary=summary, tags=tags, gain=None)
+
+
+def _summary(summaries: Sequence[Summary]) -> Summary:
+    """The sums of counts and the means of all other figures; the newest's where there is neither."""
 
     def over(figure: Callable[[Summary], float | None]) -> float | None:
         return mean(map(figure, summaries))
 
-    summary: Summary = {
-        **newest.summary,
-        "ex": recipe.ex.mean,
-        "low": recipe.ex.low,
-        "high": recipe.ex.high,
+    return {
+        **summaries[0],
         "completions": sum(one["completions"] for one in summaries),
         "unscored": sum(one["unscored"] for one in summaries),
         "unanswered": sum(one.get("unanswered", 0) for one in summaries),
@@ -64,15 +74,6 @@ def _means(rows: Sequence[BoardRow], recipe: Recipe) -> BoardRow:
         "reasons": _sums([one["reasons"] for one in summaries]),
         "alarms": _each([one["alarms"] for one in summaries]),
     }
-    runs = [row.run for row in rows]
-    run = replace(
-        newest.run,
-        seconds=fmean(run.seconds for run in runs),
-        memory=_largest([run.memory for run in runs]),
-        gpu_memory=_largest([run.gpu_memory for run in runs]),
-    )
-    tags = tuple(sorted({tag for row in rows for tag in row.tags}))
-    return replace(newest, run=run, summary=summary, tags=tags, gain=None)
 
 
 def _each(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
