@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from tasks.common.parse import Spec
 
+Scalar = str | int | float | bool
+
 
 class FieldNames(Spec):
     """The column of the dataset for each field of a sample; empty where the dataset has no such column."""
@@ -47,10 +49,12 @@ class DatasetSpec(Spec):
     that ``datasets`` saved, or ``module:function`` (called with the split's entry; returns rows).
     """
 
-    source: Literal["file", "huggingface", "python", "text2sql", "wikitables"] = "file"
+    source: Literal["file", "huggingface", "python", "text2sql", "wikitables", "wikisql", "livesqlbench"] = (
+        "file"
+    )
     """``file``, ``huggingface`` (a dataset of the Hub or a saved folder), ``python`` (a function;
-    needs ``--trust-task``), or a format of its own: ``text2sql`` (jkkummerfeld/text2sql-data) or
-    ``wikitables`` (WikiTableQuestions)."""
+    needs ``--trust-task``), or a format of its own: ``text2sql`` (jkkummerfeld/text2sql-data),
+    ``wikitables`` (WikiTableQuestions), ``wikisql`` or ``livesqlbench``."""
     path: str
     """File pattern, dataset id, folder, or ``module:function``; ``{split}`` is replaced by the entry
     of the split. ``*`` and ``?`` in a file's name: the rows of all files that match, by name."""
@@ -62,8 +66,8 @@ class DatasetSpec(Spec):
     """Name of a split -> its file name, hub split or argument; ``train[:20]`` takes a slice of it."""
     fields: FieldNames = FieldNames()
     """Which column of the dataset holds what."""
-    where: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
-    """Use only the rows in which each of these columns has this value."""
+    where: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
+    """Use only the rows in which each of these columns has this value, or one of these values."""
     missing_gold: Literal["error", "skip"] = "error"
     """What to do with a row without a gold: an error, or skip and count it."""
     eval_split: str = "dev"

@@ -27,7 +27,11 @@ def sample_of(spec: TaskSpec, row: Mapping[str, Any], index: int) -> Sample | No
     """
     for column, expected in spec.dataset.where.items():
         where = f"{spec.name}: column '{column}'"
-        if not equals(_cell(spec, row, column, index), expected, where):
+        cell, values = (
+            _cell(spec, row, column, index),
+            expected if isinstance(expected, tuple) else (expected,),
+        )
+        if not any(equals(cell, value, where) for value in values):
             return None
     names = spec.dataset.fields
     gold = _gold(spec, row, index)

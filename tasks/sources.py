@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks import readers
-from tasks.common.errors import DataError, HarnessError, MissingExtra, first_line, nearest
+from tasks.common.errors import DataError, HarnessError, MissingData, MissingExtra, first_line, nearest
 from tasks.common.home import expand
 from tasks.common.named_code import load_object
 from tasks.common.terminal import one_line, say
 from tasks.dataset import DatasetSpec
-from tasks.formats import text2sql, wikitables
+from tasks.formats import livesqlbench, text2sql, wikisql, wikitables
 
 Rows = list[dict[str, Any]]
 _SLICE = re.compile(r"(?P<name>.*)\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\]")
@@ -110,7 +110,7 @@ def _from_huggingface(spec: DatasetSpec, entry: str) -> Rows:
             )
     except Exception as error:  # the library raises its own, the hub's and the file system's errors
         cause = one_line(str(error))[:200] if isinstance(error, ValueError) else first_line(error)
-        raise DataError(f"dataset {path} [{entry}]: {type(error).__name__}: {cause}") from error
+        raise MissingData(f"dataset {path} [{entry}]: {type(error).__name__}: {cause}") from error
     return [dict(row) for row in chosen]
 
 
@@ -154,4 +154,6 @@ SOURCES: dict[str, Callable[[DatasetSpec, str], Rows]] = {
     "python": _from_python,
     "text2sql": _from_format(text2sql.rows),
     "wikitables": _from_format(wikitables.rows),
+    "wikisql": _from_format(wikisql.rows),
+    "livesqlbench": _from_format(livesqlbench.rows),
 }

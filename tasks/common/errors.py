@@ -33,7 +33,7 @@ class DataError(HarnessError):
 
 
 class MissingData(DataError):
-    """A file of a dataset is not there."""
+    """A dataset or database is not there, or not to be fetched."""
 
 
 class ModelError(HarnessError):
