@@ -22,7 +22,7 @@ which ``Q`` are in linear layers other than the head, and ``A`` weights in adapt
                 before it is added to that of earlier passes; tied to the embeddings, it waits for theirs, and
                 the sum is a third one.
                 On a CPU adapters leave holes in the heap, 8 bytes for an output of a layer (on 4 bits, where
-                an adapter's is bfloat16, 4 were measured): of the three results that PEFT adds up, two are
+                an adapter's is bfloat16, 5 as measured): of the three results that PEFT adds up, two are
                 freed between tensors that are kept, and glibc does not fill their place with others of the
                 same size, because it asks for more than the size of an aligned block.
     saving      the base into which adapters are merged, in the machine's memory: w N, after all else is freed
@@ -250,7 +250,7 @@ def _learning(model: Shape, config: SftConfig | GrpoConfig, pass_: tuple[int, in
     full = config.lora is None
     inputs_and_outputs = Kept(2 * model.linear if gpu and full else 0, float(word * model.adapter_width))
     found = model.kept(config.lora, gpu) or inputs_and_outputs
-    holes = 0 if gpu or not config.lora else 4 if config.lora.four_bit else 8
+    holes = 0 if gpu or not config.lora else 5 if config.lora.four_bit else 8
     token = found.token + holes * model.outputs
     head = 4 * model.vocabulary * model.hidden if full else 0
     held = round(tokens * token) + found.weights + head
