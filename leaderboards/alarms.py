@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from tasks.spec import ScoringSpec
-from tasks.types import Mode
+from tasks.types import RESULT_MODES, Mode
 
 MODES = (Mode.STRICT, Mode.SPIDER, Mode.BIRD)
 """Modes whose verdicts the gaps compare."""
@@ -51,9 +51,9 @@ MESSAGES: Mapping[str, str] = {
 def with_alarm_modes(scoring: ScoringSpec, modes: Sequence[Mode] = MODES) -> ScoringSpec:
     """The scoring with ``modes`` added: the verdicts that the alarms compare.
 
-    Not in the mode ``denotation``: golds that are answers have no rows to compare.
+    Not where the metric compares with given results: such golds are no SQL to compare with.
     """
-    if scoring.metric is Mode.DENOTATION:
+    if scoring.metric in RESULT_MODES:
         return scoring
     return scoring.model_copy(update={"modes": tuple(dict.fromkeys((*scoring.modes, *modes)))})
 

@@ -63,6 +63,8 @@ class Record:
     """Verdict of the mode ``bird_f1``."""
     denotation: float | None = None
     """Verdict of the mode ``denotation``."""
+    spider2: float | None = None
+    """Verdict of the mode ``spider2``."""
     reward: float | None = None
     """The task's composite score, which is also the reward in a GRPO training."""
     parts: str = "{}"

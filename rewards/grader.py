@@ -18,7 +18,7 @@ from tasks.databases.sandbox.worker import EXHAUSTED
 from tasks.databases.sql_text import MAX_CHARACTERS
 from tasks.databases.state import stamped
 from tasks.spec import ScoringSpec
-from tasks.types import Mode, Sample
+from tasks.types import RESULT_MODES, Sample
 
 if TYPE_CHECKING:
     from tasks.task import Task
@@ -54,7 +54,7 @@ class Grader:
             modes=tuple(dict.fromkeys((*scoring.modes, scoring.metric))),
             metric=scoring.metric,
             instances=scoring.instances,
-            structure=structure and scoring.metric is not Mode.DENOTATION,
+            structure=structure and scoring.metric not in RESULT_MODES,
             digests=digests,
             preview_rows=scoring.feedback_rows,
             constructs=_constructs(scoring) if structure else (),

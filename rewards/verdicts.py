@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rewards.matching import bird, denotation
+from rewards.matching import bird, denotation, spider2
 from rewards.query_pair import QueryPair
 from rewards.results import difference, first_out_of_order
 from rewards.types import Reason
-from tasks.types import Mode, Outcome, Status
+from tasks.types import RESULT_MODES, Mode, Outcome, Status
 
 Compared = tuple[int, str, str]
 """The index of an instance, and the SQL of gold and answer as they ran on it."""
@@ -38,7 +38,7 @@ def verdict(pair: QueryPair, mode: Mode, instances: int) -> Verdict:
     if mode is Mode.SPIDER_TS:
         shipped = max(1, len(pair.database.instances) - pair.database.generated)
         return _first_wrong(_spider(pair, instance) for instance in range(shipped))
-    return _denotation(pair) if mode is Mode.DENOTATION else _bird(pair, mode)
+    return _given_result(pair, mode) if mode in RESULT_MODES else _bird(pair, mode)
 
 
 def explained(pair: QueryPair, verdict: Verdict, mode: Mode) -> Verdict:
@@ -106,17 +106,21 @@ def _bird(pair: QueryPair, mode: Mode) -> Verdict:
     return Verdict(value, Reason.WRONG_ROWS, differs=(0, pair.gold_sql, pair.sql) if complete else None)
 
 
-def _denotation(pair: QueryPair) -> Verdict:
+def _given_result(pair: QueryPair, mode: Mode) -> Verdict:
+    """The verdict of a mode that compares with a result that the dataset gives."""
     gold = pair.gold(0, pair.gold_sql)
     if not gold.ok:
         return _gold_failed(gold, 0)
     answer = pair.answer(0, pair.sql)
     if not answer.ok:
         return _answer_failed(answer, 0)
-    if pair.sql == pair.gold_sql or denotation.equal(gold, answer):
+    if mode is Mode.DENOTATION:
+        right, detail = denotation.equal(gold, answer), denotation.difference
+    else:
+        right, detail = spider2.equal(gold, answer, spider2.is_ordered(pair.gold_sql)), spider2.difference
+    if right or pair.sql == pair.gold_sql:
         return CORRECT
-    reason = Reason.WRONG_ROWS if answer.rows else Reason.EMPTY_RESULT
-    return Verdict(0.0, reason, denotation.difference(gold, answer))
+    return Verdict(0.0, Reason.WRONG_ROWS if answer.rows else Reason.EMPTY_RESULT, detail(gold, answer))
 
 
 def _returns(outcome: Outcome, sql: str) -> bool:

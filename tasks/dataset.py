@@ -10,6 +10,9 @@ from pydantic import Field, model_validator
 from tasks.common.parse import Spec
 
 Scalar = str | int | float | bool
+Source = Literal[
+    "file", "huggingface", "python", "text2sql", "wikitables", "wikisql", "livesqlbench", "spider2"
+]  # fmt: skip
 
 
 class FieldNames(Spec):
@@ -25,6 +28,10 @@ class FieldNames(Spec):
     becomes a query that returns them, and ``scoring.metric`` must be ``denotation``."""
     canonical: str = ""
     """Column of the answers' canonical forms, a list in the order of the answers, or an empty list."""
+    results: str = ""
+    """Column of the results, for a dataset that gives tables instead of SQL: a list of objects with
+    ``columns``, ``rows`` (texts and nulls) and ``ordered``, any of which is right. The golds become queries
+    that return them, and ``scoring.metric`` must be ``spider2``."""
     database: str = "db_id"
     """Column of the database id."""
     id: str = ""
@@ -49,12 +56,10 @@ class DatasetSpec(Spec):
     that ``datasets`` saved, or ``module:function`` (called with the split's entry; returns rows).
     """
 
-    source: Literal["file", "huggingface", "python", "text2sql", "wikitables", "wikisql", "livesqlbench"] = (
-        "file"
-    )
+    source: Source = "file"
     """``file``, ``huggingface`` (a dataset of the Hub or a saved folder), ``python`` (a function;
     needs ``--trust-task``), or a format of its own: ``text2sql`` (jkkummerfeld/text2sql-data),
-    ``wikitables`` (WikiTableQuestions), ``wikisql`` or ``livesqlbench``."""
+    ``wikitables`` (WikiTableQuestions), ``wikisql``, ``livesqlbench`` or ``spider2`` (Spider 2.0-Lite)."""
     path: str
     """File pattern, dataset id, folder, or ``module:function``; ``{split}`` is replaced by the entry
     of the split. ``*`` and ``?`` in a file's name: the rows of all files that match, by name."""
@@ -74,6 +79,11 @@ class DatasetSpec(Spec):
     """Split that ``harness eval`` uses by default."""
     train_split: str = "train"
     """Split that ``harness train`` uses by default."""
+
+    @property
+    def gives_sql(self) -> bool:
+        """Whether the golds are SQL that answers the question, not answers or results."""
+        return not (self.fields.answers or self.fields.results)
 
     @model_validator(mode="after")
     def _has_splits(self) -> Self:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from tasks import given
 from tasks.common.errors import DataError, nearest
 from tasks.common.terminal import say
 from tasks.spec import TaskSpec
@@ -52,28 +53,16 @@ def sample_of(spec: TaskSpec, row: Mapping[str, Any], index: int) -> Sample | No
 
 
 def _gold(spec: TaskSpec, row: Mapping[str, Any], index: int) -> tuple[str, ...]:
-    """The golds of a row; of a row with answers, the query that returns them."""
+    """The golds of a row; of a row with answers or results, the queries that return them."""
     names, where = spec.dataset.fields, f"{spec.name}: row {index}"
-    if not names.answers:
-        return golds(_cell(spec, row, names.gold, index), where)
-    answers = _cell(spec, row, names.answers, index)
-    canonical = _cell(spec, row, names.canonical, index) if names.canonical else []
-    for values in (answers, canonical):
-        if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
-            raise DataError(f"{where}: the answers are a {type(values).__name__}, expected a list of texts")
-    if canonical and len(canonical) != len(answers):
-        raise DataError(f"{where}: {len(answers)} answers and {len(canonical)} canonical forms")
-    return (query_of(answers, canonical),) if answers else ()
-
-
-def query_of(answers: Sequence[str], canonical: Sequence[str] = ()) -> str:
-    """The query that returns the answers as ``value``, and their canonical forms as ``canonical``."""
-    first, rest = "SELECT {} AS value", " UNION ALL SELECT {}"
-    if canonical:
-        first, rest = "SELECT {} AS value, {} AS canonical", " UNION ALL SELECT {}, {}"
-    pairs = zip(answers, canonical, strict=True) if canonical else ((answer,) for answer in answers)
-    texts = [["'" + text.replace("'", "''") + "'" for text in pair] for pair in pairs]
-    return first.format(*texts[0]) + "".join(rest.format(*row) for row in texts[1:])
+    if names.answers:
+        canonical = _cell(spec, row, names.canonical, index) if names.canonical else []
+        return given.of_answers(_cell(spec, row, names.answers, index), canonical, where)
+    if names.results:
+        return given.of_results(_cell(spec, row, names.results, index), where)
+    if names.gold not in row and spec.dataset.missing_gold == "skip":
+        return ()
+    return golds(_cell(spec, row, names.gold, index), where)
 
 
 def _required(spec: TaskSpec, row: Mapping[str, Any], column: str, index: int) -> str:

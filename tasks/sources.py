@@ -16,7 +16,7 @@ from tasks.common.home import expand
 from tasks.common.named_code import load_object
 from tasks.common.terminal import one_line, say
 from tasks.dataset import DatasetSpec
-from tasks.formats import livesqlbench, text2sql, wikisql, wikitables
+from tasks.formats import livesqlbench, spider2, text2sql, wikisql, wikitables
 
 Rows = list[dict[str, Any]]
 _SLICE = re.compile(r"(?P<name>.*)\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\]")
@@ -156,4 +156,5 @@ SOURCES: dict[str, Callable[[DatasetSpec, str], Rows]] = {
     "wikitables": _from_format(wikitables.rows),
     "wikisql": _from_format(wikisql.rows),
     "livesqlbench": _from_format(livesqlbench.rows),
+    "spider2": _from_format(spider2.rows),
 }

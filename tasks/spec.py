@@ -164,13 +164,14 @@ class TaskSpec(Spec):
         return data
 
     @model_validator(mode="after")
-    def _compares_answers(self) -> Self:
+    def _compares_results(self) -> Self:
         modes = {self.scoring.metric, *self.scoring.modes}
-        if self.dataset.fields.answers and (modes != {Mode.DENOTATION} or self.scoring.instances > 1):
-            raise ValueError(
-                "dataset.fields.answers gives values, not SQL: set scoring.metric to denotation,"
-                " scoring.modes to [denotation] and scoring.instances to 1"
-            )
+        for column, mode in (("answers", Mode.DENOTATION), ("results", Mode.SPIDER2)):
+            if getattr(self.dataset.fields, column) and (modes != {mode} or self.scoring.instances > 1):
+                raise ValueError(
+                    f"dataset.fields.{column} gives no SQL: set scoring.metric to {mode}, scoring.modes to"
+                    f" [{mode}] and scoring.instances to 1"
+                )
         return self
 
     @field_validator("name")

@@ -187,9 +187,9 @@ class Task:
     @cached_property
     def _pool(self) -> Examples:
         dataset = self.spec.dataset
-        if dataset.fields.answers:
+        if not dataset.gives_sql:
             raise SpecError(
-                f"{self.name}: prompt.examples need gold SQL, and this dataset gives answers only"
+                f"{self.name}: prompt.examples need gold SQL, and this dataset gives results only"
             )
         if dataset.train_split == dataset.eval_split:
             raise DataError(

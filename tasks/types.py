@@ -151,7 +151,8 @@ class Mode(StrEnum):
 
     ``strict`` is our own rule and the default. The others reproduce an official evaluator row by row:
     ``spider`` is EX (one database), ``spider_ts`` TS (all instances), ``bird`` is ``set == set``,
-    ``bird_f1`` the mini-dev soft F1, ``denotation`` WikiTableQuestions' accuracy.
+    ``bird_f1`` the mini-dev soft F1, ``denotation`` WikiTableQuestions' accuracy,
+    ``spider2`` Spider 2.0's.
     """
 
     STRICT = "strict"
@@ -167,10 +168,15 @@ class Mode(StrEnum):
     """The soft F1 of BIRD mini-dev, in [0, 1]."""
     DENOTATION = "denotation"
     """WikiTableQuestions' accuracy: the values of the result's cells match the answers, as sets."""
+    SPIDER2 = "spider2"
+    """Spider 2.0's accuracy: each column of the expected result equals some column of the query's, numbers
+    within 0.01, in any order of rows where the dataset says so."""
 
 
-ROW_MODES = tuple(mode for mode in Mode if mode is not Mode.DENOTATION)
-"""The modes that compare the rows of two queries; ``denotation`` compares with the values a dataset gives."""
+RESULT_MODES = (Mode.DENOTATION, Mode.SPIDER2)
+"""The modes that compare with results that a dataset gives instead of SQL."""
+ROW_MODES = tuple(mode for mode in Mode if mode not in RESULT_MODES)
+"""The modes that compare the rows of two queries."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ READ = {
     ("archer", "dev"): (1, 0, "If every chair cost 5 more, what would a pair of chairs cost?", "shop2"),
     ("archer", "train"): (1, 1, "What do all items cost together?", "shop2"),
     ("livesqlbench", "dev"): (1, 1, "Which corals are at risk?", "reef"),
+    ("spider2_lite", "dev"): (2, 1, "What is the mean load of each kind, heaviest first?", "Depot"),
 }
 """Task and split -> rows that are used, rows without a database or gold, first question, its database."""
 
@@ -209,8 +210,8 @@ def test_without_tagged_files_answers_have_no_canonical_form(
             "eval --model gold --task wikitables --set scoring.metric=strict",
             "set scoring.metric to denotation",
         ),
-        ("eval --model gold --task wikitables --set prompt.examples.count=2", "gives answers only"),
-        ("train --method sft --task wikitables --model nano --out x", "gives answers, not SQL"),
+        ("eval --model gold --task wikitables --set prompt.examples.count=2", "gives results only"),
+        ("train --method sft --task wikitables --model nano --out x", "gives results, not SQL"),
     ],
 )
 def test_what_needs_gold_sql_is_refused(
@@ -246,3 +247,35 @@ def test_ddl_without_rows_is_filled_so_that_golds_return_some(samples: Path) -> 
     with Grader(task.spec.scoring, workers=1, structure=False) as grader:
         (grade,) = grader.grade(task, task.samples(), [task.samples()[0].gold[0]])
     assert grade.attempt.gold_rows == 1
+
+
+def test_spider2_shows_documents_and_expects_the_columns_that_count(samples: Path) -> None:
+    first, second = Task.named("spider2_lite").samples()
+    assert first.evidence == "# Loads\nA load is in tons.\n" and second.evidence == ""
+    assert first.gold == (
+        "SELECT column2 AS \"kind\", column3 AS \"mean_load\" FROM (VALUES (0, 'truck', '10.333333'),"
+        " (1, 'van', '1.5')) ORDER BY column1",
+        "SELECT column2 AS \"mean_load\" FROM (VALUES (0, '10.33'), (1, '1.5')) ORDER BY column1",
+    )
+    assert second.gold == ("SELECT column2 AS \"kind\" FROM (VALUES (0, 'van'), (1, 'truck'))",)
+
+
+@pytest.mark.parametrize(
+    ("number", "sql", "right"),
+    [
+        (0, "SELECT AVG(load), kind, 7 FROM trip GROUP BY kind ORDER BY 1 DESC", 1.0),
+        (0, "SELECT AVG(load) AS x FROM trip GROUP BY kind ORDER BY 1 DESC", 1.0),
+        (0, "SELECT AVG(load), kind FROM trip GROUP BY kind ORDER BY 1", 0.0),
+        (0, "SELECT kind FROM trip GROUP BY kind", 0.0),
+        (0, "SELECT kind, load FROM trip", 0.0),
+        (1, "SELECT DISTINCT kind, 'x' FROM trip ORDER BY kind", 1.0),
+        (1, "SELECT kind FROM trip", 0.0),
+        (1, "SELECT kind FROM trip WHERE 0", 0.0),
+    ],
+)
+def test_a_query_is_scored_by_expected_columns(samples: Path, number: int, sql: str, right: float) -> None:
+    task = Task.named("spider2_lite")
+    with Grader(task.spec.scoring, workers=1) as grader:
+        (grade,) = grader.grade(task, [task.samples()[number]], [sql])
+    assert grade.attempt.verdicts == {"spider2": right}
+    assert grade.scores["reward"].value == right

@@ -50,6 +50,7 @@ METRICS = {
     "denotation": Metric(
         "wikitablequestions.denotation_accuracy", "Denotation accuracy (WikiTableQuestions)", "accuracy"
     ),
+    "spider2": Metric("spider2.execution_accuracy", "Execution accuracy (Spider 2.0)", "accuracy"),
     REWARD: Metric("sql_harness.reward", "Mean training reward", "reward"),
 }
 """Each of our metrics -> its names."""

@@ -29,8 +29,8 @@ def questions(spec: TrainSpec, task: Task) -> list[Sample]:
     """
     if spec.method == "sft" and GOLD not in spec.data:
         return []
-    if spec.method == "sft" and task.spec.dataset.fields.answers:
-        raise SpecError(f"{task.name} gives answers, not SQL, which SFT needs: use GRPO, or --data FILE")
+    if spec.method == "sft" and not task.spec.dataset.gives_sql:
+        raise SpecError(f"{task.name} gives results, not SQL, which SFT needs: use GRPO, or --data FILE")
     held_out = HeldOut.of(spec, task)
     held_out.refuse_split(spec)
     split = spec.split or task.spec.dataset.train_split
