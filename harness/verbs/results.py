@@ -39,6 +39,13 @@ def _board_options(verbs: Verbs) -> None:
         metavar="N",
         help="answers of each task that --html runs again, for tables of their results",
     )
+    verb.add_argument(
+        "--newest",
+        type=whole,
+        default=20,
+        metavar="N",
+        help="runs whose answers the page holds; older ones are in its table only",
+    )
     add_trust(verb)
     verb.add_argument("--port", type=port, default=8710, help="port of --serve; 0: any free one")
 
@@ -90,7 +97,7 @@ def _page(options: argparse.Namespace) -> int:
     from harness.page.serve import serve
     from harness.page.write import write_page
 
-    collector = Collector(options.task)
+    collector = Collector(options.task, options.newest)
     if options.html:
         write_page(collector.page(), Path(options.html), options.tables, options.trust_task)
         print(f"{options.html}: open it in a browser")
