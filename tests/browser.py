@@ -46,9 +46,11 @@ def serving() -> Iterator[int]:
         thread = threading.Thread(target=running.serve_forever, args=(0.05,))
         thread.start()
         assert running.server_address[0] == "127.0.0.1"
-        yield running.server_address[1]
-        running.shutdown()
-        thread.join()
+        try:
+            yield running.server_address[1]
+        finally:
+            running.shutdown()
+            thread.join()
 
 
 @contextmanager

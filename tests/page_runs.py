@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -29,8 +30,22 @@ HOSTILE = (
     "<!-- <style>*{display:none}</style>",
     "&lt;b&gt; &amp;lt; \u2028 \u0000",
     "'; DROP TABLE runs; --",
+    "lone \ud800 and \udfff surrogates, \u2029, \ufeff, \x9b31m",
+    "__proto__",
+    "constructor",
+    "__END__ ]]> --> */ <![CDATA[ <base href=//attacker.invalid> <meta http-equiv=refresh content=0>",
+    "data:text/html,<script>alert(1)</script>",
+    "`${alert(1)}` onmouseover=alert(1) style=background:url(//attacker.invalid)",
+    "\u0301" * 5000,
+    "$& $1 $` %s %n %00 %2e%2e/ ../../etc/passwd #/run/?a=b",
 )
 """What a model or a dataset may write to run code in a browser, hide text or break the page."""
+HOSTILE_PROMPTS: tuple[Callable[[str], str], ...] = (
+    lambda text: text,
+    lambda text: json.dumps([{"role": text, "content": text}]),
+    lambda text: json.dumps([{"role": role, "content": text} for role in ("user", "assistant", "user")]),
+)
+
 
 TASK = """
 name: shop
@@ -73,12 +88,12 @@ def shop(home: Path) -> None:
 
 
 def hostile() -> str:
-    """Id of a run of which every text is hostile."""
+    """Id of a run of which every text is hostile, and of which numbers are huge or none."""
     records = [
         _record(
             number,
             0.0,
-            text,
+            "hostile",
             question=text,
             completion=text,
             sql=text,
@@ -90,8 +105,14 @@ def hostile() -> str:
             family=text,
             reason=text,
             finish=text,
-            prompt=json.dumps([{"role": text, "content": text}]) if number % 2 else text,
-            parts=json.dumps({text: 1.0}),
+            sample_id=f"q-{number:03} {text[:80]}",
+            prompt=HOSTILE_PROMPTS[number % 3](text),
+            parts=json.dumps({text: (1.0, 1e308, math.nan, -math.inf)[number % 4]}),
+            reward=(0.5, 1e308, math.nan, math.inf)[number % 4],
+            logprob=(None, -math.inf)[number % 2],
+            seconds=(math.nan, 1e300)[number % 2],
+            tokens=2**53 * (number % 2),
+            rows=-(2**31),
         )
         for number, text in enumerate(HOSTILE)
     ]

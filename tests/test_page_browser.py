@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import page_runs
 import pytest
-from browser import chromium, press, violations, visit
+from browser import chromium, press, serving, violations, visit
 
 from harness.page.collect import Collector
 from harness.page.write import write_page
 from leaderboards import store
 from leaderboards.compare import compare
 from leaderboards.matrix import compare_all
+from tasks.common.terminal import visible
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -217,19 +219,36 @@ def test_the_page_can_be_read_without_scripts(browser: Browser, address: str) ->
         assert page.url.endswith(f"#/run/{GRPO}")
 
 
-def test_hostile_texts_are_inert_in_every_view(browser: Browser, tmp_path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HARNESS_HOME", str(tmp_path))
-        run = page_runs.hostile()
-        write_page(Collector().page(), tmp_path / "board.html")
-    where, name = (tmp_path / "board.html").as_uri(), quote(run, safe="")
-    questions = [f"#/question/{name}/q-{number:03}" for number in range(len(page_runs.HOSTILE))]
+@contextmanager
+def page_of(home: Path, served: bool) -> Iterator[str]:
+    """The address of the page of HARNESS_HOME: of a file, or of a server."""
+    if served:
+        with serving() as port:
+            yield f"http://127.0.0.1:{port}/"
+    else:
+        write_page(Collector().page(), home / "board.html")
+        yield (home / "board.html").as_uri()
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_hostile_texts_are_inert_in_every_view(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: bool
+) -> None:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    run = page_runs.hostile()
+    name = quote(run, safe="")
+    ids = [visible(record.sample_id) for record in store.records(run)]
+    assert len(ids) == len(page_runs.HOSTILE)
+    questions = [f"#/question/{name}/{quote(sample, safe='')}" for sample in ids]
     views = ["#/", f"#/run/{name}", "#/search?text=a", "#/search?text=<script>", f"#/compare/{name}/{name}"]
-    with visit(browser, where) as page:
-        for view in [*views, *questions, "#/run/<img src=x onerror=alert(1)>", "#/%", "#/question"]:
+    none = ["#/run/<img src=x onerror=alert(1)>", "#/%", "#/question", "#/__proto__", "#/run/__proto__"]
+    with page_of(tmp_path, served) as where, visit(browser, where) as page:
+        for view in [*views, *questions, *none]:
             page.evaluate("view => { location.hash = view }", view)
-            page.wait_for_timeout(100)
-            shown(page)
+            page.wait_for_timeout(30)
+            assert "cannot be drawn" not in shown(page), view
+            if view in questions:
+                assert page.locator("#view-question .answer").count() == 1, view
             made = "iframe, img, object, embed, main script, [onerror], [onload], a[href^='javascript' i]"
             assert page.locator(made).count() == 0, view
         assert page.evaluate("document.querySelectorAll('style').length") == 1

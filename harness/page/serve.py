@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from harness.page.collect import Collector, version
-from harness.page.packs import packed
+from harness.page.packs import packed, shown
 from harness.page.tables import tables
 from harness.page.views import Page
 from harness.page.write import all_packs, render
@@ -71,7 +71,9 @@ class Contents:
         number = int(asked["group"])
         if number >= len(page.groups):
             return None
-        return tables(page.groups[number], [unquote(asked["question"])], self._trust)
+        group, named = page.groups[number], unquote(asked["question"])
+        ids = {shown(sample_id): sample_id for run in group.opened for sample_id in run.answers}
+        return tables(group, [ids[named]], self._trust) if named in ids else None
 
     def _update(self) -> None:
         if self._page is None or self._page.version != version():

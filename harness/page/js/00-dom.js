@@ -26,11 +26,12 @@ const number = (value, digits = 3) => (value === null || value === undefined ? "
 const pValue = (p) => (p === null || p === undefined ? "–" : p < 0.0001 ? "p < 0.0001" : `p = ${p < 0.1 ? Number(p.toPrecision(2)) : p.toFixed(2)}`);
 const plural = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 
-/** A table in a scrollable region. `columns`: [title, is it a number?]; `rows`: lists of cells. */
+/** A table in a scrollable region. `columns`: [title, is it a number?]; `rows`: lists of cells, which have their
+    column's title for a narrow screen. */
 function table(label, columns, rows, attributes = {}) {
   const head = columns.map(([title, numeric]) => el("th", { scope: "col", class: numeric ? "num" : null }, title));
   const body = rows.map((cells) =>
-    el("tr", {}, cells.map((cell, i) => (i ? el("td", { class: columns[i][1] ? "num" : null }, cell)
+    el("tr", {}, cells.map((cell, i) => (i ? el("td", { class: columns[i][1] ? "num" : null, "data-label": columns[i][0].textContent ?? columns[i][0] }, cell)
                                            : el("th", { scope: "row" }, cell)))));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
     el("table", attributes, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body)));

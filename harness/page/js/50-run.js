@@ -66,7 +66,9 @@ function filterForm(rows, query, path, update, ...more) {
   const prompts = el("input", { type: "checkbox", checked: Boolean(query.prompts), onchange: () => change("prompts", prompts.checked ? "1" : "") });
   return el("form", { class: "filters", "aria-label": "Filter questions", onsubmit: (event) => event.preventDefault() },
     el("label", {}, el("span", {}, "find"), find), el("label", { class: "check" }, prompts, "in prompts too"),
-    more.map(([name, options]) => select(name, options, query[name] ?? "", (value) => change(name, value))), selects);
+    more.map(([name, options]) => select(name, options, query[name] ?? "", (value) => change(name, value))),
+    el("details", { open: matchMedia("(min-width: 761px)").matches || [...FIELDS, "feature"].some((name) => query[name]) },
+      el("summary", {}, "Filters"), el("div", { class: "filters" }, selects)));
 }
 
 /** A function that runs once the calls of it have stopped for a while. */
