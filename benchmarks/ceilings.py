@@ -30,10 +30,14 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, help="check the first N questions only")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    found = [name for name in shipped() if sources.state(load(name).dataset) == "found"]
     print(f"| {' | '.join(HEAD)} |\n|---|---|{'---:|' * 7}---|")
-    for name in options.task or found:
+    for name in options.task or filter(is_found, shipped()):
         print(f"| {' | '.join(row(name, options.limit, options.workers))} |", flush=True)
+
+
+def is_found(name: str) -> bool:
+    """Whether the questions of a task are on this machine."""
+    return sources.state(load(name).dataset) == "found"
 
 
 def row(name: str, limit: int, workers: int) -> list[str]:
