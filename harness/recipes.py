@@ -94,7 +94,7 @@ SMOLLM2_SPIDER = Recipe(
     task="spider_small",
     about="a chat model of 135 M parameters",
     sft_rows=480,
-    sft=_SFT,
+    sft=_SFT.model_copy(update={"micro_batch": 8}),
     grpo=_GRPO.model_copy(update={"max_steps": 10}),
     questions=200,
 )
