@@ -19,6 +19,7 @@ from test_leaderboards import home as home
 from harness.cli import main
 from harness.page.formats import memory as on_page
 from harness.render.board import render_board
+from harness.render.runs import size
 from leaderboards import store
 from leaderboards.board import board
 from leaderboards.types import Run
@@ -94,7 +95,7 @@ def test_memory_is_on_the_board_and_in_its_sheets(
     assert run.memory and trained.memory
     for width in (80, 120):
         text = printed(render_board(board()), width)
-        assert f"{run.memory / 1e6:.0f} MB" in text and "trained in" in text
+        assert size(run.memory) in text and "trained in" in text
         assert max(map(len, text.splitlines())) <= width
     assert main(["board", "--json"]) == 0
     ((row,),) = [group["rows"] for group in json.loads(capsys.readouterr().out)["groups"]]
