@@ -17,6 +17,7 @@ from harness.page.write import render
 from leaderboards import store
 from leaderboards.identity import Identity
 from leaderboards.types import Record, Run
+from tasks.common.digests import digest_of
 
 
 @pytest.fixture(autouse=True)
@@ -109,3 +110,18 @@ def test_the_sentence_of_a_stage_says_what_else_differs(home: Path) -> None:
         changed = replace(stage, gain=replace(stage.gain, differ=differ))
         text = render(replace(stored, groups=[replace(group, lineages=[[group.lineages[0][0], changed]])]))
         assert ("besides the model they differ in temperature 0 and 1." in text) == bool(differ)
+
+
+def test_lineages_that_were_asked_alike_come_first(home: Path) -> None:
+    texts = dict.fromkeys(("task", "questions", "golds", "prompt", "examples", "scoring", "reward"), "")
+
+    def evaluated(model: str, right: int, **changes: Any) -> None:
+        records = [replace(page_runs.realistic(n, 1), metric=float(n < right)) for n in range(12)]
+        identity = asdict(Identity(**texts, databases={}, sampling="", model={"weights": model}, scorer=""))
+        page_runs.evaluation(model, records, identity=identity, **changes)
+
+    evaluated("base", 1)
+    evaluated("corrected", 12, parent_content=digest_of({"weights": "base"}), sampling={"turns": 3})
+    evaluated("alike", 6, parent_content=digest_of({"weights": "base"}))
+    (group,) = Collector().page().groups
+    assert [stages[-1].run.run.model for stages in group.lineages] == ["alike", "corrected"]

@@ -148,12 +148,16 @@ def group_of(key: BoardGroup, runs: Sequence[Evaluated], recipes: Sequence[Recip
 def lineages(
     runs: Sequence[Evaluated], comparisons: Mapping[tuple[str, str], Comparison]
 ) -> list[list[Stage]]:
-    """A chain for each model that none of the others was trained from, if it has a parent among them."""
+    """A chain for each model that none of the others was trained from, if it has a parent among them.
+
+    First those whose stages were asked alike.
+    """
     by_id = {run.run.id: run for run in runs}
     parents = {run.run.id: by_id.get(run.row.gain.parent) if run.row.gain else None for run in runs}
     inner = {parent.run.id for parent in parents.values() if parent}
     chains = [_chain(run, parents) for run in runs if run.run.id not in inner and parents[run.run.id]]
-    return [_stages(chain, comparisons) for chain in chains]
+    found = [_stages(chain, comparisons) for chain in chains]
+    return sorted(found, key=lambda stages: any(stage.gain and stage.gain.differ for stage in stages))
 
 
 def _chain(last: Evaluated, parents: Mapping[str, Evaluated | None]) -> list[Evaluated]:
