@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.common.errors import DataError
-from tasks.databases.sql_text import quote
+from tasks.databases.sql_text import literal, quote
 
+ANSWER, CANONICAL = "value", "canonical"
+"""The columns of a gold of answers; the second only where the dataset gives canonical forms."""
 IN_ORDER = " ORDER BY column1"
 """The end of a query whose rows are expected in its order (``rewards.matching.spider2.is_ordered``)."""
 
@@ -18,7 +20,7 @@ IN_ORDER = " ORDER BY column1"
 def of_answers(answers: Any, canonical: Any, where: str) -> tuple[str, ...]:
     """The gold of a list of answers; none of an empty list.
 
-    It returns a row for each: ``value`` and, if the dataset gives them, ``canonical``. Raises DataError.
+    It returns a row for each, with the columns above. Raises DataError.
     """
     for values in (answers, canonical):
         if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
@@ -27,7 +29,7 @@ def of_answers(answers: Any, canonical: Any, where: str) -> tuple[str, ...]:
         raise DataError(f"{where}: {len(answers)} answers and {len(canonical)} canonical forms")
     if not answers:
         return ()
-    names = ("value", "canonical") if canonical else ("value",)
+    names = (ANSWER, CANONICAL) if canonical else (ANSWER,)
     first, *rest = zip(answers, canonical, strict=True) if canonical else ((answer,) for answer in answers)
     named = [f"{_literal(text)} AS {name}" for text, name in zip(first, names, strict=True)]
     others = (f" UNION ALL SELECT {', '.join(map(_literal, row))}" for row in rest)
@@ -53,4 +55,4 @@ def _query(columns: Sequence[str], rows: Sequence[Sequence[str | None]], ordered
 
 
 def _literal(text: str | None) -> str:
-    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
+    return "NULL" if text is None else literal(text)

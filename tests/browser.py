@@ -26,9 +26,9 @@ AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 SIZES = {"desk": (1200, 900), "phone": (360, 740)}
 
 
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser; the test is skipped where Chromium or Playwright is missing."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for the tests of a module, which are skipped where Chromium or Playwright is missing."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")

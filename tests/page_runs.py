@@ -11,6 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness import evaluate
 from leaderboards import store
 from leaderboards.summary import summary
@@ -54,6 +56,13 @@ databases: {path: "{database}.sqlite"}
 """
 HINT = "size counts people in thousands"
 """The evidence of each question."""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty HARNESS_HOME."""
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    return tmp_path
 
 
 def lineage(questions: int = 60) -> tuple[str, str, str]:

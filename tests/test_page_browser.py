@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import page_runs
 import pytest
-from browser import chromium, press, serving, violations, visit
+from browser import browser as browser
+from browser import press, serving, violations, visit
 
 from harness.page.collect import Collector
 from harness.page.write import write_page
@@ -22,12 +23,6 @@ from tasks.common.terminal import visible
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import page_runs
 import pytest
-from browser import chromium, serving, visit
+from browser import browser as browser
+from browser import serving, visit
+from page_runs import home as home
 
 from leaderboards import store
 from leaderboards.types import Run
@@ -18,18 +20,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Route
 
 QUESTION = "#/question/eval-models-grpo/q-00{}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
-    return tmp_path
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import page_runs
 import pytest
-from browser import chromium, press, violations, visit
+from browser import browser as browser
+from browser import press, violations, visit
 
 from harness.page.collect import Collector
 from harness.page.write import write_page
@@ -39,12 +40,6 @@ def answers(right: Sequence[int], samples: int = 1) -> list[Record]:
 
 def with_turns(record: Record) -> Record:
     return replace(record, prompt=json.dumps(json.loads(record.prompt) + EARLIER))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

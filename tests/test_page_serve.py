@@ -11,18 +11,13 @@ from urllib.parse import quote
 import page_runs
 import pytest
 from browser import serving
+from page_runs import home as home
 
 from harness.cli import main
 from harness.page.collect import Collector
 from harness.page.serve import server
 from leaderboards import store
 from leaderboards.types import Run
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
-    return tmp_path
 
 
 @pytest.fixture

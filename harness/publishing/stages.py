@@ -37,8 +37,8 @@ def stages(published: Published) -> list[Stage]:
 
 def chain_of(run: Run) -> list[Run]:
     """The run, after the comparable evaluations of the models that its model was trained from."""
-    chain = [run]
-    while (parent := _parent(chain[0])) and parent.id not in {run.id for run in chain}:
+    chain, known = [run], evaluations() if run.parent_content else []
+    while (parent := _parent(chain[0], known)) and parent.id not in {run.id for run in chain}:
         chain.insert(0, parent)
     return chain
 
@@ -60,13 +60,13 @@ def base_on_hub(chain: Sequence[Run]) -> str:
     return hub_id(first.parent, parts)
 
 
-def _parent(run: Run) -> Run | None:
-    """The newest comparable evaluation of the model that this one was trained from.
+def _parent(run: Run, known: Sequence[Run]) -> Run | None:
+    """The newest comparable evaluation of the model that this one was trained from. ``known``: newest first.
 
     One with the same prompts and sampling comes before a newer one with others.
     """
     found = []
-    for other in evaluations() if run.parent_content else ():
+    for other in known if run.parent_content else ():
         identity = identity_of(other)
         same = identity is not None and digest_of(identity.model) == run.parent_content
         if same and not incomparable(other, run):

@@ -23,11 +23,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from rewards.matching.texts import decoded, number_of
+from tasks.given import ANSWER, CANONICAL
 from tasks.types import Cell, Outcome, cell_text
 
 LONGEST = 10_000
-PAIRS = ("value", "canonical")
-"""The columns of a gold that has canonical forms (``tasks.samples.query_of``)."""
 _SPACES = re.compile(r"\s+")
 _QUOTES, _DOUBLE, _DASHES = "\u2018\u2019\u00b4`", "\u201c\u201d", "\u2010\u2011\u2012\u2013\u2014\u2212"
 _PLAIN = str.maketrans(
@@ -83,7 +83,7 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _answers(gold: Outcome) -> Iterator[Value]:
-    if gold.columns == PAIRS:
+    if gold.columns == (ANSWER, CANONICAL):
         for answer, canonical in gold.rows:
             yield value_of(_text(answer), _text(canonical))
     else:
@@ -105,7 +105,7 @@ def _key(value: Value) -> tuple[type, Content]:
 def _text(cell: Cell) -> str:
     """A cell as a line of the official prediction file has it."""
     if isinstance(cell, str):
-        return cell.encode("utf-8", "surrogateescape").decode("utf-8", "ignore")
+        return decoded(cell, "ignore")
     if isinstance(cell, bytes):
         return cell.decode("utf-8", "ignore")
     return "" if cell is None else cell_text(cell)
@@ -129,14 +129,9 @@ def _number(text: str) -> int | float | None:
     """The official ``NumberValue.parse``; a float next to a whole number is that number."""
     if len(text) > 400 or "_" in text:  # Python 3 reads 1_000, the evaluator's Python 2 does not
         return None
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        amount = float(text)
-    except ValueError:
-        return None
+    amount = number_of(text)
+    if amount is None or isinstance(amount, int):
+        return amount
     if not isfinite(amount):
         return None
     return int(amount) if abs(amount - round(amount)) < 1e-6 else amount

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
+from rewards.matching import texts
 from rewards.matching.columns import bijections
 from rewards.matching.strict import permuted
 from tasks.types import Cell, Outcome, Row
@@ -118,6 +119,4 @@ def decoded(outcome: Outcome) -> Sequence[Row]:
 
 
 def _decoded_cell(cell: Cell) -> Cell:
-    if not isinstance(cell, str):
-        return cell
-    return cell.encode("utf-8", "surrogateescape").decode("utf-8", "ignore")
+    return texts.decoded(cell, "ignore") if isinstance(cell, str) else cell

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from types import NoneType
 
+from rewards.matching.texts import decoded, number_of
 from tasks.given import IN_ORDER
 from tasks.types import Cell, Outcome, cell_text
 
@@ -96,18 +97,11 @@ def _column(cells: Sequence[Cell]) -> Column:
 
 def _text(cell: Cell) -> str:
     if isinstance(cell, str):
-        return cell.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return decoded(cell, "replace")
     return "" if cell is None else cell_text(cell)
 
 
 def _number(text: str) -> int | float | None:
     if "_" in text or len(text) > 300 or not text.isascii():
         return None
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return number_of(text)

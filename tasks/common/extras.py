@@ -29,10 +29,8 @@ def remedy(extra: str) -> str:
 
 def _requirements(extra: str) -> Iterator[str]:
     """The requirements of an extra and of the extras in it; none where the package is not installed."""
-    from importlib.metadata import (
-        PackageNotFoundError,
-        requires,
-    )  # slow to import, and workers do not need it
+    # slow to import, and workers do not need it
+    from importlib.metadata import PackageNotFoundError, requires
 
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name

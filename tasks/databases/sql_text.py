@@ -94,6 +94,11 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """A text as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _skip(sql: str) -> int:
     match = _LEADING.match(sql)
     return match.end() if match else 0

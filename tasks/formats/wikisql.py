@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import readers
-from tasks.databases.sql_text import quote
+from tasks.databases.sql_text import literal, quote
 
 AGGREGATES = ("", "MAX", "MIN", "COUNT", "SUM", "AVG")
 OPERATORS = ("=", ">", "<")
@@ -87,4 +87,4 @@ def _typed(value: str | float, kind: str) -> str | float:
 def _literal(value: str | float | None) -> str:
     if value is None:
         return "NULL"
-    return "'" + value.lower().replace("'", "''") + "'" if isinstance(value, str) else repr(value)
+    return literal(value.lower()) if isinstance(value, str) else repr(value)
