@@ -41,6 +41,13 @@ def test_a_wrong_key_or_value_is_named(change: dict[str, object], message: str) 
     assert "\n" not in str(caught.value)
 
 
+def test_a_fault_of_a_whole_spec_is_named_without_its_content() -> None:
+    with pytest.raises(SpecError) as caught:
+        specs.load("wikitables", ["scoring.metric=strict"])
+    assert str(caught.value).startswith("wikitables: dataset.fields.answers gives no SQL: set scoring.metric")
+    assert "{" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("override", "path", "value"),
     [

@@ -130,7 +130,10 @@ def _explain(spec: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] != "extra_forbidden":
-        return f"{'.'.join(path)}: {first['msg'].removeprefix('Value error, ')} (got {first['input']!r:.80})"
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "value_error" and isinstance(first["input"], Mapping):  # of a whole section
+            return ": ".join(filter(None, [".".join(path), message]))
+        return f"{'.'.join(path)}: {message} (got {first['input']!r:.80})"
     section: Any = spec
     for part in path[:-1]:
         section = _field(section, part)
