@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
@@ -192,8 +192,8 @@ def _extra(name: str, packages: Sequence[Package]) -> Extra:
 
 
 def _engines() -> Iterator[EngineCheck]:
-    """Run a query on each engine in the sandbox."""
-    names: tuple[Engine, ...] = get_args(Engine)
+    """Run a query, in the sandbox, on each engine that needs no server."""
+    names: tuple[Engine, ...] = ("sqlite", "duckdb")
     tables = [Database("doctor", name, ddl="CREATE TABLE t (x INTEGER)") for name in names]
     with Sandbox(1) as sandbox:
         try:

@@ -16,10 +16,10 @@ OTHER_VERBS = frozenset({
 })  # fmt: skip
 """Statements that are not queries. They count as SQL, so that the reason is ``forbidden_statement``."""
 
-SQL_TAGS = frozenset({"sql", "sqlite", "sqlite3", "duckdb"})
+SQL_TAGS = frozenset({"sql", "sqlite", "sqlite3", "duckdb", "postgres", "postgresql", "psql", "pgsql"})
 
 _FENCE = re.compile(r"`{3,}|^[ \t]*~{3,}", re.MULTILINE)
-_OPENS = re.compile(r"[ \t]*(?:sql|sqlite|sqlite3|duckdb)[ \t]*\r?\n", re.IGNORECASE)
+_OPENS = re.compile(rf"[ \t]*(?:{'|'.join(sorted(SQL_TAGS))})[ \t]*\r?\n", re.IGNORECASE)
 _ANSWER = re.compile(
     rf"""
       <(?P<end>/?)(?:answer|solution|response|final_answer|sql|sql_query|query){ATTRIBUTES}>
@@ -68,8 +68,9 @@ def extract(text: str) -> str:
        statement or a fence follows. A closing tag alone ends an answer that begins the text.
     3. Fences (three or more backticks, or tildes at the start of a line) open and close blocks in turn. One
        with an SQL tag on its line always opens a block, and a block that is never closed ends with the text.
-       The answer is the last block that is not blank and is tagged sql, sqlite, sqlite3 or duckdb, or has no
-       tag and begins with a query; else the last block without a tag that begins with another statement.
+       The answer is the last block that is not blank and is tagged as SQL (sql, sqlite, duckdb, postgresql,
+       ...), or has no tag and begins with a query; else the last block without a tag that begins with another
+       statement.
        Blocks of other languages are never the answer.
     4. Without such a block the answer is the text up to its first fence, if it begins with a statement. (The
        first fence then closes a block that the prompt opened.)

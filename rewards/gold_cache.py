@@ -68,7 +68,7 @@ class GoldCache:
         if database.stamp and database.stamp != stamped(database).stamp:
             return  # a file has changed since: the content that gave this result is not known
         content = self._known_digest(digest_file) or self._hash(
-            digest_file, database_files(database.instances[instance], database.engine)
+            digest_file, database_files(database.file(instance), database.engine)
         )
         if len(body := _packed(outcome)) <= LARGEST:
             self.new_files.append((self._result_file(content, database, sql), _with_checksum(body)))
@@ -79,11 +79,13 @@ class GoldCache:
     def _digest_file(self, database: Database, instance: int) -> str:
         """The name of the file with the database's digest; "" without a cache or database file.
 
+        A database on a server may change at any time, so its results are not cached.
+
         Computed once for each stamp.
         """
-        if not self._folder or not database.instances:
+        if not self._folder or not database.instances or database.on_server:
             return ""
-        memo, key = self._executor.memo, (GoldCache, database.instances[instance], database.stamp)
+        memo, key = self._executor.memo, (GoldCache, database.file(instance), database.stamp)
         name: str | None = memo.get(key) if database.stamp else None
         if name is None:
             name = _digest_file(database, instance)
@@ -142,7 +144,7 @@ def write(folder: str, new_files: Iterable[CacheFile]) -> None:
 
 def _digest_file(database: Database, instance: int) -> str:
     """The name of the file with the database's digest; "" where the database is missing."""
-    path = database.instances[instance]
+    path = database.file(instance)
     try:
         return _name(str(path.resolve()), database_state(path, database.engine))
     except DataError:

@@ -120,7 +120,8 @@ class QueryPair:
         if outcome is None:
             self._executor.heartbeat.mark_gold(True)
             outcome = self._run_distinct(instance, sql) if distinct else self._run_gold(instance, sql)
-            self._executor.memo.put(key, outcome, _cost(outcome))
+            if outcome.status is not Status.INFRASTRUCTURE:  # a server may come back
+                self._executor.memo.put(key, outcome, _cost(outcome))
             self._executor.heartbeat.mark_gold(False)  # where it raises, the mark stays: ours
         self._golds[instance, sql, distinct] = outcome
         self._answer_runs.budget.extend(outcome)

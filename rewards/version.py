@@ -17,6 +17,9 @@ LENGTH = 12
 _TASK_FILES = ("given.py", "types.py", "terms.py", "thoughts.py")
 """Files of the package ``tasks`` that decide verdicts, beside ``tasks/databases`` and ``tasks/common``."""
 
+_PACKAGES: dict[Engine, str] = {"duckdb": "duckdb", "postgres": "psycopg"}
+"""The package of an engine. The version of a server is part of its databases' digest."""
+
 
 def sources() -> list[Path]:
     """The files that decide verdicts: ``rewards``, ``tasks/databases``, ``tasks/common`` and _TASK_FILES."""
@@ -38,5 +41,5 @@ def code_version() -> str:
 @cache
 def scorer_version(engine: Engine) -> str:
     """A digest of all that can change a score on this engine: the code, sqlglot and the engine's version."""
-    release = sqlite3.sqlite_version if engine == "sqlite" else version(engine)
+    release = sqlite3.sqlite_version if engine == "sqlite" else version(_PACKAGES[engine])
     return sha256(f"{code_version()} {version('sqlglot')} {engine} {release}".encode()).hexdigest()[:LENGTH]

@@ -23,7 +23,7 @@ from tasks.types import Cell, Message, Sample, Schema, Table, cell_text
 REPEATS = 4
 """The limit of a prompt is MAX_CHARACTERS plus so many times its inputs, which a template may repeat."""
 TEMPLATES = Path(__file__).parent / "templates"
-ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
+ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgres": "PostgreSQL"}
 RESERVED = frozenset(
     """
     add all alter analyse analyze and any array as asc asymmetric autoincrement between both by case
@@ -35,7 +35,7 @@ RESERVED = frozenset(
     using values variadic when where window with
     """.split()  # noqa: SIM905 - a list of a hundred quoted words is harder to read
 )
-"""Words that SQLite or DuckDB accepts as a name only in quotes."""
+"""Words that some engine accepts as a name only in quotes."""
 
 
 def messages(

@@ -17,27 +17,15 @@ from tasks.about import AboutSpec
 from tasks.common.errors import SpecError, nearest
 from tasks.common.named_code import refuse_untrusted
 from tasks.common.parse import Spec, parse, read_yaml
+from tasks.databases_spec import DatabasesSpec
 from tasks.dataset import DatasetSpec
 from tasks.terms import TermsSpec
-from tasks.types import Engine, Limits, Mode
+from tasks.types import Limits, Mode
 
 SHIPPED = Path(__file__).parent
 COMPLETION = "completion"
 """The shipped template of prompts for base models. It opens a code block, whose end is the answer's."""
 FENCE = "```"
-
-
-class DatabasesSpec(Spec):
-    """Where the databases are. ``{database}`` in a path becomes the row's database id."""
-
-    engine: Engine = "sqlite"
-    """``sqlite`` or ``duckdb``."""
-    path: str = ""
-    """Pattern of a database's file; ``{database}`` is replaced by the row's database id."""
-    instances: str = ""
-    """Glob of further instances of the same database, for scoring on several instances."""
-    missing: Literal["error", "skip"] = "error"
-    """What to do with a row whose database file is missing: an error, or skip and count it."""
 
 
 class SchemaSpec(Spec):

@@ -12,6 +12,7 @@ from tasks.common.errors import DataError, MissingData, SpecError, UnsetVariable
 from tasks.common.home import expand, home
 from tasks.databases.instances.variants import with_instances
 from tasks.databases.schema import describe, find_values
+from tasks.databases.servers.address import server_at
 from tasks.examples import Examples
 from tasks.samples import sample_of, text, with_unique_ids
 from tasks.spec import TaskSpec, load
@@ -26,6 +27,7 @@ class Task:
         self.skipped: dict[str, int] = {}
         self._splits: dict[str, list[Sample]] = {}
         self._located: dict[str, Database] = {}
+        self._existing: dict[str, bool] = {}
         self._databases: dict[tuple[str, str], Database] = {}
         self._keys: dict[str, list[tuple[str, str]]] = {}
         self._examples_of: dict[Sample, tuple[Sample, ...]] = {}
@@ -95,6 +97,8 @@ class Task:
     def _has_database(self, sample: Sample) -> bool:
         if sample.ddl:
             return True
+        if self.spec.databases.url:
+            return self.spec.databases.missing == "error" or self._exists(sample.database)
         if not self.spec.databases.path:
             raise SpecError(f"{self.name}: databases.path is not set: name the files of the databases")
         path = self._path(sample.database)
@@ -106,6 +110,13 @@ class Task:
                 f"{self._how_to_get()}"
             )
         return False
+
+    def _exists(self, database: str) -> bool:
+        from tasks.databases.engines.postgres_content import exists
+
+        if database not in self._existing:
+            self._existing[database] = exists(self._locate(database))
+        return self._existing[database]
 
     def _path(self, database: str) -> Path:
         return Path(expand(self.spec.databases.path, database=database))
@@ -157,6 +168,8 @@ class Task:
         return {key: tuple(golds) for key, golds in by_database.items()}
 
     def _locate(self, database: str) -> Database:
+        if url := self.spec.databases.url:
+            return Database(database, self.spec.databases.engine, (server_at(url, database),))
         base = self._path(database)
         pattern = self.spec.databases.instances
         others: list[Path] = []

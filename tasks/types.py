@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
-Engine = Literal["sqlite", "duckdb"]
+Engine = Literal["sqlite", "duckdb", "postgres"]
 Cell: TypeAlias = "int | float | str | bytes | tuple[Cell, ...] | None"
 """A value as a plain builtin. A type that SQLite lacks is a tuple that begins with the type's name and equals
 no number and no text: ("decimal", "1.5"), ("list", 1, 2), ("struct", "a", 1, "b", 2), ("map", 1, "x")."""
@@ -67,8 +67,23 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """A database on a server.
+
+    ``url`` as the task names it, without the values of its ``${VARIABLES}``: it is shown and recorded.
+    ``login`` has them filled in; it is neither shown nor recorded.
+    """
+
+    url: str
+    login: str = field(default="", repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True, slots=True)
 class Database:
-    """A database and its other instances (same schema, different rows).
+    """A database and its other instances (same schema, different rows): files, or databases of a server.
 
     Prompts show rows of ``instances[0]``. Spider's EX is the verdict on ``instances[0]``, its TS the verdict
     on all instances that are not generated. A database without files is built in memory from ``ddl``.
@@ -76,12 +91,22 @@ class Database:
 
     id: str
     engine: Engine = "sqlite"
-    instances: tuple[Path, ...] = ()
+    instances: tuple[Path | Server, ...] = ()
     ddl: str = ""
     generated: int = 0
     """How many of the instances were generated; these come last and count in strict mode only."""
     stamp: str = ""
     """State of the files when a batch of queries began (``databases.state.stamped``)."""
+
+    @property
+    def on_server(self) -> bool:
+        return bool(self.instances) and isinstance(self.instances[0], Server)
+
+    def file(self, instance: int) -> Path:
+        """The file of an instance of an engine that reads files."""
+        path = self.instances[instance]
+        assert isinstance(path, Path)
+        return path
 
     def key(self, instance: int) -> tuple[str, str, str]:
         """The key under which results of queries on an instance are cached."""

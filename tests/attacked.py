@@ -6,6 +6,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import duckdb
 
 from rewards.exploits import Exploit, Target
 from rewards.types import Answer
-from tasks.types import Database, Engine
+from tasks.databases.servers.embedded import SUPERUSER, EmbeddedServer
+from tasks.databases.servers.roles import READER
+from tasks.databases.state import database_digest
+from tasks.types import Database, Engine, Server
 
 SCHEMA = (
     "CREATE TABLE branch(branch_id INTEGER PRIMARY KEY, city TEXT)",
@@ -53,8 +57,9 @@ def build(engine: Engine, folder: Path) -> Database:
 
 
 def attack(exploit: Exploit, question: str, database: Database) -> Answer:
-    """An exploit for a question. A file that it tries to write would be beside the database."""
-    file = str(database.instances[0].parent / "written")
+    """An exploit for a question. A file that it tries to write would be beside the database, or in /tmp."""
+    folder = Path("/tmp") if database.on_server else database.file(0).parent
+    file = str(folder / "harness-written")
     target = Target(GOLDS[question], "member", "name", FIRST_CELLS[question], PROMPT, file)
     return Answer(database, (GOLDS[question],), exploit.completion(target))
 
@@ -74,8 +79,45 @@ def traces(folders: Iterable[Path]) -> dict[str, str]:
         for path in folder.rglob("*")
     }
     for folder in (Path("/tmp"), Path("/var/tmp"), Path(os.environ.get("TMPDIR", "/tmp"))):
-        found |= {str(path): "temporary" for path in folder.glob("etilqs_*")}
+        for pattern in ("etilqs_*", "harness-written*"):
+            found |= {str(path): "temporary" for path in folder.glob(pattern)}
     return found
+
+
+def on_postgres(database: Database, server: EmbeddedServer) -> Database:
+    """A copy of the instances of a SQLite database on the embedded PostgreSQL."""
+    from tasks.databases.servers.load import load_embedded
+
+    instances = []
+    for number in range(len(database.instances)):
+        name = f"{database.id}_{number}_{database_digest(database, number)[:8]}"
+        load_embedded(replace(database, instances=database.instances[number:]), name, server, replace=True)
+        instances.append(Server(f"embedded://{name}", server.login(name, READER)))
+    return replace(database, engine="postgres", instances=tuple(instances))
+
+
+def content(database: Database) -> list[str]:
+    """What a server holds: digests of the instances, the number of its roles, databases and large objects.
+
+    Empty for files.
+    """
+    if not database.on_server:
+        return []
+    import psycopg
+
+    from tasks.databases.engines.postgres_content import content_digest
+
+    server = database.instances[0]
+    assert isinstance(server, Server)
+    counted = ("roles", "database", "largeobject_metadata", "locks WHERE locktype = 'advisory'")
+    with psycopg.connect(server.login.replace(READER, SUPERUSER)) as connection:
+        counts = [
+            connection.execute(f"SELECT count(*) FROM pg_{what}".encode()).fetchone() for what in counted
+        ]
+    return [
+        *map(str, counts),
+        *(content_digest(database, number) for number in range(len(database.instances))),
+    ]
 
 
 def busy() -> bool:

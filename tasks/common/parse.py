@@ -21,6 +21,10 @@ MAX_VALUES = 100_000
 """The most values in a spec."""
 
 
+class SecretError(ValueError):
+    """A value is wrong that no message may repeat."""
+
+
 class Spec(BaseModel):
     """Base of all sections of a spec: immutable, and an unknown key is an error."""
 
@@ -129,6 +133,8 @@ def _explain(spec: type[BaseModel], error: ValidationError) -> str:
     """The first error of a validation, in one line."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
+    if isinstance(cause := first.get("ctx", {}).get("error"), SecretError):
+        return f"{'.'.join(path)}: {cause}"
     if first["type"] != "extra_forbidden":
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "value_error" and isinstance(first["input"], Mapping):  # of a whole section

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -48,9 +49,7 @@ def describe(database: Database, rows: int = 0) -> Schema:
 
     Foreign keys to missing tables are left out. Raises DataError: it is missing or corrupt, or its DDL fails.
     """
-    if database.instances:
-        return _describe(_bare(database), rows, database_state(database.instances[0], database.engine))
-    return _describe(database, rows, "")
+    return _describe(_bare(database), rows, _state(database))
 
 
 def find_values(
@@ -60,8 +59,7 @@ def find_values(
 
     Case and punctuation do not matter. Only the first rows and values of each column are searched.
     """
-    state = database_state(database.instances[0], database.engine) if database.instances else ""
-    index = _index(_bare(database), tuple(_text_columns(schema)), state)
+    index = _index(_bare(database), tuple(_text_columns(schema)), _state(database))
     by_column: dict[str, list[str]] = {}
     for phrase in _phrases(question):
         for column, value in index.get(phrase, ()):
@@ -69,6 +67,13 @@ def find_values(
             if len(values) < per_column and value not in values:
                 values.append(value)
     return {column: tuple(values) for column, values in by_column.items()}
+
+
+def _state(database: Database) -> str:
+    """The state of its file; "" for DDL, and for a server, whose description is kept."""
+    if not database.instances or database.on_server:
+        return ""
+    return database_state(database.file(0), database.engine)
 
 
 def _bare(database: Database) -> Database:
@@ -82,6 +87,10 @@ def _describe(database: Database, rows: int, _: str) -> Schema:
         from tasks.databases.engines.duckdb import describe_duckdb
 
         return describe_duckdb(database, rows)
+    if database.engine == "postgres":
+        from tasks.databases.engines.postgres_content import describe_postgres
+
+        return describe_postgres(database, rows)
     connection = open_trusted(database)
     try:
         return Schema(tuple(_tables(connection, rows)))
@@ -199,22 +208,33 @@ def _distinct(
     database: Database, columns: tuple[tuple[str, str, str], ...]
 ) -> Iterator[tuple[str, list[str]]]:
     """The name of each column with its first distinct texts."""
-    connection: Any
+    try:
+        with _opened(database) as connection:
+            yield from _texts(connection, columns)
+    except sqlite3.Error as error:
+        raise DataError(f"{_where(database)}: {error}") from None
+
+
+def _opened(database: Database) -> AbstractContextManager[Any]:
+    """A connection for our own queries."""
     if database.engine == "duckdb":
         from tasks.databases.engines import duckdb
 
-        connection = duckdb.connect(database, 0, 2**30)
-    else:
-        connection = open_trusted(database)
-    try:
-        for name, table, column in columns:
-            scanned = f"SELECT {quote(column)} AS v FROM {table} LIMIT {_MAX_ROWS}"
-            rows = connection.execute(f"SELECT DISTINCT v FROM ({scanned}) LIMIT {_MAX_VALUES}").fetchall()
-            yield name, [value for (value,) in rows if isinstance(value, str)]
-    except sqlite3.Error as error:
-        raise DataError(f"{_where(database)}: {error}") from None
-    finally:
-        connection.close()
+        return closing(duckdb.connect(database, 0, 2**30))
+    if database.engine == "postgres":
+        from tasks.databases.engines.postgres_content import opened
+
+        return opened(database)
+    return closing(open_trusted(database))
+
+
+def _texts(connection: Any, columns: tuple[tuple[str, str, str], ...]) -> Iterator[tuple[str, list[str]]]:
+    for name, table, column in columns:
+        scanned = f"SELECT {quote(column)} AS v FROM {table} LIMIT {_MAX_ROWS}"
+        rows = connection.execute(
+            f"SELECT DISTINCT v FROM ({scanned}) AS scanned LIMIT {_MAX_VALUES}"
+        ).fetchall()
+        yield name, [value for (value,) in rows if isinstance(value, str)]
 
 
 def _phrases(question: str) -> Iterator[str]:

@@ -126,6 +126,9 @@ _KEYWORDS = {
             "tablesample",
         ]
     ),
+    "postgres": frozenset(
+        ["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "tablesample"]
+    ),
 }
 _FUNCTIONS = {
     "sqlite": frozenset({"random", "randomblob"}),
@@ -145,13 +148,36 @@ _FUNCTIONS = {
             "nextval",
         ]
     ),
+    "postgres": frozenset(
+        [
+            "random",
+            "random_normal",
+            "gen_random_uuid",
+            "uuidv4",
+            "uuidv7",
+            "uuid_generate_v4",
+            "now",
+            "clock_timestamp",
+            "statement_timestamp",
+            "transaction_timestamp",
+            "timeofday",
+            "array_sample",
+            "array_shuffle",
+        ]
+    ),
 }
 _MOMENTS = frozenset({"date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff"})
 """SQLite's functions for which the text 'now' means the clock; without arguments most read it too.
 
 SQLite also takes a text in double quotes."""
-_ALONE = {"sqlite": "strftime", "duckdb": "age"}
+_ALONE = {"sqlite": "strftime", "duckdb": "age", "postgres": "age"}
 """With a single argument, these functions use the current time as the other argument."""
+_NOW: dict[Engine, frozenset[str]] = {
+    "sqlite": frozenset({"now"}),
+    "duckdb": frozenset(),
+    "postgres": frozenset({"now", "today", "tomorrow", "yesterday"}),
+}
+"""Texts that mean the clock as a date."""
 _SAMPLE = re.compile(r"\busing\s+sample\b", re.IGNORECASE)
 
 
@@ -172,12 +198,12 @@ def volatile(sql: str, engine: Engine) -> bool:
         elif part["word"]:
             words.add(word)
         text = part["text"] or (part["name"] if engine == "sqlite" else "") or ""
-        now = now or text.strip("\"' ").lower() == "now"
+        now = now or text.strip("\"' ").lower() in _NOW[engine]
     if words & _KEYWORDS[engine] or calls & _FUNCTIONS[engine] or alone:
         return True
     if engine == "sqlite":
         return bare or (now and bool(calls & _MOMENTS))
-    return bool(_SAMPLE.search(sql))
+    return now if engine == "postgres" else bool(_SAMPLE.search(sql))
 
 
 def _one_argument(sql: str, start: int) -> bool:

@@ -29,10 +29,14 @@ def database_state(path: Path, engine: Engine) -> str:
 
 
 def stamped(database: Database) -> Database:
-    """The database with the present state of its files, under which results of queries are cached."""
-    if not database.instances:
+    """The database with the present state of its files, under which results of queries are cached.
+
+    A server has no such state: its content is compared when a run begins and when it ends.
+    """
+    if not database.instances or database.on_server:
         return database
-    states = [text for path in database.instances for text in _states(path, database.engine)]
+    places = range(len(database.instances))
+    states = [text for place in places for text in _states(database.file(place), database.engine)]
     return replace(database, stamp=blake2b("\n".join(states).encode(), digest_size=8).hexdigest())
 
 
@@ -48,13 +52,17 @@ def companions(path: Path, engine: Engine) -> list[Path]:
 
 
 def database_digest(database: Database, instance: int = 0) -> str:
-    """SHA-256 of an instance's content (files or DDL), 32 hex digits. Raises DataError: the file is missing.
+    """SHA-256 of an instance's content, 32 hex digits. Raises DataError: it is missing.
 
     A file is read again only when its state on disk differs.
     """
     if not database.instances:
         return hashlib.sha256(f"{database.engine}\0{database.ddl}".encode()).hexdigest()[:32]
-    path = database.instances[instance]
+    if database.on_server:
+        from tasks.databases.engines.postgres_content import content_digest
+
+        return content_digest(database, instance)
+    path = database.file(instance)
     try:
         digests = [file_digest(file) for file in database_files(path, database.engine)]
     except OSError as error:

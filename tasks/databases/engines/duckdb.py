@@ -86,6 +86,7 @@ class Session:
     """One open instance of a DuckDB database. ``weight``: about the bytes that it holds between queries."""
 
     weight = 16 * 2**20
+    started = ""
 
     def __init__(self, database: Database, instance: int, limits: Limits) -> None:
         """Open the file, or build ``database.ddl`` in memory. Raises DataError: missing, corrupt, bad DDL."""
@@ -160,7 +161,7 @@ def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyCo
         **_OPTIONS,
         "memory_limit": f"{memory // 2**20}MiB",
     }
-    path = database.instances[instance] if database.instances else None
+    path = database.file(instance) if database.instances else None
     if path is not None and not path.is_file():
         raise DataError(f"{path}: no such database file")
     try:

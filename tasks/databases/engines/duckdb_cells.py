@@ -18,12 +18,11 @@ from typing import Any, cast
 
 import duckdb
 
+from tasks.databases.engines.cells import MAX_DIGITS, decimal
 from tasks.databases.engines.session import FETCH
 from tasks.databases.sql_text import only, quote
-from tasks.types import DECIMAL, Cell, Row
+from tasks.types import Cell, Row
 
-MAX_DIGITS = 300
-"""The most digits of a BIGNUM that becomes a number, which is what a float holds. A longer one is text."""
 Reader = Callable[[Any], Cell]
 _PLAIN = frozenset({type(None), int, float, str, bytes})
 _ZONED = frozenset({"timestamp with time zone", "time with time zone", "timestamptz_ns"})
@@ -204,18 +203,13 @@ def _zoned_moment(cell: Any) -> str:
     return f"{text}:00" if _HOURS.search(text) else text
 
 
-def _decimal(cell: Decimal) -> Cell:
-    whole = cell.to_integral_value()
-    return int(whole) if cell == whole else (DECIMAL, f"{cell:f}".rstrip("0"))
-
-
 def _from_dict(cell: dict[Any, Any]) -> Cell:
     return ("struct", *[part for key, value in cell.items() for part in (str(key), plain(value))])
 
 
 _RULES: dict[type, Reader] = {
     bool: int,
-    Decimal: _decimal,
+    Decimal: decimal,
     date: date.isoformat,
     time: lambda cell: _ZEROS.sub(r"\1", cell.isoformat()),
     datetime: lambda cell: _ZEROS.sub(r"\1", cell.isoformat(sep=" ")),

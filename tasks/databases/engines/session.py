@@ -16,6 +16,19 @@ FETCH = 64
 """Rows that are fetched at a time."""
 
 
+class ServerLost(Exception):
+    """A server cannot be reached, or the connection to it was lost; it may be back soon.
+
+    ``started``: the server's start while the query ran, "" where another cause than the query is known. If
+    the same query loses its connection again and the server was not started in between, the query is the
+    cause.
+    """
+
+    def __init__(self, message: str, started: str = "") -> None:
+        super().__init__(message)
+        self.started = started
+
+
 class Allowance(NamedTuple):
     """What one run may use: seconds of CPU time, and steps where the engine counts them."""
 
@@ -29,9 +42,14 @@ class Session(Protocol):
     """One open instance of a database."""
 
     weight: int
+    started: str
+    """When the server was started; "" without a server."""
 
     def run(self, sql: str, allowance: Allowance) -> Outcome:
-        """Execute one statement. The status is INFRASTRUCTURE if the engine reports a broken file."""
+        """Execute one statement. The status is INFRASTRUCTURE if the engine reports a broken file.
+
+        Raises ServerLost.
+        """
 
     def broken(self) -> str:
         """Inspect the database and return what is wrong with it; "" if it is intact."""

@@ -72,6 +72,8 @@ _ACTIONS = {
 class Session:
     """One open instance of a SQLite database. ``weight``: bytes its page cache may grow to."""
 
+    started = ""
+
     def __init__(self, database: Database, instance: int, limits: Limits) -> None:
         """Open the file, or build ``database.ddl`` in memory. Raises DataError: missing, corrupt, bad DDL."""
         self._limits = limits

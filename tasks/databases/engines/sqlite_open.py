@@ -53,7 +53,7 @@ _BOUNDS = {
 
 def open_instance(database: Database, instance: int) -> sqlite3.Connection:
     """A connection to an instance's file, or to the database that ``ddl`` builds. Raises DataError."""
-    return open_file(database.instances[instance]) if database.instances else build(database)
+    return open_file(database.file(instance)) if database.instances else build(database)
 
 
 def open_trusted(database: Database) -> sqlite3.Connection:

@@ -14,18 +14,27 @@ from typing import Any, NamedTuple
 
 from tasks.common.errors import DataError
 from tasks.common.named_code import load_object
-from tasks.databases.engines.session import OUT_OF_MEMORY, Allowance, Session
+from tasks.databases.engines.session import OUT_OF_MEMORY, Allowance, ServerLost, Session
 from tasks.types import Database, Limits, Outcome, Status
 
 SESSIONS = {
     "sqlite": "tasks.databases.engines.sqlite:Session",
     "duckdb": "tasks.databases.engines.duckdb:Session",
+    "postgres": "tasks.databases.engines.postgres:Session",
 }
 """Engine -> the class of its sessions."""
 NO_JOB = -1
 NO_QUERY = bytes(16)
 Key = tuple[str, str, str, bool]
 """Engine, file or DDL, state of the file (a changed file is opened again), whether it is for golds only."""
+PATIENCE = 30.0
+"""Seconds to wait for a server that is gone; the next query waits as long only if it has come back."""
+_PAUSE = 0.2
+_MAX_LOSSES = 8
+"""Lost connections in one query after which it is left unscored."""
+_MAX_CRASHES = 2
+"""Connections lost in one query, by a server that was not started again, after which the query is the
+cause."""
 MAX_OPEN = 64
 MAX_WEIGHT = 64 * 2**20
 """The most open sessions in one worker, and the most bytes that they may hold together."""
@@ -138,7 +147,8 @@ class Executor:
         self.fatal: dict[bytes, tuple[str, str]] = {}
         """Digests of queries that killed a worker -> (status, message). They are not run again."""
         self.spent = 0.0
-        """CPU seconds of the last query."""
+        """CPU seconds of the last query; seconds of the clock on a server."""
+        self._patience = PATIENCE
         self._full = Allowance(limits.seconds, limits.steps)
         self._sessions: OrderedDict[Key, Session] = OrderedDict()
         self._weight = 0
@@ -165,32 +175,74 @@ class Executor:
         open_session = partial(self._session, key, database, instance)
         began = time.process_time()
         try:
-            outcome = self._query(open_session, sql, allowance or self._full, digest)
+            outcome = self._query(key, open_session, sql, allowance or self._full, digest)
             if outcome.message == OUT_OF_MEMORY and len(self._sessions) > 1:
                 self.close()  # the memory of other databases must not decide a verdict
-                outcome = self._query(open_session, sql, allowance or self._full, digest)
+                outcome = self._query(key, open_session, sql, allowance or self._full, digest)
         except DataError as error:
             outcome = Outcome(Status.INFRASTRUCTURE, message=str(error))
         except MemoryError:
             outcome = Outcome(Status.MEMORY, message=OUT_OF_MEMORY)
         finally:
             self.heartbeat.end()
-        self.spent = time.process_time() - began
+        self.spent = outcome.seconds if database.on_server else time.process_time() - began
         if outcome.status is Status.MEMORY:
             self._forget(key)
         return outcome
 
     def _query(
-        self, open_session: Callable[[], Session], sql: str, allowance: Allowance, digest: bytes
+        self, key: Key, open_session: Callable[[], Session], sql: str, allowance: Allowance, digest: bytes
     ) -> Outcome:
-        session = open_session()
-        self.heartbeat.begin(digest, allowance.seconds)
-        outcome = session.run(sql, allowance)
-        if outcome.status is Status.INFRASTRUCTURE:
-            self.heartbeat.end()
-            if not session.broken():
-                return replace(outcome, status=Status.EXECUTION_ERROR)
-        return outcome
+        def attempt() -> Outcome:
+            session = open_session()
+            self.heartbeat.begin(digest, allowance.seconds)
+            outcome = session.run(sql, allowance)
+            if outcome.status is Status.INFRASTRUCTURE:
+                self.heartbeat.end()
+                if not session.broken():
+                    return replace(outcome, status=Status.EXECUTION_ERROR)
+            return outcome
+
+        try:
+            return attempt()
+        except ServerLost as error:
+            return self._after_loss(key, open_session, attempt, error)
+
+    def _after_loss(
+        self, key: Key, open_session: Callable[[], Session], attempt: Callable[[], Outcome], error: ServerLost
+    ) -> Outcome:
+        """Run a query again whose server was lost, once it is back.
+
+        The query fails where it is the cause of the losses. INFRASTRUCTURE: the server does not come back.
+        """
+        waited, crashes = 0.0, 0
+        for _ in range(_MAX_LOSSES):
+            self._forget(key)
+            while (session := self._reached(open_session)) is None:
+                if waited >= self._patience:
+                    self._patience = 0.0
+                    return Outcome(Status.INFRASTRUCTURE, message=f"the server was lost: {error}")
+                time.sleep(_PAUSE)
+                waited += _PAUSE
+            self._patience = PATIENCE
+            crashes += bool(error.started) and error.started == session.started
+            if crashes >= _MAX_CRASHES:
+                message = f"the server's process crashed twice while this ran: {error}"
+                status = Status.INFRASTRUCTURE if self.heartbeat.at_gold else Status.EXECUTION_ERROR
+                return Outcome(status, message=message)
+            try:
+                return attempt()
+            except ServerLost as again:
+                error = again
+        return Outcome(Status.INFRASTRUCTURE, message=f"the server was lost {_MAX_LOSSES} times: {error}")
+
+    def _reached(self, open_session: Callable[[], Session]) -> Session | None:
+        """The session of a server that answers; None where it does not."""
+        self.heartbeat.end()
+        try:
+            return open_session()
+        except ServerLost:
+            return None
 
     def close(self) -> None:
         """Close all databases."""

@@ -1,0 +1,98 @@
+"""Verbs about databases on servers: ``db prepare`` and ``db copy``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.arguments import Parser, path
+from harness.verbs.options import Verbs
+from tasks.common.errors import SpecError
+
+if TYPE_CHECKING:
+    from tasks.types import Server
+
+
+def add(verbs: Verbs) -> None:
+    """Add these verbs to the parser."""
+    verb = verbs.add_parser("db", help="databases on servers")
+    actions = verb.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
+    _prepare_options(actions)
+    _copy_options(actions)
+
+
+def _prepare_options(actions: Verbs) -> None:
+    verb = actions.add_parser("prepare", help="make the role that may only read a PostgreSQL database")
+    verb.set_defaults(call=prepare)
+    verb.add_argument(
+        "url",
+        metavar="URL",
+        help="the database, by a user who may make roles: 'postgresql://admin:${PASSWORD}@host/name'; the"
+        " variables come from the environment",
+    )
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _copy_options(actions: Verbs) -> None:
+    verb = actions.add_parser("copy", help="copy SQLite databases to PostgreSQL, with keys and types")
+    verb.set_defaults(call=copy)
+    verb.add_argument("files", nargs="+", metavar="FILE", type=path, help="SQLite databases")
+    verb.add_argument(
+        "url",
+        metavar="URL",
+        help="'embedded://{database}' on the embedded server, or an empty database of another one; {database}"
+        " is the name of the file",
+    )
+    verb.add_argument("--replace", action="store_true", help="replace databases of the embedded server")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def prepare(options: argparse.Namespace) -> int:
+    """``harness db prepare``: make the role, and print what was done."""
+    server = _server(options.url)
+    from tasks.databases.servers.prepare import prepare as prepare_server
+
+    done = list(prepare_server(server))
+    print(json.dumps({"url": server.url, "done": done}, indent=2) if options.json else "\n".join(done))
+    return 0
+
+
+def copy(options: argparse.Namespace) -> int:
+    """``harness db copy``: copy SQLite files to databases of a server, and print what is in them."""
+    from harness.render.progress import bar
+    from tasks.types import Database
+
+    targets = {file: _server(options.url, Path(file).stem) for file in options.files}
+    if len({target.url for target in targets.values()}) < len(targets):
+        raise SpecError("several files would be copied to one database: write {database} in the URL")
+    from tasks.databases.servers.load import load
+
+    done = []
+    with bar("databases", len(targets)) as report:
+        for file, target in targets.items():
+            database = Database(Path(file).stem, instances=(Path(file),))
+            copied = load(database, target, options.replace)
+            done.append({"file": file, "url": target.url, **asdict(copied)})
+            report(1)
+    if options.json:
+        print(json.dumps(done, indent=2))
+        return 0
+    for one in done:
+        print(f"{one['url']}: {one['tables']} tables, {one['rows']} rows")
+        print(
+            *(f"  left out: {what}" for what in one["left_out"]), sep="\n", end="\n" * bool(one["left_out"])
+        )
+    return 0
+
+
+def _server(url: str, database: str = "") -> Server:
+    from tasks.databases.servers.address import EXAMPLE, engine_of, has_written_password, server_at
+
+    if has_written_password(url):
+        raise SpecError(f"the password of the URL must come from the environment: '{EXAMPLE}'")
+    if not engine_of(url) and not url.startswith("${"):
+        raise SpecError(f"not the URL of a database: '{EXAMPLE}'")
+    return server_at(url, database)

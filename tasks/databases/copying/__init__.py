@@ -1,0 +1,1 @@
+"""Copy a database from one engine to another, with its types, keys and rows."""

@@ -1,0 +1,141 @@
+"""Write a copy of a SQLite database into an empty PostgreSQL database.
+
+Names become lower case, because PostgreSQL reads a name without quotes so, and SQLite does not tell cases
+apart. What PostgreSQL does not take (a key that the rows violate, a view in SQLite's own SQL) is left out and
+named.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import sqlglot
+from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
+
+from tasks.common.errors import DataError, first_line
+from tasks.databases.copying.source import Kind, SourceTable, tables_of, views_of
+from tasks.databases.engines.sqlite_open import open_trusted
+from tasks.databases.sql_text import quote
+from tasks.types import Database, Row
+
+TYPES: Mapping[Kind, str] = {
+    "integer": "bigint",
+    "real": "double precision",
+    "text": "text",
+    "blob": "bytea",
+}
+_ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+
+@dataclass(slots=True)
+class Copied:
+    """What a copy has done. ``left_out``: what PostgreSQL does not take, one line each."""
+
+    tables: int = 0
+    rows: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+
+def copy_into(database: Database, login: str, reader: str) -> Copied:
+    """Copy the first instance of a SQLite database into the empty PostgreSQL database at ``login``.
+
+    ``reader``: the role that may read the copy; "" for none. Raises DataError.
+    """
+    copied = Copied()
+    try:
+        with (
+            closing(open_trusted(database)) as source,
+            psycopg.connect(login) as target,
+        ):
+            tables = tables_of(source, database)
+            for table in tables:
+                _create(target, table)
+                copied.rows += _fill(target, table, table.rows(source), copied)
+                copied.tables += 1
+            _add_keys(target, tables, copied)
+            for name, ddl in views_of(database).items():
+                _tried(target, _view(ddl), f"view {name}", copied)
+            if reader:
+                target.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}".encode())
+            target.commit()
+            target.autocommit = True
+            target.execute("ANALYZE")
+    except (sqlite3.Error, psycopg.Error) as error:
+        raise DataError(f"database {database.id} cannot be copied: {first_line(error)}") from None
+    return copied
+
+
+def lower(name: str) -> str:
+    """A name as SQL in the copy."""
+    return quote(name.translate(_ASCII_LOWER))
+
+
+def _create(target: psycopg.Connection[Any], table: SourceTable) -> None:
+    columns = ", ".join(
+        f"{lower(name)} {TYPES[kind]}{' NOT NULL' * (name in table.required)}"
+        for name, kind in table.kinds.items()
+    )
+    target.execute(f"CREATE TABLE {lower(table.name)} ({columns})".encode())
+
+
+def _fill(target: psycopg.Connection[Any], table: SourceTable, rows: Iterator[Row], copied: Copied) -> int:
+    """Copy the rows; returns their number."""
+    columns = ", ".join(map(lower, table.kinds))
+    texts = [place for place, kind in enumerate(table.kinds.values()) if kind in ("text", "blob")]
+    kinds = list(table.kinds.values())
+    count = nuls = 0
+    with target.cursor().copy(f"COPY {lower(table.name)} ({columns}) FROM STDIN".encode()) as copy:
+        for row in rows:
+            cells = list(row)
+            for place in texts:
+                cell = cells[place]
+                if isinstance(cell, str) and kinds[place] == "text" and "\0" in cell:
+                    cells[place], nuls = cell.replace("\0", ""), nuls + 1
+                elif kinds[place] == "blob" and cell is not None and not isinstance(cell, bytes):
+                    cells[place] = str(cell).encode()
+            copy.write_row(cells)
+            count += 1
+    if nuls:
+        copied.left_out.append(f"table {table.name}: the NUL characters of {nuls} texts")
+    return count
+
+
+def _add_keys(target: psycopg.Connection[Any], tables: list[SourceTable], copied: Copied) -> None:
+    for table in tables:
+        if table.primary:
+            columns = ", ".join(map(lower, table.primary))
+            alter = f"ALTER TABLE {lower(table.name)} ADD PRIMARY KEY ({columns})"
+            _tried(target, alter, f"table {table.name}: primary key", copied)
+    for table in tables:
+        for key in table.foreign:
+            columns, others = (", ".join(map(lower, names)) for names in (key.columns, key.others))
+            alter = (
+                f"ALTER TABLE {lower(table.name)} ADD FOREIGN KEY ({columns})"
+                f" REFERENCES {lower(key.table)}({others}) NOT VALID"
+            )
+            _tried(target, alter, f"table {table.name}: foreign key ({', '.join(key.columns)})", copied)
+
+
+def _view(ddl: str) -> str:
+    """A CREATE VIEW in PostgreSQL's SQL; as it is, where it cannot be parsed."""
+    try:
+        tree = sqlglot.parse_one(ddl, read="sqlite")
+        for name in tree.find_all(sqlglot.exp.Identifier):
+            name.set("quoted", False)
+        return normalize_identifiers(tree, dialect="postgres").sql("postgres")
+    except sqlglot.ParseError:
+        return ddl
+
+
+def _tried(target: psycopg.Connection[Any], sql: str, what: str, copied: Copied) -> None:
+    """Run a statement; where it fails, note that this is left out."""
+    try:
+        with target.transaction():
+            target.execute(sql.encode())
+    except psycopg.Error as error:
+        copied.left_out.append(f"{what}: {first_line(error)}")

@@ -1,0 +1,2 @@
+"""Databases on servers: addresses, the embedded PostgreSQL, the role that reads, and copies of files on
+them."""

@@ -1,0 +1,62 @@
+"""The section ``databases`` of a task spec: files, or databases of a server."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import field_validator, model_validator
+
+from tasks.common.parse import SecretError, Spec
+from tasks.databases.servers.address import ENGINES, EXAMPLE, engine_of, has_written_password
+from tasks.types import Engine
+
+
+class DatabasesSpec(Spec):
+    """Where the databases are: files (``path``) or databases of a server (``url``).
+
+    ``{database}`` becomes the row's database id.
+    """
+
+    engine: Engine = "sqlite"
+    """``sqlite``, ``duckdb`` or ``postgres``; with ``url`` the default is the engine that it names."""
+    path: str = ""
+    """Pattern of a database's file; ``{database}`` is replaced by the row's database id."""
+    url: str = ""
+    """Database on a server: ``postgresql://user:${PASSWORD}@host/{database}``, or ``embedded://{database}``
+    on the embedded PostgreSQL. Passwords come from environment variables only. The user must be a role that
+    can only read (``harness db prepare``)."""
+    instances: str = ""
+    """Glob of further instances of the same database, for scoring on several instances."""
+    missing: Literal["error", "skip"] = "error"
+    """What to do with a row whose database is missing: an error, or skip and count it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _engine_of_the_url(cls, data: Any) -> Any:
+        url = data.get("url") if isinstance(data, dict) else None
+        engine = engine_of(url) if isinstance(url, str) else None
+        return {"engine": engine, **data} if engine else data
+
+    @field_validator("url")
+    @classmethod
+    def _has_no_password(cls, url: str) -> str:
+        if has_written_password(url):
+            raise SecretError(f"a password must come from the environment: {EXAMPLE}")
+        if url and not engine_of(url) and not url.startswith("${"):
+            raise ValueError(f"not the URL of a database: write it as {EXAMPLE}")
+        return url
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> Self:
+        on_server = self.engine in ENGINES.values()
+        named = engine_of(self.url)
+        if named and named != self.engine:
+            raise ValueError(f"engine: {self.engine} does not read {self.url}: leave databases.engine out")
+        if on_server != bool(self.url):
+            needed = "url" if on_server else "engine"
+            raise ValueError(
+                f"{needed}: set databases.{needed} too; engine is {self.engine}, url '{self.url}'"
+            )
+        if self.url and (self.path or self.instances):
+            raise ValueError("url: leave out path and instances, which are for files")
+        return self
