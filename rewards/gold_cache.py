@@ -25,7 +25,7 @@ from tasks.common import files
 from tasks.common.errors import DataError
 from tasks.databases.sandbox.executor import Executor
 from tasks.databases.sql_text import volatile
-from tasks.databases.state import database_files, database_state, stamped
+from tasks.databases.state import database_files, database_state, file_of, on_server, stamped
 from tasks.types import Database, Limits, Outcome, Status
 
 SLOW = 0.1
@@ -68,7 +68,7 @@ class GoldCache:
         if database.stamp and database.stamp != stamped(database).stamp:
             return  # a file has changed since: the content that gave this result is not known
         content = self._known_digest(digest_file) or self._hash(
-            digest_file, database_files(database.file(instance), database.engine)
+            digest_file, database_files(file_of(database, instance), database.engine)
         )
         if len(body := _packed(outcome)) <= LARGEST:
             self.new_files.append((self._result_file(content, database, sql), _with_checksum(body)))
@@ -83,9 +83,9 @@ class GoldCache:
 
         Computed once for each stamp.
         """
-        if not self._folder or not database.instances or database.on_server:
+        if not self._folder or not database.instances or on_server(database):
             return ""
-        memo, key = self._executor.memo, (GoldCache, database.file(instance), database.stamp)
+        memo, key = self._executor.memo, (GoldCache, file_of(database, instance), database.stamp)
         name: str | None = memo.get(key) if database.stamp else None
         if name is None:
             name = _digest_file(database, instance)
@@ -144,7 +144,7 @@ def write(folder: str, new_files: Iterable[CacheFile]) -> None:
 
 def _digest_file(database: Database, instance: int) -> str:
     """The name of the file with the database's digest; "" where the database is missing."""
-    path = database.file(instance)
+    path = file_of(database, instance)
     try:
         return _name(str(path.resolve()), database_state(path, database.engine))
     except DataError:

@@ -98,16 +98,6 @@ class Database:
     stamp: str = ""
     """State of the files when a batch of queries began (``databases.state.stamped``)."""
 
-    @property
-    def on_server(self) -> bool:
-        return bool(self.instances) and isinstance(self.instances[0], Server)
-
-    def file(self, instance: int) -> Path:
-        """The file of an instance of an engine that reads files."""
-        path = self.instances[instance]
-        assert isinstance(path, Path)
-        return path
-
     def key(self, instance: int) -> tuple[str, str, str]:
         """The key under which results of queries on an instance are cached."""
         return self.engine, str(self.instances[instance]) if self.instances else self.ddl, self.stamp

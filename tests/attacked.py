@@ -16,7 +16,7 @@ from rewards.exploits import Exploit, Target
 from rewards.types import Answer
 from tasks.databases.servers.embedded import SUPERUSER, EmbeddedServer
 from tasks.databases.servers.roles import READER
-from tasks.databases.state import database_digest
+from tasks.databases.state import database_digest, file_of, on_server
 from tasks.types import Database, Engine, Server
 
 SCHEMA = (
@@ -58,7 +58,7 @@ def build(engine: Engine, folder: Path) -> Database:
 
 def attack(exploit: Exploit, question: str, database: Database) -> Answer:
     """An exploit for a question. A file that it tries to write would be beside the database, or in /tmp."""
-    folder = Path("/tmp") if database.on_server else database.file(0).parent
+    folder = Path("/tmp") if on_server(database) else file_of(database, 0).parent
     file = str(folder / "harness-written")
     target = Target(GOLDS[question], "member", "name", FIRST_CELLS[question], PROMPT, file)
     return Answer(database, (GOLDS[question],), exploit.completion(target))
@@ -101,7 +101,7 @@ def content(database: Database) -> list[str]:
 
     Empty for files.
     """
-    if not database.on_server:
+    if not on_server(database):
         return []
     import psycopg
 

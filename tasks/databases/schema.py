@@ -15,7 +15,7 @@ from typing import Any, Literal
 from tasks.common.errors import DataError
 from tasks.databases.engines.sqlite_open import open_trusted
 from tasks.databases.sql_text import quote
-from tasks.databases.state import database_state
+from tasks.databases.state import database_state, file_of, on_server
 from tasks.types import Column, Database, ForeignKey, Row, Schema, Table
 
 _MAX_VALUES = 5_000
@@ -71,9 +71,9 @@ def find_values(
 
 def _state(database: Database) -> str:
     """The state of its file; "" for DDL, and for a server, whose description is kept."""
-    if not database.instances or database.on_server:
+    if not database.instances or on_server(database):
         return ""
-    return database_state(database.file(0), database.engine)
+    return database_state(file_of(database, 0), database.engine)
 
 
 def _bare(database: Database) -> Database:

@@ -14,10 +14,22 @@ from pathlib import Path
 from tasks.common.digests import file_digest
 from tasks.common.errors import DataError
 from tasks.common.files import state
-from tasks.types import Database, Engine
+from tasks.types import Database, Engine, Server
 
 COMPANIONS: dict[Engine, tuple[str, ...]] = {"sqlite": ("-wal", "-journal"), "duckdb": (".wal",)}
 """Engine -> endings of the files beside a database that may hold changes to it."""
+
+
+def on_server(database: Database) -> bool:
+    """Whether the instances are databases of a server."""
+    return bool(database.instances) and isinstance(database.instances[0], Server)
+
+
+def file_of(database: Database, instance: int) -> Path:
+    """The file of an instance of an engine that reads files."""
+    path = database.instances[instance]
+    assert isinstance(path, Path)
+    return path
 
 
 def database_state(path: Path, engine: Engine) -> str:
@@ -33,10 +45,10 @@ def stamped(database: Database) -> Database:
 
     A server has no such state: its content is compared when a run begins and when it ends.
     """
-    if not database.instances or database.on_server:
+    if not database.instances or on_server(database):
         return database
     places = range(len(database.instances))
-    states = [text for place in places for text in _states(database.file(place), database.engine)]
+    states = [text for place in places for text in _states(file_of(database, place), database.engine)]
     return replace(database, stamp=blake2b("\n".join(states).encode(), digest_size=8).hexdigest())
 
 
@@ -58,11 +70,11 @@ def database_digest(database: Database, instance: int = 0) -> str:
     """
     if not database.instances:
         return hashlib.sha256(f"{database.engine}\0{database.ddl}".encode()).hexdigest()[:32]
-    if database.on_server:
+    if on_server(database):
         from tasks.databases.engines.postgres_content import content_digest
 
         return content_digest(database, instance)
-    path = database.file(instance)
+    path = file_of(database, instance)
     try:
         digests = [file_digest(file) for file in database_files(path, database.engine)]
     except OSError as error:

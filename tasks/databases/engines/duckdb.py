@@ -28,6 +28,7 @@ from tasks.common.errors import DataError, first_line
 from tasks.databases.engines.duckdb_cells import execute, plain
 from tasks.databases.engines.session import Allowance, collect
 from tasks.databases.sql_text import first_word, quote, unreadable
+from tasks.databases.state import file_of
 from tasks.types import Column, Database, ForeignKey, Limits, Outcome, Schema, Status, Table
 
 _STATUSES: dict[type[Exception], Status] = {
@@ -161,7 +162,7 @@ def connect(database: Database, instance: int, memory: int) -> duckdb.DuckDBPyCo
         **_OPTIONS,
         "memory_limit": f"{memory // 2**20}MiB",
     }
-    path = database.file(instance) if database.instances else None
+    path = file_of(database, instance) if database.instances else None
     if path is not None and not path.is_file():
         raise DataError(f"{path}: no such database file")
     try:

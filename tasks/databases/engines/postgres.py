@@ -71,7 +71,7 @@ class Session:
 
     def __init__(self, database: Database, instance: int, limits: Limits) -> None:
         """Connect. Raises DataError; ServerLost: the server cannot be reached at the moment."""
-        if not database.on_server:
+        if not database.instances:
             raise DataError(f"database {database.id}: DDL is not run on PostgreSQL: set databases.url")
         server = database.instances[instance]
         assert isinstance(server, Server)

@@ -17,7 +17,7 @@ from pathlib import Path
 from tasks.common.errors import DataError
 from tasks.common.files import state
 from tasks.databases.sql_text import quote
-from tasks.databases.state import companions
+from tasks.databases.state import companions, file_of
 from tasks.types import Database, Limits
 
 LARGEST = 128 * 2**20
@@ -53,7 +53,7 @@ _BOUNDS = {
 
 def open_instance(database: Database, instance: int) -> sqlite3.Connection:
     """A connection to an instance's file, or to the database that ``ddl`` builds. Raises DataError."""
-    return open_file(database.file(instance)) if database.instances else build(database)
+    return open_file(file_of(database, instance)) if database.instances else build(database)
 
 
 def open_trusted(database: Database) -> sqlite3.Connection:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from tasks.common.errors import DataError
 from tasks.common.named_code import load_object
 from tasks.databases.engines.session import OUT_OF_MEMORY, Allowance, ServerLost, Session
+from tasks.databases.state import on_server
 from tasks.types import Database, Limits, Outcome, Status
 
 SESSIONS = {
@@ -185,7 +186,7 @@ class Executor:
             outcome = Outcome(Status.MEMORY, message=OUT_OF_MEMORY)
         finally:
             self.heartbeat.end()
-        self.spent = outcome.seconds if database.on_server else time.process_time() - began
+        self.spent = outcome.seconds if on_server(database) else time.process_time() - began
         if outcome.status is Status.MEMORY:
             self._forget(key)
         return outcome
