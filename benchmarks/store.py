@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/store.py [--runs 500 --questions 2000 --samples 8] [--home DIR]
 
 The runs are made from the answers of ``gold`` on ``pocket``: each run has its own model, trained from that
-of the run before, and its own verdicts and texts.
+of the run before, its own verdicts and texts, and began a minute after it.
 ``--home`` keeps them, and uses them if they are there. Every command runs in a process of its own; seconds
 and CPU seconds include its imports, memory is its peak. The exit code is 1 if a limit is exceeded.
 """
@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +138,9 @@ def make_runs(count: int, questions: int, samples: int) -> list[str]:
         if not store.folder(run_id).exists():
             model, parent = f"model-{number:04}", f"model-{number - 1:04}"
             content = digest_of(_content(parent))
+            started = datetime.fromisoformat(first.started) + timedelta(minutes=number + 1)
             run = replace(first, id=run_id, digest=run_id, model=model, parent=parent, parent_content=content)
-            _write(run, _answered(table, right, number), scores)
+            _write(replace(run, started=started.isoformat()), _answered(table, right, number), scores)
     return ids
 
 

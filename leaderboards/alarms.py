@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tasks.spec import ScoringSpec
 from tasks.types import RESULT_MODES, Mode
+
+if TYPE_CHECKING:
+    from tasks.spec import ScoringSpec  # whose import would slow down every table
 
 MODES = (Mode.STRICT, Mode.SPIDER, Mode.BIRD)
 """Modes whose verdicts the gaps compare."""

@@ -111,7 +111,7 @@ def chosen(name: str) -> Run:
 
     Raises DataError: it refers to none, or to several.
     """
-    runs = candidates(name, list(reversed(store.runs())))
+    runs = candidates(name, list(reversed(store.runs())), "run")
     if len(runs) > 1:
         ids = ", ".join(run.id for run in runs[:4]) + ", ..." * (len(runs) > 4)
         raise DataError(f"'{name}' names {len(runs)} runs: {ids}: give an id")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderboards import store
 from leaderboards.board import group
-from leaderboards.find import candidates
+from leaderboards.find import candidates, evaluations
 from leaderboards.identity import asked_differently, incomparable
 from leaderboards.pairs import (
     AnswersByQuestion,
@@ -160,7 +160,8 @@ def comparison(
 
 def _choose(a: str, b: str) -> list[tuple[Run, Run]]:
     """The pairs of runs that can be compared, the best first. Raises DataError where there is none."""
-    runs_a, runs_b = candidates(a), candidates(b)
+    searched = evaluations()
+    runs_a, runs_b = candidates(a, searched), candidates(b, searched)
     pairs = [(run_a, run_b) for run_b in runs_b for run_a in runs_a if run_a.id != run_b.id]
     comparable = sorted(
         (pair for pair in pairs if not incomparable(*pair)),

@@ -27,12 +27,12 @@ class Evidence:
 
 def show(run: str, sample_id: str) -> Evidence:
     """The evidence for one question. Raises DataError: no such run, or no such question in it."""
-    evaluation, records = store.first_readable(candidates(run))
-    chosen = [record for record in records if record.sample_id == sample_id]
-    if not chosen:
-        known = shorten(nearest(sample_id, {record.sample_id for record in records}), 100, placeholder=" ...")
+    evaluation, records = store.first_readable(candidates(run), sample_id)
+    if not records:
+        rows = store.query("SELECT DISTINCT sample_id FROM records", [evaluation.id])
+        known = shorten(nearest(sample_id, {row["sample_id"] for row in rows}), 100, placeholder=" ...")
         raise DataError(f"run {evaluation.id} has no question '{sample_id}': {known}")
-    return Evidence(evaluation, chosen)
+    return Evidence(evaluation, records)
 
 
 def messages(prompt: str) -> list[tuple[str, str]]:

@@ -11,7 +11,6 @@ from leaderboards import store, tags
 from leaderboards.identity import identity_of
 from leaderboards.types import Run
 from tasks.common.errors import DataError, nearest
-from tasks.spec import shipped
 
 
 def evaluations() -> list[Run]:
@@ -21,6 +20,8 @@ def evaluations() -> list[Run]:
 
 def expect_task(name: str) -> None:
     """Raise DataError: no run and no shipped task has this name; the text has the nearest one."""
+    from tasks.spec import shipped
+
     names = {run.task for run in store.runs()} | set(shipped())
     if name not in names:
         raise DataError(f"no evaluation of a task '{name}': {nearest(name, names)}")
@@ -31,11 +32,12 @@ def find(name: str) -> Run:
     return candidates(name)[0]
 
 
-def candidates(name: str, among: Sequence[Run] | None = None) -> list[Run]:
+def candidates(name: str, among: Sequence[Run] | None = None, kind: str = "finished evaluation") -> list[Run]:
     """The evaluations that a name refers to, newest first.
 
     A name is the id of a run, a model's name, a tag, a model's folder, a folder with the same content as the
-    model, or the beginning of an id. ``among``: search these runs instead of the finished evaluations.
+    model, or the beginning of an id. ``among``: search these runs, which messages call ``kind``; by default
+    the finished evaluations.
 
     Raises DataError: it refers to none, or is the beginning of several ids.
     """
@@ -56,7 +58,7 @@ def candidates(name: str, among: Sequence[Run] | None = None) -> list[Run]:
         word for run in searched for word in (run.id, run.model, Path(run.model).name, *tags.read(run.id))
     }
     known_names = shorten(nearest(name, names), 200, placeholder=" ...")
-    raise DataError(f"no {'finished evaluation' if among is None else 'run'} '{name}': {known_names}")
+    raise DataError(f"no {kind} '{name}': {known_names}")
 
 
 def _is_id(run: Run, name: str) -> bool:

@@ -12,7 +12,7 @@ from leaderboards.statistics import Total, clustered_difference, mcnemar
 from tasks.common.errors import DataError
 from tasks.common.terminal import say
 
-MOST = 100
+MOST = 50
 """Gains that are computed for a board, of its newest runs: each reads the records of two runs."""
 _SQL = f"""
     , scores AS (

@@ -11,7 +11,7 @@ from typing import Any
 from leaderboards import store
 from leaderboards.board import group
 from leaderboards.compare import answers_of, entry
-from leaderboards.find import candidates
+from leaderboards.find import candidates, evaluations
 from leaderboards.identity import asked_differently, incomparable
 from leaderboards.pairs import AnswersByQuestion, Pair, PairedTest, Share, paired_test, score_of, share
 from leaderboards.statistics import holm
@@ -19,6 +19,8 @@ from leaderboards.types import Run
 from tasks.common.errors import DataError
 
 MOST = len(ascii_uppercase)
+COMPARED = ("database", "metric")
+"""The fields of records that a matrix reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def _readable(names: Sequence[str]) -> tuple[list[Run], list[AnswersByQuestion]]
         answers = []
         for run in runs:
             try:
-                answers.append(answers_of(run))
+                answers.append(answers_of(run, COMPARED))
             except DataError as error:
                 damaged[run.id] = error
         if len(answers) == len(runs):
@@ -143,7 +145,8 @@ def _readable(names: Sequence[str]) -> tuple[list[Run], list[AnswersByQuestion]]
 
 def _choose(names: Sequence[str], damaged: dict[str, DataError]) -> list[Run]:
     """One run for each name, each comparable with all others. Raises DataError where there are none."""
-    found = [[run for run in candidates(name) if run.id not in damaged] for name in names]
+    searched = evaluations()
+    found = [[run for run in candidates(name, searched) if run.id not in damaged] for name in names]
     refused = ""
     for first in found[0]:
         runs = [first]

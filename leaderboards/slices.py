@@ -8,11 +8,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple, get_args
 
-from sqlglot import exp
-
 from leaderboards.summary import level, part
 from leaderboards.types import Record, Run, Slice
-from rewards.structure.parse import parse
 from tasks.types import Engine
 
 FEATURES = ("join", "nested", "group", "order", "set operation", "plain SELECT")
@@ -84,6 +81,10 @@ def by_slice(records: Iterable[Record], engine: str) -> dict[str, dict[str, Slic
 @lru_cache(maxsize=16_384)
 def features(gold: str, engine: str) -> Features | None:
     """The features of a query, which sqlglot parses; None where that cannot."""
+    from sqlglot import exp  # here, because a board reads no golds
+
+    from rewards.structure.parse import parse
+
     tree = parse(gold, engine)
     if tree is None:
         return None

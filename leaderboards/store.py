@@ -194,31 +194,34 @@ def _records_file(run_id: str) -> Path:
     return path
 
 
-def records(run_id: str, names: Sequence[str] = ()) -> list[Record]:
+def records(run_id: str, names: Sequence[str] = (), sample_id: str | None = None) -> list[Record]:
     """The records of a finished run, in the order of their keys.
 
-    ``names``: read these fields alone; all others have their defaults, or "". Raises DataError: missing or
-    damaged.
+    ``names``: read these fields alone; all others have their defaults, or "". ``sample_id``: read the answers
+    to this question alone. Raises DataError: missing or damaged.
     """
     read = {"sample_id", "sample_index", *names}
     empty = "".join(f", '' AS {name}" for name in validation.REQUIRED if name not in read)
     columns = f"COLUMNS(lambda name: name IN {tuple(sorted(read))}){empty}" if names else "*"
-    rows = query(f"SELECT {columns} FROM records ORDER BY sample_id, sample_index", [run_id])
+    where, values = ("", {}) if sample_id is None else ("WHERE sample_id = $id", {"id": sample_id})
+    rows = query(
+        f"SELECT {columns} FROM records {where} ORDER BY sample_id, sample_index", [run_id], **values
+    )
     try:
         return validation.records(rows)
     except ValueError as error:
         raise DataError(f"records of {run_id}: {error}") from None
 
 
-def first_readable(runs: Sequence[Run]) -> tuple[Run, list[Record]]:
+def first_readable(runs: Sequence[Run], sample_id: str | None = None) -> tuple[Run, list[Record]]:
     """The first run whose records can be read, with its records; runs before it are named on stderr.
 
-    Raises the DataError of the first run where no run can be read.
+    ``sample_id``: as for ``records``. Raises the DataError of the first run where no run can be read.
     """
     damaged: list[tuple[Run, DataError]] = []
     for run in runs:
         try:
-            run_records = records(run.id)
+            run_records = records(run.id, sample_id=sample_id)
         except DataError as error:
             damaged.append((run, error))
             continue

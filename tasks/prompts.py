@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jinja2
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
@@ -17,8 +18,10 @@ from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from tasks.common.errors import SpecError, nearest
 from tasks.common.files import state
 from tasks.common.jinja import MAX_CHARACTERS, Environment, joined
-from tasks.spec import PromptSpec, SchemaSpec
 from tasks.types import Cell, Message, Sample, Schema, Table, cell_text
+
+if TYPE_CHECKING:
+    from tasks.spec import PromptSpec, SchemaSpec  # whose import would slow down the page
 
 REPEATS = 4
 """The limit of a prompt is MAX_CHARACTERS plus so many times its inputs, which a template may repeat."""

@@ -78,7 +78,7 @@ def evaluate() -> Evaluate:
             metric="strict",
             scorer_version=changes.pop("scorer_version", "1"),
             digest=changes.pop("digest", f"digest{count}"),
-            started=f"2026-11-22T10:00:{count:02}+00:00",
+            started=f"2026-11-22T10:{count // 60:02}:{count % 60:02}+00:00",
             **changes,
         )
         with store.open_run(described) as handle:
@@ -237,6 +237,20 @@ def test_the_board_shows_every_number_at_any_width(evaluate: Evaluate, width: in
     ]
     assert [word for word in words if word not in text] == []
     assert max(map(len, text.splitlines())) <= width
+
+
+def test_of_many_runs_a_terminal_shows_the_best_and_the_newest(evaluate: Evaluate) -> None:
+    """Each run is worse than the run before it."""
+    for i in range(70):
+        evaluate(f"model-{i:02}", [0.0] * i + [1.0] * (70 - i))
+    listed = board()
+    whole, cut = printed(render_board(listed, every=True)), printed(render_board(listed))
+    found = [set(re.findall(r"model-\d\d", text)) for text in (whole, cut)]
+    assert found == [
+        {f"model-{i:02}" for i in range(70)},
+        {f"model-{i:02}" for i in (*range(50), *range(60, 70))},
+    ]
+    assert "10 more lines: harness board --all" in cut and "--all" not in whole
 
 
 @pytest.mark.parametrize("width", [80, 100])

@@ -11,8 +11,10 @@ import gzip
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from leaderboards.evidence import messages, parts
@@ -30,6 +32,11 @@ NUMBERS = (
 )
 QUESTION = ("sample_id", "question", "database", "difficulty", "part", "family", "gold")
 """The fields of a record that describe its question."""
+TEXTS = ("other_gold", "reason", "detail", "finish")
+_AS_THEY_ARE = frozenset({int, bool, type(None)})
+"""Types of which JSON has every value."""
+_question_of = attrgetter(*QUESTION)
+_modes_of = attrgetter(*(mode.value for mode in Mode))
 _HOSTILE = re.compile("[" + "".join(re.escape(chr(code)) for code in HOSTILE) + "]")
 
 
@@ -41,13 +48,17 @@ def packed(value: Any) -> str:
 
 def _clean(value: Any) -> Any:
     """The value with texts as they are shown, and with None for numbers that JSON does not have."""
+    if type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {shown(str(name)): _clean(item) for name, item in value.items()}
-    return [_clean(item) for item in value] if isinstance(value, Sequence) else value
+    if not isinstance(value, Sequence):
+        return value
+    return [item if type(item) in _AS_THEY_ARE else _clean(item) for item in value]
 
 
 def shown(text: str) -> str:
@@ -62,13 +73,13 @@ class Places:
     """Distinct items in the order in which they were added."""
 
     items: list[Any] = field(default_factory=list)
-    _places: dict[str, int] = field(default_factory=dict)
+    _places: dict[Hashable, int] = field(default_factory=dict)
 
-    def place(self, key: str) -> int | None:
+    def place(self, key: Hashable) -> int | None:
         """The index of the item with this key; None if there is none."""
         return self._places.get(key)
 
-    def add(self, key: str, item: Any) -> int:
+    def add(self, key: Hashable, item: Any) -> int:
         """The index of the item with this key, which is added if there is none."""
         place = self._places.setdefault(key, len(self.items))
         if place == len(self.items):
@@ -84,12 +95,23 @@ class Questions:
     prompts: Places = field(default_factory=Places)
     texts: Places = field(default_factory=Places)
 
-    def answers(self, records: Iterable[Record], engine: str, template: str = "") -> dict[str, list[Any]]:
+    def answers(self, records: Sequence[Record], engine: str, template: str = "") -> dict[str, list[Any]]:
         """The records of a run as columns; ``question`` and ``prompt`` are indices of this group's.
 
         ``template``: the name of the template that made the run's prompts.
         """
-        return columns([self._answer(record, engine, template) for record in records])
+        return {
+            "question": [self._question(record, engine) for record in records],
+            "index": [record.sample_index for record in records],
+            "prompt": [self._prompt(record, engine, template) for record in records],
+            "completion": [0 if one.completion == one.sql else one.completion for one in records],
+            "sql": [0 if one.sql == one.gold else one.sql for one in records],
+            **{name: list(map(attrgetter(name), records)) for name in TEXTS},
+            "executes": [int(record.executes) for record in records],
+            **{name: [_rounded(value) for value in map(attrgetter(name), records)] for name in NUMBERS},
+            "modes": [[_rounded(value) for value in _modes_of(record)] for record in records],
+            "parts": [_parts(record.parts) for record in records],
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Columns of the questions, the prompts and the texts."""
@@ -99,38 +121,21 @@ class Questions:
             "texts": self.texts.items,
         }
 
-    def _answer(self, record: Record, engine: str, template: str) -> dict[str, Any]:
-        return {
-            "question": self._question(record, engine),
-            "index": record.sample_index,
-            "prompt": self._prompt(record, engine, template),
-            "completion": 0 if record.completion == record.sql else record.completion,
-            "sql": 0 if record.sql == record.gold else record.sql,
-            "other_gold": record.other_gold,
-            "reason": record.reason,
-            "detail": record.detail,
-            "executes": int(record.executes),
-            "finish": record.finish,
-            **{name: _rounded(getattr(record, name)) for name in NUMBERS},
-            "modes": [_rounded(getattr(record, mode.value)) for mode in Mode],
-            "parts": {name: _rounded(value) for name, value in parts(record.parts)},
-        }
-
     def _question(self, record: Record, engine: str) -> int:
         """The index of a question; records of one id that differ in a field of it have one each."""
-        question = {name: getattr(record, name) for name in QUESTION}
-        key = json.dumps(question)
+        key = _question_of(record)
         place = self.questions.place(key)
         if place is not None:
             return place
         slices = values(record, engine)
+        question = dict(zip(QUESTION, key, strict=True))
         return self.questions.add(
             key, question | {name: slices[name] for name in ("feature", "tables", "result")}
         )
 
     def _prompt(self, record: Record, engine: str, template: str) -> int:
         """The index of a prompt: its messages as [role, indices of paragraphs]; if known, schema and hint."""
-        key = json.dumps([template, record.question, record.examples, record.prompt])
+        key = template, record.question, record.examples, record.prompt
         place = self.prompts.place(key)
         if place is not None:
             return place
@@ -142,6 +147,12 @@ class Questions:
         found = parts_of(template, engine, asked, record.question, _length(record.examples))
         shows = [self.texts.add(text, text) for text in (found.schema, found.evidence)] if found else []
         return self.prompts.add(key, [turns, *shows])
+
+
+@lru_cache(maxsize=16_384)
+def _parts(text: str) -> Mapping[str, float | None]:
+    """The parts of a reward by name, from their JSON text."""
+    return {name: _rounded(value) for name, value in parts(text)}
 
 
 def _length(listed: str) -> int:
@@ -157,6 +168,7 @@ def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
+@lru_cache(maxsize=16_384, typed=True)
 def _rounded(value: float | None) -> float | None:
     """Five digits are enough to read, and compress better."""
     return value if value is None or isinstance(value, int) else float(f"{value:.5g}")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.page.views import Evaluated, Group
-from harness.results import Results, results
+
+if TYPE_CHECKING:
+    from harness.results import Results
 
 ANSWERS = 800
 """Answers of each group that are run again for a file."""
@@ -55,6 +57,10 @@ def tables(group: Group, sample_ids: Sequence[str], trust: bool = False) -> Tabl
 
 def _of_run(run: Evaluated, sample_ids: Sequence[str], trust: bool) -> Mapping[str, list[Results]]:
     records = [record for key in sample_ids for record in run.answers.get(key, [])[:SAMPLES]]
+    if not records:
+        return {}
+    from harness.results import results  # here, because a page without tables needs no task
+
     made: dict[str, list[Results]] = {}
     for record, result in zip(records, results(run.run, records, trust=trust), strict=True):
         made.setdefault(record.sample_id, []).append(result)

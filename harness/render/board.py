@@ -10,7 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.render.runs import size
+from harness.render.board_notes import notes
+from harness.render.runs import peaks
 from harness.render.seeds import Line, merged
 from harness.render.terminal import (
     NONE,
@@ -21,14 +22,12 @@ from harness.render.terminal import (
     number,
     percent,
     plain,
-    points,
     reason,
     unbroken,
 )
 from leaderboards import board
-from leaderboards.gains import Gain
 from leaderboards.seeds import Recipe
-from leaderboards.types import Run, Summary, label
+from leaderboards.types import Summary, label
 from tasks.common.terminal import visible
 
 LEGEND = (
@@ -40,14 +39,20 @@ LEGEND = (
 EMPTY = "Nothing has been measured yet. Try: harness eval --model nano --task pocket"
 RUNS_PER_TABLE = 5
 """Most runs side by side in the table of reasons."""
+BEST, NEWEST = 50, 10
+"""Lines of a group that are shown: so many of the highest scores, and those of so many newest runs."""
 NAME = 16
 """Characters in a line of a model's name above a column."""
 LONGEST = 32
 """Characters of a model's name that the wide table shows in one line; the narrow one if it does not fit."""
 
 
-def render_board(listed: board.Board, reasons: bool = False) -> RenderableType:
-    """The table of each group, then the legend. ``reasons``: also why answers failed."""
+def render_board(listed: board.Board, reasons: bool = False, every: bool = False) -> RenderableType:
+    """The table of each group, then the legend.
+
+    ``reasons``: also why answers failed. ``every``: also the runs that are neither among the BEST nor among
+    the NEWEST of their group.
+    """
     lines: list[RenderableType] = []
     if listed.unfinished:
         lines.append(
@@ -58,13 +63,35 @@ def render_board(listed: board.Board, reasons: bool = False) -> RenderableType:
     if not listed.groups:
         return Group(*lines, Text(EMPTY))
     for key, rows in listed.groups.items():
-        lines += [_title(key), _table(key, merged(rows, listed.recipes.get(key, ()))), *_notes(key, rows)]
+        ranked = merged(rows, listed.recipes.get(key, ()))
+        chosen = ranked if every else _chosen(ranked)
+        shown = _rows_of(chosen, rows)
+        lines += [_title(key), _table(key, chosen), *_left_out(ranked, chosen), *notes(key, shown, rows)]
         if reasons:
-            lines.append(FirstThatFits(*(_reasons(rows, count) for count in range(RUNS_PER_TABLE, 0, -1))))
+            lines.append(FirstThatFits(*(_reasons(shown, count) for count in range(RUNS_PER_TABLE, 0, -1))))
         lines.append(Text())
     if listed.hidden:
         lines.append(Text(f"{listed.hidden} older runs, repeated since, are not shown", style="dim"))
     return Group(*lines, Text(LEGEND, style="dim"))
+
+
+def _chosen(lines: Sequence[Line]) -> list[Line]:
+    """The best lines and those of the newest runs, the best first."""
+    by_age = sorted(lines, key=lambda line: line[0].run.started, reverse=True)
+    newest = {row.run.id for row, _ in by_age[:NEWEST]}
+    return [line for place, line in enumerate(lines) if place < BEST or line[0].run.id in newest]
+
+
+def _rows_of(lines: Sequence[Line], rows: Sequence[board.BoardRow]) -> list[board.BoardRow]:
+    """The rows of a group that are shown in some lines, those of a recipe too."""
+    shown = {run for row, recipe in lines for run in (recipe.runs if recipe else (row.run.id,))}
+    return [row for row in rows if row.run.id in shown]
+
+
+def _left_out(lines: Sequence[Line], chosen: Sequence[Line]) -> list[RenderableType]:
+    count = len(lines) - len(chosen)
+    note = f"{count:,} more lines: harness board --all (here: the best {BEST} and the newest {NEWEST})"
+    return [Text(note, style="dim")] if count else []
 
 
 def _title(key: board.BoardGroup) -> Text:
@@ -97,9 +124,7 @@ def _wide(key: board.BoardGroup, lines: Sequence[Line]) -> Table:
             *(percent(figures["parts"][name]["ex"]) if name in figures["parts"] else NONE for name in parts),
             *(_modes(key, row) for _ in others),
             *_usual(row),
-            Text(number(figures["tokens"])).append(
-                "".join(f"\n{text}" for _, text in _memory(row.run)), "dim"
-            ),
+            Text(number(figures["tokens"])).append("".join(f"\n{text}" for _, text in peaks(row.run)), "dim"),
             duration(row.run.seconds),
         )
     return unbroken(table)
@@ -119,7 +144,7 @@ def _narrow(key: board.BoardGroup, lines: Sequence[Line]) -> Table:
         more = [f"{visible(name)} {percent(found[name]['ex'])}" for name in parts if name in found]
         more += _modes(key, row).plain.splitlines() if not parts else []
         more += [f"tokens {number(figures['tokens'])}", f"time {duration(row.run.seconds)}"]
-        more += [f"{name} {text}" for name, text in _memory(row.run)]
+        more += [f"{name} {text}" for name, text in peaks(row.run)]
         text = _model(row, recipe).append(f"\n{', '.join(more)}", "not bold dim")
         table.add_row(text, _headline(figures, recipe), *_usual(row))
     return unbroken(table)
@@ -136,12 +161,6 @@ def _usual(row: board.BoardRow) -> Iterator[RenderableType]:
     yield _rewarded(figures)
     yield number(figures["n"])
     yield Text(number(figures["unscored"]), style="yellow" if figures["unscored"] else "dim")
-
-
-def _memory(run: Run) -> list[tuple[str, str]]:
-    """The peak memory of the process, and of its GPUs if it used any, with their names."""
-    peaks = [("memory", NONE if run.memory is None else size(run.memory))]
-    return peaks + ([("GPU", size(run.gpu_memory))] if run.gpu_memory else [])
 
 
 def _modes(key: board.BoardGroup, row: board.BoardRow) -> Text:
@@ -175,82 +194,6 @@ def _headline(figures: Summary, recipe: Recipe | None) -> Text:
     if recipe and recipe.ex.deviation is not None:
         bounds += f"\n±{100 * recipe.ex.deviation:.1f}"
     return Text.assemble((percent(figures["ex"]), "bold"), "\n", (bounds, "dim"))
-
-
-def _notes(key: board.BoardGroup, rows: Sequence[board.BoardRow]) -> list[RenderableType]:
-    """Lines below the table: training rows, figures of several answers, cost, and warnings."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(max_width=LONGEST, overflow="fold")
-    for row in rows:
-        name = plain(row.run.label, "dim")
-        if row.run.training:
-            stages = (f"{stage}: {_trained_on(data)}" for stage, data in row.run.training.items())
-            table.add_row(name, plain(" → ".join(stages), "dim"))
-        if trained := row.trained_in:
-            used = [duration(trained.seconds), *(f"{name} {text}" for name, text in _memory(trained))]
-            table.add_row(name, plain(f"trained in {', '.join(used)}", "dim"))
-        if row.gain:
-            table.add_row(name, _gain(row.gain, rows))
-        if row.summary["pass_at"]:
-            table.add_row(name, _sampled(row))
-        if count := row.summary.get("unanswered"):
-            reasons = "over the model's context, or refused; they count as wrong"
-            table.add_row(name, Text(f"{count:,} unanswered: {reasons}", style="yellow"))
-        if counts := _counts(key, row.summary):
-            table.add_row(name, Text(counts, style="yellow"))
-        if row.summary["cost"]:
-            table.add_row(name, Text(f"cost {row.summary['cost']:.2f} US dollars", style="dim"))
-        for warning in row.warnings:
-            table.add_row(plain(row.run.label, "yellow"), plain(f"! {warning}", "yellow"))
-    empty = max((row.summary["empty_gold"] or 0.0 for row in rows), default=0.0)
-    if empty:
-        note = f"{percent(empty)} % of the answers that ran have a gold without rows"
-        table.add_row("", Text("up to " * (len(rows) > 1) + note, style="dim"))
-    return [Padding(table, (1, 0, 0, 0))] if table.row_count else []
-
-
-def _gain(gain: Gain, rows: Sequence[board.BoardRow]) -> Text:
-    parent = next(row.run.label for row in rows if row.run.id == gain.parent)
-    difference = points(gain.test.figures.difference)
-    text = visible(f" over {parent}: {gain.test.verdict.text}")
-    return Text("gain ", "dim").append_text(difference).append(text)
-
-
-def _counts(key: board.BoardGroup, figures: Summary) -> str:
-    """How many answers each other mode scored, for modes that scored not as many as the headline mode."""
-    unscored = figures.get("modes_unscored", {})
-    whole = figures["completions"]
-    return "   ".join(
-        f"{mode}: {whole - count:,} of {whole:,} answers scored, {count:,} unscored"
-        for mode, count in unscored.items()
-        if mode != key.metric and count != figures["unscored"]
-    )
-
-
-def _sampled(row: board.BoardRow) -> Text:
-    figures = row.summary
-    named = (
-        ("pass@", figures["pass_at"]),
-        ("best of ", figures["best_of"]),
-        ("majority of ", figures["majority"]),
-    )
-    lines = [
-        "   ".join(f"{name}{k} {percent(value)}" for k, value in values.items()) for name, values in named
-    ]
-    if (temperature := row.run.sampling.get("temperature")) is not None:
-        lines[0] += f"   (at temperature {temperature})"
-    return Text("\n".join(lines), style="dim")
-
-
-def _trained_on(stage: object) -> str:
-    """The number and type of the rows that a stage was trained on."""
-    if not isinstance(stage, dict):
-        return str(stage)
-    rows, seen = stage.get("rows"), stage.get("seen")
-    count = f"{rows:,}" if isinstance(rows, int) else ""
-    if isinstance(seen, int) and seen != rows:
-        count = f"{seen:,} of {count}"
-    return " ".join(filter(None, [count, str(stage.get("sees", ""))]))
 
 
 def _reasons(rows: Sequence[board.BoardRow], per_table: int) -> RenderableType:

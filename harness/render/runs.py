@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from harness.render.terminal import columns, duration, number, percent, plain
+from harness.render.terminal import NONE, columns, duration, number, percent, plain
 from leaderboards.catalog import Catalog, CatalogRow
-from leaderboards.types import label
+from leaderboards.types import Run, label
 
 EMPTY = "No run matches. Try: harness runs, or harness eval --model nano --task pocket"
 COLOURS = {"finished": "", "running": "green", "unfinished": "yellow"}
@@ -69,3 +69,9 @@ def size(count: int) -> str:
             break
         value, unit = value / 1000, larger
     return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:.0f} {unit}"
+
+
+def peaks(run: Run) -> list[tuple[str, str]]:
+    """The peak memory of the process, and of its GPUs if it used any, with their names."""
+    used = [("memory", NONE if run.memory is None else size(run.memory))]
+    return used + ([("GPU", size(run.gpu_memory))] if run.gpu_memory else [])

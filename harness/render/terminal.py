@@ -35,7 +35,8 @@ class SafeConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As rich does, with the texts made visible."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=visible(segment.text))
+            harmless = segment.control or segment.text == "\n" or segment.text.isprintable()
+            yield segment if harmless else segment._replace(text=visible(segment.text))
 
 
 class FirstThatFits:

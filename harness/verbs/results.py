@@ -27,6 +27,9 @@ def _board_options(verbs: Verbs) -> None:
     verb.set_defaults(call=board)
     verb.add_argument("--task", default="", help="only this task")
     verb.add_argument("--reasons", action="store_true", help="also show why answers failed")
+    verb.add_argument(
+        "--all", action="store_true", help="in a terminal, also show the runs below the best 50 of a task"
+    )
     add_formats(verb)
     verb.add_argument("--html", type=path, metavar="FILE", help="write the leaderboard as one HTML file")
     verb.add_argument(
@@ -77,24 +80,26 @@ def _show_options(verbs: Verbs) -> None:
 
 def board(options: argparse.Namespace) -> int:
     """``harness board``: print the leaderboard."""
-    from harness.render.as_sheets import board_sheets
-    from harness.render.board import render_board
-    from harness.render.output import emit_table
-    from leaderboards import board as boards
     from leaderboards.find import expect_task
 
     if options.task:
         expect_task(options.task)
-    if options.html or options.serve:
-        return _page(options)
-    render = partial(render_board, reasons=options.reasons)
+    return _page(options) if options.html or options.serve else _table(options)
+
+
+def _table(options: argparse.Namespace) -> int:
+    from harness.render.as_sheets import board_sheets
+    from harness.render.board import render_board
+    from harness.render.output import emit_table
+    from leaderboards import board as boards
+
+    render = partial(render_board, reasons=options.reasons, every=options.all)
     emit_table(boards.board(task=options.task), render, board_sheets, options)
     return 0
 
 
 def _page(options: argparse.Namespace) -> int:
     from harness.page.collect import Collector
-    from harness.page.serve import serve
     from harness.page.write import write_page
 
     collector = Collector(options.task, options.newest)
@@ -102,6 +107,8 @@ def _page(options: argparse.Namespace) -> int:
         write_page(collector.page(), Path(options.html), options.tables, options.trust_task)
         print(f"{options.html}: open it in a browser")
     if options.serve:
+        from harness.page.serve import serve
+
         serve(collector, options.port, options.trust_task)
     return 0
 
