@@ -13,17 +13,22 @@ from tasks.types import DECIMAL, Cell, Outcome, Row, cell_text
 def difference(gold: Outcome, prediction: Outcome) -> str:
     """One line with the first row of each result that the other does not have."""
     if len(gold.columns) != len(prediction.columns):
-        return f"{len(prediction.columns)} columns, expected {len(gold.columns)}"
+        return f"{_count(prediction.columns, 'column')}, expected {len(gold.columns)}"
     expected, got = (
         None if index is None else outcome.rows[index]
         for outcome, index in zip((gold, prediction), first_missing(gold, prediction), strict=True)
     )
     count = (
-        f"{len(prediction.rows)} rows, expected {len(gold.rows)}; "
+        f"{_count(prediction.rows, 'row')}, expected {len(gold.rows)}; "
         if len(gold.rows) != len(prediction.rows)
         else ""
     )
     return f"{count}expected {_short(expected)}, got {_short(got)}"
+
+
+def _count(items: Sequence[object], noun: str) -> str:
+    """Their number, with the noun in the right form."""
+    return f"{len(items)} {noun}{'s' * (len(items) != 1)}"
 
 
 def first_out_of_order(gold: Outcome, prediction: Outcome) -> str:

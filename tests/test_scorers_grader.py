@@ -135,7 +135,7 @@ def test_strict_compares_k_instances(two_instances: Database, instances: int, ve
     assert lucky.verdicts[Mode.STRICT] == verdict
     assert lucky.verdicts[Mode.SPIDER] == lucky.verdicts[Mode.BIRD] == 1.0
     assert lucky.verdicts[Mode.SPIDER_TS] == 0.0
-    assert lucky.detail.startswith("instance 2: 1 rows, expected 2") == (verdict == 0.0)
+    assert lucky.detail.startswith("instance 2: 1 row, expected 2") == (verdict == 0.0)
 
 
 def test_another_instance_can_make_an_empty_gold_scored(two_instances: Database) -> None:

@@ -52,6 +52,6 @@ def test_columns_match(expected: Rows, found: Rows, ordered: bool, right: bool) 
 
 def test_the_difference_names_what_is_missing() -> None:
     gold = result([("1", "x"), ("2", "y")])
-    assert difference(gold, result([(1,)])) == "1 rows, expected 2"
+    assert difference(gold, result([(1,)])) == "1 row, expected 2"
     assert difference(gold, result([(1,), (2,)])) == "no column has the values of c1"
     assert difference(gold, result([(2, "y"), (1, "x")])) == "not in the expected order"

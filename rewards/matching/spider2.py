@@ -43,7 +43,7 @@ def equal(gold: Outcome, prediction: Outcome, ordered: bool) -> bool:
 def difference(gold: Outcome, prediction: Outcome) -> str:
     """One line that says what is missing."""
     if len(gold.rows) != len(prediction.rows):
-        return f"{len(prediction.rows)} rows, expected {len(gold.rows)}"
+        return f"{len(prediction.rows)} row{'s' * (len(prediction.rows) != 1)}, expected {len(gold.rows)}"
     found = _columns(prediction, False)
     missing = [
         name
