@@ -6,10 +6,13 @@ import argparse
 import math
 from collections.abc import Callable, Iterable
 from itertools import takewhile
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tasks.common.errors import nearest
 from tasks.common.terminal import one_line
+
+if TYPE_CHECKING:
+    from leaderboards.shards import Shard
 
 ONLY = ("database", "difficulty", "family", "part")
 """Fields of a sample that ``--only`` can select by."""
@@ -110,6 +113,16 @@ _temperature = _number(float, lambda value: 0 <= value < math.inf, "a number fro
 def temperatures(text: str) -> list[float]:
     """Read comma-separated numbers, each at least 0."""
     return [_temperature(part) for part in text.split(",")]
+
+
+def shard(text: str) -> Shard:
+    """Read ``i/n``: shard i of n, counted from 1."""
+    from leaderboards.shards import Shard
+
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise argparse.ArgumentTypeError(f"'{text}' is no shard: of four they are 1/4, 2/4, 3/4 and 4/4")
+    return Shard(int(index), int(count))
 
 
 def path(text: str) -> str:

@@ -22,7 +22,7 @@ from harness.provenance.identity import expect_unchanged, of_evaluation, report_
 from harness.render.progress import Tally, bar
 from harness.spec import EvalSpec
 from harness.turns import TurnsRunner
-from leaderboards import store
+from leaderboards import shards, store
 from leaderboards.alarms import MODES, with_alarm_modes
 from leaderboards.summary import summary
 from leaderboards.types import Record, Run
@@ -107,6 +107,8 @@ def evaluate_task(
 def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
     """Evaluate and return the run; without ``fresh``, a finished run of the same inputs is returned as it is.
 
+    With ``spec.shard`` only that shard is evaluated; the run is finished if it was the last one.
+
     If the model or endpoint is lost, the run stays unfinished, and the same call asks the missing questions.
     A finished run may hold questions that the model cannot take, and a few that failed while others were
     answered.
@@ -119,23 +121,31 @@ def evaluate(evaluation: Evaluation, fresh: bool = False) -> Run:
         if finished := store.finished(run):
             return finished
         report_changes(run)
-    with store.open_run(run) as writer:
-        missing_samples = [s for s in samples if not _answered(writer, s, evaluation.spec.samples)]
-        done = len(samples) - len(missing_samples)
-        with bar(evaluation.runner.name, len(samples), done) as report:
-            tally = Tally(record for record in writer.done.values() if record.finish != "error")
-            for records in _judged(evaluation, missing_samples):
-                writer.append(records)
-                report(len({record.sample_id for record in records}), tally.add(records))
-        writer.note_sampling({**writer.run.sampling, **dict.fromkeys(unsent(evaluation.runner))})
-        records = list(writer.done.values())
-        missing = _report_finish(records, "error", "answers failed")
-        _report_finish(records, "failed", "answers failed repeatedly, and stay unscored")
-        _report_finish(records, "unanswered", "answers that the model could not give count as wrong")
-        if missing:
+    shard = evaluation.spec.shard
+    with shards.open_shard(run, shard, len(samples)) if shard else store.open_run(run) as writer:
+        if not _draw(evaluation, writer, shard.of(samples) if shard else samples):
             return writer.run
         expect_unchanged(writer.run, evaluation.spec, evaluation.task, samples)
-        return writer.finish(summary(list(writer.done.values())))
+        if shard is None:
+            return writer.finish(summary(writer.records))
+        shards.complete(writer)
+    return shards.merge(writer.run.id)
+
+
+def _draw(evaluation: Evaluation, writer: RunWriter, samples: Sequence[Sample]) -> bool:
+    """Draw and judge the answers that the writer lacks; returns whether it has all of them then."""
+    missing_samples = [s for s in samples if not _answered(writer, s, evaluation.spec.samples)]
+    with bar(evaluation.runner.name, len(samples), len(samples) - len(missing_samples)) as report:
+        tally = Tally(record for record in writer.done.values() if record.finish != "error")
+        for records in _judged(evaluation, missing_samples):
+            writer.append(records)
+            report(len({record.sample_id for record in records}), tally.add(records))
+    writer.note_sampling({**writer.run.sampling, **dict.fromkeys(unsent(evaluation.runner))})
+    records = list(writer.done.values())
+    missing = _report_finish(records, "error", "answers failed")
+    _report_finish(records, "failed", "answers failed repeatedly, and stay unscored")
+    _report_finish(records, "unanswered", "answers that the model could not give count as wrong")
+    return not missing
 
 
 def _report_finish(records: Sequence[Record], finish: str, description: str) -> int:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from leaderboards.shards import Shard
 from runners.chat_templates import COMPLETION
 from runners.settings import RunnerConfig
 from runners.training.config import GrpoConfig, SftConfig
@@ -42,6 +43,8 @@ class EvalSpec(Spec):
     """Most answers to a question; above 1 the model may correct a query that fails or returns no rows."""
     runner: RunnerConfig = RunnerConfig()
     """Settings of the runners."""
+    shard: Shard | None = Field(None, exclude=True)
+    """Judge only this shard of the questions; other processes judge the others into the same run."""
     trust: bool = Field(False, exclude=True)
     """The task may run code of its own (``tasks/common/named_code.py``)."""
 

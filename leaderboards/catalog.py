@@ -73,7 +73,7 @@ def catalog(task: str = "", model: str = "", tag: str = "", unfinished: bool = F
 
 def _row(run: Run) -> CatalogRow:
     path = store.folder(run.id)
-    state: State = "running" if not run.finished and files.is_locked(path / "lock") else "unfinished"
+    state: State = "running" if not run.finished and store.being_written(run.id) else "unfinished"
     figures: Mapping[str, Any] = {}
     if run.finished:
         state = "finished"
@@ -137,7 +137,7 @@ def removable(name: str) -> str:
     is_id = name not in ("", ".", "..") and not set("/\0") & set(name) and not name.startswith(".")
     damaged = is_id and os.path.lexists(store.folder(name)) and name not in {run.id for run in store.runs()}
     run_id = name if damaged else chosen(name).id
-    if files.is_locked(store.folder(run_id) / "lock"):
+    if store.being_written(run_id):
         raise _being_written(run_id)
     return run_id
 

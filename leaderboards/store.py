@@ -6,6 +6,7 @@
 ``scores.json``      its summary
 ``curve.jsonl``      one row for each logged training step
 ``lock``             locked by the process that writes the run
+``shards-of-N/``     what several processes have so far (``leaderboards.shards``), until the run is finished
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from tasks.common.errors import DataError
 from tasks.common.home import home
 from tasks.common.terminal import one_line, say
 
+SHARDS = "shards-of-"
+"""What the name of a folder of shards begins with; their number follows."""
+
 
 def folder(run_id: str) -> Path:
     """The directory of a run. Raises DataError where the id is not a plain name."""
@@ -51,7 +55,7 @@ def open_run(run: Run) -> RunWriter:
     Raises DataError: the directory cannot be written.
     """
     for other in runs():
-        if other.finished or _continuation_key(other) != _continuation_key(run):
+        if other.finished or not continues(run, other) or _has_shards(folder(other.id)):
             continue
         try:
             if writer := _resumed(folder(other.id)):
@@ -61,9 +65,20 @@ def open_run(run: Run) -> RunWriter:
     return _begin(replace(run, started=run.started or now()))
 
 
-def _continuation_key(run: Run) -> tuple[object, ...]:
-    """The properties that an unfinished run must share with a run that continues it."""
-    return run.kind, run.digest, run.spec.get("modes")
+def continues(run: Run, other: Run) -> bool:
+    """Whether a run has the properties of another, unfinished run, which it therefore can continue."""
+    same = (run.kind, run.digest, run.spec.get("modes"))
+    return same == (other.kind, other.digest, other.spec.get("modes"))
+
+
+def _has_shards(path: Path) -> bool:
+    return any(path.glob(f"{SHARDS}*"))
+
+
+def being_written(run_id: str) -> bool:
+    """Whether a process writes a run, or a shard of it, now."""
+    path = folder(run_id)
+    return any(map(files.is_locked, [path / "lock", *path.glob(f"{SHARDS}*/*/lock")]))
 
 
 def _resumed(path: Path) -> RunWriter | None:

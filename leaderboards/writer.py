@@ -62,6 +62,11 @@ class RunWriter:
         """Time spent on this run, in all processes that wrote it."""
         return time.monotonic() - self._began
 
+    @property
+    def records(self) -> list[Record]:
+        """All records so far, in the order of their keys: sums do not depend on the order of writing."""
+        return sorted(self.done.values(), key=lambda record: record.key)
+
     def append(self, records: Sequence[Record]) -> None:
         """Write records; a record replaces an earlier one with the same key."""
         clean = [_encodable(record) for record in records]
@@ -81,19 +86,21 @@ class RunWriter:
             self.run = replace(self.run, sampling=dict(sampling))
             files.write(self.path / "run.json", run_json(self.run))
 
-    def finish(self, summary: Mapping[str, Any]) -> Run:
-        """Write the final files, then mark the run as finished, and close it."""
-        records = sorted(self.done.values(), key=lambda record: record.key)
-        content = _parquet(records)
+    def finish(self, summary: Mapping[str, Any], needed: Sequence[Mapping[str, Any]] = ()) -> Run:
+        """Write the final files, then mark the run as finished, and close it.
+
+        ``needed``: seconds, memory and gpu_memory of the other processes that judged parts of it.
+        """
+        content = _parquet(self.records)
         files.write(self.path / "records.parquet", content)
         files.write(self.path / "scores.json", files.as_json(files.with_checksum(summary)))
         digest = hashlib.sha256(content).hexdigest()
         self.run = replace(
             self.run,
             ended=now(),
-            seconds=round(self.seconds, 3),
-            memory=memory.peak(),
-            gpu_memory=memory.gpu_peak(),
+            seconds=round(self.seconds + sum(one["seconds"] for one in needed), 3),
+            memory=max([memory.peak(), *(one["memory"] for one in needed)]),
+            gpu_memory=max([memory.gpu_peak() or 0, *(one["gpu_memory"] or 0 for one in needed)]) or None,
             records_sha256=digest,
         )
         files.write(self.path / "run.json", run_json(self.run))

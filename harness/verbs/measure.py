@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.arguments import above_zero, path, positive, temperatures
+from harness.arguments import above_zero, path, positive, shard, temperatures
 from harness.verbs.options import Verbs, add_common, add_questions, add_sampling, divided
 from harness.verbs.results import emit_board
 from tasks.common.errors import DataError, HarnessError
@@ -18,6 +18,7 @@ from tasks.common.terminal import say
 
 if TYPE_CHECKING:
     from harness.spec import EvalSpec
+    from leaderboards.shards import Shard
     from leaderboards.types import Run
 
 
@@ -55,6 +56,12 @@ def _eval_options(verbs: Verbs) -> None:
         "--out", type=path, metavar="DIR", help="also write records.parquet and scores.json there"
     )
     verb.add_argument("--fresh", action="store_true", help="evaluate again even if there is a finished run")
+    verb.add_argument(
+        "--shard",
+        type=shard,
+        metavar="I/N",
+        help="judge shard I of N of the questions; the last of the N processes makes the run",
+    )
     add_questions(verb)
     add_common(verb, " or runner.KEY=VALUE")
 
@@ -101,26 +108,31 @@ def evaluate(options: argparse.Namespace) -> int:
     jobs = list(product(options.model, options.temperature))
     if options.samples > 1 and 0 in options.temperature:
         say(f"temperature 0 draws one answer {options.samples} times: set --temperature")
+    if options.shard and options.fresh:
+        raise DataError("--fresh does not go with --shard: harness runs rm removes the run to repeat")
     out = Path(options.out) if options.out else None
     if out and len(jobs) > 1 and out.exists() and not out.is_dir():
         raise DataError(f"--out {out}: it is a file: name a folder")
     with outputs.evaluation_into(out) if out and len(jobs) == 1 else nullcontext():
         runs = _evaluate_each(options, jobs)
-        for run in runs if out else []:
+        complete = [_has_all_answers(run, options.shard) for run in runs]
+        finished = [run for run in runs if run.finished]
+        for run in finished if out else []:
             outputs.copy_run(run.id, Path(options.out) / (run.id if len(jobs) > 1 else ""))
-    if runs:
-        emit_board(runs, options.json)
-    return int(len(runs) < len(jobs))
+    if finished:
+        emit_board(finished, options.json)
+    return int(sum(complete) < len(jobs))
 
 
 def _evaluate_each(options: argparse.Namespace, jobs: Sequence[tuple[str, float]]) -> list[Run]:
-    """Evaluate these models; an error of one does not stop the others. Returns the finished runs."""
+    """Evaluate these models; an error of one does not stop the others. Returns the runs of all others."""
     from harness.evaluation import evaluate_model
 
     runner_keys, overrides = divided(options.overrides, "runner.")
     runs: list[Run] = []
     for model, temperature in jobs:
         spec = _eval_spec(options, model, temperature, runner_keys)
+        spec = spec.model_copy(update={"shard": options.shard})
         try:
             run = evaluate_model(spec, overrides, options.workers, options.fresh)
         except Exception as error:
@@ -130,11 +142,22 @@ def _evaluate_each(options: argparse.Namespace, jobs: Sequence[tuple[str, float]
                 traceback.print_exc()
             say(f"harness eval: {model}: {error}")
             continue
-        if run.finished:
-            runs.append(run)
-        else:
-            say(f"{model}: questions are left unanswered; run the same command again")
+        runs.append(run)
     return runs
+
+
+def _has_all_answers(run: Run, shard: Shard | None) -> bool:
+    """Whether a run, or the shard of it that was asked for, is complete; says what is missing."""
+    from leaderboards import shards
+
+    if run.finished:
+        return True
+    left = shards.missing(run.id) if shard else []
+    if shard is None or shard in left:
+        say(f"{run.model}: questions are left unanswered; run the same command again")
+        return False
+    say(f"{run.model}: shard {shard} is complete; run {run.id} waits for {', '.join(map(str, left))}")
+    return True
 
 
 def _eval_spec(

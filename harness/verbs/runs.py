@@ -1,4 +1,4 @@
-"""Verbs about stored runs: ``runs``, which lists, removes and tags them, and ``rerun``."""
+"""Verbs about stored runs: ``runs``, which lists, removes and tags them, ``rerun`` and ``merge``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def add(verbs: Verbs) -> None:
     """Add these verbs to the parser."""
     _runs_options(verbs)
     _rerun_options(verbs)
+    _merge_options(verbs)
 
 
 def _runs_options(verbs: Verbs) -> None:
@@ -67,6 +68,13 @@ def _rerun_options(verbs: Verbs) -> None:
     verb.add_argument(
         "--workers", type=positive, default=0, help="scoring processes; default: one for each core"
     )
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _merge_options(verbs: Verbs) -> None:
+    verb = verbs.add_parser("merge", help="make a run of its shards, if the last process could not")
+    verb.set_defaults(call=merge)
+    verb.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, a model or a tag")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -160,3 +168,18 @@ def rerun(options: argparse.Namespace) -> int:
     repeated = repeat(options.run, settings, options.workers, options.trust_task)
     emit(repeated, render_rerun, options.json)
     return int(bool(repeated.changes))
+
+
+def merge(options: argparse.Namespace) -> int:
+    """``harness merge``: make a run of its shards."""
+    from harness.verbs.results import emit_board
+    from leaderboards import shards
+    from leaderboards.catalog import chosen
+    from tasks.common.errors import DataError
+
+    run = shards.merge(chosen(options.run).id)
+    if not run.finished:
+        left = ", ".join(map(str, shards.missing(run.id)))
+        raise DataError(f"run {run.id} waits for shard {left}: harness eval --shard")
+    emit_board([run], options.json)
+    return 0
