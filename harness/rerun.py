@@ -27,7 +27,13 @@ from tasks.common.terminal import one_line
 from tasks.task import Task
 from tasks.types import Mode
 
-DECISIVE = (("endpoint", "base_url"), ("endpoint", "key"), ("endpoint", "body"), ("vllm", "extra"))
+DECISIVE = (
+    ("endpoint", "base_url"),
+    ("endpoint", "replicas"),
+    ("endpoint", "key"),
+    ("endpoint", "body"),
+    ("vllm", "extra"),
+)
 """Settings of the runner that decide where data and keys go, or what is done there, or that can run code."""
 REMOTE = ("openai", "anthropic", "lm-eval")
 """Prefixes of models that may be asked on another machine."""
@@ -86,6 +92,7 @@ def _expect_chosen(run: Run, stored: RunnerConfig, chosen: RunnerConfig) -> None
         )
         if value not in accepted:
             name, value = _not_chosen(f"runner.{section}.{key}", value, accepted[0])
+            value = list(value) if isinstance(value, tuple) else value
             raise SpecError(
                 f"run {run.id} was made with {name}={one_line(str(value))[:200]}:"
                 f" to use it again, add --set {name}=VALUE"

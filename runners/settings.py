@@ -68,6 +68,7 @@ class RunnerConfig(TemplateSettings):
 
     def identity(self) -> dict[str, object]:
         """The settings that can change an answer, without those of retries and speed."""
-        retries = {"concurrency", "timeout", "retries", "backoff", "key", "input_price", "output_price"}
-        speed = {"endpoint": retries, "vllm": {"start_seconds", "gpu_memory"}, "hf": {"batch_tokens"}}
+        retries = {"concurrency", "timeout", "retries", "backoff"}
+        endpoint = retries | {"replicas", "key", "input_price", "output_price"}
+        speed = {"endpoint": endpoint, "vllm": {"start_seconds", "gpu_memory"}, "hf": {"batch_tokens"}}
         return self.model_dump(mode="json", exclude=speed)

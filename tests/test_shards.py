@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 import yaml
+from test_docs import ROOT, blocks
 
 from harness.cli import main, parser
 from leaderboards import shards, store
 from leaderboards.shards import Shard
 from leaderboards.types import Run
 from tasks.common.errors import DataError
-from tests.test_docs import ROOT, blocks
 
 PAGE = ROOT / "docs" / "how-to" / "scale.md"
 NANO = ("--model", "nano", "--task", "pocket", "--limit", "40", "--samples", "2", "--temperature", "1")
@@ -59,6 +59,7 @@ def evaluated_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, l
         return run, contents(run), store.scores(run.id)
 
 
+@pytest.mark.slow
 def test_four_processes_of_which_one_is_killed_make_the_run_of_one(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

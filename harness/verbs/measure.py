@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness.arguments import above_zero, path, positive, shard, temperatures
 from harness.verbs.options import Verbs, add_common, add_questions, add_sampling, divided
 from harness.verbs.results import emit_board
+from tasks.common import files
 from tasks.common.errors import DataError, HarnessError
 from tasks.common.terminal import say
 
@@ -167,7 +168,8 @@ def _eval_spec(
     from runners.settings import RunnerConfig
     from tasks.common.parse import parse
 
-    chosen = {"endpoint": {"base_url": options.base_url}}
+    first, *others = _urls(options.base_url) or [""]
+    chosen = {"endpoint": {"base_url": first, "replicas": others}}
     return EvalSpec(
         runner=parse(RunnerConfig, chosen, settings, where="--set runner"),
         model=model,
@@ -183,6 +185,24 @@ def _eval_spec(
         max_new_tokens=options.max_new_tokens,
         trust=options.trust_task,
     )
+
+
+def _urls(given: Sequence[str]) -> list[str]:
+    """The URLs, with those in files in place of the files' names. Raises DataError."""
+    found: list[str] = []
+    for text in given:
+        file = Path(text)
+        if "://" in text or not file.is_file():
+            found.append(text)
+            continue
+        try:
+            lines = files.read(file).decode("utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise DataError(f"--base-url {text}: cannot be read: {error}") from None
+        found += [url for line in lines if (url := line.partition("#")[0].strip())]
+        if not found:
+            raise DataError(f"--base-url {text}: no line of the file has a URL")
+    return found
 
 
 def _trained_on(model: str) -> str:

@@ -13,7 +13,14 @@ Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 def add_sampling(verb: Parser) -> None:
     """Add the options of sampling answers."""
-    verb.add_argument("--base-url", metavar="URL", default="", help="base URL of the server of openai:NAME")
+    verb.add_argument(
+        "--base-url",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="base URL of the server of openai:NAME, or a file with one on each line; may be repeated for "
+        "servers that share the questions",
+    )
     verb.add_argument(
         "--turns",
         type=positive,

@@ -65,7 +65,11 @@ class Refused(Exception):
     """The endpoint refuses a question, and asking again is useless; ``str()`` is the reason in one line."""
 
 
-class _Temporary(Exception):
+class Unreachable(ModelError):
+    """An endpoint never replied."""
+
+
+class Temporary(Exception):
     """A temporary failure. ``pause``: seconds that the server asks to wait, else 0."""
 
     def __init__(self, reason: str, pause: float = 0.0, busy: bool = False) -> None:
@@ -84,7 +88,7 @@ class Endpoint:
         self.url, self.path = config.url, path
         self._key = key_of(config)
         self._secrets = (self._key, *secrets_in(config.body))
-        self._reached = self._answered = False
+        self._reached = self.answered = False
         self._closed = Event()
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
@@ -104,20 +108,21 @@ class Endpoint:
         tries = self.config.retries + 1
         for number in range(tries):
             try:
-                return self._ask_once(body, read)
-            except (_Temporary, NoAnswer) as error:
-                requested = error.pause if isinstance(error, _Temporary) else 0.0
+                return self.ask_once(body, read)
+            except (Temporary, NoAnswer) as error:
+                requested = error.pause if isinstance(error, Temporary) else 0.0
                 pause = max(requested, self.config.backoff * 2**number * random.uniform(0.5, 1))
                 retry = number + 1 < tries and requested <= MAX_PAUSE
                 if retry and not self._closed.wait(min(pause, MAX_PAUSE)):
                     continue
                 reason = f"{error} (asked {number + 1} times)"
-                if isinstance(error, _Temporary):
+                if isinstance(error, Temporary):
                     raise Unanswered(reason, error.busy) from None
                 raise Refused(reason) from None
         raise AssertionError("the last try returns or raises")
 
-    def _ask_once(self, body: Mapping[str, Any], read: Callable[[Any], Read]) -> Read:
+    def ask_once(self, body: Mapping[str, Any], read: Callable[[Any], Read]) -> Read:
+        """As ``ask``, with a single try. Raises Temporary and NoAnswer too."""
         status, pause, text = self._post(body)
         reply = _parsed(text)
         if 200 <= status < 300:
@@ -125,24 +130,24 @@ class Endpoint:
         if status == 200:
             try:
                 answer = read(reply)
-                self._answered = True
+                self.answered = True
                 return answer
             except NoAnswer as error:
                 raise NoAnswer(f"{error}: {self._shown(text)}") from None
             except (ValueError, TypeError, LookupError, AttributeError):
-                raise _Temporary(f"no chat completion: {self._shown(text)}") from None
+                raise Temporary(f"no chat completion: {self._shown(text)}") from None
         failure = f"HTTP {status}: {self._shown(_error_text(reply, text))}"
         if context_exceeded(failure):
             raise Refused(failure)
         if "insufficient_quota" in text:
             raise ModelError(f"{self.url}: {failure}")
-        if 300 <= status < 400 and not self._answered:
+        if 300 <= status < 400 and not self.answered:
             raise ModelError(f"{self.url}: {failure} (it redirects: set --base-url to the new URL)")
         if status == 500 and "validation error" in failure:  # llama-cpp-python's answer to a parameter
             raise Refused(failure)
         if status in RETRIED or status < 400 or status >= 500:
-            raise _Temporary(failure, pause, status in BUSY)
-        if status in FATAL and not (status == MODERATED and self._answered):
+            raise Temporary(failure, pause, status in BUSY)
+        if status in FATAL and not (status == MODERATED and self.answered):
             bare = status == 404 and not urlsplit(self.url).path
             raise ModelError(f"{self.url}: {failure}{' (is /v1 missing at its end?)' if bare else ''}")
         raise Refused(failure)
@@ -158,18 +163,18 @@ class Endpoint:
                 for chunk in response.iter_bytes():
                     data += chunk
                     if len(data) > MAX_REPLY:
-                        raise _Temporary(f"a reply of more than {MAX_REPLY} bytes")
+                        raise Temporary(f"a reply of more than {MAX_REPLY} bytes")
                     if time.monotonic() > deadline:
                         raise httpx.ReadTimeout("a reply that comes too slowly")
         except httpx.TimeoutException:
-            raise _Temporary(f"no reply within {self.config.timeout:g} s") from None
+            raise Temporary(f"no reply within {self.config.timeout:g} s") from None
         except httpx.RequestError as error:
             unreachable = isinstance(error, httpx.ConnectError)
-            raise _Temporary(f"{type(error).__name__}: {self._shown(str(error))}", busy=unreachable) from None
+            raise Temporary(f"{type(error).__name__}: {self._shown(str(error))}", busy=unreachable) from None
         except RuntimeError:  # httpx raises it where the client is closed
             if not self._closed.is_set():
                 raise
-            raise _Temporary("closed before it was asked", busy=True) from None
+            raise Temporary("closed before it was asked", busy=True) from None
         return response.status_code, _pause(response.headers), data.decode("utf-8-sig", "replace")
 
     @contextmanager
@@ -191,7 +196,7 @@ class Endpoint:
                 give_up = isinstance(error, httpx.ConnectTimeout) or self._closed.wait(FIRST_PAUSE)
                 if give_up or number + 1 == FIRST_TRIES:
                     reason = self._shown(str(error)) if str(error) else "no connection in time"
-                    raise ModelError(f"{self.url} cannot be reached: {reason}") from None
+                    raise Unreachable(f"{self.url} cannot be reached: {reason}") from None
         self._reached = True
         try:
             yield response

@@ -23,10 +23,12 @@ class EndpointConfig(Spec):
 
     base_url: str = ""
     """URL up to and including ``/v1``; "": the environment's OPENAI_BASE_URL, otherwise OpenAI's."""
+    replicas: tuple[str, ...] = ()
+    """URLs of further servers with the same model, which share the questions."""
     key: str = "OPENAI_API_KEY"
     """Name of the environment variable with the API key."""
     concurrency: int = Field(16, ge=1, le=1024)
-    """Most concurrent requests."""
+    """Most concurrent requests to a server."""
     timeout: float = Field(120.0, gt=0)
     """Seconds that a reply may take."""
     retries: int = Field(6, ge=0)
@@ -49,6 +51,17 @@ class EndpointConfig(Spec):
     @classmethod
     def _without_path(cls, url: str) -> str:
         return _base(url)
+
+    @field_validator("replicas")
+    @classmethod
+    def _without_paths(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_base, urls))
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs of all servers, each once. Raises ModelError."""
+        others = [self.model_copy(update={"base_url": url}).url for url in self.replicas]
+        return tuple(dict.fromkeys([self.url, *others]))
 
     @property
     def url(self) -> str:

@@ -14,6 +14,7 @@ from runners.chat_templates import plain_text
 from runners.endpoints.client import Endpoint, Refused, Unanswered
 from runners.endpoints.config import OPENAI, EndpointConfig
 from runners.endpoints.replies import Reply, TemplateThoughts, read
+from runners.endpoints.several import Endpoints
 from runners.types import NEUTRAL, Completion, Finish, Request, Sampling
 from tasks.common.errors import ModelError
 from tasks.common.terminal import say
@@ -64,7 +65,10 @@ class OpenAIRunner:
         self.name = f"openai:{model}"
         self.config = config or EndpointConfig()
         self.completion = completion
-        self.endpoint = Endpoint(self.config, "/completions" if completion else "/chat/completions")
+        path = "/completions" if completion else "/chat/completions"
+        servers = len(self.config.urls)
+        self.endpoint = Endpoints(self.config, path) if servers > 1 else Endpoint(self.config, path)
+        self._threads = servers * self.config.concurrency
         official = self.endpoint.url == OPENAI
         self._dialect = Dialect(
             *(("max_completion_tokens", "openai") if official else ("max_tokens", "vllm"))
@@ -97,7 +101,7 @@ class OpenAIRunner:
             return self._ask(request, sampling)
 
         try:
-            for index, answers in in_threads(ask, requests, self.config.concurrency):
+            for index, answers in in_threads(ask, requests, self._threads):
                 if any(answer.finish == "error" for answer in answers):
                     failed[index] = answers
                 elif any(map(self._thoughts.may_be_thought, answers)):
@@ -139,7 +143,7 @@ class OpenAIRunner:
         def ask(index: int) -> list[Completion]:
             return self._ask(requests[index], sampling, final=True)
 
-        for number, answers in in_threads(ask, indices, self.config.concurrency):
+        for number, answers in in_threads(ask, indices, self._threads):
             yield indices[number], answers
 
     def _ask(self, request: Request, sampling: Sampling, final: bool = False) -> list[Completion]:

@@ -32,6 +32,8 @@ class Hostile(ThreadingHTTPServer):
         self.running = self.most = 0
         self.healthy = False
         """Answer every question, whatever its plan."""
+        self.gone = False
+        """End every connection without a reply."""
         self.refuses: dict[str, str] = {}
         """Parameter -> the reply to a request that carries it, with status 400."""
 
@@ -63,6 +65,9 @@ class Handler(BaseHTTPRequestHandler):
             self.server.most = max(self.server.most, self.server.running)
         refused = next((reply for name, reply in self.server.refuses.items() if name in body), "")
         try:
+            if self.server.gone:
+                self.hang_up()
+                return
             if refused:
                 self.reply(400, json.dumps({"error": {"message": refused}}).encode())
                 return
