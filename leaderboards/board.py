@@ -93,18 +93,18 @@ class Board:
         return pd.DataFrame(rows)
 
 
-def board(run_ids: Sequence[str] | None = None, task: str = "") -> Board:
+def board(run_ids: Sequence[str] | None = None, task: str = "", runs: Sequence[Run] | None = None) -> Board:
     """The board of these runs. By default of all runs; of runs with equal inputs the newest and the tagged.
 
     The group with the newest run comes last, next to the prompt of a terminal. A run with damaged files is
-    left out, with a line on stderr.
+    left out, with a line on stderr. ``runs``: those of the store, if they have been read.
     """
     groups: dict[BoardGroup, list[BoardRow]] = {}
     databases_of: dict[BoardGroup, dict[str, str]] = {}
     seen: set[str] = set()
     hidden = 0
     unfinished: list[str] = []
-    runs = store.runs()
+    runs = store.runs() if runs is None else runs
     for run in reversed(runs):
         if run.kind != "eval":
             continue

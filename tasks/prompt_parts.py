@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from tasks.prompts import ENGINE_NAMES, TEMPLATES, parsed_template
 from tasks.types import Sample
@@ -27,7 +27,7 @@ def parts_of(template: str, engine: str, text: str, question: str, examples: int
 
     ``examples``: how many solved questions the text shows.
     """
-    if template not in {file.stem for file in TEMPLATES.glob("*.jinja")} or engine not in ENGINE_NAMES:
+    if template not in _shipped() or engine not in ENGINE_NAMES:
         return None
     for has_evidence in (True, False):
         first, *middle, before, after = _around(template, engine, has_evidence, examples)
@@ -35,6 +35,12 @@ def parts_of(template: str, engine: str, text: str, question: str, examples: int
         if values and all(values) and values[-1] == values[-1].strip("\n"):
             return PromptParts(values[0], values[-1] if has_evidence else "")
     return None
+
+
+@cache
+def _shipped() -> frozenset[str]:
+    """The names of the shipped templates."""
+    return frozenset(file.stem for file in TEMPLATES.glob("*.jinja"))
 
 
 @lru_cache

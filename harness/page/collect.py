@@ -11,6 +11,7 @@ from leaderboards.board import BoardRow, board
 from leaderboards.compare import answers_of
 from leaderboards.pairs import AnswersByQuestion
 from leaderboards.seeds import Recipe, recipes
+from leaderboards.types import Run
 from tasks.common.digests import digest_of
 from tasks.common.errors import DataError
 
@@ -30,7 +31,8 @@ class Collector:
     def page(self) -> Page:
         """The page. A run whose records are damaged is left out, with a line on stderr."""
         read_at = version()  # before the runs are read: a later change gives another version
-        listed = board(task=self._task)
+        stored = store.runs()
+        listed = board(task=self._task, runs=stored)
         rows = [row for rows in listed.groups.values() for row in rows]
         newest = sorted(rows, key=lambda row: row.run.started, reverse=True)[: self._most]
         chosen = {row.run.id for row in newest}
@@ -38,11 +40,11 @@ class Collector:
         for key, ranked in reversed(listed.groups.items()):
             runs = [run for row in ranked if (run := self._evaluated(row, row.run.id in chosen))]
             if runs:
-                seeded = listed.recipes.get(key, ()) if len(runs) == len(ranked) else _recipes(runs)
+                seeded = listed.recipes.get(key, ()) if len(runs) == len(ranked) else _recipes(runs, stored)
                 groups.append(group_of(key, runs, seeded))
         unfinished = [
             Unfinished(run, curve(run.id))
-            for run in store.runs()
+            for run in stored
             if not run.finished and self._task in ("", run.task)
         ]
         return Page(groups, unfinished, listed.hidden, read_at)
@@ -64,9 +66,9 @@ class Collector:
         return self._answers[key]
 
 
-def _recipes(runs: Sequence[Evaluated]) -> Sequence[Recipe]:
-    """The recipes among the runs that could be read."""
-    trainings = [run for run in store.runs() if run.kind == "train"]
+def _recipes(runs: Sequence[Evaluated], stored: Sequence[Run]) -> Sequence[Recipe]:
+    """The recipes among the runs that could be read. ``stored``: all runs."""
+    trainings = [run for run in stored if run.kind == "train"]
     return recipes([(run.run, run.summary) for run in runs], trainings)
 
 
