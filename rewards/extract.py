@@ -16,7 +16,9 @@ OTHER_VERBS = frozenset({
 })  # fmt: skip
 """Statements that are not queries. They count as SQL, so that the reason is ``forbidden_statement``."""
 
-SQL_TAGS = frozenset({"sql", "sqlite", "sqlite3", "duckdb", "postgres", "postgresql", "psql", "pgsql"})
+SQL_TAGS = frozenset(
+    {"sql", "sqlite", "sqlite3", "duckdb", "postgres", "postgresql", "psql", "pgsql", "mysql", "mariadb"}
+)
 
 _FENCE = re.compile(r"`{3,}|^[ \t]*~{3,}", re.MULTILINE)
 _OPENS = re.compile(rf"[ \t]*(?:{'|'.join(sorted(SQL_TAGS))})[ \t]*\r?\n", re.IGNORECASE)

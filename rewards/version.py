@@ -17,7 +17,7 @@ LENGTH = 12
 _TASK_FILES = ("given.py", "types.py", "terms.py", "thoughts.py")
 """Files of the package ``tasks`` that decide verdicts, beside ``tasks/databases`` and ``tasks/common``."""
 
-_PACKAGES: dict[Engine, str] = {"duckdb": "duckdb", "postgres": "psycopg"}
+_PACKAGES: dict[Engine, str] = {"duckdb": "duckdb", "postgres": "psycopg", "mariadb": "PyMySQL"}
 """The package of an engine. The version of a server is part of its databases' digest."""
 
 

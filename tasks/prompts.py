@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 REPEATS = 4
 """The limit of a prompt is MAX_CHARACTERS plus so many times its inputs, which a template may repeat."""
 TEMPLATES = Path(__file__).parent / "templates"
-ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgres": "PostgreSQL"}
+ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgres": "PostgreSQL", "mariadb": "MariaDB"}
 RESERVED = frozenset(
     """
     add all alter analyse analyze and any array as asc asymmetric autoincrement between both by case

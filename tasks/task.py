@@ -13,6 +13,7 @@ from tasks.common.home import expand, home
 from tasks.databases.instances.variants import with_instances
 from tasks.databases.schema import describe, find_values
 from tasks.databases.servers.address import server_at
+from tasks.databases.state import content_of
 from tasks.examples import Examples
 from tasks.samples import sample_of, text, with_unique_ids
 from tasks.spec import TaskSpec, load
@@ -112,10 +113,9 @@ class Task:
         return False
 
     def _exists(self, database: str) -> bool:
-        from tasks.databases.engines.postgres_content import exists
-
         if database not in self._existing:
-            self._existing[database] = exists(self._locate(database))
+            located = self._locate(database)
+            self._existing[database] = content_of(located.engine).exists(located)
         return self._existing[database]
 
     def _path(self, database: str) -> Path:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
-Engine = Literal["sqlite", "duckdb", "postgres"]
+Engine = Literal["sqlite", "duckdb", "postgres", "mariadb"]
 Cell: TypeAlias = "int | float | str | bytes | tuple[Cell, ...] | None"
 """A value as a plain builtin. A type that SQLite lacks is a tuple that begins with the type's name and equals
 no number and no text: ("decimal", "1.5"), ("list", 1, 2), ("struct", "a", 1, "b", 2), ("map", 1, "x")."""

@@ -70,16 +70,23 @@ def _tie_breakers(
 
     DuckDB refuses a collation of a column that is not text, and a date's cell is text too, so a query tries
     it. DuckDB puts NULL last in both directions by default. PostgreSQL takes no collation of a column's
-    place, and text that ties under one of its usual collations is the same.
+    place, and text that ties under one of its usual collations is the same. MariaDB has one order of NULL, and
+    orders a column by its bytes where its name is unique.
     """
     places = range(1, len(gold.columns) + 1)
     if engine == "sqlite":
         terms = [f"{place} COLLATE BINARY" for place in places]
         return terms, [f"{term} DESC" for term in terms]
+    texts = [any(isinstance(row[place - 1], str) for row in gold.rows) for place in places]
+    if engine == "mariadb":
+        names = ["`" + name.replace("`", "``") + "`" for name in gold.columns]
+        bytewise = [f"BINARY {name}" for name, text in zip(names, texts, strict=True) if text]
+        terms = [term for term in bytewise if run(order.by([term], 0)).ok] + [str(place) for place in places]
+        return terms, [f"{term} DESC" for term in terms]
     terms = []
-    for place in places:
+    for place, text in zip(places, texts, strict=True):
         term = f"{place} COLLATE C"
-        text = engine == "duckdb" and any(isinstance(row[place - 1], str) for row in gold.rows)
+        text = text and engine == "duckdb"
         terms.append(term if text and run(order.by([term], 0)).ok else f"{place}")
     return [f"{term} NULLS FIRST" for term in terms], [f"{term} DESC NULLS LAST" for term in terms]
 

@@ -19,11 +19,13 @@ _TOKENS = {
     "duckdb": r"""--[^\n]* | /\*.*?(?:\*/|\Z) | \s+ | (?P<quoted>'[^']*' | "[^"]*" | \$(\w*)\$.*?\$\2\$)""",
     "postgres": r"""--[^\n]* | /\*.*?(?:\*/|\Z) | \s+
         | (?P<quoted>[eE]'(?:[^'\\]|\\.)*' | '[^']*' | "[^"]*" | \$(\w*)\$.*?\$\2\$)""",
+    "mariadb": r"""--(?=\s|\Z)[^\n]* | \#[^\n]* | /\*.*?(?:\*/|\Z) | \s+
+        | (?P<quoted>'(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | `[^`]*`)""",
 }
 _REST = r""" | (?P<word>[^\W\d]\w*) | (?P<number>\d[\w.]*) | (?P<sign>.)"""
 _LEXERS = {engine: re.compile(tokens + _REST, re.VERBOSE | re.DOTALL) for engine, tokens in _TOKENS.items()}
 _STANDARD = frozenset({"LIMIT", "OFFSET", "FETCH"})
-_LIMITS = {"sqlite": frozenset({"LIMIT"}), "duckdb": _STANDARD, "postgres": _STANDARD}
+_LIMITS = {"sqlite": frozenset({"LIMIT"}), "duckdb": _STANDARD, "postgres": _STANDARD, "mariadb": _STANDARD}
 _BODIES = frozenset(
     {"SELECT", "FROM", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "SUMMARIZE", "SHOW"}
 )

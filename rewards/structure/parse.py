@@ -35,6 +35,8 @@ _AFFINITIES = (
     (("REAL", "FLOA", "DOUB"), "REAL"),
 )
 
+_NAMES = {"mariadb": "mysql"}
+"""Engine -> the dialect that sqlglot has for it, where the names differ."""
 _logger = logging.getLogger("sqlglot")
 
 
@@ -91,7 +93,7 @@ def tokenize(sql: str, dialect: str) -> list[Token] | None:
 
 @lru_cache
 def _language(dialect: str) -> Any:
-    return Dialect.get_or_raise(dialect)
+    return Dialect.get_or_raise(_NAMES.get(dialect, dialect))
 
 
 @lru_cache

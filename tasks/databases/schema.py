@@ -15,7 +15,7 @@ from typing import Any, Literal
 from tasks.common.errors import DataError
 from tasks.databases.engines.sqlite_open import open_trusted
 from tasks.databases.sql_text import quote
-from tasks.databases.state import database_state, file_of, on_server
+from tasks.databases.state import content_of, database_state, file_of, on_server
 from tasks.types import Column, Database, ForeignKey, Row, Schema, Table
 
 _MAX_VALUES = 5_000
@@ -87,10 +87,8 @@ def _describe(database: Database, rows: int, _: str) -> Schema:
         from tasks.databases.engines.duckdb import describe_duckdb
 
         return describe_duckdb(database, rows)
-    if database.engine == "postgres":
-        from tasks.databases.engines.postgres_content import describe_postgres
-
-        return describe_postgres(database, rows)
+    if on_server(database):
+        return content_of(database.engine).describe_server(database, rows)
     connection = open_trusted(database)
     try:
         return Schema(tuple(_tables(connection, rows)))
@@ -221,10 +219,8 @@ def _opened(database: Database) -> AbstractContextManager[Any]:
         from tasks.databases.engines import duckdb
 
         return closing(duckdb.connect(database, 0, 2**30))
-    if database.engine == "postgres":
-        from tasks.databases.engines.postgres_content import opened
-
-        return opened(database)
+    if on_server(database):
+        return content_of(database.engine).opened(database)
     return closing(open_trusted(database))
 
 

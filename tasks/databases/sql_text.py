@@ -129,6 +129,18 @@ _KEYWORDS = {
     "postgres": frozenset(
         ["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "tablesample"]
     ),
+    "mariadb": frozenset(
+        [
+            "current_date",
+            "current_time",
+            "current_timestamp",
+            "localtime",
+            "localtimestamp",
+            "utc_date",
+            "utc_time",
+            "utc_timestamp",
+        ]
+    ),
 }
 _FUNCTIONS = {
     "sqlite": frozenset({"random", "randomblob"}),
@@ -165,17 +177,37 @@ _FUNCTIONS = {
             "array_shuffle",
         ]
     ),
+    "mariadb": frozenset(
+        [
+            "rand",
+            "random_bytes",
+            "uuid",
+            "uuid_short",
+            "uuid_v4",
+            "uuid_v7",
+            "sys_guid",
+            "now",
+            "sysdate",
+            "curdate",
+            "curtime",
+            "connection_id",
+            "encrypt",
+        ]
+    ),
 }
 _MOMENTS = frozenset({"date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff"})
 """SQLite's functions for which the text 'now' means the clock; without arguments most read it too.
 
 SQLite also takes a text in double quotes."""
-_ALONE = {"sqlite": "strftime", "duckdb": "age", "postgres": "age"}
+_BARE: dict[Engine, frozenset[str]] = {"sqlite": _MOMENTS, "mariadb": frozenset({"unix_timestamp"})}
+"""Functions that read the clock where they have no arguments."""
+_ALONE: dict[Engine, str] = {"sqlite": "strftime", "duckdb": "age", "postgres": "age", "mariadb": ""}
 """With a single argument, these functions use the current time as the other argument."""
 _NOW: dict[Engine, frozenset[str]] = {
     "sqlite": frozenset({"now"}),
     "duckdb": frozenset(),
     "postgres": frozenset({"now", "today", "tomorrow", "yesterday"}),
+    "mariadb": frozenset(),
 }
 """Texts that mean the clock as a date."""
 _SAMPLE = re.compile(r"\busing\s+sample\b", re.IGNORECASE)
@@ -193,17 +225,17 @@ def volatile(sql: str, engine: Engine) -> bool:
         word = (part["word"] or (part["name"] or "").strip('"`[]')).lower()
         if part["call"]:
             calls.add(word)
-            bare = bare or (word in _MOMENTS and bool(part["bare"]))
+            bare = bare or (word in _BARE.get(engine, ()) and bool(part["bare"]))
             alone = alone or (word == _ALONE[engine] and not part["bare"] and _one_argument(sql, part.end()))
         elif part["word"]:
             words.add(word)
         text = part["text"] or (part["name"] if engine == "sqlite" else "") or ""
         now = now or text.strip("\"' ").lower() in _NOW[engine]
-    if words & _KEYWORDS[engine] or calls & _FUNCTIONS[engine] or alone:
+    if words & _KEYWORDS[engine] or calls & _FUNCTIONS[engine] or alone or bare:
         return True
     if engine == "sqlite":
-        return bare or (now and bool(calls & _MOMENTS))
-    return now if engine == "postgres" else bool(_SAMPLE.search(sql))
+        return now and bool(calls & _MOMENTS)
+    return now if engine == "postgres" else engine == "duckdb" and bool(_SAMPLE.search(sql))
 
 
 def _one_argument(sql: str, start: int) -> bool:

@@ -7,22 +7,55 @@ write-ahead log or rollback journal beside a database file is part of the databa
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from hashlib import blake2b
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Protocol
 
 from tasks.common.digests import file_digest
 from tasks.common.errors import DataError
 from tasks.common.files import state
-from tasks.types import Database, Engine, Server
+from tasks.types import Database, Engine, Schema, Server
 
 COMPANIONS: dict[Engine, tuple[str, ...]] = {"sqlite": ("-wal", "-journal"), "duckdb": (".wal",)}
 """Engine -> endings of the files beside a database that may hold changes to it."""
 
 
+CONTENTS: dict[Engine, str] = {
+    "postgres": "tasks.databases.engines.postgres_content",
+    "mariadb": "tasks.databases.engines.mariadb_content",
+}
+
+
 def on_server(database: Database) -> bool:
     """Whether the instances are databases of a server."""
     return bool(database.instances) and isinstance(database.instances[0], Server)
+
+
+class ServerContent(Protocol):
+    """How the content of databases on a server is read: a module of each engine (``CONTENTS``)."""
+
+    def describe_server(self, database: Database, rows: int) -> Schema:
+        """The tables that the account may read, with their first rows, then the views. Raises DataError."""
+
+    def content_digest(self, database: Database, instance: int) -> str:
+        """SHA-256, 32 hex digits, of the server's version, the schema, and the rows in any order. Raises
+        DataError."""
+
+    def exists(self, database: Database) -> bool:
+        """Whether the server has the database. Raises DataError: the server cannot be asked."""
+
+    def opened(self, database: Database, instance: int = 0) -> AbstractContextManager[Any]:
+        """A connection of our own to an instance, in one read-only transaction. Raises DataError."""
+
+
+def content_of(engine: Engine) -> ServerContent:
+    """The module that reads the content of an engine's databases."""
+    module: Any = import_module(CONTENTS[engine])
+    content: ServerContent = module
+    return content
 
 
 def file_of(database: Database, instance: int) -> Path:
@@ -71,9 +104,7 @@ def database_digest(database: Database, instance: int = 0) -> str:
     if not database.instances:
         return hashlib.sha256(f"{database.engine}\0{database.ddl}".encode()).hexdigest()[:32]
     if on_server(database):
-        from tasks.databases.engines.postgres_content import content_digest
-
-        return content_digest(database, instance)
+        return content_of(database.engine).content_digest(database, instance)
     path = file_of(database, instance)
     try:
         digests = [file_digest(file) for file in database_files(path, database.engine)]

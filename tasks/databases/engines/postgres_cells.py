@@ -12,18 +12,15 @@ The same types as in ``duckdb_cells`` give the same cells.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
-from struct import pack, unpack
 from typing import Any
 
 from psycopg import Connection
 from psycopg.pq.abc import PGresult
 
-from tasks.databases.engines.cells import MAX_DIGITS, decimal
+from tasks.databases.engines.cells import json_text, numeric, widened
 from tasks.types import Cell, Row
 
 Reader = Callable[[str], Cell]
@@ -75,19 +72,8 @@ def cells(connection: Connection[Any], sql: str, elements: Mapping[int, int]) ->
     return list(result_rows(result, readers_of(result, elements)))
 
 
-def _numeric(text: str) -> Cell:
-    if text.lstrip("-") in ("NaN", "Infinity"):
-        return float(text)
-    return decimal(Decimal(text)) if len(text) <= MAX_DIGITS else text
-
-
 def _money(text: str) -> Cell:
-    return _numeric(re.sub(r"[^\d.-]", "", text))
-
-
-def _real(text: str) -> float:
-    value: float = unpack("f", pack("f", float(text)))[0]
-    return value
+    return numeric(re.sub(r"[^\d.-]", "", text))
 
 
 def _zoned(text: str) -> str:
@@ -111,38 +97,6 @@ def _interval(text: str) -> str:
 
 def _bytes(text: str) -> bytes:
     return bytes.fromhex(text[2:])
-
-
-def _json(text: str) -> str:
-    try:
-        return str(_written(json.loads(text, parse_float=_number, parse_int=_number)))
-    except (ValueError, RecursionError):
-        return text  # deeper, or longer, than Python reads
-
-
-class _Number(str):
-    """A number of a JSON text."""
-
-    __slots__ = ()
-
-
-def _number(text: str) -> _Number:
-    """A number, written in one way."""
-    if len(text) > MAX_DIGITS or not -MAX_DIGITS < (value := Decimal(text)).adjusted() < MAX_DIGITS:
-        return _Number(text)
-    plain = f"{value:f}"
-    return _Number((plain.rstrip("0").rstrip(".") if "." in plain else plain) if value else "0")
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, _Number):
-        return value
-    if isinstance(value, list):
-        return f"[{', '.join(map(_written, value))}]"
-    if isinstance(value, dict):
-        keys = sorted(value, key=lambda key: (len(key.encode(errors="surrogatepass")), key))
-        return f"{{{', '.join(f'{_written(key)}: {_written(value[key])}' for key in keys)}}}"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _list(child: Reader) -> Reader:
@@ -199,17 +153,17 @@ _READERS: Mapping[int, Reader] = {
     26: int,  # oid
     28: int,  # xid
     29: int,  # cid
-    114: _json,
-    700: _real,
+    114: json_text,
+    700: widened,
     701: float,
     790: _money,
     1042: lambda text: text.rstrip(" "),  # char(n)
     1184: _zoned,  # timestamptz
     1186: _interval,
     1266: _zoned,  # timetz
-    1700: _numeric,
+    1700: numeric,
     2249: _row,  # record
-    3802: _json,  # jsonb
+    3802: json_text,  # jsonb
     5069: int,  # xid8
 }
 """Type, by its number in pg_type -> how to read it. Every other type is its text."""

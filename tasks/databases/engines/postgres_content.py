@@ -76,7 +76,7 @@ def exists(database: Database) -> bool:
         raise DataError(str(error)) from None
 
 
-def describe_postgres(database: Database, rows: int) -> Schema:
+def describe_server(database: Database, rows: int) -> Schema:
     """The tables that the role may read, with the first ``rows`` rows of each, then the views. Raises
     DataError."""
     with opened(database) as connection:

@@ -7,13 +7,12 @@ in E strings. Otherwise a text could hide a call inside what only looks like a s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from tasks.databases.engines.statements import Token, one_query
 from tasks.types import Outcome, Status
 
-READERS = frozenset({"select", "with", "values", "table"})
 COMMANDS = frozenset(
     """
     abort alter analyse analyze begin call checkpoint close cluster comment commit copy create deallocate
@@ -57,13 +56,6 @@ _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz
 """The scanner's folding of names: ASCII only in UTF-8."""
 
 
-class Token(NamedTuple):
-    """``kind``: word (folded), name (without quotes), sign, text, or unicode (text that is not read here)."""
-
-    kind: str
-    text: str
-
-
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Names of a server's catalogue that no query may use."""
@@ -75,17 +67,9 @@ class Refused:
 
     def refusal(self, sql: str) -> Outcome | None:
         """The outcome of a text that is not one harmless query; None for one that may run."""
-        statements = list(statements_of(tokens(sql)))
-        if not statements:
-            return Outcome(Status.NO_SQL)
-        if len(statements) > 1:
-            return Outcome(Status.MANY_STATEMENTS, message=f"{len(statements)} statements")
-        found = statements[0]
-        first = next((token for token in found if token.text != "("), found[0])
-        if first.kind == "word" and first.text not in READERS:
-            if first.text in COMMANDS:
-                return Outcome(Status.FORBIDDEN_STATEMENT, message=f"{first.text.upper()} is not allowed")
-            return Outcome(Status.SYNTAX_ERROR, message=f"{first.text[:50]!r} begins no statement")
+        found = one_query(tokens(sql), COMMANDS)
+        if isinstance(found, Outcome):
+            return found
         forbidden = self._forbidden(found)
         return (
             Outcome(Status.FORBIDDEN_STATEMENT, message=f"{forbidden} is not allowed") if forbidden else None
@@ -132,19 +116,6 @@ def tokens(sql: str) -> Iterator[Token]:
             yield Token("word", match[0].translate(_LOWER))
         elif kind != "space":
             yield Token(kind, match[0])
-
-
-def statements_of(found: Iterable[Token]) -> Iterator[list[Token]]:
-    """The statements between semicolons that are not empty."""
-    statement: list[Token] = []
-    for token in found:
-        if token != ("sign", ";"):
-            statement.append(token)
-        elif statement:
-            yield statement
-            statement = []
-    if statement:
-        yield statement
 
 
 def _comment_end(sql: str, place: int) -> int:

@@ -21,12 +21,13 @@ class ServerLost(Exception):
 
     ``started``: the server's start while the query ran, "" where another cause than the query is known. If
     the same query loses its connection again and the server was not started in between, the query is the
-    cause.
+    cause. ``crash``: the server may have crashed as a whole, by this query or by another one.
     """
 
-    def __init__(self, message: str, started: str = "") -> None:
+    def __init__(self, message: str, started: str = "", crash: bool = False) -> None:
         super().__init__(message)
         self.started = started
+        self.crash = crash
 
 
 class Allowance(NamedTuple):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -22,6 +24,7 @@ SESSIONS = {
     "sqlite": "tasks.databases.engines.sqlite:Session",
     "duckdb": "tasks.databases.engines.duckdb:Session",
     "postgres": "tasks.databases.engines.postgres:Session",
+    "mariadb": "tasks.databases.engines.mariadb:Session",
 }
 """Engine -> the class of its sessions."""
 NO_JOB = -1
@@ -35,7 +38,7 @@ _MAX_LOSSES = 8
 """Lost connections in one query after which it is left unscored."""
 _MAX_CRASHES = 2
 """Connections lost in one query, by a server that was not started again, after which the query is the
-cause."""
+cause. Where a crash ends the whole server, so many after which the query runs alone, and then so many."""
 MAX_OPEN = 64
 MAX_WEIGHT = 64 * 2**20
 """The most open sessions in one worker, and the most bytes that they may hold together."""
@@ -216,7 +219,8 @@ class Executor:
 
         The query fails where it is the cause of the losses. INFRASTRUCTURE: the server does not come back.
         """
-        waited, crashes = 0.0, 0
+        waited, crashes, alone = 0.0, 0, 0
+        suspicions = int(error.crash)
         for _ in range(_MAX_LOSSES):
             self._forget(key)
             while (session := self._reached(open_session)) is None:
@@ -227,15 +231,31 @@ class Executor:
                 waited += _PAUSE
             self._patience = PATIENCE
             crashes += bool(error.started) and error.started == session.started
-            if crashes >= _MAX_CRASHES:
+            if crashes >= _MAX_CRASHES or alone >= _MAX_CRASHES:
                 message = f"the server's process crashed twice while this ran: {error}"
                 status = Status.INFRASTRUCTURE if self.heartbeat.at_gold else Status.EXECUTION_ERROR
                 return Outcome(status, message=message)
+            suspected = suspicions >= _MAX_CRASHES
             try:
-                return attempt()
+                with self._alone() if suspected else nullcontext():
+                    return attempt()
             except ServerLost as again:
                 error = again
+                suspicions += again.crash
+                alone += suspected and again.crash
         return Outcome(Status.INFRASTRUCTURE, message=f"the server was lost {_MAX_LOSSES} times: {error}")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock under which queries run, one at a time, that may have crashed a server."""
+        with open(__file__, "rb") as file:
+            while True:
+                self.heartbeat.end()
+                with suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(_PAUSE)
+            yield
 
     def _reached(self, open_session: Callable[[], Session]) -> Session | None:
         """The session of a server that answers; None where it does not."""

@@ -1,4 +1,5 @@
-"""The addresses of databases on servers: ``postgresql://user:${PASSWORD}@host/{database}``.
+"""The addresses of databases on servers: ``postgresql://user:${PASSWORD}@host/{database}``, or with
+``mariadb://`` or ``mysql://``.
 
 ``embedded://{database}`` is a database of the embedded PostgreSQL, where ``harness db copy`` puts it.
 """
@@ -17,8 +18,19 @@ from tasks.databases.servers.roles import READER
 from tasks.types import Engine, Server
 
 EMBEDDED = "embedded"
-ENGINES: Mapping[str, Engine] = {"postgresql": "postgres", "postgres": "postgres", EMBEDDED: "postgres"}
+ENGINES: Mapping[str, Engine] = {
+    "postgresql": "postgres",
+    "postgres": "postgres",
+    EMBEDDED: "postgres",
+    "mariadb": "mariadb",
+    "mysql": "mariadb",
+}
 """The scheme of a URL -> the engine."""
+_CLIENTS: Mapping[Engine, tuple[str, str]] = {
+    "postgres": ("psycopg", "psycopg"),
+    "mariadb": ("pymysql", "PyMySQL"),
+}
+"""Engine -> module and package of its client. The extra has the engine's name."""
 EXAMPLE = "postgresql://user:${PASSWORD}@host/{database}"
 _VARIABLE = re.compile(r"\$\{\w+\}")
 _SECRET_KEYS = re.compile(r"[?&](?:ssl)?password=([^&]*)")
@@ -37,14 +49,19 @@ def has_written_password(url: str) -> bool:
     return any(_VARIABLE.sub("", password) for password in passwords)
 
 
+def _require(engine: Engine | None) -> None:
+    """Raise MissingExtra where the client of an engine is not installed."""
+    if engine and find_spec(_CLIENTS[engine][0]) is None:
+        raise MissingExtra(_CLIENTS[engine][1], engine)
+
+
 def server_at(pattern: str, database: str = "") -> Server:
     """The database at a URL; the embedded server is started.
 
     Raises SpecError: a variable is not set, or there is an unknown placeholder; DataError, MissingExtra.
     """
-    if find_spec("psycopg") is None:
-        raise MissingExtra("psycopg", "postgres")
     if pattern.startswith(f"{EMBEDDED}://"):
+        _require("postgres")
         name = expand(pattern.partition("://")[2], database=database)
         return Server(f"{EMBEDDED}://{name}", embedded_server().login(name, READER))
     named = {"database": quote(database, safe="")}
@@ -58,4 +75,5 @@ def server_at(pattern: str, database: str = "") -> Server:
     if at:
         head, mark, tail = login.partition("://")
         login = f"{head}{mark}{_VARIABLE.sub(encoded, user)}@{tail}"
+    _require(engine_of(login))
     return Server(pattern.replace("{database}", named["database"]), login)
