@@ -18,13 +18,13 @@ class DatabasesSpec(Spec):
     """
 
     engine: Engine = "sqlite"
-    """``sqlite``, ``duckdb`` or ``postgres``; with ``url`` the default is the engine that it names."""
+    """``sqlite``, ``duckdb``, ``postgres`` or ``mariadb``; with ``url`` the default is the engine that it names."""
     path: str = ""
     """Pattern of a database's file; ``{database}`` is replaced by the row's database id."""
     url: str = ""
-    """Database on a server: ``postgresql://user:${PASSWORD}@host/{database}``, or ``embedded://{database}``
-    on the embedded PostgreSQL. Passwords come from environment variables only. The user must be a role that
-    can only read (``harness db prepare``)."""
+    """Database on a server: ``postgresql://user:${PASSWORD}@host/{database}``, ``embedded://{database}`` on
+    the embedded PostgreSQL, or ``mariadb://`` or ``mysql://`` with the same parts. Passwords come from
+    environment variables only. The user must be able to read only (``harness db prepare``)."""
     instances: str = ""
     """Glob of further instances of the same database, for scoring on several instances."""
     missing: Literal["error", "skip"] = "error"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pytest
+from mariadb_server import PASSWORD
 
 from rewards.exploits import Exploit, Target
 from rewards.types import Answer
@@ -18,6 +22,9 @@ from tasks.databases.servers.embedded import SUPERUSER, EmbeddedServer
 from tasks.databases.servers.roles import READER
 from tasks.databases.state import database_digest, file_of, on_server
 from tasks.types import Database, Engine, Server
+
+if TYPE_CHECKING:
+    from mariadb_server import MariaServer
 
 SCHEMA = (
     "CREATE TABLE branch(branch_id INTEGER PRIMARY KEY, city TEXT)",
@@ -96,6 +103,23 @@ def on_postgres(database: Database, server: EmbeddedServer) -> Database:
     return replace(database, engine="postgres", instances=tuple(instances))
 
 
+def on_mariadb(database: Database, server: MariaServer) -> Database:
+    """A copy of the instances of a SQLite database on MariaDB."""
+    from tasks.databases.copying.mariadb import load
+    from tasks.databases.servers.prepare_mariadb import prepare
+
+    instances = []
+    for number in range(len(database.instances)):
+        name = f"{database.id}_{number}_{database_digest(database, number)[:8]}"
+        server.execute(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+        load(replace(database, instances=database.instances[number:]), server.server(name))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HARNESS_READER_PASSWORD", PASSWORD)
+            list(prepare(server.server(name)))
+        instances.append(server.server(name, READER))
+    return replace(database, engine="mariadb", instances=tuple(instances))
+
+
 def content(database: Database) -> list[str]:
     """What a server holds: digests of the instances, the number of its roles, databases and large objects.
 
@@ -103,9 +127,10 @@ def content(database: Database) -> list[str]:
     """
     if not on_server(database):
         return []
+    digests = [database_digest(database, number) for number in range(len(database.instances))]
+    if database.engine == "mariadb":
+        return [*_counts(database), *digests]
     import psycopg
-
-    from tasks.databases.engines.postgres_content import content_digest
 
     server = database.instances[0]
     assert isinstance(server, Server)
@@ -114,10 +139,18 @@ def content(database: Database) -> list[str]:
         counts = [
             connection.execute(f"SELECT count(*) FROM pg_{what}".encode()).fetchone() for what in counted
         ]
-    return [
-        *map(str, counts),
-        *(content_digest(database, number) for number in range(len(database.instances))),
-    ]
+    return [*map(str, counts), *digests]
+
+
+def _counts(database: Database) -> list[str]:
+    """The numbers of a MariaDB's accounts, their rights, databases, tables and functions."""
+    from tasks.databases.engines.mariadb_open import connect
+
+    reader = database.instances[0]
+    assert isinstance(reader, Server)
+    counted = ("mysql.global_priv", "mysql.db", "mysql.proc", "mysql.func", "information_schema.TABLES")
+    with closing(connect(Server("root", re.sub("//.*?@", "//root@", reader.login)))) as connection:
+        return [str(connection.execute(f"SELECT COUNT(*) FROM {what}").fetchall()) for what in counted]
 
 
 def busy() -> bool:

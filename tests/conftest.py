@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tasks.databases.servers.embedded import EmbeddedServer, embedded_server, leave
+
+if TYPE_CHECKING:
+    from mariadb_server import MariaServer
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
@@ -54,6 +58,22 @@ def debian_postgres() -> Iterator[EmbeddedServer]:
     if not found or find_spec("psycopg") is None:
         pytest.skip("Debian's postgresql or psycopg is not installed")
     yield from running(found[-1].parent)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaServer]:
+    """Debian's MariaDB in a folder of its own, both gone after the last test."""
+    if find_spec("pymysql") is None:
+        pytest.skip("PyMySQL is not installed: pip install -e '.[mariadb]'")
+    from mariadb_server import PROGRAM, MariaServer
+
+    if PROGRAM is None:
+        pytest.skip("MariaDB's server is not installed: apt-get install mariadb-server-core")
+    with TemporaryDirectory(prefix="harness-test-", ignore_cleanup_errors=True) as folder:
+        server = MariaServer(Path(folder))
+        server.start()
+        yield server
+        server.stop()
 
 
 def running(binaries: Path | None) -> Iterator[EmbeddedServer]:

@@ -13,7 +13,10 @@ from harness.verbs.options import Verbs
 from tasks.common.errors import SpecError
 
 if TYPE_CHECKING:
-    from tasks.types import Server
+    from collections.abc import Callable, Iterator
+
+    from tasks.databases.copying.copied import Copied
+    from tasks.types import Database, Server
 
 
 def add(verbs: Verbs) -> None:
@@ -25,19 +28,23 @@ def add(verbs: Verbs) -> None:
 
 
 def _prepare_options(actions: Verbs) -> None:
-    verb = actions.add_parser("prepare", help="make the role that may only read a PostgreSQL database")
+    verb = actions.add_parser(
+        "prepare", help="make the role, or account, that may only read a database on a server"
+    )
     verb.set_defaults(call=prepare)
     verb.add_argument(
         "url",
         metavar="URL",
-        help="the database, by a user who may make roles: 'postgresql://admin:${PASSWORD}@host/name'; the"
-        " variables come from the environment",
+        help="the database, by a user who may make roles: 'postgresql://admin:${PASSWORD}@host/name', or"
+        " 'mariadb://...'; the variables come from the environment",
     )
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _copy_options(actions: Verbs) -> None:
-    verb = actions.add_parser("copy", help="copy SQLite databases to PostgreSQL, with keys and types")
+    verb = actions.add_parser(
+        "copy", help="copy SQLite databases to PostgreSQL or MariaDB, with keys and types"
+    )
     verb.set_defaults(call=copy)
     verb.add_argument("files", nargs="+", metavar="FILE", type=path, help="SQLite databases")
     verb.add_argument(
@@ -53,9 +60,7 @@ def _copy_options(actions: Verbs) -> None:
 def prepare(options: argparse.Namespace) -> int:
     """``harness db prepare``: make the role, and print what was done."""
     server = _server(options.url)
-    from tasks.databases.servers.prepare import prepare as prepare_server
-
-    done = list(prepare_server(server))
+    done = list(_preparer(server)(server))
     print(json.dumps({"url": server.url, "done": done}, indent=2) if options.json else "\n".join(done))
     return 0
 
@@ -68,13 +73,11 @@ def copy(options: argparse.Namespace) -> int:
     targets = {file: _server(options.url, Path(file).stem) for file in options.files}
     if len({target.url for target in targets.values()}) < len(targets):
         raise SpecError("several files would be copied to one database: write {database} in the URL")
-    from tasks.databases.servers.load import load
-
     done = []
     with bar("databases", len(targets)) as report:
         for file, target in targets.items():
             database = Database(Path(file).stem, instances=(Path(file),))
-            copied = load(database, target, options.replace)
+            copied = _loaded(database, target, options.replace)
             done.append({"file": file, "url": target.url, **asdict(copied)})
             report(1)
     if options.json:
@@ -86,6 +89,28 @@ def copy(options: argparse.Namespace) -> int:
             *(f"  left out: {what}" for what in one["left_out"]), sep="\n", end="\n" * bool(one["left_out"])
         )
     return 0
+
+
+def _preparer(server: Server) -> Callable[[Server], Iterator[str]]:
+    from tasks.databases.servers import address
+
+    if address.engine_of(server.login) == "mariadb":
+        from tasks.databases.servers.prepare_mariadb import prepare
+    else:
+        from tasks.databases.servers.prepare import prepare
+    return prepare
+
+
+def _loaded(database: Database, target: Server, replace: bool) -> Copied:
+    from tasks.databases.servers import address
+
+    if address.engine_of(target.login) == "mariadb":
+        from tasks.databases.copying import mariadb
+
+        return mariadb.load(database, target)
+    from tasks.databases.servers.load import load
+
+    return load(database, target, replace)
 
 
 def _server(url: str, database: str = "") -> Server:

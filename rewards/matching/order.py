@@ -70,7 +70,7 @@ def _tie_breakers(
 
     DuckDB refuses a collation of a column that is not text, and a date's cell is text too, so a query tries
     it. DuckDB puts NULL last in both directions by default. PostgreSQL takes no collation of a column's
-    place, and text that ties under one of its usual collations is the same. MariaDB has one order of NULL, and
+    place, and text that ties under one of its usual collations is the same. MariaDB puts NULL first, and
     orders a column by its bytes where its name is unique.
     """
     places = range(1, len(gold.columns) + 1)

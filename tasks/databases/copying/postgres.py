@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -18,6 +17,7 @@ import sqlglot
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
 from tasks.common.errors import DataError, first_line
+from tasks.databases.copying.copied import Copied
 from tasks.databases.copying.source import Kind, SourceTable, tables_of, views_of
 from tasks.databases.engines.sqlite_open import open_trusted
 from tasks.databases.sql_text import quote
@@ -30,15 +30,6 @@ TYPES: Mapping[Kind, str] = {
     "blob": "bytea",
 }
 _ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
-
-
-@dataclass(slots=True)
-class Copied:
-    """What a copy has done. ``left_out``: what PostgreSQL does not take, one line each."""
-
-    tables: int = 0
-    rows: int = 0
-    left_out: list[str] = field(default_factory=list)
 
 
 def copy_into(database: Database, login: str, reader: str) -> Copied:

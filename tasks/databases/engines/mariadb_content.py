@@ -12,7 +12,7 @@ import pymysql
 
 from tasks.common.errors import DataError, MissingData
 from tasks.databases.engines.mariadb_connection import Connection, PastDeadline
-from tasks.databases.engines.mariadb_open import connect
+from tasks.databases.engines.mariadb_open import connect, json_columns
 from tasks.databases.engines.session import ServerLost
 from tasks.databases.sql_text import literal, quote
 from tasks.types import Cell, Column, Database, ForeignKey, Row, Schema, Server, Table
@@ -33,7 +33,8 @@ _KEYS = """
 SELECT TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME
 FROM information_schema.KEY_COLUMN_USAGE
 WHERE TABLE_SCHEMA = DATABASE() AND COALESCE(REFERENCED_TABLE_SCHEMA, DATABASE()) = DATABASE()
-ORDER BY BINARY TABLE_NAME, REFERENCED_TABLE_NAME IS NOT NULL, CONSTRAINT_NAME, ORDINAL_POSITION
+ORDER BY BINARY TABLE_NAME, CONSTRAINT_NAME <> 'PRIMARY', REFERENCED_TABLE_NAME IS NOT NULL, CONSTRAINT_NAME,
+    ORDINAL_POSITION
 """
 _VIEWS = "SELECT TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE()"
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -81,8 +82,8 @@ def describe_server(database: Database, rows: int) -> Schema:
     Raises DataError.
     """
     with opened(database) as connection:
-        columns, keys = _by_table(connection, _COLUMNS), _by_table(connection, _KEYS)
-        views = {name: text for name, text in connection.execute(_VIEWS).fetchall()}
+        columns, keys = _columns(connection), _by_table(connection, _KEYS)
+        views = dict(connection.execute(_VIEWS).fetchall())
         names = _Names(connection)
         [(own,)] = connection.execute("SELECT DATABASE()").fetchall()
         tables = []
@@ -99,7 +100,18 @@ def describe_server(database: Database, rows: int) -> Schema:
         return Schema(tuple(tables))
 
 
-def _by_table(connection: Connection, sql: str) -> Mapping[Cell, list[Row]]:
+def _columns(connection: Connection) -> Mapping[Cell, list[Row]]:
+    """The columns of each table; those that were declared as JSON have that type."""
+    found = _by_table(connection, _COLUMNS)
+    declared = json_columns(connection)
+    for table, columns in found.items():
+        found[table] = [
+            (name, "json" if (table, name) in declared else kind, *rest) for name, kind, *rest in columns
+        ]
+    return found
+
+
+def _by_table(connection: Connection, sql: str) -> dict[Cell, list[Row]]:
     """The rows of a query by their first cell, without it."""
     found: dict[Cell, list[Row]] = defaultdict(list)
     for table, *rest in connection.execute(sql).fetchall():

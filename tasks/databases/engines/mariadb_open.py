@@ -36,11 +36,12 @@ _OPTIONS: Mapping[str, str] = {"unix_socket": "unix_socket", "ssl_ca": "ssl_ca"}
 _READING = frozenset({"SELECT", "SHOW VIEW", "USAGE"})
 _GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?P<place>.+?) TO (?P<rest>.+)", re.DOTALL)
 _ROLE = re.compile(r"GRANT (?P<role>\S+) TO ")
+_UNQUOTED = str.maketrans("", "", '`"\\')
 _COLUMNS = re.compile(r" \([^)]*\)")
 _JSON = """
 SELECT TABLE_NAME, CONSTRAINT_NAME FROM information_schema.CHECK_CONSTRAINTS
 WHERE CONSTRAINT_SCHEMA = DATABASE() AND LEVEL = 'Column'
-  AND CHECK_CLAUSE = CONCAT('json_valid(`', CONSTRAINT_NAME, '`)')
+  AND REPLACE(CHECK_CLAUSE, '"', '`') = CONCAT('json_valid(`', CONSTRAINT_NAME, '`)')
 """
 """The columns that were declared as JSON: LONGTEXT with a check."""
 _KNOWN = (
@@ -108,7 +109,7 @@ def connect_reader(server: Server, seconds: float) -> Reader:
                 " under it; make one that only reads with `harness db prepare` and name it in databases.url"
             )
         [(collation,)] = connection.execute("SELECT @@collation_database").fetchall()
-        known, columns = _known(connection), _json_columns(connection)
+        known, columns = _known(connection), json_columns(connection)
     except (pymysql.Error, PastDeadline) as error:
         connection.close()
         raise _explained(server, _options(server), error) from None
@@ -136,8 +137,8 @@ def _known(connection: Connection) -> frozenset[str]:
     return _catalogues.get(version, frozenset())
 
 
-def _json_columns(connection: Connection) -> frozenset[tuple[str, str]]:
-    """The columns of the database whose text is JSON."""
+def json_columns(connection: Connection) -> frozenset[tuple[str, str]]:
+    """The columns of the database whose text is JSON, with their tables."""
     if not is_mariadb(connection):
         return frozenset()  # MySQL has a type for it
     return frozenset((str(table), str(column)) for table, column in connection.execute(_JSON).fetchall())
@@ -154,7 +155,7 @@ def powers_of(statements: Iterable[str]) -> str:
     powers = []
     for statement in statements:
         if match := _GRANT.match(statement):
-            place = match["place"]
+            place = match["place"].translate(_UNQUOTED)
             allowed = {"USAGE"} if place == "*.*" or _schema(place) in SYSTEM else _READING
             what = set(_COLUMNS.sub("", match["what"]).split(", "))
             if beyond := sorted(what - allowed):
@@ -162,12 +163,12 @@ def powers_of(statements: Iterable[str]) -> str:
             if "WITH GRANT OPTION" in match["rest"]:
                 powers.append(f"may grant rights on {place}")
         elif match := _ROLE.match(statement):
-            powers.append(f"has the role {match['role']}")
+            powers.append(f"has the role {match['role'].translate(_UNQUOTED)}")
     return "; ".join(powers)
 
 
 def _schema(place: str) -> str:
-    return place.partition(".")[0].strip("`").replace("\\", "").lower()
+    return place.partition(".")[0].lower()
 
 
 def exists(server: Server) -> bool:

@@ -118,7 +118,7 @@ def _forbidden(statement: list[Token], place: int) -> str:
         return f"the schema {lower}"
     if behind == _BRACKET and _among(text, _CALLS):
         return lower
-    if kind == "name" or _is_column(statement, place):
+    if kind == "name" or _is_qualified(statement, place):
         return ""
     if _among(text, _WORDS) or (_among(text, _WRITES) and behind != _BRACKET):
         return text.upper()
@@ -133,9 +133,10 @@ def _among(text: str, names: frozenset[str]) -> bool:
     return lower in names or (lower[:1].isdecimal() and any(lower.endswith(name) for name in names))
 
 
-def _is_column(statement: list[Token], place: int) -> bool:
-    """Whether a word stands behind a dot, as the name of a column. In ``1.into`` the dot ends a number."""
-    if place < 2 or statement[place - 1] != Token("sign", "."):
+def _is_qualified(statement: list[Token], place: int) -> bool:
+    """Whether a word stands behind a dot, as a name. In ``1.into`` and ``.5into`` the dot is a number's."""
+    word = statement[place].text
+    if place < 2 or statement[place - 1] != Token("sign", ".") or word[0].isdecimal():
         return False
     kind, text = statement[place - 2]
     return kind == "name" or (kind == "word" and not text[0].isdecimal())

@@ -10,7 +10,8 @@ import psycopg
 from psycopg import sql
 
 from tasks.common.errors import DataError, first_line
-from tasks.databases.copying.postgres import Copied, copy_into
+from tasks.databases.copying.copied import Copied
+from tasks.databases.copying.postgres import copy_into
 from tasks.databases.engines.postgres_open import connect
 from tasks.databases.engines.session import ServerLost
 from tasks.databases.servers.address import EMBEDDED

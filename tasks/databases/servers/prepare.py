@@ -13,11 +13,9 @@ from psycopg import sql
 from tasks.common.errors import DataError, first_line
 from tasks.databases.engines.postgres_open import connect, powers_of
 from tasks.databases.engines.session import ServerLost
-from tasks.databases.servers.roles import READER
+from tasks.databases.servers.roles import PASSWORD, READER
 from tasks.types import Server
 
-PASSWORD = "HARNESS_READER_PASSWORD"
-"""The environment variable with the password of the role."""
 _LIMITS = {
     "statement_timeout": "300s",
     "idle_in_transaction_session_timeout": "60s",

@@ -1,10 +1,12 @@
-"""The role of PostgreSQL under which a model's queries run: it can read tables, and owns nothing."""
+"""The role, or account, under which a model's queries run: it can read tables, and owns nothing."""
 
 from __future__ import annotations
 
 from tasks.databases.engines.postgres_text import HARMLESS
 
 READER = "harness_reader"
+PASSWORD = "HARNESS_READER_PASSWORD"
+"""The environment variable with the password of the role."""
 PREPARE = f"""
 DO $$
 DECLARE f record;
