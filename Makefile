@@ -3,7 +3,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo demo-real demo-pocket demo-spider test test-all chromium screenshots test-vllm vllm-env check clean
+.PHONY: demo demo-real demo-pocket demo-spider test test-all chromium mariadb screenshots test-vllm vllm-env check clean
 
 demo: .venv/ready        ## base -> SFT -> GRPO -> leaderboard on the embedded task and model
 	HARNESS_HOME=$${HARNESS_HOME:-.harness} $(BIN)/harness demo
@@ -20,10 +20,10 @@ demo-pocket:
 demo-spider:
 	$(REAL) demo --model smollm2 --task spider_small
 
-test: check chromium     ## all checks and the fast tests
+test: check chromium mariadb    ## all checks and the fast tests
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: check chromium ## every test, the slow ones too
+test-all: check chromium mariadb    ## every test, the slow ones too
 	$(BIN)/python -m pytest
 
 vllm-env: .venv-vllm/ready   ## a second environment, with vLLM's CPU build
@@ -35,6 +35,12 @@ chromium:                ## a browser for the tests of the page, where apt-get c
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& apt-get -qq update && apt-get -qq install --no-install-recommends chromium >/dev/null; } \
 		|| echo "chromium is not installed: the tests of the page in a browser are skipped"
+
+mariadb:                 ## MariaDB's server for its tests (no service), where apt-get can install it
+	@test -n "$$(PATH=$$PATH:/usr/sbin command -v mariadbd)" \
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get -qq update && apt-get -qq install --no-install-recommends mariadb-server-core >/dev/null; } \
+		|| echo "mariadbd is not installed: the tests of MariaDB are skipped"
 
 screenshots: .venv/ready chromium   ## pictures of the page of the demo's runs, in build/screenshots
 	HARNESS_HOME=$${HARNESS_HOME:-.harness} $(BIN)/python -m tools.screenshots build/screenshots

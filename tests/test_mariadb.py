@@ -145,6 +145,19 @@ def test_a_query_leaves_nothing_behind(club: Database) -> None:
                 connection.execute(statement)
 
 
+def test_a_server_that_is_silent_or_slow_does_not_hold_a_connection(mariadb: MariaServer) -> None:
+    from tasks.databases.engines.mariadb_connection import PastDeadline
+    from tasks.databases.engines.mariadb_open import connect
+
+    for sql in ("SELECT SLEEP(20)", "SELECT SLEEP(0.2) FROM mysql.user a, mysql.user b"):
+        with closing(connect(mariadb.server(""))) as connection:
+            began = time.monotonic()
+            connection.until(began + 0.5)
+            with pytest.raises(PastDeadline):
+                connection.execute(sql)
+            assert time.monotonic() - began < 1.5
+
+
 def test_the_same_verdicts_as_sqlite(files: Database, club: Database) -> None:
     executor = Executor(Limits())
     for gold in GOLDS.values():

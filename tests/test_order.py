@@ -455,6 +455,8 @@ OFFSETS: list[tuple[Engine, str, int | None]] = [
     ("duckdb", "OFFSET 2 LIMIT 3", 2),
     ("duckdb", "OFFSET 2 ROWS FETCH NEXT 3 ROWS ONLY", 2),
     ("duckdb", "LIMIT 20%", 0),
+    ("mariadb", "LIMIT 2, 3 # ORDER BY b", 2),
+    ("mariadb", "OFFSET 2 ROWS FETCH NEXT 3 ROWS ONLY", 2),
 ]
 
 

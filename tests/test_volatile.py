@@ -46,6 +46,10 @@ CASES: list[tuple[Engine, str, bool]] = [
     ("duckdb", "SELECT * FROM p USING SAMPLE 3", True),
     ("duckdb", "SELECT current_localtimestamp", True),
     ("duckdb", "SELECT date_trunc('year', born), now FROM p", False),
+    ("mariadb", "SELECT a FROM t ORDER BY RAND()", True),
+    ("mariadb", "SELECT YEAR(CURDATE()) - born FROM p", True),
+    ("mariadb", "SELECT UNIX_TIMESTAMP()", True),
+    ("mariadb", "SELECT UNIX_TIMESTAMP(born), 'now' FROM p", False),
 ]
 
 GOLDS = ("SELECT a FROM t", "SELECT date('now')", "SELECT a FROM t ORDER BY random()")
