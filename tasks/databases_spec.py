@@ -18,7 +18,8 @@ class DatabasesSpec(Spec):
     """
 
     engine: Engine = "sqlite"
-    """``sqlite``, ``duckdb``, ``postgres`` or ``mariadb``; with ``url`` the default is the engine that it names."""
+    """``sqlite``, ``duckdb``, ``postgres`` or ``mariadb``; with ``url`` the default is the engine that it
+    names."""
     path: str = ""
     """Pattern of a database's file; ``{database}`` is replaced by the row's database id."""
     url: str = ""
