@@ -1,4 +1,4 @@
-"""Debian's MariaDB on a Unix socket, with a data folder that is thrown away."""
+"""Debian's MariaDB on a Unix socket, with a temporary data folder."""
 
 from __future__ import annotations
 

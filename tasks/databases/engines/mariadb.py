@@ -2,7 +2,7 @@
 
 The guarantees. The account of the connection has SELECT on databases of the user's only (``mariadb_open``);
 every query runs in a READ ONLY transaction, and the connection is reset after it, which takes back variables,
-settings, locks and temporary tables. The protocol is told of no further statements, and sends no local files.
+settings, locks and temporary tables. The client asks for single statements, and sends no local files.
 Before a text is sent, it is read as the server's lexer reads it (``mariadb_text``): only SELECT, WITH and
 VALUES begin a query; INTO, locks, variables, functions that wait or reach files, comments that the server
 executes, the server's own schemas and functions that were added to it are refused.

@@ -134,7 +134,7 @@ def _among(text: str, names: frozenset[str]) -> bool:
 
 
 def _is_qualified(statement: list[Token], place: int) -> bool:
-    """Whether a word stands behind a dot, as a name. In ``1.into`` and ``.5into`` the dot is a number's."""
+    """Whether a word follows a dot, as a name. In ``1.into`` and ``.5into`` the dot is a number's."""
     word = statement[place].text
     if place < 2 or statement[place - 1] != Token("sign", ".") or word[0].isdecimal():
         return False
