@@ -3,8 +3,8 @@
 Names become lower case, as in a copy to PostgreSQL: MariaDB distinguishes the cases of table names, unless
 the server has lower_case_table_names=1. Text is compared by its characters, as SQLite does (a collation
 without case rules and padding). A text column is as long as its longest value needs, because longer ones make
-a query slow. Foreign keys are declared without a check of the rows. What MariaDB does not take (a key of NULLs, a
-view in SQLite's own SQL) is left out and named.
+a query slow. Foreign keys are declared without a check of the rows. What MariaDB does not take (a key of
+NULLs, a view in SQLite's own SQL) is left out and named.
 """
 
 from __future__ import annotations
