@@ -104,8 +104,9 @@ class Connection(_Connection):
             self._force_close()
             raise PastDeadline
         try:
-            return super()._read_bytes(num_bytes)
+            data: bytes = super()._read_bytes(num_bytes)
         except pymysql.OperationalError as error:
             if isinstance(error.__context__, TimeoutError):
                 raise PastDeadline from None
             raise
+        return data

@@ -83,14 +83,14 @@ def describe_server(database: Database, rows: int) -> Schema:
     """
     with opened(database) as connection:
         columns, keys = _columns(connection), _by_table(connection, _KEYS)
-        views = dict(connection.execute(_VIEWS).fetchall())
+        views = {name: str(text or "") for name, text in connection.execute(_VIEWS).fetchall()}
         names = _Names(connection)
         [(own,)] = connection.execute("SELECT DATABASE()").fetchall()
         tables = []
         for name, is_view, comment, _ in connection.execute(_TABLES).fetchall():
             found = _table(str(name), columns[name], keys[name])
             if is_view:
-                text = str(views.get(name) or "").replace(f"`{own}`.", "")
+                text = views.get(name, "").replace(f"`{own!s}`.", "")
                 ddl = f"CREATE VIEW {names(str(name))} AS {text}"
                 tables.append(Table(found.name, found.columns, (), ddl, (), "view"))
                 continue
@@ -160,7 +160,7 @@ class _Names:
 def _ddl(names: _Names, name: str, comment: str, columns: list[Row], keys: list[Row]) -> str:
     """A CREATE TABLE with the columns, keys and comments."""
     lines = [
-        f"{names(str(column))} {kind}{' NOT NULL' * bool(strict)}{_comment(str(text or ''), ' ')}"
+        f"{names(str(column))} {kind!s}{' NOT NULL' * bool(strict)}{_comment(str(text or ''), ' ')}"
         for column, kind, strict, _, text in columns
     ]
     by_name: dict[Cell, list[Row]] = defaultdict(list)
