@@ -74,7 +74,7 @@ class MariaServer:
         assert self._process
         self._process.send_signal(by)
         try:
-            self._process.wait(30)
+            self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -517,7 +517,7 @@ def test_the_quick_exploits_get_no_reward_and_change_nothing(club: Database) -> 
     assert content(club) == before
 
 
-def test_no_answer_can_unscore_itself(club: Database) -> None:
+def test_no_answer_can_unscore_itself_or_keep_the_server_busy(club: Database, mariadb: MariaServer) -> None:
     hostile = [
         "SELECT EXTRACTVALUE(1, CONCAT(0x7e, 'MySQL server has gone away'))",
         "SELECT REPEAT('x', 1000000000)",
@@ -530,3 +530,8 @@ def test_no_answer_can_unscore_itself(club: Database) -> None:
         for grade in grader.grade_answers([Answer(club, (GOLDS["rows"],), sql) for sql in hostile]):
             assert grade.attempt.reason not in UNSCORED | {Reason.CORRECT}, grade.attempt
     assert content(club) == before
+    running = f"SELECT INFO FROM information_schema.PROCESSLIST WHERE USER = '{READER}' AND INFO IS NOT NULL"
+    end = time.monotonic() + 5
+    while left := [row for row in mariadb.execute(running) if row[0] in hostile]:
+        assert time.monotonic() < end, left
+        time.sleep(0.1)

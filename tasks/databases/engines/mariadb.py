@@ -47,10 +47,12 @@ _SETTINGS = (
 )
 _LIMITS = {
     True: f"max_statement_time = {{seconds}}, max_session_mem_used = {_MEMORY},"
-    f" tmp_disk_table_size = {_MEMORY}, max_recursive_iterations = 4294967295",
-    False: "max_execution_time = {milliseconds}, cte_max_recursion_depth = 4294967295",
+    f" tmp_disk_table_size = {_MEMORY}, max_recursive_iterations = 4294967295, join_cache_level = 0",
+    False: "max_execution_time = {milliseconds}, cte_max_recursion_depth = 4294967295,"
+    " optimizer_switch = 'block_nested_loop=off'",
 }
-"""Whether the server is MariaDB -> further settings."""
+"""Whether the server is MariaDB -> further settings. Without join buffers the server sees at each row whether
+it must stop, else after all rows in the buffer."""
 _BEGIN = "START TRANSACTION READ ONLY"
 _TIMEOUTS = frozenset({1969, 3024})
 _BY_OTHERS = frozenset({1020, 1205, 1213, 1317, 1412})
