@@ -22,7 +22,7 @@ from tasks.common.digests import digest_of
 from tasks.common.errors import MissingData
 from tasks.common.terminal import say
 from tasks.task import Task
-from tasks.types import Sample
+from tasks.types import LostGold, Sample
 
 SLOW = 1.0
 """Seconds after which a gold counts as slow."""
@@ -69,6 +69,8 @@ class SplitCheck:
     over_context: int
     """Prompts that leave no room for an answer in the context."""
     broken: tuple[BrokenGold, ...]
+    lost: tuple[LostGold, ...] = ()
+    """Golds that could not be translated to another engine; a question with no other gold is not a row."""
 
     @property
     def ceiling(self) -> float:
@@ -114,6 +116,7 @@ def check_task(
     Raises SpecError, DataError: the task or its data cannot be read.
     """
     task = Task.named(name, overrides, trust)
+    task.progress = bar
     trained = task.spec.dataset.train_split
     known = list(task.spec.dataset.splits)
     wanted = [split or task.spec.dataset.eval_split for split in splits]
@@ -203,6 +206,7 @@ def _check_split(
             for sample, group in zip(samples, attempts, strict=True)
             for broken in _broken(sample, group, modes)
         ),
+        lost=task.lost.get(split, ()),
     )
 
 

@@ -93,6 +93,7 @@ def evaluate_task(
     from runners.open import open_runner
 
     spec = spec.of_task(task.spec)
+    task.progress = bar
     runner = open_runner(spec.model, spec.runner)
     if isinstance(runner, ReplayRunner):
         runner.expect(task.row_keys(spec.split))

@@ -37,7 +37,7 @@ def prepare_databases(task: Task, samples: Iterable[Sample]) -> None:
 
 def volatile_golds(task: Task, samples: Sequence[Sample]) -> list[Sample]:
     """The samples with a gold that reads the clock or random numbers, itself or through a view it names."""
-    engine = task.spec.databases.engine
+    engine = task.spec.databases.runs_on
     return [
         sample
         for sample in samples
@@ -59,7 +59,7 @@ def _views(task: Task, sample: Sample) -> frozenset[str]:
         schema = describe(task.prompt_database(sample), rows=task.spec.prompt.schema_.rows)
     except DataError:
         return frozenset()
-    engine = task.spec.databases.engine
+    engine = task.spec.databases.runs_on
     views = [table for table in schema.tables if table.kind == "view" and volatile(table.ddl, engine)]
     return frozenset(view.name.lower() for view in views)
 

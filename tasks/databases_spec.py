@@ -6,9 +6,19 @@ from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
 
+from tasks.common.errors import nearest
 from tasks.common.parse import SecretError, Spec
 from tasks.databases.servers.address import ENGINES, EXAMPLE, engine_of, has_written_password
 from tasks.types import Engine
+
+COPIES: tuple[Engine, ...] = ("duckdb", "postgres")
+"""The engines to which databases are copied without a URL."""
+
+
+def engine_named(target: str) -> Engine:
+    """The engine of a name or a URL."""
+    known: dict[str, Engine] = {engine: engine for engine in COPIES}
+    return known.get(target) or engine_of(target) or "sqlite"
 
 
 class DatabasesSpec(Spec):
@@ -26,6 +36,10 @@ class DatabasesSpec(Spec):
     """Database on a server: ``postgresql://user:${PASSWORD}@host/{database}``, ``embedded://{database}`` on
     the embedded PostgreSQL, or ``mariadb://`` or ``mysql://`` with the same parts. Passwords come from
     environment variables only. The user must be able to read only (``harness db prepare``)."""
+    copy_to: str = ""
+    """The engine to which the databases of ``path`` are copied, and on which all queries run: ``duckdb``,
+    ``postgres`` (the embedded server), or the URL of databases that ``harness db copy`` has made. Golds are
+    translated where ``scoring.transpile_gold`` is set."""
     instances: str = ""
     """Glob of further instances of the same database, for scoring on several instances."""
     missing: Literal["error", "skip"] = "error"
@@ -37,6 +51,22 @@ class DatabasesSpec(Spec):
         url = data.get("url") if isinstance(data, dict) else None
         engine = engine_of(url) if isinstance(url, str) else None
         return {"engine": engine, **data} if engine else data
+
+    @property
+    def runs_on(self) -> Engine:
+        """The engine on which queries run: that of the copies, if there are any."""
+        return engine_named(self.copy_to) if self.copy_to else self.engine
+
+    @field_validator("copy_to")
+    @classmethod
+    def _is_an_engine(cls, target: str) -> str:
+        if target and target not in COPIES:
+            if "://" not in target:
+                raise ValueError(f"{nearest(target, COPIES)} Or give a URL: {EXAMPLE}")
+            cls._has_no_password(target)
+            if not engine_of(target):
+                raise ValueError(f"not the URL of a database: write it as {EXAMPLE}")
+        return target
 
     @field_validator("url")
     @classmethod
@@ -58,6 +88,8 @@ class DatabasesSpec(Spec):
             raise ValueError(
                 f"{needed}: set databases.{needed} too; engine is {self.engine}, url '{self.url}'"
             )
+        if self.url and self.copy_to:
+            raise ValueError("copy_to: the databases of a server are not copied: leave copy_to or url out")
         if self.url and (self.path or self.instances):
             raise ValueError("url: leave out path and instances, which are for files")
         return self

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tasks.common.parse import Spec
+from tasks.types import Engine
 
 Scalar = str | int | float | bool
 Source = Literal[
@@ -71,6 +72,8 @@ class DatasetSpec(Spec):
     """Name of a split -> its file name, hub split or argument; ``train[:20]`` takes a slice of it."""
     fields: FieldNames = FieldNames()
     """Which column of the dataset holds what."""
+    dialect: Engine | Literal[""] = ""
+    """The engine for which the golds are written; "": that of ``databases.engine``."""
     where: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
     """Use only the rows in which each of these columns has this value, or one of these values."""
     missing_gold: Literal["error", "skip"] = "error"

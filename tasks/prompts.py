@@ -18,6 +18,7 @@ from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from tasks.common.errors import SpecError, nearest
 from tasks.common.files import state
 from tasks.common.jinja import MAX_CHARACTERS, Environment, joined
+from tasks.databases.sql_text import RESERVED
 from tasks.types import Cell, Message, Sample, Schema, Table, cell_text
 
 if TYPE_CHECKING:
@@ -27,18 +28,6 @@ REPEATS = 4
 """The limit of a prompt is MAX_CHARACTERS plus so many times its inputs, which a template may repeat."""
 TEMPLATES = Path(__file__).parent / "templates"
 ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgres": "PostgreSQL", "mariadb": "MariaDB"}
-RESERVED = frozenset(
-    """
-    add all alter analyse analyze and any array as asc asymmetric autoincrement between both by case
-    cast check collate column commit constraint create cross default deferrable delete desc distinct do
-    drop else end escape except exists false fetch for foreign from full grant group having in index
-    initially inner insert intersect into is isnull join lateral leading left like limit natural not
-    notnull null offset on only or order outer pivot placing primary qualify references returning right
-    select set show some symmetric table then to trailing transaction true union unique unpivot update
-    using values variadic when where window with
-    """.split()  # noqa: SIM905 - a list of a hundred quoted words is harder to read
-)
-"""Words that some engine accepts as a name only in quotes."""
 
 
 def messages(

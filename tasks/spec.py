@@ -90,6 +90,9 @@ class ScoringSpec(Spec):
     """Weights of scorers; if set, the training reward is their weighted mean instead of a preset."""
     terms: TermsSpec | None = None
     """Penalties on the training reward."""
+    transpile_gold: bool = False
+    """Translate golds from ``dataset.dialect`` to the engine of ``databases.copy_to``. A question counts
+    only if a translated gold returns the rows that the gold returns on the original database."""
     instances: int = Field(1, ge=1)
     """On how many instances of the database a result must equal the gold's, in strict mode."""
     feedback_rows: int = Field(0, ge=0)
@@ -160,6 +163,35 @@ class TaskSpec(Spec):
                     f"dataset.fields.{column} gives no SQL: set scoring.metric to {mode}, scoring.modes to"
                     f" [{mode}] and scoring.instances to 1"
                 )
+        return self
+
+    @property
+    def translates(self) -> bool:
+        """Whether golds are translated."""
+        written = self.dataset.dialect or self.databases.engine
+        return self.scoring.transpile_gold and written != self.databases.runs_on
+
+    @model_validator(mode="after")
+    def _golds_can_run(self) -> Self:
+        databases, runs_on = self.databases, self.databases.runs_on
+        written = self.dataset.dialect or databases.engine
+        if written != runs_on and not self.scoring.transpile_gold:
+            raise ValueError(
+                f"golds for {written} do not run on {runs_on}: set scoring.transpile_gold: true to translate"
+                f" them, or dataset.dialect: {runs_on} if they are written for it"
+            )
+        if self.translates and written != databases.engine:
+            raise ValueError(
+                f"scoring.transpile_gold: a translated gold is compared with the gold on a {written}"
+                f" database, and databases.engine is {databases.engine}"
+            )
+        if databases.copy_to and Mode.SPIDER_TS in {self.scoring.metric, *self.scoring.modes}:
+            raise ValueError(
+                "databases.copy_to: spider_ts needs all instances, and only scoring.instances of"
+                " them are copied: leave it out of scoring.modes, or use spider"
+            )
+        if databases.copy_to and not self.dataset.gives_sql:
+            raise ValueError("databases.copy_to: this dataset gives results for SQLite, not SQL")
         return self
 
     @field_validator("name")

@@ -17,15 +17,21 @@ from tasks.databases.state import content_of
 from tasks.examples import Examples
 from tasks.samples import sample_of, text, with_unique_ids
 from tasks.spec import TaskSpec, load
-from tasks.types import Database, Message, Sample
+from tasks.types import Database, LostGold, Message, Progress, Sample, silent
 
 
 class Task:
-    """The samples of a spec. ``skipped[split]`` counts a split's rows without a database or a gold."""
+    """The samples of a spec.
+
+    ``skipped[split]`` counts a split's rows without a database or a gold, also those whose golds cannot be
+    translated (``lost[split]``). ``progress`` shows what takes long (``harness.render.progress.bar``).
+    """
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
+        self.progress: Progress = silent
         self.skipped: dict[str, int] = {}
+        self.lost: dict[str, tuple[LostGold, ...]] = {}
         self._splits: dict[str, list[Sample]] = {}
         self._located: dict[str, Database] = {}
         self._existing: dict[str, bool] = {}
@@ -89,7 +95,30 @@ class Task:
         for (number, _), sample in zip(usable, samples, strict=True):
             keys[number] = sample.id, sample.database
         self._keys[split] = keys
-        return samples
+        return self._copied(split, samples) if self.spec.databases.copy_to else samples
+
+    def _copied(self, split: str, samples: list[Sample]) -> list[Sample]:
+        """The samples with golds for the copies of their databases, which are made where they are missing."""
+        distinct = {(sample.database, sample.ddl): sample for sample in samples}
+        engine = self.spec.databases.runs_on
+        with self.progress(f"copies for {engine}", len(distinct)) as report:
+            for sample in distinct.values():
+                self.database(sample)
+                report(1)
+        if not self.spec.translates:
+            return samples
+        from tasks.translation import translated
+
+        databases = [(self._source(sample), self.database(sample)) for sample in samples]
+        limits = self.spec.scoring.limits()
+        kept, self.lost[split] = translated(samples, databases, limits, self.progress)
+        self.skipped[split] += len(samples) - len(kept)
+        if not kept:
+            first = self.lost[split][0]
+            raise DataError(
+                f"{self.name}: no gold of '{split}' can be translated: {first.id}: {first.detail}"
+            )
+        return kept
 
     def _how_to_get(self) -> str:
         about = self.spec.about
@@ -129,11 +158,21 @@ class Task:
         """
         key = sample.database, sample.ddl
         if key not in self._databases:
-            self._databases[key] = self._with_instances(self.prompt_database(sample), sample)
+            source = self._with_instances(self._source(sample), sample)
+            self._databases[key] = self._copy_of(source) if self.spec.databases.copy_to else source
         return self._databases[key]
 
+    def _copy_of(self, source: Database) -> Database:
+        from tasks.copies import copy_of
+
+        return copy_of(source, self.spec.databases.copy_to, self.spec.scoring.instances)
+
     def prompt_database(self, sample: Sample) -> Database:
-        """The database as the task names it, without generated instances: prompts describe this one."""
+        """The database that prompts describe: without generated instances, or the copy."""
+        return self.database(sample) if self.spec.databases.copy_to else self._source(sample)
+
+    def _source(self, sample: Sample) -> Database:
+        """The database as the task names it."""
         if sample.ddl:
             return Database(sample.database, self.spec.databases.engine, ddl=sample.ddl)
         if sample.database not in self._located:

@@ -10,7 +10,8 @@ The data passes through these types, package by package (read the ``types.py`` o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -64,6 +65,27 @@ class Sample:
     """The kind of question, where the dataset has one."""
     ddl: str = ""
     """The schema as SQL text, for rows that have their own schema instead of a database file."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostGold:
+    """A gold that cannot be translated to another engine. ``cause``: a word by which reports group."""
+
+    id: str
+    database: str
+    cause: str
+    detail: str
+    gold: str
+    translation: str = ""
+
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Called with a title and the number of items; its block reports how many further items are done."""
+
+
+def silent(_: str, __: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Shows no progress."""
+    return nullcontext(lambda done: None)
 
 
 @dataclass(frozen=True, slots=True)

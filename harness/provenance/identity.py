@@ -95,7 +95,7 @@ def of_task(task: Task, split: str, samples: Sequence[Sample]) -> dict[str, Any]
         "examples": few_shot(task, whole),
         "scoring": digest_of(scoring, task.spec.version),
         "reward": reward(task),
-        "scorer": scorer_version(task.spec.databases.engine),
+        "scorer": scorer_version(task.spec.databases.runs_on),
         "split": {"questions": all_questions, "golds": all_golds},
     }
 

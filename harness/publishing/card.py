@@ -146,7 +146,7 @@ def scope(run: Run) -> str:
         order = "" if seed is None else f" in the order drawn with the seed {seed}"
         words.append(f"only its first {run.limit} questions{order}")
     if run.skipped:
-        words.append(f"without {run.skipped} questions whose database was missing")
+        words.append(f"without {run.skipped} questions whose database or gold was missing")
     return ", ".join(words)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from harness.check import SplitCheck, TaskCheck
 from harness.render.terminal import plain
+from rewards.translation import CAUSES
 
 SHOWN = 5
 """Broken golds printed of each split; ``--json`` has all."""
@@ -25,7 +28,8 @@ def render_check(check: TaskCheck) -> RenderableType:
     for name in columns[0]:
         counts.add_row(name, *(cells[name] for cells in columns))
     broken = [_broken(split) for split in check.splits if split.broken]
-    return Group(counts, *broken, _verdict(check))
+    lost = [_lost(split) for split in check.splits if split.lost]
+    return Group(counts, *lost, *broken, _verdict(check))
 
 
 def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
@@ -34,10 +38,12 @@ def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
 
     modes = {f"gold is right, {mode}": share(count) for mode, count in split.right.items()}
     over = {f"prompts over the context of {split.context}": str(split.over_context)} if split.context else {}
+    lost = {"golds not translated": str(len(split.lost))} if split.lost else {}
     return {
         "rows": str(split.total),
         "with a database": f"{split.rows} of {split.total}",
         **modes,
+        **lost,
         "reachable ceiling": f"{split.ceiling:.2%}",
         "gold returns nothing": share(split.empty),
         "gold is a single cell": share(split.single_cell),
@@ -51,6 +57,23 @@ def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
         f"prompts over {budget} tokens" if budget else "prompts over budget": str(split.over_budget),
         **over,
     }
+
+
+def _lost(split: SplitCheck) -> RenderableType:
+    """A table of the golds that could not be translated, by cause."""
+    table = Table(
+        title=plain(f"\n{split.split}: {len(split.lost)} golds are not translated"),
+        title_justify="left",
+        box=None,
+        padding=(0, 2),
+    )
+    for name in ("cause", "golds", "what happens", "first"):
+        table.add_column(name, justify="right" if name == "golds" else "left")
+    for cause, count in Counter(gold.cause for gold in split.lost).most_common():
+        first = next(gold for gold in split.lost if gold.cause == cause)
+        example = f"{first.id} on {first.database}: {first.detail}"
+        table.add_row(*map(plain, (cause, str(count), CAUSES[cause], example[:120])))
+    return table
 
 
 def _broken(split: SplitCheck) -> RenderableType:

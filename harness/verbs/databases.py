@@ -1,4 +1,4 @@
-"""Verbs about databases on servers: ``db prepare`` and ``db copy``."""
+"""Verbs about databases: ``db prepare`` and ``db copy``."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 from harness.arguments import Parser, path
 from harness.verbs.options import Verbs
 from tasks.common.errors import SpecError
+from tasks.common.home import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tasks.databases.copying.copied import Copied
-    from tasks.types import Database, Server
+    from tasks.types import Server
 
 
 def add(verbs: Verbs) -> None:
     """Add these verbs to the parser."""
-    verb = verbs.add_parser("db", help="databases on servers")
+    verb = verbs.add_parser("db", help="databases on servers and their copies")
     actions = verb.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
     _prepare_options(actions)
     _copy_options(actions)
@@ -42,18 +43,18 @@ def _prepare_options(actions: Verbs) -> None:
 
 
 def _copy_options(actions: Verbs) -> None:
-    verb = actions.add_parser(
-        "copy", help="copy SQLite databases to PostgreSQL or MariaDB, with keys and types"
-    )
+    verb = actions.add_parser("copy", help="copy SQLite or DuckDB files, with keys and types")
     verb.set_defaults(call=copy)
-    verb.add_argument("files", nargs="+", metavar="FILE", type=path, help="SQLite databases")
+    verb.add_argument("files", nargs="+", metavar="FILE", type=path, help="SQLite or DuckDB files")
     verb.add_argument(
-        "url",
-        metavar="URL",
-        help="'embedded://{database}' on the embedded server, or an empty database of another one; {database}"
-        " is the name of the file",
+        "target",
+        metavar="TARGET",
+        help="'embedded://{database}' on the embedded PostgreSQL, the URL of an empty database, or a DuckDB"
+        " file, '{database}.duckdb'; {database} is the name of the file",
     )
-    verb.add_argument("--replace", action="store_true", help="replace databases of the embedded server")
+    verb.add_argument(
+        "--replace", action="store_true", help="replace the embedded server's databases, or files"
+    )
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -66,19 +67,17 @@ def prepare(options: argparse.Namespace) -> int:
 
 
 def copy(options: argparse.Namespace) -> int:
-    """``harness db copy``: copy SQLite files to databases of a server, and print what is in them."""
+    """``harness db copy``: copy files to databases of a server or to DuckDB files; print what is in them."""
     from harness.render.progress import bar
-    from tasks.types import Database
 
-    targets = {file: _server(options.url, Path(file).stem) for file in options.files}
-    if len({target.url for target in targets.values()}) < len(targets):
-        raise SpecError("several files would be copied to one database: write {database} in the URL")
+    targets = {file: _target(options.target, Path(file).stem) for file in options.files}
+    if len(set(map(str, targets.values()))) < len(targets):
+        raise SpecError("several files would be copied to one database: write {database} in the target")
     done = []
     with bar("databases", len(targets)) as report:
         for file, target in targets.items():
-            database = Database(Path(file).stem, instances=(Path(file),))
-            copied = _loaded(database, target, options.replace)
-            done.append({"file": file, "url": target.url, **asdict(copied)})
+            copied = _copy(Path(file), target, options.replace)
+            done.append({"file": file, "url": str(target), **asdict(copied)})
             report(1)
     if options.json:
         print(json.dumps(done, indent=2))
@@ -101,9 +100,21 @@ def _preparer(server: Server) -> Callable[[Server], Iterator[str]]:
     return prepare
 
 
-def _loaded(database: Database, target: Server, replace: bool) -> Copied:
-    from tasks.databases.servers import address
+def _target(target: str, database: str) -> Server | Path:
+    if "://" in target or not target.endswith(".duckdb"):
+        return _server(target, database)
+    return Path(expand(target, database=database))
 
+
+def _copy(file: Path, target: Server | Path, replace: bool) -> Copied:
+    from tasks.databases.copying import duckdb
+    from tasks.databases.copying.source import is_duckdb
+    from tasks.databases.servers import address
+    from tasks.types import Database
+
+    database = Database(file.stem, "duckdb" if is_duckdb(file) else "sqlite", (file,))
+    if isinstance(target, Path):
+        return duckdb.copy_into(database, target, replace)
     if address.engine_of(target.login) == "mariadb":
         from tasks.databases.copying import mariadb
 

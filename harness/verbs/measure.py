@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.arguments import above_zero, path, positive, shard, temperatures
-from harness.verbs.options import Verbs, add_common, add_questions, add_sampling, divided
+from harness.verbs.options import (
+    Verbs,
+    add_common,
+    add_engine,
+    add_questions,
+    add_sampling,
+    divided,
+    on_engine,
+)
 from harness.verbs.results import emit_board
 from tasks.common import files
 from tasks.common.errors import DataError, HarnessError
@@ -63,6 +71,7 @@ def _eval_options(verbs: Verbs) -> None:
         metavar="I/N",
         help="judge shard I of N of the questions; the last of the N processes makes the run",
     )
+    add_engine(verb)
     add_questions(verb)
     add_common(verb, " or runner.KEY=VALUE")
 
@@ -135,7 +144,8 @@ def _evaluate_each(options: argparse.Namespace, jobs: Sequence[tuple[str, float]
         spec = _eval_spec(options, model, temperature, runner_keys)
         spec = spec.model_copy(update={"shard": options.shard})
         try:
-            run = evaluate_model(spec, overrides, options.workers, options.fresh)
+            task_overrides = on_engine(spec.task, options.engine, overrides, spec.trust)
+            run = evaluate_model(spec, task_overrides, options.workers, options.fresh)
         except Exception as error:
             if len(jobs) == 1:
                 raise

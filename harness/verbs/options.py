@@ -42,6 +42,39 @@ def add_questions(verb: Parser) -> None:
     verb.add_argument("--sample-seed", type=seed, default=None, help="shuffle the questions before --limit")
 
 
+def add_engine(verb: Parser) -> None:
+    """Add ``--engine``."""
+    verb.add_argument(
+        "--engine",
+        metavar="E",
+        default="",
+        help="run on copies of the databases: duckdb, postgres (the embedded server) or a URL; golds are"
+        " translated (docs/how-to/servers.md)",
+    )
+
+
+def on_engine(task: str, engine: str, overrides: Sequence[str], trust: bool) -> list[str]:
+    """The overrides under which a task runs on an engine; as they are where ``engine`` is "".
+
+    Raises SpecError.
+    """
+    if not engine:
+        return [*overrides]
+    from tasks.common.terminal import say
+    from tasks.spec import load
+    from tasks.types import Mode
+
+    spec = load(task, overrides, trust)
+    if engine == spec.databases.engine:
+        return [*overrides, "databases.copy_to=''"]
+    added = [f"databases.copy_to='{engine}'", "scoring.transpile_gold=true"]
+    if Mode.SPIDER_TS in spec.scoring.modes:
+        say("spider_ts needs every instance of a database, and not all are copied: it is left out")
+        kept = [mode.value for mode in spec.scoring.modes if mode is not Mode.SPIDER_TS]
+        added.append(f"scoring.modes=[{', '.join(kept)}]")
+    return [*overrides, *added]
+
+
 def add_common(verb: Parser, also: str = "") -> None:
     """Add the options of verbs that read a task; ``also`` ends the help of ``--set``."""
     verb.add_argument(

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from harness.arguments import seed
-from harness.verbs.options import Verbs, add_common
+from harness.verbs.options import Verbs, add_common, add_engine, on_engine
 from tasks.common.home import home
 
 
@@ -25,6 +25,7 @@ def _check_options(verbs: Verbs) -> None:
     verb.add_argument("--tokenizer", metavar="M", help="model whose tokenizer counts prompts; default: nano")
     verb.add_argument("--write-clean", metavar="FILE", help="write the rows that pass as jsonl")
     verb.add_argument("--allow-broken-gold", action="store_true", help="exit with 0 even if a gold fails")
+    add_engine(verb)
     add_common(verb)
 
 
@@ -48,7 +49,8 @@ def check(options: argparse.Namespace) -> int:
 
     clean = Path(options.write_clean) if options.write_clean else None
     with outputs.rows_into(clean, "check") if clean else nullcontext():
-        source = (options.task, options.overrides, options.split or ())
+        overrides = on_engine(options.task, options.engine, options.overrides, options.trust_task)
+        source = (options.task, overrides, options.split or ())
         report = check_task(*source, options.tokenizer, options.workers, options.trust_task)
         emit(report, render_check, options.json)
         if clean:

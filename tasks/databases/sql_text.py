@@ -18,6 +18,18 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _WORD = re.compile(r"[A-Za-z_]*")
+RESERVED = frozenset(
+    """
+    add all alter analyse analyze and any array as asc asymmetric autoincrement between both by case
+    cast check collate column commit constraint create cross default deferrable delete desc distinct do
+    drop else end escape except exists false fetch for foreign from full grant group having in index
+    initially inner insert intersect into is isnull join lateral leading left like limit natural not
+    notnull null offset on only or order outer pivot placing primary qualify references returning right
+    select set show some symmetric table then to trailing transaction true union unique unpivot update
+    using values variadic when where window with
+    """.split()  # noqa: SIM905 - a list of a hundred quoted words is harder to read
+)
+"""Words that some engine accepts as a name only in quotes."""
 
 
 def unreadable(sql: str) -> str:

@@ -42,6 +42,8 @@ def load(database: Database, target: Server) -> Copied:
 
     Raises DataError.
     """
+    if database.engine != "sqlite":
+        raise DataError(f"database {database.id}: DuckDB files are copied to PostgreSQL only")
     try:
         with closing(open_trusted(database)) as source, closing(connect(target)) as connection:
             if connection.execute("SHOW TABLES").fetchall():

@@ -1,25 +1,24 @@
-"""Write a copy of a SQLite database into an empty PostgreSQL database.
+"""Write a copy of a SQLite or DuckDB database into an empty PostgreSQL database.
 
-Names become lower case, because PostgreSQL reads a name without quotes so, and SQLite does not tell cases
-apart. What PostgreSQL does not take (a key that the rows violate, a view in SQLite's own SQL) is left out and
-named.
+Names become lower case, because PostgreSQL reads a name without quotes so, and the others do not tell cases
+apart. What PostgreSQL does not take (a key that the rows violate, a view in the source's own SQL) is left out
+and named.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from typing import Any
 
+import duckdb
 import psycopg
 import sqlglot
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
 from tasks.common.errors import DataError, first_line
 from tasks.databases.copying.copied import Copied
-from tasks.databases.copying.source import Kind, SourceTable, tables_of, views_of
-from tasks.databases.engines.sqlite_open import open_trusted
+from tasks.databases.copying.source import Kind, SourceTable, opened, tables_of, views_of
 from tasks.databases.sql_text import quote
 from tasks.types import Database, Row
 
@@ -28,19 +27,28 @@ TYPES: Mapping[Kind, str] = {
     "real": "double precision",
     "text": "text",
     "blob": "bytea",
+    "boolean": "boolean",
+    "decimal": "numeric",
+    "date": "date",
+    "time": "time",
+    "timestamp": "timestamp",
+    "timestamptz": "timestamptz",
+    "interval": "interval",
+    "uuid": "uuid",
+    "json": "jsonb",
 }
 _ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
 def copy_into(database: Database, login: str, reader: str) -> Copied:
-    """Copy the first instance of a SQLite database into the empty PostgreSQL database at ``login``.
+    """Copy the first instance of a SQLite or DuckDB database into the empty PostgreSQL database at ``login``.
 
     ``reader``: the role that may read the copy; "" for none. Raises DataError.
     """
     copied = Copied()
     try:
         with (
-            closing(open_trusted(database)) as source,
+            opened(database) as source,
             psycopg.connect(login) as target,
         ):
             tables = tables_of(source, database)
@@ -50,13 +58,13 @@ def copy_into(database: Database, login: str, reader: str) -> Copied:
                 copied.tables += 1
             _add_keys(target, tables, copied)
             for name, ddl in views_of(database).items():
-                _tried(target, _view(ddl), f"view {name}", copied)
+                _tried(target, _view(ddl, database.engine), f"view {name}", copied)
             if reader:
                 target.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}".encode())
             target.commit()
             target.autocommit = True
             target.execute("ANALYZE")
-    except (sqlite3.Error, psycopg.Error) as error:
+    except (sqlite3.Error, duckdb.Error, psycopg.Error) as error:
         raise DataError(f"database {database.id} cannot be copied: {first_line(error)}") from None
     return copied
 
@@ -112,10 +120,10 @@ def _add_keys(target: psycopg.Connection[Any], tables: list[SourceTable], copied
             _tried(target, alter, f"table {table.name}: foreign key ({', '.join(key.columns)})", copied)
 
 
-def _view(ddl: str) -> str:
+def _view(ddl: str, dialect: str) -> str:
     """A CREATE VIEW in PostgreSQL's SQL; as it is, where it cannot be parsed."""
     try:
-        tree = sqlglot.parse_one(ddl, read="sqlite")
+        tree = sqlglot.parse_one(ddl, read=dialect)
         for name in tree.find_all(sqlglot.exp.Identifier):
             name.set("quoted", False)
         return normalize_identifiers(tree, dialect="postgres").sql("postgres")

@@ -1,4 +1,4 @@
-"""Copy SQLite databases to PostgreSQL: to the embedded server, or to an empty database of another one."""
+"""Copy databases from files to PostgreSQL: to the embedded server, or to an empty database of another one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def load(database: Database, target: Server, replace: bool = False) -> Copied:
-    """Copy a SQLite database to ``target``, which ``harness_reader`` may then read.
+    """Copy a database from its file to ``target``, which ``harness_reader`` may then read.
 
     On the embedded server the database is made, and must not exist yet unless it is to be replaced. On
     another server it must exist and be empty. Raises DataError, MissingExtra.
@@ -44,7 +44,7 @@ def load(database: Database, target: Server, replace: bool = False) -> Copied:
 
 
 def load_embedded(database: Database, name: str, server: EmbeddedServer, replace: bool = False) -> Copied:
-    """Copy a SQLite database to the embedded server under a name; it appears there when it is complete."""
+    """Copy a database from its file to the embedded server; it appears there when it is complete."""
     final, new = sql.Identifier(name), sql.Identifier(f"{name}_new")
     with _locked(server, name) as connection:
         exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchall()

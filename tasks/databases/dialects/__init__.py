@@ -1,0 +1,1 @@
+"""Translate queries from one engine's SQL to another's."""
