@@ -309,6 +309,18 @@ def test_a_server_that_is_killed_costs_no_verdict(
     assert [grade.attempt.verdicts["strict"] for grade in grades] == [1.0 - number % 2 for _, number in golds]
 
 
+def test_a_server_without_room_gets_its_connections_back(club: Database, mariadb: MariaServer) -> None:
+    account = f"{READER}@'%'"
+    mariadb.execute(f"ALTER USER {account} WITH MAX_USER_CONNECTIONS 1")
+    executor = Executor(LIMITS)
+    try:
+        for number in (0, 1, 0):
+            assert executor.run(club, number, "SELECT COUNT(*) FROM branch").rows == ((6,),)
+    finally:
+        executor.close()
+        mariadb.execute(f"ALTER USER {account} WITH MAX_USER_CONNECTIONS 0")
+
+
 def test_a_server_that_stays_away_leaves_answers_unscored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -179,10 +179,10 @@ class Executor:
         open_session = partial(self._session, key, database, instance)
         began = time.process_time()
         try:
-            outcome = self._query(key, open_session, sql, allowance or self._full, digest)
+            outcome = self._query(open_session, sql, allowance or self._full, digest)
             if outcome.message == OUT_OF_MEMORY and len(self._sessions) > 1:
                 self.close()  # the memory of other databases must not decide a verdict
-                outcome = self._query(key, open_session, sql, allowance or self._full, digest)
+                outcome = self._query(open_session, sql, allowance or self._full, digest)
         except DataError as error:
             outcome = Outcome(Status.INFRASTRUCTURE, message=str(error))
         except MemoryError:
@@ -195,7 +195,7 @@ class Executor:
         return outcome
 
     def _query(
-        self, key: Key, open_session: Callable[[], Session], sql: str, allowance: Allowance, digest: bytes
+        self, open_session: Callable[[], Session], sql: str, allowance: Allowance, digest: bytes
     ) -> Outcome:
         def attempt() -> Outcome:
             session = open_session()
@@ -210,10 +210,10 @@ class Executor:
         try:
             return attempt()
         except ServerLost as error:
-            return self._after_loss(key, open_session, attempt, error)
+            return self._after_loss(open_session, attempt, error)
 
     def _after_loss(
-        self, key: Key, open_session: Callable[[], Session], attempt: Callable[[], Outcome], error: ServerLost
+        self, open_session: Callable[[], Session], attempt: Callable[[], Outcome], error: ServerLost
     ) -> Outcome:
         """Run a query again whose server was lost, once it is back.
 
@@ -222,7 +222,7 @@ class Executor:
         waited, crashes, alone = 0.0, 0, 0
         suspicions = int(error.crash)
         for _ in range(_MAX_LOSSES):
-            self._forget(key)
+            self.close()  # the others are lost too, or take the place on a server that has no room
             while (session := self._reached(open_session)) is None:
                 if waited >= self._patience:
                     self._patience = 0.0
