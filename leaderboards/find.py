@@ -54,9 +54,7 @@ def candidates(name: str, among: Sequence[Run] | None = None, kind: str = "finis
         raise DataError(
             f"'{name}' is the start of {len(matching)} runs: {', '.join(run.id for run in matching[:4])}"
         )
-    names = {
-        word for run in searched for word in (run.id, run.model, Path(run.model).name, *tags.read(run.id))
-    }
+    names = {word for run in searched for word in (run.id, run.label, *tags.read(run.id))}
     known_names = shorten(nearest(name, names), 200, placeholder=" ...")
     raise DataError(f"no {kind} '{name}': {known_names}")
 

@@ -183,6 +183,13 @@ class Run:
     def label(self) -> str:
         return label(self.model)
 
+    @property
+    def unusual(self) -> list[str]:
+        """How it was asked, in words, where that is not once, greedily and all questions."""
+        temperature, turns = self.sampling.get("temperature"), self.sampling.get("turns")
+        words = [f"temperature {temperature}" if temperature else "", f"{turns} turns" if turns else ""]
+        return [*filter(None, words), *([f"{self.limit:,} asked"] if self.limit else [])]
+
 
 def label(model: str) -> str:
     """The name of a model on a board: of a path the last two folders, without a final ``model``.

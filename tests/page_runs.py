@@ -80,6 +80,13 @@ def lineage(questions: int = 60) -> tuple[str, str, str]:
     return evaluations[0], evaluations[1], evaluations[2]
 
 
+def short_evaluation(questions: int) -> str:
+    """Id of a second evaluation of the GRPO model of a lineage, of its first questions."""
+    records = [_record(number, 0.7, "grpo") for number in range(questions)]
+    changes = {"method": "grpo", "parent": "models/sft", "limit": questions, "digest": "of fewer questions"}
+    return evaluation("models/grpo", records, id="short", **changes)
+
+
 def shop(home: Path) -> None:
     """Two runs of a task of its own: one of right answers, one of wrong ones to two of three questions."""
     gold = "SELECT id, name FROM item ORDER BY id"

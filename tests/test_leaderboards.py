@@ -278,8 +278,17 @@ def test_a_rule_that_judged_fewer_answers_says_how_many(evaluate: Evaluate) -> N
     assert "bird:" not in text
 
 
-def test_an_empty_board_says_what_to_type() -> None:
-    assert "harness eval --model nano" in printed(render_board(board()))
+def test_lines_below_the_board_tell_two_runs_of_a_model_apart(evaluate: Evaluate) -> None:
+    evaluate("m", [1.0], training={"sft": {"rows": 5}})
+    evaluate("m", [0.0], training={"sft": {"rows": 5}}, limit=1, sampling={"turns": 3, "temperature": 0.5})
+    evaluate("other", [0.0], training={"sft": {"rows": 5}}, limit=1)
+    found = re.findall(r"^(\S.*?)  +sft: 5", printed(render_board(board())), re.MULTILINE)
+    assert found == ["m", "other", "m · temperature 0.5 · 3 turns ·"]
+
+
+def test_an_empty_board_says_what_to_type(home: Path) -> None:
+    text = printed(render_board(board()), 500)
+    assert f"in {home}" in text and "harness eval --model nano" in text
 
 
 def test_json_of_the_board_is_plain_and_whole(evaluate: Evaluate) -> None:
@@ -425,6 +434,9 @@ def test_a_name_that_means_nothing_gets_the_nearest(evaluate: Evaluate) -> None:
     evaluate("big", [1.0], id="nano-pocket-bbbbbb")
     with pytest.raises(DataError, match="no finished evaluation 'nanno': did you mean 'nano'"):
         find("nanno")
+    evaluate("runs/small/model", [1.0])
+    with pytest.raises(DataError, match=r"'model': known: big, nano, .*, runs/small"):
+        find("model")  # the last part of a folder is no name
     with pytest.raises(DataError, match=r"'nano-pocket' is the start of 2 runs: .*aaaaaa"):
         find("nano-pocket")
 

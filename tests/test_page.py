@@ -97,11 +97,25 @@ def test_figures_can_be_read_without_scripts(home: Path) -> None:
     base, _, grpo = page_runs.lineage(60)
     text = written(home)
     visible = " ".join(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL).split())
-    assert "GRPO helped: +" in visible and "SFT helped: +" in visible
+    sentence = (
+        r"GRPO helped: [\d.]+ → [\d.]+ % of 60 questions answered right, \+[\d.]+ points \(95 % interval"
+    )
+    assert re.search(sentence, visible) and "SFT helped: " in visible
     assert "p = " in visible or "p < " in visible
     assert "in training: the reward fell" in visible
     ids = {attrs.get("id") for _, attrs in Elements(text).tags}
     assert {f"/run/{run}" for run in (base, grpo)} <= ids
+
+
+def test_a_stage_that_was_asked_less_says_so(home: Path) -> None:
+    page_runs.lineage(60)
+    page_runs.short_evaluation(20)
+    visible = " ".join(
+        re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", written(home), flags=re.DOTALL).split()
+    )
+    assert "of 60 questions answered right" in visible and "of 20 questions answered right" in visible
+    assert re.search(r"all 60 \+", visible) and re.search(r"all 60 / 20 \+", visible)
+    assert "models/grpo , grpo of models/sft · 20 asked: Gain of each stage" in visible
 
 
 def test_records_are_packed_with_each_text_once(home: Path) -> None:

@@ -15,7 +15,7 @@ from harness.page.packs import shown
 from harness.page.views import Stage
 from harness.render import terminal
 from harness.render.runs import size
-from harness.render.terminal import percent
+from harness.render.terminal import number, percent
 from leaderboards.pairs import PairedFigures
 from leaderboards.types import Run
 
@@ -119,11 +119,14 @@ def sentence(stage: Stage) -> str:
         return ""
     name = (stage.run.run.method or stage.run.run.label).upper()
     effect = {"up": "helped", "down": "did harm", "even": "made no sure difference"}[sign(gain.all)]
+    shares = (
+        f"{percent(gain.all.ex_a)} → {percent(gain.all.ex_b)} % of {gain.all.n:,} questions answered right"
+    )
     low, high = gain.test.interval or (None, None)
-    bounds = f", 95 % interval {points(low)} to {points(high)}" if gain.test.interval else ""
+    bounds = f" (95 % interval {points(low)} to {points(high)})" if gain.test.interval else ""
     besides = f"; besides the model they differ in {', '.join(gain.differ)}" if gain.differ else ""
     verdict = re.sub(r"\bp ([<=]) ", "p\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", gain.test.verdict.text)
-    return f"{name} {effect}: {points(gain.all.difference)} points{bounds}; {verdict}{besides}."
+    return f"{name} {effect}: {shares}, {points(gain.all.difference)} points{bounds}; {verdict}{besides}."
 
 
 def where(stage: Stage) -> str:
@@ -131,7 +134,8 @@ def where(stage: Stage) -> str:
     found: dict[str, list[tuple[float, str]]] = {"up": [], "down": [], "even": []}
     for field in FIELDS if stage.gain else ():
         for name, figures in stage.gain.slices.get(field, {}).items():  # type: ignore[union-attr]
-            found[sign(figures)].append((figures.difference or 0.0, name))
+            words = name if field == "tables" else f"{field} {name}"
+            found[sign(figures)].append((figures.difference or 0.0, words))
     best, worst = sorted(found["up"], reverse=True)[:MOST_TELLING], sorted(found["down"])[:MOST_TELLING]
     lists = {
         "most on": [f"{name} ({points(difference)})" for difference, name in best],
@@ -142,17 +146,24 @@ def where(stage: Stage) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-def gains(lineage: Sequence[Stage]) -> list[tuple[str, str, int, list[PairedFigures | None]]]:
-    """Rows (field, value, questions, figures of each stage) of the table of gains; the total comes first."""
+def gains(lineage: Sequence[Stage]) -> list[tuple[str, str, str, list[PairedFigures | None]]]:
+    """Rows (field, value, questions, figures of each stage) of the table of gains; the total comes first.
+
+    Questions are those of each stage where their number differs: ``1,200 / 100``.
+    """
     compared = [stage.gain for stage in lineage if stage.gain]
-    rows: list[tuple[str, str, int, list[PairedFigures | None]]] = []
+    found: list[tuple[str, str, list[PairedFigures | None]]] = []
     if compared:
-        rows.append(("", "all", compared[-1].all.n, [comparison.all for comparison in compared]))
+        found.append(("", "all", [comparison.all for comparison in compared]))
     for field in FIELDS:
-        for name, last in (compared[-1].slices.get(field, {}) if compared else {}).items():
-            figures = [comparison.slices.get(field, {}).get(name) for comparison in compared]
-            rows.append((field, name, last.n, figures))
-    return rows
+        for name in compared[-1].slices.get(field, {}) if compared else ():
+            found.append((field, name, [one.slices.get(field, {}).get(name) for one in compared]))
+    return [(field, name, _counts(figures), figures) for field, name, figures in found]
+
+
+def _counts(figures: Sequence[PairedFigures | None]) -> str:
+    counts = [NONE if one is None else number(one.n) for one in figures]
+    return counts[0] if len(set(counts)) == 1 else " / ".join(counts)
 
 
 def reason_class(name: str) -> str:

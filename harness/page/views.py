@@ -50,14 +50,8 @@ class Evaluated:
     def origin(self) -> str:
         """How the model was made, and how it was asked."""
         run = self.run
-        words = [f"{run.method or 'trained'} of {self.parent_label}" if run.parent else run.method]
-        if temperature := run.sampling.get("temperature"):
-            words.append(f"temperature {temperature}")
-        if turns := run.sampling.get("turns"):
-            words.append(f"{turns} turns")
-        if run.limit:
-            words.append(f"{run.limit:,} asked")
-        return " · ".join(filter(None, words))
+        made = f"{run.method or 'trained'} of {self.parent_label}" if run.parent else run.method
+        return " · ".join(filter(None, [made, *run.unusual]))
 
     @property
     def template(self) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.render.board_notes import notes
-from harness.render.runs import peaks
+from harness.render.runs import FIRST, peaks
 from harness.render.seeds import Line, merged
 from harness.render.terminal import (
     NONE,
@@ -28,6 +28,7 @@ from harness.render.terminal import (
 from leaderboards import board
 from leaderboards.seeds import Recipe
 from leaderboards.types import Summary, label
+from tasks.common.home import home
 from tasks.common.terminal import visible
 
 LEGEND = (
@@ -36,7 +37,6 @@ LEGEND = (
     "answers over 0.5 and over 0.95 in % · n: questions scored · unscored: our own failures, left out of "
     "every mean · memory: peak of the process, below it of its GPU"
 )
-EMPTY = "Nothing has been measured yet. Try: harness eval --model nano --task pocket"
 RUNS_PER_TABLE = 5
 """Most runs side by side in the table of reasons."""
 BEST, NEWEST = 50, 10
@@ -61,7 +61,7 @@ def render_board(listed: board.Board, reasons: bool = False, every: bool = False
             )
         )
     if not listed.groups:
-        return Group(*lines, Text(EMPTY))
+        return Group(*lines, plain(f"Nothing has been measured yet in {home()}. Try: {FIRST}"))
     for key, rows in listed.groups.items():
         ranked = merged(rows, listed.recipes.get(key, ()))
         chosen = ranked if every else _chosen(ranked)
@@ -172,13 +172,7 @@ def _model(row: board.BoardRow, recipe: Recipe | None) -> Text:
     run = row.run
     origin = [f"{len(recipe.runs)} seeds" if recipe else ""]
     origin += [f"{run.method or 'trained'} of {label(run.parent)}" if run.parent else run.method]
-    if temperature := run.sampling.get("temperature"):
-        origin.append(f"temperature {temperature}")
-    if turns := run.sampling.get("turns"):
-        origin.append(f"{turns} turns")
-    if run.limit:
-        origin.append(f"{run.limit:,} asked")
-    origin_text = plain(" · ".join(filter(None, [*origin, *row.tags])), "not bold dim")
+    origin_text = plain(" · ".join(filter(None, [*origin, *run.unusual, *row.tags])), "not bold dim")
     return plain(run.label, "bold").append("\n").append_text(origin_text)
 
 

@@ -29,8 +29,10 @@ def notes(
     """
     table = Table.grid(padding=(0, 2))
     table.add_column(max_width=LONGEST, overflow="fold")
+    labels = [row.run.label for row in ranked]
     for row in rows:
-        name = plain(row.run.label, "dim")
+        unusual = row.run.unusual if labels.count(row.run.label) > 1 else []
+        name = plain(" · ".join([row.run.label, *unusual]), "dim")
         if row.run.training:
             stages = (f"{stage}: {_trained_on(data)}" for stage, data in row.run.training.items())
             table.add_row(name, plain(" → ".join(stages), "dim"))
@@ -49,7 +51,7 @@ def notes(
         if row.summary["cost"]:
             table.add_row(name, Text(f"cost {row.summary['cost']:.2f} US dollars", style="dim"))
         for warning in row.warnings:
-            table.add_row(plain(row.run.label, "yellow"), plain(f"! {warning}", "yellow"))
+            table.add_row(plain(name.plain, "yellow"), plain(f"! {warning}", "yellow"))
     empty = max((row.summary["empty_gold"] or 0.0 for row in rows), default=0.0)
     if empty:
         note = f"{percent(empty)} % of the answers that ran have a gold without rows"

@@ -8,8 +8,10 @@ from rich.text import Text
 from harness.render.terminal import NONE, columns, duration, number, percent, plain
 from leaderboards.catalog import Catalog, CatalogRow
 from leaderboards.types import Run, label
+from tasks.common.home import home
 
-EMPTY = "No run matches. Try: harness runs, or harness eval --model nano --task pocket"
+FIRST = "harness eval --model nano --task pocket"
+"""What to type where nothing is stored."""
 COLOURS = {"finished": "", "running": "green", "unfinished": "yellow"}
 DAY = 86400
 WIDTH = 44
@@ -19,7 +21,7 @@ WIDTH = 44
 def render_catalog(catalog: Catalog) -> RenderableType:
     """A table of the runs, then their number and size."""
     if not catalog.rows:
-        return Text(EMPTY)
+        return plain(f"No run in {home()} matches. Try: harness runs, or {FIRST}")
     table = columns("run")
     table.columns[0].max_width = WIDTH
     for name in ("EX", "n", "age", "size"):
