@@ -84,6 +84,36 @@ def test_part_of_a_split_is_not_the_score_of_the_benchmark(
     assert words in records_card(part, "me/sql", "me/sql-records")
 
 
+def test_of_a_models_evaluations_that_of_the_whole_split_is_published(
+    run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["eval", "--model", f"replay:{folder}/answers.jsonl", "--task", str(folder / "task.yaml")]
+    assert main([*line, "--workers", "1", "--limit", "2"]) == 0
+    part = store.runs()[-1]
+    capsys.readouterr()
+    assert Published.find(part.model).run.id == run.id and part.limit == 2
+    assert f"names 2 runs: this is {run.id}, the newest of the whole split" in capsys.readouterr().err
+    assert Published.find(part.id).run.id == part.id
+    assert capsys.readouterr().err == ""
+    store.folder(part.id).rename(folder / part.id)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "about", "words"),
+    [
+        ({"source": "python", "path": "tasks.pocket:rows"}, {}, "made by the code tasks.pocket:rows, split"),
+        ({}, {"source": "https://x.org/a_b"}, "Questions: `https://x.org/a_b`, split"),
+        ({}, {}, "Questions: a file that does not ship with sql-harness, split"),
+    ],
+)
+def test_the_card_says_where_the_questions_come_from(
+    run: Run, dataset: dict[str, str], about: dict[str, str], words: str
+) -> None:
+    task = run.spec["task"]
+    task = {**task, "about": {**task["about"], **about}, "dataset": {**task["dataset"], **dataset}}
+    assert words in card(run, MODEL, spec={**run.spec, "task": task})
+
+
 def test_a_limit_that_leaves_nothing_out_is_the_whole_split(run: Run) -> None:
     for whole in (run, replace(run, limit=500, identity={**run.identity, "questions": _split(run)})):
         assert scope(whole) == "" and len(eval_results(published(whole), "me/sql-records", "")) == 1

@@ -23,6 +23,7 @@ from runners.known.models import MODELS
 from runners.weights.identity import runner_of
 from tasks.common import files
 from tasks.common.errors import DataError, nearest
+from tasks.common.terminal import say
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 """A model's name on the Hub: ``org/name``."""
@@ -68,9 +69,15 @@ class Published:
     def find(cls, name: str, model: str = "") -> Published:
         """The newest readable evaluation of this name, with ``model`` as its model's name if given.
 
+        Of several, the newest of the whole split is taken, if there is one, and named on stderr.
+
         Raises DataError: there is none, its files are damaged, or this version does not have its metric.
         """
-        run, records = store.first_readable(candidates(name))
+        named = sorted(candidates(name), key=lambda run: not is_whole(run))
+        run, records = store.first_readable(named)
+        if len(named) > 1:
+            part = "the whole split" if is_whole(run) else "a part of the split"
+            say(f"'{name}' names {len(named)} runs: this is {run.id}, the newest of {part}")
         if run.metric not in METRICS:
             raise DataError(f"run {run.id} has the metric '{run.metric}': {nearest(run.metric, METRICS)}")
         return cls(run, records, model or hub_name(run))
