@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from leaderboards import store
 from leaderboards.board import group
 from leaderboards.find import candidates, evaluations
-from leaderboards.identity import asked_differently, incomparable
+from leaderboards.identity import asked_differently, incomparable, unlike
 from leaderboards.pairs import (
     AnswersByQuestion,
     Pair,
@@ -130,7 +130,8 @@ def entry(run: Run, share: Share) -> dict[str, Any]:
 def compare(a: str, b: str) -> Comparison:
     """Compare the newest evaluations of A and B with the same questions and the same scoring.
 
-    Their prompts may differ. Among several pairs, one that differs only in the model is preferred.
+    They may be asked differently, and some questions may be in one only. Of the pairs that the runs of two
+    models make, one is preferred that was asked alike (prompt, sampling), then one of the same questions.
 
     Raises DataError: no such run, or the runs cannot be compared (the text says what differs).
     """
@@ -165,7 +166,7 @@ def _choose(a: str, b: str) -> list[tuple[Run, Run]]:
     pairs = [(run_a, run_b) for run_b in runs_b for run_a in runs_a if run_a.id != run_b.id]
     comparable = sorted(
         (pair for pair in pairs if not incomparable(*pair)),
-        key=lambda pair: group(pair[0]) != group(pair[1]),
+        key=lambda pair: (group(pair[0]) != group(pair[1]), *unlike(*pair)),
     )
     if comparable:
         return comparable

@@ -155,6 +155,13 @@ def asked_differently(a: Run, b: Run) -> list[str]:
     ]
 
 
+def unlike(a: Run, b: Run) -> tuple[bool, bool]:
+    """A sort key of two comparable runs: those asked alike first, then those of the same questions."""
+    first, second = identity_of(a), identity_of(b)
+    same = a.limit == b.limit if first is None or second is None else first.questions == second.questions
+    return bool(asked_differently(a, b)), not same
+
+
 def conflicting(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
     """The databases that are in both with different content."""
     return sorted(name for name in first.keys() & second.keys() if first[name] != second[name])

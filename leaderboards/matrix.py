@@ -12,7 +12,7 @@ from leaderboards import store
 from leaderboards.board import group
 from leaderboards.compare import answers_of, entry
 from leaderboards.find import candidates, evaluations
-from leaderboards.identity import asked_differently, incomparable
+from leaderboards.identity import asked_differently, incomparable, unlike
 from leaderboards.pairs import AnswersByQuestion, Pair, PairedTest, Share, paired_test, score_of, share
 from leaderboards.statistics import holm
 from leaderboards.types import Run
@@ -144,9 +144,13 @@ def _readable(names: Sequence[str]) -> tuple[list[Run], list[AnswersByQuestion]]
 
 
 def _choose(names: Sequence[str], damaged: dict[str, DataError]) -> list[Run]:
-    """One run for each name, each comparable with all others. Raises DataError where there are none."""
+    """One run for each name, each comparable with all others; of several choices that most alike.
+
+    Raises DataError where there is none.
+    """
     searched = evaluations()
     found = [[run for run in candidates(name, searched) if run.id not in damaged] for name in names]
+    best: list[Run] = []
     refused = ""
     for first in found[0]:
         runs = [first]
@@ -155,10 +159,21 @@ def _choose(names: Sequence[str], damaged: dict[str, DataError]) -> list[Run]:
             if not fitting:
                 refused = refused or _why(name, runs, named)
                 break
-            runs.append(min(fitting, key=lambda run: group(run) != group(first)))
+            runs.append(min(fitting, key=lambda run: _unlike([*runs, run])))
         else:
-            return runs
-    raise DataError(refused)
+            if not best or _unlike(runs) < _unlike(best):
+                best = runs
+            if not any(_unlike(best)):
+                break
+    if not best:
+        raise DataError(refused)
+    return best
+
+
+def _unlike(runs: Sequence[Run]) -> tuple[bool, ...]:
+    """A sort key: runs of one group first, then those asked alike, then those of the same questions."""
+    keys = [(group(a) != group(b), *unlike(a, b)) for a, b in combinations(runs, 2)]
+    return tuple(map(any, zip(*keys, strict=True)))
 
 
 def _why(name: str, runs: Sequence[Run], named: Sequence[Run]) -> str:

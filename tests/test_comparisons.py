@@ -192,6 +192,25 @@ def test_a_matrix_takes_an_older_run_for_a_damaged_one(evaluate: Evaluate, capsy
     assert f"left out run {damaged.id}" in capsys.readouterr().err
 
 
+def asked(model: str, questions: str = "all", **sampling: int) -> dict[str, Any]:
+    """Changes to a run: the questions that it asked, and how."""
+    return {"identity": identity(model) | {"questions": questions}, "sampling": sampling}
+
+
+@pytest.mark.parametrize(("questions", "turns"), [("all", 3), ("the first 20", 1)])
+def test_of_a_models_runs_those_are_compared_that_were_asked_alike(
+    evaluate: Evaluate, questions: str, turns: int
+) -> None:
+    runs = [evaluate(name, answers(range(40)), **asked(name, turns=1)).id for name in ("a", "b", "c")]
+    later = evaluate("b", answers(range(40), 20), **asked("b", questions, turns=turns)).id
+    found = compare("a", "b")
+    assert [found.a.id, found.b.id] == runs[:2] and found.all.n == 80
+    assert compare("a", later).b.id == later  # an id means that run
+    for names in ("abc", "bac"):
+        chosen = {entry.run.id for entry in compare_all(tuple(names)).entries}
+        assert chosen == set(runs)
+
+
 def test_a_long_name_is_folded_and_no_figure_is(evaluate: Evaluate) -> None:
     names = [letter * 90 for letter in "xyz"]
     for i, name in enumerate(names):
