@@ -14,6 +14,9 @@ from harness.verbs.options import Verbs, add_formats, add_trust
 if TYPE_CHECKING:
     from leaderboards.types import Run
 
+PORT = 8710
+"""The port of ``board --serve``."""
+
 
 def add(verbs: Verbs) -> None:
     """Add these verbs to the parser."""
@@ -38,19 +41,17 @@ def _board_options(verbs: Verbs) -> None:
     verb.add_argument(
         "--tables",
         type=whole,
-        default=800,
         metavar="N",
-        help="answers of each task that --html runs again, for tables of their results",
+        help="answers of each task that --html runs again, for tables of their results; default: 800",
     )
     verb.add_argument(
         "--newest",
         type=whole,
-        default=20,
         metavar="N",
-        help="runs whose answers the page holds; older ones are in its table only",
+        help="runs whose answers the page holds, the newest; older ones are in its table only; default: 20",
     )
     add_trust(verb)
-    verb.add_argument("--port", type=port, default=8710, help="port of --serve; 0: any free one")
+    verb.add_argument("--port", type=port, help="port of --serve; default: 8710; 0: any free one")
 
 
 def _compare_options(verbs: Verbs) -> None:
@@ -58,7 +59,7 @@ def _compare_options(verbs: Verbs) -> None:
     verb.set_defaults(call=compare)
     verb.add_argument("a", metavar="A", help="a run's id, the beginning of one, or a model")
     verb.add_argument("b", metavar="B", help="the run to compare with A")
-    verb.add_argument("more", metavar="C", nargs="*", help="more runs: every pair is tested")
+    verb.add_argument("more", metavar="C", nargs="*", default=[], help="more runs: every pair is tested")
     verb.add_argument(
         "--fail-if",
         action="append",
@@ -82,9 +83,29 @@ def board(options: argparse.Namespace) -> int:
     """``harness board``: print the leaderboard."""
     from leaderboards.find import expect_task
 
+    _refuse_unused(options)
     if options.task:
         expect_task(options.task)
     return _page(options) if options.html or options.serve else _table(options)
+
+
+def _refuse_unused(options: argparse.Namespace) -> None:
+    """Raise SpecError: an option that has no effect beside the others."""
+    from tasks.common.errors import SpecError
+
+    page, file = bool(options.html or options.serve), bool(options.html)
+    needs = (
+        (options.port is not None and not options.serve, "--port", "--serve"),
+        (options.tables is not None and not file, "--tables", "--html"),
+        (options.newest is not None and not page, "--newest", "--html or --serve"),
+        (options.trust_task and not page, "--trust-task", "--html or --serve"),
+        ((options.json or options.form or options.reasons or options.all) and page, "", ""),
+    )
+    for wrong, option, other in needs:
+        if wrong and option:
+            raise SpecError(f"{option} is an option of {other}")
+        if wrong:
+            raise SpecError("--html and --serve write the page: leave out the options of the table")
 
 
 def _table(options: argparse.Namespace) -> int:
@@ -99,17 +120,19 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _page(options: argparse.Namespace) -> int:
-    from harness.page.collect import Collector
+    from harness.page.collect import MOST, Collector
+    from harness.page.tables import ANSWERS
     from harness.page.write import write_page
 
-    collector = Collector(options.task, options.newest)
+    collector = Collector(options.task, MOST if options.newest is None else options.newest)
     if options.html:
-        write_page(collector.page(), Path(options.html), options.tables, options.trust_task)
+        answers = ANSWERS if options.tables is None else options.tables
+        write_page(collector.page(), Path(options.html), answers, options.trust_task)
         print(f"{options.html}: open it in a browser")
     if options.serve:
         from harness.page.serve import serve
 
-        serve(collector, options.port, options.trust_task)
+        serve(collector, PORT if options.port is None else options.port, options.trust_task)
     return 0
 
 

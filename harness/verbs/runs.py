@@ -45,7 +45,7 @@ def _tag_options(actions: Verbs) -> None:
     verb = actions.add_parser("tag", help="add tags to a run, or remove some")
     verb.set_defaults(call=tag)
     verb.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, a model or a tag")
-    verb.add_argument("tags", nargs="*", metavar="TAG", help="tags to add; none: print the tags")
+    verb.add_argument("tags", nargs="*", default=[], metavar="TAG", help="tags to add; none: print the tags")
     verb.add_argument(
         "--remove", nargs="*", metavar="TAG", help="remove these tags; alone: the tags before it"
     )
