@@ -69,7 +69,7 @@ _GRPO = GrpoConfig(
     scheduler="linear",
     warmup=0.05,
     lora=LoraSpec(r=16, alpha=32),
-    max_steps=20,
+    max_steps=10,
     prompts_per_step=24,
     group_size=8,
     micro_groups=2,
@@ -95,7 +95,7 @@ SMOLLM2_SPIDER = Recipe(
     about="a chat model of 135 M parameters",
     sft_rows=480,
     sft=_SFT.model_copy(update={"micro_batch": 8}),
-    grpo=_GRPO.model_copy(update={"max_steps": 10}),
+    grpo=_GRPO.model_copy(update={"max_steps": 5, "prompts_per_step": 8}),
     questions=200,
 )
 RECIPES = (NANO, SMOLLM2_POCKET, SMOLLM2_SPIDER)
