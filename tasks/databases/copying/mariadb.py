@@ -3,15 +3,15 @@
 Names become lower case, as in a copy to PostgreSQL: MariaDB distinguishes the cases of table names, unless
 the server has lower_case_table_names=1. Text is compared by its characters, as SQLite does (a collation
 without case rules and padding). A text column is as long as its longest value needs, because longer ones make
-a query slow. Foreign keys are declared without a check of the rows. What MariaDB does not take (a key of
-NULLs, a view in SQLite's own SQL) is left out and named.
+a query slow. Foreign keys are declared without a check of the rows, with an index where they need one. What
+MariaDB does not take (a key of NULLs, a view in SQLite's own SQL) is left out and named.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pymysql
 import sqlglot
@@ -162,9 +162,13 @@ def _add_keys(target: Connection, tables: list[SourceTable], copied: Copied) -> 
             columns = ", ".join(map(lower, table.primary))
             alter = f"ALTER TABLE {lower(table.name)} ADD PRIMARY KEY ({columns})"
             _tried(target, alter, f"table {table.name}: primary key", copied)
+    primary = {table.name: table.primary for table in tables}
     for table in tables:
         for key in table.foreign:
             columns, others = (", ".join(map(lower, names)) for names in (key.columns, key.others))
+            if primary[key.table] != key.others:
+                with suppress(pymysql.Error):  # the key then fails too, and is named
+                    target.execute(f"ALTER TABLE {lower(key.table)} ADD INDEX ({others})")
             alter = (
                 f"ALTER TABLE {lower(table.name)} ADD FOREIGN KEY ({columns})"
                 f" REFERENCES {lower(key.table)} ({others})"
