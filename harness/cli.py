@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     from argparse import RawDescriptionHelpFormatter
 
     from harness.arguments import Parser, Version
-    from harness.verbs import databases, listings, measure, publish, results, runs, tasks, train
+    from harness.verbs import databases, generate, listings, measure, publish, results, runs, tasks, train
 
     top = Parser(
         prog="harness",
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=Version, help="print the version")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
-    for subject in (measure, train, tasks, databases, results, runs, publish, listings):
+    for subject in (measure, train, tasks, generate, databases, results, runs, publish, listings):
         subject.add(verbs)
     return top
 

@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 import sqlglot
-from sqlglot import exp
 
+from rewards.structure.difficulty import difficulty_of
 from tasks.pocket.domains import DOMAINS, SEEN
 from tasks.pocket.families import FAMILIES, Family
 from tasks.pocket.fill import fill
@@ -54,33 +54,9 @@ def test_a_gold_is_used_if_it_is_discriminating(sql: str, kept: bool) -> None:
         assert proves(sql, connection) is kept
 
 
-def spider_difficulty(sql: str) -> str:
-    """The difficulty of a query by Spider's ``evaluation.py`` (``eval_hardness``)."""
-    tree = sqlglot.parse_one(sql, dialect="sqlite")
-    nested = len(list(tree.find_all(exp.Select))) - 1
-    while isinstance(tree, exp.SetOperation):
-        tree = tree.this
-    where, group, order = (tree.args.get(name) for name in ("where", "group", "order"))
-    conditions = list(where.find_all(exp.And, exp.Or, exp.Like)) if where else []
-    conditions = [part for part in conditions if part.find_ancestor(exp.Select) is tree]
-    first = sum(map(bool, (where, group, order, tree.args.get("limit")))) + len(tree.args.get("joins") or [])
-    first += sum(isinstance(part, exp.Or | exp.Like) for part in conditions)
-    aggregating = [part for part in (*tree.expressions, tree.args.get("having"), order) if part]
-    aggregates = sum(len(list(part.find_all(exp.AggFunc))) for part in aggregating)
-    others = (aggregates > 1) + (len(tree.expressions) > 1) + bool(group and len(group.expressions) > 1)
-    others += any(isinstance(part, exp.And | exp.Or) for part in conditions)
-    if nested == 0 and first <= 1 and others == 0:
-        return "easy"
-    if nested == 0 and ((others <= 2 and first <= 1) or (others < 2 and first <= 2)):
-        return "medium"
-    if nested == 0 and ((others > 2 and first <= 2) or (others <= 2 and first == 3)):
-        return "hard"
-    return "hard" if nested == 1 and first <= 1 and others == 0 else "extra"
-
-
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_difficulty_is_spiders(family: Family) -> None:
-    assert spider_difficulty(drawn(family)) == family.difficulty
+    assert difficulty_of(sqlglot.parse_one(drawn(family), dialect="sqlite")) == family.difficulty
 
 
 def drawn(family: Family) -> str:

@@ -1,0 +1,248 @@
+"""Conditions on the rows of one table, as SQL and as the words that follow "singers" in a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from harness.generation import wording
+from harness.generation.draw import Draw, Filter, NoFit, is_countable
+from harness.generation.kinds import LONGEST, flag_of, number_of, number_text
+from harness.generation.types import Entity, Field
+from tasks.types import Cell
+
+Condition = Callable[[Draw, Entity, Field, str], Filter]
+"""Makes a filter from a draw, the table, one of its columns, and the column as SQL."""
+
+
+def literal(value: Cell) -> str:
+    """A value as SQL."""
+    number = number_of(value)
+    if number is not None and not isinstance(value, int):
+        return number_text(number)
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
+
+
+def filter_of(
+    draw: Draw, entity: Entity, full: bool = False, but: Sequence[Field] = (), many: bool = False
+) -> Filter:
+    """A random condition on a table.
+
+    ``full``: the SQL names columns with their table; ``many``: more than one row may meet it.
+    """
+    fits = [f for f in entity.fields if f.kind in _CONDITIONS and f not in but and f.values]
+    if many:
+        fits = [field for field in fits if field.kind in ("category", "number", "year", "date", "flag")]
+    field = draw.pick(fits, [_WEIGHTS.get(field.kind, 1.0) for field in fits])
+    conditions, weights = zip(*_CONDITIONS[field.kind], strict=True)
+    made: Condition = draw.pick(conditions, weights)
+    return made(draw, entity, field, field.full if full else field.name)
+
+
+def value_of(draw: Draw, field: Field) -> Cell:
+    """A value of the column."""
+    value = draw.pick(field.values)
+    if isinstance(value, str) and not is_quotable(value):
+        raise NoFit
+    return value
+
+
+def is_quotable(text: str) -> bool:
+    """Whether a question can quote a text as it is."""
+    return 0 < len(text) <= LONGEST and text == text.strip() and text.isprintable() and "\\" not in text
+
+
+def equals(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
+    """A column has a value."""
+    value = value_of(draw, field)
+    text = draw.clause(
+        [*_equal_texts(draw, entity, field, value), "whose {x} @is {v}", "with {x} {v}", "with the {x} {v}"],
+        x=field,
+        v=draw.written(value, field),
+    )
+    return Filter(f"{sql} = {literal(value)}", text, field)
+
+
+def _equal_texts(draw: Draw, entity: Entity, field: Field, value: Cell) -> list[str]:
+    """Shorter ways to say it, where the column is a place, a gender, or the name of the row."""
+    elsewhere = any(value in other.values for other in entity.fields if other is not field)
+    places = [other for other in entity.fields if other.words & wording.PLACES and other.kind == "category"]
+    person = set(entity.one.split()) & wording.PEOPLE
+    if "destination" in field.words and not elsewhere:
+        return ["to {v}"]
+    if field.words & wording.PLACES and field.kind in ("category", "label") and not elsewhere:
+        return ["from {v}" if person or "origin" in field.words else "in {v}"] * (
+            2 if len(places) == 1 else 1
+        )
+    if field.words & {"sex", "gender"} and str(value).lower() in ("f", "m", "female", "male"):
+        return [f"who are {'female' if str(value).lower().startswith('f') else 'male'}"] * 2
+    if field in entity.title and len(entity.title) == 1 and not elsewhere:
+        return ["named {v}", "called {v}"] if "name" in field.words else ["with {x} {v}"]
+    return []
+
+
+def differs(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
+    """A column has another value."""
+    if field.nulls:
+        raise NoFit
+    value = value_of(draw, field)
+    texts = ["whose {x} is not {v}", "with a {x} other than {v}", "whose {x} is different from {v}"]
+    return Filter(
+        f"{sql} != {literal(value)}", draw.clause(texts, x=field, v=draw.written(value, field)), field
+    )
+
+
+def either(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
+    """A column has one of two values."""
+    one, other = value_of(draw, field), value_of(draw, field)
+    if one == other:
+        raise NoFit
+    texts = ["whose {x} is {v} or {w}", "whose {x} is either {v} or {w}", "with {x} {v} or {w}"]
+    sides = {"v": draw.written(one, field), "w": draw.written(other, field)}
+    form = draw.pick(
+        [f"{sql} = {literal(one)} OR {sql} = {literal(other)}"] * 2
+        + [f"{sql} IN ({literal(one)}, {literal(other)})"]
+    )
+    return Filter(f"({form})" if " OR " in form else form, draw.clause(texts, x=field, **sides), field)
+
+
+def like(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
+    """A column contains a word, or starts or ends with some letters."""
+    value = str(value_of(draw, field))
+    words = [word for word in value.split() if word.isalpha() and len(word) > 2]
+    if draw.chance(0.6):
+        part = draw.pick(words)
+        pattern, texts = (
+            f"%{part}%",
+            ["whose {x} contains {v}", "with {v} in the {x}", "whose {x} includes {v}"],
+        )
+        texts += ["whose {x} contains the word {v}"] * (len(value.split()) > 1)
+    else:
+        part = value[0].upper()
+        if not part.isalpha():
+            raise NoFit
+        pattern, texts = f"{part}%", ["whose {x} starts with {v}", "whose {x} begins with the letter {v}"]
+    draw.values.append(part)
+    return Filter(f"{sql} LIKE '{pattern}'", draw.clause(texts, x=field, v=f"'{part}'"), field)
+
+
+def threshold(draw: Draw, field: Field, low: float = 0.2, high: float = 0.8) -> Cell:
+    """A number between two quantiles of the column, mostly rounded as people write it."""
+    numbers = sorted(number for value in field.values if (number := number_of(value)) is not None)
+    number = numbers[int(len(numbers) * draw.random.uniform(low, high))]
+    if field.kind == "number" and draw.chance(0.75) and abs(number) >= 10:
+        unit = 10 ** (len(str(int(abs(number)))) - 1 - draw.pick([0, 0, 1]))
+        number = round(number / unit) * unit
+    return int(number) if float(number).is_integer() else round(number, 2)
+
+
+def compare(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
+    """A number is more or less than a threshold."""
+    more, operator = draw.pick([(True, ">"), (False, "<"), (True, ">="), (False, "<=")], [4, 3, 1, 1])
+    value = threshold(draw, field)
+    word = {">": "@gt", "<": "@lt", ">=": "@ge", "<=": "@le"}[operator]
+    texts = [f"whose {{x}} is {word} {{v}}", f"with [a|] {{x}} {word} {{v}}", f"with [a|] {{x}} {word} {{v}}"]
+    texts += [f"with {word} {{v}} {{x}}"]
+    texts += [f"that have {word} {{v}} {{x}}"] * is_countable(draw.phrase(field))
+    if operator in (">=", "<="):
+        texts = [*texts, f"with {{x}} of {{v}} or {'more' if more else 'less'}"]
+    extremes = wording.extremes_of(field)
+    adjective = (extremes.more if more else extremes.less) if extremes and len(operator) == 1 else ""
+    if adjective and len([f for f in entity.fields if wording.extremes_of(f) == extremes]) == 1:
+        texts += [f"{adjective} {{v}}"] * 2
+    return Filter(
+        f"{sql} {operator} {literal(value)}", draw.clause(texts, x=field, v=draw.written(value)), field
+    )
+
+
+def exact(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
+    """A number, code or key has a value."""
+    value = value_of(draw, field)
+    texts = ["whose {x} is {v}", "with {x} {v}", "with [a|] {x} of {v}"]
+    return Filter(
+        f"{sql} = {literal(value)}", draw.clause(texts, x=field, v=draw.written(value, field)), field
+    )
+
+
+def between(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
+    """A number or year lies between two."""
+    low, high = threshold(draw, field, 0.1, 0.4), threshold(draw, field, 0.6, 0.9)
+    if not float(str(low)) < float(str(high)):
+        raise NoFit
+    texts = [
+        "whose {x} is between {v} and {w}",
+        "with [a|] {x} between {v} and {w}",
+        "with {x} from {v} to {w}",
+    ]
+    sides = {"v": draw.written(low), "w": draw.written(high)}
+    return Filter(
+        f"{sql} BETWEEN {literal(low)} AND {literal(high)}", draw.clause(texts, x=field, **sides), field
+    )
+
+
+def in_year(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
+    """A year is, comes before or comes after one."""
+    operator, texts = draw.pick(
+        [
+            ("=", ["whose {x} is {v}", "with {x} {v}", "in the {x} {v}", "with {x} in {v}"]),
+            (">", ["whose {x} is after {v}", "with [a|] {x} after {v}", "with [a|] {x} later than {v}"]),
+            ("<", ["whose {x} is before {v}", "with [a|] {x} before {v}", "with [a|] {x} earlier than {v}"]),
+        ]
+    )
+    value = draw.pick(field.values) if operator == "=" else threshold(draw, field)
+    return Filter(
+        f"{sql} {operator} {literal(value)}", draw.clause(texts, x=field, v=draw.written(value)), field
+    )
+
+
+def dated(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
+    """A date comes before or after one, or lies in a year."""
+    day = str(sorted(map(str, field.values))[int(len(field.values) * draw.random.uniform(0.15, 0.85))])[:10]
+    if draw.chance(0.35):
+        year = day[:4]
+        texts = ["whose {x} is in {v}", "with [a|] {x} in [the year|] {v}"]
+        text = draw.clause(texts, x=field, v=draw.written(year, field))
+        is_sqlite = draw.catalog.engine == "sqlite"
+        part = f"strftime('%Y', {sql}) = '{year}'" if is_sqlite else f"EXTRACT(year FROM {sql}) = {year}"
+        return Filter(part, text, field)
+    operator, texts = draw.pick(
+        [
+            (">", ["whose {x} is after {v}", "with [a|] {x} after {v}", "with [a|] {x} later than {v}"]),
+            ("<", ["whose {x} is before {v}", "with [a|] {x} before {v}", "with [a|] {x} earlier than {v}"]),
+        ]
+    )
+    return Filter(f"{sql} {operator} '{day}'", draw.clause(texts, x=field, v=draw.written(day, field)), field)
+
+
+def flagged(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
+    """A truth value."""
+    value = draw.pick(field.values)
+    truth = (flag_of(field.values) or {})[str(value).lower()]
+    texts = [f"that are {'' if truth else 'not '}{{x}}", "whose {x} is {v}", "with {x} {v}"]
+    return Filter(
+        f"{sql} = {literal(value)}", draw.clause(texts, x=field, v=draw.written(value, field)), field
+    )
+
+
+def missing(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
+    """There is no value, or there is one."""
+    if not field.nulls:
+        raise NoFit
+    if draw.chance(0.6):
+        texts = ["without [a|any] {x}", "whose {x} is missing", "that have no {x}", "with no {x} recorded"]
+        return Filter(f"{sql} IS NULL", draw.clause(texts, x=field), field)
+    texts = ["that have a {x}", "whose {x} is known", "with a recorded {x}"]
+    return Filter(f"{sql} IS NOT NULL", draw.clause(texts, x=field), field)
+
+
+_CONDITIONS: dict[str, list[tuple[Condition, float]]] = {
+    "category": [(equals, 7), (differs, 1.2), (either, 1.2), (like, 0.5), (missing, 0.5)],
+    "label": [(equals, 4), (like, 2)],
+    "text": [(equals, 1), (like, 2), (missing, 1)],
+    "number": [(compare, 6), (between, 1.5), (exact, 1), (missing, 0.5)],
+    "year": [(in_year, 4), (between, 1), (missing, 0.3)],
+    "date": [(dated, 4), (missing, 1)],
+    "flag": [(flagged, 1)],
+    "code": [(exact, 1), (missing, 0.2)],
+    "key": [(exact, 1)],
+}
+_WEIGHTS = {"category": 3.0, "label": 1.5, "number": 3.0, "key": 0.4, "text": 0.5, "code": 0.5, "year": 1.5}
