@@ -6,6 +6,9 @@ The databases are copied to each engine, and the golds are translated. A gold su
 rows as the gold on SQLite, by ``strict``. "sqlglot alone" is the share without our rules. The answers of four
 published models are translated too and judged on each engine; a verdict is compared with SQLite's where the
 gold survives. Pairs per second is the time for judging those answers, in strict mode and in spider's.
+
+DuckDB's copies are files, PostgreSQL's are on the embedded server, and MariaDB's on a server of Debian's
+package that is started and stopped here.
 """
 
 from __future__ import annotations
@@ -16,12 +19,15 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import sqlglot
 
@@ -30,16 +36,20 @@ from harness.verbs.options import on_engine
 from rewards.grader import Grader
 from rewards.translation import CAUSES, verify
 from rewards.types import Grade
+from tasks.databases.copying.mariadb import load
 from tasks.databases.dialects.query import DIALECTS
 from tasks.databases.dialects.translate import Translator, Untranslatable
 from tasks.databases.schema import describe
-from tasks.databases_spec import COPIES
+from tasks.databases.servers.prepare_mariadb import prepare
+from tasks.databases.servers.roles import READER
+from tasks.databases_spec import COPIES, engine_named
 from tasks.task import Task
 from tasks.translation import Pair
-from tasks.types import Engine, LostGold, Mode, Sample
+from tasks.types import Database, Engine, LostGold, Mode, Sample
 
 MODES = (Mode.STRICT, Mode.SPIDER)
 SETTINGS = ("scoring.modes=[strict, spider]",)
+ENGINES = (*COPIES, "mariadb")
 EXAMPLES = 3
 """Lost golds of each cause, and verdicts of each mode, that the page shows."""
 
@@ -77,7 +87,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--engine", action="append", choices=COPIES, help="may be repeated; default: all")
+    parser.add_argument("--engine", action="append", choices=ENGINES, help="may be repeated; default: all")
     parser.add_argument("--limit", type=int, default=0, help="the first N questions only")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path)
@@ -90,12 +100,38 @@ def main() -> int:
     samples = task.samples("dev", options.limit)
     answers = published(samples)
     base = grades(task, samples, answers, options.workers)
-    results = [measure(engine, task, answers, base, options) for engine in options.engine or COPIES]
+    results = []
+    for engine in options.engine or ENGINES:
+        with place(engine, {one.database: task.database(one) for one in task.samples("dev")}) as target:
+            results.append(measure(target, task, answers, base, options))
     page = "\n".join(written(results, len(samples), base[1], options.workers))
     print(page)
     if options.out:
         options.out.write_text(page)
     return 0
+
+
+@contextmanager
+def place(engine: str, databases: Mapping[str, Database]) -> Iterator[str]:
+    """What ``--engine`` takes for an engine: its name, or the URL of a MariaDB server with the copies."""
+    if engine != "mariadb":
+        yield engine
+        return
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+    tool: Any = import_module("mariadb_server")
+    os.environ["HARNESS_READER_PASSWORD"] = tool.PASSWORD
+    with TemporaryDirectory(prefix="harness-mariadb-", ignore_cleanup_errors=True) as folder:
+        server = tool.MariaServer(Path(folder))
+        server.start()
+        try:
+            for name, database in databases.items():
+                server.execute(f"CREATE DATABASE `{name}`")
+                load(database, server.server(name))
+                list(prepare(server.server(name)))
+            login = f"{READER}:${{HARNESS_READER_PASSWORD}}@localhost/{{database}}"
+            yield f"mariadb://{login}?unix_socket={server.socket}"
+        finally:
+            server.stop()
 
 
 Answers = dict[str, list[str]]
@@ -126,14 +162,14 @@ def grades(
 
 
 def measure(
-    engine: Engine,
+    target: str,
     source: Task,
     answers: Answers,
     base: tuple[dict[str, list[Grade]], float],
     options: argparse.Namespace,
 ) -> Result:
     """Copy, translate, judge and compare on one engine."""
-    task = Task.named("spider", on_engine("spider", engine, SETTINGS, False))
+    task, engine = Task.named("spider", on_engine("spider", target, SETTINGS, False)), engine_named(target)
     task.progress = bar
     samples = source.samples("dev", options.limit)
     wanted = {sample.id for sample in samples}

@@ -32,7 +32,7 @@ WORK = "rewards.translation:compare"
 _LOST = "infrastructure"
 _MESSAGES = (
     ("grouping", r"GROUP BY|aggregate|HAVING"),
-    ("functions", r"function .*does not exist|No function matches|Function with name"),
+    ("functions", r"function .*does not exist|No function matches|Function with name|no function"),
     (
         "types",
         r"operator does not exist|cannot be matched|invalid input|Conversion Error|Cannot (compare|mix)"
@@ -121,5 +121,5 @@ def _cause(got: Outcome) -> str:
         return _LOST
     if got.status in _LIMITS:
         return "limits"
-    found = (cause for cause, pattern in _MESSAGES if re.search(pattern, got.message))
+    found = (cause for cause, pattern in _MESSAGES if re.search(pattern, got.message, re.IGNORECASE))
     return next(found, "engine")

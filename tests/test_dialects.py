@@ -6,9 +6,11 @@ import sqlite3
 from typing import Any
 
 import pytest
+from attacked import on_mariadb
 
 from rewards.translation import CAUSES, compare
 from tasks.databases.copying.duckdb import copy_into
+from tasks.databases.dialects.query import DIALECTS
 from tasks.databases.dialects.rules import FROM_SQLITE
 from tasks.databases.dialects.translate import Translator, Untranslatable
 from tasks.databases.sandbox.executor import Executor
@@ -159,7 +161,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Database:
     return Database("club", instances=(path,))
 
 
-@pytest.fixture(scope="module", params=["duckdb", "postgres"])
+@pytest.fixture(scope="module", params=["duckdb", "postgres", "mariadb"])
 def copy(
     request: pytest.FixtureRequest, file: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Database:
@@ -167,6 +169,8 @@ def copy(
         path = tmp_path_factory.mktemp("copy") / "club.duckdb"
         assert copy_into(file, path).left_out == []
         return Database("club", "duckdb", (path,))
+    if request.param == "mariadb":
+        return on_mariadb(file, request.getfixturevalue("mariadb"))
     server: EmbeddedServer = request.getfixturevalue("postgres")
     assert load_embedded(file, "dialects", server).left_out == []
     return Database("club", "postgres", (Server("embedded://dialects", server.login("dialects", READER)),))
@@ -200,7 +204,8 @@ def test_a_rule_is_needed(
     rule: str, file: Database, copy: Database, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without it, some of its queries fail or return other rows, on an engine to which it applies."""
-    if copy.engine not in next(found.dialects for found in FROM_SQLITE if found.name == rule):
+    dialect = DIALECTS.get(copy.engine, copy.engine)
+    if dialect not in next(found.dialects for found in FROM_SQLITE if found.name == rule):
         pytest.skip(f"not applied on {copy.engine}")
     others = tuple(found for found in FROM_SQLITE if found.name != rule)
     monkeypatch.setattr("tasks.databases.dialects.translate.FROM_SQLITE", others)
@@ -231,6 +236,8 @@ def test_a_rule_is_needed(
     ],
 )
 def test_translations_are_plain(sql: str, postgres: str, duckdb: str, file: Database, copy: Database) -> None:
+    if copy.engine == "mariadb":
+        pytest.skip("names are quoted there, because many of them are keywords")
     translated = Translator(describe(file), describe(copy), "sqlite", copy.engine).translate(sql).sql
     assert translated == (duckdb if copy.engine == "duckdb" else postgres)
 
@@ -252,8 +259,10 @@ def test_translations_are_plain(sql: str, postgres: str, duckdb: str, file: Data
 def test_why_a_gold_is_lost(
     sql: str, translated: str, cause: str, file: Database, copy: Database, executor: Executor
 ) -> None:
+    if copy.engine == "mariadb" and cause in ("grouping", "types"):
+        pytest.skip("MariaDB takes it")
     verdict = _verdict(executor, file, copy, sql, translated)
-    assert verdict[0] == cause
+    assert verdict[0] == cause, verdict
     assert cause in CAUSES
 
 

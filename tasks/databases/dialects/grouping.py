@@ -7,8 +7,14 @@ from collections.abc import Sequence
 import sqlglot
 from sqlglot import exp
 
-from tasks.databases.dialects.query import Query, is_aggregate
+from tasks.databases.dialects.kinds import NUMBERS
+from tasks.databases.dialects.query import Query, cast, is_aggregate
 
+_FIRST = {
+    "": "(ARRAY_AGG(v ORDER BY k {order} NULLS LAST))[1]",
+    "mysql": "SUBSTRING_INDEX(GROUP_CONCAT(v ORDER BY k IS NULL, k {order} SEPARATOR '\x1f'), '\x1f', 1)",
+}
+"""The value of v in the row with the first k, by dialect."""
 _STOPS = exp.Query | exp.Window | exp.Filter
 
 
@@ -128,9 +134,13 @@ def _picked(query: Query, column: exp.Expr, extreme: exp.Expr | None) -> exp.Exp
     if extreme is None or extreme.this.find(exp.Star):
         return exp.Min(this=column.copy())
     order = "DESC" if isinstance(extreme, exp.Max) else "ASC"
-    row = sqlglot.parse_one(f"(ARRAY_AGG(v ORDER BY k {order} NULLS LAST))[1]", read=query.dialect)
+    text = _FIRST["mysql" if query.dialect == "mysql" else ""].format(order=order)
+    row = sqlglot.parse_one(text, read=query.dialect)
     for place in list(row.find_all(exp.Column)):
         place.replace((column if place.name == "v" else extreme.this).copy())
+    kind = query.kind(column)
+    if query.dialect == "mysql" and kind in NUMBERS:
+        return cast(row, "BIGINT" if kind == "integer" else "DOUBLE")
     return row
 
 

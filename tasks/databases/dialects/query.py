@@ -16,6 +16,8 @@ DIALECTS: Mapping[str, str] = {"mariadb": "mysql"}
 """Engine -> sqlglot's name of its dialect, where it is another."""
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _PLACE = "place_"
+_UNREAD = {"SUBSTR_REGEX": "SUBSTRING", "INSTR_REGEX": "REGEXP_INSTR"}
+"""Functions that sqlglot would read and write otherwise: a name for them -> their name."""
 _PIECES: Mapping[str, Mapping[str, str]] = {
     "prefix": {
         "postgres": "COALESCE(CAST(SUBSTR_REGEX(place_, '^\\s*{number}') AS DOUBLE PRECISION),"
@@ -28,7 +30,7 @@ _PIECES: Mapping[str, Mapping[str, str]] = {
         "postgres": "CASE WHEN place_ ~ '^\\s*{number}\\s*$' THEN CAST(place_ AS DOUBLE PRECISION) END",
         "duckdb": "CASE WHEN REGEXP_MATCHES(place_, '^\\s*{number}\\s*$')"
         " THEN TRY_CAST(place_ AS DOUBLE) END",
-        "mysql": "CASE WHEN place_ RLIKE '^\\s*{number}\\s*$' THEN place_ + 0.0 END",
+        "mysql": "CASE WHEN INSTR_REGEX(place_, '^\\s*{number}\\s*$') = 1 THEN place_ + 0.0 END",
     },
     "day": {
         "postgres": "CAST(EXTRACT(EPOCH FROM CAST(place_ AS TIMESTAMP)) / 86400.0 + 2440587.5"
@@ -69,8 +71,7 @@ class Query:
             if column.name == _PLACE:
                 column.replace(place.copy())
         for call in tree.find_all(exp.Anonymous):
-            if call.name.upper() == "SUBSTR_REGEX":  # sqlglot reads SUBSTRING otherwise
-                call.set("this", "SUBSTRING")
+            call.set("this", _UNREAD.get(call.name.upper(), call.name))
         return exp.Paren(this=tree)
 
     def number(self, node: exp.Expr) -> None:

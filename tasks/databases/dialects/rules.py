@@ -22,6 +22,8 @@ _ARITHMETIC = exp.Add | exp.Sub | exp.Mul | exp.Div | exp.Mod
 _TEXT_ARGUMENTS = (
     exp.Length | exp.Upper | exp.Lower | exp.Substring | exp.Trim | exp.Replace | exp.StrPosition
 )
+_DECIMAL = {"postgres": "DECIMAL", "mysql": "DECIMAL(38, 12)"}
+"""The exact numbers of servers."""
 _ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
@@ -98,6 +100,8 @@ def arithmetic(query: Query) -> None:
         integers = isinstance(node, exp.Div) and query.kind(node) == "integer"
         for side in [node.this, *([node.expression] if isinstance(node, exp.Binary) else [])]:
             query.number(side)
+        if isinstance(node, exp.Div) and not integers and query.dialect == "mysql":
+            node.set("this", cast(node.this, "DOUBLE"))  # whose exact numbers have four more digits only
         if not integers:
             continue
         for total in list(node.find_all(exp.Sum)):  # a sum of integers is no integer elsewhere
@@ -114,6 +118,8 @@ def aggregates(query: Query) -> None:
         inner = node.this.expressions[0] if isinstance(node.this, exp.Distinct) else node.this
         if isinstance(node, exp.Sum | exp.Avg) or query.kind(inner) == "boolean":
             query.number(inner)
+        if isinstance(node, exp.Avg) and query.dialect == "mysql" and not isinstance(node.this, exp.Distinct):
+            node.set("this", cast(node.this, "DOUBLE"))
     for call in inner_first(query.tree, exp.Anonymous):
         if call.name.upper() == "TOTAL" and len(call.expressions) == 1:
             query.number(call.expressions[0])
@@ -155,7 +161,7 @@ def conditions(query: Query) -> None:
 
 
 def texts(query: Query) -> None:
-    """Functions of text take numbers; PostgreSQL rounds exact numbers away from 0, as SQLite does."""
+    """Functions of text take numbers; servers round exact numbers away from 0, as SQLite does all."""
     for node in inner_first(query.tree, *_TEXT_ARGUMENTS.__args__):
         query.text(node.this)
     for node in inner_first(query.tree, exp.DPipe):
@@ -165,8 +171,8 @@ def texts(query: Query) -> None:
         query.text(node.this.expressions[0] if isinstance(node.this, exp.Distinct) else node.this)
     for node in inner_first(query.tree, exp.Round):
         query.number(node.this)
-        if query.dialect == "postgres":
-            node.set("this", cast(node.this, "DECIMAL"))
+        if query.dialect in _DECIMAL:
+            node.set("this", cast(node.this, _DECIMAL[query.dialect]))
 
 
 def days(query: Query) -> None:
@@ -214,19 +220,19 @@ FROM_SQLITE = tuple(
     Rule(apply.__name__, " ".join((apply.__doc__ or "").split()), apply, dialects)
     for apply, dialects in (
         (strings, _ALL),
-        (aliases, frozenset({"postgres"})),
+        (aliases, _ALL - {"duckdb"}),
         (single_rows, _ALL),
         (likes, _ALL),
-        (casts, _ALL),
+        (casts, _TYPED),
         (arithmetic, _ALL),
         (aggregates, _ALL),
-        (texts, _TYPED),
+        (texts, _ALL),
         (days, _ALL),
         (comparisons.comparisons, _ALL),
         (conditions, _TYPED),
         (collations, _ALL - {"duckdb"}),
-        (grouping.distinct_order, _ALL - {"duckdb"}),
-        (grouping.bare_columns, _TYPED),
+        (grouping.distinct_order, frozenset({"postgres"})),
+        (grouping.bare_columns, _ALL),
     )
 )
 """The rules for queries that are written for SQLite, in the order in which they are applied."""
