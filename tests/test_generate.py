@@ -6,25 +6,31 @@ import json
 import re
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import duckdb
 import pytest
 import sqlglot
+from attacked import on_postgres
 from servers.scripted import scripted
 from sqlglot import exp
 
 from harness.check import check_task
 from harness.cli import main
 from harness.generation.checks import Checker
+from harness.generation.draw import Draw, NoFit
 from harness.generation.families import FAMILIES
+from harness.generation.families.family import Family
 from harness.generation.generate import Generated, generate
 from harness.generation.names import entity_words, plural, singular, vocabulary, words_of
 from harness.generation.paraphrase import PROMPT, cleaned, keeps_values
 from harness.generation.reading import read_catalog
 from harness.generation.splits import query_key, question_key, skeleton
-from harness.generation.types import Pair
+from harness.generation.types import Catalog, Pair
 from harness.generation.wording import SMALL
 from rewards.grader import Grader
 from tasks.common.errors import DataError
@@ -204,6 +210,41 @@ def test_pairs_that_prove_little_are_left_out(make: Any, tmp_path: Path) -> None
             checker = Checker(catalog, sandbox, grader)
             kept = checker.keep([Pair("Which?", sql, "x", "harbor")])
             assert ("" if kept else next(iter(+checker.refused))) == cause, sql
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb", "postgres"])
+def test_every_family_writes_sql_that_runs(
+    make: Any, tmp_path: Path, engine: Any, request: pytest.FixtureRequest
+) -> None:
+    make(engine if engine != "postgres" else "sqlite")
+    database = Database("harbor", engine, (tmp_path / f"harbor.{engine}",))
+    if engine == "postgres":
+        database = replace(database, engine="sqlite", instances=(tmp_path / "harbor.sqlite",))
+        database = on_postgres(database, request.getfixturevalue("postgres"))
+    grading = Grader(ScoringSpec(), 1, structure=False, ties_at_limit=True)
+    with Sandbox(1) as sandbox, grading as grader:
+        catalog = read_catalog(database, describe(database), sandbox)
+        checker = Checker(catalog, sandbox, grader)
+        pairs = [pair for family in FAMILIES for pair in drawn(family, catalog)]
+        kept = checker.keep(pairs)
+    assert checker.refused["does not run"] == checker.refused["cannot be parsed"] == 0
+    assert {pair.family for pair in pairs} == {family.name for family in FAMILIES}
+    assert len(kept) > len(pairs) / 2
+
+
+def drawn(family: Family, catalog: Catalog) -> Iterator[Pair]:
+    """Two pairs of a family."""
+    found = 0
+    for seed in range(200):
+        draw = Draw(catalog, Random(seed))
+        try:
+            sql, question = family.draw(draw)
+        except NoFit:
+            continue
+        yield draw.pair(sql, question, family.name)
+        found += 1
+        if found == 2:
+            return
 
 
 def test_fields_are_named_and_typed(make: Any, tmp_path: Path) -> None:

@@ -201,9 +201,7 @@ def dated(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
         year = day[:4]
         texts = ["whose {x} is in {v}", "with [a|] {x} in [the year|] {v}"]
         text = draw.clause(texts, x=field, v=draw.written(year, field))
-        is_sqlite = draw.catalog.engine == "sqlite"
-        part = f"strftime('%Y', {sql}) = '{year}'" if is_sqlite else f"EXTRACT(year FROM {sql}) = {year}"
-        return Filter(part, text, field)
+        return Filter(_in_year(draw, field, sql, year), text, field)
     operator, texts = draw.pick(
         [
             (">", ["whose {x} is after {v}", "with [a|] {x} after {v}", "with [a|] {x} later than {v}"]),
@@ -211,6 +209,14 @@ def dated(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
         ]
     )
     return Filter(f"{sql} {operator} '{day}'", draw.clause(texts, x=field, v=draw.written(day, field)), field)
+
+
+def _in_year(draw: Draw, field: Field, sql: str, year: str) -> str:
+    """That a date, or its text, lies in a year."""
+    if draw.catalog.engine == "sqlite":
+        return f"strftime('%Y', {sql}) = '{year}'"
+    has_type = any(word in field.type.upper() for word in ("DATE", "TIME"))
+    return f"EXTRACT(year FROM {sql}) = {year}" if has_type else f"{sql} LIKE '{year}%'"
 
 
 def flagged(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:

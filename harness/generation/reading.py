@@ -84,7 +84,17 @@ def _entity(table: Table, known: Collection[str], rows: Sequence[Row], counts: R
         phrases = _phrases(column, words, known, kind)
         missing = filled < total or any(isinstance(value, str) and not value.strip() for value in values)
         fields.append(
-            Field(table_sql(table), quoted(column.name), kind, phrases, values, distinct, unique, missing)
+            Field(
+                table_sql(table),
+                quoted(column.name),
+                column.type,
+                kind,
+                phrases,
+                values,
+                distinct,
+                unique,
+                missing,
+            )
         )
     distinct_fields = _unambiguous(fields)
     key = next((field for field in distinct_fields if field.kind == "key" and field.unique), None)

@@ -21,6 +21,7 @@ from tasks.types import Database, Sample
 MARK = "generated.json"
 """The file by which a folder is known as one that ``harness generate`` wrote."""
 SPEC = "task.yaml"
+ENGINES = ("sqlite", "duckdb", "postgres")
 _OWN_KEYS = {"name", "version", "description", "about", "dataset", "databases", "prompt"}
 """Keys of a spec that the generated task does not take over as they are."""
 Row = dict[str, Any]
@@ -38,8 +39,13 @@ def known_questions(task: Task) -> Iterator[Sample]:
 def databases_of(task: Task) -> list[Database]:
     """The databases of the task's questions; without questions, the files that its pattern finds.
 
-    Raises MissingData: there is none; SpecError: rows have schemas of their own, which have no values.
+    Raises MissingData: there is none; SpecError: the engine is not in ``ENGINES``, or rows have schemas of
+    their own, which have no values.
     """
+    if (engine := task.spec.databases.engine) not in ENGINES:
+        raise SpecError(
+            f"{task.name}: no questions are generated for {engine}, only for {', '.join(ENGINES)}"
+        )
     samples = {sample.database: sample for sample in known_questions(task)}
     if any(sample.ddl for sample in samples.values()):
         raise SpecError(

@@ -15,10 +15,12 @@ question is asked about ``other``."""
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Field:
-    """A column. ``name`` is its name as SQL; ``phrases`` name it in questions, the shortest first."""
+    """A column. ``name`` is its name as SQL, ``type`` as declared; ``phrases`` name it in questions, the
+    shortest first."""
 
     table: str
     name: str
+    type: str
     kind: Kind
     phrases: tuple[str, ...]
     values: tuple[Cell, ...] = ()
