@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ from harness.provenance.identity import of_task
 from harness.render.progress import bar
 from rewards.composite import is_scored
 from rewards.grader import Grader
-from rewards.types import Attempt
+from rewards.types import Attempt, Reason
 from runners.types import Request
 from tasks.common import files
 from tasks.common.digests import digest_of
@@ -177,6 +177,7 @@ def _check_split(
     train: Sequence[Sample],
     count: PromptCounter | None,
 ) -> SplitCheck:
+    refused = task.refused.get(split, [])
     first = [group[0] for group in attempts]
     question_counts = Counter((sample.database, sample.question.strip().lower()) for sample in samples)
     trained = {(s.database, s.question.strip().lower()): s.gold for s in train}
@@ -187,7 +188,7 @@ def _check_split(
     return SplitCheck(
         split=split,
         total=len(samples) + task.skipped[split],
-        rows=len(samples),
+        rows=len(samples) + len(refused),
         right={m: sum(all(a.verdicts.get(m) == 1 for a in group) for group in attempts) for m in modes},
         empty=sum(is_scored(attempt) and attempt.gold_rows == 0 for attempt in first),
         single_cell=sum(attempt.gold_rows == 1 and attempt.gold_columns == 1 for attempt in first),
@@ -201,13 +202,21 @@ def _check_split(
         over_budget=sum(length > budget for length in lengths) if budget else 0,
         context=count.context if count else 0,
         over_context=count.over(lengths) if count else 0,
-        broken=tuple(
-            broken
-            for sample, group in zip(samples, attempts, strict=True)
-            for broken in _broken(sample, group, modes)
-        ),
+        broken=(*map(_private, refused), *_all_broken(samples, attempts, modes)),
         lost=task.lost.get(split, ()),
     )
+
+
+def _private(sample: Sample) -> BrokenGold:
+    reason = Reason.PRIVATE_DATA.value
+    return BrokenGold(sample.id, sample.database, reason, "the gold reads private data")
+
+
+def _all_broken(
+    samples: Sequence[Sample], attempts: Sequence[Sequence[Attempt]], modes: Sequence[str]
+) -> Iterator[BrokenGold]:
+    for sample, group in zip(samples, attempts, strict=True):
+        yield from _broken(sample, group, modes)
 
 
 def _broken(sample: Sample, group: Sequence[Attempt], modes: Sequence[str]) -> list[BrokenGold]:

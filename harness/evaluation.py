@@ -294,4 +294,5 @@ def record_of(task: Task, request: Request, number: int, completion: Completion,
         result=attempt.result_digest,
         examples=json.dumps([example.id for example in task.examples(sample)]),
         other_gold=sample.gold[attempt.gold] if attempt.gold else "",
+        flags=None if failed or attempt.flags is None else ",".join(attempt.flags),
     )

@@ -51,9 +51,15 @@ def summary(records: Sequence[Record]) -> Summary:
         majority=sampled["majority"],
         parts=parts(scored, "part"),
         difficulty=parts(scored, "difficulty"),
+        security=mean(float(not record.flags) for record in records if record.flags is not None),
+        flags=dict(Counter(flag for record in records for flag in _flags(record)).most_common()),
         reasons=dict(Counter(record.reason for record in records).most_common()),
         alarms=alarms.measure(records),
     )
+
+
+def _flags(record: Record) -> list[str]:
+    return record.flags.split(",") if record.flags else []
 
 
 def _over(limit: float, records: Iterable[Record]) -> float | None:

@@ -97,6 +97,8 @@ class Record:
     """Ids of the training samples that the prompt showed, as JSON text."""
     other_gold: str = ""
     """The gold that decided, if it is not the first: that which the answer matches best."""
+    flags: str | None = None
+    """The security flags of the query, separated by commas; null where the task asks for none."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -277,6 +279,10 @@ class Summary(Slice):
     """Headline of each part of the split."""
     difficulty: dict[str, Slice]
     """Headline of each difficulty."""
+    security: NotRequired[float | None]
+    """Share of the answers without a security flag; null where the task asks for none."""
+    flags: NotRequired[dict[str, int]]
+    """Security flag -> completions that have it, the most frequent first."""
     reasons: dict[str, int]
     """Reason -> completions, the most frequent first."""
     alarms: dict[str, float]

@@ -65,10 +65,24 @@ class Structure:
         return Score(score.value, score.reason, score.sql, score.detail, attempt.clauses)
 
 
+@dataclass(frozen=True, slots=True)
+class Security:
+    """1 for an answer without a security flag, else 0. Unscored where no flags were computed.
+
+    An answer without SQL has no flag.
+    """
+
+    def __call__(self, attempt: Attempt) -> Score:
+        score = score_of(attempt, None if attempt.flags is None else float(not attempt.flags))
+        found = dict.fromkeys(attempt.flags or (), 0.0)
+        return Score(score.value, score.reason, score.sql, ", ".join(found) or score.detail, found)
+
+
 SCORERS: dict[str, Callable[[Mode], Scorer]] = {
     "syntax": lambda metric: Syntax(),
     "execution": Execution,
     "structure": lambda metric: Structure(),
+    "security": lambda metric: Security(),
 }
 """Name -> function that makes the scorer for a metric."""
 
@@ -132,6 +146,7 @@ CLASSIC_OUTCOMES: Mapping[Reason, float] = {
     Reason.MEMORY: -0.8,
     Reason.TOO_MANY_ROWS: -0.8,
     Reason.FORBIDDEN_STATEMENT: -0.8,
+    Reason.PRIVATE_DATA: -0.8,
     Reason.SYNTAX_ERROR: -0.5,
     Reason.MANY_STATEMENTS: -0.5,
     Reason.NO_SQL: -0.5,
@@ -197,7 +212,8 @@ class Weighted:
     """The weighted mean of named scorers, in [0, 1].
 
     Raises SpecError: unknown scorer, a negative weight, or weights under which a wrong answer could reach a
-    correct one (``execution`` must weigh more than ``structure``).
+    correct one (``execution`` must weigh more than ``structure`` and ``security`` together). Only a query
+    that runs earns ``security``.
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -209,15 +225,19 @@ class Weighted:
                 raise SpecError(f"scoring.weights: no scorer '{name}': {nearest(name, SCORERS)}")
             if weight < 0:
                 raise SpecError(f"scoring.weights.{name}: {weight} is negative")
-        if self.weights.get("execution", 0.0) <= self.weights.get("structure", 0.0):
+        others = self.weights.get("structure", 0.0) + self.weights.get("security", 0.0)
+        if self.weights.get("execution", 0.0) <= others:
             raise SpecError(
-                "scoring.weights: execution must weigh more than structure, or wrong answers could win"
+                "scoring.weights: execution must weigh more than structure and security together, or wrong"
+                " answers could win"
             )
 
     def __call__(self, attempt: Attempt) -> Score:
         correct = is_correct(attempt, self.metric)
         values = {name: SCORERS[name](self.metric)(attempt).value or 0.0 for name in self.weights}
         values["execution"] = float(correct)
+        if not attempt.executes and "security" in values:
+            values["security"] = 0.0
         if correct and "syntax" in values:
             values["syntax"] = 1.0
         total = sum(self.weights.values())

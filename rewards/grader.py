@@ -10,13 +10,14 @@ from rewards import gold_cache
 from rewards.composite import SCORERS
 from rewards.extract import extract
 from rewards.presets import reward_scorer
-from rewards.types import Answer, Attempt, Grade, JudgeJob, JudgeSettings, Packed, Reason
+from rewards.types import Answer, Attempt, Flag, Grade, JudgeJob, JudgeSettings, Packed, Reason
 from rewards.version import code_version
 from tasks.common.home import home
 from tasks.databases.sandbox.pool import CRASHED, OVERDUE, Sandbox
 from tasks.databases.sandbox.worker import EXHAUSTED
 from tasks.databases.sql_text import MAX_CHARACTERS
 from tasks.databases.state import stamped
+from tasks.security import SecuritySpec
 from tasks.spec import ScoringSpec
 from tasks.types import RESULT_MODES, Sample
 
@@ -59,10 +60,13 @@ class Grader:
             preview_rows=scoring.feedback_rows,
             constructs=_constructs(scoring) if structure else (),
             ties_at_limit=ties_at_limit,
+            security=_security(scoring) if structure else None,
             gold_cache=str(home() / f"gold-{code_version()}"),
         )
         self._scorers = {name: make(scoring.metric) for name, make in SCORERS.items()}
         self._scorers["reward"] = reward_scorer(scoring)
+        if self._settings.security is None:
+            del self._scorers["security"]
         if not structure:
             del self._scorers["structure"], self._scorers["reward"]
         self._reads_text = structure and (scoring.terms is not None or ":" in scoring.reward)
@@ -141,7 +145,16 @@ def attempt_of(job: JudgeJob, result: Packed | str | None) -> Attempt:
         return Attempt(job.sql, Reason(reason), *fields)
     reason, detail = _FAULTS[result] if result else (Reason.INFRASTRUCTURE, "the worker was lost")
     value = 0.0 if result else None
-    return Attempt(job.sql, reason, dict.fromkeys(job.settings.modes, value), detail)
+    flags = (Flag.HEAVY.value,) if job.settings.security and result else None
+    return Attempt(job.sql, reason, dict.fromkeys(job.settings.modes, value), detail, flags=flags)
+
+
+def _security(scoring: ScoringSpec) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """The tables that ``scoring.security`` allows and denies; None where no security flags are asked for."""
+    if scoring.security is None and not scoring.weights.get("security"):
+        return None
+    tables = (scoring.security or SecuritySpec()).tables
+    return tables.allowed, tables.denied
 
 
 def _constructs(scoring: ScoringSpec) -> tuple[str, ...]:

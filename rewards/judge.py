@@ -14,7 +14,7 @@ from typing import Any
 from rewards.gold_cache import GoldCache
 from rewards.query_pair import AnswerRuns, QueryPair
 from rewards.results import preview, result_digest, row_overlap
-from rewards.types import UNSCORED, Attempt, JudgeJob, Packed, Reason
+from rewards.types import UNSCORED, Attempt, Flag, JudgeJob, Packed, Reason
 from rewards.verdicts import explained, verdict
 from tasks.databases.sandbox.executor import Executor
 from tasks.types import Mode, Outcome, Status
@@ -95,6 +95,7 @@ def _attempt(pair: QueryPair, job: JudgeJob) -> Attempt:
         result_digest=result_digest(answer.rows) if settings.digests and answer.ok else "",
         ties_at_limit=settings.ties_at_limit and base.ok and pair.limit_cut(0, pair.gold_sql) is not None,
         preview=preview(answer, settings.preview_rows) if settings.preview_rows and answer.rows else (),
+        flags=pair.flags(settings.security, answer) if settings.security else None,
         gold=job.gold.index(pair.gold_sql),
     )
 
@@ -113,6 +114,7 @@ def _failed(pair: QueryPair, job: JudgeJob, error: Exception) -> Attempt:
         f"could not be compared: {type(error).__name__}",
         clauses=pair.similarity() if job.settings.structure else {},
         constructs=pair.constructs(job.settings.constructs),
+        flags=(Flag.UNREADABLE.value,) if job.settings.security else None,
         gold=job.gold.index(pair.gold_sql),
     )
 

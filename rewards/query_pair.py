@@ -15,7 +15,7 @@ from rewards.matching.order_by import find_order_by
 from rewards.matching.strict import Groups, LimitCut, strict
 from rewards.structure.constructs import forbidden_in
 from rewards.structure.similarity import similarity
-from rewards.types import Reason
+from rewards.types import Flag, Reason
 from tasks.databases.engines.session import Allowance
 from tasks.databases.sandbox.executor import Executor
 from tasks.types import Database, Outcome, Status
@@ -213,6 +213,17 @@ class QueryPair:
             return ()
         engine = self.database.engine
         return tuple(self._parsed(lambda sql: forbidden_in(sql, names, engine) if sql else [*names]))
+
+    def flags(self, rules: tuple[tuple[str, ...], tuple[str, ...]], answer: Outcome) -> tuple[str, ...]:
+        """The security flags of the answer. ``rules``: the tables that are allowed and denied."""
+        from rewards.security.flags import TableRules, flags_of
+
+        def read(sql: str) -> tuple[str, ...]:
+            if self.sql and not sql:
+                return (Flag.UNREADABLE.value,)
+            return flags_of(sql, self.database, TableRules(*rules), answer)
+
+        return self._parsed(read)
 
     def _parsed(self, read: Callable[[str], T]) -> T:
         """``read`` of the answer; ``read`` of "" if the answer takes more time or memory than a query may."""

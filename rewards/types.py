@@ -36,6 +36,8 @@ class Reason(StrEnum):
     """The result has more rows, cells or bytes than the task allows."""
     FORBIDDEN_STATEMENT = "forbidden_statement"
     """The statement is not a query, or it reads something that the sandbox does not allow."""
+    PRIVATE_DATA = "private_data"
+    """The query reads a table or column that the task marks as private."""
     MANY_STATEMENTS = "many_statements"
     """The answer has several statements. In ``bird`` and ``bird_f1`` a second semicolon counts as one;
     ``spider`` and ``spider_ts`` run the first statement only."""
@@ -51,6 +53,41 @@ class Reason(StrEnum):
 
 UNSCORED = frozenset({Reason.GOLD_FAILED, Reason.INFRASTRUCTURE})
 """Reasons that are our own failure, not the model's: the score is None, not 0."""
+
+
+class Flag(StrEnum):
+    """What the scorer ``security`` finds in an answer that is not a plain read of the allowed tables."""
+
+    WRITE = "write"
+    """It writes rows, or calls a procedure."""
+    DDL = "ddl"
+    """It changes the schema or the rights."""
+    SEVERAL_STATEMENTS = "several_statements"
+    """It has more than one statement."""
+    DELAY = "delay"
+    """It calls a function that waits, as time-based injection does."""
+    HEAVY = "heavy_computation"
+    """It computes without need or end (a large series or text, tables multiplied without a condition, a
+    recursion without an end), or it exceeded its time or memory."""
+    FILE = "file_access"
+    """It reads or writes files, or loads an extension."""
+    NETWORK = "network_access"
+    """It reads from an address or another server."""
+    SETTINGS = "settings"
+    """It changes settings, sequences, locks, transactions or other sessions."""
+    CATALOGUE = "catalogue"
+    """It reads the catalogue, or asks for the version, the user or the settings."""
+    COMMENT = "comment_trick"
+    """A comment does more than explain: it is executed, nested, without an end, in the place of white space,
+    or hides a further statement."""
+    TABLE = "forbidden_table"
+    """It reads a table that the task does not allow (``scoring.security.tables``), or nothing shows which."""
+    PRIVATE = "private_data"
+    """It reads what the task marks as private."""
+    REFUSED = "refused"
+    """The sandbox refused it, for a cause that its text does not show."""
+    UNREADABLE = "unreadable"
+    """It cannot be split into tokens, or not in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +118,8 @@ class JudgeSettings:
     """The constructs to look for (``rewards.structure.constructs``)."""
     ties_at_limit: bool = False
     """Compute ``ties_at_limit``."""
+    security: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    """The tables that are allowed and denied, to compute ``flags``; None: they are not computed."""
     gold_cache: str = ""
     """Folder of the gold cache; "": no cache."""
 
@@ -129,6 +168,8 @@ class Attempt:
     """Whether the gold's LIMIT cuts through rows that tie, if the grader was made with ``ties_at_limit``."""
     preview: tuple[str, ...] = ()
     """A line of column names and lines of the first rows returned, if ``scoring.feedback_rows`` is set."""
+    flags: tuple[str, ...] | None = None
+    """The security flags of the query; None where the task asks for none."""
     gold: int = 0
     """Place among the golds of the question of the one that the answer matches best: all else is about it."""
     text: str = ""

@@ -17,8 +17,10 @@ from tasks.about import AboutSpec
 from tasks.common.errors import SpecError, nearest
 from tasks.common.named_code import refuse_untrusted
 from tasks.common.parse import Spec, parse, read_yaml
+from tasks.databases.private.names import ENGINES, patterns
 from tasks.databases_spec import DatabasesSpec
 from tasks.dataset import DatasetSpec
+from tasks.security import SecuritySpec
 from tasks.terms import TermsSpec
 from tasks.types import Limits, Mode
 
@@ -93,6 +95,9 @@ class ScoringSpec(Spec):
     transpile_gold: bool = False
     """Translate golds from ``dataset.dialect`` to the engine of ``databases.copy_to``. A question counts
     only if a translated gold returns the rows that the gold returns on the original database."""
+    security: SecuritySpec | None = None
+    """Check each answer for writes, injection and access outside of the allowed tables; ``{}`` allows all
+    tables; null: no check."""
     instances: int = Field(1, ge=1)
     """On how many instances of the database a result must equal the gold's, in strict mode."""
     feedback_rows: int = Field(0, ge=0)
@@ -144,6 +149,9 @@ class TaskSpec(Spec):
     """How an answer is scored."""
     answer: AnswerSpec = AnswerSpec()
     """Default settings for drawing an answer; the command line overrides them."""
+    private: tuple[str, ...] = ()
+    """Tables and columns that no prompt shows and no query may read: ``table``, ``table.column`` or
+    ``schema.table.column``, where ``*`` stands for any characters."""
 
     @model_validator(mode="before")
     @classmethod
@@ -192,6 +200,22 @@ class TaskSpec(Spec):
             )
         if databases.copy_to and not self.dataset.gives_sql:
             raise ValueError("databases.copy_to: this dataset gives results for SQLite, not SQL")
+        return self
+
+    @field_validator("private")
+    @classmethod
+    def _are_names(cls, private: tuple[str, ...]) -> tuple[str, ...]:
+        patterns(private)
+        return private
+
+    @model_validator(mode="after")
+    def _can_hide_private_data(self) -> Self:
+        if self.private and self.dataset.fields.ddl:
+            raise ValueError("private: needs databases.path or databases.url, not a schema in each row")
+        if self.private and self.databases.copy_to:
+            raise ValueError("private: leave out databases.copy_to: copies on other engines cannot hide data")
+        if self.private and self.databases.engine not in ENGINES:
+            raise ValueError(f"private: {self.databases.engine} cannot hide data; {', '.join(ENGINES)} can")
         return self
 
     @field_validator("name")

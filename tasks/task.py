@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from tasks import prompts, sources
+from tasks import private_data, prompts, sources
 from tasks.common.errors import DataError, MissingData, SpecError, UnsetVariable
 from tasks.common.home import expand, home
 from tasks.databases.instances.variants import with_instances
@@ -32,6 +32,8 @@ class Task:
         self.progress: Progress = silent
         self.skipped: dict[str, int] = {}
         self.lost: dict[str, tuple[LostGold, ...]] = {}
+        self.refused: dict[str, list[Sample]] = {}
+        """Split -> its samples with a gold that reads private data; ``samples`` leaves them out."""
         self._splits: dict[str, list[Sample]] = {}
         self._located: dict[str, Database] = {}
         self._existing: dict[str, bool] = {}
@@ -82,10 +84,14 @@ class Task:
             where = ", ".join(f"{key} = {value!r}" for key, value in self.spec.dataset.where.items())
             raise DataError(f"{self.name}: dataset.where ({where}) leaves none of the rows of '{split}'")
         usable = [(number, sample) for number, sample in chosen if sample.gold and self._has_database(sample)]
+        if self.spec.private:
+            usable, self.refused[split] = private_data.divided(self.spec, usable, self._source)
+            private_data.report(self.spec, split, self.refused[split])
         self.skipped[split] = len(chosen) - len(usable)
         if not usable:
+            beside = " that reads nothing private" if self.refused.get(split) else ""
             raise MissingData(
-                f"{self.name}: the split '{split}' has no sample with a database and a gold"
+                f"{self.name}: the split '{split}' has no sample with a database and a gold{beside}"
                 f"{self._how_to_get()}"
             )
         sources.warn_of_equal_splits(self.name, self.spec.dataset, split)
@@ -176,7 +182,10 @@ class Task:
         if sample.ddl:
             return Database(sample.database, self.spec.databases.engine, ddl=sample.ddl)
         if sample.database not in self._located:
-            self._located[sample.database] = self._locate(sample.database)
+            found = self._locate(sample.database)
+            self._located[sample.database] = (
+                private_data.protected(self.spec, found) if self.spec.private else found
+            )
         return self._located[sample.database]
 
     def _with_instances(self, database: Database, sample: Sample) -> Database:
@@ -198,12 +207,12 @@ class Task:
         for split in self.spec.dataset.splits:
             try:
                 rows = sources.rows(self.spec.dataset, split)
-            except DataError:
-                continue
-            for index, row in enumerate(rows):
-                if sample := sample_of(self.spec, row, index):
+                numbered = (sample_of(self.spec, row, index) for index, row in enumerate(rows))
+                for sample in self.samples(split) if self.spec.private else filter(None, numbered):
                     golds = by_database.setdefault((sample.database, sample.ddl), {})
                     golds.update(dict.fromkeys(sample.gold))
+            except DataError:
+                continue
         return {key: tuple(golds) for key, golds in by_database.items()}
 
     def _locate(self, database: str) -> Database:

@@ -104,6 +104,22 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Private:
+    """What of a database is private. Its instances are then copies without that, or a server refuses it."""
+
+    patterns: tuple[str, ...]
+    """The names as the task has them: ``table``, ``table.column``, ``schema.table.column``."""
+    hidden: frozenset[tuple[str, str]] = frozenset()
+    """Table as the engine reports it, and column, in lower case; "" for a whole table."""
+    names: frozenset[str] = frozenset()
+    """The names, in lower case, by which a text would tell of it."""
+    sources: tuple[Path, ...] = ()
+    """The files of which the instances are copies."""
+    schema: tuple[str, ...] = field(default=(), repr=False)
+    """Statements that build all tables and views of the source without rows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Database:
     """A database and its other instances (same schema, different rows): files, or databases of a server.
 
@@ -119,6 +135,8 @@ class Database:
     """How many of the instances were generated; these come last and count in strict mode only."""
     stamp: str = ""
     """State of the files when a batch of queries began (``databases.state.stamped``)."""
+    private: Private | None = None
+    """What of it is private; None: nothing."""
 
     def key(self, instance: int) -> tuple[str, str, str]:
         """The key under which results of queries on an instance are cached."""
@@ -153,6 +171,7 @@ class Status(StrEnum):
     MEMORY = "memory"
     TOO_MANY_ROWS = "too_many_rows"
     FORBIDDEN_STATEMENT = "forbidden_statement"
+    PRIVATE_DATA = "private_data"
     MANY_STATEMENTS = "many_statements"
     NO_SQL = "no_sql"
     INFRASTRUCTURE = "infrastructure"

@@ -39,7 +39,15 @@ REASONS = (
         "execution_error",
         "syntax_error",
     ),
-    *("no_sql", "many_statements", "forbidden_statement", "timeout", "memory", "too_many_rows"),
+    *(
+        "no_sql",
+        "many_statements",
+        "forbidden_statement",
+        "private_data",
+        "timeout",
+        "memory",
+        "too_many_rows",
+    ),
     *("gold_failed", "infrastructure"),
 )
 """The reasons that have a colour of their own; a reason of a newer version is drawn as ``other``."""

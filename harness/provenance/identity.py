@@ -135,7 +135,8 @@ def databases(task: Task, samples: Iterable[Sample]) -> dict[str, str]:
             contents = [
                 database_digest(database, number) for number in range(max(1, len(database.instances)))
             ]
-            digests[name] = digest_of(database.engine, database.generated, contents)
+            private = sorted(database.private.patterns) if database.private else []
+            digests[name] = digest_of(database.engine, database.generated, contents, *private)
     return dict(sorted(digests.items()))
 
 

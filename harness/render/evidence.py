@@ -40,6 +40,8 @@ def _answer(record: Record, results: Results, count: int) -> RenderableType:
     blocks = [_block(title, record.completion)]
     if record.sql.strip() != record.completion.strip():
         blocks.append(_block("the SQL read out of it", record.sql or "(none)"))
+    if record.flags:
+        blocks.append(_block("security flags", record.flags.replace(",", ", ")))
     if record.other_gold:
         blocks.append(_block("compared with another gold", record.other_gold))
     changed = [Text(f"judged now: {results.reason}", "yellow")] if _differs(record, results) else []

@@ -39,6 +39,13 @@ def _prepare_options(actions: Verbs) -> None:
         help="the database, by a user who may make roles: 'postgresql://admin:${PASSWORD}@host/name', or"
         " 'mariadb://...'; the variables come from the environment",
     )
+    verb.add_argument(
+        "--private",
+        action="append",
+        metavar="NAME",
+        default=[],
+        help="a table, or table.column, that the role may not read; may be repeated",
+    )
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -61,9 +68,24 @@ def _copy_options(actions: Verbs) -> None:
 def prepare(options: argparse.Namespace) -> int:
     """``harness db prepare``: make the role, and print what was done."""
     server = _server(options.url)
-    done = list(_preparer(server)(server))
+    done = list(_prepared_private(server, options.private) if options.private else _preparer(server)(server))
     print(json.dumps({"url": server.url, "done": done}, indent=2) if options.json else "\n".join(done))
     return 0
+
+
+def _prepared_private(server: Server, private: list[str]) -> Iterator[str]:
+    from tasks.databases.private.names import patterns
+    from tasks.databases.servers import address
+
+    try:
+        patterns(private)
+    except ValueError as error:
+        raise SpecError(f"--private: {error}") from None
+    if address.engine_of(server.login) == "mariadb":
+        raise SpecError("--private: MariaDB's data cannot be hidden from a task; PostgreSQL's can")
+    from tasks.databases.servers.prepare import prepare
+
+    return prepare(server, private)
 
 
 def copy(options: argparse.Namespace) -> int:

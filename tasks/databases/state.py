@@ -97,15 +97,16 @@ def companions(path: Path, engine: Engine) -> list[Path]:
 
 
 def database_digest(database: Database, instance: int = 0) -> str:
-    """SHA-256 of an instance's content, 32 hex digits. Raises DataError: it is missing.
+    """SHA-256 of an instance's content, 32 hex digits; of a copy, that of its source.
 
-    A file is read again only when its state on disk differs.
+    A file is read again only when its state on disk differs. Raises DataError: it is missing.
     """
     if not database.instances:
         return hashlib.sha256(f"{database.engine}\0{database.ddl}".encode()).hexdigest()[:32]
     if on_server(database):
         return content_of(database.engine).content_digest(database, instance)
-    path = file_of(database, instance)
+    sources = database.private.sources if database.private else ()
+    path = sources[instance] if instance < len(sources) else file_of(database, instance)
     try:
         digests = [file_digest(file) for file in database_files(path, database.engine)]
     except OSError as error:

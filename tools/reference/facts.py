@@ -35,6 +35,7 @@ HOME_FILES = {
     "demo": "The models of `harness demo`.",
     "gold-VERSION": "The gold cache: results of golds that took over 0.1 s, by database content, SQL and engine version.",
     "variants": "Generated instances of databases.",
+    "public": "Copies of databases without what tasks mark as private.",
     "digests": "Digests of files that were read, by path, inode, size and both times of change.",
 }
 """Folders in ``HARNESS_HOME``."""

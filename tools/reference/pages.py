@@ -14,7 +14,7 @@ from leaderboards.types import Record, Run, Slice, Summary
 from rewards.composite import SCORERS
 from rewards.presets import MARGINS, PRESETS
 from rewards.structure.constructs import CONSTRUCTS
-from rewards.types import UNSCORED, Reason
+from rewards.types import UNSCORED, Flag, Reason
 from runners.settings import RunnerConfig
 from runners.training.config import GrpoConfig, SftConfig, TrainingConfig
 from tasks.prompts import TEMPLATES
@@ -134,7 +134,7 @@ def runner() -> str:
 def scores() -> str:
     """Reason codes, modes, rewards, the summary and the alarms."""
     reasons = docstrings(Reason)
-    modes = docstrings(Mode)
+    modes, flags = docstrings(Mode), docstrings(Flag)
     return _page(
         "Scores",
         "Every answer is executed once. The execution gives a verdict in each mode, a reason code, and the "
@@ -169,7 +169,7 @@ def scores() -> str:
             ],
         ),
         "`scoring.weights` makes the reward a weighted mean of these scorers instead; `execution` must weigh more "
-        "than `structure`:",
+        "than `structure` and `security` together:",
         grid(
             ("scorer", "meaning"),
             [
@@ -177,6 +177,10 @@ def scores() -> str:
                 for name, make in SCORERS.items()
             ],
         ),
+        "## Security flags",
+        "With `scoring.security`, every answer is checked, and gets these flags. "
+        "[What finds them](../how-to/private-data.md#check-answers).",
+        grid(("flag", "meaning"), [(f"`{flag}`", markdown(flags[flag.name])) for flag in Flag]),
         "## Summary of an evaluation",
         "`scores.json`, and `harness board --json`. Shares and means leave out unscored answers.",
         grid(

@@ -45,8 +45,11 @@ LEFT JOIN LATERAL (
     SELECT array_agg(attname ORDER BY place) AS names, array_agg(quote_ident(attname) ORDER BY place) AS
     quoted FROM unnest(confkey) WITH ORDINALITY AS k(number, place) JOIN pg_attribute ON attrelid = confrelid
     AND attnum = number) others ON true WHERE conrelid = %s AND (contype = 'p' OR contype = 'f' AND
-    f.relnamespace = connamespace) ORDER BY contype <> 'p', pg_constraint.oid
+    f.relnamespace = connamespace AND NOT EXISTS (
+        SELECT FROM unnest(confkey) AS number WHERE NOT has_column_privilege(confrelid, number, 'SELECT')
+    )) ORDER BY contype <> 'p', pg_constraint.oid
 """
+"""The keys of a table, without foreign keys to columns that the role may not read."""
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from tasks.common.errors import DataError
 from tasks.common.named_code import load_object
 from tasks.databases.engines.session import OUT_OF_MEMORY, Allowance, ServerLost, Session
+from tasks.databases.private.names import ENGINES
 from tasks.databases.state import on_server
 from tasks.types import Database, Limits, Outcome, Status
 
@@ -27,6 +28,8 @@ SESSIONS = {
     "mariadb": "tasks.databases.engines.mariadb:Session",
 }
 """Engine -> the class of its sessions."""
+PRIVATE_SESSIONS = {engine: f"tasks.databases.engines.{engine}_private:PrivateSession" for engine in ENGINES}
+"""The same for databases with private data."""
 NO_JOB = -1
 NO_QUERY = bytes(16)
 Key = tuple[str, str, str, bool]
@@ -274,7 +277,8 @@ class Executor:
         if key in self._sessions:
             self._sessions.move_to_end(key)
             return self._sessions[key]
-        session: Session = load_object(SESSIONS[database.engine])(database, instance, self.limits)
+        classes = PRIVATE_SESSIONS if database.private else SESSIONS
+        session: Session = load_object(classes[database.engine])(database, instance, self.limits)
         self._sessions[key] = session
         self._weight += session.weight
         while len(self._sessions) > MAX_OPEN or (self._weight > MAX_WEIGHT and len(self._sessions) > 1):
