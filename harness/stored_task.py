@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from leaderboards.types import Run
 from tasks.common.errors import SpecError
 from tasks.common.named_code import refuse_untrusted
 from tasks.common.parse import parse
+from tasks.common.terminal import one_line
+from tasks.databases.servers.address import EMBEDDED
 from tasks.spec import TaskSpec
+
+OWN_VARIABLES = ("HARNESS_HOME", "HARNESS_DATA")
+"""The variables that any task may name: they hold folders."""
+VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def stored_task(run: Run, trust: bool, with_reward: bool = True) -> TaskSpec:
@@ -23,4 +31,23 @@ def stored_task(run: Run, trust: bool, with_reward: bool = True) -> TaskSpec:
         code.pop("scoring.reward", None)
     if not trust:
         refuse_untrusted(code, f"task of run {run.id}")
+        _refuse_servers(spec, run)
     return spec
+
+
+def _refuse_servers(spec: TaskSpec, run: Run) -> None:
+    """Raise SpecError where the task would send variables of the environment, such as keys, to a server.
+
+    A connection alone sends some: psycopg adds the password that PGPASSWORD or a file of passwords holds.
+    """
+    path, url = spec.dataset.path, spec.databases.url
+    if url and not url.startswith(f"{EMBEDDED}://"):
+        key, value = "databases.url", url
+    elif spec.dataset.source == "huggingface" and set(VARIABLE.findall(path)) - set(OWN_VARIABLES):
+        key, value = "dataset.path", path
+    else:
+        return
+    raise SpecError(
+        f"task of run {run.id}: {key} would send your login or variables to {one_line(value)[:200]}:"
+        " if you trust the run, add --trust-task"
+    )

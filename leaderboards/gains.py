@@ -9,15 +9,21 @@ from typing import Any
 from leaderboards import store
 from leaderboards.pairs import DIGITS, PairedFigures, PairedTest
 from leaderboards.statistics import Total, clustered_difference, mcnemar
+from leaderboards.validation import HIGHEST
 from tasks.common.errors import DataError
 from tasks.common.terminal import say
 
 MOST = 50
 """Gains that are computed for a board, of its newest runs: each reads the records of two runs."""
 _SQL = f"""
-    , scores AS (
+    , verdicts AS (
+        SELECT run, sample_id, database,
+            CASE WHEN metric BETWEEN 0 AND {HIGHEST} THEN metric
+                ELSE error('a metric is not in [0, 1]') END AS metric
+        FROM records WHERE metric IS NOT NULL
+    ), scores AS (
         SELECT run, sample_id, any_value(database) AS database, round(avg(metric), {DIGITS}) AS score
-        FROM records WHERE metric IS NOT NULL GROUP BY run, sample_id
+        FROM verdicts GROUP BY run, sample_id
     ), pairs AS (SELECT unnest($children) AS child, unnest($parents) AS parent)
     SELECT child, b.database, count(*) AS n,
         count(*) FILTER (b.score > a.score) AS wins, count(*) FILTER (b.score < a.score) AS losses,

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from functools import cache
 from pathlib import Path
@@ -20,12 +21,16 @@ from typing_extensions import TypedDict
 from leaderboards.types import SCHEMA, Record, Run, Summary
 from tasks.common import files
 from tasks.common.files import without_checksum
+from tasks.types import Mode
 
 T = TypeVar("T")
 DEPTH = 100
 """Most levels of nested brackets: more than a spec has, and few enough for every recursive function."""
 _NEEDS_A_LOOK = re.compile(rb"\d{19}|\0")
 """A number that may have more than 64 bits; a zero byte, as UTF-16 and UTF-32 have them between digits."""
+VERDICTS = ("metric", *(mode.value for mode in Mode))
+HIGHEST = 1 + 1e-9
+"""A share computed with floats may be this large."""
 
 
 def run(path: Path) -> Run:
@@ -45,6 +50,9 @@ def summary(path: Path) -> Summary:
     """The content of ``scores.json`` of an evaluation. Raises OSError, ValueError."""
     try:
         checked: Summary = _checked(Summary, read_json(path / "scores.json"))
+        slices = (checked, *checked["parts"].values(), *checked["difficulty"].values())
+        shares = [*((name, one[name]) for one in slices for name in ("ex", "low", "high"))]
+        _expect_shares([*shares, *checked["modes"].items(), *checked["pass_at"].items()])
     except ValueError as error:
         raise ValueError(f"scores.json: {error}") from None
     return checked
@@ -52,12 +60,25 @@ def summary(path: Path) -> Summary:
 
 def records(rows: list[dict[str, Any]]) -> list[Record]:
     """The records in the rows of a parquet file. Raises ValueError: a row is invalid."""
-    return [Record(**_checked(RECORD, row)) for row in rows]
+    return [_record(row) for row in rows]
 
 
 def record_line(line: Mapping[str, Any]) -> tuple[Record, float]:
     """A line of ``partial.jsonl``: the record, and the seconds spent until then. Raises ValueError."""
-    return Record(**_checked(RECORD, line.get("record"))), _number(line.get("elapsed"))
+    return _record(line.get("record")), _number(line.get("elapsed"))
+
+
+def _record(row: object) -> Record:
+    record = Record(**_checked(RECORD, row))
+    _expect_shares((name, getattr(record, name)) for name in VERDICTS)
+    return record
+
+
+def _expect_shares(values: Iterable[tuple[str, float | None]]) -> None:
+    """Raise ValueError where a value is not in [0, 1]: one that is no number would hide every difference."""
+    for name, value in values:
+        if value is not None and not 0 <= value <= HIGHEST:
+            raise ValueError(f"{name}: {value} is not in [0, 1]")
 
 
 def curve_line(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -20,6 +22,8 @@ from harness.cli import main
 from harness.rerun import rerun
 from harness.results import results
 from leaderboards import catalog, store, tags
+from leaderboards.board import board
+from leaderboards.gains import gains
 from leaderboards.summary import summary
 from leaderboards.types import Run
 from tasks.common.errors import DataError, SpecError
@@ -94,6 +98,42 @@ def test_every_key_of_the_body_is_repeated_with_its_value(here: Path) -> None:
             rerun("answers", settings)
     found = rerun("answers", ["endpoint.body.top_k=6", "endpoint.body.user=me"], workers=1)
     assert found.new.spec["eval"]["runner"]["endpoint"]["body"] == {"top_k": 6, "user": "me"}
+
+
+@pytest.mark.parametrize(
+    ("section", "changes"),
+    [
+        (
+            "databases",
+            {
+                "engine": "postgres",
+                "url": "postgresql://${MY_KEY}:${MY_KEY}@127.0.0.1:{port}/{database}",
+                "path": "",
+            },
+        ),
+        ("databases", {"engine": "postgres", "url": "postgresql://127.0.0.1:{port}/{database}", "path": ""}),
+        ("dataset", {"source": "huggingface", "path": "${MY_KEY}/questions"}),
+    ],
+)
+def test_a_task_of_a_run_sends_no_key_to_a_server(
+    here: Path, section: str, changes: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    (run,) = store.runs()
+    monkeypatch.setenv("MY_KEY", "sk-0123456789")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = str(listening.getsockname()[1])
+        written = {name: value.replace("{port}", port) for name, value in changes.items()}
+        task = run.spec["task"]
+        rewritten(run, spec=run.spec | {"task": task | {section: task[section] | written}})
+        listening.settimeout(0.2)
+        assert main(["show", run.id, "one"]) == 0
+        assert main(["rerun", run.id]) == 2
+        assert main(["board", "--html", str(here / "board.html")]) == 0
+        with pytest.raises(TimeoutError):
+            listening.accept()
+    printed = capsys.readouterr()
+    assert f"{section}." in printed.err and "would send your login or variables to" in printed.err
+    assert "would send your" in printed.out and "sk-0123456789" not in printed.out + printed.err
 
 
 def other_model(run: Run) -> None:
@@ -181,6 +221,25 @@ def test_a_column_of_a_file_does_not_pass_for_another_run(home: Path, column: st
         assert "b" in str(error) and column.lower() == "filename"
     else:
         assert rows == [{"run": "b", "metric": 0.0}, {"run": "a", "metric": 1.0}]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 2.0])
+def test_a_verdict_that_is_no_share_is_damage(home: Path, capsys: Capture, value: float) -> None:
+    parent, child = stored("a", model="base"), stored("b", model="next", parent="base")
+    path = store.folder(rewritten(child, records_sha256="").id) / "records.parquet"
+    table = pq.read_table(path)
+    place = table.column_names.index("metric")
+    pq.write_table(table.set_column(place, "metric", pa.array([value])), path)
+    with pytest.raises(DataError, match=r"metric: .* is not in \[0, 1\]"):
+        store.records("b")
+    assert main(["compare", "a", "b", "--fail-if", "B < A"]) == 2
+    assert gains({"b": parent.id}) == {}
+    assert "no gain of b over a: records of a, b: " in capsys.readouterr().err
+    with store.open_run(replace(RUN, id="c", digest="c")) as handle:
+        handle.append([record("one", metric=value)])
+        handle.finish(summary(list(handle.done.values())))
+    assert [row.run.id for rows in board().groups.values() for row in rows] == ["b", "a"]
+    assert "left out run c: scores.json: " in capsys.readouterr().err
 
 
 def test_a_backslash_is_part_of_the_name_of_a_run(home: Path) -> None:
