@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
+import random
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,8 @@ from harness.cli import main
 from harness.page.collect import Collector
 from harness.page.packs import LONGEST, packed, shown
 from harness.page.write import FOLDER, write_page
+from leaderboards import store
+from leaderboards.types import Run
 from tools.vendor import LIBRARIES
 
 ROOT = Path(__file__).parent.parent
@@ -169,6 +172,15 @@ def test_text_is_shown_with_nothing_hidden(text: str, expected: str) -> None:
 def test_a_number_that_json_has_not_is_packed_as_none(value: Any) -> None:
     text = gzip.decompress(base64.b64decode(packed(value))).decode()
     assert "null" in text and json.loads(text) != value
+
+
+def test_the_long_curve_of_a_run_that_goes_on_is_whole(home: Path) -> None:
+    dice = random.Random(0)
+    rows = [{"step": step, **{f"parts/{i}": dice.random() for i in range(12)}} for step in range(400)]
+    with store.open_run(Run("long", "train", "m", "pocket", "d", "train", "strict", "1", "digest")) as writer:
+        writer.append_curve(rows)
+        (one,) = Elements(written(home)).pack("index")["unfinished"]
+    assert [row["parts/11"] for row in one["curve"]] == [row["parts/11"] for row in rows]
 
 
 def test_results_of_gold_and_answers_are_held_with_the_reward_of_each_preset(home: Path, shop: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import page_runs
@@ -78,6 +79,20 @@ def test_a_prompt_of_an_own_template_is_shown_whole(browser: Browser, address: s
         assert page.locator(".answer").first.get_by_text("Answer 4").count() == 1
         page.locator("summary", has_text="Earlier turns").first.click()
         assert page.get_by_text("no such column: nme").first.is_visible()
+
+
+def test_a_query_of_a_thousand_levels_is_laid_out_and_names_of_objects_are_ids(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    deep = "SELECT (" * 2000
+    one = replace(page_runs.realistic(0, 0), sample_id="constructor", sql=deep)
+    page_runs.evaluation("deep", [one], id="toString")
+    write_page(Collector().page(), tmp_path / "board.html", answers=0)
+    with visit(browser, f"{(tmp_path / 'board.html').as_uri()}#/question/toString/constructor") as page:
+        page.get_by_text("This file does not hold the result tables").wait_for()
+        shown = page.locator(".one pre.sql").text_content() or ""
+        assert "".join(shown.split()) == "".join(deep.split()) and len(shown) < 10 * len(deep)
 
 
 def test_turns_hints_and_prompts_are_searched_and_filtered(browser: Browser, address: str) -> None:

@@ -49,7 +49,7 @@ const questionsOf = (g) => pack(`group-${g}`);
 /** Run id -> the result tables of its answers to a question; null where this file does not hold them. */
 async function tablesOf(g, sample) {
   const tables = await pack(served ? `tables-${g}/${encodeURIComponent(sample)}` : `tables-${g}`);
-  return tables[sample] ?? null;
+  return Object.hasOwn(tables, sample) ? tables[sample] : null;
 }
 
 const runOf = (run) => pack(`run-${run.g}-${run.place}`);

@@ -6,6 +6,7 @@ const KEYWORDS = new Set(`select from where group by having order limit offset u
   last rows range preceding following unbounded current row filter escape true false`.split(/\s+/));
 const BREAKS = new Set(["from", "where", "group", "having", "order", "limit", "union", "intersect", "except", "window"]);
 const JOINS = new Set(["join", "inner", "left", "right", "full", "cross", "natural"]);
+const DEEPEST = 20; // levels that are indented: a model that repeats itself opens thousands
 const TOKEN = /(\s+)|(--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|('(?:[^']|'')*'?)|("(?:[^"]|"")*"?|`[^`]*`?|\[[^\]]*\]?)|(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)|([\p{L}_][\p{L}\p{N}_$]*)|(<>|!=|<=|>=|\|\||==|::|[\s\S])/gu;
 const KINDS = [null, "space", "comment", "string", "name", "number", "word", "sign"];
 
@@ -69,7 +70,7 @@ function sqlBlock(sql, against = null, label = "SQL") {
   let marked = null;
   list.forEach((token, i) => {
     const differs = kept !== null && !kept.has(i);
-    const gap = breaks.has(i) ? `\n${"  ".repeat(breaks.get(i))}` : i && list[i - 1].spaced ? " " : "";
+    const gap = breaks.has(i) ? `\n${"  ".repeat(Math.min(breaks.get(i), DEEPEST))}` : i && list[i - 1].spaced ? " " : "";
     if (!differs || breaks.has(i)) marked = null;
     if (gap) (marked ?? block).append(gap);
     if (differs && !marked) { marked = el("mark", {}); block.append(marked); }

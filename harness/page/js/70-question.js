@@ -19,7 +19,7 @@ async function showQuestion(section, id, sample, isCurrent) {
     el("p", { class: "facts" }, [first.sample_id, first.database, first.difficulty, first.part, first.family].filter(Boolean).join(" · ")),
     neighbours(run, all[0], sample),
     asked(first),
-    ...answered.map(([one, rows]) => answersOf(one, rows, tables?.[one.id] ?? [], first.gold)),
+    ...answered.map(([one, rows]) => answersOf(one, rows, tables && Object.hasOwn(tables, one.id) ? tables[one.id] : [], first.gold)),
     tables ? "" : el("p", { class: "note" }, "This file does not hold the result tables of this question, nor the rewards of other presets, which need the database: ",
       el("code", {}, `harness show ${quoted(id)} ${quoted(sample)}`), " prints them where the database is at hand."),
     promptOf(first),
