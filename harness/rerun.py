@@ -135,7 +135,7 @@ def _expect_databases(run: Run, spec: EvalSpec, task: Task) -> None:
 
 def _redacted(settings: Any, where: str) -> str:
     """The key of a setting that was a secret; "" if there is none."""
-    if settings == MARK:
+    if isinstance(settings, str) and MARK in settings:
         return where
     if isinstance(settings, dict):
         found = (_redacted(value, f"{where}.{key}") for key, value in settings.items())

@@ -30,7 +30,10 @@ def now() -> str:
 
 def run_json(run: Run) -> bytes:
     """The content of ``run.json``: the run without the secrets of its settings."""
-    return files.as_json(files.with_checksum(without_secrets(asdict(run))))
+    settings = asdict(run)
+    digests = {name: settings.pop(name) for name in ("identity", "versions")}  # of what may have any name
+    public = without_secrets(settings) | digests
+    return files.as_json(files.with_checksum({name: public[name] for name in asdict(run)}))
 
 
 class RunWriter:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_leaderboards_store import RUN, record
@@ -21,6 +22,7 @@ from leaderboards import store
 from tasks import pocket
 from tasks.common import files
 from tasks.common.errors import DataError
+from tasks.common.secrets import without_secrets
 
 Capture = pytest.CaptureFixture[str]
 EVAL = ["eval", "--model", "gold", "--task", "pocket", "--limit", "3"]
@@ -191,6 +193,50 @@ def test_run_json_holds_no_secret_of_the_settings(home: Path) -> None:
         handle.finish({})
     assert SECRET not in (store.folder(RUN.id) / "run.json").read_text()
     assert SECRET in store.records(RUN.id)[0].completion, "answers are never changed"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"extra_headers": {"Ocp-Apim-Subscription-Key": SECRET}},
+        {"headers": [["Authorization", f"Bearer {SECRET}"]]},
+        {"headers": [f"X-Custom: Basic {SECRET}"]},
+        {"api_keys": [SECRET], "credentials": {"user": SECRET}, "accessToken": SECRET},
+        {"clientSecret": SECRET, "signing_key": SECRET, "x-functions-key": SECRET, "passphrase": SECRET},
+        {"name": f"sk-proj-{SECRET}", "other": f"eyJhbGciOi.eyJ.{SECRET}.{SECRET}"},
+        {"url": f"https://host/v1?X-Amz-Signature={SECRET}&n=1#access_token={SECRET}"},
+        {"model": f"backend:base_url=http://host,api_key={SECRET}", "dsn": f"host=h password={SECRET}"},
+        {"password": 123456789},
+    ],
+)
+def test_a_secret_is_known_by_its_name_or_its_form(settings: dict[str, Any]) -> None:
+    hidden = without_secrets(settings)
+    assert SECRET not in str(hidden) and "123456789" not in str(hidden)
+    assert hidden.keys() == settings.keys() and without_secrets(hidden) == hidden
+
+
+def test_what_is_no_secret_is_stored_as_it_is(home: Path) -> None:
+    settings = {
+        "key": "OPENAI_API_KEY",
+        "prompt_cache_key": "a",
+        "pad_token": "<pad>",
+        "tokens": 3,
+        "keys": True,
+        "stop": ["token:", "</s>"],
+        "system": "Use basic authentication; the token: x. SELECT key=1, t.id = 2",
+    }
+    assert without_secrets(settings) == settings
+    identity = {"databases": {"cookie": "12", "session_key": "34"}}
+    with store.open_run(replace(RUN, identity=identity, versions={"jwt": "1.0"})):
+        (stored,) = store.runs()
+    assert stored.identity == identity and stored.versions == {"jwt": "1.0"}
+
+
+@pytest.mark.parametrize("part", ["a", "a=", "bearer ", "sk-", "a-", "http://", "eyJa.eyJ", "?a."])
+def test_no_setting_takes_long_to_be_searched_for_secrets(part: str) -> None:
+    began = time.monotonic()
+    without_secrets(part * 30_000)
+    assert time.monotonic() - began < 5  # a quadratic search takes minutes
 
 
 def test_a_lock_that_is_no_file_is_one_line(tmp_path: Path) -> None:
