@@ -153,11 +153,16 @@ def fingerprint() -> list[tuple[str, str, int, int]]:
     for path in _run_folders():
         try:
             with os.scandir(path) as entries:
-                facts = [(entry.name, entry.stat()) for entry in entries]
+                facts = [(entry.name, entry.stat(follow_symlinks=_leads(entry))) for entry in entries]
         except OSError:
             continue  # removed since, or no directory
         found += [(path.name, name, stat.st_size, stat.st_mtime_ns) for name, stat in sorted(facts, key=str)]
     return found
+
+
+def _leads(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is no link, or one that leads somewhere."""
+    return not entry.is_symlink() or os.path.exists(entry.path)
 
 
 def leave_out(run_id: str, error: Exception) -> None:

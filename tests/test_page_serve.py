@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import html
 import http.client
+import json
+import socket
+import struct
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +18,7 @@ import pytest
 from browser import serving
 from page_runs import home as home
 
+from harness import evaluate
 from harness.cli import main
 from harness.page.collect import Collector
 from harness.page.serve import server
@@ -97,6 +103,49 @@ def test_a_run_that_goes_on_changes_the_version_and_the_page(port: int) -> None:
     versions.append(ask(port, "/version")[1])
     assert len(set(versions)) == 4
     assert "steps so far" not in ask(port, "/")[1]
+
+
+@pytest.mark.parametrize(
+    "sent", ["GET / HT", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", "GET /none HTTP/1.1\r\n\r\n"]
+)
+def test_a_browser_that_leaves_is_no_error(port: int, capfd: pytest.CaptureFixture[str], sent: str) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.send(sent.encode())
+        time.sleep(0.1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset
+    assert ask(port, "/version")[0] == 200
+    time.sleep(0.2)
+    assert capfd.readouterr().err == ""
+
+
+def test_an_error_has_the_headers_of_a_page(port: int) -> None:
+    for path, host in (("/none", ""), ("/", "attacker.invalid")):
+        _, _, headers = ask(port, path, host=host)
+        assert headers["X-Frame-Options"] == "DENY" and headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_slow_question_holds_up_no_other_answer(port: int, home: Path) -> None:
+    page_runs.shop(home)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    (home / "endless.jsonl").write_text(json.dumps({"id": "q0", "sql": endless}))
+    limits = {"scoring.seconds": 3, "scoring.steps": 10**12}
+    evaluate(f"replay:{home}/endless.jsonl", home / "shop.yaml", overrides=limits, limit=1)
+    ask(port, "/")
+    version = ask(port, "/version")[1]
+    with ThreadPoolExecutor(1) as pool:
+        question = pool.submit(ask, port, f"/pack/{version}/tables-0/q0")
+        time.sleep(0.5)
+        assert ask(port, "/")[0] == ask(port, f"/pack/{version}/run-0-0")[0] == 200
+        assert not question.done()
+        assert question.result()[0] == 200
+
+
+def test_a_link_to_nothing_in_a_run_does_not_hide_its_changes(port: int) -> None:
+    run = page_runs.evaluation("a", [page_runs.realistic(0, 1)])
+    (store.folder(run) / "left").symlink_to("nowhere")
+    before = ask(port, "/version")[1]
+    (store.folder(run) / "curve.jsonl").write_text("{}")
+    assert ask(port, "/version")[1] != before
 
 
 def test_a_port_in_use_is_one_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,7 @@ class Contents:
         self._collector = collector
         self._trust = trust
         self._lock = Lock()
+        self._running = Lock()
         self._page: Page | None = None
         self._html = ""
         self._packs: dict[str, Any] = {}
@@ -59,21 +60,23 @@ class Contents:
         if asked is None:
             return HTTPStatus.NOT_FOUND
         with self._lock:
-            if self._page is None or asked["version"] != self._page.version:
-                return HTTPStatus.CONFLICT
-            content = self._pack(self._page, asked)
-            return HTTPStatus.NOT_FOUND if content is None else ("text/plain", packed(content))
+            page, packs = self._page, self._packs
+        if page is None or asked["version"] != page.version:
+            return HTTPStatus.CONFLICT
+        content = packs.get(asked["name"]) if asked["name"] else self._tables(page, asked)
+        return HTTPStatus.NOT_FOUND if content is None else ("text/plain", packed(content))
 
-    def _pack(self, page: Page, asked: re.Match[str]) -> Any:
-        """A pack of the page, or the result tables of one question; None where there is nothing."""
-        if asked["name"]:
-            return self._packs.get(asked["name"])
+    def _tables(self, page: Page, asked: re.Match[str]) -> Any:
+        """The result tables of one question; None where there is none. Slow queries hold up nothing else."""
         number = int(asked["group"])
         if number >= len(page.groups):
             return None
         group, named = page.groups[number], unquote(asked["question"])
         ids = {shown(sample_id): sample_id for run in group.opened for sample_id in run.answers}
-        return tables(group, [ids[named]], self._trust) if named in ids else None
+        if named not in ids:
+            return None
+        with self._running:
+            return tables(group, [ids[named]], self._trust)
 
     def _update(self) -> None:
         if self._page is None or self._page.version != version():
@@ -86,10 +89,23 @@ class Handler(BaseHTTPRequestHandler):
 
     server_version = "harness"
     sys_version = ""
+    timeout = 60
+    """Seconds that a connection may be silent."""
 
     def __init__(self, contents: Contents, request: Any, address: Any, server: BaseServer) -> None:
         self._contents = contents
         super().__init__(request, address, server)
+
+    def handle(self) -> None:
+        """Answer one request; a browser may leave at any moment."""
+        with suppress(ConnectionError, TimeoutError):
+            super().handle()
+
+    def end_headers(self) -> None:
+        """Every answer, also an error, has these headers."""
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        super().end_headers()
 
     def do_GET(self) -> None:
         """Hand out the page, its version, or a pack."""
@@ -110,11 +126,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        with suppress(BrokenPipeError, ConnectionResetError):  # the browser has left
-            self.end_headers()
-            self.wfile.write(content)
+        self.end_headers()
+        self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not printed."""
