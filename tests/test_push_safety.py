@@ -15,6 +15,7 @@ from huggingface_hub import constants
 from servers.hub import TOKEN, Hub, Repo, hub
 
 from harness.cli import main
+from leaderboards import store
 from leaderboards.types import Run
 
 
@@ -44,6 +45,27 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "ENDPOINT", running.url)
         monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", running.url)
         yield running
+
+
+def test_no_file_that_a_link_leads_to_is_pushed(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "netrc"
+    mine.write_text("password")
+    folder = store.folder(run.id)
+    for name in ("scores.json", "records.parquet"):
+        content = (folder / name).read_bytes()
+        (folder / name).unlink()
+        (folder / name).symlink_to(mine)
+        if name == "records.parquet":
+            mine.write_bytes(content)  # records, but of no run
+        out = tmp_path / name
+        assert main(["push", run.id, "--to", "me/sql", "--dry-run", str(out)]) == 2 * (name != "scores.json")
+        (folder / name).unlink()
+        (folder / name).write_bytes(content)
+    assert "records.parquet is a link: put the file itself there" in capsys.readouterr().err
+    pushed = tmp_path / "scores.json" / "records" / "scores.json"
+    assert pushed.read_bytes() == (folder / "scores.json").read_bytes()
 
 
 @pytest.mark.parametrize(("kind", "name"), [("model", "me/sql"), ("dataset", "me/sql-records")])

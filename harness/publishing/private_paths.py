@@ -23,14 +23,15 @@ def public(value: Any) -> Any:
     >>> public({"/home/me/x/demo/grpo/model": "vllm:/srv/me/base/model", "url": "http://host/v1/models"})
     {'demo/grpo': 'vllm:base', 'url': 'http://host/v1/models'}
     """
-    return _cleaned(without_secrets(value))
+    return without_folders(without_secrets(value))
 
 
-def _cleaned(value: Any) -> Any:
+def without_folders(value: Any) -> Any:
+    """A value in which an absolute path is its last parts, in keys too."""
     if isinstance(value, Mapping):
-        return {_cleaned(name): _cleaned(inner) for name, inner in value.items()}
+        return {without_folders(name): without_folders(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_cleaned(inner) for inner in value]
+        return [without_folders(inner) for inner in value]
     return shown(value) if isinstance(value, str) else value
 
 

@@ -17,7 +17,7 @@ from harness.provenance import lineage
 from harness.publishing.card import eval_results, model_card, records_card
 from harness.publishing.evaluation import Published, asked, hub_id, local_name, slug
 from harness.publishing.model_folder import RESULTS, uploaded
-from harness.publishing.private_paths import public
+from harness.publishing.private_paths import public, without_folders
 from leaderboards import store
 from leaderboards.identity import identity_of
 from leaderboards.types import Run
@@ -27,7 +27,7 @@ from runners.weights.identity import content, runner_of
 from tasks.common import files
 from tasks.common.errors import DataError, ModelError
 
-RECORDS = ("run.json", "scores.json", "records.parquet")
+RECORDS = "records.parquet"
 MARKERS = {"model": lineage.LINEAGE_FILE, "dataset": "run.json"}
 """The file by which a repository is known to hold what this program pushed."""
 
@@ -140,10 +140,14 @@ def _name(model: str) -> str:
 
 
 def _records(published: Published, to: str, records: str) -> dict[str, bytes | Path]:
-    folder = store.folder(published.run.id)
+    """The files of the records. Raises DataError: they are a link, which may lead to a file of no run."""
+    file = store.folder(published.run.id) / RECORDS
+    if file.is_symlink():
+        raise DataError(f"{file} is a link: put the file itself there")
     run = files.without_checksum(json.loads(run_json(published.run)))
     return {
-        **{name: folder / name for name in RECORDS},
-        "run.json": files.as_json(files.with_checksum(public(run))),
+        RECORDS: file,
+        "scores.json": files.as_json(files.with_checksum(published.summary)),
+        "run.json": files.as_json(files.with_checksum(without_folders(run))),
         "README.md": records_card(published, to, records).encode(),
     }
