@@ -10,6 +10,7 @@ from typing import Any
 from leaderboards.compare import Comparison
 from leaderboards.matrix import Matrix
 from leaderboards.pairs import PairedTest
+from leaderboards.statistics.significance import ALPHA, mcnemar
 from leaderboards.types import Run
 from tasks.common.errors import DataError, SpecError
 
@@ -71,7 +72,7 @@ def condition(text: str, runs: int) -> Condition:
 def check(result: Comparison | Matrix, conditions: Sequence[Condition]) -> Gated:
     """Check conditions: one holds if McNemar's test at the 5 % level says that the run is worse.
 
-    Raises DataError: no question was scored in both runs of a condition.
+    Raises DataError: so few questions were scored in both runs of a condition that it can never hold.
     """
     runs = _runs(result)
     return Gated(result, [_gate(result, one, runs) for one in conditions])
@@ -80,11 +81,17 @@ def check(result: Comparison | Matrix, conditions: Sequence[Condition]) -> Gated
 def _gate(result: Comparison | Matrix, one: Condition, runs: Mapping[str, Run]) -> Gate:
     a, b = sorted((one.worse, one.than))
     figures = _test(result, a, b).figures
-    if not figures.n:
-        raise DataError(f"--fail-if '{one}': no question was scored in both runs")
+    tests = len(result.cells) if isinstance(result, Matrix) else 1
+    if tests * mcnemar(0, figures.n) >= ALPHA:
+        raise DataError(
+            f"--fail-if '{one}': {figures.n} questions were scored in both runs, too few to find a difference"
+        )
     holds = figures.outcome == ("worse" if one.worse == b else "better")
     difference = (figures.difference or 0.0) * (1 if one.worse == b else -1)
-    found = f"{100 * difference:+.1f} points on {figures.n:,} questions, p = {figures.corrected:.2g}"
+    left_out = f" ({result.left_out:,} left out)" if result.left_out else ""
+    found = (
+        f"{100 * difference:+.1f} points on {figures.n:,} questions{left_out}, p = {figures.corrected:.2g}"
+    )
     verb = "is significantly worse than" if holds else "is not significantly worse than"
     worse, than = (f"{name} ({runs[name].label})" for name in (one.worse, one.than))
     return Gate(str(one), holds, f"{worse} {verb} {than}: {found}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -262,6 +263,33 @@ def test_a_condition_on_equal_runs_does_not_hold(evaluate: Evaluate) -> None:
         evaluate(name, answers([1, 2]))
     (gate,) = check(compare("a", "b"), [condition("B < A", 2)]).gates
     assert not gate.holds and gate.text.startswith("B (b) is not significantly worse than A (a): +0.0 points")
+
+
+@pytest.mark.parametrize(("line", "n"), [("compare a b", 5), ("compare a b c", 6)])
+def test_a_condition_that_cannot_hold_is_refused(
+    evaluate: Evaluate, capsys: Capture, line: str, n: int
+) -> None:
+    evaluate("a", answers(range(80)))
+    for name in "bc":
+        evaluate(name, answers([], n))
+    assert main([*line.split(), "--fail-if", "B < A"]) == 2
+    assert f"{n} questions were scored in both runs, too few" in capsys.readouterr().err
+
+
+def test_a_condition_says_how_many_questions_are_left_out(evaluate: Evaluate) -> None:
+    evaluate("a", answers(range(80)))
+    evaluate("b", answers([], 10))
+    (gate,) = check(compare("a", "b"), [condition("B < A", 2)]).gates
+    assert gate.holds and "on 10 questions (70 left out)" in gate.text
+
+
+@pytest.mark.parametrize("line", ["board", "compare a b"])
+def test_json_has_no_number_that_json_has_not(evaluate: Evaluate, capsys: Capture, line: str) -> None:
+    for name in "ab":
+        evaluate(name, [replace(one, reward=math.nan) for one in answers(range(5))])
+    assert main([*line.split(), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert line != "board" or found["groups"][0]["rows"][0]["reward"] is None
 
 
 # gains and seeds

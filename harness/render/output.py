@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -37,12 +38,21 @@ R = TypeVar("R", bound=Result)
 def emit(result: R, render: Callable[[R], RenderableType], as_json: bool) -> None:
     """Print a result as JSON, or as ``render`` draws it."""
     if as_json:
-        print(json.dumps(result.as_dict(), indent=2))
+        print(json.dumps(_finite(result.as_dict()), indent=2, allow_nan=False))
         return
     console = SafeConsole()
     if not console.is_terminal:
         console = SafeConsole(width=WIDTH)
     console.print(render(result), crop=False)
+
+
+def _finite(value: Any) -> Any:
+    """The value with None for numbers that JSON does not have: not a number, and infinite ones."""
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def emit_table(
