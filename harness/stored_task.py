@@ -10,6 +10,7 @@ from tasks.common.named_code import refuse_untrusted
 from tasks.common.parse import parse
 from tasks.common.terminal import one_line
 from tasks.databases.servers.address import EMBEDDED
+from tasks.databases_spec import COPIES
 from tasks.spec import TaskSpec
 
 OWN_VARIABLES = ("HARNESS_HOME", "HARNESS_DATA")
@@ -40,9 +41,15 @@ def _refuse_servers(spec: TaskSpec, run: Run) -> None:
 
     A connection alone sends some: psycopg adds the password that PGPASSWORD or a file of passwords holds.
     """
-    path, url = spec.dataset.path, spec.databases.url
-    if url and not url.startswith(f"{EMBEDDED}://"):
-        key, value = "databases.url", url
+    path = spec.dataset.path
+    servers = {"databases.url": spec.databases.url, "databases.copy_to": spec.databases.copy_to}
+    remote = {
+        key: url
+        for key, url in servers.items()
+        if url and url not in COPIES and not url.startswith(f"{EMBEDDED}://")
+    }
+    if remote:
+        key, value = next(iter(remote.items()))
     elif spec.dataset.source == "huggingface" and set(VARIABLE.findall(path)) - set(OWN_VARIABLES):
         key, value = "dataset.path", path
     else:

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import published_runs
 import pytest
 
+from harness.cli import main
 from harness.publishing import every_eval_ever, inspect_log, lm_eval_results
 from harness.publishing.evaluation import Published
 from leaderboards import store
@@ -32,6 +34,8 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Published]:
     messages = [
         {"role": role, "content": text} for role, text in (("user", "q"), ("assistant", "a"), ("user", "no"))
     ]
+    others = ("no JSON", "[]", "[1]", json.dumps([{"role": "developer", "content": "x"}, *messages]))
+    in_roles = [replace(record, prompt=others[i % len(others)]) for i, record in enumerate(answers)]
     in_turns = [replace(record, prompt=json.dumps(messages)) for record in answers]
     f1 = [replace(record, metric=record.bird_f1) for record in answers]
     return {
@@ -42,6 +46,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Published]:
             "me/half",
         ),
         "turns": Published(replace(run, sampling={**run.sampling, "turns": 2}), in_turns, "me/turns"),
+        "roles": Published(replace(run, sampling={**run.sampling, "turns": 2}), in_roles, "me/roles"),
         "bird_f1": Published(replace(run, metric="bird_f1"), f1, "me/f1"),
     }
 
@@ -84,3 +89,46 @@ def test_odd_runs_are_read_by_inspect(odd: dict[str, Published], tmp_path: Path)
         means = {score.name: score.metrics["mean"].value for score in log.results.scores}
         expected = {metric: published.figures(metric)["ex"] for metric in published.metrics}
         assert means == expected and bool(means) == (name != "unscored")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spec": {}},
+        {"spec": {"task": None}},
+        {"spec": {"eval": None}},
+        {"spec": {"eval": {"runner": 1}}},
+        {"spec": {"task": {"dataset": {"source": "x"}}}},
+        {"spec": {"task": {"prompt": {"examples": {"count": "many"}}}}},
+        {"identity": {"model": None}},
+        {"sampling": {"temperature": "warm"}},
+        {"started": "yesterday"},
+        {"ended": "9" * 5000},
+    ],
+)
+def test_a_run_without_what_is_published_is_one_line(
+    odd: dict[str, Published],
+    changes: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
+    known = odd["half"].run
+    with store.open_run(replace(known, id="a", ended="", records_sha256="")) as writer:
+        writer.append(odd["half"].records)
+        writer.finish(odd["half"].summary)
+    path = store.folder("a") / "run.json"
+    content = json.loads(path.read_text())
+    del content["crc32"]
+    if changes.get("spec"):
+        changes = {"spec": {**content["spec"], **changes["spec"]}}
+    path.write_text(json.dumps(content | changes))
+    for line in (
+        "export a --to csv --out x.csv",
+        "export a --to lm-eval --out x",
+        "push a --to me/a --dry-run x",
+    ):
+        assert main(line.replace(" x", f" {tmp_path}/x").split()) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and "run a cannot be published: its " in err and len(err) < 400

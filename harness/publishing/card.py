@@ -34,6 +34,7 @@ def model_card(
     base = _adapter_base(files)
     trained = trainings(chain_of(published.run))
     more = {"adapter": bool(base), "tag": tag, "trainings": trained, "remarks": remarks(published)}
+    more["reward"] = _reward(trained)
     lines = commands(published, to, base)
     text = _rendered("model_card.md.jinja", published, to, records, commands=lines, **more)
     header = _metadata(published, to, files).to_yaml()
@@ -123,6 +124,15 @@ def _metadata(published: Published, to: str, files: Mapping[str, bytes | Path]) 
         datasets=[dataset] if dataset else None,
         tags=["text-to-sql", "sql-harness", *trained],
     )
+
+
+def _reward(trained: Mapping[str, Run]) -> str:
+    """The reward of the training by GRPO that is among these; "" if there is none, or it is not known."""
+    scoring: Any = trained["grpo"].spec if "grpo" in trained else {}
+    for name in ("task", "scoring"):
+        scoring = scoring.get(name) if isinstance(scoring, Mapping) else None
+    known = isinstance(scoring, Mapping) and not scoring.get("weights")
+    return str(scoring.get("reward") or "") if known else ""
 
 
 def _adapter_base(files: Mapping[str, bytes | Path]) -> str:

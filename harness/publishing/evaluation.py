@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from harness.provenance.lineage import model_path
 from harness.publishing.private_paths import shown
+from harness.publishing.shape import expect_publishable
 from leaderboards import store
 from leaderboards.find import candidates
 from leaderboards.identity import identity_of
@@ -71,13 +72,15 @@ class Published:
 
         Of several, the newest of the whole split is taken, if there is one, and named on stderr.
 
-        Raises DataError: there is none, its files are damaged, or this version does not have its metric.
+        Raises DataError: there is none, its files are damaged, this version does not have its metric, or a
+        setting that is published is missing.
         """
         named = sorted(candidates(name), key=lambda run: not is_whole(run))
         run, records = store.first_readable(named)
         if len(named) > 1:
             part = "the whole split" if is_whole(run) else "a part of the split"
             say(f"'{name}' names {len(named)} runs: this is {run.id}, the newest of {part}")
+        expect_publishable(run)
         if run.metric not in METRICS:
             raise DataError(f"run {run.id} has the metric '{run.metric}': {nearest(run.metric, METRICS)}")
         return cls(run, records, model or hub_name(run))

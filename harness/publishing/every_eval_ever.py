@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,10 +27,12 @@ from harness.publishing.evaluation import (
     value,
     write_new,
 )
+from leaderboards.evidence import messages
 from leaderboards.types import Record
 from runners.weights.identity import runner_of
 
 VERSION = "0.3.0"
+ROLES = ("system", "user", "assistant")
 
 
 @dataclass(frozen=True)
@@ -184,15 +186,16 @@ def _lines(published: Published, names: Names) -> Iterator[dict[str, Any]]:
             score = value(record, metric)
             if score is not None:
                 verdict = {"score": score, "is_correct": score == 1}
-                turn = {"num_turns": len(common["messages"]) // 2} if turns else {}
+                roles = [message["role"] for message in common["messages"] or ()]
+                turn = {"num_turns": roles.count("assistant")} if turns else {}
                 yield {**common, "evaluation_result_id": metric, "evaluation": {**verdict, **turn}}
 
 
 def _sample(published: Published, record: Record, names: Names, turns: bool) -> dict[str, Any]:
-    messages = json.loads(record.prompt)
+    sent = messages(record.prompt)
     question = {"raw": record.question, "reference": [record.gold]}
-    shown = "\n\n".join(str(message["content"]) for message in messages)
-    last = len(messages) if turns else 0
+    shown = "\n\n".join(content for _, content in sent)
+    last = len(sent) if turns else 0
     attribution = {
         "turn_idx": last,
         "source": "messages[turn_idx].content" if turns else "output.raw",
@@ -210,7 +213,7 @@ def _sample(published: Published, record: Record, names: Names, turns: bool) -> 
         "interaction_type": "multi_turn" if turns else "single_turn",
         "input": {**question, "formatted": shown},
         "output": None if turns else {"raw": [record.completion]},
-        "messages": _transcript(messages, record.completion) if turns else None,
+        "messages": _transcript(sent, record.completion) if turns else None,
         "answer_attribution": [attribution],
         "token_usage": {
             "input_tokens": record.prompt_tokens,
@@ -228,11 +231,11 @@ def _sample(published: Published, record: Record, names: Names, turns: bool) -> 
     }
 
 
-def _transcript(messages: list[Mapping[str, str]], answer: str) -> list[dict[str, Any]]:
-    messages_and_answer = [*messages, {"role": "assistant", "content": answer}]
+def _transcript(sent: Sequence[tuple[str, str]], answer: str) -> list[dict[str, Any]]:
+    """The messages and the answer; one of a role that the schema does not have is a user's."""
     return [
-        {"turn_idx": number, "role": message["role"], "content": message["content"]}
-        for number, message in enumerate(messages_and_answer)
+        {"turn_idx": number, "role": role if role in ROLES else "user", "content": content}
+        for number, (role, content) in enumerate([*sent, ("assistant", answer)])
     ]
 
 

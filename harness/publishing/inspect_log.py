@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.publishing.evaluation import Published, asked, expect_suffix, value, write_new
+from leaderboards.evidence import messages
 from leaderboards.types import Record
 from runners.weights.identity import runner_of
 from tasks.common import files
@@ -108,7 +108,7 @@ def _sample(published: Published, record: Record) -> Any:
     from inspect_ai.log import EvalSample
     from inspect_ai.model import ChatCompletionChoice, ChatMessageAssistant, ModelOutput, ModelUsage
 
-    asked = _messages(json.loads(record.prompt))
+    asked = _messages(messages(record.prompt))
     usage = ModelUsage(
         input_tokens=record.prompt_tokens,
         output_tokens=record.tokens,
@@ -149,12 +149,9 @@ def _score(record: Record, metric: str) -> Any:
     )
 
 
-def _messages(messages: Sequence[dict[str, str]]) -> list[Any]:
+def _messages(sent: Sequence[tuple[str, str]]) -> list[Any]:
+    """The messages of a prompt; one of another role is a user's."""
     from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
-    kinds: dict[str, Any] = {
-        "system": ChatMessageSystem,
-        "user": ChatMessageUser,
-        "assistant": ChatMessageAssistant,
-    }
-    return [kinds[message["role"]](content=message["content"]) for message in messages]
+    kinds: dict[str, Any] = {"system": ChatMessageSystem, "assistant": ChatMessageAssistant}
+    return [kinds.get(role, ChatMessageUser)(content=content) for role, content in sent]
