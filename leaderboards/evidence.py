@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from textwrap import shorten
 from typing import Any
@@ -51,4 +52,14 @@ def parts(text: str) -> list[tuple[str, float | None]]:
         return []
     if not isinstance(values, dict):
         return []
-    return [(name, value) for name, value in values.items() if isinstance(value, int | float | None)]
+    return [(name, _figure(value)) for name, value in values.items() if isinstance(value, int | float | None)]
+
+
+def _figure(value: float | None) -> float | None:
+    """A number as a float: JSON has integers that are too large for one."""
+    if value is None or isinstance(value, float):
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -498,6 +498,13 @@ def test_show_holds_the_evidence(evaluate: Evaluate) -> None:
     assert show("a", "q001").as_dict()["records"][0]["detail"] == wrong.detail
 
 
+def test_a_part_of_a_reward_may_be_any_number_of_json(evaluate: Evaluate) -> None:
+    run = evaluate(
+        "nano", [replace(record(0, 0.0), parts='{"a": 1' + 400 * "0" + ', "b": NaN, "c": -1e999}')]
+    )
+    assert "a inf   b nan   c -inf" in printed(render_evidence(with_results(run.id, "q000")))
+
+
 def test_show_of_a_question_that_is_not_there(evaluate: Evaluate) -> None:
     run = evaluate("a", [1.0, 1.0])
     with pytest.raises(DataError, match=f"run {run.id} has no question 'q01': did you mean 'q001'"):

@@ -42,6 +42,8 @@ NAMES = [
     "| --- |",
     "-",
     "=1+1",
+    "\n=1+1",
+    "\uff1d1+1",
     '=HYPERLINK("http://x")',
     "+1",
     "-1+cmd|' /C calc'!A0",
@@ -122,7 +124,9 @@ def test_a_name_in_csv_reads_back_and_is_no_formula(name: str) -> None:
     text = as_csv([Sheet([Column("x", str), Column("n", lambda _: -1.5)], [name])])
     ((read, number),) = list(csv.reader(io.StringIO(text)))[1:]
     assert number == "-1.5"
-    assert read.removeprefix("'") == visible(name).removeprefix("'") and read[:1] not in tuple("=+-@\t\r")
+    assert read.removeprefix("'") == visible(name).removeprefix("'") and read[:1] not in tuple(
+        "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+    )
 
 
 def test_sheets_with_other_columns_are_one_csv() -> None:

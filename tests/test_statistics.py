@@ -308,6 +308,13 @@ def test_spread_is_scipys_t_interval_over_runs() -> None:
     assert (found.low, found.high) == pytest.approx(theirs, rel=1e-9)
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 1.7e308])
+def test_what_is_no_finite_number_has_no_deviation(odd: float) -> None:
+    for values in ([odd, odd], [odd, 1.0], [odd, -odd]):
+        found = spread(values)
+        assert found is not None and found.n == 2 and found.deviation is found.low is found.high is None
+
+
 def test_one_run_has_no_spread() -> None:
     assert spread([]) is None
     assert spread([0.5]) == Spread(1, 0.5, None, None, None)

@@ -160,7 +160,7 @@ def _part(name: str) -> Callable[[BoardRow], float | None]:
 def _names(rows: Sequence[BoardRow], field: str) -> list[str]:
     """The keys of a field of the summaries; numbers by size."""
     names = {name for row in rows for name in row.summary[field]}  # type: ignore[literal-required]
-    return sorted(names, key=lambda name: (int(name) if name.isdecimal() else 0, name))
+    return sorted(names, key=lambda name: (int(name) if name.isdecimal() and len(name) < 20 else 0, name))
 
 
 class _Slice(NamedTuple):

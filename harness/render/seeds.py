@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from statistics import fmean
 
 from leaderboards.board import BoardRow, rank
 from leaderboards.seeds import Recipe
@@ -34,7 +33,7 @@ def _means(rows: Sequence[BoardRow], recipe: Recipe) -> BoardRow:
     runs = [row.run for row in rows]
     run = replace(
         runs[0],
-        seconds=fmean(run.seconds for run in runs),
+        seconds=sum(run.seconds for run in runs) / len(runs),
         memory=_largest([run.memory for run in runs]),
         gpu_memory=_largest([run.gpu_memory for run in runs]),
     )
@@ -79,7 +78,9 @@ def _summary(summaries: Sequence[Summary]) -> Summary:
 def _each(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The mean of each figure that every run has."""
     return {
-        name: fmean(one[name] for one in figures) for name in figures[0] if all(name in f for f in figures)
+        name: sum(one[name] for one in figures) / len(figures)
+        for name in figures[0]
+        if all(name in f for f in figures)
     }
 
 

@@ -19,8 +19,8 @@ from tasks.common.terminal import one_line, visible
 _PLAIN = re.compile(r"(?:[\w .,;'/()%+=…·→-](?<!_)|(?<=[^\W_])_(?=[^\W_])|:(?![\w+-]*:)|<(?= \d))*")
 """Texts in which nothing is markup to GitHub."""
 _LINK = re.compile(r"://|www\.", re.IGNORECASE)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell that begins so for a formula."""
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""A spreadsheet takes a cell that begins so for a formula; some also with the full-width signs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from leaderboards.statistics.student import t_quantile, t_within
 Z95 = 1.959963984540054
 """The standard normal's 97.5 % quantile."""
 
+LARGEST = 1e300
+"""From here on, sums and squares of floats may overflow."""
+
 Interval = tuple[float, float]
 
 
@@ -156,11 +159,12 @@ def spread(values: Sequence[float]) -> Spread | None:
     """Mean, standard deviation and Student's 95 % interval of the mean over runs; None without values.
 
     Source: "Student", Biometrika 6 (1908) 1-25: mean +- t(n - 1) deviation / sqrt(n). It says how much seeds
-    change the figure, not how much other questions would.
+    change the figure, not how much other questions would. Values that are infinite, no numbers or over
+    ``LARGEST`` have no deviation.
     """
     n = len(values)
-    if n < 2:
-        return Spread(n, values[0], None, None, None) if values else None
+    if n < 2 or not all(abs(value) < LARGEST for value in values):
+        return Spread(n, sum(values) / n, None, None, None) if values else None
     mean, deviation = fmean(values), stdev(values)
     half = t_quantile(n - 1) * deviation / math.sqrt(n)
     return Spread(n, mean, deviation, mean - half, mean + half)
