@@ -112,6 +112,7 @@ def test_every_key_of_the_body_is_repeated_with_its_value(here: Path) -> None:
             },
         ),
         ("databases", {"engine": "postgres", "url": "postgresql://127.0.0.1:{port}/{database}", "path": ""}),
+        ("databases", {"copy_to": "postgresql://${MY_KEY}@127.0.0.1:{port}/{database}"}),
         ("dataset", {"source": "huggingface", "path": "${MY_KEY}/questions"}),
     ],
 )
