@@ -57,9 +57,7 @@ def parts(text: str) -> list[tuple[str, float | None]]:
 
 def _figure(value: float | None) -> float | None:
     """A number as a float: JSON has integers that are too large for one."""
-    if value is None or isinstance(value, float):
-        return value
     try:
-        return float(value)
+        return None if value is None else float(value)
     except OverflowError:
-        return math.inf if value > 0 else -math.inf
+        return math.inf if value and value > 0 else -math.inf
