@@ -111,7 +111,7 @@ def on_mariadb(database: Database, server: MariaServer) -> Database:
     instances = []
     for number in range(len(database.instances)):
         name = f"{database.id}_{number}_{database_digest(database, number)[:8]}"
-        server.execute(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+        server.execute(f"DROP DATABASE IF EXISTS {name}")
         load(replace(database, instances=database.instances[number:]), server.server(name))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("HARNESS_READER_PASSWORD", PASSWORD)

@@ -446,14 +446,14 @@ def test_from_a_file_to_an_evaluation(
             "INSERT INTO Tag VALUES (NULL, 9e999, NULL), ('a', 1e-7, 'a')"
         )
     source.close()
-    mariadb.execute("CREATE OR REPLACE DATABASE Pets")
+    mariadb.execute("DROP DATABASE IF EXISTS Pets")
     url = f"mysql://${{ADMIN}}@localhost/{{database}}?unix_socket={mariadb.socket}"
     monkeypatch.setenv("ADMIN", "root")
     monkeypatch.setenv("HARNESS_READER_PASSWORD", PASSWORD)
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
     assert main(["db", "copy", str(tmp_path / "Pets.sqlite"), url]) == 0
     done = capsys.readouterr().out
-    assert "4 tables, 7 rows" in done and "1 infinite numbers" in done and "view Julian" in done
+    assert "4 tables, 7 rows" in done and "1 numbers that are infinite" in done and "view Julian" in done
     assert "table Tag: primary key" in done and "Pet: " not in done
     assert main(["db", "copy", str(tmp_path / "Pets.sqlite"), url]) == 2
     assert "not empty" in capsys.readouterr().err
@@ -479,6 +479,40 @@ def test_from_a_file_to_an_evaluation(
     assert PASSWORD not in "".join(
         path.read_text(errors="replace") for path in (tmp_path / "home").rglob("*") if path.is_file()
     )
+
+
+def test_a_duckdb_file_is_copied_with_its_types(tmp_path: Path, mariadb: MariaServer, club: Database) -> None:
+    """``club``: the account exists, so it may read this copy too."""
+    import duckdb
+
+    from tasks.databases.copying.mariadb import load as copy_to
+
+    types = (
+        "CREATE TABLE t(a BOOLEAN, b DECIMAL(9, 3), c DATE, d TIME, e TIMESTAMP, f TIMESTAMPTZ, g INTERVAL,"
+        " h UUID, i INTEGER[], j HUGEINT, k DOUBLE, l VARCHAR, m BLOB)"
+    )
+    row = (
+        "INSERT INTO t VALUES (true, 1.5, '2020-01-02', '01:02:03.5', '2020-01-02 03:04:05.25',"
+        " '2020-01-02 03:04:05+02', INTERVAL 1 DAY, '7b0c5f14-0000-4000-8000-000000000000', [1, 2],"
+        " 170141183460469231731687303715884105727, 'nan', 'it''s', '\\x00')"
+    )
+    with duckdb.connect(str(tmp_path / "types.duckdb")) as connection:
+        connection.execute("SET TimeZone = 'UTC'").execute(types).execute(row)
+    mariadb.execute("DROP DATABASE IF EXISTS types")
+    copied = copy_to(Database("types", "duckdb", (tmp_path / "types.duckdb",)), mariadb.server("types"))
+    assert (copied.rows, len(copied.left_out)) == (1, 1)
+    copy = Database("types", "mariadb", (mariadb.server("types", READER),))
+    [cells] = Executor(LIMITS).run(copy, 0, "SELECT * FROM t").rows
+    assert cells[:6] == (
+        1,
+        ("decimal", "1.5"),
+        "2020-01-02",
+        "01:02:03.5",
+        "2020-01-02 03:04:05.25",
+        "2020-01-02 01:04:05",
+    )
+    uuid = "7b0c5f14-0000-4000-8000-000000000000"
+    assert cells[6:] == ("1 day, 0:00:00", uuid, "[1, 2]", 2**127 - 1, None, "it's", b"\0")
 
 
 def test_prepare_makes_an_account_that_reads(

@@ -1,32 +1,51 @@
-"""Write a copy of a SQLite database into an empty MariaDB database.
+"""Write a copy of a SQLite or DuckDB database into a MariaDB database.
 
 Names become lower case, as in a copy to PostgreSQL: MariaDB distinguishes the cases of table names, unless
 the server has lower_case_table_names=1. Text is compared by its characters, as SQLite does (a collation
 without case rules and padding). A text column is as long as its longest value needs, because longer ones make
 a query slow. Foreign keys are declared without a check of the rows, with an index where they need one. What
-MariaDB does not take (a key of NULLs, a view in SQLite's own SQL) is left out and named.
+MariaDB does not take (a key of NULLs, a view in the source's own SQL) is left out and named. Of DuckDB's
+types, a decimal has 18 digits behind the point, and a timestamp with a time zone is in UTC.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
+from datetime import UTC, datetime
+from typing import Any
 
+import duckdb
 import pymysql
 import sqlglot
 
-from tasks.common.errors import DataError, first_line
+from tasks.common.errors import DataError, MissingData, first_line
 from tasks.databases.copying.copied import Copied
-from tasks.databases.copying.source import SourceTable, tables_of, views_of
+from tasks.databases.copying.source import Kind, SourceTable, opened, tables_of, views_of
 from tasks.databases.engines.mariadb_connection import Connection
-from tasks.databases.engines.mariadb_open import connect, is_mariadb
+from tasks.databases.engines.mariadb_open import connect, database_of, is_mariadb
 from tasks.databases.engines.session import ServerLost
-from tasks.databases.engines.sqlite_open import open_trusted
+from tasks.databases.servers.prepare_mariadb import let_reader_read
 from tasks.databases.sql_text import quote
-from tasks.types import Cell, Database, Row, Server
+from tasks.types import Database, Row, Server
 
-_TYPES: Mapping[str, str] = {"integer": "bigint", "real": "double", "text": "longtext", "blob": "longblob"}
+_TYPES: Mapping[Kind, str] = {
+    "integer": "bigint",
+    "real": "double",
+    "text": "longtext",
+    "blob": "longblob",
+    "boolean": "boolean",
+    "decimal": "decimal(65, 18)",
+    "date": "date",
+    "time": "time(6)",
+    "timestamp": "datetime(6)",
+    "timestamptz": "datetime(6)",
+    "interval": "varchar(64)",
+    "uuid": "char(36)",
+    "json": "json",
+}
 _LONGEST_KEY = 768
 """Characters of the longest text in a key: InnoDB takes 3072 bytes."""
 _ROW = 60_000
@@ -38,23 +57,33 @@ _ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrst
 
 
 def load(database: Database, target: Server) -> Copied:
-    """Copy the first instance of a SQLite database into the empty MariaDB database ``target``.
+    """Copy the first instance of a SQLite or DuckDB database into the MariaDB database ``target``, which
+    ``harness_reader`` may then read.
 
-    Raises DataError.
+    The database is made where it is missing, and must be empty. Raises DataError.
     """
-    if database.engine != "sqlite":
-        raise DataError(f"database {database.id}: DuckDB files are copied to PostgreSQL only")
     try:
-        with closing(open_trusted(database)) as source, closing(connect(target)) as connection:
+        with opened(database) as source, closing(_connected(target)) as connection:
             if connection.execute("SHOW TABLES").fetchall():
                 raise DataError(f"{target}: it is not empty: name an empty database")
             collation = "utf8mb4_nopad_bin" if is_mariadb(connection) else "utf8mb4_0900_bin"
             connection.execute(f"ALTER DATABASE CHARACTER SET utf8mb4 COLLATE {collation}")
             connection.execute("SET SESSION foreign_key_checks = 0, unique_checks = 0, autocommit = 0")
-            return _copy(database, source, connection)
-    except (ServerLost, sqlite3.Error, pymysql.Error) as error:
+            copied = _copy(database, source, connection)
+            let_reader_read(connection, database_of(target))
+            return copied
+    except (ServerLost, sqlite3.Error, duckdb.Error, pymysql.Error) as error:
         text = error.args[-1] if isinstance(error, pymysql.Error) and error.args else first_line(error)
         raise DataError(f"{target}: database {database.id} cannot be copied: {text}") from None
+
+
+def _connected(target: Server) -> Connection:
+    try:
+        return connect(target)
+    except MissingData:
+        with closing(connect(target, database=False)) as connection:
+            connection.execute(f"CREATE DATABASE {quote(database_of(target))}")
+        return connect(target)
 
 
 def lower(name: str) -> str:
@@ -62,7 +91,7 @@ def lower(name: str) -> str:
     return quote(name.translate(_ASCII_LOWER))
 
 
-def _copy(database: Database, source: sqlite3.Connection, target: Connection) -> Copied:
+def _copy(database: Database, source: Any, target: Connection) -> Copied:
     copied = Copied()
     tables = tables_of(source, database)
     keys = {(table.name, column) for table in tables for column in table.primary}
@@ -80,7 +109,7 @@ def _copy(database: Database, source: sqlite3.Connection, target: Connection) ->
         copied.tables += 1
     _add_keys(target, tables, copied)
     for name, ddl in views_of(database).items():
-        _tried(target, _view(ddl), f"view {name}", copied)
+        _tried(target, _view(ddl, database.engine), f"view {name}", copied)
     for table in tables:
         target.execute(f"ANALYZE TABLE {lower(table.name)}")
     return copied
@@ -96,7 +125,7 @@ def _in_order(tables: list[SourceTable]) -> Iterator[SourceTable]:
         yield table
 
 
-def _types(source: sqlite3.Connection, table: SourceTable, keys: set[str]) -> dict[str, str]:
+def _types(source: Any, table: SourceTable, keys: set[str]) -> dict[str, str]:
     """The type of each column. ``keys``: the columns that keys need, which come first for a short type."""
     types = {name: _TYPES[kind] for name, kind in table.kinds.items()}
     texts = [name for name, kind in table.kinds.items() if kind == "text"]
@@ -138,22 +167,23 @@ def _fill(target: Connection, table: SourceTable, rows: Iterator[Row], copied: C
         target.execute(insert + ", ".join(waiting))
     target.execute("COMMIT")
     if infinite:
-        copied.left_out.append(f"table {table.name}: {infinite} infinite numbers, which became NULL")
+        copied.left_out.append(
+            f"table {table.name}: {infinite} numbers that are infinite or NaN, which became NULL"
+        )
     return count
 
 
-def _literal(target: Connection, cell: Cell, kind: str) -> str:
-    """A cell as SQL; "" for an infinity, which MariaDB does not have."""
+def _literal(target: Connection, cell: Any, kind: Kind) -> str:
+    """A value as SQL; "" for an infinity or NaN, which MariaDB does not have."""
     if cell is None:
         return "NULL"
-    if isinstance(cell, float) and kind == "real" and cell in (float("inf"), -float("inf")):
-        return ""
     if kind == "blob":
         return f"X'{(cell if isinstance(cell, bytes) else str(cell).encode()).hex()}'"
-    if kind == "text":
-        text = str(cell).encode(errors="replace").decode()
-        return str(target.escape(text))
-    return repr(cell)
+    if kind != "text" and isinstance(cell, int | float):
+        return repr(cell) if math.isfinite(cell) else ""
+    if isinstance(cell, datetime) and cell.tzinfo:
+        cell = cell.astimezone(UTC).replace(tzinfo=None)
+    return str(target.escape(str(cell).encode(errors="replace").decode()))
 
 
 def _add_keys(target: Connection, tables: list[SourceTable], copied: Copied) -> None:
@@ -176,10 +206,10 @@ def _add_keys(target: Connection, tables: list[SourceTable], copied: Copied) -> 
             _tried(target, alter, f"table {table.name}: foreign key ({', '.join(key.columns)})", copied)
 
 
-def _view(ddl: str) -> str:
+def _view(ddl: str, dialect: str) -> str:
     """A CREATE VIEW in MariaDB's SQL, with our quotes; as it is, where it cannot be parsed."""
     try:
-        tree = sqlglot.parse_one(ddl, read="sqlite")
+        tree = sqlglot.parse_one(ddl, read=dialect)
     except sqlglot.ParseError:
         return ddl
     for name in tree.find_all(sqlglot.exp.Identifier):

@@ -182,6 +182,11 @@ def exists(server: Server) -> bool:
     return True
 
 
+def database_of(server: Server) -> str:
+    """The name of the database in the URL; "" where there is none. Raises DataError."""
+    return str(_options(server).get("database", ""))
+
+
 def _options(server: Server) -> dict[str, Any]:
     """The arguments of a connection. Raises DataError: the URL is not one of MariaDB."""
     example = "mariadb://user:${PASSWORD}@host/name"

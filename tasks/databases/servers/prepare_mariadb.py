@@ -70,11 +70,23 @@ def _make_account(connection: Connection, account: str, database: str) -> Iterat
     if is_mariadb(connection):
         connection.execute(f"ALTER USER {account} WITH MAX_STATEMENT_TIME {_SECONDS}")
         yield f"limited its statements to {_SECONDS} seconds"
-    pattern = database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%").replace("`", "``")
-    connection.execute(f"GRANT SELECT, SHOW VIEW ON `{pattern}`.* TO {account}")
+    _let_read(connection, account, database)
     yield f"it may read all tables and views of the database {database} (SELECT, SHOW VIEW)"
     if powers := powers_of(_grants(connection, account) or ()):
         yield f"note: {account} {powers}, which was given to all users: a model's SQL will be refused"
+
+
+def let_reader_read(connection: Connection, database: str) -> None:
+    """Let the account, where it exists, read a database. Raises pymysql.Error."""
+    for host in _hosts(connection):
+        account = f"'{READER}'@'{host}'"
+        if _grants(connection, account) is not None:
+            _let_read(connection, account, database)
+
+
+def _let_read(connection: Connection, account: str, database: str) -> None:
+    pattern = database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%").replace("`", "``")
+    connection.execute(f"GRANT SELECT, SHOW VIEW ON `{pattern}`.* TO {account}")
 
 
 def _grants(connection: Connection, account: str) -> list[str] | None:
