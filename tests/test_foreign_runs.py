@@ -125,6 +125,7 @@ def test_a_task_of_a_run_sends_no_key_to_a_server(
         port = str(listening.getsockname()[1])
         written = {name: value.replace("{port}", port) for name, value in changes.items()}
         task = run.spec["task"]
+        task = task | {"scoring": task["scoring"] | {"transpile_gold": "copy_to" in changes}}
         rewritten(run, spec=run.spec | {"task": task | {section: task[section] | written}})
         listening.settimeout(0.2)
         assert main(["show", run.id, "one"]) == 0
