@@ -309,6 +309,15 @@ def test_a_server_that_is_killed_costs_no_verdict(
     assert [grade.attempt.verdicts["strict"] for grade in grades] == [1.0 - number % 2 for _, number in golds]
 
 
+def test_a_function_that_the_server_cannot_stop_is_given_up(club: Database) -> None:
+    executor = Executor(Limits(seconds=0.3))
+    assert executor.run(club, 0, "SELECT 1").ok
+    began = time.monotonic()
+    outcome = executor.run(club, 0, "SELECT LENGTH(REPLACE(REPEAT('x', 1000000), 'x', REPEAT('y', 1000)))")
+    assert outcome.status is Status.TIMEOUT and time.monotonic() - began < 1.5, outcome
+    assert executor.run(club, 0, "SELECT COUNT(*) FROM branch").rows == ((6,),)
+
+
 def test_a_server_without_room_gets_its_connections_back(club: Database, mariadb: MariaServer) -> None:
     account = f"{READER}@'%'"
     mariadb.execute(f"ALTER USER {account} WITH MAX_USER_CONNECTIONS 1")
