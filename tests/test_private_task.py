@@ -85,7 +85,7 @@ def texts(folder: Path) -> str:
     return "\n".join([*files, *(repr(record) for run in store.runs() for record in store.records(run.id))])
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("duckdb", marks=pytest.mark.slow)])
 def test_hostile_answers_learn_nothing(
     make: Make, engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
