@@ -145,6 +145,59 @@ def test_a_sqlite_copy_keeps_what_decides_results(tmp_path: Path, executor: Exec
     assert executor.run(database, 0, "SELECT * FROM f").status.value == "private_data"
 
 
+def test_the_rest_of_a_private_key_is_no_key(tmp_path: Path, executor: Executor) -> None:
+    database = sqlite_of(
+        "CREATE TABLE t(a, s, PRIMARY KEY (a, s)) WITHOUT ROWID; INSERT INTO t VALUES (1, 2), (1, 3)",
+        tmp_path,
+        "t.s",
+    )
+    assert executor.run(database, 0, "SELECT a FROM t").rows == ((1,), (1,))
+    [table] = describe(database).tables
+    assert not table.columns[0].primary_key
+
+
+def test_what_names_a_private_column_is_not_copied(tmp_path: Path, executor: Executor) -> None:
+    database = sqlite_of(
+        "CREATE TABLE t(a, s DEFAULT 'SECRET-1' CHECK (s LIKE 'SECRET%')); INSERT INTO t(a) VALUES (1);"
+        "CREATE INDEX i ON t(a) WHERE s = 'SECRET-2'; CREATE INDEX j ON t(a, lower(s));"
+        "CREATE INDEX k ON t(a);"
+        "CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET s = 'SECRET-3'; END;"
+        "CREATE VIEW v AS SELECT a FROM t WHERE s = 'SECRET-4'; CREATE VIEW w AS SELECT a FROM t",
+        tmp_path,
+        "t.s",
+    )
+    found = executor.run(database, 0, "SELECT name FROM sqlite_master ORDER BY name")
+    assert found.rows == (("k",), ("t",), ("w",))
+    [path] = database.instances
+    assert b"SECRET" not in Path(str(path)).read_bytes()
+    for sql in (
+        "SELECT a FROM v",
+        "SELECT (SELECT s) FROM t",
+        "SELECT a FROM t WHERE s IS s",
+        "SELECT t.* FROM t",
+    ):
+        assert executor.run(database, 0, sql).status.value == "private_data", sql
+
+
+@pytest.mark.parametrize("engine", FILES)
+def test_no_statement_names_a_private_table(engine: Engine, tmp_path: Path) -> None:
+    statements = (
+        "CREATE TABLE secret(id INTEGER PRIMARY KEY);"
+        "CREATE TABLE t(a INTEGER, b INTEGER REFERENCES secret(id), c INTEGER AS (a * 2));"
+        "INSERT INTO secret VALUES (5); INSERT INTO t(a, b) VALUES (1, 5);"
+    )
+    path = tmp_path / f"d.{engine}"
+    if engine == "duckdb":
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(statements)
+    else:
+        with sqlite3.connect(path) as file:
+            file.executescript(statements)
+    database = without_private(Database("d", engine, (path,)), ["secret"], tmp_path / "public")
+    [table] = describe(database, 1).tables
+    assert "secret" not in table.ddl and table.rows == ((1, 5, 2),)
+
+
 def test_a_private_row_id_is_hidden(tmp_path: Path, executor: Executor) -> None:
     database = sqlite_of(
         "CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (739, 1)", tmp_path, "t.id"

@@ -99,7 +99,7 @@ def _copy(target: duckdb.DuckDBPyConnection, plan: Plan, public: Table) -> None:
     """Copy one table, with its keys unless rows break them."""
     name = quote(public.name)
     place = f"harness_source.{quote(public.schema or 'main')}.{name}"
-    ways = [plan.source.ddl] if plan.whole else []
+    ways = [plan.source.ddl] if plan.verbatim else []
     for sql in (*ways, create(public, {}), create(public, {}, keys=False)):
         try:
             target.execute(sql)

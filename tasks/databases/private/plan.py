@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tasks.databases.private.names import Pattern, hidden_in
+from tasks.databases.private.names import Pattern, hidden_in, mentions
 from tasks.databases.sql_text import quote
-from tasks.types import ForeignKey, Schema, Table
+from tasks.types import Column, ForeignKey, Schema, Table
 
 DEFAULT_SCHEMA = "main"
 
@@ -18,11 +18,8 @@ class Plan:
 
     source: Table
     public: Table | None
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing of it is private."""
-        return self.public is not None and len(self.public.columns) == len(self.source.columns)
+    verbatim: bool = False
+    """Whether the copy has the source's statement: nothing of it is private, and it names nothing private."""
 
     @property
     def place(self) -> str:
@@ -58,9 +55,22 @@ def plans_of(schema: Schema, found: Sequence[Pattern], generated: Mapping[str, f
         if private:
             private |= generated.get(_place(table), frozenset())
         gone = private is None or table.kind == "virtual" or len(private) == len(table.columns)
-        kept = tuple(column for column in table.columns if private is None or column.name not in private)
-        plans.append(Plan(table, None if gone else replace(table, columns=kept)))
-    return [_without_keys(plan, plans) for plan in plans]
+        plans.append(Plan(table, None if gone else replace(table, columns=_kept(table, private or set()))))
+    known = private_names(plans)
+    return [replace(_without_keys(plan, plans), verbatim=_is_verbatim(plan, known)) for plan in plans]
+
+
+def _is_verbatim(plan: Plan, private: set[str]) -> bool:
+    whole = plan.public is not None and len(plan.public.columns) == len(plan.source.columns)
+    return whole and not mentions(plan.source.ddl, private)
+
+
+def _kept(table: Table, private: set[str]) -> tuple[Column, ...]:
+    """The public columns. The rest of a primary key with a private column is no key."""
+    kept = tuple(column for column in table.columns if column.name not in private)
+    if any(column.primary_key for column in table.columns if column.name in private):
+        return tuple(replace(column, primary_key=False) for column in kept)
+    return kept
 
 
 def _follow_keys(tables: Sequence[Table], hidden: dict[str, set[str] | None]) -> None:

@@ -51,7 +51,7 @@ def write(
             source.execute("BEGIN")
             for plan in plans:
                 if plan.public:
-                    source.execute(_insert(source, plan.public, plan.whole))
+                    source.execute(_insert(source, plan.public, plan.verbatim))
             source.execute("COMMIT")
             indexes = [sql for plan in plans if plan.public for sql in _indexes(source, plan)]
         with closing(sqlite3.connect(path, isolation_level=None)) as target:
@@ -71,7 +71,7 @@ def _make_tables(source: sqlite3.Connection, plans: Sequence[Plan], path: Path, 
         for plan in plans:
             if plan.public is None:
                 continue
-            if plan.whole:
+            if plan.verbatim:
                 target.execute(plan.source.ddl)
             else:
                 target.execute(create(plan.public, _collations(plan.source)))
@@ -86,9 +86,9 @@ def _has_rowid_alias(table: Table) -> bool:
     return len(keys) == 1 and keys[0].type.upper() == "INTEGER"
 
 
-def _insert(source: sqlite3.Connection, table: Table, whole: bool) -> str:
+def _insert(source: sqlite3.Connection, table: Table, verbatim: bool) -> str:
     """Copy the rows, with their row ids where they have one that is no column."""
-    stored = {info[1] for info in _infos(source, table.name) if info[6] == 0} if whole else None
+    stored = {info[1] for info in _infos(source, table.name) if info[6] == 0} if verbatim else None
     names = [column.name for column in table.columns if stored is None or column.name in stored]
     every = {info[1].lower() for info in _infos(source, table.name)}
     listed = ", ".join(map(quote, names))
@@ -122,7 +122,7 @@ def _indexes(source: sqlite3.Connection, plan: Plan) -> list[str]:
         " COLLATE NOCASE",
         [plan.source.name],
     ).fetchall()
-    if plan.whole or not plan.public:
+    if plan.verbatim or not plan.public:
         return [sql for _, sql in rows]
     public = {column.name for column in plan.public.columns}
     partial = {row[1] for row in source.execute(f"PRAGMA index_list({quote(plan.source.name)})") if row[4]}
