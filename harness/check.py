@@ -50,6 +50,8 @@ class SplitCheck:
     rows: int
     right: dict[str, int]
     empty: int
+    empty_ids: tuple[str, ...]
+    """The ids of the questions whose gold returns no rows."""
     single_cell: int
     slow: int
     cut: int
@@ -179,6 +181,8 @@ def _check_split(
 ) -> SplitCheck:
     refused = task.refused.get(split, [])
     first = [group[0] for group in attempts]
+    pairs = zip(samples, first, strict=True)
+    empty = tuple(sample.id for sample, attempt in pairs if is_scored(attempt) and attempt.gold_rows == 0)
     question_counts = Counter((sample.database, sample.question.strip().lower()) for sample in samples)
     trained = {(s.database, s.question.strip().lower()): s.gold for s in train}
     shared = [sample for sample in samples if (sample.database, sample.question.strip().lower()) in trained]
@@ -190,7 +194,8 @@ def _check_split(
         total=len(samples) + task.skipped[split],
         rows=len(samples) + len(refused),
         right={m: sum(all(a.verdicts.get(m) == 1 for a in group) for group in attempts) for m in modes},
-        empty=sum(is_scored(attempt) and attempt.gold_rows == 0 for attempt in first),
+        empty=len(empty),
+        empty_ids=empty,
         single_cell=sum(attempt.gold_rows == 1 and attempt.gold_columns == 1 for attempt in first),
         slow=sum(attempt.seconds > SLOW for attempt in first),
         cut=sum(attempt.ties_at_limit for attempt in first),
@@ -250,6 +255,12 @@ class PromptCounter:
     def over(self, lengths: Sequence[int]) -> int:
         """How many of these lengths leave no room for an answer."""
         return sum(length >= self.context for length in lengths) if self.context else 0
+
+
+def prompt_tokens(task: Task, samples: Sequence[Sample]) -> int:
+    """The tokens of the longest prompt, as nano counts them; 0: not counted."""
+    count = counter(None, task.spec.prompt.is_completion)
+    return max(count.lengths(task, samples), default=0) if count else 0
 
 
 def counter(name: str | None, completion: bool = False) -> PromptCounter | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EPILOG = """\
 first steps:
   harness demo                                   base -> SFT -> GRPO -> leaderboard, offline
+  harness init --db my.sqlite                    a task for a database of your own
   harness check spider                           prove a task before you trust it
   harness eval --model nano --task pocket        how often does it return the right rows?
   harness eval --model replay:FILE --task spider judge stored answers
@@ -29,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     from argparse import RawDescriptionHelpFormatter
 
     from harness.arguments import Parser, Version
-    from harness.verbs import databases, generate, listings, measure, publish, results, runs, tasks, train
+    from harness.verbs import databases, generate, listings, measure, own, publish, results, runs, tasks, train
 
     top = Parser(
         prog="harness",
@@ -39,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=Version, help="print the version")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
-    for subject in (measure, train, tasks, generate, databases, results, runs, publish, listings):
+    for subject in (measure, train, tasks, own, generate, databases, results, runs, publish, listings):
         subject.add(verbs)
     return top
 

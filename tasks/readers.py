@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +28,9 @@ def read(path: Path) -> list[Row]:
     except HarnessError:
         raise
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: cannot be read: not UTF-8 at byte {error.start}") from None
+        raise DataError(
+            f"{path}: cannot be read: not UTF-8 at byte {error.start}: save it as UTF-8 (Excel: 'CSV UTF-8')"
+        ) from None
     except Exception as error:  # libraries may raise any error on broken files
         raise DataError(f"{path}: cannot be read: {type(error).__name__}: {first_line(error)}") from error
 
@@ -96,19 +99,44 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _csv(path: Path) -> Iterator[Row]:
-    header, rows = table(path)
-    yield from (dict(zip(header, row, strict=True)) for row in rows)
+    header, records = _records(path)
+    yield from (dict(zip(header, cells, strict=True)) for _, cells in _filled(header, records))
+
+
+def places(path: Path) -> list[str]:
+    """Where each row that ``read`` returns stands in its file: ``line 7``, or ``row 7`` of other formats."""
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return [f"line {line}" for line, _ in _filled(*_records(path))]
+    if suffix in (".jsonl", ".ndjson"):
+        return [where.rpartition(", ")[2] for where, _ in json_lines(path)]
+    return [f"row {number}" for number, _ in enumerate(read(path), 1)]
 
 
 def table(path: Path) -> tuple[list[str], list[list[str]]]:
     """The header and the rows of a csv or tsv file; blank lines are skipped.
 
-    Quotes that do not enclose whole fields of a tsv file are part of the text. Raises DataError, csv.Error.
+    A csv file may have semicolons or tabs instead of commas, and Excel's first line ``sep=;``. Quotes that do
+    not enclose whole fields of a tsv file are part of the text. Raises DataError, csv.Error.
     """
+    header, records = _records(path)
+    return header, [cells for _, cells in records]
+
+
+Record = tuple[int, list[str]]
+"""The line in which a row begins, from 1, and its cells."""
+
+
+def _filled(header: list[str], records: list[Record]) -> list[Record]:
+    """The records without those of blank cells only, which spreadsheets write below a table."""
+    return [record for record in records if len(header) == 1 or any(cell.strip() for cell in record[1])]
+
+
+def _records(path: Path) -> tuple[list[str], list[Record]]:
     text = text_of(path)
     csv.field_size_limit(max(len(text), 131_072))
     if path.suffix.lower() != ".tsv":
-        return _table(path, text, ",", csv.QUOTE_MINIMAL)
+        return _table(path, *_delimited(text), csv.QUOTE_MINIMAL)
     try:
         return _table(path, text, "\t", csv.QUOTE_MINIMAL)
     except (DataError, csv.Error):
@@ -117,13 +145,26 @@ def table(path: Path) -> tuple[list[str], list[list[str]]]:
         raise
 
 
-def _table(path: Path, text: str, delimiter: str, quoting: Any) -> tuple[list[str], list[list[str]]]:
+def _delimited(text: str) -> tuple[str, str]:
+    """The text, with a line ``sep=;`` left blank, and its delimiter: the first that divides the header."""
+    if named := re.match(r"sep=([,;\t])(?=\r?\n)", text):
+        return text[named.end() :], named[1]
+
+    def fields(delimiter: str) -> int:
+        return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []))
+
+    return text, next((delimiter for delimiter in ",;\t" if fields(delimiter) > 1), ",")
+
+
+def _table(path: Path, text: str, delimiter: str, quoting: Any) -> tuple[list[str], list[Record]]:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
-    header = next(rows, [])
+    header = next((row for row in rows if row), [])
     repeated = next((name for name in header if header.count(name) > 1), None)
     if repeated is not None:
-        raise DataError(f"{path}: the header has the column '{repeated}' twice")
-    filled = []
+        name = f"the column '{repeated}' twice" if repeated.strip() else "several columns without a name"
+        raise DataError(f"{path}: the header has {name}")
+    records = []
+    line = rows.line_num + 1
     for row in rows:
         if row and len(row) != len(header):
             raise DataError(
@@ -131,8 +172,9 @@ def _table(path: Path, text: str, delimiter: str, quoting: Any) -> tuple[list[st
                 f" a field with the delimiter or a line end in it needs quotes"
             )
         if row:
-            filled.append(row)
-    return header, filled
+            records.append((line, row))
+        line = rows.line_num + 1
+    return header, records
 
 
 def _parquet(path: Path) -> Iterator[Row]:

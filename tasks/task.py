@@ -17,7 +17,7 @@ from tasks.databases.state import content_of
 from tasks.examples import Examples
 from tasks.samples import sample_of, text, with_unique_ids
 from tasks.spec import TaskSpec, load
-from tasks.types import Database, LostGold, Message, Progress, Sample, silent
+from tasks.types import Database, LostGold, Message, Progress, Sample, Schema, silent
 
 
 class Task:
@@ -228,13 +228,17 @@ class Task:
 
     def messages(self, sample: Sample) -> tuple[Message, ...]:
         """The chat messages that ask the sample's question."""
+        engine = self.prompt_database(sample).engine
+        return prompts.messages(self.spec.prompt, engine, self.schema(sample), sample, self.examples(sample))
+
+    def schema(self, sample: Sample) -> Schema:
+        """What the sample's prompt shows of its database."""
         database = self.prompt_database(sample)
         parts = self.spec.prompt.schema_
         schema = describe(database, rows=parts.rows)
-        if parts.values:
-            values = find_values(database, schema, sample.question)
-            schema = type(schema)(schema.tables, values)
-        return prompts.messages(self.spec.prompt, database.engine, schema, sample, self.examples(sample))
+        if not parts.values:
+            return schema
+        return Schema(schema.tables, find_values(database, schema, sample.question))
 
     def examples(self, sample: Sample) -> tuple[Sample, ...]:
         """The few-shot examples in the sample's prompt: training questions with their golds.

@@ -28,6 +28,10 @@ READ = {
     "lines.ndjson": f"{ROW}\n",
     "bom.csv": f"\ufeff{HEADER}q \u2028,SELECT 1,d\n",
     "blank.csv": f"{HEADER}\r\nq \u2028,SELECT 1,d\r\n\r\n",
+    "semicolons.csv": f"\ufeff{HEADER}q \u2028,SELECT 1,d\r\n,,\r\n".replace(",", ";"),
+    "sep.csv": "sep=;\r\n" + f"{HEADER}q \u2028,SELECT 1,d\r\n".replace(",", ";"),
+    "tabs.csv": f"{HEADER}q \u2028,SELECT 1,d\n".replace(",", "\t"),
+    "padded.csv": f"{HEADER}q \u2028,SELECT 1,d\n,,\n , ,\n",
     "x.tsv": HEADER.replace(",", "\t") + "q \u2028\tSELECT 1\td\n",
 }
 
@@ -44,6 +48,7 @@ def test_files_are_read(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(READ[name].encode())
     rows = readers.read(tmp_path / name)
     assert rows[0] == {"question": "q \u2028", "query": "SELECT 1", "db_id": "d"}
+    assert len(rows) == len(readers.places(tmp_path / name))
 
 
 def test_a_long_field_is_read(tmp_path: Path) -> None:
@@ -57,10 +62,11 @@ def test_a_long_field_is_read(tmp_path: Path) -> None:
         ("x.csv", "a,b\n1,2\n1,2,3\n", "x.csv, line 3: 3 fields, the header has 2"),
         ("x.csv", "a,b\n1\n", "line 2: 1 fields, the header has 2"),
         ("x.csv", "a,a\n1,2\n", "has the column 'a' twice"),
+        ("x.csv", "a,,\n1,2,3\n", "has several columns without a name"),
         ("x.csv", 'a,b\n"1,2\n3,4\n', "unexpected end of data"),
         ("x.json", '[{"a": 1, "a": 2}]', 'has the key "a" twice'),
         ("x.jsonl", '{"a": 1}\n{"a": 1, "a": 2}', 'line 2: an object has the key "a" twice'),
-        ("x.csv", b"a\n\xff\n", "not UTF-8 at byte 2"),
+        ("x.csv", b"a\n\xff\n", "not UTF-8 at byte 2: save it as UTF-8"),
         ("x.json", '{"a": 1}', "a list of objects"),
         ("x.jsonl", '{"a": 1}\n{', "line 2: "),
         ("x.xlsx", "", "cannot read '.xlsx' files; known: .json"),
@@ -71,6 +77,29 @@ def test_a_broken_file_is_one_line(tmp_path: Path, name: str, content: str | byt
     with pytest.raises(DataError) as caught:
         readers.read(tmp_path / name)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "places"),
+    [
+        ("x.csv", "a,b\n1,2\n3,4\n", ["line 2", "line 3"]),
+        ("x.csv", 'a,b\r\n"1\r\n1",2\r\n\r\n,\r\n3,4\r\n', ["line 2", "line 6"]),
+        ("x.csv", "sep=;\na;b\n1;2\n", ["line 3"]),
+        ("x.csv", "a\n1\n\n2\n", ["line 2", "line 4"]),
+        ("x.tsv", 'a\tb\n"who" is it?\t1\n2\t2\n', ["line 2", "line 3"]),
+        ("x.jsonl", '{"a": 1}\r\n\r\n{"a": 2}\r\n', ["line 1", "line 3"]),
+        ("x.json", '[{"a": 1}, {"a": 2}]', ["row 1", "row 2"]),
+    ],
+)
+def test_each_row_has_its_place(tmp_path: Path, name: str, content: str, places: list[str]) -> None:
+    (tmp_path / name).write_bytes(content.encode())
+    assert readers.places(tmp_path / name) == places
+    assert len(readers.read(tmp_path / name)) == len(places)
+
+
+def test_commas_in_a_header_with_semicolons_in_a_name_stay(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text('"a;b",c\n1,2\n')
+    assert readers.read(tmp_path / "x.csv") == [{"a;b": "1", "c": "2"}]
 
 
 def test_a_path_without_a_file_is_one_line(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ VERBS = [
     "train --task {task} --method sft --model nano --out out --no-eval",
     "train --task {task} --method grpo --model nano --out out --plan",
     "sample --task {task} --model gold --out own.jsonl",
+    "ask --model nano --task {task} --set prompt.template=plain q",
     "export lm-eval --task {task} --out exported",
     "export prime-rl --task {task}",
 ]

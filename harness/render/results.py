@@ -49,6 +49,17 @@ class _Tables:
             yield from (_table(title, table, options.max_width) for title, table in named)
 
 
+@dataclass(frozen=True, slots=True)
+class OneTable:
+    """One table in the width that the console has."""
+
+    title: str
+    table: ResultTable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield _table(self.title, self.table, options.max_width)
+
+
 def _width(title: str, table: ResultTable) -> int:
     """The characters that a table needs in a line."""
     return max(sum(_widths(table)) + len(MARK), cell_len(_title(title, table)), len(table.error))
