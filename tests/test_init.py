@@ -205,7 +205,10 @@ MISTAKES = [
     ("--db my.sqlite --name spider", "a task that ships has this name"),
     ("--db my.sqlite --examples none.csv", "no such file: none.csv"),
     ("--db my.sqlite --examples my.sqlite", "cannot read '.sqlite' files"),
-    ("--db my.sqlite --out my.sqlite", "cannot write my.sqlite"),
+    (
+        "--db my.sqlite --out my.sqlite",
+        ": File exists: choose another folder with --out",
+    ),
     ("--db my.sqlite --out /proc/none", "cannot write /proc/none"),
     ("--db {{x}}.db", "{{x}} in a path is a placeholder"),
 ]
@@ -283,7 +286,7 @@ def test_what_fails_or_returns_nothing_is_named_by_its_line(folder: Path, capsys
     lines = [
         "question;sql;id",
         'fine;SELECT id FROM "order";1',
-        '"two\r\nlines";SELECT nothing FROM empty;2',
+        '"two\r\nlines";SELECT missing FROM empty;2',
         "empty;SELECT x FROM empty;3",
         "open;;4",
         "write;DELETE FROM empty;5",
@@ -291,7 +294,7 @@ def test_what_fails_or_returns_nothing_is_named_by_its_line(folder: Path, capsys
     Path("q.csv").write_bytes("\r\n".join(lines).encode())
     printed = as_json(capsys, "--db", "my.sqlite", "--examples", "q.csv")
     assert [gold["place"] for gold in printed["failing"]] == ["line 3", "line 7"]
-    assert "no such column: nothing" in printed["failing"][0]["detail"]
+    assert "no such column: missing" in printed["failing"][0]["detail"]
     assert printed["empty"] == ["line 5"]
     assert printed["questions"]["with_sql"] == 4 and "line 6: no SQL" in printed["questions"]["notes"][0]
     Path("my.yaml").unlink()
@@ -309,7 +312,7 @@ def test_ids_that_are_missing_or_repeated_are_not_used(folder: Path) -> None:
 
 def test_many_questions_are_divided(folder: Path, capsys: Capture) -> None:
     rows = [{"question": f"Question {n}?", "sql": f"SELECT {n}"} for n in range(ENOUGH)]
-    rows[-1]["sql"] = "SELECT nothing"
+    rows[-1]["sql"] = "SELECT missing"
     Path("q.json").write_text(json.dumps(rows))
     printed = as_json(capsys, "--db", "my.sqlite", "--examples", "q.json")
     assert printed["questions"]["splits"] == DIVIDED
@@ -369,8 +372,11 @@ def test_a_password_elsewhere_in_a_url_is_refused_and_not_shown(url: str) -> Non
     assert "hidden" not in str(caught.value)
 
 
-def test_a_server_that_is_away_is_one_line_without_the_password(folder: Path, capsys: Capture) -> None:
+def test_a_server_that_is_away_is_one_line_without_the_password(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
     pytest.importorskip("psycopg")
+    monkeypatch.setenv("SHOP_PASSWORD", "")
     assert init("--db", "postgresql://me:very-secret-1@127.0.0.1:1/shop") == 2
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1 and "very-secret-1" not in printed.err + printed.out
@@ -393,7 +399,7 @@ def test_a_database_on_a_server(
     assert main(["db", "prepare", f"postgresql://postgres{place}"]) == 0
     Path("q.csv").write_text("question,sql\nWhich ships?,SELECT name FROM ship WHERE name ILIKE 'p%'\n")
     url = f"postgresql://{READER}:secret-word-1{place}"
-    monkeypatch.delenv("FLEET_PASSWORD", raising=False)
+    monkeypatch.setenv("FLEET_PASSWORD", "")
     assert init("--db", url, "--examples", "q.csv") == 0
     printed = capsys.readouterr()
     assert "export FLEET_PASSWORD=" in printed.out and "secret-word-1" not in printed.out + printed.err

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,11 +180,20 @@ def _expect_new(path: Path, fix: str) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    with files.writing(folder):
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 def _create(path: Path, text: str) -> None:
     """Write a new file. Raises DataError: it exists by now, or cannot be written."""
-    with files.writing(path), path.open("xb") as file:
+    with _writing(path), path.open("xb") as file:
         file.write(text.encode())
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        with files.writing(path):
+            yield
+    except DataError as error:
+        raise DataError(f"{error}: choose another folder with --out") from None
