@@ -26,6 +26,8 @@ from tasks.spec import TaskSpec
 from tasks.task import Task
 from tasks.types import Cell, Outcome, Sample, Schema, Status
 
+ROWS = 20
+"""Rows that are printed by default."""
 ANSWERED = ("stop", "length")
 """How an answer of the model ends."""
 _REFUSED = {
@@ -69,7 +71,7 @@ class Answer:
         shown = tuple(tuple(cell(value) for value in row) for row in outcome.rows[:rows])
         return ResultTable(outcome.columns, shown, 0, len(outcome.rows), len(outcome.columns))
 
-    def as_dict(self, rows: int) -> dict[str, Any]:
+    def as_dict(self, rows: int = ROWS) -> dict[str, Any]:
         """For ``--json``, with the first rows."""
         outcome, completion = self.outcome, self.completion
         return {

@@ -129,11 +129,11 @@ def new_task(place: Place, examples: Path | None, folder: Path, workers: int) ->
             template.unlink()
         raise
     say(f"{file}: written")
+    check: TaskCheck | None = None
     if questions.with_sql:
         check = check_task(str(file), (), (), None, workers)
         longest = max(split.longest_prompt for split in check.splits)
     else:
-        check = None
         longest = prompt_tokens(Task.named(str(file)), [Sample("", "?", place.name, ())])
     return NewTask(file, place, schema, questions, examples is None, longest, check)
 
