@@ -76,6 +76,7 @@ def test_the_section_has_these_steps() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_from_nothing_to_a_first_ex(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     connection = sqlite3.connect(tmp_path / "my.sqlite")  # stays open, so that the rows stay in the log
