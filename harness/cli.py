@@ -30,7 +30,18 @@ def parser() -> argparse.ArgumentParser:
     from argparse import RawDescriptionHelpFormatter
 
     from harness.arguments import Parser, Version
-    from harness.verbs import databases, generate, listings, measure, own, publish, results, runs, tasks, train
+    from harness.verbs import (
+        databases,
+        generate,
+        listings,
+        measure,
+        own,
+        publish,
+        results,
+        runs,
+        tasks,
+        train,
+    )
 
     top = Parser(
         prog="harness",

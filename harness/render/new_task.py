@@ -70,3 +70,4 @@ def _next(made: NewTask) -> Iterator[str]:
         yield command("check", file)
     yield command("ask", "--model", "nano", "--task", file, "How many rows are there?")
     yield command("eval", "--model", "nano", "--task", file)
+    yield command("generate", "--task", file, "--n", "500") + "   # questions to train on"

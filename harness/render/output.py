@@ -18,7 +18,7 @@ from rich.console import RenderableType
 from harness.render.sheets import Sheet, as_csv, as_markdown
 from harness.render.terminal import SafeConsole
 
-READS_TASK = ("ask", "check", "eval", "train")
+READS_TASK = ("ask", "check", "eval", "generate", "train")
 """Verbs that read the data of a task."""
 WIDTH = 140
 """Columns of a table that is not written to a terminal, so that little is cut in a file."""
