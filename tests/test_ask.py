@@ -219,6 +219,15 @@ def test_in_a_terminal_questions_are_asked_until_an_empty_line(
     assert capsys.readouterr().out.count("Gorch Fock") == 2
 
 
+def test_private_data_is_neither_shown_nor_read(capsys: Capture) -> None:
+    private = ["--set", "private=[ship.name]", "--show-schema"]
+    assert ask("SELECT name FROM ship", *private) == 1
+    printed = capsys.readouterr()
+    assert "not run: it reads what the task marks as private" in printed.err and printed.err.count("\n") == 1
+    assert "Gorch" not in printed.out + printed.err and "ship(name" not in printed.out
+    assert ask('SELECT "length in m" FROM ship', *private) == 0
+
+
 def test_a_sample_of_a_task_gives_its_schema(capsys: Capture) -> None:
     """A row with its own DDL is a database too."""
     row = {

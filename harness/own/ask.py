@@ -33,6 +33,7 @@ ANSWERED = ("stop", "length")
 _REFUSED = {
     Status.FORBIDDEN_STATEMENT: "not run: only a query that reads is",
     Status.MANY_STATEMENTS: "not run: only a single query is",
+    Status.PRIVATE_DATA: "not run: it reads what the task marks as private",
     Status.TIMEOUT: "stopped (scoring.seconds)",
     Status.TOO_MANY_ROWS: "refused, not cut (scoring.rows)",
     Status.MEMORY: "refused (scoring.bytes)",
