@@ -109,10 +109,10 @@ def _columns(path: Path, rows: Rows) -> dict[str, str]:
         spellings.setdefault(re.sub(r"[\W_]+", "_", column.strip().lower()).strip("_"), column)
     found: dict[str, str] = {}
     for name, candidates in COLUMNS.items():
-        free = (
-            spellings[one] for one in candidates if one in spellings and spellings[one] not in found.values()
-        )
-        found |= {name: one for one in list(free)[:1]}
+        free = (spellings[one] for one in candidates if one in spellings)
+        chosen = next((one for one in free if one not in found.values()), None)
+        if chosen is not None:
+            found[name] = chosen
     for name, what in (("question", "questions"), ("gold", "SQL")):
         if name not in found:
             raise DataError(
