@@ -71,7 +71,9 @@ def verify(pairs: Sequence[Pair], limits: Limits, progress: Progress) -> list[Ve
     file = home() / f"gold-{code_version()}" / f"{digest_of(keys, versions, repr(limits))}.json"
     if file.is_file():
         return [Verdict(*verdict) for verdict in json.loads(file.read_text())]
-    jobs = [(stamped(pair.source), stamped(pair.copy), *pair[2:]) for pair in pairs]
+    stamps = {database: stamped(database) for database in contents}
+    order = sorted(range(len(pairs)), key=lambda place: repr(pairs[place].copy.instances))
+    jobs = [(stamps[pairs[place].source], stamps[pairs[place].copy], *pairs[place][2:]) for place in order]
     verdicts: dict[int, Verdict] = {}
     with Sandbox(0, limits) as sandbox, progress("golds translated", len(pairs)) as report:
         for index, result in sandbox.map(WORK, jobs):
@@ -80,7 +82,7 @@ def verify(pairs: Sequence[Pair], limits: Limits, progress: Progress) -> list[Ve
                 raise DataError(
                     f"the translation of golds was interrupted: {found.detail or 'a worker was lost'}"
                 )
-            verdicts[index] = found
+            verdicts[order[index]] = found
             report(1)
     done = [verdicts[index] for index in range(len(pairs))]
     file.parent.mkdir(parents=True, exist_ok=True)

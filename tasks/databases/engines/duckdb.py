@@ -73,6 +73,8 @@ _TABLES = "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT interna
 _OWN = "database_name = current_database() AND NOT internal"
 """The condition that selects the user's objects from DuckDB's catalogue."""
 _DESCRIBE_MEMORY = 2**30
+_EMPTY = 4 * 2**20
+"""About the bytes that an open file without tables holds."""
 _OPTIONS = {
     "enable_external_access": "false",
     "autoload_known_extensions": "false",
@@ -93,6 +95,8 @@ class Session:
         """Open the file, or build ``database.ddl`` in memory. Raises DataError: missing, corrupt, bad DDL."""
         self._limits = limits
         self._in_memory = not database.instances
+        if not self._in_memory and (file := file_of(database, instance)).is_file():
+            self.weight = min(self.weight, _EMPTY + 2 * file.stat().st_size)
         self._open = partial(connect, database, instance, limits.memory // 2)
         self._connection: duckdb.DuckDBPyConnection | None = self._open()
         self._intact = self._in_memory
