@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leaderboards import store, tags
-from leaderboards.find import candidates, expect_task, find, is_model
+from leaderboards.find import expect_task, find, is_model, named
 from leaderboards.types import Run
 from tasks.common import files
 from tasks.common.errors import DataError, nearest
@@ -111,7 +111,7 @@ def chosen(name: str) -> Run:
 
     Raises DataError: it refers to none, or to several.
     """
-    runs = candidates(name, list(reversed(store.runs())), "run")
+    runs = named(name, list(reversed(store.runs())), "run")
     if len(runs) > 1:
         ids = ", ".join(run.id for run in runs[:4]) + ", ..." * (len(runs) > 4)
         raise DataError(f"'{name}' names {len(runs)} runs: {ids}: give an id")

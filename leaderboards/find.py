@@ -32,18 +32,29 @@ def find(name: str) -> Run:
     return candidates(name)[0]
 
 
-def candidates(name: str, among: Sequence[Run] | None = None, kind: str = "finished evaluation") -> list[Run]:
-    """The evaluations that a name refers to, newest first.
+def candidates(name: str, among: Sequence[Run] | None = None) -> list[Run]:
+    """The finished evaluations that a name refers to, newest first; ``among``: as for ``named``.
+
+    A model's name means its newest weights: an older evaluation of others, which were in the same folder, is
+    left out. Raises DataError: as ``named``.
+    """
+    found = named(name, evaluations() if among is None else among, "finished evaluation")
+    newest = identity_of(found[0])
+    if newest is None or any(run.model != found[0].model for run in found):
+        return found
+    return [run for run in found if (other := identity_of(run)) is None or other.model == newest.model]
+
+
+def named(name: str, searched: Sequence[Run], kind: str) -> list[Run]:
+    """The runs among some, which messages call ``kind``, that a name refers to, in their order.
 
     A name is the id of a run, a model's name, a tag, a model's folder, a folder with the same content as the
-    model, or the beginning of an id. ``among``: search these runs, which messages call ``kind``; by default
-    the finished evaluations.
+    model, or the beginning of an id.
 
     Raises DataError: it refers to none, or is the beginning of several ids.
     """
     if not name.strip():
         raise DataError("the name of a run is empty: name one (harness runs lists them)")
-    searched = evaluations() if among is None else among
     for matches in (_is_id, _is_model, _is_tag, _is_folder, _is_content):
         if matching := [run for run in searched if matches(run, name)]:
             return matching

@@ -7,10 +7,13 @@ all shards have theirs. The processes share nothing but this folder, so they may
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TypeVar
+
+from typing_extensions import TypedDict
 
 from leaderboards import store, validation
 from leaderboards.summary import summary
@@ -22,6 +25,7 @@ from tasks.common.home import home
 
 T = TypeVar("T")
 DONE = "done.json"
+_COUNT = re.compile(r"[1-9][0-9]{0,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,15 @@ class Shard:
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
+
+
+class Needed(TypedDict):
+    """The records of a shard, and what it needed for them."""
+
+    records: int
+    seconds: float
+    memory: int
+    gpu_memory: int | None
 
 
 def open_shard(run: Run, shard: Shard, questions: int) -> RunWriter:
@@ -61,12 +74,12 @@ def open_shard(run: Run, shard: Shard, questions: int) -> RunWriter:
 
 def complete(writer: RunWriter) -> None:
     """Note that a shard has all its records, and what it needed. Raises DataError."""
-    needed = {
-        "records": len(writer.done),
-        "seconds": writer.seconds,
-        "memory": memory.peak(),
-        "gpu_memory": memory.gpu_peak(),
-    }
+    needed = Needed(
+        records=len(writer.done),
+        seconds=writer.seconds,
+        memory=memory.peak(),
+        gpu_memory=memory.gpu_peak(),
+    )
     files.write(writer.path / DONE, files.as_json(files.with_checksum(needed)))
 
 
@@ -99,16 +112,20 @@ def _merged(run: Run, path: Path, lock: IO[bytes]) -> Run:
     shards = _shards(run.id)
     folder = _folder(run.id, len(shards))
     records: list[Record] = []
-    needed = []
+    needed: list[Needed] = []
     for shard in shards:
         part = folder / str(shard.index)
         found, _ = validation.lines(part / "partial.jsonl", validation.record_line)
         by_key = {record.key: record for record, _ in found}
-        needed.append(validation.read_json(part / DONE))
-        if len(by_key) != needed[-1].get("records"):
+        needed.append(validation.checked(Needed, validation.read_json(part / DONE)))
+        if len(by_key) != needed[-1]["records"]:
             (part / DONE).unlink()
             raise DataError(f"run {run.id}: the records of shard {shard} are damaged: run that command again")
         records += by_key.values()
+    if len({record.key for record in records}) < len(records):
+        raise DataError(
+            f"run {run.id}: two shards hold the same answers: remove {folder}, and run them again"
+        )
     sampling = validation.run(folder / "1").sampling
     with RunWriter(replace(run, sampling=sampling), path, lock) as writer:
         writer.append(records)
@@ -143,7 +160,7 @@ def _folder(run_id: str, count: int) -> Path:
 def _shards(run_id: str) -> list[Shard]:
     """All shards of a run. Raises DataError: it has none."""
     for path in store.folder(run_id).glob(f"{store.SHARDS}*"):
-        if (count := path.name.removeprefix(store.SHARDS)).isdecimal():
+        if _COUNT.fullmatch(count := path.name.removeprefix(store.SHARDS)):
             return [Shard(index, int(count)) for index in range(1, int(count) + 1)]
     raise DataError(f"run {run_id} has no shards")
 

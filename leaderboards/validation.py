@@ -37,7 +37,7 @@ def run(path: Path) -> Run:
 
     Raises OSError, ValueError: it is damaged, or a newer version of harness wrote it.
     """
-    found = Run(**{**_checked(RUN, read_json(path / "run.json")), "id": path.name})
+    found = Run(**{**checked(RUN, read_json(path / "run.json")), "id": path.name})
     if found.schema > SCHEMA:
         raise ValueError(
             f"its files have schema {found.schema}; this version of harness reads up to {SCHEMA}"
@@ -48,13 +48,13 @@ def run(path: Path) -> Run:
 def summary(path: Path) -> Summary:
     """The content of ``scores.json`` of an evaluation. Raises OSError, ValueError."""
     try:
-        checked: Summary = _checked(Summary, read_json(path / "scores.json"))
-        slices = (checked, *checked["parts"].values(), *checked["difficulty"].values())
+        found: Summary = checked(Summary, read_json(path / "scores.json"))
+        slices = (found, *found["parts"].values(), *found["difficulty"].values())
         shares = [*((name, one[name]) for one in slices for name in ("ex", "low", "high"))]
-        _expect_shares([*shares, *checked["modes"].items(), *checked["pass_at"].items()])
+        _expect_shares([*shares, *found["modes"].items(), *found["pass_at"].items()])
     except ValueError as error:
         raise ValueError(f"scores.json: {error}") from None
-    return checked
+    return found
 
 
 def records(rows: list[dict[str, Any]]) -> list[Record]:
@@ -68,7 +68,7 @@ def record_line(line: Mapping[str, Any]) -> tuple[Record, float]:
 
 
 def _record(row: object) -> Record:
-    record = Record(**_checked(RECORD, row))
+    record = Record(**checked(RECORD, row))
     _expect_shares((name, getattr(record, name)) for name in VERDICTS)
     return record
 
@@ -146,7 +146,7 @@ def _number(value: object) -> float:
     return value
 
 
-def _checked(shape: Any, value: object) -> Any:
+def checked(shape: Any, value: object) -> Any:
     """The value with every type as declared, without conversions. Raises ValueError."""
     try:
         return _adapter(shape).validate_python(value, strict=True)

@@ -20,6 +20,7 @@ from harness.render.compare import render_comparison
 from harness.render.matrix import render_matrix
 from leaderboards import store
 from leaderboards.board import board
+from leaderboards.catalog import chosen
 from leaderboards.compare import compare
 from leaderboards.gate import check, condition
 from leaderboards.identity import Identity
@@ -290,6 +291,18 @@ def test_json_has_no_number_that_json_has_not(evaluate: Evaluate, capsys: Captur
     assert main([*line.split(), "--json"]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert line != "board" or found["groups"][0]["rows"][0]["reward"] is None
+
+
+def test_a_folder_s_name_means_its_newest_weights(evaluate: Evaluate, capsys: Capture) -> None:
+    evaluate("a", answers(range(80)), identity=identity("a"))
+    old = evaluate("b", answers(range(80)), identity=identity("old weights"))
+    new = evaluate("b", answers([], 20), limit=20, identity=identity("new weights"))
+    for names in (["a", "b"], ["a", "b", old.id]):
+        assert main(["compare", *names, "--fail-if", "B < A", "--json"]) == 1
+        assert new.id in capsys.readouterr().out
+    assert compare("a", old.id).b.id == old.id
+    with pytest.raises(DataError, match="names 2 runs"):
+        chosen("b")
 
 
 # gains and seeds

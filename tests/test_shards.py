@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,39 @@ def test_damaged_records_of_a_shard_are_judged_again(home: Path, capsys: pytest.
     assert main(["eval", *GOLD, "--shard", "1/2"]) == 0
     (run,) = store.runs()
     assert run.finished and store.scores(run.id)["n"] == 9
+
+
+def test_a_shard_in_the_place_of_another_makes_no_run(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", *GOLD, "--shard", "1/2"]) == 0
+    (run,) = store.runs()
+    folder = store.folder(run.id) / "shards-of-2"
+    shutil.copytree(folder / "1", folder / "2")
+    assert main(["merge", run.id]) == 2
+    assert "two shards hold the same answers" in capsys.readouterr().err
+    assert not store.runs()[0].finished
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"records": 4, "seconds": "long", "memory": 1, "gpu_memory": null}', "\0"]
+)
+def test_a_damaged_note_of_a_shard_is_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    assert main(["eval", *GOLD, "--shard", "1/2"]) == 0
+    (run,) = store.runs()
+    (store.folder(run.id) / "shards-of-2" / "1" / "done.json").write_text(content)
+    assert main(["eval", *GOLD, "--shard", "2/2"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"harness eval: run {run.id}: ")
+    assert not store.runs()[0].finished
+
+
+def test_a_folder_of_more_shards_than_there_are_questions_is_none(home: Path) -> None:
+    assert main(["eval", *GOLD, "--shard", "1/2"]) == 0
+    (run,) = store.runs()
+    folder = store.folder(run.id)
+    (folder / "shards-of-2").rename(folder / f"shards-of-{10**12}")
+    with pytest.raises(DataError, match="has no shards"):
+        shards.missing(run.id)
 
 
 def test_merge_makes_the_run_that_the_last_process_could_not(home: Path) -> None:
