@@ -83,9 +83,8 @@ def _gate(result: Comparison | Matrix, one: Condition, runs: Mapping[str, Run]) 
     figures = _test(result, a, b).figures
     tests = len(result.cells) if isinstance(result, Matrix) else 1
     if tests * mcnemar(0, figures.n) >= ALPHA:
-        raise DataError(
-            f"--fail-if '{one}': {figures.n} questions were scored in both runs, too few to find a difference"
-        )
+        scored = f"{figures.n} questions were" if figures.n else "no question was"
+        raise DataError(f"--fail-if '{one}': {scored} scored in both runs, too few to find a difference")
     holds = figures.outcome == ("worse" if one.worse == b else "better")
     difference = (figures.difference or 0.0) * (1 if one.worse == b else -1)
     left_out = f" ({result.left_out:,} left out)" if result.left_out else ""
