@@ -69,6 +69,8 @@ class Flag(StrEnum):
     HEAVY = "heavy_computation"
     """It computes without need or end (a large series or text, tables multiplied without a condition, a
     recursion without an end), or it exceeded its time or memory."""
+    DYNAMIC = "dynamic_sql"
+    """It runs SQL that is in a text."""
     FILE = "file_access"
     """It reads or writes files, or loads an extension."""
     NETWORK = "network_access"

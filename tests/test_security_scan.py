@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+from rewards.exploits import Target, load
+from rewards.extract import extract
 from rewards.security.scan import scan, tables
-from rewards.types import Flag
+from rewards.types import Flag, Reason
+from tasks.databases.sql_text import MAX_CHARACTERS
 from tasks.types import Engine
 
 ALL: tuple[Engine, ...] = ("sqlite", "duckdb", "postgres", "mariadb")
@@ -76,7 +82,7 @@ FLAGGED: list[tuple[str, tuple[Engine, ...], str]] = [
     ("INSTALL httpfs", ("duckdb",), "file_access"),
     ("SELECT pg_read_file('/etc/passwd')", ("postgres",), "file_access"),
     ("SELECT lo_import('/etc/passwd')", ("postgres",), "file_access"),
-    ("SELECT query_to_xml('SELECT 1', true, true, '')", ("postgres",), "file_access"),
+    ("SELECT query_to_xml('SELECT 1', true, true, '')", ("postgres",), "dynamic_sql"),
     ("SELECT * FROM 'https://example.org/a.csv'", ("duckdb",), "network_access"),
     ("SELECT * FROM postgres_scan('host=x', 'public', 't')", ("duckdb",), "network_access"),
     ("SELECT * FROM dblink('host=x', 'SELECT 1') AS t(a int)", ("postgres",), "network_access"),
@@ -88,7 +94,7 @@ FLAGGED: list[tuple[str, tuple[Engine, ...], str]] = [
     ("SELECT pg_terminate_backend(1)", ("postgres",), "settings"),
     ("SELECT nextval('s')", ("postgres", "duckdb"), "settings"),
     ("SELECT name FROM person FOR UPDATE", ("postgres",), "settings"),
-    ("SELECT * FROM query('SELECT 1')", ("duckdb",), "settings"),
+    ("SELECT * FROM query('SELECT 1')", ("duckdb",), "dynamic_sql"),
     ("SELECT sql FROM sqlite_master", ("sqlite", "duckdb"), "catalogue"),
     ('SELECT name FROM main."SQLITE_Schema"', ("sqlite",), "catalogue"),
     ("SELECT * FROM pragma_table_info('person')", ("sqlite", "duckdb"), "catalogue"),
@@ -113,9 +119,15 @@ FLAGGED: list[tuple[str, tuple[Engine, ...], str]] = [
     ("SELECT LOAD_FILE('/etc/passwd')", ("mariadb",), "file_access"),
     ("SELECT name FROM person INTO OUTFILE '/tmp/x'", ("mariadb",), "file_access"),
     ("SELECT GET_LOCK('a', 9)", ("mariadb",), "settings"),
-    ("SELECT name FROM person INTO @a", ("mariadb",), "write"),
+    ("SELECT name FROM person INTO @a", ("mariadb",), "write settings"),
     ("SELECT user FROM mysql.user", ("mariadb",), "catalogue"),
     ("SELECT `table_name` FROM `information_schema`.`tables`", ("mariadb",), "catalogue"),
+    ("SELECT @a := 1", ("mariadb",), "settings"),
+    ("SELECT @@datadir", ("mariadb",), "settings"),
+    ("SELECT name FROM person LOCK IN SHARE MODE", ("mariadb",), "settings"),
+    ("SELECT name FROM person FOR KEY SHARE", ("postgres",), "settings"),
+    ('SELECT U&"\\0070g_sleep"(9)', ("postgres",), "unreadable"),
+    ("SELECT E'a' '\\'' , pg_sleep(9) --'", ("postgres",), "unreadable"),
     ("SELECT 'a\0b'", ALL, "unreadable"),
     ("SELECT " + "1," * 60_000 + "1", ALL, "unreadable"),
 ]
@@ -149,6 +161,22 @@ def test_what_is_flagged(sql: str, engine: Engine, flags: str) -> None:
 @pytest.mark.parametrize(("sql", "engine", "expected"), TABLES)
 def test_the_tables_of_a_text(sql: str, engine: Engine, expected: set[str]) -> None:
     assert tables(sql, engine) == expected
+
+
+@pytest.mark.parametrize("engine", ALL)
+def test_every_exploit_that_must_be_refused_is_flagged(engine: Engine) -> None:
+    target = Target("SELECT name FROM member", "member", "name", "'x'", "members", "/tmp/x")
+    for exploit in load(engine):
+        if exploit.reasons == {Reason.FORBIDDEN_STATEMENT}:
+            sql = extract(exploit.completion(target))[: MAX_CHARACTERS + 1]
+            assert scan(sql, engine), (exploit.name, sql[:200])
+
+
+def test_no_published_gold_is_flagged(data: Path) -> None:
+    spider = [row["query"] for row in json.loads((data / "spider" / "dev_exec.json").read_text())]
+    bird = [row["SQL"] for row in json.loads((data / "bird" / "dev.json").read_text())]
+    for sql in (*spider, *bird):
+        assert scan(sql, "sqlite") == set() and tables(sql, "sqlite"), sql
 
 
 def test_every_flag_of_the_text_has_a_case() -> None:

@@ -43,6 +43,10 @@ PAIRS: Mapping[tuple[str, str], Flag] = {
     ("into", "dumpfile"): Flag.FILE,
     ("for", "update"): Flag.SETTINGS,
     ("for", "share"): Flag.SETTINGS,
+    ("for", "key"): Flag.SETTINGS,
+    ("for", "no"): Flag.SETTINGS,
+    ("lock", "in"): Flag.SETTINGS,
+    ("procedure", "analyse"): Flag.SETTINGS,
 }
 """Two words in a row, inside of any statement."""
 
@@ -56,7 +60,6 @@ class Names(NamedTuple):
 
 _COMMON: Mapping[Flag, Names] = {
     Flag.CATALOGUE: Names(anywhere=r"information_schema"),
-    Flag.SETTINGS: Names(anywhere=r"@@\w+"),
 }
 _BY_ENGINE: Mapping[str, Mapping[Flag, Names]] = {
     "sqlite": {
@@ -74,16 +77,17 @@ _BY_ENGINE: Mapping[str, Mapping[Flag, Names]] = {
     "duckdb": {
         Flag.DELAY: Names(calls=r"sleep_ms|pg_sleep|sleep"),
         Flag.FILE: Names(
-            calls=r"read_\w+|parquet_\w+|sniff_csv|glob|getenv|write_log|iceberg_\w+|delta_scan|json_execute_\w+"
+            calls=r"read_\w+|parquet_\w+|sniff_csv|glob|getenv|write_log|iceberg_\w+|delta_scan"
             r"|st_read\w*|copy_\w+"
         ),
         Flag.NETWORK: Names(
             calls=r"(?:sqlite|postgres|mysql)_(?:scan|query|attach|execute)\w*|http_\w+|ducklake_\w+"
         ),
         Flag.SETTINGS: Names(
-            calls=r"setseed|set_config|nextval|enable_\w+|disable_\w+|force_checkpoint|checkpoint|query"
+            calls=r"setseed|set_config|nextval|enable_\w+|disable_\w+|force_checkpoint|checkpoint"
             r"|truncate_duckdb_logs"
         ),
+        Flag.DYNAMIC: Names(calls=r"query|json_execute_\w+"),
         Flag.CATALOGUE: Names(
             calls=r"duckdb_\w+|pragma_\w+|which_secret|current_(?:setting|schemas?|database|user|catalog)|version"
             r"|pg_\w+",
@@ -95,7 +99,9 @@ _BY_ENGINE: Mapping[str, Mapping[Flag, Names]] = {
         Flag.DELAY: Names(calls=r"pg_sleep(?:_for|_until)?"),
         Flag.FILE: Names(
             calls=r"pg_(?:read|ls|stat|write|append)_\w+|pg_file_\w+|lo_\w+|loread|lowrite|pg_current_logfile"
-            r"|xml_?(?:parse_file)|(?:table|query|schema|database|cursor)_to_xml\w*"
+        ),
+        Flag.DYNAMIC: Names(
+            calls=r"(?:table|query|schema|database|cursor)_to_xml\w*|ts_(?:stat|rewrite)|xpath_table|crosstab\w*"
         ),
         Flag.NETWORK: Names(calls=r"dblink\w*|http\w*|inet_(?:client|server)_(?:addr|port)|postgres_fdw_\w+"),
         Flag.SETTINGS: Names(
@@ -115,6 +121,7 @@ _BY_ENGINE: Mapping[str, Mapping[Flag, Names]] = {
         Flag.NETWORK: Names(calls=r"sys_(?:exec|eval|get|set)"),
         Flag.SETTINGS: Names(
             calls=r"get_lock|release_(?:all_)?locks?|is_(?:free|used)_lock|last_insert_id|nextval|setval"
+            r"|found_rows|row_count"
         ),
         Flag.CATALOGUE: Names(
             calls=r"version|user|database|schema|current_user|session_user|system_user|connection_id",

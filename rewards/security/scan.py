@@ -13,6 +13,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from rewards.security import rules
 from rewards.structure.parse import parse, tokenize
 from rewards.types import Flag
+from tasks.databases.engines import postgres_text
 from tasks.databases.sql_text import split, unreadable
 
 _QUOTED = frozenset({TokenType.IDENTIFIER})
@@ -22,6 +23,8 @@ _TEXTS = frozenset(
     if token_type.name.endswith("STRING") or token_type.name in ("HEREDOC_STRING", "STRING")
 )
 _FROM = frozenset({TokenType.FROM, TokenType.JOIN, TokenType.COMMA, TokenType.TABLE})
+_VARIABLES = frozenset({TokenType.PARAMETER, TokenType.SESSION_PARAMETER})
+"""The signs of MariaDB's variables, which keep values between queries."""
 _MOST_FREE_JOINS = 3
 """Tables beyond the first that may be joined without any condition."""
 _COMMENT = re.compile(
@@ -39,7 +42,7 @@ def scan(sql: str, engine: str) -> set[Flag]:
         return set()
     tokens = None if unreadable(sql) else tokenize(sql, engine)
     tricks = {Flag.COMMENT} if _has_trick(sql) else set()
-    if tokens is None:
+    if tokens is None or (engine == "postgres" and _has_escapes(sql)):
         return {Flag.UNREADABLE} | tricks
     statements = [statement for statement in _statements(tokens) if statement]
     found = {flag for statement in statements for flag in _of_statement(statement, engine)}
@@ -49,6 +52,11 @@ def scan(sql: str, engine: str) -> set[Flag]:
     if tree is not None and _is_heavy(tree):
         found.add(Flag.HEAVY)
     return found | tricks
+
+
+def _has_escapes(sql: str) -> bool:
+    """Whether names or texts are written with escapes that only PostgreSQL's own scanner reads."""
+    return any(token.kind == "unicode" for token in postgres_text.tokens(sql))
 
 
 def tables(sql: str, engine: str) -> set[str] | None:
@@ -110,6 +118,8 @@ def _of_names(tokens: Sequence[Token], engine: str) -> Iterator[Flag]:
     for place, token in enumerate(tokens):
         if token.token_type in _TEXTS:
             continue
+        if engine == "mariadb" and token.token_type in _VARIABLES:
+            yield Flag.SETTINGS
         name = token.text.lower()
         called = _kind_at(tokens, place + 1) is TokenType.L_PAREN
         found = [
