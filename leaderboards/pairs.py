@@ -119,7 +119,8 @@ class Verdict:
     p_databases: float | None
     """The p-value for other databases, which counts questions of one database as alike; None with one."""
     detectable: float | None
-    """The smallest difference that the test finds with 80 % power, given the discordant questions."""
+    """The smallest difference that the test finds with 80 % power, given the discordant questions; None after
+    Holm's correction, with which it depends on all pairs."""
     text: str
     """The same as a sentence, without the names of the runs."""
 
@@ -139,11 +140,9 @@ class PairedTest:
         figures = self.figures
         discordant = (figures.wins + figures.losses) / figures.n if figures.n else 0.0
         p_databases = self.clustered.p if self.clustered else None
-        p = figures.p if figures.p_holm is None else figures.p_holm
-        smallest = detectable(figures.n, discordant)
-        return Verdict(
-            figures.outcome, p, p_databases, smallest, _text(figures.outcome, p, p_databases, smallest)
-        )
+        smallest = detectable(figures.n, discordant) if figures.p_holm is None else None
+        text = _text(figures, p_databases, smallest)
+        return Verdict(figures.outcome, figures.corrected, p_databases, smallest, text)
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -155,8 +154,11 @@ class PairedTest:
         }
 
 
-def _text(outcome: Outcome, p: float, p_databases: float | None, smallest: float | None) -> str:
+def _text(figures: PairedFigures, p_databases: float | None, smallest: float | None) -> str:
+    outcome, p = figures.outcome, figures.corrected
     if outcome == "no significant difference":
+        if figures.p_holm is not None:
+            return f"{outcome} ({_p(p)})"
         if smallest is None:
             return f"{outcome} ({_p(p)}): too few questions to find one"
         size = f"a difference of {100 * smallest:.1f} points"

@@ -172,6 +172,16 @@ def test_a_matrix_tests_every_pair_on_the_questions_that_all_share(evaluate: Eva
     assert "C is better than A" in text and max(map(len, text.splitlines())) <= 80
 
 
+def test_a_matrix_does_not_say_what_one_test_alone_would_find(evaluate: Evaluate) -> None:
+    for name, right in (("a", 40), ("b", 42), ("c", 44)):
+        evaluate(name, answers(range(right)))
+    verdicts = [cell.test.verdict for cell in compare_all(["a", "b", "c"]).cells]
+    assert {one.outcome for one in verdicts} == {"no significant difference"}
+    assert [(one.detectable, one.text) for one in verdicts] == [
+        (None, f"{verdicts[0].outcome} (p = {p})") for p in ("1", "0.38", "1")
+    ]
+
+
 def test_a_matrix_refuses_what_cannot_be_compared(evaluate: Evaluate) -> None:
     evaluate("a", [1.0])
     evaluate("b", [1.0])

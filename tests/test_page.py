@@ -8,6 +8,7 @@ import hashlib
 import json
 import random
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import pytest
 
 from harness.cli import main
 from harness.page.collect import Collector
+from harness.page.formats import where
 from harness.page.packs import LONGEST, packed, shown
 from harness.page.write import FOLDER, write_page
 from leaderboards import store
+from leaderboards.pairs import PairedFigures
 from leaderboards.types import Run
 from tools.vendor import LIBRARIES
 
@@ -67,6 +70,11 @@ def written(folder: Path) -> str:
     return (folder / "board.html").read_text(encoding="utf-8")
 
 
+def text_of(page: str) -> str:
+    """The text of a page, without its scripts and styles."""
+    return " ".join(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL).split())
+
+
 def test_the_command_writes_one_file_that_refers_to_nothing_else(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,7 +107,7 @@ def test_the_policy_allows_the_pages_own_scripts_and_style_only(home: Path) -> N
 def test_figures_can_be_read_without_scripts(home: Path) -> None:
     base, _, grpo = page_runs.lineage(60)
     text = written(home)
-    visible = " ".join(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL).split())
+    visible = text_of(text)
     sentence = (
         r"GRPO helped: [\d.]+ → [\d.]+ % of 60 questions answered right, \+[\d.]+ points \(95 % interval"
     )
@@ -119,6 +127,42 @@ def test_a_stage_that_was_asked_less_says_so(home: Path) -> None:
     assert "of 60 questions answered right" in visible and "of 20 questions answered right" in visible
     assert re.search(r"all 60 \+", visible) and re.search(r"all 60 / 20 \+", visible)
     assert "models/grpo , grpo of models/sft · 20 asked: Gain of each stage" in visible
+
+
+def test_runs_of_one_model_have_different_names(home: Path) -> None:
+    page_runs.lineage(10)
+    page_runs.short_evaluation(5)
+    index = json.dumps(Elements(written(home)).pack("index"), ensure_ascii=False)
+    labels = re.findall(r'"label": "(models/[^"]*)"', index)
+    assert sorted(labels) == ["models/base", "models/grpo", "models/grpo · 5 asked", "models/sft"]
+
+
+def test_tables_of_one_task_say_how_they_differ(home: Path) -> None:
+    page_runs.lineage(10)
+    assert "not ranked with" not in text_of(written(home))
+    page_runs.evaluation("models/new", [page_runs.realistic(0, 1)], scorer_version="2", digest="other")
+    visible = text_of(written(home))
+    assert "pocket test · strict · scorer 2 These runs are not ranked with" in visible
+    assert "pocket test · strict · scorer 1 These runs" in visible and "other test · strict Runs" in visible
+
+
+def test_the_kinds_of_questions_are_named_once_a_field(home: Path) -> None:
+    page_runs.lineage(60)
+    (stage,) = (one for group in Collector().page().groups for line in group.lineages for one in line[1:2])
+    assert stage.gain is not None
+    even, up = (PairedFigures(100, n, 0, 100 - n, 0.4, 0.4 + n / 100, p) for n, p in ((0, 1.0), (30, 0.001)))
+    unsure = {
+        "difficulty": {"easy": even},
+        "feature": {"join": even, "nested": even},
+        "tables": {"1 table": even},
+    }
+    kinds = {**unsure, "difficulty": {"easy": even, "hard": up}}
+    assert where(replace(stage, gain=replace(stage.gain, slices=kinds))) == (
+        "Most on difficulty hard (+30.0); no sure difference on difficulty easy, "
+        "feature join, nested, 1 table."
+    )
+    none = where(replace(stage, gain=replace(stage.gain, slices=unsure)))
+    assert none == "No sure difference on any kind of questions."
 
 
 def test_records_are_packed_with_each_text_once(home: Path) -> None:

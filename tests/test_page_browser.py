@@ -132,6 +132,8 @@ def test_the_matrix_has_the_figures_and_corrections_of_the_command(browser: Brow
     with visit(browser, f"{address}#/compare/{BASE}/{SFT}/{GRPO}") as page:
         page.get_by_text("Every two runs").first.wait_for()
         cells = page.locator(".matrix td").all_inner_texts()
+        assert "would be found with" not in shown(page)  # that holds for one test alone
+        assert "A: models/base, B: models/sft, in % of the questions" in shown(page)
         for cell in expected.cells:
             figures = cell.test.figures
             p = "p < 0.0001" if figures.corrected < 0.0001 else f"p = {figures.corrected:.2g}"

@@ -66,7 +66,7 @@ def card(run: Run, files: Mapping[str, bytes | Path], **values: Any) -> str:
             {"limit": 5, "spec": {"sample_seed": 3}},
             "only its first 5 questions in the order drawn with the seed 3",
         ),
-        ({"skipped": 2}, "without 2 questions whose database was missing"),
+        ({"skipped": 2}, "without 2 questions whose database or gold was missing"),
         ({"limit": 5, "skipped": 2}, "only its first 5 questions, without 2 questions whose"),
     ],
 )

@@ -139,19 +139,30 @@ def sentence(stage: Stage) -> str:
 
 def where(stage: Stage) -> str:
     """On which kinds of questions a stage helped most, did harm, and made no sure difference."""
-    found: dict[str, list[tuple[float, str]]] = {"up": [], "down": [], "even": []}
+    found: dict[str, list[tuple[float, str, str]]] = {"up": [], "down": [], "even": []}
     for field in FIELDS if stage.gain else ():
         for name, figures in stage.gain.slices.get(field, {}).items():  # type: ignore[union-attr]
-            words = name if field == "tables" else f"{field} {name}"
-            found[sign(figures)].append((figures.difference or 0.0, words))
+            found[sign(figures)].append((figures.difference or 0.0, field, name))
     best, worst = sorted(found["up"], reverse=True)[:MOST_TELLING], sorted(found["down"])[:MOST_TELLING]
+    if found["even"] and not best + worst:
+        return "No sure difference on any kind of questions."
     lists = {
-        "most on": [f"{name} ({points(difference)})" for difference, name in best],
-        "harm on": [f"{name} ({points(difference)})" for difference, name in worst],
-        "no sure difference on": [name for _, name in found["even"]],
+        "most on": [f"{_kind(field, name)} ({points(difference)})" for difference, field, name in best],
+        "harm on": [f"{_kind(field, name)} ({points(difference)})" for difference, field, name in worst],
+        "no sure difference on": _each_field_once([(field, name) for _, field, name in found["even"]]),
     }
     text = "; ".join(f"{words} {', '.join(names)}" for words, names in lists.items() if names)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _kind(field: str, name: str) -> str:
+    return name if field == "tables" else f"{field} {name}"
+
+
+def _each_field_once(slices: Sequence[tuple[str, str]]) -> list[str]:
+    """The names of slices, of which only the first of each field has its field before it."""
+    first = dict(reversed(slices))
+    return [_kind(field, name) if first[field] == name else name for field, name in slices]
 
 
 def gains(lineage: Sequence[Stage]) -> list[tuple[str, str, str, list[PairedFigures | None]]]:

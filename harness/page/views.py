@@ -99,6 +99,16 @@ class Group:
         return {run.run.id: run.run.label for run in self.runs}
 
     @property
+    def names(self) -> dict[str, str]:
+        """Id -> label of each run; of runs with one label also how each was asked, or its id."""
+        asked = {run.run.id: " · ".join([run.run.label, *run.run.unusual]) for run in self.runs}
+        labels, texts = list(self.labels.values()), list(asked.values())
+        return {
+            run: label if labels.count(label) == 1 else text if texts.count(text) == 1 else f"{label} · {run}"
+            for (run, label), text in zip(self.labels.items(), texts, strict=True)
+        }
+
+    @property
     def part_names(self) -> list[str]:
         """The parts of the split that some run has."""
         return sorted({name for run in self.runs for name in run.summary["parts"]})
@@ -123,10 +133,26 @@ class Page:
     version: str = ""
     """Changes with the stored runs; "" where nothing follows them."""
 
+    def versions(self, group: Group) -> str:
+        """How a group differs from the others of its task, split and mode; "" if it is the only one."""
+        alike = [other.key for other in self.groups if _question(other.key) == _question(group.key)]
+        if len(alike) < 2:
+            return ""
+        names = {"task": "task_digest", "scorer": "scorer_version", "databases": "databases"}
+        return " · ".join(
+            f"{name} {getattr(group.key, field)[:8] or 'newest'}"
+            for name, field in names.items()
+            if len({getattr(key, field) for key in alike}) > 1
+        )
+
     @property
     def closed(self) -> int:
         """Runs on the board whose answers are left out."""
         return sum(len(group.runs) - len(group.opened) for group in self.groups)
+
+
+def _question(key: BoardGroup) -> tuple[str, str, str]:
+    return key.task, key.split, key.metric
 
 
 def group_of(key: BoardGroup, runs: Sequence[Evaluated], recipes: Sequence[Recipe] = ()) -> Group:

@@ -136,7 +136,8 @@ def index(page: Page) -> dict[str, Any]:
 
 
 def _group_index(group: Group) -> dict[str, Any]:
-    runs = [{"id": run.run.id, "label": run.run.label} for run in group.opened]
+    names = group.names
+    runs = [{"id": run.run.id, "label": names[run.run.id]} for run in group.opened]
     return {"task": group.key.task, "metric": group.key.metric, "runs": runs}
 
 

@@ -86,8 +86,8 @@ def eval_results(published: Published, records: str, tag: str) -> list[dict[str,
         date=run.ended,
         source_url=f"{ENDPOINT}/datasets/{records}{f'/tree/{tag}' if tag else ''}" if records else None,
         source_name="Records of the run" if records else None,
-        notes=f"{METRICS[run.metric].name} (mode {run.metric}), split {run.split}, {interval(figures)}, "
-        f"n = {figures['n']}",
+        notes=f"{METRICS[run.metric].name} (mode {run.metric}), split {run.split}, "
+        f"95 % interval {interval(figures)}, n = {figures['n']}",
     )
     return eval_result_entries_to_yaml([entry])
 

@@ -44,10 +44,11 @@ function turned(comparison) {
 
 const minus = (value) => (value === null ? null : -value);
 
-/** The sentence of a comparison of several; Holm’s correction only raises p, so it can only undo a finding. */
+/** The sentence of a comparison of several; Holm’s correction only raises p, so it can only undo a finding.
+    What the test could have found holds for a single test, so it is left out. */
 function correctedText({ verdict, p_holm }) {
   const p = `${pValue(p_holm)} after Holm’s correction`;
-  if (p_holm >= index.alpha && /^(better|worse)/.test(verdict.text)) return `no significant difference (${p})`;
+  if (p_holm >= index.alpha || verdict.outcome === "no significant difference") return `no significant difference (${p})`;
   return verdict.text.replace(/\(p [^)]*\)/, `(${p})`);
 }
 
@@ -106,7 +107,9 @@ function slicesOf([a, b, comparison]) {
       Object.entries(values).map(([name, f]) => [bdi(name), count(f.n), percent(f.ex_a), percent(f.ex_b),
         el("span", { class: f.p_holm < index.alpha ? (f.difference > 0 ? "up" : "down") : "" }, points(f.difference)),
         count(f.wins), count(f.losses), pValue(f.p_holm).replace(/^p (= )?/, "")])));
-  return el("section", {}, el("h2", {}, "Where ", bdi(b.label), " differs from ", bdi(a.label)), el("div", { class: "columns" }, blocks));
+  const note = el("p", { class: "note" }, "A: ", bdi(a.label), ", B: ", bdi(b.label),
+    ", in % of the questions. p: McNemar’s test, with Holm’s correction over the rows of a table.");
+  return el("section", {}, el("h2", {}, "Where ", bdi(b.label), " differs from ", bdi(a.label)), note, el("div", { class: "columns" }, blocks));
 }
 
 /** Question id -> its answers, in order. */
