@@ -65,9 +65,9 @@ def mariadb() -> Iterator[MariaServer]:
     """Debian's MariaDB in a folder of its own, both gone after the last test."""
     if find_spec("pymysql") is None:
         pytest.skip("PyMySQL is not installed: pip install -e '.[mariadb]'")
-    from mariadb_server import PROGRAM, MariaServer
+    from mariadb_server import PROGRAM, SCRIPTS, SYSTEM, MariaServer
 
-    if PROGRAM is None:
+    if PROGRAM is None or not (SCRIPTS / SYSTEM[0]).is_file():
         pytest.skip("MariaDB's server is not installed: apt-get install mariadb-server-core")
     with TemporaryDirectory(prefix="harness-test-", ignore_cleanup_errors=True) as folder:
         server = MariaServer(Path(folder))

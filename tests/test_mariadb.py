@@ -7,9 +7,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from attacked import GOLDS, attack, build, content, on_mariadb
@@ -78,6 +79,73 @@ def test_a_text_is_read_as_the_server_reads_it(sql: str, read: list[str]) -> Non
 def test_what_is_refused_before_it_is_sent(sql: str, status: Status | None) -> None:
     outcome = OWN.refusal(sql)
     assert (outcome and outcome.status) is status, outcome
+
+
+PIECES = (
+    *(
+        "'",
+        '"',
+        "`",
+        "\\",
+        "/*",
+        "*/",
+        "--",
+        "-- ",
+        "--\t",
+        "#",
+        "\n",
+        "/*!",
+        "/*M!",
+        " ",
+        ";",
+        "1",
+        ".",
+        "e",
+        "x",
+        "b",
+    ),
+    *(
+        "_utf8",
+        "''",
+        '""',
+        "``",
+        "+",
+        ",",
+        "(",
+        ")",
+        "select ",
+        "union select ",
+        "\r",
+        "\x01",
+        "\x0c",
+        "0x",
+        "é",
+        "-",
+    ),
+    *("/", "!", "*", "--\x01", "1e5", "{fn ", "}", " as ", "a"),
+)
+
+
+def test_no_text_hides_a_call(mariadb: MariaServer) -> None:
+    """A text that is let through does not call LAST_INSERT_ID, whatever quotes and comments are around it."""
+    from pymysql import Error
+
+    from tasks.databases.engines.mariadb_open import SQL_MODE, connect
+
+    random, reader, ran = Random(0), Refused(), 0
+    with closing(connect(mariadb.server(""))) as connection:
+        connection.execute(f"SET sql_mode = '{SQL_MODE}'")
+        for _ in range(10_000):
+            parts = random.choices(PIECES, k=random.randint(1, 12))
+            parts.insert(random.randint(0, len(parts)), "last_insert_id(7)")
+            sql = f"SELECT {random.choice(('', '1,', '1+', '1 '))}{''.join(parts)}"
+            if reader.refusal(sql):
+                continue
+            with suppress(Error):
+                connection.execute(sql)
+                ran += 1
+            assert connection.execute("SELECT LAST_INSERT_ID()").fetchall() == [(0,)], sql
+    assert ran > 50
 
 
 @pytest.fixture(scope="module")
