@@ -348,6 +348,13 @@ def test_an_account_that_may_do_more_than_read_is_refused(
     assert why in outcome.message and "harness db prepare" in outcome.message
 
 
+def test_a_right_of_all_users_is_named() -> None:
+    from tasks.databases.engines.mariadb_open import powers_of
+
+    statements = ["GRANT USAGE ON *.* TO `r`@`%`", "GRANT SELECT, INSERT ON `test\\_%`.* TO PUBLIC"]
+    assert powers_of(statements) == "like all users (PUBLIC) may INSERT on test_%.*"
+
+
 @pytest.fixture
 def doomed(mariadb: MariaServer) -> Iterator[MariaServer]:
     """The server, which a test kills; afterwards it runs again."""

@@ -159,7 +159,8 @@ def powers_of(statements: Iterable[str]) -> str:
             allowed = {"USAGE"} if place == "*.*" or _schema(place) in SYSTEM else _READING
             what = set(_COLUMNS.sub("", match["what"]).split(", "))
             if beyond := sorted(what - allowed):
-                powers.append(f"may {', '.join(beyond)} on {place}")
+                who = "like all users (PUBLIC) " if match["rest"].startswith("PUBLIC") else ""
+                powers.append(f"{who}may {', '.join(beyond)} on {place}")
             if "WITH GRANT OPTION" in match["rest"]:
                 powers.append(f"may grant rights on {place}")
         elif match := _ROLE.match(statement):
@@ -169,17 +170,6 @@ def powers_of(statements: Iterable[str]) -> str:
 
 def _schema(place: str) -> str:
     return place.partition(".")[0].lower()
-
-
-def exists(server: Server) -> bool:
-    """Whether the server has the database and shows it. Raises DataError: the server cannot be asked."""
-    try:
-        connect(server).close()
-    except ServerLost as error:
-        raise DataError(str(error)) from None
-    except MissingData:
-        return False
-    return True
 
 
 def database_of(server: Server) -> str:

@@ -73,7 +73,7 @@ def _make_account(connection: Connection, account: str, database: str) -> Iterat
     _let_read(connection, account, database)
     yield f"it may read all tables and views of the database {database} (SELECT, SHOW VIEW)"
     if powers := powers_of(_grants(connection, account) or ()):
-        yield f"note: {account} {powers}, which was given to all users: a model's SQL will be refused"
+        yield f"note: {account} {powers}: a model's SQL is refused until that is revoked"
 
 
 def let_reader_read(connection: Connection, database: str) -> None:
