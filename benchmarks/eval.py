@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +184,10 @@ def _requests(count: int, schema_tokens: int, tokenizer: Any) -> Iterator[Reques
 
 
 def _padded(name: str, schemas: dict[str, Schema], tokens: int, tokenizer: Any, task: Task) -> Schema:
-    """A database's schema and as many tables of the others as fit into ``tokens``."""
+    """A database's schema and as many tables of the others, again and again, as fit into ``tokens``."""
     schema = schemas[name]
-    spare = (table for other in sorted(schemas) if other != name for table in schemas[other].tables)
-    for table in spare:
+    spare = [table for other in sorted(schemas) if other != name for table in schemas[other].tables]
+    for table in cycle(spare):
         longer = Schema((*schema.tables, replace(table, name=f"{table.name}_{len(schema.tables)}")))
         text = prompts.render_schema(task.spec.prompt.schema_, longer)
         if len(tokenizer(text).input_ids) > tokens:
