@@ -120,7 +120,7 @@ def test_exit_codes_and_the_clean_file(
     path = str(make([GOOD, GOOD | {"query": "SELECT z FROM t"}]))
     clean = tmp_path / "clean.jsonl"
     assert main(["check", path, "--write-clean", str(clean)]) == 1
-    assert "1 golds fail" in capsys.readouterr().out
+    assert "golds that fail: 1" in capsys.readouterr().out
     assert [json.loads(line)["id"] for line in clean.read_text().splitlines()] == ["0"]
     assert main(["check", path, "--allow-broken-gold", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["splits"][0]["ceiling"] == 0.5

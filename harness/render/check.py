@@ -77,7 +77,7 @@ def _lost(split: SplitCheck) -> RenderableType:
 
 
 def _broken(split: SplitCheck) -> RenderableType:
-    lines = [plain(f"\n{split.split}: {len(split.broken)} golds are broken", "bold red")]
+    lines = [plain(f"\n{split.split}: golds are broken: {len(split.broken)}", "bold red")]
     lines += [
         plain(f"  {gold.id} on {gold.database}: {gold.reason}: {gold.detail}"[:200])
         for gold in split.broken[:SHOWN]
@@ -87,5 +87,5 @@ def _broken(split: SplitCheck) -> RenderableType:
 
 def _verdict(check: TaskCheck) -> RenderableType:
     if check.broken:
-        return Text(f"\n{check.broken} golds fail", style="bold red")
+        return Text(f"\ngolds that fail: {check.broken}", style="bold red")
     return Text("\nevery gold runs and is right in every mode", style="bold green")
