@@ -180,6 +180,19 @@ def test_hand_written_questions_are_the_test_split_and_are_not_generated(make: A
     assert Task.named(str(tmp_path / "second" / "task.yaml")).spec.dataset.eval_split == "test"
 
 
+def test_private_columns_are_in_no_pair(make: Any, tmp_path: Path) -> None:
+    path = make()
+    path.write_text(f"{path.read_text()}private: [ships.gross_tonnage, Port.country]\n")
+    made(path, tmp_path / "out", 60)
+    for name, content in files(tmp_path / "out").items():
+        assert b"tonnage" not in content.lower() or name == "task.yaml", name
+        assert (b"Norway" not in content and b"Port.country" not in content) or name == "task.yaml", name
+    assert Task.named(str(tmp_path / "out" / "task.yaml")).spec.private == (
+        "ships.gross_tonnage",
+        "Port.country",
+    )
+
+
 REFUSED = [
     ("SELECT name FROM Port WHERE depth > 90", "returns no rows"),
     ("SELECT name FROM Port WHERE depth > 1", "has a condition without effect"),
