@@ -145,9 +145,11 @@ def _redacted(settings: Any, where: str) -> str:
 
 def _modes(run: Run) -> tuple[Mode, ...]:
     """The modes in which the run was judged. Raises DataError: this version does not have one of them."""
-    names = run.spec.get("modes", [])
+    stored = run.spec.get("modes", [])
+    names = stored if isinstance(stored, list) else [stored]
     known = [mode.value for mode in Mode]
     for name in names:
         if name not in known:
-            raise DataError(f"run {run.id} was judged in the mode '{name}': {nearest(str(name), known)}")
+            shown = one_line(str(name))[:100]
+            raise DataError(f"run {run.id} was judged in the mode '{shown}': {nearest(shown, known)}")
     return tuple(map(Mode, names))

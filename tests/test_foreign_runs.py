@@ -138,6 +138,15 @@ def test_a_task_of_a_run_sends_no_key_to_a_server(
     assert "would send your" in printed.out and "sk-0123456789" not in printed.out + printed.err
 
 
+@pytest.mark.parametrize("modes", [None, 5, "all", [[]], [None], {"strict": 1}])
+def test_modes_of_another_form_are_one_line(here: Path, modes: Any, capsys: Capture) -> None:
+    (run,) = store.runs()
+    rewritten(run, spec=run.spec | {"modes": modes})
+    assert main(["rerun", run.id]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "was judged in the mode '" in err
+
+
 def other_model(run: Run) -> None:
     identity = run.identity | {"databases": dict.fromkeys(run.identity["databases"], "another content")}
     spec = {**run.spec["eval"], "model": "openai:m"}
