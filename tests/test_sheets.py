@@ -178,6 +178,17 @@ def test_the_board_in_every_form_has_the_same_figures(capsys: Capture) -> None:
 
 
 @pytest.mark.usefixtures("_runs")
+def test_markdown_says_how_a_run_was_asked_where_some_run_was_asked_otherwise(capsys: Capture) -> None:
+    assert "asked" not in cells(printed(capsys, "board", "--markdown")).rows[0]
+    run = replace(RUN, id="run-3", model="two", digest="3", limit=40, sampling={"turns": 2})
+    with store.open_run(run) as handle:
+        handle.append([record("q0", metric=1.0)])
+        handle.finish(summary(list(handle.done.values())))
+    head, *rows = cells(printed(capsys, "board", "--markdown")).rows
+    assert [row[head.index("asked")] for row in rows] == ["2 turns, 40 asked", "", "", ""]
+
+
+@pytest.mark.usefixtures("_runs")
 @pytest.mark.parametrize("names", [["run-0", "run-2"], ["run-0", "run-1", "run-2"]])
 def test_a_comparison_in_every_form_has_the_same_figures(names: list[str], capsys: Capture) -> None:
     found = json.loads(printed(capsys, "compare", *names, "--json"))

@@ -80,11 +80,13 @@ def _as_terminal(key: BoardGroup, lines: Sequence[Line]) -> Sheet:
     modes = [name for name in _names(rows, "modes") if name != key.metric]
     seeds = [Column("", _seeds, "seeds", number), Column("", _spread, "± over seeds", percent)]
     gpu = [_shown(attrgetter("run.gpu_memory"), "GPU memory", _size)]
+    asked = [_shown(lambda row: ", ".join(row.run.unusual), "asked")]
     gains = [Column("", _gained, "gain", _signed), Column("", _gain_p, "p of the gain", _p)]
     columns = [
         _shown(attrgetter("run.label"), "model"),
         _shown(attrgetter("run.method"), "method"),
         _shown(lambda row: row.run.parent and label(row.run.parent), "parent"),
+        *(asked if any(row.run.unusual for row in rows) else []),
         *(seeds if any(recipe for _, recipe in lines) else []),
         _shown(_figure("ex"), "EX (%)", percent),
         _shown(lambda row: interval(row.summary["low"], row.summary["high"]), "95 % interval"),
