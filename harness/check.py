@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from harness.linking import LinkingCheck, check_linking
 from harness.prepare import prepare_databases, volatile_golds
 from harness.provenance.identity import of_task
 from harness.render.progress import bar
@@ -73,6 +74,8 @@ class SplitCheck:
     broken: tuple[BrokenGold, ...]
     lost: tuple[LostGold, ...] = ()
     """Golds that could not be translated to another engine; a question with no other gold is not a row."""
+    linking: LinkingCheck | None = None
+    """The effect of ``prompt.schema.max_tokens``; None where it is not set."""
 
     @property
     def ceiling(self) -> float:
@@ -209,6 +212,7 @@ def _check_split(
         over_context=count.over(lengths) if count else 0,
         broken=(*map(_private, refused), *_all_broken(samples, attempts, modes)),
         lost=task.lost.get(split, ()),
+        linking=check_linking(task, samples, count),
     )
 
 

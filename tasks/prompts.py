@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 REPEATS = 4
 """The limit of a prompt is MAX_CHARACTERS plus so many times its inputs, which a template may repeat."""
+LONGEST_CELL, LONGEST_NOTE = 40, 200
+"""Characters of a value and of a comment that a prompt shows."""
 TEMPLATES = Path(__file__).parent / "templates"
 ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgres": "PostgreSQL", "mariadb": "MariaDB"}
 
@@ -148,19 +150,32 @@ def render_schema(spec: SchemaSpec, schema: Schema) -> str:
 
     ``compact`` is one line a table: ``member(id integer pk, name text, branch_id integer -> branch.id)``.
     """
-    blocks = [_render_table(spec, table) for table in schema.tables]
+    blocks = [render_table(spec, table) for table in schema.tables]
     if spec.values and schema.values:
         blocks.append(_render_values(schema))
     return ("\n\n" if spec.format == "ddl" else "\n").join(blocks)
 
 
-def _render_table(spec: SchemaSpec, table: Table) -> str:
+def render_table(spec: SchemaSpec, table: Table) -> str:
+    """One table as text: its columns, then its comments and rows as SQL comments."""
     lines = [table.ddl.strip() + ";" if spec.format == "ddl" else _compact(table, spec.keys)]
+    if spec.comments:
+        lines += _comments(table, lines[0])
     if spec.rows and table.rows:
         names = " | ".join(column.name for column in table.columns)
         lines.append(f"-- {names}")
         lines += ["-- " + " | ".join(_cell(cell) for cell in row) for row in table.rows[: spec.rows]]
     return "\n".join(lines)
+
+
+def _comments(table: Table, shown: str) -> list[str]:
+    """The comments that the shown text does not have, a line for each."""
+    named = [("", table.comment), *((f"{column.name}: ", column.comment) for column in table.columns)]
+    return [
+        f"-- {name}{_shortened(comment, LONGEST_NOTE)}"
+        for name, comment in named
+        if comment and comment not in " ".join(shown.split())
+    ]
 
 
 def _compact(table: Table, keys: bool) -> str:
@@ -187,8 +202,11 @@ def _render_values(schema: Schema) -> str:
 def _cell(cell: Cell) -> str:
     text = "NULL" if cell is None else f"<{len(cell)} bytes>" if isinstance(cell, bytes) else str(cell)
     text = cell_text(cell) if isinstance(cell, tuple) else text
-    text = " ".join(text.split())
-    return text if len(text) <= 40 else text[:37] + "..."
+    return _shortened(" ".join(text.split()), LONGEST_CELL)
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def quoted(name: str) -> str:

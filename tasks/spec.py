@@ -41,6 +41,10 @@ class SchemaSpec(Spec):
     """Rows of each table that the prompt shows."""
     values: bool = False
     """Show the column values that occur in the question."""
+    comments: bool = False
+    """Show comments on tables and columns, also those of BIRD's ``database_description/*.csv``."""
+    max_tokens: int = Field(0, ge=0)
+    """A schema of more (estimated) tokens is cut to the tables and columns of the question; 0: no limit."""
 
 
 class ExamplesSpec(Spec):
@@ -96,8 +100,7 @@ class ScoringSpec(Spec):
     """Translate golds from ``dataset.dialect`` to the engine of ``databases.copy_to``. A question counts
     only if a translated gold returns the rows that the gold returns on the original database."""
     security: SecuritySpec | None = None
-    """Check each answer for writes, injection and access outside of the allowed tables; ``{}`` allows all
-    tables; null: no check."""
+    """Check answers for writes, injection and forbidden tables; ``{}`` allows all tables; null: no check."""
     instances: int = Field(1, ge=1)
     """On how many instances of the database a result must equal the gold's, in strict mode."""
     feedback_rows: int = Field(0, ge=0)

@@ -11,12 +11,12 @@ from tasks import private_data, prompts, sources
 from tasks.common.errors import DataError, MissingData, SpecError, UnsetVariable
 from tasks.common.home import expand, home
 from tasks.databases.instances.variants import with_instances
-from tasks.databases.schema import describe, find_values
+from tasks.databases.schema import describe
 from tasks.databases.servers.address import server_at
 from tasks.databases.state import content_of
 from tasks.examples import Examples
 from tasks.samples import sample_of, text, with_unique_ids
-from tasks.spec import TaskSpec, load
+from tasks.spec import PromptSpec, TaskSpec, load
 from tasks.types import Database, LostGold, Message, Progress, Sample, Schema, silent
 
 
@@ -52,6 +52,10 @@ class Task:
     @property
     def name(self) -> str:
         return self.spec.name
+
+    def with_prompt(self, prompt: PromptSpec) -> Task:
+        """The same task with another prompt."""
+        return Task(self.spec.model_copy(update={"prompt": prompt}))
 
     def samples(self, split: str = "", limit: int = 0, seed: int | None = None) -> list[Sample]:
         """The samples of a split (default: the evaluation split), at most ``limit``, shuffled under ``seed``.
@@ -232,13 +236,25 @@ class Task:
         return prompts.messages(self.spec.prompt, engine, self.schema(sample), sample, self.examples(sample))
 
     def schema(self, sample: Sample) -> Schema:
-        """What the sample's prompt shows of its database."""
+        """What the sample's prompt shows of its database. Raises DataError."""
         database = self.prompt_database(sample)
         parts = self.spec.prompt.schema_
         schema = describe(database, rows=parts.rows)
-        if not parts.values:
-            return schema
-        return Schema(schema.tables, find_values(database, schema, sample.question))
+        if parts.comments or parts.max_tokens:
+            from tasks.databases.comments import with_comments
+
+            schema = with_comments(database, schema)
+        if not parts.max_tokens:
+            return Schema(schema.tables, self._values(sample, schema) if parts.values else {})
+        from tasks.linking.choice import linked
+
+        asked = f"{sample.question} {sample.evidence}" if self.spec.prompt.evidence else sample.question
+        return linked(parts, schema, asked, lambda: self._values(sample, schema))
+
+    def _values(self, sample: Sample, schema: Schema) -> Mapping[str, tuple[str, ...]]:
+        from tasks.databases.values import find_values
+
+        return find_values(self.prompt_database(sample), schema, sample.question)
 
     def examples(self, sample: Sample) -> tuple[Sample, ...]:
         """The few-shot examples in the sample's prompt: training questions with their golds.

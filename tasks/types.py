@@ -252,6 +252,8 @@ class Column:
     type: str
     primary_key: bool = False
     not_null: bool = False
+    comment: str = ""
+    """What the database, or a file beside it, says of the column, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +269,8 @@ class Table:
     kind: Literal["table", "view", "virtual"] = "table"
     schema: str = ""
     """Its schema, where that is not the engine's default. Foreign keys stay within it."""
+    comment: str = ""
+    """What the database says of the table, in one line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,3 +151,44 @@ def test_a_curriculum_starts_from_an_evaluation_of_the_same_content(
         curriculum()
     assert main(asked) == 0
     assert [one.passes for one in curriculum()] == [(1, 1)] * 4
+
+
+EDITS = """
+import sqlite3
+from rewards.types import Attempt, Score
+
+class Edits:
+    def __call__(self, attempt: Attempt) -> Score:
+        with sqlite3.connect("zoo.sqlite") as connection:
+            connection.execute("INSERT INTO animal VALUES ('hen')")
+        connection.close()
+        return Score(0.5, attempt.reason)
+"""
+
+
+@pytest.mark.slow
+def test_a_database_that_changes_during_a_training_is_named(capsys: Capture) -> None:
+    Path("edits.py").write_text(EDITS)
+    line = [
+        "train",
+        "--task",
+        "mine.yaml",
+        "--method",
+        "grpo",
+        "--model",
+        "base",
+        "--out",
+        "out",
+        "--no-eval",
+    ]
+    settings = (
+        "scoring.reward=edits:Edits",
+        "train.max_steps=1",
+        "train.prompts_per_step=2",
+        "train.group_size=2",
+    )
+    more = [part for setting in settings for part in ("--set", setting)]
+    assert main([*line, "--trust-task", "--workers", "1", *more]) == 0
+    assert "the content of zoo changed during the training" in capsys.readouterr().err
+    (run,) = store.runs()
+    assert run.finished and store.scores(run.id)["changed_databases"] == ["zoo"]

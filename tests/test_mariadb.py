@@ -25,9 +25,10 @@ from tasks.common.errors import DataError, SpecError
 from tasks.databases.engines.mariadb_text import Refused, tokens
 from tasks.databases.sandbox import executor as sandbox
 from tasks.databases.sandbox.executor import Executor
-from tasks.databases.schema import describe, find_values
+from tasks.databases.schema import describe
 from tasks.databases.servers.roles import READER
 from tasks.databases.state import content_of, database_digest
+from tasks.databases.values import find_values
 from tasks.spec import ScoringSpec
 from tasks.task import Task
 from tasks.types import Database, Limits, Server, Status
@@ -290,6 +291,7 @@ def test_the_schema_and_values_of_a_question(mariadb: MariaServer, club: Databas
         "  PRIMARY KEY (a),\n  UNIQUE (k)\n) COMMENT 'all'"
     )
     assert u.ddl.endswith("  FOREIGN KEY (a) REFERENCES `order`(a)\n)") and u.columns[0].not_null
+    assert (order.comment, order.columns[1].comment) == ("all", "it's")
     assert [(key.column, key.other_table, key.other_column) for key in u.foreign_keys] == [
         ("a", "order", "a")
     ]

@@ -22,10 +22,11 @@ from tasks.common.errors import DataError, SpecError
 from tasks.databases.engines.postgres_text import Refused, tokens
 from tasks.databases.sandbox import executor as sandbox
 from tasks.databases.sandbox.executor import Executor
-from tasks.databases.schema import describe, find_values
+from tasks.databases.schema import describe
 from tasks.databases.servers.embedded import EmbeddedServer
 from tasks.databases.servers.roles import READER
 from tasks.databases.state import database_digest
+from tasks.databases.values import find_values
 from tasks.spec import ScoringSpec
 from tasks.task import Task
 from tasks.types import Database, Limits, Server, Status
@@ -170,6 +171,25 @@ def test_a_changed_row_changes_the_digest(files: Database, server: EmbeddedServe
         assert database_digest(copy) != before[0] and database_digest(copy, 1) == before[1]
         connection.execute("UPDATE branch SET city = 'city2' WHERE branch_id = 6")
     assert database_digest(copy) == before[0]
+
+
+def test_comments_are_described_and_part_of_the_content(files: Database, server: EmbeddedServer) -> None:
+    import psycopg
+
+    from tasks.databases.engines.postgres_content import describe_server
+
+    copy = on_postgres(files, server)
+    before = database_digest(copy)
+    name = str(copy.instances[0]).partition("://")[2]
+    with psycopg.connect(server.login(name), autocommit=True) as connection:
+        connection.execute("COMMENT ON TABLE branch IS 'a  library'")
+        connection.execute("COMMENT ON COLUMN branch.city IS 'where it is'")
+        [branch] = [table for table in describe_server(copy, 0).tables if table.name == "branch"]
+        assert (branch.comment, branch.columns[1].comment) == ("a library", "where it is")
+        assert database_digest(copy) != before
+        connection.execute("COMMENT ON TABLE branch IS NULL")
+        connection.execute("COMMENT ON COLUMN branch.city IS NULL")
+    assert database_digest(copy) == before
 
 
 ROLES = [

@@ -14,8 +14,9 @@ from tasks.databases.private.copies import without_private
 from tasks.databases.private.names import Pattern, hidden_in, mentions, patterns
 from tasks.databases.private.reads import opened
 from tasks.databases.sandbox.executor import Executor
-from tasks.databases.schema import describe, find_values
+from tasks.databases.schema import describe
 from tasks.databases.state import database_digest
+from tasks.databases.values import find_values
 from tasks.types import Database, Engine, Limits
 
 FILES: tuple[Engine, ...] = ("sqlite", "duckdb")

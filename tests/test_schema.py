@@ -11,8 +11,9 @@ import pytest
 
 from tasks.common.errors import DataError
 from tasks.databases.sandbox.executor import Executor
-from tasks.databases.schema import describe, find_values
+from tasks.databases.schema import describe
 from tasks.databases.state import database_digest
+from tasks.databases.values import find_values
 from tasks.prompts import render_schema
 from tasks.spec import SchemaSpec
 from tasks.types import Database, ForeignKey, Limits

@@ -16,7 +16,7 @@ from leaderboards.types import Run
 from rewards.version import scorer_version
 from runners.weights import identity as models
 from tasks import examples, prompts
-from tasks.common.digests import digest_of, file_digest
+from tasks.common.digests import digest_of, file_digest, files_digest
 from tasks.common.errors import DataError
 from tasks.common.terminal import say
 from tasks.databases.state import database_digest
@@ -136,20 +136,37 @@ def databases(task: Task, samples: Iterable[Sample]) -> dict[str, str]:
                 database_digest(database, number) for number in range(max(1, len(database.instances)))
             ]
             private = sorted(database.private.patterns) if database.private else []
-            digests[name] = digest_of(database.engine, database.generated, contents, *private)
+            described = _descriptions(task, sample)
+            digests[name] = digest_of(database.engine, database.generated, contents, *private, *described)
     return dict(sorted(digests.items()))
+
+
+def _descriptions(task: Task, sample: Sample) -> list[str]:
+    """Digests of the files that describe a database, where the prompt depends on them."""
+    parts = task.spec.prompt.schema_
+    if not parts.comments and not parts.max_tokens:
+        return []
+    from tasks.databases.comments import description_files
+
+    return [files_digest((file.name, file) for file in description_files(task.prompt_database(sample)))]
 
 
 def prompt(task: Task) -> str:
     """Digest of the settings, templates and code that turn rows into prompts."""
     spec = task.spec.prompt.model_dump(mode="json", exclude={"template", "examples", "max_tokens"})
     texts = prompts.template_texts(task.spec.prompt.template)
-    return digest_of(list(texts.values()), spec, _code())
+    return digest_of(list(texts.values()), spec, _code(bool(task.spec.prompt.schema_.max_tokens)))
 
 
 @cache
-def _code() -> list[str]:
-    return [file_digest(Path(module.__file__)) for module in (prompts, examples) if module.__file__]
+def _code(linking: bool) -> list[str]:
+    """Digests of the source files that make prompts, with ``linking`` those that choose from a schema too.
+
+    The files below ``tasks/databases`` are part of the scorer's version.
+    """
+    modules = [Path(module.__file__) for module in (prompts, examples) if module.__file__]
+    choosing = sorted(modules[0].with_name("linking").glob("*.py")) if linking else []
+    return [file_digest(file) for file in (*modules, *choosing)]
 
 
 def few_shot(task: Task, whole: Sequence[Sample]) -> str:
@@ -201,6 +218,21 @@ def expect_unchanged(run: Run, spec: EvalSpec, task: Task, samples: Sequence[Sam
         words := differences(now, replace(recorded, sampling=now.sampling), run.task, run.label)
     ):
         raise DataError(f"{listed(words)} changed during the evaluation: run the same command again")
+
+
+def changed_databases(run: Run, task: Task, samples: Sequence[Sample]) -> list[str]:
+    """The databases whose content has changed since a training began; a line on stderr if there are any.
+
+    The training is kept, because its weights cannot be made again cheaply, but not as one on known data.
+    """
+    recorded = identity_of(run)
+    now = databases(task, samples)
+    names = (
+        [name for name, content in recorded.databases.items() if now.get(name) != content] if recorded else []
+    )
+    if names:
+        say(f"the content of {listed(names)} changed during the training {run.id}: its rewards are of both")
+    return names
 
 
 def _command(run: Run) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.check import SplitCheck, TaskCheck
+from harness.linking import LinkingCheck
 from harness.render.terminal import plain
 from rewards.translation import CAUSES
 
@@ -56,6 +57,24 @@ def _cells(split: SplitCheck, budget: int) -> dict[str, str]:
         "longest prompt, tokens": str(split.longest_prompt or "not counted"),
         f"prompts over {budget} tokens" if budget else "prompts over budget": str(split.over_budget),
         **over,
+        **_linking(split.linking),
+    }
+
+
+def _linking(check: LinkingCheck | None) -> dict[str, str]:
+    """The rows of a task whose prompts show a part of the schema."""
+    if check is None:
+        return {}
+    lengths = f"{check.tokens:.0f}, without {check.tokens_without:.0f}" if check.tokens else "not counted"
+    shares = {
+        "gold tables in the prompt": check.tables,
+        "gold columns in the prompt": check.columns,
+        "golds with all tables and columns": check.complete,
+    }
+    return {
+        f"schema over {check.budget} tokens, cut": str(check.cut),
+        **{name: f"{share:.1%}" if check.golds else "no gold SQL" for name, share in shares.items()},
+        "mean prompt, tokens": lengths,
     }
 
 

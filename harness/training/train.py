@@ -17,7 +17,7 @@ from typing import Any
 from harness.evaluation import evaluate_model
 from harness.prepare import prepare_databases
 from harness.provenance import lineage
-from harness.provenance.identity import of_training
+from harness.provenance.identity import changed_databases, of_training
 from harness.render.curve import CurveLine
 from harness.render.progress import Report, bar
 from harness.spec import EvalSpec, TrainSpec
@@ -70,7 +70,8 @@ def train_model(
                 trained = _train(spec, task, examples, out, grader, StepLog(writer, tracker))
                 for folder in filter(Path.is_dir, (model, out / "adapter")):
                     lineage.write(folder, lineage.of(writer.run, spec.task))
-                writer.finish(trained)
+                changed = changed_databases(run, task, samples)
+                writer.finish(trained | ({"changed_databases": changed} if changed else {}))
         after = [_evaluate(str(model), spec, overrides, workers)] if evaluated else []
         if tracker:
             tracker.trained(model, content(str(model)))

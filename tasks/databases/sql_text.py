@@ -8,6 +8,8 @@ from functools import lru_cache
 from tasks.types import Engine
 
 MAX_CHARACTERS = 100_000
+LONGEST_COMMENT = 1000
+"""Characters of a comment on a table or column that are kept."""
 _SPACE = r"[ \t\n\f\r\ufeff]+|--[^\n]*|/\*.*?(?:\*/|\Z)"
 _LEADING = re.compile(f"(?:{_SPACE})*", re.DOTALL)
 _TOKEN = re.compile(
@@ -99,6 +101,11 @@ def first_word(sql: str) -> str:
     """The first keyword in capitals; "" where the text does not begin with a word."""
     match = _WORD.match(sql, _skip(sql))
     return match[0].upper() if match else ""
+
+
+def one_line(comment: str | None) -> str:
+    """A comment in one line of at most LONGEST_COMMENT characters; "" for none."""
+    return " ".join((comment or "").split())[:LONGEST_COMMENT]
 
 
 def quote(name: str) -> str:

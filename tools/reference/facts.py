@@ -6,7 +6,8 @@ RUN_FILES = {
     "run.json": "The run: what was asked, with which settings, versions and digests. `ended` is set last.",
     "partial.jsonl": "Records so far, one on a line, while an evaluation runs; a torn last line is dropped.",
     "records.parquet": "The records of a finished evaluation, one row for each answer.",
-    "scores.json": "The summary of a finished run. Of a training: steps, seconds, tokens, best step, alarms.",
+    "scores.json": "The summary of a finished run. Of a training: steps, seconds, tokens, best step, alarms,"
+    " and the databases that changed meanwhile.",
     "curve.jsonl": "One line for each training step.",
     "lock": "Held by the process that writes the run.",
     "tags": "Empty files, whose names are the run's tags.",
@@ -34,6 +35,7 @@ HOME_FILES = {
     "pocket-1": "The databases of the task `pocket`, built on first use.",
     "demo": "The models of `harness demo`.",
     "gold-VERSION": "The gold cache: results of golds that took over 0.1 s, by database content, SQL and engine version.",
+    "values": "Indexes of the values of databases, by which those of a question are found.",
     "variants": "Generated instances of databases.",
     "public": "Copies of databases without what tasks mark as private.",
     "digests": "Digests of files that were read, by path, inode, size and both times of change.",

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -27,7 +28,7 @@ import duckdb
 from tasks.common.errors import DataError, first_line
 from tasks.databases.engines.duckdb_cells import execute, plain
 from tasks.databases.engines.session import Allowance, collect
-from tasks.databases.sql_text import first_word, quote, unreadable
+from tasks.databases.sql_text import first_word, one_line, quote, unreadable
 from tasks.databases.state import file_of
 from tasks.types import Column, Database, ForeignKey, Limits, Outcome, Schema, Status, Table
 
@@ -237,19 +238,23 @@ def describe_duckdb(database: Database, rows: int) -> Schema:
     with connect(database, 0, _DESCRIBE_MEMORY) as connection:
         try:
             tables = connection.execute(
-                f"SELECT schema_name, table_name, sql FROM duckdb_tables() WHERE {_OWN} ORDER BY table_oid"
+                f"SELECT schema_name, table_name, sql, comment FROM duckdb_tables() WHERE {_OWN}"
+                " ORDER BY table_oid"
             ).fetchall()
             views = connection.execute(
-                f"SELECT schema_name, view_name, sql FROM duckdb_views() WHERE {_OWN} ORDER BY view_oid"
+                f"SELECT schema_name, view_name, sql, comment FROM duckdb_views() WHERE {_OWN}"
+                " ORDER BY view_oid"
             ).fetchall()
-            described = [_table(connection, schema, name, ddl, rows) for schema, name, ddl in tables]
-            described += [_view(connection, schema, name, ddl) for schema, name, ddl in views]
-            return Schema(tuple(described))
+            found = [_table(connection, s, name, ddl, note, rows) for s, name, ddl, note in tables]
+            found += [_view(connection, s, name, ddl, note) for s, name, ddl, note in views]
+            return Schema(tuple(found))
         except duckdb.Error as error:
             raise DataError(f"{database.id}: {first_line(error)}") from None
 
 
-def _table(connection: duckdb.DuckDBPyConnection, schema: str, name: str, ddl: str, rows: int) -> Table:
+def _table(
+    connection: duckdb.DuckDBPyConnection, schema: str, name: str, ddl: str, comment: str | None, rows: int
+) -> Table:
     constraints = connection.execute(
         "SELECT constraint_type, constraint_column_names, referenced_table, referenced_column_names "
         "FROM duckdb_constraints() "
@@ -265,24 +270,27 @@ def _table(connection: duckdb.DuckDBPyConnection, schema: str, name: str, ddl: s
     )
     first = connection.execute(f"SELECT * FROM {quote(schema)}.{quote(name)} LIMIT {rows}").fetchall()
     shown = tuple(tuple(plain(cell) for cell in row) for row in first)
-    columns = tuple(
-        Column(column, kind, column in primary, strict)
-        for column, kind, strict in _columns(connection, schema, name)
-    )
-    return Table(name, columns, foreign, ddl, shown, schema=_needed(schema))
+    columns = _columns(connection, schema, name, primary)
+    return Table(name, columns, foreign, ddl, shown, "table", _needed(schema), one_line(comment))
 
 
-def _view(connection: duckdb.DuckDBPyConnection, schema: str, name: str, ddl: str) -> Table:
-    columns = tuple(Column(column, kind) for column, kind, _ in _columns(connection, schema, name))
-    return Table(name, columns, ddl=ddl, kind="view", schema=_needed(schema))
+def _view(connection: duckdb.DuckDBPyConnection, schema: str, name: str, ddl: str, note: str | None) -> Table:
+    seen = _columns(connection, schema, name)
+    return Table(name, seen, ddl=ddl, kind="view", schema=_needed(schema), comment=one_line(note))
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> list[tuple[str, str, bool]]:
-    return connection.execute(
-        "SELECT column_name, data_type, NOT is_nullable FROM duckdb_columns() "
+def _columns(
+    connection: duckdb.DuckDBPyConnection, schema: str, name: str, primary: Collection[str] = ()
+) -> tuple[Column, ...]:
+    found = connection.execute(
+        "SELECT column_name, data_type, NOT is_nullable, comment FROM duckdb_columns() "
         f"WHERE {_OWN} AND schema_name = ? AND table_name = ? ORDER BY column_index",
         [schema, name],
     ).fetchall()
+    return tuple(
+        Column(column, kind, column in primary, strict, one_line(note))
+        for column, kind, strict, note in found
+    )
 
 
 def _needed(schema: str) -> str:

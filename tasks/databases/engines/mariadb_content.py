@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pymysql
 
@@ -14,7 +15,7 @@ from tasks.common.errors import DataError, MissingData
 from tasks.databases.engines.mariadb_connection import Connection, PastDeadline
 from tasks.databases.engines.mariadb_open import connect, json_columns
 from tasks.databases.engines.session import ServerLost
-from tasks.databases.sql_text import literal, quote
+from tasks.databases.sql_text import literal, one_line, quote
 from tasks.types import Cell, Column, Database, ForeignKey, Row, Schema, Server, Table
 
 LARGEST = 2**30
@@ -88,15 +89,15 @@ def describe_server(database: Database, rows: int) -> Schema:
         [(own,)] = connection.execute("SELECT DATABASE()").fetchall()
         tables = []
         for name, is_view, comment, _ in connection.execute(_TABLES).fetchall():
-            found = _table(str(name), columns[name], keys[name])
+            found = _table(str(name), columns[name], keys[name], str(comment or ""))
             if is_view:
                 text = views.get(name, "").replace(f"`{own!s}`.", "")
                 ddl = f"CREATE VIEW {names(str(name))} AS {text}"
-                tables.append(Table(found.name, found.columns, (), ddl, (), "view"))
+                tables.append(replace(found, foreign_keys=(), ddl=ddl, kind="view"))
                 continue
             ddl = _ddl(names, str(name), str(comment or ""), columns[name], keys[name])
             first = tuple(connection.execute(f"SELECT * FROM {quote(str(name))} LIMIT {rows}").fetchall())
-            tables.append(Table(found.name, found.columns, found.foreign_keys, ddl, first if rows else ()))
+            tables.append(replace(found, ddl=ddl, rows=first if rows else ()))
         return Schema(tuple(tables))
 
 
@@ -119,17 +120,17 @@ def _by_table(connection: Connection, sql: str) -> dict[Cell, list[Row]]:
     return found
 
 
-def _table(name: str, columns: list[Row], keys: list[Row]) -> Table:
+def _table(name: str, columns: list[Row], keys: list[Row], comment: str) -> Table:
     described = tuple(
-        Column(str(column), str(kind), bool(primary), bool(strict))
-        for column, kind, strict, primary, _ in columns
+        Column(str(column), str(kind), bool(primary), bool(strict), one_line(str(note or "")))
+        for column, kind, strict, primary, note in columns
     )
     foreign = tuple(
         ForeignKey(str(column), str(other), str(other_column))
         for _, column, other, other_column in keys
         if other is not None
     )
-    return Table(name, described, foreign)
+    return Table(name, described, foreign, comment=one_line(comment))
 
 
 class _Names:

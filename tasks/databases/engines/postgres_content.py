@@ -14,7 +14,7 @@ from tasks.common.errors import DataError
 from tasks.databases.engines.postgres_cells import cells
 from tasks.databases.engines.postgres_open import Connection, array_elements, connect
 from tasks.databases.engines.session import ServerLost
-from tasks.databases.sql_text import quote
+from tasks.databases.sql_text import one_line, quote
 from tasks.types import Column, Database, ForeignKey, Schema, Server, Table
 
 LARGEST = 2**30
@@ -25,6 +25,7 @@ _TABLES = """
 SELECT c.oid, nspname, relname, relkind IN ('v', 'm'), relpages,
        quote_ident(relname),
        CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
+       obj_description(c.oid, 'pg_class'),
        nspname = current_schema()
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition
@@ -33,7 +34,8 @@ WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition
 ORDER BY 4, c.oid
 """
 _COLUMNS = """
-SELECT attname, quote_ident(attname), format_type(atttypid, atttypmod), attnotnull, attnum
+SELECT attname, quote_ident(attname), format_type(atttypid, atttypmod), attnotnull,
+       col_description(attrelid, attnum), attnum
 FROM pg_attribute
 WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped AND has_column_privilege(attrelid, attnum, 'SELECT')
 ORDER BY attnum
@@ -90,7 +92,7 @@ def describe_server(database: Database, rows: int) -> Schema:
 
 
 def _table(connection: Connection, row: tuple[Any, ...], rows: int, elements: dict[int, int]) -> Table:
-    oid, schema, name, view, _, quoted, definition, usual = row
+    oid, schema, name, view, _, quoted, definition, comment, usual = row
     shown = "" if usual else schema
     columns = connection.execute(_COLUMNS, [oid]).fetchall()
     keys = [] if view else connection.execute(_KEYS, [oid]).fetchall()
@@ -104,25 +106,26 @@ def _table(connection: Connection, row: tuple[Any, ...], rows: int, elements: di
         if number in names
     )
     described = tuple(
-        Column(column, kind, number in primary, strict) for column, _, kind, strict, number in columns
+        Column(column, kind, number in primary, strict, one_line(note))
+        for column, _, kind, strict, note, number in columns
     )
+    note = one_line(comment)
     if view:
-        return Table(
-            name, described, (), f"CREATE VIEW {quoted} AS{definition.rstrip(';')}", (), "view", shown
-        )
+        view_ddl = f"CREATE VIEW {quoted} AS{definition.rstrip(';')}"
+        return Table(name, described, (), view_ddl, (), "view", shown, note)
     first = []
     if rows and columns:
         listed = ", ".join(quote(column) for column, *_ in columns)
         first = cells(
             connection, f"SELECT {listed} FROM {quote(schema)}.{quote(name)} LIMIT {rows}", elements
         )
-    return Table(name, described, foreign, _ddl(quoted, columns, keys), tuple(first), "table", shown)
+    return Table(name, described, foreign, _ddl(quoted, columns, keys), tuple(first), "table", shown, note)
 
 
 def _ddl(name: str, columns: list[tuple[Any, ...]], keys: list[tuple[Any, ...]]) -> str:
     """A CREATE TABLE with the columns and keys."""
     quoted = {number: column for _, column, *_, number in columns}
-    lines = [f"{column} {kind}{' NOT NULL' * strict}" for _, column, kind, strict, _ in columns]
+    lines = [f"{column} {kind}{' NOT NULL' * strict}" for _, column, kind, strict, *_ in columns]
     for is_primary, numbers, _, other, _, others in keys:
         if not quoted.keys() >= set(numbers):
             continue

@@ -1,0 +1,1 @@
+"""Schema linking: which tables and columns of a large database a prompt shows for a question."""
