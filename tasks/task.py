@@ -119,7 +119,8 @@ class Task:
             return samples
         from tasks.translation import translated
 
-        databases = [(self._source(sample), self.database(sample)) for sample in samples]
+        sources = {key: self._with_instances(self._source(one), one) for key, one in distinct.items()}
+        databases = [(sources[sample.database, sample.ddl], self.database(sample)) for sample in samples]
         limits = self.spec.scoring.limits()
         kept, self.lost[split] = translated(samples, databases, limits, self.progress)
         self.skipped[split] += len(samples) - len(kept)

@@ -241,3 +241,17 @@ def test_the_engine_of_the_files_needs_no_copy(task: Path, home: Path) -> None:
     assert main(["eval", "--model", "gold", "--task", str(task), "--engine", "sqlite"]) == 0
     assert store.runs()[-1].spec["task"]["databases"]["copy_to"] == ""
     assert not (home / "copies").exists()
+
+
+def test_rows_with_their_own_schema_are_copied(tmp_path: Path, home: Path) -> None:
+    ddl = "CREATE TABLE t(a TEXT, b INT); INSERT INTO t VALUES ('x', 1), ('y', 2)"
+    row = {"question": "?", "db_id": "d", "ddl": ddl, "query": 'SELECT b FROM t WHERE a = "x"'}
+    (tmp_path / "dev.json").write_text(json.dumps([row]))
+    (tmp_path / "t.yaml").write_text(
+        "name: t\ndataset: {path: '{split}.json', splits: {dev: dev}, fields: {ddl: ddl}}\n"
+        "databases: {copy_to: duckdb}\nscoring: {transpile_gold: true}\n"
+    )
+    task = Task.named(str(tmp_path / "t.yaml"))
+    [sample] = task.samples()
+    assert (sample.gold, task.lost["dev"]) == (("SELECT b FROM t WHERE a = 'x'",), ())
+    assert task.database(sample).engine == "duckdb"
