@@ -154,6 +154,18 @@ def test_wide_and_long_results_fit_and_are_counted(capsys: Capture) -> None:
     assert "0 rows" in capsys.readouterr().out
 
 
+def test_of_a_large_schema_the_part_that_fits_the_question_is_shown(capsys: Capture) -> None:
+    with sqlite3.connect("fleet.db") as connection:
+        for number in range(300):
+            connection.execute(f"CREATE TABLE harbour_{number}(pier TEXT, depth REAL, opened DATE)")
+    connection.close()
+    assert ask("SELECT 1", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)["schema"]
+    assert "ship" in shown and len(shown) < 100
+    assert ask("SELECT 1", "--json", "--set", "prompt.schema.max_tokens=0") == 0
+    assert len(json.loads(capsys.readouterr().out)["schema"]) == 302
+
+
 def test_the_schema_is_printed_as_the_prompt_has_it(capsys: Capture) -> None:
     assert ask("SELECT 1", "--show-schema", "--set", "prompt.schema.format=ddl") == 0
     assert 'CREATE TABLE ship(name TEXT, "length in m" INT);' in capsys.readouterr().out

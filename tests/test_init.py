@@ -136,7 +136,8 @@ def test_many_tables_are_counted_and_a_long_prompt_is_named(folder: Path, capsys
     make(folder / "large.db", ";".join(f"CREATE TABLE table_{n}({columns})" for n in range(300)))
     assert init("--db", "large.db") == 0
     printed = capsys.readouterr().out
-    assert "300 tables, 3000 columns" in printed and "it shows the whole schema" in printed
+    assert "300 tables, 3000 columns" in printed and "tokens" not in printed
+    assert Task.named("large.yaml").spec.prompt.schema_.max_tokens == 1000
 
 
 def test_a_database_in_use_is_read_and_not_changed(folder: Path, capsys: Capture) -> None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from harness.own.place import Place
+from harness.own.place import Place, schema_tokens
 from harness.result_tables import cell
 from harness.results import ResultTable
 from harness.spec import EvalSpec
@@ -19,6 +19,7 @@ from tasks.common.errors import ModelError, SpecError, nearest
 from tasks.common.parse import parse
 from tasks.common.terminal import one_line
 from tasks.databases.sandbox.pool import Sandbox
+from tasks.databases.schema import describe
 from tasks.databases.sql_text import MAX_CHARACTERS
 from tasks.databases.state import stamped
 from tasks.prompts import render_schema
@@ -150,6 +151,7 @@ def task_of_place(place: Place, overrides: Sequence[str]) -> Task:
         "name": place.name,
         "dataset": {"path": "questions.csv", "splits": {"test": "test"}, "fields": {"database": ""}},
         "databases": dict(place.section()),
+        "prompt": {"schema": {"max_tokens": schema_tokens(describe(place.database()))}},
     }
     return Task(parse(TaskSpec, data, overrides, where=str(place)))
 

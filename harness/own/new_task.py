@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from harness.check import BrokenGold, SplitCheck, TaskCheck, check_task, prompt_tokens
-from harness.own.place import Place, expect_plain, spelled
+from harness.own.place import Place, expect_plain, schema_tokens, spelled
 from harness.own.questions import Questions, read_questions
 from tasks.common import files
 from tasks.common.errors import DataError, SpecError
@@ -123,7 +123,7 @@ def new_task(place: Place, examples: Path | None, folder: Path, workers: int) ->
         )  # a byte order mark, without which Excel misreads other letters
     try:
         questions = read_questions(examples or template, (place.name, place.path.stem if place.path else ""))
-        _create(file, _spec(place, questions, file))
+        _create(file, _spec(place, questions, file, schema_tokens(schema)))
     except BaseException:
         if examples is None:
             template.unlink()
@@ -146,7 +146,7 @@ def _expect_reader(database: Database) -> None:
         raise DataError(outcome.message)
 
 
-def _spec(place: Place, questions: Questions, file: Path) -> str:
+def _spec(place: Place, questions: Questions, file: Path, budget: int) -> str:
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
@@ -163,6 +163,7 @@ def _spec(place: Place, questions: Questions, file: Path) -> str:
         where=questions.where,
         databases=place.section(file.parent),
         variable=place.variable,
+        budget=budget,
         quoted=_quoted,
     )
     return text + "\n"

@@ -12,9 +12,14 @@ from urllib.parse import unquote, urlsplit
 from tasks.common.errors import SpecError
 from tasks.databases.file_engine import engine_of_file
 from tasks.databases.servers.address import ENGINES, EXAMPLE, engine_of, has_written_password, server_at
-from tasks.spec import shipped
-from tasks.types import Database, Engine
+from tasks.prompts import render_schema
+from tasks.spec import SchemaSpec, shipped
+from tasks.types import Database, Engine, Schema
 
+LONG_SCHEMA = 6_000
+"""Characters of a schema above which a small model cannot read all of it and answer."""
+SCHEMA_TOKENS = 1_000
+"""Tokens that a prompt shows of a longer schema: the part that fits the question."""
 _UP = 2
 """From so many folders above the spec on, a path in it is absolute."""
 _PLACEHOLDER = re.compile(r"\{\w+\}")
@@ -77,6 +82,11 @@ def place_of(text: str, name: str = "") -> Place:
     name = name or _name_of(database)
     url, variable = _without_password(text, name)
     return Place(name, url_engine, url=url, variable=variable)
+
+
+def schema_tokens(schema: Schema) -> int:
+    """``prompt.schema.max_tokens`` of a new task for a database; 0: its whole schema is shown."""
+    return SCHEMA_TOKENS if len(render_schema(SchemaSpec(), schema)) > LONG_SCHEMA else 0
 
 
 def spelled(path: Path, folder: Path) -> str:

@@ -41,7 +41,7 @@ def _about(made: NewTask) -> Iterator[str]:
         yield f"  {_splits(made)}"
         yield from (f"  {note}" for note in questions.notes)
     if made.prompt_tokens > _LONG:
-        yield f"  a prompt has up to {made.prompt_tokens:,} tokens, as nano counts: it shows the whole schema"
+        yield f"  a prompt has up to {made.prompt_tokens:,} tokens (prompt.schema.max_tokens lowers it)"
     if made.place.variable:
         yield f"the password is not in the file: export {made.place.variable}=... (or a line of .env)"
 
