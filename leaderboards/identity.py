@@ -60,6 +60,10 @@ class Identity:
         return digest_of(dict(self.split), self.prompt, self.examples, self.scoring, self.reward)
 
 
+_TYPES = {field.name: dict if "Mapping" in str(field.type) else str for field in fields(Identity)}
+"""Field -> its type in JSON."""
+
+
 def identity_of(run: Run) -> Identity | None:
     """The identity stored with a run; None if another version stored none, or one with other fields."""
     return parsed(run.identity)
@@ -67,13 +71,9 @@ def identity_of(run: Run) -> Identity | None:
 
 def parsed(stored: object) -> Identity | None:
     """The identity in a value that was read from JSON; None if it is not valid."""
-    types = {field.name: str(field.type) for field in fields(Identity)}
-    if not isinstance(stored, Mapping) or stored.keys() != types.keys():
+    if not isinstance(stored, Mapping) or stored.keys() != _TYPES.keys():
         return None
-    if any(
-        not isinstance(stored[name], Mapping if "Mapping" in annotation else str)
-        for name, annotation in types.items()
-    ):
+    if not all(isinstance(stored[name], expected) for name, expected in _TYPES.items()):
         return None
     return Identity(**stored)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -98,6 +98,6 @@ def _trained_into(folder: str, before: str, trainings: Sequence[Run]) -> Run | N
 
 def _without_seeds(value: object) -> object:
     """A spec without its seeds, and without the model, which stands for itself."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return value
     return {key: _without_seeds(item) for key, item in value.items() if key not in (*SEEDS, "model")}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NotRequired, TypeVar, get_type_hints
 
@@ -25,9 +26,10 @@ from tasks.types import Mode
 T = TypeVar("T")
 DEPTH = 100
 """Most levels of nested brackets: more than a spec has, and few enough for every recursive function."""
-_NEEDS_A_LOOK = re.compile(rb"\d{19}|\0")
-"""A number that may have more than 64 bits; a zero byte, as UTF-16 and UTF-32 have them between digits."""
+_LONG = re.compile(rb"\d{19}")
+"""The digits of a number that may have more than 64 bits."""
 VERDICTS = ("metric", *(mode.value for mode in Mode))
+_verdicts_of = attrgetter(*VERDICTS)
 HIGHEST = 1 + 1e-9
 """A share computed with floats may be this large."""
 
@@ -69,7 +71,9 @@ def record_line(line: Mapping[str, Any]) -> tuple[Record, float]:
 
 def _record(row: object) -> Record:
     record = Record(**checked(RECORD, row))
-    _expect_shares((name, getattr(record, name)) for name in VERDICTS)
+    for value in _verdicts_of(record):
+        if value is not None and not 0 <= value <= HIGHEST:
+            _expect_shares(zip(VERDICTS, _verdicts_of(record), strict=True))
     return record
 
 
@@ -117,17 +121,18 @@ def _parsed(content: bytes) -> Any:
         value = json.loads(content)
     except RecursionError:
         raise ValueError("brackets are nested too deeply") from None
-    if content.count(b"{") + content.count(b"[") <= DEPTH and not _NEEDS_A_LOOK.search(content):
+    may_be_long = b"\0" in content or _LONG.search(content) is not None  # UTF-16 has zeros between digits
+    if not may_be_long and content.count(b"{") + content.count(b"[") <= DEPTH:
         return value
     level = [value]
     for _ in range(DEPTH):
-        if any(type(item) is int and not -(2**63) <= item < 2**63 for item in level):
+        if may_be_long and any(type(item) is int and not -(2**63) <= item < 2**63 for item in level):
             raise ValueError("a number with more than 64 bits")
         level = [
             inner
             for item in level
-            if isinstance(item, dict | list)
-            for inner in (item.values() if isinstance(item, dict) else item)
+            if type(item) in (dict, list)
+            for inner in (item.values() if type(item) is dict else item)
         ]
         if not level:
             return value

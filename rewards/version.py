@@ -14,7 +14,7 @@ from tasks.types import Engine
 
 LENGTH = 12
 """Hex digits of a version."""
-_TASK_FILES = ("given.py", "types.py", "terms.py", "thoughts.py")
+_TASK_FILES = ("given.py", "types.py", "terms.py", "thoughts.py", "translation.py")
 """Files of the package ``tasks`` that decide verdicts, beside ``tasks/databases`` and ``tasks/common``."""
 
 _PACKAGES: dict[Engine, str] = {"duckdb": "duckdb", "postgres": "psycopg", "mariadb": "PyMySQL"}

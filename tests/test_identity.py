@@ -380,7 +380,7 @@ def test_all_that_a_worker_loads_of_ours_is_part_of_the_scorers_version(project:
     code += "print(*(m.__file__ for m in list(sys.modules.values()) if getattr(m, '__file__', None)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     here = {path for path in done.stdout.split() if path.startswith(packages)}
-    reads_specs = {"__init__.py", "spec.py", "databases_spec.py", "about.py", "dataset.py"}
+    reads_specs = {"__init__.py", "spec.py", "databases_spec.py", "security.py", "about.py", "dataset.py"}
     assert {path for path in here if Path(path).name not in reads_specs} - ours == set()
     assert scorer_version("sqlite") != scorer_version("duckdb")
 

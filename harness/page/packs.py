@@ -48,17 +48,21 @@ def packed(value: Any) -> str:
     return base64.b64encode(gzip.compress(content.encode(), LEVEL, mtime=0)).decode()
 
 
-def _clean(value: Any, known: dict[int, Any]) -> Any:
+def _clean(value: Any, known: dict[int | str, Any]) -> Any:
     """The value with texts as they are shown, and with None for numbers that JSON does not have.
 
-    ``known``: by identity, what has been made of lists and mappings, many of which are in a pack repeatedly.
+    ``known``: what has been made of texts, and by identity of lists and mappings: many are in a pack
+    repeatedly.
     """
-    if type(value) in _AS_THEY_ARE:
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
         return value
-    if isinstance(value, str):
-        return shown(value)
-    if isinstance(value, float):
+    if kind is float:
         return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        if value not in known:
+            known[value] = shown(value)
+        return known[value]
     if not isinstance(value, Mapping | Sequence):
         return value
     if id(value) not in known:
