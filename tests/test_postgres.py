@@ -257,11 +257,11 @@ def test_a_server_that_is_killed_costs_no_verdict(club: Database, doomed: int, h
 def test_a_server_that_stays_away_leaves_answers_unscored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sandbox, "PATIENCE", 0.5)
+    monkeypatch.setattr(sandbox, "PATIENCE", 4.0)
     away = Server("postgresql://reader@/club", f"postgresql://reader@/club?host={tmp_path}")
     database = Database("club", "postgres", (away,))
     executor = Executor(LIMITS)
-    for most in (5.0, 0.4):  # it is not waited for again
+    for most in (60.0, 3.0):  # it is not waited for again
         began = time.monotonic()
         outcome = executor.run(database, 0, "SELECT 1")
         assert outcome.status is Status.INFRASTRUCTURE and time.monotonic() - began < most
