@@ -401,22 +401,24 @@ def test_prepare_makes_a_role_that_reads(
     monkeypatch.setattr("tasks.databases.servers.prepare.READER", "other_reader")
     monkeypatch.setenv("HARNESS_READER_PASSWORD", "secret-word")
     with psycopg.connect(server.login("postgres"), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE shop")
-    with psycopg.connect(server.login("shop"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE store")
+    with psycopg.connect(server.login("store"), autocommit=True) as connection:
         connection.execute("CREATE SCHEMA sales; CREATE TABLE sales.t(a int); INSERT INTO sales.t VALUES (7)")
-    assert main(["db", "prepare", server.login("shop")]) == 0
+    assert main(["db", "prepare", server.login("store")]) == 0
     done = capsys.readouterr().out
     assert "made the role other_reader" in done and "schema sales" in done and "secret-word" not in done
-    reader = Database("shop", "postgres", (Server("embedded://shop", server.login("shop", "other_reader")),))
+    reader = Database(
+        "store", "postgres", (Server("embedded://store", server.login("store", "other_reader")),)
+    )
     executor = Executor(LIMITS)
     assert executor.run(reader, 0, "SELECT a FROM sales.t").rows == ((7,),)
     assert (
         executor.run(reader, 0, "WITH x AS (DELETE FROM sales.t) SELECT 1").status
         is Status.FORBIDDEN_STATEMENT
     )
-    with psycopg.connect(server.login("shop"), autocommit=True) as connection:
+    with psycopg.connect(server.login("store"), autocommit=True) as connection:
         connection.execute("ALTER TABLE sales.t OWNER TO other_reader")
-        assert main(["db", "prepare", server.login("shop")]) == 2
+        assert main(["db", "prepare", server.login("store")]) == 2
         assert "owns 1 objects" in capsys.readouterr().err
         connection.execute("DROP TABLE sales.t; DROP OWNED BY other_reader; DROP ROLE other_reader")
 

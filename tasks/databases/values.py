@@ -8,13 +8,11 @@ HARNESS_HOME/values, named by the content of the database; that of a row's own D
 
 from __future__ import annotations
 
-import atexit
 import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -201,19 +199,12 @@ def _outcomes(database: Database, groups: Sequence[Sequence[TextColumn]], total:
             short = f"SELECT DISTINCT v FROM ({scanned}) AS s WHERE length(v) <= {LENGTH} LIMIT {most}"
             parts.append(f"SELECT {number} AS place, v FROM ({short}) AS d")
         queries.append((database, 0, " UNION ALL ".join(parts)))
-    outcomes = _sandbox().run(queries)
+    with Sandbox(1, Limits(seconds=SECONDS)) as sandbox:
+        outcomes = sandbox.run(queries)
     for outcome in outcomes:
         if outcome.status is Status.INFRASTRUCTURE:
             raise DataError(f"database {database.id}: {outcome.message}")
     return outcomes
-
-
-@cache
-def _sandbox() -> Sandbox:
-    """The worker that reads values, which ends with this process."""
-    sandbox = Sandbox(1, Limits(seconds=SECONDS))
-    atexit.register(sandbox.close)
-    return sandbox
 
 
 def _phrases(question: str) -> Iterator[str]:
