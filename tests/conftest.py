@@ -19,6 +19,7 @@ from tasks.databases.servers.embedded import EmbeddedServer, embedded_server, le
 if TYPE_CHECKING:
     from mariadb_server import MariaServer
 
+pytest.register_assert_rewrite("server_checks", "value_checks")
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 

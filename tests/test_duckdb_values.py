@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
+from value_checks import attempts_of, check_attempt
 
-from rewards.grader import Grader
-from rewards.types import Answer, Attempt
-from tasks.spec import ScoringSpec
-from tasks.types import Database, Mode
+from rewards.types import Attempt
+from tasks.types import Database
 
 DATABASE = Database("values", "duckdb", ddl="CREATE TABLE t(a INTEGER);")
 DUST = "0.1::DOUBLE + 0.2::DOUBLE"
@@ -61,18 +58,13 @@ PAIRS: list[tuple[str, str, bool]] = [
 
 
 @pytest.fixture(scope="module")
-def attempts() -> Iterator[list[Attempt]]:
-    modes = (Mode.STRICT, Mode.SPIDER, Mode.BIRD, Mode.BIRD_F1)
-    answers = [Answer(DATABASE, (f"SELECT {one}",), f"SELECT {other}") for one, other, _ in PAIRS]
-    with Grader(ScoringSpec(modes=modes), workers=1, digests=True) as grader:
-        yield [grade.attempt for grade in grader.grade_answers(answers)]
+def attempts() -> list[Attempt]:
+    return attempts_of(DATABASE, PAIRS)
 
 
 @pytest.mark.parametrize("number", range(len(PAIRS)), ids=lambda number: " and ".join(PAIRS[number][:2]))
 def test_pairs(number: int, attempts: list[Attempt]) -> None:
-    attempt = attempts[number]
-    assert attempt.reason == ("correct" if PAIRS[number][2] else "wrong_rows"), attempt.detail
-    assert set(attempt.verdicts.values()) <= {0.0, 1.0}, "the official modes judge it too"
+    check_attempt(PAIRS[number][2], attempts[number])
 
 
 def test_a_difference_is_written_as_duckdb_writes_it(attempts: list[Attempt]) -> None:

@@ -13,15 +13,21 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from attacked import GOLDS, attack, build, content, on_mariadb
+from attacked import GOLDS, build, content, on_mariadb
 from mariadb_server import PASSWORD, MariaServer
+from server_checks import (
+    LIMITS,
+    check_quick_exploits,
+    check_same_verdicts,
+    check_stays_away,
+    check_wrong_url,
+)
 
 from harness.cli import main
 from leaderboards import store
-from rewards.exploits import load
 from rewards.grader import Grader
 from rewards.types import UNSCORED, Answer, Reason
-from tasks.common.errors import DataError, SpecError
+from tasks.common.errors import DataError
 from tasks.databases.engines.mariadb_text import Refused, tokens
 from tasks.databases.sandbox import executor as sandbox
 from tasks.databases.sandbox.executor import Executor
@@ -33,7 +39,6 @@ from tasks.spec import ScoringSpec
 from tasks.task import Task
 from tasks.types import Database, Limits, Server, Status
 
-LIMITS = Limits(seconds=1, rows=1000, bytes=2**20)
 WORDS = [
     ("SELECT 1 -- sleep", ["select", "1"]),
     ("SELECT 1 --", ["select", "1"]),
@@ -228,23 +233,7 @@ def test_a_server_that_is_silent_or_slow_does_not_hold_a_connection(mariadb: Mar
 
 
 def test_the_same_verdicts_as_sqlite(files: Database, club: Database) -> None:
-    executor = Executor(Limits())
-    for gold in GOLDS.values():
-        for number in range(2):
-            ours, theirs = (executor.run(database, number, gold) for database in (files, club))
-            assert sorted(ours.rows) == sorted(theirs.rows), gold
-    by_city = "SELECT city FROM branch ORDER BY city"
-    first = "SELECT name FROM member ORDER BY joined LIMIT 3"
-    answers = [
-        (by_city, "SELECT city FROM branch ORDER BY 1, branch_id DESC", "correct"),
-        (by_city, "SELECT city FROM branch ORDER BY 1 DESC", "wrong_order"),
-        (first, "SELECT name FROM member ORDER BY joined, name LIMIT 3", "correct"),
-        (first, "SELECT name FROM member ORDER BY joined DESC LIMIT 3", "wrong_rows"),
-    ]
-    with Grader(ScoringSpec(instances=2), workers=1) as grader:
-        for database in (files, club):
-            grades = grader.grade_answers([Answer(database, (gold,), sql) for gold, sql, _ in answers])
-            assert [grade.attempt.reason for grade in grades] == [reason for *_, reason in answers]
+    check_same_verdicts(files, club)
 
 
 def test_rows_that_tie_under_a_collation_may_come_in_any_order(mariadb: MariaServer) -> None:
@@ -410,16 +399,9 @@ def test_a_server_without_room_gets_its_connections_back(club: Database, mariadb
 def test_a_server_that_stays_away_leaves_answers_unscored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sandbox, "PATIENCE", 4.0)
     away = Server("mariadb://reader@h/club", f"mariadb://reader@h/club?unix_socket={tmp_path}/none")
     database = Database("club", "mariadb", (away,))
-    executor = Executor(LIMITS)
-    for most in (60.0, 3.0):  # it is not waited for again
-        began = time.monotonic()
-        outcome = executor.run(database, 0, "SELECT 1")
-        assert outcome.status is Status.INFRASTRUCTURE and time.monotonic() - began < most
-    with pytest.raises(DataError, match="mariadb://reader@h/club"):
-        describe(database)
+    check_stays_away(database, "mariadb://reader@h/club", monkeypatch)
 
 
 def test_a_server_that_does_not_answer_is_not_the_querys_fault(
@@ -475,17 +457,7 @@ SPECS = [
 
 @pytest.mark.parametrize(("databases", "message"), SPECS)
 def test_a_wrong_url_is_one_line(tmp_path: Path, databases: str, message: str) -> None:
-    (tmp_path / "rows.jsonl").write_text('{"question": "q", "query": "SELECT 1", "db_id": "x"}\n')
-    separator = " " if databases.startswith("{") else "\n  "
-    spec = (
-        f"name: t\ndataset:\n  path: rows.jsonl\n  splits: {{dev: dev}}\ndatabases:{separator}{databases}\n"
-    )
-    (tmp_path / "t.yaml").write_text(spec)
-    with pytest.raises(SpecError) as caught:
-        task = Task.named(str(tmp_path / "t.yaml"))
-        task.database(task.samples()[0])
-    error = str(caught.value)
-    assert message in error and "secret" not in error and "\n" not in error
+    check_wrong_url(tmp_path, databases, message)
 
 
 PLACES = [
@@ -632,21 +604,7 @@ def test_prepare_makes_an_account_that_reads(
 
 
 def test_the_quick_exploits_get_no_reward_and_change_nothing(club: Database) -> None:
-    """Those of MariaDB's own; ``test_exploits.py`` runs all, slowly."""
-    general = {exploit.name for exploit in load("sqlite")}
-    pack = [
-        exploit
-        for exploit in load("mariadb")
-        if exploit.name not in general and Reason.TIMEOUT not in exploit.reasons
-    ]
-    assert len(pack) > 100
-    before = content(club)
-    with Grader(ScoringSpec(seconds=5), workers=2) as grader:
-        grades = grader.grade_answers([attack(exploit, "rows", club) for exploit in pack])
-    for exploit, grade in zip(pack, grades, strict=True):
-        assert grade.attempt.reason in exploit.reasons, (exploit.name, grade.attempt)
-        assert grade.scores["execution"].value == 0.0, exploit.name
-    assert content(club) == before
+    check_quick_exploits("mariadb", club)
 
 
 def test_no_answer_can_unscore_itself_or_keep_the_server_busy(club: Database, mariadb: MariaServer) -> None:

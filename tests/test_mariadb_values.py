@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from mariadb_server import PASSWORD, MariaServer
+from value_checks import attempts_of, check_attempt, check_cells
 
-from rewards.grader import Grader
-from rewards.types import Answer, Attempt
-from tasks.databases.sandbox.executor import Executor
+from rewards.types import Attempt
 from tasks.databases.servers.prepare_mariadb import prepare
 from tasks.databases.servers.roles import READER
-from tasks.spec import ScoringSpec
-from tasks.types import Cell, Database, Limits, Mode
+from tasks.types import Cell, Database
 
 TABLE = (
     "CREATE TABLE t(tiny TINYINT(1), big BIGINT UNSIGNED, bits BIT(10), mood ENUM('sad', 'happy'),"
@@ -117,23 +113,14 @@ def database(mariadb: MariaServer) -> Database:
 
 
 def test_cells(database: Database) -> None:
-    executor = Executor(Limits(seconds=5))
-    for expression, cell in CELLS:
-        outcome = executor.run(database, 0, f"SELECT {expression}, NULL FROM t")
-        assert outcome.rows == ((cell, None),), (expression, outcome)
-        assert type(outcome.rows[0][0]) is type(cell), expression
+    check_cells(database, CELLS, "FROM t")
 
 
 @pytest.fixture(scope="module")
-def attempts(database: Database) -> Iterator[list[Attempt]]:
-    modes = (Mode.STRICT, Mode.SPIDER, Mode.BIRD, Mode.BIRD_F1)
-    answers = [Answer(database, (f"SELECT {one}",), f"SELECT {other}") for one, other, _ in PAIRS]
-    with Grader(ScoringSpec(modes=modes), workers=1, digests=True) as grader:
-        yield [grade.attempt for grade in grader.grade_answers(answers)]
+def attempts(database: Database) -> list[Attempt]:
+    return attempts_of(database, PAIRS)
 
 
 @pytest.mark.parametrize("number", range(len(PAIRS)), ids=lambda number: " and ".join(PAIRS[number][:2]))
 def test_pairs(number: int, attempts: list[Attempt]) -> None:
-    attempt = attempts[number]
-    assert attempt.reason == ("correct" if PAIRS[number][2] else "wrong_rows"), attempt.detail
-    assert set(attempt.verdicts.values()) <= {0.0, 1.0}, "the official modes judge it too"
+    check_attempt(PAIRS[number][2], attempts[number])

@@ -11,16 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attacked import GOLDS, attack, build, content, on_postgres
+from attacked import GOLDS, build, content, on_postgres
+from server_checks import (
+    LIMITS,
+    check_quick_exploits,
+    check_same_verdicts,
+    check_stays_away,
+    check_wrong_url,
+)
 
 from harness.cli import main
 from leaderboards import store
-from rewards.exploits import load
 from rewards.grader import Grader
 from rewards.types import UNSCORED, Answer, Reason
-from tasks.common.errors import DataError, SpecError
 from tasks.databases.engines.postgres_text import Refused, tokens
-from tasks.databases.sandbox import executor as sandbox
 from tasks.databases.sandbox.executor import Executor
 from tasks.databases.schema import describe
 from tasks.databases.servers.embedded import EmbeddedServer
@@ -31,7 +35,6 @@ from tasks.spec import ScoringSpec
 from tasks.task import Task
 from tasks.types import Database, Limits, Server, Status
 
-LIMITS = Limits(seconds=1, rows=1000, bytes=2**20)
 WORDS = [
     ("SELECT 1 -- pg_sleep", ["select", "1"]),
     ("SELECT 1 --\rx", ["select", "1", "x"]),
@@ -119,33 +122,7 @@ def test_statuses(club: Database) -> None:
 
 
 def test_the_same_verdicts_as_sqlite(files: Database, club: Database) -> None:
-    executor = Executor(Limits())
-    for gold in GOLDS.values():
-        for number in range(2):
-            ours, theirs = (executor.run(database, number, gold) for database in (files, club))
-            assert sorted(ours.rows) == sorted(theirs.rows), gold
-    answers = [
-        (
-            "SELECT city FROM branch ORDER BY city",
-            "SELECT city FROM branch ORDER BY 1, branch_id DESC",
-            "correct",
-        ),
-        ("SELECT city FROM branch ORDER BY city", "SELECT city FROM branch ORDER BY 1 DESC", "wrong_order"),
-        (
-            "SELECT name FROM member ORDER BY joined LIMIT 3",
-            "SELECT name FROM member ORDER BY joined, name LIMIT 3",
-            "correct",
-        ),
-        (
-            "SELECT name FROM member ORDER BY joined LIMIT 3",
-            "SELECT name FROM member ORDER BY joined DESC LIMIT 3",
-            "wrong_rows",
-        ),
-    ]
-    with Grader(ScoringSpec(instances=2), workers=1) as grader:
-        for database in (files, club):
-            grades = grader.grade_answers([Answer(database, (gold,), sql) for gold, sql, _ in answers])
-            assert [grade.attempt.reason for grade in grades] == [reason for *_, reason in answers]
+    check_same_verdicts(files, club)
 
 
 def test_the_schema_and_values_of_a_question(club: Database) -> None:
@@ -257,16 +234,9 @@ def test_a_server_that_is_killed_costs_no_verdict(club: Database, doomed: int, h
 def test_a_server_that_stays_away_leaves_answers_unscored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sandbox, "PATIENCE", 4.0)
     away = Server("postgresql://reader@/club", f"postgresql://reader@/club?host={tmp_path}")
     database = Database("club", "postgres", (away,))
-    executor = Executor(LIMITS)
-    for most in (60.0, 3.0):  # it is not waited for again
-        began = time.monotonic()
-        outcome = executor.run(database, 0, "SELECT 1")
-        assert outcome.status is Status.INFRASTRUCTURE and time.monotonic() - began < most
-    with pytest.raises(DataError, match="postgresql://reader@/club"):
-        describe(database)
+    check_stays_away(database, "postgresql://reader@/club", monkeypatch)
 
 
 @pytest.mark.usefixtures("doomed")
@@ -314,17 +284,7 @@ SPECS = [
 
 @pytest.mark.parametrize(("databases", "message"), SPECS)
 def test_a_wrong_url_is_one_line(tmp_path: Path, databases: str, message: str) -> None:
-    (tmp_path / "rows.jsonl").write_text('{"question": "q", "query": "SELECT 1", "db_id": "x"}\n')
-    separator = " " if databases.startswith("{") else "\n  "
-    spec = (
-        f"name: t\ndataset:\n  path: rows.jsonl\n  splits: {{dev: dev}}\ndatabases:{separator}{databases}\n"
-    )
-    (tmp_path / "t.yaml").write_text(spec)
-    with pytest.raises(SpecError) as caught:
-        task = Task.named(str(tmp_path / "t.yaml"))
-        task.database(task.samples()[0])
-    error = str(caught.value)
-    assert message in error and "secret" not in error and "\n" not in error
+    check_wrong_url(tmp_path, databases, message)
 
 
 def test_a_password_reaches_the_server_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,21 +384,7 @@ def test_prepare_makes_a_role_that_reads(
 
 
 def test_the_quick_exploits_get_no_reward_and_change_nothing(club: Database) -> None:
-    """Those of PostgreSQL's own; ``test_exploits.py`` runs all, slowly."""
-    general = {exploit.name for exploit in load("sqlite")}
-    pack = [
-        exploit
-        for exploit in load("postgres")
-        if exploit.name not in general and Reason.TIMEOUT not in exploit.reasons
-    ]
-    assert len(pack) > 100
-    before = content(club)
-    with Grader(ScoringSpec(seconds=5), workers=2) as grader:
-        grades = grader.grade_answers([attack(exploit, "rows", club) for exploit in pack])
-    for exploit, grade in zip(pack, grades, strict=True):
-        assert grade.attempt.reason in exploit.reasons, (exploit.name, grade.attempt)
-        assert grade.scores["execution"].value == 0.0, exploit.name
-    assert content(club) == before
+    check_quick_exploits("postgres", club)
 
 
 def test_no_answer_can_unscore_itself(club: Database) -> None:

@@ -86,10 +86,15 @@ def add_common(verb: Parser, also: str = "") -> None:
         help="override a key of the task (scoring.seconds=10)" + also,
     )
     add_trust(verb)
+    add_workers(verb)
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_workers(verb: Parser) -> None:
+    """Add the option of the number of scoring processes."""
     verb.add_argument(
         "--workers", type=positive, default=0, help="scoring processes; default: one for each core"
     )
-    verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def add_formats(verb: Parser) -> None:

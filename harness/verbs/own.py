@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.arguments import path, positive
-from harness.verbs.options import Verbs, add_trust, divided
+from harness.verbs.options import Verbs, add_trust, add_workers, divided
 from tasks.common.errors import HarnessError, SpecError
 from tasks.common.terminal import say
 
@@ -38,9 +38,7 @@ def _init_options(verbs: Verbs) -> None:
     )
     verb.add_argument("--name", type=path, help="name of the task; default: the database's")
     verb.add_argument("--out", type=path, default=".", metavar="DIR", help="folder of the task's files")
-    verb.add_argument(
-        "--workers", type=positive, default=0, help="scoring processes; default: one for each core"
-    )
+    add_workers(verb)
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -7,8 +7,8 @@ import json
 import sys
 from collections.abc import Sequence
 
-from harness.arguments import Parser, positive
-from harness.verbs.options import Verbs, add_formats, add_trust, divided
+from harness.arguments import Parser
+from harness.verbs.options import Verbs, add_formats, add_trust, add_workers, divided
 
 
 def add(verbs: Verbs) -> None:
@@ -65,9 +65,7 @@ def _rerun_options(verbs: Verbs) -> None:
         help="a setting of the runner that runs do not store, such as a header with a key",
     )
     add_trust(verb)
-    verb.add_argument(
-        "--workers", type=positive, default=0, help="scoring processes; default: one for each core"
-    )
+    add_workers(verb)
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -30,9 +30,9 @@ from tasks.common.errors import DataError
 from tasks.databases.engines.mariadb_cells import DIVISION, readers_of, rows_of
 from tasks.databases.engines.mariadb_connection import Connection, PastDeadline
 from tasks.databases.engines.mariadb_open import LOST, SQL_MODE, Reader, connect, connect_reader, is_mariadb
-from tasks.databases.engines.session import FETCH, Allowance, ServerLost, collect
+from tasks.databases.engines.session import FETCH, Allowance, ServerLost, collect, server_of
 from tasks.databases.sql_text import quote, unreadable
-from tasks.types import Database, Limits, Outcome, Server, Status
+from tasks.types import Database, Limits, Outcome, Status
 
 _LATE = 0.1
 """Seconds after the server's own timeout at which a query is killed from here."""
@@ -95,13 +95,9 @@ class Session:
 
     def __init__(self, database: Database, instance: int, limits: Limits) -> None:
         """Connect. Raises DataError; ServerLost: the server cannot be reached at the moment."""
-        if not database.instances:
-            raise DataError(f"database {database.id}: DDL is not run on MariaDB: set databases.url")
-        server = database.instances[instance]
-        assert isinstance(server, Server)
-        self._server = server
+        self._server = server_of(database, instance, "MariaDB")
         self._limits = limits
-        self._reader: Reader | None = connect_reader(server, limits.seconds)
+        self._reader: Reader | None = connect_reader(self._server, limits.seconds)
 
     def run(self, sql: str, allowance: Allowance) -> Outcome:
         """Execute one statement. An error in it becomes the outcome's status and message.

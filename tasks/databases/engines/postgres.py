@@ -29,12 +29,11 @@ import psycopg
 from psycopg import pq
 from psycopg.pq.abc import PGconn, PGresult
 
-from tasks.common.errors import DataError
 from tasks.databases.engines.postgres_cells import readers_of, result_rows
 from tasks.databases.engines.postgres_open import Reader, connect_reader, lost
-from tasks.databases.engines.session import FETCH, Allowance, ServerLost, collect
+from tasks.databases.engines.session import FETCH, Allowance, ServerLost, collect, server_of
 from tasks.databases.sql_text import quote, unreadable
-from tasks.types import Database, Limits, Outcome, Row, Server, Status
+from tasks.types import Database, Limits, Outcome, Row, Status
 
 _LATE = 0.1
 """Seconds after the server's own timeout at which a query is cancelled from here."""
@@ -71,11 +70,7 @@ class Session:
 
     def __init__(self, database: Database, instance: int, limits: Limits) -> None:
         """Connect. Raises DataError; ServerLost: the server cannot be reached at the moment."""
-        if not database.instances:
-            raise DataError(f"database {database.id}: DDL is not run on PostgreSQL: set databases.url")
-        server = database.instances[instance]
-        assert isinstance(server, Server)
-        self._server = server
+        self._server = server_of(database, instance, "PostgreSQL")
         self._limits = limits
         self._crashed = False
         """Whether the server has reported that another session's crash ends this one."""

@@ -8,7 +8,8 @@ from hashlib import blake2b
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-from tasks.types import Limits, Outcome, Row, Status
+from tasks.common.errors import DataError
+from tasks.types import Database, Limits, Outcome, Row, Server, Status
 
 OUT_OF_MEMORY = "out of memory"
 """The message of a failed allocation. It is the only failure that may depend on other open databases."""
@@ -97,3 +98,12 @@ def _distinct(fetch: Callable[[], list[Row]]) -> Iterator[list[Row]]:
         seen.update(dict.fromkeys(chunk))
         if fresh := list(islice(reversed(seen), len(seen) - before)):
             yield fresh[::-1]
+
+
+def server_of(database: Database, instance: int, engine: str) -> Server:
+    """The place of an instance on a server. Raises DataError: the database is DDL, which no server runs."""
+    if not database.instances:
+        raise DataError(f"database {database.id}: DDL is not run on {engine}: set databases.url")
+    server = database.instances[instance]
+    assert isinstance(server, Server)
+    return server
