@@ -62,7 +62,7 @@ def open_shard(run: Run, shard: Shard, questions: int) -> RunWriter:
         raise DataError(f"{questions} questions cannot be divided into {shard.count} shards")
     with _alone(home() / "shards.lock"):
         shared = _shared(run, shard.count) or _created(run, shard.count)
-    path = _folder(shared.id, shard.count) / str(shard.index)
+    path = _part(shared.id, shard)
     with files.writing(path):
         path.mkdir(parents=True, exist_ok=True)
     lock = files.lock(path / "lock")
@@ -85,7 +85,7 @@ def complete(writer: RunWriter) -> None:
 
 def is_complete(run_id: str, shard: Shard) -> bool:
     """Whether a shard of an unfinished run has all its records."""
-    return (_folder(run_id, shard.count) / str(shard.index) / DONE).is_file()
+    return (_part(run_id, shard) / DONE).is_file()
 
 
 def missing(run_id: str) -> list[Shard]:
@@ -114,7 +114,7 @@ def _merged(run: Run, path: Path, lock: IO[bytes]) -> Run:
     records: list[Record] = []
     needed: list[Needed] = []
     for shard in shards:
-        part = folder / str(shard.index)
+        part = _part(run.id, shard)
         found, _ = validation.lines(part / "partial.jsonl", validation.record_line)
         by_key = {record.key: record for record, _ in found}
         needed.append(validation.checked(Needed, validation.read_json(part / DONE)))
@@ -126,7 +126,7 @@ def _merged(run: Run, path: Path, lock: IO[bytes]) -> Run:
         raise DataError(
             f"run {run.id}: two shards hold the same answers: remove {folder}, and run them again"
         )
-    sampling = validation.run(folder / "1").sampling
+    sampling = validation.run(_part(run.id, shards[0])).sampling
     with RunWriter(replace(run, sampling=sampling), path, lock) as writer:
         writer.append(records)
         finished = writer.finish(summary(writer.records), needed)
@@ -155,6 +155,10 @@ def _created(run: Run, count: int) -> Run:
 
 def _folder(run_id: str, count: int) -> Path:
     return store.folder(run_id) / f"{store.SHARDS}{count}"
+
+
+def _part(run_id: str, shard: Shard) -> Path:
+    return _folder(run_id, shard.count) / str(shard.index)
 
 
 def _shards(run_id: str) -> list[Shard]:
