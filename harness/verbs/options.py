@@ -76,6 +76,13 @@ def on_engine(task: str, engine: str, overrides: Sequence[str], trust: bool) -> 
 
 
 def add_common(verb: Parser, also: str = "") -> None:
+    """Add the options of verbs that judge answers of a task; ``also`` ends the help of ``--set``."""
+    add_overrides(verb, also)
+    add_workers(verb)
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_overrides(verb: Parser, also: str = "") -> None:
     """Add the options of verbs that read a task; ``also`` ends the help of ``--set``."""
     verb.add_argument(
         "--set",
@@ -86,8 +93,6 @@ def add_common(verb: Parser, also: str = "") -> None:
         help="override a key of the task (scoring.seconds=10)" + also,
     )
     add_trust(verb)
-    add_workers(verb)
-    verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def add_workers(verb: Parser) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.arguments import path, positive
-from harness.verbs.options import Verbs, add_trust, add_workers, divided
+from harness.verbs.options import Verbs, add_overrides, add_workers, divided
 from tasks.common.errors import HarnessError, SpecError
 from tasks.common.terminal import say
 
@@ -62,15 +62,7 @@ def _ask_options(verbs: Verbs) -> None:
     verb.add_argument(
         "--max-new-tokens", type=positive, default=0, help="most tokens of an answer; default: the task's"
     )
-    verb.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override a key of the task (scoring.seconds=10) or runner.KEY=VALUE",
-    )
-    add_trust(verb)
+    add_overrides(verb, " or runner.KEY=VALUE")
     verb.add_argument("--json", action="store_true", help="print JSON")
 
 
