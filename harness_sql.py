@@ -1,7 +1,7 @@
 """Any task as a verifiers environment: ``vf-eval harness_sql --env.taskset.spec pocket``. See the import."""
 
 try:
-    from harness.environment import SqlEnv, SqlHarness, SqlTaskset
+    from harness.adapters.verifiers import SqlEnv, SqlHarness, SqlTaskset
 except ModuleNotFoundError as error:
     if str(error.name).partition(".")[0] != "verifiers":
         raise

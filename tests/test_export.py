@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.adapters.lm_eval import LmEvalTask
 from harness.cli import main
-from harness.export import LmEvalTask
 from tasks.task import Task
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "verifiers.md"
@@ -88,7 +88,7 @@ def hostile_task(folder: Path, name: str) -> Path:
 def test_hostile_names_stay_text_in_the_folder_for_lm_eval(name: str, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     exported = LmEvalTask(Task.named(str(hostile_task(tmp_path, name))))
-    exported.write(out)
+    exported.write_folder(out)
     assert {path.parent for path in tmp_path.rglob("harness_*")} == {out}
     source = (out / f"{exported.name}.py").read_text()
     ast.parse(source)

@@ -127,7 +127,7 @@ def test_lm_eval_s_own_file_has_the_same_keys(run: Run, task: str, tmp_path: Pat
     from lm_eval.api.model import LM
     from lm_eval.loggers import EvaluationTracker
 
-    from harness.export import LmEvalTask
+    from harness.adapters.lm_eval import LmEvalTask
     from tasks.task import Task
 
     class Same(LM):

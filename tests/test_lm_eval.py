@@ -16,8 +16,8 @@ pytest.importorskip("lm_eval")
 import tiny_models
 from servers.hostile import hostile
 
+from harness.adapters.lm_eval import LmEvalTask
 from harness.cli import main
-from harness.export import LmEvalTask
 from leaderboards import store
 from runners.batching import MAX_FAILURES
 from runners.lm_eval.model import HarnessLM

@@ -21,8 +21,8 @@ import tiny_models
 import verifiers.v1 as vf
 from servers.hostile import hostile
 
+from harness.adapters.verifiers import SqlTask
 from harness.cli import main
-from harness.environment import SqlTask
 from leaderboards import store
 
 ROOT = Path(__file__).parent.parent

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.export import headline, lm_eval_name
+from harness.adapters.lm_eval import headline, lm_eval_name
 from harness.publishing.evaluation import Published, mean_of, write_new
 from leaderboards.types import Record
 from tasks.common.secrets import without_secrets

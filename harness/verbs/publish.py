@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
+from harness.adapters.programs import PROGRAMS
 from harness.arguments import path, positive
 from harness.verbs.options import Verbs, add_trust
 from tasks.common.errors import MissingExtra, SpecError, nearest
 from tasks.common.terminal import say
 
-PROGRAMS = ("lm-eval", "prime-rl")
-"""Programs that a task is written for."""
 FORMATS = ("csv", "lm-eval", "every-eval-ever", "inspect", "wandb")
 """Formats that a run is written in; ``harness.publishing.formats`` has their writers."""
 
@@ -98,21 +96,22 @@ def _export_run(options: argparse.Namespace) -> int:
 
 
 def _export_task(options: argparse.Namespace) -> int:
-    """Print prime-rl's config, or write lm-eval's folder and print its command."""
-    from harness.export import LmEvalTask, prime_rl
-    from tasks.task import Task
+    """Write a task for a program, and print what the program needs or the command that uses it."""
+    from harness.adapters.options import ExportOptions
+    from harness.adapters.programs import exporter
 
     if options.what not in PROGRAMS:
         raise SpecError(f"no program '{options.what}' for a task: {nearest(options.what, PROGRAMS)}")
-    if options.what == "prime-rl":
-        trust = options.trust_task
-        print(prime_rl(options.task, options.overrides, options.model, options.turns, trust), end="")
-        return 0
-    exported = LmEvalTask(Task.named(options.task, options.overrides, options.trust_task), options.split)
-    out = options.out or "lm_eval_tasks"
-    exported.write(Path(out))
-    template = "" if exported.task.spec.prompt.is_completion else " --apply_chat_template"
-    print(f"lm_eval run --tasks {exported.name} --include_path {shlex.quote(out)}{template}")
+    settings = ExportOptions(
+        task=options.task,
+        overrides=tuple(options.overrides),
+        trust=options.trust_task,
+        split=options.split,
+        out=options.out or "",
+        model=options.model,
+        turns=options.turns,
+    )
+    print(exporter(options.what)(settings), end="")
     return 0
 
 

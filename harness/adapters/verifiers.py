@@ -8,24 +8,18 @@ taskset.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import suppress
-from functools import cache
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Any
 
 import httpx
 import verifiers.v1 as vf
 from verifiers.v1.dialects.chat import message_to_wire
 
+from harness.adapters.grading_queue import grading_queue
 from harness.prepare import prepare_databases
 from harness.provenance.identity import task_digest
 from rewards.feedback import feedback
-from rewards.grader import Grader
 from rewards.types import Answer, Grade
 from runners.batching import context_exceeded
 from runners.dialogue import follow_up, previous_answer, visible_message
@@ -39,7 +33,6 @@ os.environ.setdefault("PRIME_RUNS_MODE", "disabled")  # else vf-eval uploads tra
 
 LOCAL_AGENT = vf.AgentConfig(runtime=vf.SubprocessConfig())
 """Requests to the model are sent from this machine: verifiers starts no remote sandbox."""
-_Waiting = tuple[Answer, "Future[Grade]"]
 
 
 class SqlData(vf.TaskData):
@@ -104,47 +97,6 @@ class SqlTask(vf.Task[SqlData, SqlState]):
     def _database(self) -> Database:
         sample = Sample(**{**self.data.sample, "gold": tuple(self.data.sample["gold"])})
         return Task(TaskSpec.model_validate(self.data.spec)).database(sample)
-
-
-class GradingQueue:
-    """One grader for all rollouts of this process: answers that arrive while it is busy form its next batch.
-
-    Its own thread grades, so that it does not depend on an event loop. A cancelled rollout is left out of the
-    batch and does not affect the others.
-    """
-
-    def __init__(self, scoring: ScoringSpec) -> None:
-        self._grader = Grader(scoring)
-        self._waiting: SimpleQueue[_Waiting] = SimpleQueue()
-        Thread(target=self._work, daemon=True).start()
-
-    async def grade(self, answer: Answer) -> Grade:
-        """The grade of one answer. Raises the error that the grader raised on its batch."""
-        future: Future[Grade] = Future()
-        self._waiting.put((answer, future))
-        return await asyncio.wrap_future(future)
-
-    def _work(self) -> None:
-        while True:
-            batch = [self._waiting.get()]
-            with suppress(Empty):
-                while True:
-                    batch.append(self._waiting.get_nowait())
-            batch = [(answer, future) for answer, future in batch if future.set_running_or_notify_cancel()]
-            try:
-                grades = self._grader.grade_answers([answer for answer, _ in batch])
-            except Exception as error:  # each rollout that waits for it records it
-                for _, future in batch:
-                    future.set_exception(error)
-                continue
-            for (_, future), grade in zip(batch, grades, strict=True):
-                future.set_result(grade)
-
-
-@cache
-def grading_queue(scoring: str) -> GradingQueue:
-    """The grading queue of a scoring spec, which is passed as JSON because the cache needs a hashable key."""
-    return GradingQueue(ScoringSpec.model_validate_json(scoring))
 
 
 class SqlTasksetConfig(vf.TasksetConfig):

@@ -1,4 +1,4 @@
-"""A task for other programs: a folder (or an object) for lm-evaluation-harness, a config for prime-rl.
+"""A task for lm-evaluation-harness, as a folder or an object.
 
 The folder holds the resolved spec; lm-eval gets samples and verdicts from this module. So its
 ``execution_accuracy`` (``soft_f1`` in the mode ``bird_f1``) equals ours for every answer, and unscored
@@ -7,20 +7,17 @@ answers are left out of its means too.
 
 from __future__ import annotations
 
-import json
 import re
+import shlex
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from harness.provenance.identity import task_digest
+from harness.adapters.options import ExportOptions
+from harness.adapters.task_file import ExportedTask
 from rewards.grader import Grader
-from tasks.common.errors import SpecError
-from tasks.common.terminal import say
-from tasks.spec import TaskSpec, load
 from tasks.task import Task
 from tasks.types import Mode
 
@@ -28,7 +25,7 @@ MODULE = '''"""A task for lm-evaluation-harness; written by `harness export lm-e
 
 from pathlib import Path
 
-from harness.export import LmEvalTask
+from harness.adapters.lm_eval import LmEvalTask
 
 TASK = LmEvalTask.read(Path(__file__).with_suffix(".json"))
 
@@ -52,34 +49,17 @@ def lm_eval_name(task: str) -> str:
     return "harness_" + re.sub(r"[^a-zA-Z0-9_-]", "_", task)
 
 
-class LmEvalTask:
+class LmEvalTask(ExportedTask):
     """One split of a task for lm-eval. The sandbox starts with the first answer."""
 
     def __init__(self, task: Task, split: str = "") -> None:
-        self.task = task
-        self.split = split or task.spec.dataset.eval_split
+        super().__init__(task, split)
         self.name = lm_eval_name(task.name)
-        self._samples = task.samples(self.split)
         self._grader = Grader(task.spec.scoring, workers=1)
 
-    @classmethod
-    def read(cls, file: Path) -> LmEvalTask:
-        """The task that ``write`` described in this JSON file."""
-        description = json.loads(file.read_text(encoding="utf-8"))
-        exported = cls(Task(TaskSpec.model_validate(description["task"])), description["split"])
-        if description.get("digest", exported.digest) != exported.digest:
-            say(
-                f"{file}: the task's content has changed since this was exported, and lm-eval reports the old"
-                " digest: export it again"
-            )
-        return exported
-
-    def write(self, out: Path) -> Path:
+    def write_folder(self, out: Path) -> Path:
         """Write the folder for ``lm_eval --include_path``; returns the path of its YAML file."""
-        out.mkdir(parents=True, exist_ok=True)
-        spec = self.task.spec.model_dump(mode="json", by_alias=True)
-        description = {"task": spec, "split": self.split, "digest": self.digest}
-        (out / f"{self.name}.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        self.write(out / f"{self.name}.json")
         (out / f"{self.name}.py").write_text(MODULE, encoding="utf-8")
         settings = yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True)
         functions = (
@@ -125,11 +105,6 @@ class LmEvalTask:
             "metadata": {"version": spec.version, "digest": self.digest},
         }
 
-    @cached_property
-    def digest(self) -> str:
-        """Digest of the content of questions, golds, databases, prompts and scorer."""
-        return task_digest(self.task, self.split, self._samples)
-
     def metrics(self) -> list[str]:
         """Names of the metrics that ``judge`` returns."""
         modes = [mode.value for mode in self.task.spec.scoring.modes]
@@ -149,13 +124,13 @@ class LmEvalTask:
                 "system": self.task.spec.prompt.system,
                 "prompt": self.task.messages(sample)[-1]["content"],
             }
-            for number, sample in enumerate(self._samples)
+            for number, sample in enumerate(self.samples)
         ]
         return {self.split: Dataset.from_list(rows)}
 
     def judge(self, document: dict[str, Any], answers: Sequence[str]) -> dict[str, float]:
         """Metric -> value in [0, 1] of one answer; unscored metrics are left out."""
-        sample = self._samples[document["number"]]
+        sample = self.samples[document["number"]]
         (grade,) = self._grader.grade(self.task, [sample], answers[:1])
         verdicts = grade.attempt.verdicts
         metric = self.task.spec.scoring.metric
@@ -164,86 +139,10 @@ class LmEvalTask:
         return {name: value for name in self.metrics() if (value := values.get(name)) is not None}
 
 
-PRIME_RL = """\
-# Written by `harness export prime-rl`. Start it in a checkout of prime-rl that has sql-harness installed.
-max_steps = 200
-seq_len = 4096
-
-[model]
-name = {model}
-
-[orchestrator]
-batch_size = 128
-group_size = 8
-
-[orchestrator.train.sampling]
-max_completion_tokens = {tokens}
-
-[[orchestrator.train.source]]
-name = {name}
-
-[orchestrator.train.source.env]
-turns = {turns}
-
-[orchestrator.train.source.env.taskset]
-id = "harness_sql"
-spec = {task}
-split = {train}
-overrides = {overrides}
-trust = {trust}
-
-[orchestrator.eval]
-interval = 20
-
-[orchestrator.eval.sampling]
-max_completion_tokens = {tokens}
-temperature = 0.0
-
-[[orchestrator.eval.source]]
-name = {name}
-
-[orchestrator.eval.source.env]
-turns = {turns}
-
-[orchestrator.eval.source.env.taskset]
-id = "harness_sql"
-spec = {task}
-split = {evaluated}
-overrides = {overrides}
-trust = {trust}
-
-[trainer]
-
-[inference]
-"""
-"""Source of the keys: prime-rl's ``configs/basic/*/rl.toml``, August 2026."""
-
-
-def prime_rl(name: str, overrides: Sequence[str], model: str, turns: int, trust: bool = False) -> str:
-    """The TOML file with which prime-rl trains a model on a task. Raises SpecError: no such task."""
-    spec = load(name, overrides, trust)
-    if spec.prompt.is_completion:
-        raise SpecError(f"{name}: prime-rl asks by chat messages, not by a completion prompt")
-    path = Path(name)
-    values = {
-        "model": model,
-        "name": spec.name,
-        "task": str(path.resolve()) if path.is_file() else name,
-        "train": spec.dataset.train_split,
-        "evaluated": spec.dataset.eval_split,
-        "overrides": list(overrides),
-        "tokens": spec.answer.max_new_tokens,
-        "turns": turns,
-        "trust": trust,
-    }
-    return PRIME_RL.format(**{key: _toml(value) for key, value in values.items()})
-
-
-def _toml(value: object) -> str:
-    """A text, number, flag or list of texts as TOML, with control characters escaped. Raises SpecError."""
-    text = json.dumps(value, ensure_ascii=False)
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)
-    if re.search(r"\\U0000d[89a-f]", text):
-        raise SpecError(f"export: {value!r} is no text that TOML can hold")
-    return text
+def export(options: ExportOptions) -> str:
+    """Write the folder; the command that uses it. Raises SpecError, DataError."""
+    exported = LmEvalTask(Task.named(options.task, options.overrides, options.trust), options.split)
+    out = options.out or "lm_eval_tasks"
+    exported.write_folder(Path(out))
+    template = "" if exported.task.spec.prompt.is_completion else " --apply_chat_template"
+    return f"lm_eval run --tasks {exported.name} --include_path {shlex.quote(out)}{template}\n"

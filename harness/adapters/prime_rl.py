@@ -1,0 +1,96 @@
+"""prime-rl's config file for a task."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from harness.adapters.options import ExportOptions
+from tasks.common.errors import SpecError
+from tasks.spec import load
+
+PRIME_RL = """\
+# Written by `harness export prime-rl`. Start it in a checkout of prime-rl that has sql-harness installed.
+max_steps = 200
+seq_len = 4096
+
+[model]
+name = {model}
+
+[orchestrator]
+batch_size = 128
+group_size = 8
+
+[orchestrator.train.sampling]
+max_completion_tokens = {tokens}
+
+[[orchestrator.train.source]]
+name = {name}
+
+[orchestrator.train.source.env]
+turns = {turns}
+
+[orchestrator.train.source.env.taskset]
+id = "harness_sql"
+spec = {task}
+split = {train}
+overrides = {overrides}
+trust = {trust}
+
+[orchestrator.eval]
+interval = 20
+
+[orchestrator.eval.sampling]
+max_completion_tokens = {tokens}
+temperature = 0.0
+
+[[orchestrator.eval.source]]
+name = {name}
+
+[orchestrator.eval.source.env]
+turns = {turns}
+
+[orchestrator.eval.source.env.taskset]
+id = "harness_sql"
+spec = {task}
+split = {evaluated}
+overrides = {overrides}
+trust = {trust}
+
+[trainer]
+
+[inference]
+"""
+"""Source of the keys: prime-rl's ``configs/basic/*/rl.toml``, August 2026."""
+
+
+def export(options: ExportOptions) -> str:
+    """The TOML file with which prime-rl trains a model on a task. Raises SpecError: no such task."""
+    name = options.task
+    spec = load(name, options.overrides, options.trust)
+    if spec.prompt.is_completion:
+        raise SpecError(f"{name}: prime-rl asks by chat messages, not by a completion prompt")
+    path = Path(name)
+    values = {
+        "model": options.model,
+        "name": spec.name,
+        "task": str(path.resolve()) if path.is_file() else name,
+        "train": spec.dataset.train_split,
+        "evaluated": spec.dataset.eval_split,
+        "overrides": list(options.overrides),
+        "tokens": spec.answer.max_new_tokens,
+        "turns": options.turns,
+        "trust": options.trust,
+    }
+    return PRIME_RL.format(**{key: _toml(value) for key, value in values.items()})
+
+
+def _toml(value: object) -> str:
+    """A text, number, flag or list of texts as TOML, with control characters escaped. Raises SpecError."""
+    text = json.dumps(value, ensure_ascii=False)
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)
+    if re.search(r"\\U0000d[89a-f]", text):
+        raise SpecError(f"export: {value!r} is no text that TOML can hold")
+    return text

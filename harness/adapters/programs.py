@@ -1,0 +1,22 @@
+"""The programs for which ``harness export PROGRAM --task TASK`` writes a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+
+from harness.adapters.options import ExportOptions
+
+_EXPORTERS: Mapping[str, str] = {
+    "lm-eval": "harness.adapters.lm_eval:export",
+    "prime-rl": "harness.adapters.prime_rl:export",
+}
+"""Name of a program -> the function that writes a task for it and returns what is printed."""
+PROGRAMS = tuple(_EXPORTERS)
+
+
+def exporter(program: str) -> Callable[[ExportOptions], str]:
+    """The function of one of PROGRAMS. Its result goes to stdout; it raises SpecError, DataError."""
+    module, function = _EXPORTERS[program].split(":")
+    write: Callable[[ExportOptions], str] = getattr(import_module(module), function)
+    return write
