@@ -35,7 +35,7 @@ ALLOWED = {"rewards.types"}
 """Pages of types, which every package below theirs may import."""
 MOST_IN_RUNNERS = 12
 """Files directly in ``runners/``; training, decoding, endpoints and weights are packages of their own."""
-OF_EXTRAS = {"tasks": {"datasets", "psycopg", "pymysql"}, "rewards": set(), "leaderboards": set()}
+OF_EXTRAS = {"tasks": {"datasets", "psycopg", "pymysql", "ray"}, "rewards": set(), "leaderboards": set()}
 """What these packages may import beyond the core dependencies; the other packages may use every extra."""
 INDIRECT = {"pytz"}
 """Core dependencies that only another core dependency imports."""

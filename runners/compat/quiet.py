@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LOGGERS = ("accelerate", "bitsandbytes", "datasets", "huggingface_hub", "peft", "transformers", "trl")
+LOGGERS = ("accelerate", "bitsandbytes", "datasets", "huggingface_hub", "peft", "ray", "transformers", "trl")
 VARIABLES = ("DATASETS_VERBOSITY", "HF_HUB_VERBOSITY", "TRANSFORMERS_VERBOSITY")
 """Log levels of libraries that set their logger's level when they are imported."""
 OURS = r"(harness|leaderboards|rewards|runners|tasks)\b"

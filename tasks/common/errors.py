@@ -6,6 +6,7 @@
   ``DataError``     a dataset or database that is missing, empty or broken
     ``MissingData``    a dataset or database that is not there
   ``ModelError``    a model that cannot be found, loaded or asked
+  ``ClusterError``  a cluster that cannot be reached, or on which no node can work
   ``MissingExtra``  an optional dependency that is not installed
 Any other exception is a bug and keeps its traceback.
 """
@@ -38,6 +39,10 @@ class MissingData(DataError):
 
 class ModelError(HarnessError):
     """A model cannot be found, loaded or asked."""
+
+
+class ClusterError(HarnessError):
+    """A cluster cannot be reached, or none of its nodes can work."""
 
 
 class MissingExtra(HarnessError):

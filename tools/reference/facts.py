@@ -38,6 +38,7 @@ HOME_FILES = {
     "values": "Indexes of the values of databases, by which those of a question are found.",
     "variants": "Generated instances of databases.",
     "public": "Copies of databases without what tasks mark as private.",
+    "received": "On a node of a Ray cluster: databases that were sent to it, by the digest of their content.",
     "digests": "Digests of files that were read, by path, inode, size and both times of change.",
 }
 """Folders in ``HARNESS_HOME``."""
@@ -109,6 +110,8 @@ VARIABLES = {
     "TRACKIO_SPACE_ID": "A Space to which trackio uploads a training, questions and answers included; a new one is private.",
     "TRACKIO_SERVER_URL": "A server to which trackio uploads a training, questions and answers included.",
     "PRIME_RUNS_MODE": "`online` allows `vf-eval` to upload results; the environment sets it to `disabled` otherwise.",
+    "RAY_ADDRESS": "The cluster that `--on ray` connects to. Default: the one that runs on this machine.",
+    "RAY_TMPDIR": "Where Ray keeps its sockets and logs. Default: `/tmp`.",
     "OMP_NUM_THREADS": "Threads of torch; with `--processes` it defaults to each process's share of the cores.",
     "TOKENIZERS_PARALLELISM": "Threads of tokenizers. Default: `false`.",
 }
