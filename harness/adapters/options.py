@@ -14,6 +14,8 @@ class ExportOptions:
     trust: bool = False
     split: str = ""
     """Default: the task's evaluation split."""
+    limit: int = 0
+    """Most questions, the first ones; 0: all."""
     out: str = ""
     model: str = ""
     turns: int = 1

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
 
 from harness.adapters.options import ExportOptions
+from harness.adapters.toml import toml
 from tasks.common.errors import SpecError
 from tasks.spec import load
 
@@ -83,14 +82,4 @@ def export(options: ExportOptions) -> str:
         "turns": options.turns,
         "trust": options.trust,
     }
-    return PRIME_RL.format(**{key: _toml(value) for key, value in values.items()})
-
-
-def _toml(value: object) -> str:
-    """A text, number, flag or list of texts as TOML, with control characters escaped. Raises SpecError."""
-    text = json.dumps(value, ensure_ascii=False)
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)
-    if re.search(r"\\U0000d[89a-f]", text):
-        raise SpecError(f"export: {value!r} is no text that TOML can hold")
-    return text
+    return PRIME_RL.format(**{key: toml(value) for key, value in values.items()})

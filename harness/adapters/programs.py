@@ -8,6 +8,7 @@ from importlib import import_module
 from harness.adapters.options import ExportOptions
 
 _EXPORTERS: Mapping[str, str] = {
+    "harbor": "harness.adapters.harbor:export",
     "lm-eval": "harness.adapters.lm_eval:export",
     "prime-rl": "harness.adapters.prime_rl:export",
 }

@@ -28,7 +28,7 @@ def _export_options(verbs: Verbs) -> None:
     verb.add_argument(
         "what",
         metavar="WHAT",
-        help="with --to: a run's id, the beginning of one, or a model; with --task: lm-eval or prime-rl",
+        help=f"with --to: a run's id, the beginning of one, or a model; with --task: {', '.join(PROGRAMS)}",
     )
     verb.add_argument("--to", choices=FORMATS, help="write the run WHAT in this format")
     verb.add_argument("--task", help="write this task (a shipped one or a YAML file) for the program WHAT")
@@ -36,11 +36,12 @@ def _export_options(verbs: Verbs) -> None:
         "--out",
         type=path,
         metavar="PATH",
-        help="csv and inspect: file; other formats: folder; lm-eval: folder for --include_path"
-        " (default: lm_eval_tasks)",
+        help="csv and inspect: file; other formats: folder; harbor: new folder; lm-eval: folder for"
+        " --include_path (default: lm_eval_tasks)",
     )
     verb.add_argument("--model-id", default="", metavar="ORG/NAME", help="run: name of the model in the file")
-    verb.add_argument("--split", default="", help="lm-eval: split; default: the task's eval_split")
+    verb.add_argument("--split", default="", help="lm-eval, harbor: split; default: the task's eval_split")
+    verb.add_argument("--limit", type=positive, default=0, metavar="N", help="harbor: the first N questions")
     verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="prime-rl: model to train")
     verb.add_argument(
         "--turns", type=positive, default=1, metavar="N", help="prime-rl: most answers to a question"
@@ -107,6 +108,7 @@ def _export_task(options: argparse.Namespace) -> int:
         overrides=tuple(options.overrides),
         trust=options.trust_task,
         split=options.split,
+        limit=options.limit,
         out=options.out or "",
         model=options.model,
         turns=options.turns,

@@ -123,12 +123,12 @@ def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
             raise
 
 
-def read(path: Path) -> bytes:
-    """The content of a regular file. Never waits for a pipe or device.
+def read(path: Path, follow: bool = True) -> bytes:
+    """The content of a regular file. Never waits for a pipe or device. ``follow``: it may be a link.
 
     Raises OSError; ValueError: it is no regular file.
     """
-    with os.fdopen(_opened(path, os.O_RDONLY), "rb") as file:
+    with os.fdopen(_opened(path, os.O_RDONLY | (0 if follow else os.O_NOFOLLOW)), "rb") as file:
         return file.read()
 
 
