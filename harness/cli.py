@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
         publish,
         results,
         runs,
+        serve,
         tasks,
         train,
     )
@@ -51,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=Version, help="print the version")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
-    for subject in (measure, train, tasks, own, generate, databases, results, runs, publish, listings):
+    for subject in (measure, train, tasks, own, generate, databases, results, runs, publish, serve, listings):
         subject.add(verbs)
     return top
 
