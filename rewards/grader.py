@@ -33,6 +33,9 @@ _FAULTS: Mapping[str, tuple[Reason, str]] = {
 }
 """Failures of a worker that the answer caused -> reason and detail of the answer, which counts as wrong."""
 
+_MAX_KNOWN = 100_000
+"""Questions of which a grader knows the longest execution; callers may bring golds without end."""
+
 
 class Grader:
     """Grades answers by one scoring spec. Workers start on first use; use as a context manager, or ``close``.
@@ -129,6 +132,8 @@ class Grader:
             if isinstance(result, tuple) and (new_files := result[1]):
                 gold_cache.write(self._settings.gold_cache, new_files)
             attempt = attempt_of(jobs[index], result)
+            if len(self._seconds) >= _MAX_KNOWN:
+                self._seconds.clear()
             self._seconds[questions[index]] = max(costs[index], attempt.seconds)
             grades[index] = Grade(attempt, {name: scorer(attempt) for name, scorer in self._scorers.items()})
         return grades

@@ -16,7 +16,7 @@ OPEN = ("/health",)
 """Paths that need no token."""
 DRAINED = 64
 """Pieces of a refused request's body that are read, so that its client reads the response."""
-DRAIN_SECONDS = 2.0
+DRAIN_SECONDS = 1.0
 
 
 class Access:

@@ -20,7 +20,7 @@ from harness.service.body import Admission, Held, read
 from harness.service.metrics import Metrics
 from harness.service.replies import HEADERS, refused, reply
 from harness.service.served_task import ServedTask
-from harness.service.types import Item, Refusal, ScoreRequest, ServiceLimits, scored, unscored
+from harness.service.types import Item, Refusal, Scored, ScoreRequest, ServiceLimits, scored, unscored
 from rewards.types import Answer, Grade, Reason
 from tasks.common.errors import HarnessError, nearest
 from tasks.common.terminal import say
@@ -83,7 +83,7 @@ class Service:
             raise Refusal(404, "unknown", f"no task '{asked.task}': {nearest(asked.task, self._tasks)}")
         return self._tasks[asked.task]
 
-    def _item(self, task: str, item: Item, grade: Grade | BaseException, feedback: bool) -> dict[str, Any]:
+    def _item(self, task: str, item: Item, grade: Grade | BaseException, feedback: bool) -> Scored:
         """The response to one item; a failure of our own is counted and logged."""
         if isinstance(grade, BaseException):
             self._log("".join(traceback.format_exception(grade)))

@@ -73,10 +73,10 @@ async def read(request: Request, limits: ServiceLimits, held: Held) -> ScoreRequ
     try:
         async with asyncio.timeout(limits.body_seconds):
             async for chunk in request.stream():
+                if len(body) + len(chunk) > limits.body:
+                    raise _too_large(limits)
                 held.add_bytes(len(chunk))
                 body += chunk
-                if len(body) > limits.body:
-                    raise _too_large(limits)
     except TimeoutError:
         raise Refusal(408, "slow", f"the body took over {limits.body_seconds:.0f} seconds") from None
     return parsed(bytes(body), limits)

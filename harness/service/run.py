@@ -84,6 +84,7 @@ def _run(app: ASGIApp, settings: Settings, listener: socket.socket) -> None:
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    listener.listen(BACKLOG)
     shown = f"[{host}]" if ":" in host else host
     say(f"scoring at http://{shown}:{port}/ until Ctrl-C")
     uvicorn.Server(config).run([listener])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, NotRequired
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from rewards.feedback import feedback
 from rewards.types import Attempt, Grade, Reason, Score
@@ -30,7 +31,7 @@ class Item(Spec):
     text: Text
     """The model's answer, as it wrote it."""
     id: Name = ""
-    """Id of the question. With ``gold`` it is only repeated in the response."""
+    """Id of the question. With `gold` it is only repeated in the response."""
     split: Name = ""
     """Split of the question; needed where several splits have a question with this id."""
     database: Name = ""
@@ -38,7 +39,7 @@ class Item(Spec):
     gold: Gold | Annotated[tuple[Gold, ...], Field(min_length=1, max_length=MAX_GOLDS)] | None = None
     """The right SQL, or several right queries."""
     previous: Text = ""
-    """The answer of the turn before, for ``feedback``."""
+    """The answer of the turn before, for `feedback`."""
 
     @property
     def golds(self) -> tuple[str, ...]:
@@ -50,6 +51,7 @@ class ScoreRequest(Spec):
     """The body of ``POST /score``."""
 
     items: Annotated[tuple[Item, ...], Field(min_length=1)]
+    """The answers to score."""
     task: Name = ""
     """Name of the task; may be left out where one is served."""
     feedback: bool = False
@@ -93,10 +95,33 @@ def busy(cause: str, line: str) -> Refusal:
     return Refusal(429, cause, f"{line}: send it again later", {"Retry-After": "1"})
 
 
-def scored(item: Item, grade: Grade, with_feedback: bool) -> dict[str, Any]:
-    """The response to one item. A value is None where it is unscored."""
+class Scored(TypedDict):
+    """The response to one item. A value that is null is unscored, and never 0."""
+
+    id: str
+    """The item's id."""
+    reason: str
+    """A reason code."""
+    reward: float | None
+    """The training reward."""
+    scores: dict[str, float | None]
+    """Scorer -> value."""
+    verdicts: dict[str, float | None]
+    """Mode -> verdict, of the task's modes."""
+    sql: str
+    """The SQL that was read out of the text."""
+    detail: str
+    """The engine's message, or the first differing row, which may be one of the gold's."""
+    seconds: float
+    """Seconds of the query."""
+    feedback: NotRequired[str]
+    """With `feedback`: the next message to the model; empty where its answer is final."""
+
+
+def scored(item: Item, grade: Grade, with_feedback: bool) -> Scored:
+    """The response to one item."""
     attempt = grade.attempt
-    response = {
+    response: Scored = {
         "id": item.id,
         "reason": attempt.reason.value,
         "reward": grade.scores["reward"].value,
@@ -106,10 +131,12 @@ def scored(item: Item, grade: Grade, with_feedback: bool) -> dict[str, Any]:
         "detail": FAILED if attempt.reason is Reason.INFRASTRUCTURE else attempt.detail,
         "seconds": attempt.seconds,
     }
-    return response | ({"feedback": feedback(attempt, item.previous)} if with_feedback else {})
+    if with_feedback:
+        response["feedback"] = feedback(attempt, item.previous)
+    return response
 
 
-def unscored(item: Item, with_feedback: bool) -> dict[str, Any]:
+def unscored(item: Item, with_feedback: bool) -> Scored:
     """The response to an item on which the scorer itself failed."""
     attempt = Attempt("", Reason.INFRASTRUCTURE)
     reward = Score(None, Reason.INFRASTRUCTURE)

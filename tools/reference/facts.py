@@ -112,6 +112,7 @@ VARIABLES = {
     "PRIME_RUNS_MODE": "`online` allows `vf-eval` to upload results; the environment sets it to `disabled` otherwise.",
     "RAY_ADDRESS": "The cluster that `--on ray` connects to. Default: the one that runs on this machine.",
     "RAY_TMPDIR": "Where Ray keeps its sockets and logs. Default: `/tmp`.",
+    "HARNESS_TOKEN": "The token that clients of `harness serve` must send; needed where other machines can reach it.",
     "OMP_NUM_THREADS": "Threads of torch; with `--processes` it defaults to each process's share of the cores.",
     "TOKENIZERS_PARALLELISM": "Threads of tokenizers. Default: `false`.",
 }

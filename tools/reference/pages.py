@@ -21,6 +21,7 @@ from tasks.prompts import TEMPLATES
 from tasks.spec import TaskSpec, shipped
 from tasks.types import Mode
 from tools.reference import facts
+from tools.reference import service as scoring_service
 from tools.reference.members import columns, docstrings, grid, markdown, nested, settings, table
 
 WRITTEN = "<!-- Written by `python -m tools.reference`; edit the docstrings or tools/reference instead. -->"
@@ -283,12 +284,18 @@ def _shown(action: argparse.Action) -> str:
     return f"`{', '.join(map(str, value)) if isinstance(value, list) else value}`"
 
 
+def service() -> str:
+    """Requests, responses, refusals and metrics of ``harness serve``."""
+    return _page("Scoring service", *scoring_service.parts())
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "task-spec.md": task_spec,
     "training.md": training,
     "runner.md": runner,
     "scores.md": scores,
     "run-directory.md": run_directory,
+    "service.md": service,
     "command-line.md": command_line,
 }
 """File below ``docs/reference`` -> what makes its text."""
