@@ -2,13 +2,13 @@
 
     OMP_NUM_THREADS=1 python benchmarks/serve.py [--clients 2000 --seconds 60]
 
-Each client has a connection of its own, on which it sends one answer, waits for the verdict and sends the next;
-after a refusal (429) it waits as long as the server asks. The answers are those of the scoring benchmark
-(``benchmarks/workload.py``), of which a tenth are exploits, and besides one in a hundred is a query that never
-ends or that needs all memory. One in fifty clients leaves without waiting for the response. Verdicts are
-compared with those that the workload knows. Memory, processes and open files are those of the server with its
-workers: after ten seconds of load, and after the load has ended. The exit code is 1 if a verdict is wrong, a
-response fails, or something leaked.
+Each client has a connection of its own, on which it sends one answer, waits for the verdict and sends the
+next; after a refusal (429) it waits about as long as the server asks. The answers are those of the scoring
+benchmark (``benchmarks/workload.py``), of which a tenth are exploits, and one in a hundred is a query that
+never ends or that needs all memory. One in fifty clients leaves without waiting for the response. Verdicts
+are compared with those that the workload knows. Memory, processes and open files are those of the server with
+its workers: after twenty seconds of load, and after the load has ended. The exit code is 1 if a verdict is
+wrong, a response fails, or something leaked.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ ENDING = 0.01
 """The share of answers that are ENDLESS or MEMORY."""
 LEAVING = 0.02
 """The share of requests whose client leaves at once."""
+WARM, REST = 20.0, 3.0
+"""Seconds of load before the first reading, and of rest before each."""
 GROWTH = 1.10
 """How much memory may grow between the two readings."""
 TASK = """\
@@ -74,7 +76,7 @@ class Held:
 
 
 def main() -> int:
-    """Print the figures of both queues; 1 if something is wrong."""
+    """Print the figures of each queue; 1 if something is wrong."""
     parser = argparse.ArgumentParser(description="load on harness serve")
     parser.add_argument("--clients", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -83,33 +85,41 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pairs = workload.generated(PAIRS, folder / "databases")
-        rows = [
-            {"id": str(n), "question": "?", "gold": p.gold, "db_id": p.database} for n, p in enumerate(pairs)
-        ]
-        (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        (folder / "load.yaml").write_text(TASK)
+        write_task(folder, pairs)
         cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-        print(
-            f"{options.clients} clients, {options.seconds:g} s, {cores} cores, load {load:.1f} when it began"
-        )
-        return max(
-            measure(folder, pairs, queue, options.clients, options.seconds) for queue in options.queues
-        )
+        print(f"{options.clients} clients, {options.seconds:g} s, {cores} cores, load {load:.1f} at first")
+        return max(measure(folder, pairs, queue, options) for queue in options.queues)
 
 
-def measure(folder: Path, pairs: Sequence[workload.Pair], queue: int, clients: int, seconds: float) -> int:
-    """Load one server, and print what came of it."""
+def write_task(folder: Path, pairs: Sequence[workload.Pair]) -> None:
+    """Write the task whose questions are those of the pairs, by their places."""
+    with (folder / "questions.jsonl").open("w") as file:
+        for number, pair in enumerate(pairs):
+            row = {"id": str(number), "question": "?", "gold": pair.gold, "db_id": pair.database}
+            file.write(json.dumps(row) + "\n")
+    (folder / "load.yaml").write_text(TASK)
+
+
+def measure(folder: Path, pairs: Sequence[workload.Pair], queue: int, options: argparse.Namespace) -> int:
+    """Load one server, and print what came of it; 1 if something is wrong."""
     with server(folder, queue) as (process, port):
-        load = Load()
-        asyncio.run(drive(load, port, pairs, clients, min(10.0, seconds)))
-        time.sleep(3)
-        before = held(process)
-        load = Load()
+        asyncio.run(drive(Load(), port, pairs, options.clients, min(WARM, options.seconds)))
+        time.sleep(REST)
+        before, load = held(process), Load()
         started = time.monotonic()
-        asyncio.run(drive(load, port, pairs, clients, seconds))
+        asyncio.run(drive(load, port, pairs, options.clients, options.seconds))
         took = time.monotonic() - started
-        time.sleep(3)
+        time.sleep(REST)
         after = held(process)
+    report(load, queue, took)
+    print(f"  before        {before}\n  after         {after}", flush=True)
+    more = after.files > before.files or after.processes > before.processes
+    leaked = more or after.memory > GROWTH * before.memory
+    return int(leaked or bool(load.wrong) or set(load.statuses) > {200, 429} or not load.seconds)
+
+
+def report(load: Load, queue: int, took: float) -> None:
+    """Print what the clients saw."""
     ordered = sorted(load.seconds)
     p50, p99 = (ordered[int(len(ordered) * share)] if ordered else 0.0 for share in (0.5, 0.99))
     asked = sum(load.statuses.values()) + load.left
@@ -118,15 +128,8 @@ def measure(folder: Path, pairs: Sequence[workload.Pair], queue: int, clients: i
     print(f"  p50, p99      {p50:.2f} s, {p99:.2f} s")
     print(f"  refused (429) {load.statuses[429] / max(1, asked):.1%}; left {load.left:,}")
     print(f"  statuses      {dict(sorted(load.statuses.items()))}; wrong verdicts {len(load.wrong)}")
-    print(f"  before        {before}\n  after         {after}", flush=True)
     for line in load.wrong[:5]:
         print(f"  wrong: {line}")
-    leaked = (
-        after.memory > GROWTH * before.memory
-        or after.files > before.files
-        or after.processes > before.processes
-    )
-    return int(leaked or bool(load.wrong) or set(load.statuses) > {200, 429} or not ordered)
 
 
 @contextmanager

@@ -60,4 +60,5 @@ class Metrics:
 
     def text(self) -> bytes:
         """All metrics."""
-        return generate_latest(self._registry)
+        text: bytes = generate_latest(self._registry)
+        return text

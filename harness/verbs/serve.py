@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from harness.arguments import port, positive
+from harness.arguments import Parser, port, positive
 from harness.verbs.options import Verbs, add_overrides, add_workers
 
 PORT = 8711
@@ -34,6 +34,12 @@ def add(verbs: Verbs) -> None:
         help="address to listen on; all but this machine's own need HARNESS_TOKEN; default: 127.0.0.1",
     )
     verb.add_argument("--port", type=port, default=PORT, help=f"default: {PORT}; 0: any free one")
+    _add_limits(verb)
+    add_workers(verb)
+    add_overrides(verb)
+
+
+def _add_limits(verb: Parser) -> None:
     verb.add_argument(
         "--max-body", type=positive, default=8, metavar="MB", help="most megabytes of a request; default: 8"
     )
@@ -51,8 +57,6 @@ def add(verbs: Verbs) -> None:
         metavar="N",
         help="most answers of all requests, above which they are refused (429); default: 10000",
     )
-    add_workers(verb)
-    add_overrides(verb)
 
 
 def serve(options: argparse.Namespace) -> int:
