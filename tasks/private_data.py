@@ -10,6 +10,7 @@ from tasks.common.home import home
 from tasks.common.terminal import say
 from tasks.databases.private import reads
 from tasks.databases.private.names import expect_known, mentions
+from tasks.databases.private.roles import by_role, privacy_of
 from tasks.databases.state import on_server
 from tasks.spec import TaskSpec
 from tasks.types import Database, Sample, Schema
@@ -21,8 +22,6 @@ def protected(spec: TaskSpec, database: Database) -> Database:
     """The database without what the task marks as private: copies of its files, or a role that cannot read
     it. Raises DataError."""
     if on_server(database):
-        from tasks.databases.servers.private import by_role
-
         return by_role(database, spec.private)
     from tasks.databases.private.copies import without_private
 
@@ -67,9 +66,7 @@ def _without_hint(sample: Sample, database: Database) -> Sample:
 def _schema(database: Database) -> tuple[str, Schema]:
     """The engine's default schema, and the tables of the database with those that are private."""
     if on_server(database):
-        from tasks.databases.engines.postgres_private import all_columns
-
-        return "public", all_columns(database)
+        return privacy_of(database.engine).all_columns(database)
     from tasks.databases.schema import describe
 
     assert database.private

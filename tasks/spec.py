@@ -17,7 +17,7 @@ from tasks.about import AboutSpec
 from tasks.common.errors import SpecError, nearest
 from tasks.common.named_code import refuse_untrusted
 from tasks.common.parse import Spec, parse, read_yaml
-from tasks.databases.private.names import ENGINES, patterns
+from tasks.databases.private.names import patterns
 from tasks.databases_spec import DatabasesSpec
 from tasks.dataset import DatasetSpec
 from tasks.security import SecuritySpec
@@ -217,8 +217,6 @@ class TaskSpec(Spec):
             raise ValueError("private: needs databases.path or databases.url, not a schema in each row")
         if self.private and self.databases.copy_to:
             raise ValueError("private: leave out databases.copy_to: copies on other engines cannot hide data")
-        if self.private and self.databases.engine not in ENGINES:
-            raise ValueError(f"private: {self.databases.engine} cannot hide data; {', '.join(ENGINES)} can")
         return self
 
     @field_validator("name")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.databases.engines.session import ServerLost
-from tasks.databases.servers.roles import READER
+from tasks.databases.servers.roles import PRIVATE_READER, READER
 from tasks.types import Server
 
 PROGRAM = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin")
@@ -90,8 +90,8 @@ class MariaServer:
         self._process.send_signal(by)
 
     def server(self, database: str, user: str = "root") -> Server:
-        """The database by a user: root has no password."""
-        word = f":{PASSWORD.replace(' ', '%20')}" if user == READER else ""
+        """The database by a user: root has no password, our accounts have that of the tests."""
+        word = f":{PASSWORD.replace(' ', '%20')}" if user in (READER, PRIVATE_READER) else ""
         place = f"localhost/{database}?unix_socket={self.socket}"
         return Server(f"mariadb://{user}@{place}", f"mariadb://{user}{word}@{place}")
 

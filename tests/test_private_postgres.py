@@ -11,11 +11,12 @@ from clinic import AMOUNT, PRIVATE, ROWS, SECRET, STATUS, TABLES, TRICKS
 from harness.cli import main
 from tasks.common.errors import DataError
 from tasks.databases.private.reads import opened
+from tasks.databases.private.roles import by_role
 from tasks.databases.sandbox.executor import Executor
 from tasks.databases.schema import describe
 from tasks.databases.servers.embedded import SUPERUSER, EmbeddedServer
-from tasks.databases.servers.private import PRIVATE_READER, by_role, private_login
-from tasks.databases.servers.roles import READER
+from tasks.databases.servers.private import private_login
+from tasks.databases.servers.roles import PRIVATE_READER, READER
 from tasks.types import Database, Limits, Server, Status
 
 PLACE = 2
@@ -73,7 +74,9 @@ def test_a_hint_names_no_private_column(database: Database, executor: Executor) 
     assert outcome.message == 'column "ssnn" does not exist'
 
 
-def test_the_schema_is_described_without_them(database: Database) -> None:
+def test_the_schema_is_described_without_them(clinic: EmbeddedServer, database: Database) -> None:
+    run(clinic, "COMMENT ON COLUMN person.name IS 'whose SSN is known'; COMMENT ON TABLE branch IS 'a place'")
+    assert "SSN" not in repr(describe(database)) and "a place" in repr(describe(database))
     tables = {table.name: [column.name for column in table.columns] for table in describe(database, 2).tables}
     assert tables == {
         "branch": ["id", "city"],

@@ -9,7 +9,8 @@ from typing import get_args
 
 import psycopg
 import pytest
-from clinic import ROWS, TABLES, build
+from clinic import ROWS, TABLES, build, build_on
+from mariadb_server import PASSWORD, MariaServer
 
 from rewards.composite import SCORERS, Security, Weighted
 from rewards.grader import Grader
@@ -24,45 +25,62 @@ from tasks.types import Database, Engine, Mode, Server
 GOLD = "SELECT name FROM person ORDER BY id"
 DENIED = ("salary", "*.branch")
 READS: list[tuple[str, str]] = [
-    # the query, and on SQLite, DuckDB and PostgreSQL: whether it reads a denied table (y, n; -: not asked)
-    ("SELECT name FROM person", "nnn"),
-    ("SELECT name FROM named", "nnn"),
-    ("SELECT amount FROM salary", "yyy"),
-    ("SELECT count(*) FROM salary", "yyy"),
-    ("SELECT 1 FROM SaLaRy", "yyy"),
-    ('SELECT 1 FROM "salary"', "yyy"),
-    ("SELECT 1 FROM [salary]", "y--"),
-    ("SELECT 1 FROM main.salary", "yy-"),
-    ("SELECT 1 FROM public.salary", "--y"),
-    ("SELECT * FROM amounts", "yyy"),
-    ("SELECT x.id FROM (SELECT * FROM salary) AS x", "yyy"),
-    ("SELECT name FROM person WHERE id IN (SELECT person_id FROM salary)", "yyy"),
-    ("SELECT name FROM person WHERE (id, id, id) IN salary", "y--"),
-    ("SELECT name FROM person WHERE EXISTS (SELECT 1 FROM branch)", "yyy"),
-    ("SELECT (SELECT max(amount) FROM salary) FROM person", "yyy"),
-    ("WITH salary AS (SELECT 1 AS amount) SELECT amount FROM salary", "nnn"),
-    ("WITH x AS (SELECT amount FROM salary) SELECT name FROM person, x", "yyy"),
-    ("WITH person AS (SELECT * FROM salary) SELECT * FROM person", "yyy"),
-    ("SELECT name FROM person UNION SELECT city FROM branch", "yyy"),
-    ("SELECT name FROM person NATURAL JOIN branch", "yyy"),
-    ("SELECT person.name FROM person JOIN salary USING (id)", "yyy"),
-    ("TABLE salary", "-yy"),
-    ("FROM salary", "-y-"),
-    ("SUMMARIZE salary", "-y-"),
-    ("FROM query_table('salary')", "-y-"),
-    ("PIVOT salary ON amount USING count(*)", "-y-"),
-    ("SELECT COLUMNS(*) FROM salary", "-y-"),
-    ("SELECT salary FROM salary", "-yy"),
-    ("SELECT name FROM person, LATERAL (SELECT amount FROM salary) AS x", "-yy"),
-    ("SELECT key FROM json_each('[1]')", "n--"),
-    ("SELECT amount FROM salary LIMIT 0", "yyy"),
-    ("SELECT amount FROM salary WHERE false", "yyy"),
+    # the query, and whether it reads a denied table on SQLite, DuckDB, PostgreSQL, MariaDB (-: not asked)
+    ("SELECT name FROM person", "nnnn"),
+    ("SELECT name FROM named", "nnnn"),
+    ("SELECT amount FROM salary", "yyyy"),
+    ("SELECT count(*) FROM salary", "yyyy"),
+    ("SELECT 1 FROM SaLaRy", "yyyy"),
+    ('SELECT 1 FROM "salary"', "yyy-"),
+    ("SELECT 1 FROM [salary]", "y---"),
+    ("SELECT 1 FROM main.salary", "yy--"),
+    ("SELECT 1 FROM public.salary", "--y-"),
+    ("SELECT * FROM amounts", "yyyy"),
+    ("SELECT x.id FROM (SELECT * FROM salary) AS x", "yyyy"),
+    ("SELECT name FROM person WHERE id IN (SELECT person_id FROM salary)", "yyyy"),
+    ("SELECT name FROM person WHERE (id, id, id) IN salary", "y---"),
+    ("SELECT name FROM person WHERE EXISTS (SELECT 1 FROM branch)", "yyyy"),
+    ("SELECT (SELECT max(amount) FROM salary) FROM person", "yyyy"),
+    ("WITH salary AS (SELECT 1 AS amount) SELECT amount FROM salary", "nnnn"),
+    ("WITH x AS (SELECT amount FROM salary) SELECT name FROM person, x", "yyyy"),
+    ("WITH person AS (SELECT * FROM salary) SELECT * FROM person", "yyyy"),
+    ("SELECT name FROM person UNION SELECT city FROM branch", "yyyy"),
+    ("SELECT name FROM person NATURAL JOIN branch", "yyyy"),
+    ("SELECT person.name FROM person JOIN salary USING (id)", "yyyy"),
+    ("TABLE salary", "-yy-"),
+    ("FROM salary", "-y--"),
+    ("SUMMARIZE salary", "-y--"),
+    ("FROM query_table('salary')", "-y--"),
+    ("PIVOT salary ON amount USING count(*)", "-y--"),
+    ("SELECT COLUMNS(*) FROM salary", "-y--"),
+    ("SELECT salary FROM salary", "-yy-"),
+    ("SELECT name FROM person, LATERAL (SELECT amount FROM salary) AS x", "-yy-"),
+    ("SELECT key FROM json_each('[1]')", "n---"),
+    ("SELECT amount FROM salary LIMIT 0", "yyyy"),
+    ("SELECT amount FROM salary WHERE false", "yyyy"),
+    ("SELECT 1 FROM `SALARY`", "---y"),
+    ("SELECT 1 FROM secured.salary", "---y"),
+    ("SELECT amount FROM amounts LIMIT 1", "yyyy"),
+    ("SELECT (SELECT max(amount) FROM salary WHERE id = 1)", "yyyy"),
+    ("SELECT x.m FROM (SELECT max(id) AS m FROM salary WHERE id = 1) AS x", "yyyy"),
+    ("SELECT name FROM person WHERE EXISTS (SELECT 1 FROM amounts)", "yyyy"),
+    ("SELECT name FROM person WHERE id = 1", "nnnn"),
+    ("SELECT max(id) FROM person", "nnnn"),
+    ("SELECT salary.name FROM person AS salary", "nnnn"),
 ]
-ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgres")
+ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgres", "mariadb")
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Database:
+    if request.param == "mariadb":
+        maria: MariaServer = request.getfixturevalue("mariadb")
+        build_on(maria, "secured")
+        maria.execute(
+            f"CREATE USER IF NOT EXISTS {READER} IDENTIFIED BY '{PASSWORD}'",
+            f"GRANT SELECT, SHOW VIEW ON secured.* TO {READER}",
+        )
+        return Database("secured", "mariadb", (maria.server("secured", READER),))
     if request.param != "postgres":
         return build(request.param, tmp_path_factory.mktemp("clinic"))
     server: EmbeddedServer = request.getfixturevalue("postgres")

@@ -68,24 +68,19 @@ def _copy_options(actions: Verbs) -> None:
 def prepare(options: argparse.Namespace) -> int:
     """``harness db prepare``: make the role, and print what was done."""
     server = _server(options.url)
-    done = list(_prepared_private(server, options.private) if options.private else _preparer(server)(server))
+    done = list(_preparer(server)(server, _patterns(options.private)))
     print(json.dumps({"url": server.url, "done": done}, indent=2) if options.json else "\n".join(done))
     return 0
 
 
-def _prepared_private(server: Server, private: list[str]) -> Iterator[str]:
+def _patterns(private: list[str]) -> list[str]:
     from tasks.databases.private.names import patterns
-    from tasks.databases.servers import address
 
     try:
         patterns(private)
     except ValueError as error:
         raise SpecError(f"--private: {error}") from None
-    if address.engine_of(server.login) == "mariadb":
-        raise SpecError("--private: MariaDB's data cannot be hidden from a task; PostgreSQL's can")
-    from tasks.databases.servers.prepare import prepare
-
-    return prepare(server, private)
+    return private
 
 
 def copy(options: argparse.Namespace) -> int:
@@ -112,7 +107,7 @@ def copy(options: argparse.Namespace) -> int:
     return 0
 
 
-def _preparer(server: Server) -> Callable[[Server], Iterator[str]]:
+def _preparer(server: Server) -> Callable[[Server, list[str]], Iterator[str]]:
     from tasks.databases.servers import address
 
     if address.engine_of(server.login) == "mariadb":

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rewards.security.scan import scan, tables
 from rewards.types import Flag
-from tasks.databases.engines.reads import tables_read
+from tasks.databases.engines.reads import tables_read, usual_schema
 from tasks.types import Database, Outcome, Status
 
 _OF_STATUS: Mapping[Status, Flag] = {
@@ -63,7 +63,7 @@ def _leaves(sql: str, database: Database, rules: TableRules, outcome: Outcome) -
     read = tables_read(database, sql) if outcome.status in _COMPILED else None
     if parsed is None and read is None:
         return outcome.status in _COMPILED
-    usual = "public" if database.engine == "postgres" else "main"
+    usual = usual_schema(database)
     found = (parsed or set()) | (read or frozenset())
     return any(rules.forbid(name if "." in name else f"{usual}.{name}") for name in found - _FUNCTIONS)
 

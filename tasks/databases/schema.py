@@ -47,7 +47,8 @@ def _state(database: Database) -> str:
 
 def _bare(database: Database) -> Database:
     """The database with its first instance only, as the key of the caches."""
-    return Database(database.id, database.engine, database.instances[:1], database.ddl)
+    first = database.instances[:1]
+    return Database(database.id, database.engine, first, database.ddl, private=database.private)
 
 
 @lru_cache(maxsize=4096)

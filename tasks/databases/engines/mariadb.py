@@ -97,7 +97,7 @@ class Session:
         """Connect. Raises DataError; ServerLost: the server cannot be reached at the moment."""
         self._server = server_of(database, instance, "MariaDB")
         self._limits = limits
-        self._reader: Reader | None = connect_reader(self._server, limits.seconds)
+        self._reader: Reader | None = self._connected()
 
     def run(self, sql: str, allowance: Allowance) -> Outcome:
         """Execute one statement. An error in it becomes the outcome's status and message.
@@ -107,7 +107,7 @@ class Session:
         if why := unreadable(sql):
             return Outcome(Status.SYNTAX_ERROR, message=why)
         if self._reader is None:
-            self._reader = connect_reader(self._server, self._limits.seconds)
+            self._reader = self._connected()
         reader = self._reader
         if refusal := reader.refused.refusal(sql):
             return refusal
@@ -136,22 +136,22 @@ class Session:
             return str(error)
         try:
             connection.until(time.monotonic() + self._limits.seconds)
-            for (name,) in connection.execute("SHOW TABLES").fetchall():
-                if time.perf_counter() > end:
-                    break
-                connection.execute(f"SELECT COUNT(*) FROM {quote(str(name))}")
-        except (pymysql.Error, PastDeadline) as error:
-            damaged = error.args and _STATUSES.get(error.args[0]) is Status.INFRASTRUCTURE
-            return str(error) if damaged else ""
+            tables = connection.execute("SHOW TABLES").fetchall()
+            found = (_damage(connection, str(name)) for (name,) in tables if time.perf_counter() <= end)
+            return next(filter(None, found), "")
+        except (pymysql.Error, PastDeadline):
+            return ""
         finally:
             connection.close()
-        return ""
 
     def close(self) -> None:
         """Close the connection, also while rows arrive."""
         if self._reader:
             self._reader.connection.close()
         self._reader = None
+
+    def _connected(self) -> Reader:
+        return connect_reader(self._server, self._limits.seconds)
 
     def _execute(self, reader: Reader, sql: str, allowance: Allowance) -> Outcome:
         """The rows as plain cells, or the status with which they are refused."""
@@ -214,6 +214,18 @@ class Session:
             self.close()
             raise ServerLost(f"{self._server}: {message}")
         return Outcome(_STATUSES.get(code, Status.EXECUTION_ERROR), message=message)
+
+
+def _damage(connection: Connection, table: str) -> str:
+    """What the server finds broken when it reads a table; "" where it finds nothing, or may not read it."""
+    try:
+        connection.execute(f"SELECT COUNT(*) FROM {quote(table)}")
+    except pymysql.Error as error:
+        if _STATUSES.get(error.args[0] if error.args else 0) is Status.INFRASTRUCTURE:
+            return str(error)
+        if not connection.open:
+            raise
+    return ""
 
 
 def _settings(reader: Reader, seconds: float) -> str:

@@ -15,6 +15,7 @@ from tasks.common.errors import DataError, MissingData
 from tasks.databases.engines.mariadb_connection import Connection, PastDeadline
 from tasks.databases.engines.mariadb_open import connect, json_columns
 from tasks.databases.engines.session import ServerLost
+from tasks.databases.private.names import public_comment
 from tasks.databases.sql_text import literal, one_line, quote
 from tasks.types import Cell, Column, Database, ForeignKey, Row, Schema, Server, Table
 
@@ -28,7 +29,8 @@ ORDER BY 2, BINARY TABLE_NAME
 """
 _COLUMNS = """
 SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE = 'NO', COLUMN_KEY = 'PRI', COLUMN_COMMENT
-FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY BINARY TABLE_NAME, ORDINAL_POSITION
+FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND FIND_IN_SET('select', PRIVILEGES) > 0
+ORDER BY BINARY TABLE_NAME, ORDINAL_POSITION
 """
 _KEYS = """
 SELECT TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME
@@ -83,32 +85,59 @@ def describe_server(database: Database, rows: int) -> Schema:
     Raises DataError.
     """
     with opened(database) as connection:
-        columns, keys = _columns(connection), _by_table(connection, _KEYS)
+        columns = _columns(connection, database)
+        keys = _keys(connection, columns)
         views = {name: str(text or "") for name, text in connection.execute(_VIEWS).fetchall()}
         names = _Names(connection)
         [(own,)] = connection.execute("SELECT DATABASE()").fetchall()
         tables = []
         for name, is_view, comment, _ in connection.execute(_TABLES).fetchall():
-            found = _table(str(name), columns[name], keys[name], str(comment or ""))
+            if name not in columns:
+                continue
+            comment = public_comment(database, str(comment or ""))
+            found = _table(str(name), columns[name], keys[name], comment)
             if is_view:
                 text = views.get(name, "").replace(f"`{own!s}`.", "")
                 ddl = f"CREATE VIEW {names(str(name))} AS {text}"
                 tables.append(replace(found, foreign_keys=(), ddl=ddl, kind="view"))
                 continue
-            ddl = _ddl(names, str(name), str(comment or ""), columns[name], keys[name])
-            first = tuple(connection.execute(f"SELECT * FROM {quote(str(name))} LIMIT {rows}").fetchall())
-            tables.append(replace(found, ddl=ddl, rows=first if rows else ()))
+            ddl = _ddl(names, str(name), comment, columns[name], keys[name])
+            listed = ", ".join(quote(str(column)) for column, *_ in columns[name])
+            select = f"SELECT {listed} FROM {quote(str(name))} LIMIT {rows}"
+            first = tuple(connection.execute(select).fetchall()) if rows else ()
+            tables.append(replace(found, ddl=ddl, rows=first))
         return Schema(tuple(tables))
 
 
-def _columns(connection: Connection) -> Mapping[Cell, list[Row]]:
+def _columns(connection: Connection, database: Database) -> Mapping[Cell, list[Row]]:
     """The columns of each table; those that were declared as JSON have that type."""
     found = _by_table(connection, _COLUMNS)
     declared = json_columns(connection)
     for table, columns in found.items():
         found[table] = [
-            (name, "json" if (table, name) in declared else kind, *rest) for name, kind, *rest in columns
+            (
+                name,
+                "json" if (table, name) in declared else kind,
+                *rest,
+                public_comment(database, str(comment or "")),
+            )
+            for name, kind, *rest, comment in columns
         ]
+    return found
+
+
+def _keys(connection: Connection, columns: Mapping[Cell, list[Row]]) -> Mapping[Cell, list[Row]]:
+    """The keys of each table, without those of or to columns that the account may not read."""
+    known = {(str(table).lower(), str(column)) for table, listed in columns.items() for column, *_ in listed}
+    found = _by_table(connection, _KEYS)
+    for table, parts in found.items():
+        hidden = {
+            constraint
+            for constraint, column, other, other_column in parts
+            if (str(table).lower(), column) not in known
+            or (other is not None and (str(other).lower(), other_column) not in known)
+        }
+        found[table] = [part for part in parts if part[0] not in hidden]
     return found
 
 
@@ -187,9 +216,12 @@ def content_digest(database: Database, instance: int) -> str:
     DataError."""
     with opened(database, instance) as connection:
         sha = hashlib.sha256(f"{connection.server_version}\n".encode())
-        columns, keys = _by_table(connection, _COLUMNS), _by_table(connection, _KEYS)
+        columns = _by_table(connection, _COLUMNS)
+        keys = _keys(connection, columns)
         sha.update(repr(sorted(connection.execute(_VIEWS).fetchall(), key=repr)).encode())
         for name, is_view, comment, size in connection.execute(_TABLES).fetchall():
+            if name not in columns:
+                continue
             sha.update(repr((name, is_view, comment, columns[name], keys[name])).encode())
             if is_view:
                 continue

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import pymysql
 from pymysql.converters import encoders
@@ -33,7 +33,8 @@ _CROWDED = frozenset({1040, 1203, 1226})
 _NO_DATABASE = frozenset({1044, 1049})
 _OPTIONS: Mapping[str, str] = {"unix_socket": "unix_socket", "ssl_ca": "ssl_ca"}
 """What may stand behind the ``?`` of a URL -> pymysql's name."""
-_READING = frozenset({"SELECT", "SHOW VIEW", "USAGE"})
+_READING = frozenset({"REFERENCES", "SELECT", "SHOW VIEW", "USAGE"})
+"""REFERENCES lets an account see the name of a column, and allows nothing without CREATE."""
 _GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?P<place>.+?) TO (?P<rest>.+)", re.DOTALL)
 _ROLE = re.compile(r"GRANT (?P<role>\S+) TO ")
 _UNQUOTED = str.maketrans("", "", '`"\\')
@@ -105,7 +106,7 @@ def connect_reader(server: Server, seconds: float) -> Reader:
     try:
         if powers := powers_of(grants(connection)):
             raise DataError(
-                f"{server}: the account '{_options(server).get('user')}' {powers}: a model's SQL must not run"
+                f"{server}: the account '{user_of(server)}' {powers}: a model's SQL must not run"
                 " under it; make one that only reads with `harness db prepare` and name it in databases.url"
             )
         [(collation,)] = connection.execute("SELECT @@collation_database").fetchall()
@@ -168,6 +169,20 @@ def powers_of(statements: Iterable[str]) -> str:
     return "; ".join(powers)
 
 
+def rights_on(statements: Iterable[str], database: str) -> Iterator[tuple[str, str]]:
+    """The rights on a database and on its tables in GRANT statements, and their places, both as SQL."""
+    for statement in statements:
+        match = _GRANT.match(statement)
+        if match and _schema(match["place"].translate(_UNQUOTED)) == database.lower():
+            yield match["what"], match["place"]
+
+
+def every_table_of(database: str) -> str:
+    """All tables of a database, for a GRANT: ``_`` and ``%`` would stand for other characters."""
+    pattern = database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%").replace("`", "``")
+    return f"`{pattern}`.*"
+
+
 def _schema(place: str) -> str:
     return place.partition(".")[0].lower()
 
@@ -175,6 +190,18 @@ def _schema(place: str) -> str:
 def database_of(server: Server) -> str:
     """The name of the database in the URL; "" where there is none. Raises DataError."""
     return str(_options(server).get("database", ""))
+
+
+def user_of(server: Server) -> str:
+    """The name of the account in the URL; "" where there is none. Raises DataError."""
+    return str(_options(server).get("user", ""))
+
+
+def as_user(server: Server, user: str, password: str) -> Server:
+    """The same database by another account."""
+    parts = urlsplit(server.login)
+    login = f"{quote(user)}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}"
+    return Server(server.url, parts._replace(netloc=login).geturl())
 
 
 def _options(server: Server) -> dict[str, Any]:

@@ -56,7 +56,7 @@ _TOKEN = re.compile(
       | (?P<sign>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_BRACKET = Token("sign", "(")
+BRACKET = Token("sign", "(")
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
@@ -80,10 +80,24 @@ class Refused:
                 return Outcome(Status.EXECUTION_ERROR, message=message)
         return None
 
+    def calls_added(self, definition: str) -> bool:
+        """Whether the definition of a view calls a function that was added; the server writes it in
+        quotes."""
+        statement = list(tokens(definition))
+        return any(
+            self._is_added(statement, place)
+            or (
+                token.kind == "name"
+                and statement[place + 1 : place + 2] == [BRACKET]
+                and not _names_columns(statement, place)
+            )
+            for place, token in enumerate(statement)
+        )
+
     def _is_added(self, statement: list[Token], place: int) -> bool:
         """Whether a function is called that is not the server's own."""
         kind, text = statement[place]
-        if not self.known or kind not in ("word", "name") or statement[place + 1 : place + 2] != [_BRACKET]:
+        if not self.known or kind not in ("word", "name") or statement[place + 1 : place + 2] != [BRACKET]:
             return False
         lower = text.translate(_LOWER)
         return not (lower in self.known or _GEOMETRY.fullmatch(lower) or _names_columns(statement, place))
@@ -116,24 +130,24 @@ def _forbidden(statement: list[Token], place: int) -> str:
     lower = text.translate(_LOWER)
     if behind.text == "." and behind.kind == "sign" and lower in SYSTEM:
         return f"the schema {lower}"
-    if behind == _BRACKET and _among(text, _CALLS):
+    if behind == BRACKET and among(text, _CALLS):
         return lower
-    if kind == "name" or _is_qualified(statement, place):
+    if kind == "name" or is_qualified(statement, place):
         return ""
-    if _among(text, _WORDS) or (_among(text, _WRITES) and behind != _BRACKET):
+    if among(text, _WORDS) or (among(text, _WRITES) and behind != BRACKET):
         return text.upper()
     if text == "share" and place and statement[place - 1] == Token("word", "for"):
         return "FOR SHARE"
     return ""
 
 
-def _among(text: str, names: frozenset[str]) -> bool:
+def among(text: str, names: frozenset[str]) -> bool:
     """Whether a word, or what follows the number that it begins with, is one of these."""
     lower = text.translate(_LOWER)
     return lower in names or (lower[:1].isdecimal() and any(lower.endswith(name) for name in names))
 
 
-def _is_qualified(statement: list[Token], place: int) -> bool:
+def is_qualified(statement: list[Token], place: int) -> bool:
     """Whether a word follows a dot, as a name. In ``1.into`` and ``.5into`` the dot is a number's."""
     word = statement[place].text
     if place < 2 or statement[place - 1] != Token("sign", ".") or word[0].isdecimal():
@@ -149,5 +163,5 @@ def _names_columns(statement: list[Token], place: int) -> bool:
     for number in range(place + 2, len(statement)):
         kind, text = statement[number]
         if kind not in ("word", "name") and text != ",":
-            return text == ")" and statement[number + 1 : number + 3] == [Token("word", "as"), _BRACKET]
+            return text == ")" and statement[number + 1 : number + 3] == [Token("word", "as"), BRACKET]
     return False

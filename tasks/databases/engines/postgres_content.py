@@ -14,6 +14,7 @@ from tasks.common.errors import DataError
 from tasks.databases.engines.postgres_cells import cells
 from tasks.databases.engines.postgres_open import Connection, array_elements, connect
 from tasks.databases.engines.session import ServerLost
+from tasks.databases.private.names import public_comment
 from tasks.databases.sql_text import one_line, quote
 from tasks.types import Column, Database, ForeignKey, Schema, Server, Table
 
@@ -87,11 +88,16 @@ def describe_server(database: Database, rows: int) -> Schema:
     with opened(database) as connection:
         elements = array_elements(connection) if rows else {}
         return Schema(
-            tuple(_table(connection, row, rows, elements) for row in connection.execute(_TABLES).fetchall())
+            tuple(
+                _table(database, connection, row, rows, elements)
+                for row in connection.execute(_TABLES).fetchall()
+            )
         )
 
 
-def _table(connection: Connection, row: tuple[Any, ...], rows: int, elements: dict[int, int]) -> Table:
+def _table(
+    database: Database, connection: Connection, row: tuple[Any, ...], rows: int, elements: dict[int, int]
+) -> Table:
     oid, schema, name, view, _, quoted, definition, comment, usual = row
     shown = "" if usual else schema
     columns = connection.execute(_COLUMNS, [oid]).fetchall()
@@ -106,10 +112,10 @@ def _table(connection: Connection, row: tuple[Any, ...], rows: int, elements: di
         if number in names
     )
     described = tuple(
-        Column(column, kind, number in primary, strict, one_line(note))
+        Column(column, kind, number in primary, strict, one_line(public_comment(database, note or "")))
         for column, _, kind, strict, note, number in columns
     )
-    note = one_line(comment)
+    note = one_line(public_comment(database, comment or ""))
     if view:
         view_ddl = f"CREATE VIEW {quoted} AS{definition.rstrip(';')}"
         return Table(name, described, (), view_ddl, (), "view", shown, note)

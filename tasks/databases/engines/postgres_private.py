@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -22,8 +22,16 @@ from tasks.databases.engines.postgres_content import opened
 from tasks.databases.engines.postgres_open import Connection, Reader, connect_reader
 from tasks.databases.engines.session import Allowance, ServerLost
 from tasks.databases.engines.sqlite_private import REFUSED
-from tasks.databases.private.names import Pattern, hidden_in, patterns
-from tasks.types import Column, Database, Limits, Outcome, Schema, Server, Status, Table
+from tasks.databases.private.names import Pattern, patterns
+from tasks.databases.private.relations import (
+    Relation,
+    as_schema,
+    expect_unreadable,
+    follow_keys,
+    hidden_and_names,
+    mark_named,
+)
+from tasks.types import Database, Limits, Outcome, Schema, Server, Status
 
 _COLUMNS = """
 SELECT c.oid, nspname, relname, relkind IN ('v', 'm'), attname, attnum, attgenerated <> '',
@@ -56,30 +64,7 @@ SELECT p.oid::regprocedure::text FROM pg_proc p WHERE prosecdef AND (
 """
 """Functions with their owner's rights that a query calls without their name."""
 _DENIED = "42501"
-_SHOWN = 5
-
-
-@dataclass(slots=True)
-class Relation:
-    """A table or view, with its private columns."""
-
-    schema: str
-    name: str
-    view: bool
-    columns: dict[int, str] = field(default_factory=dict)
-    generated: set[str] = field(default_factory=set)
-    readable: set[str] = field(default_factory=set)
-    """The columns that the role of the connection may read."""
-    private: set[str] = field(default_factory=set)
-
-    @property
-    def place(self) -> str:
-        return f"{self.schema}.{self.name}"
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of it is private."""
-        return self.private == set(self.columns.values())
+_USUAL = "public"
 
 
 def relations(connection: Connection, found: Sequence[Pattern]) -> dict[int, Relation]:
@@ -90,31 +75,11 @@ def relations(connection: Connection, found: Sequence[Pattern]) -> dict[int, Rel
         relation.columns[number] = column
         relation.generated |= {column} if generated else set()
         relation.readable |= {column} if readable else set()
-    for relation in every.values():
-        named = hidden_in(found, relation.schema, relation.name, relation.columns.values())
-        relation.private = set(relation.columns.values()) if named is None else named
-        relation.private |= relation.generated if relation.private else set()
-    _follow_keys(every, connection.execute(_KEYS).fetchall())
+    mark_named(every.values(), found)
+    follow_keys(every, connection.execute(_KEYS).fetchall())
     _inherit(every, connection.execute(_INHERITS).fetchall())
     _look_through(every, connection)
     return every
-
-
-def _follow_keys(every: dict[int, Relation], keys: Sequence[tuple[Any, ...]]) -> None:
-    """Mark the columns that reference a private column, whose values they hold."""
-    changed = True
-    while changed:
-        changed = False
-        for oid, other, number, other_number in keys:
-            if oid not in every or other not in every or every[other].whole:
-                continue
-            column = every[oid].columns.get(number, "")
-            if (
-                every[other].columns.get(other_number) in every[other].private
-                and column not in every[oid].private
-            ):
-                every[oid].private |= {column} | every[oid].generated
-                changed = True
 
 
 def _inherit(every: dict[int, Relation], pairs: Sequence[tuple[Any, ...]]) -> None:
@@ -155,14 +120,8 @@ def expect_hidden(connection: Connection, database: Database, place: str) -> Non
     """Raise DataError where the role of the connection may read private data."""
     assert database.private
     every = relations(connection, patterns(database.private.patterns)).values()
-    open_ones = [f"{one.place}.{name}" for one in every for name in sorted(one.private & one.readable)]
+    expect_unreadable(every, place, connection.info.user)
     calls = [name for (name,) in connection.execute(_HIDDEN_CALLS).fetchall()]
-    if open_ones:
-        listed = ", ".join(open_ones[:_SHOWN]) + ", ..." * (len(open_ones) > _SHOWN)
-        raise DataError(
-            f"{place}: the role '{connection.info.user}' may read {listed}, which the task marks as private:"
-            " make a role without that with `harness db prepare --private` and name it in databases.url"
-        )
     if calls:
         raise DataError(
             f"{place}: operators or casts call {calls[0]} with its owner's rights, so it cannot be proven"
@@ -175,28 +134,14 @@ def described(
 ) -> tuple[frozenset[tuple[str, str]], frozenset[str]]:
     """What is private: places and columns, and the names by which a text would tell of it."""
     every = relations(connection, patterns(private)).values()
-    hidden = {(one.place, column) for one in every for column in one.private}
-    hidden |= {(one.place, "") for one in every if one.whole}
-    public = {column for one in every for column in set(one.columns.values()) - one.private}
-    columns = {column for one in every for column in one.private if not one.whole or column not in public}
-    tables = {one.name for one in every if one.whole}
-    return frozenset(hidden), frozenset(name.lower() for name in columns | tables)
+    return hidden_and_names(list(every))
 
 
-def all_columns(database: Database) -> Schema:
-    """The tables and views of a database with all their columns, also those that are private."""
+def all_columns(database: Database) -> tuple[str, Schema]:
+    """The usual schema, and the tables and views with all their columns, also those that are private."""
     with opened(database) as connection:
         every = relations(connection, [])
-    return Schema(
-        tuple(
-            Table(
-                one.name,
-                tuple(Column(name, "") for name in one.columns.values()),
-                schema="" if one.schema == "public" else one.schema,
-            )
-            for one in every.values()
-        )
-    )
+    return _USUAL, as_schema(every.values(), _USUAL)
 
 
 class PrivateSession(Session):

@@ -2,7 +2,7 @@
 
 SQLite's authorizer names all tables of a query, also those of its views, and a CTE that is only counted.
 DuckDB's and PostgreSQL's plans name the tables that are scanned; they leave out what the optimizer has found
-to have no effect.
+to have no effect. MariaDB's is in ``mariadb_reads``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,23 @@ def tables_read(database: Database, sql: str) -> frozenset[str] | None:
     plan for the text."""
     if unreadable(sql):
         return None
-    find = {"sqlite": _sqlite, "duckdb": _duckdb, "postgres": _postgres}.get(database.engine)
+    find = {"sqlite": _sqlite, "duckdb": _duckdb, "postgres": _postgres, "mariadb": _mariadb}
     try:
-        return find(database, sql) if find else None
+        return find[database.engine](database, sql)
     except DataError:
         return None
+
+
+def usual_schema(database: Database) -> str:
+    """The schema of a table that is named without one, in lower case; of MariaDB the database. Raises
+    DataError."""
+    if database.engine == "mariadb":
+        from tasks.databases.engines.mariadb_open import database_of
+
+        server = database.instances[0]
+        assert isinstance(server, Server)
+        return database_of(server).lower()
+    return "public" if database.engine == "postgres" else "main"
 
 
 def _sqlite(database: Database, sql: str) -> frozenset[str] | None:
@@ -110,6 +122,12 @@ def _postgres(database: Database, sql: str) -> frozenset[str] | None:
         for node in nodes
         if "Relation Name" in node
     )
+
+
+def _mariadb(database: Database, sql: str) -> frozenset[str] | None:
+    from tasks.databases.engines import mariadb_reads
+
+    return mariadb_reads.tables_read(database, sql)
 
 
 def _nodes(plan: Any, children: str) -> Iterator[dict[str, Any]]:

@@ -11,10 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tasks.common.errors import SpecError, nearest
-from tasks.types import Engine, Schema, Table
+from tasks.types import Database, Schema, Table
 
-ENGINES: tuple[Engine, ...] = ("sqlite", "duckdb", "postgres")
-"""The engines on which reads of private data are refused."""
 _WORD = re.compile(r"\w+")
 
 
@@ -100,3 +98,9 @@ def mentions(text: str, names: Iterable[str]) -> bool:
     """Whether a text has one of these names, in lower case, as a word or as a run of words."""
     words = f" {' '.join(_WORD.findall(text.lower()))} "
     return any(f" {' '.join(_WORD.findall(name))} " in words for name in names)
+
+
+def public_comment(database: Database, comment: str) -> str:
+    """A comment of a database's catalogue; "" where it names what is private."""
+    names = database.private.names if database.private else ()
+    return "" if mentions(comment, names) else comment

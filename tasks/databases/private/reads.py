@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
+from tasks.databases.private.roles import privacy_of
 from tasks.databases.sql_text import split
 from tasks.types import Database, Private
 
@@ -22,9 +23,7 @@ def opened(database: Database) -> Iterator[ReadsPrivate]:
         elif database.engine == "sqlite":
             yield _sqlite(database, database.private, stack)
         else:
-            from tasks.databases.engines.postgres_private import reads_private
-
-            yield stack.enter_context(reads_private(database))
+            yield stack.enter_context(privacy_of(database.engine).reads_private(database))
 
 
 def _sqlite(database: Database, private: Private, stack: ExitStack) -> ReadsPrivate:

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 from tasks.common.errors import DataError
 from tasks.common.named_code import load_object
 from tasks.databases.engines.session import OUT_OF_MEMORY, Allowance, ServerLost, Session
-from tasks.databases.private.names import ENGINES
 from tasks.databases.state import on_server
 from tasks.types import Database, Limits, Outcome, Status
 
@@ -28,7 +27,7 @@ SESSIONS = {
     "mariadb": "tasks.databases.engines.mariadb:Session",
 }
 """Engine -> the class of its sessions."""
-PRIVATE_SESSIONS = {engine: f"tasks.databases.engines.{engine}_private:PrivateSession" for engine in ENGINES}
+PRIVATE_SESSIONS = {engine: f"tasks.databases.engines.{engine}_private:PrivateSession" for engine in SESSIONS}
 """The same for databases with private data."""
 NO_JOB = -1
 NO_QUERY = bytes(16)

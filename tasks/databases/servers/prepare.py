@@ -15,8 +15,8 @@ from tasks.databases.engines.postgres_open import connect, powers_of
 from tasks.databases.engines.postgres_private import relations
 from tasks.databases.engines.session import ServerLost
 from tasks.databases.private.names import patterns
-from tasks.databases.servers.private import PRIVATE_READER, grant
-from tasks.databases.servers.roles import PASSWORD, READER
+from tasks.databases.servers.private import grant
+from tasks.databases.servers.roles import PASSWORD, PRIVATE_READER, READER
 from tasks.types import Server
 
 _LIMITS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from hashlib import sha1
 
@@ -11,9 +11,17 @@ import pymysql
 
 from tasks.common.errors import DataError
 from tasks.databases.engines.mariadb_connection import Connection
-from tasks.databases.engines.mariadb_open import connect, grants, is_mariadb, powers_of
+from tasks.databases.engines.mariadb_open import (
+    as_user,
+    connect,
+    every_table_of,
+    grants,
+    is_mariadb,
+    powers_of,
+)
 from tasks.databases.engines.session import ServerLost
-from tasks.databases.servers.roles import PASSWORD, READER
+from tasks.databases.servers.private_mariadb import grant_public
+from tasks.databases.servers.roles import PASSWORD, PRIVATE_READER, READER
 from tasks.types import Server
 
 _SECONDS = 300
@@ -21,8 +29,10 @@ _NO_ACCOUNT = 1141
 _ANONYMOUS = "SELECT 1 FROM mysql.user WHERE User = '' AND Host = 'localhost'"
 
 
-def prepare(server: Server) -> Iterator[str]:
+def prepare(server: Server, private: Sequence[str] = ()) -> Iterator[str]:
     """Make the account and let it read the URL's database; yields what was done, in lines.
+
+    ``private``: tables and columns that it may not read. The account is then another one, for these only.
 
     ``server``: by a user who may make accounts. Nothing else is changed. Raises DataError: it may not, the
     account could do more than read, or it would have no password.
@@ -32,12 +42,37 @@ def prepare(server: Server) -> Iterator[str]:
             [(database,)] = connection.execute("SELECT DATABASE()").fetchall()
             if not database:
                 raise DataError(f"{server}: name the database that is to be read")
-            for host in _hosts(connection):
-                yield from _make_account(connection, f"'{READER}'@'{host}'", str(database))
+            name = PRIVATE_READER if private else READER
+            accounts = [f"'{name}'@'{host}'" for host in _hosts(connection)]
+            for account in accounts:
+                yield from _make_account(connection, account)
+            if private:
+                yield from _grant_public(connection, server, accounts, private)
+            else:
+                yield from _grant(connection, accounts, str(database))
+            for account in accounts:
+                if powers := powers_of(_grants(connection, account) or ()):
+                    yield f"note: {account} {powers}: a model's SQL is refused until that is revoked"
     except ServerLost as error:
         raise DataError(str(error)) from None
     except pymysql.Error as error:
         raise DataError(f"{server}: {error.args[-1] if error.args else error}") from None
+
+
+def _grant(connection: Connection, accounts: Sequence[str], database: str) -> Iterator[str]:
+    for account in accounts:
+        _let_read(connection, account, database)
+    yield f"it may read all tables and views of the database {database} (SELECT, SHOW VIEW)"
+
+
+def _grant_public(
+    connection: Connection, server: Server, accounts: Sequence[str], private: Sequence[str]
+) -> Iterator[str]:
+    password = os.environ.get(PASSWORD, "")
+    if not password:
+        raise DataError(f"set {PASSWORD} in the environment: the account looks which views it could compute")
+    reader = as_user(server, PRIVATE_READER, password)
+    yield from grant_public(connection, accounts, reader, private)
 
 
 def _hosts(connection: Connection) -> Iterator[str]:
@@ -50,7 +85,7 @@ def _hosts(connection: Connection) -> Iterator[str]:
         return
 
 
-def _make_account(connection: Connection, account: str, database: str) -> Iterator[str]:
+def _make_account(connection: Connection, account: str) -> Iterator[str]:
     password = os.environ.get(PASSWORD, "")
     known = _grants(connection, account)
     if known is None:
@@ -70,10 +105,6 @@ def _make_account(connection: Connection, account: str, database: str) -> Iterat
     if is_mariadb(connection):
         connection.execute(f"ALTER USER {account} WITH MAX_STATEMENT_TIME {_SECONDS}")
         yield f"limited its statements to {_SECONDS} seconds"
-    _let_read(connection, account, database)
-    yield f"it may read all tables and views of the database {database} (SELECT, SHOW VIEW)"
-    if powers := powers_of(_grants(connection, account) or ()):
-        yield f"note: {account} {powers}: a model's SQL is refused until that is revoked"
 
 
 def let_reader_read(connection: Connection, database: str) -> None:
@@ -85,8 +116,7 @@ def let_reader_read(connection: Connection, database: str) -> None:
 
 
 def _let_read(connection: Connection, account: str, database: str) -> None:
-    pattern = database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%").replace("`", "``")
-    connection.execute(f"GRANT SELECT, SHOW VIEW ON `{pattern}`.* TO {account}")
+    connection.execute(f"GRANT SELECT, SHOW VIEW ON {every_table_of(database)} TO {account}")
 
 
 def _grants(connection: Connection, account: str) -> list[str] | None:

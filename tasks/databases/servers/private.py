@@ -1,9 +1,8 @@
-"""The role for tasks with private data: it may read all other columns, and nothing else."""
+"""PostgreSQL's role for tasks with private data: it may read all other columns, and nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -11,31 +10,14 @@ import psycopg
 from psycopg import sql
 
 from tasks.common.errors import DataError, first_line
-from tasks.databases.engines.postgres_content import opened
-from tasks.databases.engines.postgres_private import Relation, described, relations
+from tasks.databases.engines.postgres_private import relations
 from tasks.databases.private.names import patterns
+from tasks.databases.private.relations import Relation
 from tasks.databases.servers.address import EMBEDDED
-from tasks.databases.servers.embedded import EmbeddedServer, embedded_server
-from tasks.types import Database, Private, Server
+from tasks.databases.servers.embedded import EmbeddedServer
+from tasks.databases.servers.roles import PRIVATE_READER
 
-PRIVATE_READER = "harness_private"
 Connection = psycopg.Connection[tuple[Any, ...]]
-
-
-def by_role(database: Database, private: Sequence[str]) -> Database:
-    """The database under a role that may not read what is private.
-
-    On the embedded server the role is made here; on another one it is that of the URL, and checked before
-    each first query. Raises DataError.
-    """
-    server = database.instances[0]
-    assert isinstance(server, Server)
-    if server.url.startswith(f"{EMBEDDED}://"):
-        server = Server(server.url, private_login(embedded_server(), server.url.partition("://")[2], private))
-    protected = replace(database, instances=(server,), private=Private(tuple(private)))
-    with opened(protected) as connection:
-        hidden, names = described(connection, private)
-    return replace(protected, private=Private(tuple(private), hidden, names))
 
 
 def private_login(server: EmbeddedServer, name: str, private: Sequence[str]) -> str:

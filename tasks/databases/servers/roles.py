@@ -5,6 +5,8 @@ from __future__ import annotations
 from tasks.databases.engines.postgres_text import HARMLESS
 
 READER = "harness_reader"
+PRIVATE_READER = "harness_private"
+"""The role for tasks with private data."""
 PASSWORD = "HARNESS_READER_PASSWORD"
 """The environment variable with the password of the role."""
 PREPARE = f"""
