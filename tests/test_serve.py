@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +17,12 @@ from typing import Any
 
 import psutil
 import pytest
-from serving import TIGHT, Server, server
+from serving import ROOT, TIGHT, Server, server
 
 from harness.api import load_task, records
 from harness.cli import main
 from rewards.exploits import Target, load
+from tools.reference.service import METRICS
 
 TOKEN = "0123456789abcdef-token"
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i), {} FROM n"
@@ -226,6 +230,12 @@ def test_health_tasks_and_metrics(running: Server, question: Any) -> None:
     assert running.metric(refused) == before_refused + 1
 
 
+def test_the_metrics_are_those_of_the_reference(running: Server) -> None:
+    found = re.findall(r"^# TYPE (harness_\w+) (\w+)$", running.ask("/metrics")[1], re.M)
+    names = {name for name, kind in found if not name.endswith("_created")}
+    assert names == {name for name in METRICS if name.startswith("harness_")}
+
+
 def test_the_digest_is_that_of_an_exported_task(running: Server, place: Path) -> None:
     from harness.adapters.task_file import ExportedTask
 
@@ -428,3 +438,13 @@ def test_a_port_in_use_and_a_weak_token_are_one_line(
         assert main(command) == 2
         assert capsys.readouterr().err.count("HARNESS_TOKEN: use at least 16 ASCII characters") == 1
     assert os.environ["HARNESS_TOKEN"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_thousand_hostile_clients_leave_nothing_behind(place: Path) -> None:
+    """The benchmark itself compares verdicts, memory, processes and open files: a long and a short queue."""
+    command = ["benchmarks/serve.py", "--clients", "1000", "--seconds", "30", "--queues", "10000", "100"]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "wrong verdicts 0" in done.stdout
