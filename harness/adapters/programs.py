@@ -11,6 +11,8 @@ _EXPORTERS: Mapping[str, str] = {
     "harbor": "harness.adapters.harbor:export",
     "lm-eval": "harness.adapters.lm_eval:export",
     "prime-rl": "harness.adapters.prime_rl:export",
+    "skyrl": "harness.adapters.skyrl_export:export",
+    "verl": "harness.adapters.verl:export",
 }
 """Name of a program -> the function that writes a task for it and returns what is printed."""
 PROGRAMS = tuple(_EXPORTERS)

@@ -7,9 +7,11 @@ the spec finds them.
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import Future
 from functools import cache, cached_property
 from pathlib import Path
+from threading import RLock
 from typing import Self
 
 from harness.adapters.grading_queue import grading_queue
@@ -21,6 +23,10 @@ from tasks.common.terminal import say
 from tasks.spec import TaskSpec
 from tasks.task import Task
 from tasks.types import Sample
+
+_once = RLock()
+"""Held while a task is read or a queue is made, so that many threads that begin at once share one."""
+os.register_at_fork(before=_once.acquire, after_in_parent=_once.release, after_in_child=_once.release)
 
 
 class ExportedTask:
@@ -68,7 +74,9 @@ class ExportedTask:
         """The coming grade of a text as an answer to the question with this id. Raises DataError."""
         sample = self.sample(id)
         answer = Answer(self.task.database(sample), sample.gold, text)
-        return grading_queue(self._scoring).submit(answer)
+        with _once:
+            queue = grading_queue(self._scoring)
+        return queue.submit(answer)
 
     @cached_property
     def _by_id(self) -> dict[str, Sample]:
@@ -79,7 +87,12 @@ class ExportedTask:
         return self.task.spec.scoring.model_dump_json()
 
 
-@cache
 def exported_task(file: str) -> ExportedTask:
-    """The task of a JSON file, read once in a process."""
+    """The task of a JSON file, read once in a process, also where many threads ask for it at once."""
+    with _once:
+        return _exported_task(file)
+
+
+@cache
+def _exported_task(file: str) -> ExportedTask:
     return ExportedTask.read(Path(file))

@@ -16,6 +16,7 @@ import httpx
 import verifiers.v1 as vf
 from verifiers.v1.dialects.chat import message_to_wire
 
+from harness.adapters.grades import metrics, training_reward
 from harness.adapters.grading_queue import grading_queue
 from harness.prepare import prepare_databases
 from harness.provenance.identity import task_digest
@@ -64,19 +65,14 @@ class SqlTask(vf.Task[SqlData, SqlState]):
     @vf.reward
     async def reward(self, trace: vf.Trace) -> float:
         """The composite score, as in our own trainers. Raises RuntimeError: the reply is unscored."""
-        value = trace.state.grade.scores["reward"].value
-        if value is None:
-            attempt = trace.state.grade.attempt
-            raise RuntimeError(f"not scored: {attempt.reason.value}: {attempt.detail}")
-        return float(value)
+        return training_reward(trace.state.grade)
 
     @vf.metric
     async def scores(self, trace: vf.Trace) -> dict[str, float]:
         """``execution_accuracy`` (the headline mode), every mode's verdict, and every scorer's value."""
         grade: Grade = trace.state.grade
         scored = {name: score.value for name, score in grade.scores.items() if name != "reward"}
-        headline = {"execution_accuracy": grade.attempt.verdicts.get(self.scoring.metric)}
-        values = {**headline, **grade.attempt.verdicts, **scored}
+        values = {**metrics(grade, self.scoring), **scored}
         return {name: value for name, value in values.items() if value is not None}
 
     async def validate(self, runtime: vf.Runtime) -> bool:

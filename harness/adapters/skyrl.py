@@ -1,0 +1,62 @@
+"""SkyRL: a task as its parquet files, and an environment of skyrl-gym that scores with our grader.
+
+SkyRL cannot drop an answer: an unscored one is an error, which ends the training (it resumes from its
+checkpoint). Questions whose gold fails are not exported, so that only a failure of this machine is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
+
+from harness.adapters.grades import metrics, training_reward
+from harness.adapters.parquet_folder import task_of
+from rewards.feedback import feedback
+from rewards.types import Grade
+from runners.dialogue import follow_up, previous_answer
+from tasks.types import Message
+
+
+class SqlEnv(BaseTextEnv):
+    """One question. An answer whose query fails or returns no rows gets the database's feedback.
+
+    ``folder``: what ``harness export skyrl`` wrote. ``opens``: the tag with which the model's chat template
+    opens a thought at the end of the prompt. ``extras``: the columns of the row; SkyRL adds ``max_turns``.
+    """
+
+    def __init__(
+        self, folder: str, extras: Mapping[str, Any], env_config: object = None, opens: str = ""
+    ) -> None:
+        super().__init__()
+        info, gold = extras["extra_info"], extras["reward_spec"]["ground_truth"]
+        self._exported = task_of(Path(folder), extras["data_source"], info, gold)
+        self._id, self._opens = info["id"], opens
+        self.max_turns = int(extras.get("max_turns", 1))
+        self._history: list[Message] = []
+        self._grade: Grade | None = None
+
+    def step(self, action: str) -> BaseTextEnvStepOutput:
+        """Score an answer. Its reward is that of the last answer of the conversation, and 0 before.
+
+        Raises RuntimeError: the answer is unscored.
+        """
+        self.turns += 1
+        answer = self._opens + action
+        self._grade = self._exported.submit(self._id, answer).result()
+        reward = training_reward(self._grade)
+        comment = feedback(self._grade.attempt, previous_answer(self._history))
+        messages = follow_up(self._history, answer, comment, self.max_turns)
+        self._history += messages
+        if messages:
+            return BaseTextEnvStepOutput(observations=[messages[1]], reward=0.0, done=False, metadata={})
+        reason = self._grade.attempt.reason.value
+        return BaseTextEnvStepOutput(observations=[], reward=reward, done=True, metadata={"reason": reason})
+
+    def get_metrics(self) -> dict[str, Any]:
+        """The verdicts on the last answer, and how many answers there were."""
+        scoring = self._exported.task.spec.scoring
+        verdicts = metrics(self._grade, scoring) if self._grade else {}
+        return {**verdicts, "turns": self.turns}
