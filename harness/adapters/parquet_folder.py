@@ -6,7 +6,8 @@ Questions whose gold fails are left out: no answer to them can be scored, and so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.adapters.options import ExportOptions
+from harness.adapters.out import new_out
 from harness.adapters.task_file import ExportedTask, exported_task
 from harness.prepare import prepare_databases, warn_of_volatile_golds
 from harness.render.progress import bar
 from rewards.grader import Grader
-from tasks.common import files
 from tasks.common.errors import DataError, SpecError
 from tasks.common.terminal import say
 from tasks.linking.tokens import estimate
@@ -59,26 +60,25 @@ class Written:
 
 
 def write_folder(trainer: Trainer, options: ExportOptions) -> Written:
-    """Write the folder, also in the place of an earlier one.
+    """Write a new folder.
 
-    Raises SpecError: no such task, or the trainer cannot ask its prompts; DataError: its data is missing, or
-    ``--out`` is something else.
+    Raises SpecError: no such task, the trainer cannot ask its prompts, or ``--out`` is no new folder;
+    DataError: its data is missing.
     """
-    out = Path(options.out or f"{trainer.name}_task").resolve()
-    _expect_replaceable(out, trainer)
-    task = Task.named(options.task, options.overrides, options.trust)
-    if task.spec.prompt.is_completion:
-        raise SpecError(f"{task.name}: {trainer.name} asks by chat messages, not by a completion prompt")
-    chosen = (task.spec.dataset.train_split, options.split)
-    splits = {name: ExportedTask(task, split) for name, split in zip(SPLITS, chosen, strict=True)}
-    rows = {name: _rows(trainer, name, exported) for name, exported in splits.items()}
-    with files.writing(out), files.new_folder(out, replace=True) as folder:
-        for name, exported in splits.items():
-            exported.write(folder / f"{name}.json")
-            pq.write_table(pa.Table.from_pylist(rows[name]), folder / f"{name}.parquet")
+    with new_out(trainer.name, options.out) as folder:
+        task = Task.named(options.task, options.overrides, options.trust)
+        if task.spec.prompt.is_completion:
+            raise SpecError(f"{task.name}: {trainer.name} asks by chat messages, not by a completion prompt")
+        longest = 0
+        with Grader(task.spec.scoring) as grader:
+            for name, split in zip(SPLITS, (task.spec.dataset.train_split, options.split), strict=True):
+                exported = ExportedTask(task, split)
+                rows = _rows(trainer, name, exported, _scorable(exported, options.limit, grader))
+                exported.write(folder / f"{name}.json")
+                pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
+                longest = max(longest, *map(_tokens, rows))
         (folder / trainer.script).write_text(trainer.code, encoding="utf-8")
-    longest = max(_tokens(row) for split in rows.values() for row in split)
-    return Written(out, task, -int(-longest * MARGIN // STEP) * STEP)
+    return Written(Path(options.out).resolve(), task, math.ceil(longest * MARGIN / STEP) * STEP)
 
 
 def task_of(folder: Path, data_source: str, extra_info: Mapping[str, Any], gold: str) -> ExportedTask:
@@ -96,20 +96,7 @@ def task_of(folder: Path, data_source: str, extra_info: Mapping[str, Any], gold:
     return exported
 
 
-def _expect_replaceable(out: Path, trainer: Trainer) -> None:
-    """Raise DataError if ``out`` holds anything but an earlier export."""
-    own = {f"{name}.{kind}" for name in SPLITS for kind in ("json", "parquet")}
-    with files.writing(out):
-        if out.exists() and not out.is_dir():
-            raise DataError(f"--out {out}: it is a file: name a folder")
-        names = sorted(path.name for path in out.iterdir()) if out.exists() else []
-    foreign = [name for name in names if name not in {*own, trainer.script, "__pycache__"}]
-    if foreign or out == Path.cwd():
-        holds = f"it holds '{foreign[0]}'" if foreign else "it is the current folder"
-        raise DataError(f"--out {out}: {holds}: name a folder that export {trainer.name} may replace")
-
-
-def _rows(trainer: Trainer, name: str, exported: ExportedTask) -> list[Row]:
+def _rows(trainer: Trainer, name: str, exported: ExportedTask, samples: Sequence[Sample]) -> list[Row]:
     """The rows of one parquet file."""
     task = exported.task
     return [
@@ -119,17 +106,20 @@ def _rows(trainer: Trainer, name: str, exported: ExportedTask) -> list[Row]:
             **trainer.columns(sample.gold[0]),
             "extra_info": {"index": index, "split": name, "id": sample.id},
         }
-        for index, sample in enumerate(_scorable(exported))
+        for index, sample in enumerate(samples)
     ]
 
 
-def _scorable(exported: ExportedTask) -> list[Sample]:
-    """The samples whose gold runs; a line on stderr counts the others. Raises DataError: none is left."""
-    task, samples = exported.task, exported.samples
+def _scorable(exported: ExportedTask, limit: int, grader: Grader) -> list[Sample]:
+    """Those of the first ``limit`` samples (0: of all) whose gold runs; a line on stderr counts the others.
+
+    Raises DataError: none is left.
+    """
+    task, samples = exported.task, exported.samples[: limit or None]
     prepare_databases(task, samples)
     warn_of_volatile_golds(task, samples)
     good: list[Sample] = []
-    with Grader(task.spec.scoring) as grader, bar(f"golds of {exported.split}", len(samples)) as report:
+    with bar(f"golds of {exported.split}", len(samples)) as report:
         for start in range(0, len(samples), CHUNK):
             chunk = samples[start : start + CHUNK]
             grades = grader.grade(task, chunk, [sample.gold[0] for sample in chunk])

@@ -13,7 +13,7 @@ import asyncio
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,20 +89,17 @@ class VerlReward:
         """
         rows = zip(data_sources, solution_strs, ground_truths, extra_infos, strict=True)
         submitted = [self._submit(*row) for row in rows]
-        grades = [grade.result() for _, grade in submitted]
+        grades = [(scoring, grade.result()) for scoring, grade in submitted]
         questions = [(info["split"], info["id"]) for info in extra_infos]
-        scored = defaultdict(list)
-        for question, grade in zip(questions, grades, strict=True):
-            if (value := grade.scores["reward"].value) is not None:
-                scored[question].append(value)
-        results = []
-        for question, grade, (scoring, _) in zip(questions, grades, submitted, strict=True):
-            if grade.scores["reward"].value is None and scored[question]:
-                score, unscored = fmean(scored[question]), 1.0
-            else:
-                score, unscored = training_reward(grade), 0.0
-            results.append({**_metrics(grade, scoring), "score": score, "unscored": unscored})
-        return results
+        scores = with_means(questions, [grade.scores["reward"].value for _, grade in grades])
+        return [
+            {
+                "score": training_reward(grade) if score is None else score,
+                **_metrics(grade, scoring),
+                "unscored": float(grade.scores["reward"].value is None),
+            }
+            for score, (scoring, grade) in zip(scores, grades, strict=True)
+        ]
 
     def _submit(
         self, data_source: str, text: str, gold: str, extra_info: Mapping[str, Any]
@@ -110,6 +107,20 @@ class VerlReward:
         """How a row is scored, and the coming grade of a text as an answer to it."""
         exported = task_of(self.folder, data_source, extra_info, gold)
         return exported.task.spec.scoring, exported.submit(extra_info["id"], self.opens + text)
+
+
+def with_means(questions: Sequence[Hashable], scores: Sequence[float | None]) -> list[float | None]:
+    """The scores of answers, each None replaced by the mean score of the scored answers to its question.
+
+    None stays where no answer to the question is scored.
+    """
+    scored = defaultdict(list)
+    for question, score in zip(questions, scores, strict=True):
+        if score is not None:
+            scored[question].append(score)
+    means = {question: fmean(values) for question, values in scored.items()}
+    pairs = zip(questions, scores, strict=True)
+    return [means.get(question) if score is None else score for question, score in pairs]
 
 
 def _result(grade: Grade, scoring: ScoringSpec) -> Result:

@@ -36,15 +36,15 @@ def _export_options(verbs: Verbs) -> None:
         "--out",
         type=path,
         metavar="PATH",
-        help="csv and inspect: file; other formats: folder; harbor: new folder; lm-eval: folder for"
-        " --include_path (default: lm_eval_tasks)",
+        help="csv and inspect: file; other formats: folder; lm-eval: folder for --include_path"
+        " (default: lm_eval_tasks); other programs: new folder",
     )
     verb.add_argument("--model-id", default="", metavar="ORG/NAME", help="run: name of the model in the file")
-    verb.add_argument("--split", default="", help="lm-eval, harbor: split; default: the task's eval_split")
-    verb.add_argument("--limit", type=positive, default=0, metavar="N", help="harbor: the first N questions")
-    verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="prime-rl: model to train")
+    verb.add_argument("--split", default="", help="split; trainers: to evaluate on; default: the task's eval_split")
+    verb.add_argument("--limit", type=positive, default=0, metavar="N", help="first N questions of a split")
+    verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="trainers: model to train")
     verb.add_argument(
-        "--turns", type=positive, default=1, metavar="N", help="prime-rl: most answers to a question"
+        "--turns", type=positive, default=1, metavar="N", help="prime-rl, skyrl: most answers to a question"
     )
     verb.add_argument(
         "--set",

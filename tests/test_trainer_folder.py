@@ -1,0 +1,149 @@
+"""The folders of verl and SkyRL: their rows, what they leave out, and what they refuse to replace."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from clinic import PRIVATE, SECRET
+from clinic import build as build_clinic
+from trainer_folder import DEV, GOLD, TRAIN, Exported, exported, rows, write_task
+
+from harness.adapters.parquet_folder import task_of
+from harness.cli import main
+from tasks.common.errors import DataError
+
+PROGRAMS = ("verl", "skyrl")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The task exported for verl, for tests that only read it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_HOME", str(tmp_path_factory.mktemp("home")))
+        return exported("verl", tmp_path_factory.mktemp("club"))
+
+
+@pytest.mark.parametrize(
+    ("program", "columns"),
+    [
+        ("verl", {"ability": "text-to-sql", "reward_model": {"style": "rule", "ground_truth": GOLD}}),
+        ("skyrl", {"env_class": "harness_sql", "reward_spec": {"method": "rule", "ground_truth": GOLD}}),
+    ],
+)
+def test_rows_hold_the_messages_of_an_evaluation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], program: str, columns: dict[str, object]
+) -> None:
+    made = exported(program, tmp_path)
+    (sample,) = made.task.samples("dev")
+    assert rows(made.folder, "test") == [
+        {
+            "data_source": "club",
+            "prompt": list(made.task.messages(sample)),
+            **columns,
+            "extra_info": {"index": 0, "split": "test", "id": sample.id},
+        }
+    ]
+    assert rows(made.folder, "test")[0]["prompt"][0] == {"role": "system", "content": "You write SQL."}
+    assert DEV[0][0] in rows(made.folder, "test")[0]["prompt"][1]["content"]
+    assert len(rows(made.folder, "train")) == len(TRAIN) - 1
+    assert "club, train: 1 of 3 questions left out: the gold fails" in capsys.readouterr().err
+    assert any(str(made.folder / "train.parquet") in word for word in made.command)
+
+
+def test_the_folder_may_move_and_is_replaced_by_a_later_export(tmp_path: Path) -> None:
+    made = exported("verl", tmp_path)
+    moved = made.folder.rename(tmp_path / "elsewhere")
+    row = rows(moved, "test")[0]
+    assert task_of(moved, "club", row["extra_info"], GOLD).samples == made.task.samples("dev")
+    line = ["export", "verl", "--task", str(tmp_path / "task.yaml"), "--out", str(moved)]
+    assert main([*line, "--set", "prompt.system=Other."]) == 0
+    assert rows(moved, "test")[0]["prompt"][0]["content"] == "Other."
+    assert sorted(path.name for path in tmp_path.iterdir() if "elsewhere" in path.name) == ["elsewhere"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--out", "{0}/dev.json"], "it is a file: name a folder"),
+        (["--out", "{0}"], "it holds 'club.sqlite': name a folder that export {1} may replace"),
+        (["--set", "prompt.template=completion"], "club: {1} asks by chat messages, not by a completion"),
+        (["--split", "dve"], "no split 'dve': did you mean 'dev'?"),
+        (["--set", "dataset.train_split=tain"], "no split 'tain': did you mean 'train'?"),
+        (["--set", "scoring.reward=gatd"], "did you mean 'gated'?"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], program: str, flags: list[str], says: str
+) -> None:
+    task = write_task(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    out = [] if "--out" in flags else ["--out", str(tmp_path / "out")]
+    line = ["export", program, "--task", str(task), *out, *(flag.format(tmp_path) for flag in flags)]
+    assert main(line) == 2
+    assert says.format("", program) in capsys.readouterr().err.splitlines()[-1]
+    after = {path: path.read_bytes() for path in tmp_path.iterdir() if path.name != "home"}
+    assert after == before
+
+
+def test_the_current_folder_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert main(["export", "verl", "--task", str(write_task(tmp_path)), "--out", "."]) == 2
+    assert "it is the current folder: name a folder that export verl may replace" in capsys.readouterr().err
+
+
+def test_a_task_without_a_gold_that_runs_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_task(tmp_path)
+    (tmp_path / "dev.json").write_text(json.dumps([{"question": "?", "query": "SELEC", "db_id": "club"}]))
+    assert main(["export", "verl", "--task", str(task), "--out", str(tmp_path / "out")]) == 2
+    assert "club, dev: every gold fails: harness check tells why" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "info", "gold", "says"),
+    [
+        ("other", {"split": "test", "id": "0"}, GOLD, "scores club, and a row is of 'other'"),
+        ("club", {"split": "dev", "id": "0"}, GOLD, "extra_info.split is 'dev', not train or test"),
+        ("club", {"id": "0"}, GOLD, "extra_info.split is 'None', not train or test"),
+        ("club", {"split": "test", "id": "7"}, GOLD, "no question '7'"),
+        ("club", {"split": "train", "id": "1"}, GOLD, "question 1 has changed: export the task again"),
+    ],
+)
+def test_a_row_of_another_task_is_not_scored(
+    made: Exported, source: str, info: dict[str, str], gold: str, says: str
+) -> None:
+    with pytest.raises(DataError, match=re.escape(says)):
+        task_of(made.folder, source, info, gold)
+
+
+def test_a_secret_reaches_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build_clinic("sqlite", tmp_path / "sqlite")
+    golds = ["SELECT name FROM person ORDER BY id", f"SELECT count(*) FROM person WHERE ssn = '{SECRET}'"]
+    questions = [{"question": "Who is here?", "query": gold, "db_id": "clinic"} for gold in golds]
+    (tmp_path / "rows.json").write_text(json.dumps(questions))
+    (tmp_path / "task.yaml").write_text(
+        f"name: clinic\ndataset: {{path: '{tmp_path}/rows.json', splits: {{train: x, dev: x}}}}\n"
+        f"databases: {{path: '{tmp_path}/sqlite/{{database}}.sqlite'}}\n"
+        f"private: {json.dumps(list(PRIVATE))}\nprompt: {{schema: {{rows: 5, values: true}}}}\n"
+    )
+    for program in PROGRAMS:
+        out = tmp_path / program
+        assert main(["export", program, "--task", str(tmp_path / "task.yaml"), "--out", str(out)]) == 0
+        found = rows(out, "train")
+        assert len(found) == 1
+        written = b"".join(path.read_bytes() for path in out.iterdir()) + json.dumps(found).encode()
+        assert SECRET.encode() not in written and SECRET not in capsys.readouterr().out
