@@ -54,9 +54,10 @@ def write_task(folder: Path, more: str = "") -> Path:
     rows = [{"question": question, "query": gold, "db_id": "d"} for question, gold in ROWS]
     (folder / "dev.json").write_text(json.dumps(rows))
     path = folder / "task.yaml"
+    questions, databases = (json.dumps(str(folder / name)) for name in ("dev.json", "{database}.sqlite"))
     path.write_text(
-        f"name: people\ndataset: {{path: '{folder}/dev.json', splits: {{dev: dev, train: dev}}}}\n"
-        f"databases: {{path: '{folder}/{{database}}.sqlite'}}\nprompt: {{system: You write SQL.}}\n"
+        f"name: people\ndataset: {{path: {questions}, splits: {{dev: dev, train: dev}}}}\n"
+        f"databases: {{path: {databases}}}\nprompt: {{system: You write SQL.}}\n"
         f"scoring: {{modes: [strict, bird], steps: 2000000}}\n{more}"
     )
     return path

@@ -12,11 +12,12 @@ import pytest
 pytest.importorskip("skyrl_gym")
 
 import skyrl_gym
+from answer_table import GOLD
 from omegaconf import OmegaConf
 from skyrl_gym.envs import deregister, register
 from skyrl_gym.envs.registration import EnvSpec
 from skyrl_gym.metrics import aggregate_for_environment
-from trainer_folder import ANSWERS, GOLD, Exported, exported, rows
+from trainer_folder import ANSWERS, THOUGHT, Exported, exported, grades, rows
 
 from rewards.feedback import ASK
 from tasks.common.errors import DataError
@@ -77,7 +78,7 @@ def test_one_turn_gives_the_grader_s_number(made: Exported) -> None:
 
     with ThreadPoolExecutor(32) as threads:
         found = list(threads.map(play, ANSWERS))
-    for grade, (reward, done, reason, metrics) in zip(made.grades(), found, strict=True):
+    for grade, (reward, done, reason, metrics) in zip(grades(made), found, strict=True):
         verdicts = grade.attempt.verdicts
         assert (reward, done, reason) == (grade.scores["reward"].value, True, grade.attempt.reason.value)
         assert metrics == {"execution_accuracy": verdicts["strict"], **verdicts, "turns": 1}
@@ -85,7 +86,7 @@ def test_one_turn_gives_the_grader_s_number(made: Exported) -> None:
 
 def test_a_failed_query_is_asked_again_until_it_runs(made: Exported) -> None:
     env = environment(made, turns=3)
-    first = env.step("<think>\nx\n</think>\nSELECT nothing FROM member")
+    first = env.step("<think>\nx\n</think>\nSELECT nothing FROM person")
     assert (first["reward"], first["done"]) == (0.0, False)
     (message,) = first["observations"]
     assert message["role"] == "user" and "nothing" in message["content"] and ASK in message["content"]
@@ -96,9 +97,9 @@ def test_a_failed_query_is_asked_again_until_it_runs(made: Exported) -> None:
 
 def test_the_last_turn_is_final_and_pays_only_for_its_answer(made: Exported) -> None:
     env = environment(made, turns=2)
-    env.step("SELECT nothing FROM member")
-    last = env.step("SELECT nothing FROM member")
-    alone = environment(made).step("SELECT nothing FROM member")
+    env.step("SELECT nothing FROM person")
+    last = env.step("SELECT nothing FROM person")
+    alone = environment(made).step("SELECT nothing FROM person")
     assert (last["done"], last["reward"]) == (True, alone["reward"])
 
 
@@ -109,17 +110,18 @@ def test_rows_are_shown_once_where_the_task_asks_for_confirmation(tmp_path_facto
     spec = EnvSpec(NAME, registration(made)["entry_point"], {"folder": str(made.folder)})
     env = skyrl_gym.make(spec, extras=rows(made.folder, "test")[0] | {"max_turns": 4})
     shown = env.step(GOLD)
-    assert "2 of its 9 rows" in shown["observations"][0]["content"] and not shown["done"]
+    assert "2 of its 3 rows" in shown["observations"][0]["content"] and not shown["done"]
     again = env.step(GOLD)
     assert (again["done"], again["reward"]) == (True, 1.0)
 
 
 def test_a_thought_that_the_template_opened_is_no_answer(made: Exported) -> None:
-    cut = f"I think that\n```sql\n{GOLD}\n``` is right, but"
     extras = rows(made.folder, "test")[0]
     spec = skyrl_gym.spec(NAME)
-    assert skyrl_gym.make(spec, extras=extras).step(cut)["reward"] == 1.0
-    assert skyrl_gym.make(spec, extras=extras, opens="<think>").step(cut)["metadata"] == {"reason": "no_sql"}
+    assert skyrl_gym.make(spec, extras=extras).step(THOUGHT)["reward"] == 1.0
+    assert skyrl_gym.make(spec, extras=extras, opens="<think>").step(THOUGHT)["metadata"] == {
+        "reason": "no_sql"
+    }
 
 
 def test_metrics_are_means_over_episodes(made: Exported) -> None:
@@ -135,7 +137,7 @@ def test_a_row_of_another_task_and_an_unscored_answer_are_errors(made: Exported)
     with pytest.raises(DataError, match="a row is of 'other'"):
         environment(made, data_source="other")
     env = environment(made)
-    database = made.folder.parent / "club.sqlite"
+    database = made.folder.parent / "d.sqlite"
     content = database.read_bytes()
     database.unlink()
     try:

@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from answer_table import GOLD, ROWS, write_task
 from clinic import PRIVATE, SECRET
 from clinic import build as build_clinic
-from trainer_folder import DEV, GOLD, TRAIN, Exported, exported, rows, write_task
+from trainer_folder import Exported, exported, rows
 
 from harness.adapters.parquet_folder import task_of
 from harness.cli import main
@@ -42,40 +43,37 @@ def test_rows_hold_the_messages_of_an_evaluation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], program: str, columns: dict[str, object]
 ) -> None:
     made = exported(program, tmp_path)
-    (sample,) = made.task.samples("dev")
-    assert rows(made.folder, "test") == [
-        {
-            "data_source": "club",
-            "prompt": list(made.task.messages(sample)),
-            **columns,
-            "extra_info": {"index": 0, "split": "test", "id": sample.id},
-        }
-    ]
-    assert rows(made.folder, "test")[0]["prompt"][0] == {"role": "system", "content": "You write SQL."}
-    assert DEV[0][0] in rows(made.folder, "test")[0]["prompt"][1]["content"]
-    assert len(rows(made.folder, "train")) == len(TRAIN) - 1
-    assert "club, train: 1 of 3 questions left out: the gold fails" in capsys.readouterr().err
+    sample = made.task.samples("dev")[0]
+    first, *others = rows(made.folder, "test")
+    assert first == {
+        "data_source": "people",
+        "prompt": list(made.task.messages(sample)),
+        **columns,
+        "extra_info": {"index": 0, "split": "test", "id": sample.id},
+    }
+    assert first["prompt"][0] == {"role": "system", "content": "You write SQL."}
+    assert ROWS[0][0] in first["prompt"][1]["content"]
+    assert len(others) == len(ROWS) - 2, "without the question whose gold fails"
+    assert [row["extra_info"]["split"] for row in rows(made.folder, "train")] == ["train"] * 2
+    assert "people, dev: 1 of 3 questions left out: the gold fails" in capsys.readouterr().err
     assert any(str(made.folder / "train.parquet") in word for word in made.command)
 
 
-def test_the_folder_may_move_and_is_replaced_by_a_later_export(tmp_path: Path) -> None:
-    made = exported("verl", tmp_path)
+def test_the_folder_may_move(tmp_path: Path) -> None:
+    made = exported("verl", tmp_path, "--limit", "1")
     moved = made.folder.rename(tmp_path / "elsewhere")
-    row = rows(moved, "test")[0]
-    assert task_of(moved, "club", row["extra_info"], GOLD).samples == made.task.samples("dev")
-    line = ["export", "verl", "--task", str(tmp_path / "task.yaml"), "--out", str(moved)]
-    assert main([*line, "--set", "prompt.system=Other."]) == 0
-    assert rows(moved, "test")[0]["prompt"][0]["content"] == "Other."
-    assert sorted(path.name for path in tmp_path.iterdir() if "elsewhere" in path.name) == ["elsewhere"]
+    (row,) = rows(moved, "test")
+    found = task_of(moved, row["data_source"], row["extra_info"], row["reward_model"]["ground_truth"])
+    assert found.samples == made.task.samples("dev")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--out", "{0}/dev.json"], "it is a file: name a folder"),
-        (["--out", "{0}"], "it holds 'club.sqlite': name a folder that export {1} may replace"),
-        (["--set", "prompt.template=completion"], "club: {1} asks by chat messages, not by a completion"),
+        (["--out", "{0}/dev.json"], "is a file: name a new folder"),
+        (["--out", "{0}"], "is a folder that is not empty: name a new one"),
+        (["--set", "prompt.template=completion"], "people: {1} asks by chat messages, not by a completion"),
         (["--split", "dve"], "no split 'dve': did you mean 'dev'?"),
         (["--set", "dataset.train_split=tain"], "no split 'tain': did you mean 'train'?"),
         (["--set", "scoring.reward=gatd"], "did you mean 'gated'?"),
@@ -89,38 +87,42 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     out = [] if "--out" in flags else ["--out", str(tmp_path / "out")]
     line = ["export", program, "--task", str(task), *out, *(flag.format(tmp_path) for flag in flags)]
     assert main(line) == 2
-    assert says.format("", program) in capsys.readouterr().err.splitlines()[-1]
+    assert says.format(tmp_path, program) in capsys.readouterr().err.splitlines()[-1]
     after = {path: path.read_bytes() for path in tmp_path.iterdir() if path.name != "home"}
     assert after == before
 
 
-def test_the_current_folder_is_not_replaced(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path / "empty")
-    assert main(["export", "verl", "--task", str(write_task(tmp_path)), "--out", "."]) == 2
-    assert "it is the current folder: name a folder that export verl may replace" in capsys.readouterr().err
+def test_the_folder_must_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "verl", "--task", str(write_task(tmp_path))]) == 2
+    assert "verl: name the folder to write with --out DIR" in capsys.readouterr().err
+
+
+def test_verl_asks_in_one_turn_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["export", "verl", "--task", str(write_task(tmp_path)), "--out", str(tmp_path / "out")]
+    assert main([*line, "--turns", "2"]) == 2
+    assert "verl asks once for each question: leave out --turns, or use skyrl or prime-rl" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_task_without_a_gold_that_runs_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = write_task(tmp_path)
-    (tmp_path / "dev.json").write_text(json.dumps([{"question": "?", "query": "SELEC", "db_id": "club"}]))
+    (tmp_path / "dev.json").write_text(json.dumps([{"question": "?", "query": "SELEC", "db_id": "d"}]))
     assert main(["export", "verl", "--task", str(task), "--out", str(tmp_path / "out")]) == 2
-    assert "club, dev: every gold fails: harness check tells why" in capsys.readouterr().err
+    assert "people, train: every gold fails: harness check tells why" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("source", "info", "gold", "says"),
     [
-        ("other", {"split": "test", "id": "0"}, GOLD, "scores club, and a row is of 'other'"),
-        ("club", {"split": "dev", "id": "0"}, GOLD, "extra_info.split is 'dev', not train or test"),
-        ("club", {"id": "0"}, GOLD, "extra_info.split is 'None', not train or test"),
-        ("club", {"split": "test", "id": "7"}, GOLD, "no question '7'"),
-        ("club", {"split": "train", "id": "1"}, GOLD, "question 1 has changed: export the task again"),
+        ("other", {"split": "test", "id": "0"}, GOLD, "scores people, and a row is of 'other'"),
+        ("people", {"split": "dev", "id": "0"}, GOLD, "extra_info.split is 'dev', not train or test"),
+        ("people", {"id": "0"}, GOLD, "extra_info.split is 'None', not train or test"),
+        ("people", {"split": "test", "id": "7"}, GOLD, "no question '7'"),
+        ("people", {"split": "train", "id": "1"}, GOLD, "question 1 has changed: export the task again"),
     ],
 )
 def test_a_row_of_another_task_is_not_scored(

@@ -16,8 +16,10 @@ pytest.importorskip("verl")
 import numpy as np
 import tiny_models
 import torch
+import trainer_folder
+from answer_table import GOLD
 from hydra import compose, initialize_config_module
-from trainer_folder import ANSWERS, GOLD, STUCK, Exported, exported, rows
+from trainer_folder import ANSWERS, STUCK, THOUGHT, Exported, exported, rows
 from transformers import AutoTokenizer
 from verl import DataProto
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
@@ -45,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
 
 @pytest.fixture(scope="module")
 def grades(made: Exported) -> list[Grade]:
-    return made.grades()
+    return trainer_folder.grades(made)
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +101,9 @@ def test_the_printed_command_is_read_by_verl(made: Exported, tokenizer: Any) -> 
     config = configuration(made)
     assert config.reward.custom_reward_function.name == "compute_score_async"
     dataset = RLHFDataset(config.data.val_files, tokenizer, config.data)
-    assert len(dataset) == 1
+    assert len(dataset) == 2
     collated = collate_fn([dataset[0]])
-    (sample,) = made.task.samples("dev")
+    sample = made.task.samples("dev")[0]
     assert collated["raw_prompt"][0] == list(made.task.messages(sample))
     assert collated["extra_info"][0] == {"index": 0, "split": "test", "id": sample.id}
     assert len(RLHFDataset(config.data.train_files, tokenizer, config.data)) == 2
@@ -149,7 +151,7 @@ def test_every_way_to_call_it_gives_the_grader_s_number(made: Exported, grades: 
         one | {"unscored": 0.0} for one in wanted
     ]
     with ProcessPoolExecutor(2) as forks:
-        few = [*range(4), ANSWERS.index("DELETE FROM member")]
+        few = range(8)
 
         async def forked() -> list[dict[str, Any]]:
             score = partial(single_compute_score, reward.compute_score, executor=forks)
@@ -182,27 +184,21 @@ def test_verl_s_validation_has_no_metric_that_counts_dropped_answers(made: Expor
     result = VerlReward(made.folder).compute_score(*arguments(made, GOLD))
     assert "acc" not in result
     infos = {name: [value] for name, value in result.items()} | {"reward": [result["score"]]}
-    expected_counts = {("club", "one"): 1, ("club", "dropped"): 1}
-    found = process_validation_metrics(["club"], ["one"], infos, expected_acc_counts=expected_counts)["club"]
+    expected_counts = {("people", "one"): 1, ("people", "dropped"): 1}
+    found = process_validation_metrics(["people"], ["one"], infos, expected_acc_counts=expected_counts)[
+        "people"
+    ]
     assert {name: value["mean@1"] for name, value in found.items()} == dict.fromkeys(
         ("score", "reward", "execution_accuracy", "strict", "bird"), 1.0
     )
 
 
-def test_the_table_has_answers_of_many_kinds(grades: list[Grade]) -> None:
-    reasons = {grade.attempt.reason.value for grade in grades}
-    assert reasons >= {"correct", "wrong_rows", "wrong_columns", "timeout", "no_sql", "forbidden_statement"}
-    rewards = [grade.scores["reward"].value for grade in grades]
-    assert rewards[:4] == [1.0] * 4 and max(rewards[4:]) < 1.0
-
-
 def test_a_thought_that_the_template_opened_and_nothing_closed_has_no_answer(made: Exported) -> None:
     """verl hands on only what follows the prompt, so the tag has to be named."""
-    cut = f"I think that\n```sql\n{GOLD}\n``` is right, but"
-    assert VerlReward(made.folder).compute_score(*arguments(made, cut))["score"] == 1.0
-    assert VerlReward(made.folder, opens="<think>").compute_score(*arguments(made, cut))["reason"] == "no_sql"
-    whole = f"{cut} no.</think>{GOLD}"
-    assert VerlReward(made.folder, opens="<think>").compute_score(*arguments(made, whole))["score"] == 1.0
+    told = VerlReward(made.folder, opens="<think>")
+    assert VerlReward(made.folder).compute_score(*arguments(made, THOUGHT))["score"] == 1.0
+    assert told.compute_score(*arguments(made, THOUGHT))["reason"] == "no_sql"
+    assert told.compute_score(*arguments(made, f"{THOUGHT} no.</think>{GOLD}"))["score"] == 1.0
 
 
 def test_a_slow_query_does_not_hold_up_the_event_loop(made: Exported) -> None:
@@ -232,7 +228,7 @@ def test_a_slow_query_does_not_hold_up_the_event_loop(made: Exported) -> None:
 @pytest.fixture
 def without_gold(made: Exported) -> Iterator[VerlReward]:
     """The reward of a folder whose database has lost its table since the export."""
-    database = made.folder.parent / "club.sqlite"
+    database = made.folder.parent / "d.sqlite"
     content = database.read_bytes()
     database.unlink()
     try:

@@ -69,10 +69,10 @@ def write_folder(trainer: Trainer, options: ExportOptions) -> Written:
         task = Task.named(options.task, options.overrides, options.trust)
         if task.spec.prompt.is_completion:
             raise SpecError(f"{task.name}: {trainer.name} asks by chat messages, not by a completion prompt")
+        splits = [ExportedTask(task, split) for split in (task.spec.dataset.train_split, options.split)]
         longest = 0
         with Grader(task.spec.scoring) as grader:
-            for name, split in zip(SPLITS, (task.spec.dataset.train_split, options.split), strict=True):
-                exported = ExportedTask(task, split)
+            for name, exported in zip(SPLITS, splits, strict=True):
                 rows = _rows(trainer, name, exported, _scorable(exported, options.limit, grader))
                 exported.write(folder / f"{name}.json")
                 pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")

@@ -40,7 +40,9 @@ def _export_options(verbs: Verbs) -> None:
         " (default: lm_eval_tasks); other programs: new folder",
     )
     verb.add_argument("--model-id", default="", metavar="ORG/NAME", help="run: name of the model in the file")
-    verb.add_argument("--split", default="", help="split; trainers: to evaluate on; default: the task's eval_split")
+    verb.add_argument(
+        "--split", default="", help="split; trainers: to evaluate on; default: the task's eval_split"
+    )
     verb.add_argument("--limit", type=positive, default=0, metavar="N", help="first N questions of a split")
     verb.add_argument("--model", default="Qwen/Qwen3-0.6B", metavar="M", help="trainers: model to train")
     verb.add_argument(
