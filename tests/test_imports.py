@@ -135,12 +135,18 @@ def reachable(start: str, direct: Mapping[str, set[str]]) -> set[str]:
 
 
 def declared(extras: bool = True, dev: bool = False) -> set[str]:
-    """Names of the distributions that ``pyproject.toml`` declares as dependencies."""
+    """Names of the distributions that ``pyproject.toml`` declares as dependencies.
+
+    ``dev``: with those of tests, also the ones that are installed without their own dependencies.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = list(project["dependencies"])
     for extra, dependencies in project["optional-dependencies"].items():
         if (dev if extra == "dev" else extras) and extra != "all":
             lines += dependencies
+    if dev:
+        text = (ROOT / "tests" / "without_dependencies.txt").read_text(encoding="utf-8")
+        lines += [line for line in text.splitlines() if not line.startswith("#")]
     return {normal(re.split(r"[\[<>=~!; ]", line)[0]) for line in lines}
 
 
