@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import tiny_models
 from answer_table import GOLD, ROWS, write_task
 from clinic import PRIVATE, SECRET
 from clinic import build as build_clinic
@@ -65,6 +66,44 @@ def test_the_folder_may_move(tmp_path: Path) -> None:
     (row,) = rows(moved, "test")
     found = task_of(moved, row["data_source"], row["extra_info"], row["reward_model"]["ground_truth"])
     assert found.samples == made.task.samples("dev")
+
+
+@pytest.mark.parametrize(("program", "script"), [("verl", "reward.py"), ("skyrl", "main.py")])
+def test_the_script_knows_the_thought_that_a_model_s_template_opens(
+    tmp_path: Path, program: str, script: str
+) -> None:
+    tokenizer = tiny_models.tokenizer()
+    tokenizer.chat_template = f"{tiny_models.TEMPLATE}<think>\n"
+    tokenizer.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
+    made = exported(program, tmp_path, "--model", str(tmp_path / "model"))
+    assert re.search(r"opens.{1,3}\"<think>\"", (made.folder / script).read_text())
+
+
+def test_a_model_that_is_not_here_has_a_line_on_what_to_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = exported("verl", tmp_path)
+    assert 'opens="")' in (made.folder / "reward.py").read_text()
+    assert "if its chat template opens a thought, set opens in reward.py" in capsys.readouterr().err
+
+
+def test_a_prompt_that_no_file_holds_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = write_task(tmp_path)
+    (tmp_path / "dev.json").write_text(
+        json.dumps([{"question": "\ud800?", "query": "SELECT 1", "db_id": "d"}])
+    )
+    assert main(["export", "verl", "--task", str(task), "--out", str(tmp_path / "out")]) == 2
+    assert "people: the prompt of question 0 is not valid Unicode" in capsys.readouterr().err
+
+
+def test_the_current_folder_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert main(["export", "verl", "--task", str(write_task(tmp_path)), "--out", "."]) == 2
+    assert "--out . is the current folder: name a new one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +36,9 @@ from harness.adapters.verl import VerlReward, with_means
 from rewards.types import Grade
 
 VALUES = ("score", "execution_accuracy", "strict", "bird", "reason")
+KEPT = [index for index, answer in enumerate(ANSWERS) if 0 < len(answer) < 1000 and "\ud800" not in answer]
+"""The answers that a tokenizer can encode, and in a few tokens."""
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -120,14 +125,13 @@ def test_a_reward_manager_gets_the_grader_s_number(
 ) -> None:
     chosen = (f"reward.custom_reward_function.name={name}", f"reward.reward_manager.name={manager}")
     reward_manager = load_reward_manager(configuration(made, *chosen), tokenizer)
-    kept = [index for index, answer in enumerate(ANSWERS) if 0 < len(answer) < 1000 and answer.isprintable()]
-    data = batch(rows(made.folder, "test")[0], tokenizer, [ANSWERS[index] for index in kept])
+    data = batch(rows(made.folder, "test")[0], tokenizer, [ANSWERS[index] for index in KEPT])
 
     async def run() -> list[dict[str, Any]]:
-        return await asyncio.gather(*(reward_manager.run_single(data[i : i + 1]) for i in range(len(kept))))
+        return await asyncio.gather(*(reward_manager.run_single(data[i : i + 1]) for i in range(len(KEPT))))
 
     found = reward_manager.loop.run_until_complete(run())
-    wanted = [expected(grades)[index] for index in kept]
+    wanted = [expected(grades)[index] for index in KEPT]
     assert [one["reward_score"] for one in found] == [one["score"] for one in wanted]
     assert [one["reward_extra_info"] for one in found] == wanted
     scores = reward_manager.assemble_rm_scores(data, [one["reward_score"] for one in found]).sum(dim=1)
@@ -245,3 +249,33 @@ def test_an_unscored_answer_is_an_error_and_not_0(made: Exported, without_gold: 
         asyncio.run(without_gold.compute_score_async(*row))
     with pytest.raises(RuntimeError, match="not scored: infrastructure"):
         without_gold.compute_score_batch(*zip(row, row, strict=True))
+
+
+@pytest.mark.slow
+def test_verl_s_reward_workers_score_a_step_on_ray(
+    made: Exported, grades: list[Grade], tokenizer: Any, tmp_path: Path
+) -> None:
+    """Two of verl's own actors, as its trainer starts them."""
+    import ray
+    from verl.experimental.reward_loop import RewardLoopManager
+
+    folder = tiny_models.save(tmp_path / "tiny")
+    config = configuration(made, "reward.num_workers=2", f"actor_rollout_ref.model.path={folder}")
+    data = batch(rows(made.folder, "test")[0], tokenizer, [ANSWERS[index] for index in KEPT])
+    environment = {"PYTHONPATH": str(ROOT), "HARNESS_HOME": os.environ["HARNESS_HOME"]}
+    ray.init(
+        "local",
+        num_cpus=2,
+        include_dashboard=False,
+        _node_ip_address="127.0.0.1",
+        runtime_env={"env_vars": environment},
+        log_to_driver=False,
+    )
+    try:
+        found = RewardLoopManager(config).compute_rm_score(data)
+    finally:
+        ray.shutdown()
+    wanted = [expected(grades)[index] for index in KEPT]
+    scores = found.batch["rm_scores"].sum(dim=1).tolist()
+    assert scores == pytest.approx([one["score"] for one in wanted])
+    assert found.non_tensor_batch["reason"].tolist() == [one["reason"] for one in wanted]

@@ -25,6 +25,8 @@ def new_out(program: str, out: str) -> Iterator[Path]:
     path = Path(out)
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise SpecError(f"--out {out} is a file: name a new folder")
+    if path.resolve() == Path.cwd():
+        raise SpecError(f"--out {out} is the current folder: name a new one")
     if path.is_dir() and any(path.iterdir()):
         raise SpecError(f"--out {out} is a folder that is not empty: name a new one")
     with files.writing(path), files.new_folder(path) as folder:

@@ -6,9 +6,11 @@ Questions whose gold fails are left out: no answer to them can be scored, and so
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from harness.adapters.task_file import ExportedTask, exported_task
 from harness.prepare import prepare_databases, warn_of_volatile_golds
 from harness.render.progress import bar
 from rewards.grader import Grader
+from runners.types import Request
 from tasks.common.errors import DataError, SpecError
 from tasks.common.terminal import say
 from tasks.linking.tokens import estimate
@@ -47,7 +50,7 @@ class Trainer:
     script: str
     """Name of the Python file in the folder by which the trainer finds our code."""
     code: str
-    """Its text."""
+    """Its text. OPENS stands for the tag with which the model's chat template opens a thought."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,18 @@ def write_folder(trainer: Trainer, options: ExportOptions) -> Written:
         longest = 0
         with Grader(task.spec.scoring) as grader:
             for name, exported in zip(SPLITS, splits, strict=True):
-                rows = _rows(trainer, name, exported, _scorable(exported, options.limit, grader))
+                samples = _scorable(exported, options.limit, grader)
+                rows = [
+                    _row(trainer, task, sample, {"index": index, "split": name, "id": sample.id})
+                    for index, sample in enumerate(samples)
+                ]
                 exported.write(folder / f"{name}.json")
                 pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
                 longest = max(longest, *map(_tokens, rows))
-        (folder / trainer.script).write_text(trainer.code, encoding="utf-8")
+        opens = _opened_thought(options.model, Request(samples[0], task.messages(samples[0])), trainer.script)
+        (folder / trainer.script).write_text(
+            trainer.code.replace("OPENS", json.dumps(opens)), encoding="utf-8"
+        )
     return Written(Path(options.out).resolve(), task, math.ceil(longest * MARGIN / STEP) * STEP)
 
 
@@ -96,18 +106,19 @@ def task_of(folder: Path, data_source: str, extra_info: Mapping[str, Any], gold:
     return exported
 
 
-def _rows(trainer: Trainer, name: str, exported: ExportedTask, samples: Sequence[Sample]) -> list[Row]:
-    """The rows of one parquet file."""
-    task = exported.task
-    return [
-        {
-            "data_source": task.name,
-            "prompt": list(task.messages(sample)),
-            **trainer.columns(sample.gold[0]),
-            "extra_info": {"index": index, "split": name, "id": sample.id},
-        }
-        for index, sample in enumerate(samples)
-    ]
+def _row(trainer: Trainer, task: Task, sample: Sample, info: Mapping[str, Any]) -> Row:
+    """A row of one parquet file. Raises DataError: a lone surrogate is in it, which no file can hold."""
+    row = {
+        "data_source": task.name,
+        "prompt": list(task.messages(sample)),
+        **trainer.columns(sample.gold[0]),
+        "extra_info": info,
+    }
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{task.name}: the prompt of question {sample.id} is not valid Unicode") from None
+    return row
 
 
 def _scorable(exported: ExportedTask, limit: int, grader: Grader) -> list[Sample]:
@@ -132,6 +143,23 @@ def _scorable(exported: ExportedTask, limit: int, grader: Grader) -> list[Sample
     if left_out:
         say(f"{task.name}, {exported.split}: {left_out} of {len(samples)} questions left out: the gold fails")
     return good
+
+
+def _opened_thought(model: str, request: Request, script: str) -> str:
+    """The tag with which a model's chat template opens a thought at the end of a prompt; "" if there is none.
+
+    Trainers hand on only what follows the prompt. The template is read if the model is a folder here;
+    otherwise a line on stderr says what to look for. Raises ModelError: the template cannot be read.
+    """
+    if not Path(model).is_dir() or find_spec("transformers") is None:
+        say(f"{model} is no folder here: if its chat template opens a thought, set opens in {script}")
+        return ""
+    from runners.decoding.tokens import encode, thought_tag
+    from runners.weights.loading import load_tokenizer
+    from runners.weights.source import resolve
+
+    tokenizer = load_tokenizer(resolve(model, weights=False))
+    return thought_tag(tokenizer, encode(tokenizer, [request])[0])
 
 
 def _tokens(row: Row) -> int:

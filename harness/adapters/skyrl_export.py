@@ -21,7 +21,7 @@ from skyrl.train.entrypoints.main_base import BasePPOExp, validate_cfg
 from skyrl.train.utils import initialize_ray
 from skyrl_gym.envs import register
 
-ENVIRONMENT = {{"folder": str(Path(__file__).resolve().parent), "opens": ""}}
+ENVIRONMENT = {{"folder": str(Path(__file__).resolve().parent), "opens": OPENS}}
 
 
 @ray.remote(num_cpus=1)

@@ -34,7 +34,7 @@ from pathlib import Path
 
 from harness.adapters.verl import VerlReward
 
-_reward = VerlReward(Path(__file__).parent, opens="")
+_reward = VerlReward(Path(__file__).parent, opens=OPENS)
 compute_score = _reward.compute_score
 compute_score_async = _reward.compute_score_async
 compute_score_batch = _reward.compute_score_batch
