@@ -95,7 +95,7 @@ def generated(count: int, folder: Path, seed: int = 0) -> list[Pair]:
             break
         _pocket(folder, row["db_id"])
         kind = generator.choices(list(SHARE), list(SHARE.values()))[0]
-        pairs += judge.pair(row["db_id"], row["query"], _answer(kind, row["query"], other, generator))
+        pairs += judge.pair(row["db_id"], row["query"], answer(kind, row["query"], other, generator))
     return pairs
 
 
@@ -107,7 +107,7 @@ def grouped(count: int, folder: Path, seed: int = 1) -> list[Pair]:
     for row, other in questions[:count]:
         _pocket(folder, row["db_id"])
         kinds = generator.choices(list(SHARE), list(SHARE.values()), k=20)
-        answers = list(dict.fromkeys(_answer(kind, row["query"], other, generator) for kind in kinds))
+        answers = list(dict.fromkeys(answer(kind, row["query"], other, generator) for kind in kinds))
         group = [pair for answer in answers for pair in judge.pair(row["db_id"], row["query"], answer)][:5]
         group += generator.choices(group, k=8 - len(group))
         generator.shuffle(group)
@@ -150,7 +150,7 @@ def _others(rows: Sequence[dict[str, str]]) -> Iterator[str]:
         last[row["db_id"]] = row["query"]
 
 
-def _answer(kind: str, gold: str, other: str, generator: random.Random) -> str:
+def answer(kind: str, gold: str, other: str, generator: random.Random) -> str:
     """An answer of a kind to the question of a gold."""
     if kind == "right":
         lower = gold.replace("SELECT", "select").replace("FROM", "from").replace("WHERE", "where")

@@ -27,8 +27,7 @@ ROWS = (
     "longest prompt + answer",
     *LABELS.values(),
     "peak of a process",
-    "sampling, a step",
-    "learning, a step",
+    *(f"{phase}, a step" for phase in ("sampling", "scoring", "learning", "network")),
     "an hour",
 )
 

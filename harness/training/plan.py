@@ -14,6 +14,7 @@ from runners.types import TrainingExample
 from tasks.common.errors import ModelError, SpecError, nearest
 from tasks.common.parse import read_yaml
 from tasks.task import Task
+from tasks.types import Sample
 
 if TYPE_CHECKING:
     from runners.training.plan import Plan
@@ -160,7 +161,8 @@ def plans(
         host = replace(host, **asdict(machine_speed(sizes, four_bit)))
     stages: dict[str, StagePlan] = {}
     for spec in specs:
-        prompt, answer = _lengths(model, spec, Task.named(spec.task, overrides, spec.trust))
+        task = Task.named(spec.task, overrides, spec.trust)
+        prompt, answer = lengths(model, spec, task, rows.questions(spec, task))
         workload = Workload(
             *(prompt, answer, host.gpu, host.memory, count),
             *(host.flops, host.bandwidth, host.few, host.unpacking),
@@ -169,13 +171,12 @@ def plans(
     return Plans(stages, host, count)
 
 
-def _lengths(model: str, spec: TrainSpec, task: Task) -> tuple[int, int]:
+def lengths(model: str, spec: TrainSpec, task: Task, samples: Sequence[Sample]) -> tuple[int, int]:
     """Tokens of the longest prompt among the first questions, and of the longest answer."""
     from runners.weights.loading import load_tokenizer
     from runners.weights.source import resolve
 
-    samples = rows.questions(spec, task)[:MEASURED_QUESTIONS]
-    examples = rows.training_rows(spec, task, samples)
+    examples = rows.training_rows(spec, task, samples[:MEASURED_QUESTIONS])
     tokenizer = load_tokenizer(resolve(model, weights=False).with_template(spec.config))
     messages = [list(example.messages) for example in examples]
     encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)

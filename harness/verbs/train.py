@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.arguments import Parser, only, path, positive, seed
 from harness.verbs.options import Verbs, add_common, add_questions
 from harness.verbs.results import emit_board
+from tasks.common.errors import SpecError
 
 if TYPE_CHECKING:
-    from harness.training.stages import TrainRequest
+    from harness.training.stages import Stage, TrainRequest
+
+GPUS_PER_NODE = 8
+"""GPUs of a node of ``--nodes``, unless ``--gpus-per-node`` is given."""
 
 
 def add(verbs: Verbs) -> None:
@@ -44,6 +49,7 @@ def _train_options(verbs: Verbs) -> None:
     verb.add_argument(
         "--plan", action="store_true", help="only predict memory and time, and refuse what does not fit"
     )
+    _cluster_options(verb)
     verb.add_argument("--no-eval", action="store_true", help="do not evaluate the model before and after")
     verb.add_argument(
         "--processes",
@@ -55,6 +61,26 @@ def _train_options(verbs: Verbs) -> None:
     verb.add_argument("--seed", type=seed, default=0, help="seed of the training")
     add_questions(verb)
     add_common(verb, ", train.KEY=VALUE, or sft.KEY=VALUE and grpo.KEY=VALUE for one stage")
+
+
+def _cluster_options(verb: Parser) -> None:
+    verb.add_argument(
+        "--nodes",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="with --plan: predict N nodes with GPUs, and what binds: sampling, scoring, learning or network",
+    )
+    verb.add_argument(
+        "--gpus-per-node", type=positive, default=0, metavar="G", help="with --nodes; default: 8"
+    )
+    verb.add_argument(
+        "--assume",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="with --nodes: a figure in place of the assumed or measured one (network=1.25e10, queries=900)",
+    )
 
 
 def _row_options(verb: Parser) -> None:
@@ -86,8 +112,11 @@ def train(options: argparse.Namespace) -> int:
     from harness.training.stages import finished, stages, train_stages
     from runners.training import distributed, requirements
 
+    _expect_plan(options)
     planned_stages = stages(_train_request(options))
     count = launch.process_count(options.processes, options.recipe)
+    if options.nodes:
+        return _plan_nodes(options, planned_stages)
     if options.plan:
         machine = plan.machine(plan.recipe(options.recipe)["machine"] if options.recipe else None, count)
         train_specs = [stage.spec for stage in planned_stages]
@@ -105,6 +134,34 @@ def train(options: argparse.Namespace) -> int:
         emit_board(runs, options.json)
     elif distributed.is_main():
         emit(finished(planned_stages, options.trust_task), render_finished, options.json)
+    return 0
+
+
+def _expect_plan(options: argparse.Namespace) -> None:
+    """Raise SpecError where options that describe nodes are given without what they describe."""
+    if options.nodes and not options.plan:
+        raise SpecError("--nodes predicts a training on several nodes: add --plan (docs/how-to/scale.md)")
+    if options.nodes and options.processes:
+        raise SpecError("--nodes trains one process on each GPU: leave out --processes")
+    for flag, value in (("--gpus-per-node", options.gpus_per_node), ("--assume", options.assume)):
+        if value and not options.nodes:
+            raise SpecError(f"{flag} describes the nodes of a plan: add --plan --nodes N")
+
+
+def _plan_nodes(options: argparse.Namespace, planned_stages: Sequence[Stage]) -> int:
+    from harness.render.output import emit
+    from harness.render.scale import render_scale
+    from harness.training import plan
+    from harness.training.nodes.figures import figures
+    from harness.training.nodes.scaling import scaled_plans
+
+    machine = plan.recipe(options.recipe)["machine"] if options.recipe else None
+    found = figures(options.assume, machine)
+    specs = [stage.spec for stage in planned_stages]
+    size = (options.nodes, options.gpus_per_node or GPUS_PER_NODE)
+    scaled = scaled_plans(options.model, specs, planned_stages[0].overrides, found, size)
+    emit(scaled, render_scale, options.json)
+    scaled.plans.refuse()
     return 0
 
 
