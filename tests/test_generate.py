@@ -29,11 +29,12 @@ from harness.generation.generate import Generated, generate
 from harness.generation.names import entity_words, plural, singular, vocabulary, words_of
 from harness.generation.paraphrase import PROMPT, cleaned, keeps_values
 from harness.generation.reading import read_catalog
-from harness.generation.splits import query_key, question_key, skeleton
+from harness.generation.splits import MOST_WORDINGS, Seen, divide, query_key, question_key, skeleton
 from harness.generation.types import Catalog, Pair
 from harness.generation.wording import SMALL
 from rewards.grader import Grader
 from tasks.common.errors import DataError
+from tasks.databases.comments import with_comments
 from tasks.databases.sandbox.pool import Sandbox
 from tasks.databases.schema import describe
 from tasks.spec import ScoringSpec
@@ -125,7 +126,8 @@ def test_train_and_dev_share_no_question_query_or_skeleton(make: Any, tmp_path: 
     train, dev = read(tmp_path / "out", "train"), read(tmp_path / "out", "dev")
     both = train + dev
     assert len({question_key(row["question"]) for row in both}) == len(both) == 200
-    assert len({query_key(row["sql"], "sqlite") for row in both}) == 200
+    queries = Counter(query_key(row["sql"], "sqlite") for row in both)
+    assert 120 < len(queries) < 200 and max(queries.values()) <= MOST_WORDINGS
     used = [{skeleton(row["sql"], "sqlite") for row in split} for split in (train, dev)]
     assert used[0] and used[1] and not used[0] & used[1]
     assert len({row["family"] for row in both}) > 30
@@ -273,8 +275,72 @@ def test_fields_are_named_and_typed(make: Any, tmp_path: Path) -> None:
     assert found["built_year"][0] == "year"
     assert found["kind"][0] == "category"
     assert found['"Ship Name"'] == ("label", "name")
-    assert [(one.one, one.many) for one in catalog.entities][1] == ("ship", "ships")
-    assert {link.role for link in catalog.links} == {"port", "ship"}
+    assert [entity.names for entity in catalog.entities] == [("port",), ("ship",), ("visit",)]
+    assert [link.alone for link in catalog.links] == [True] * 3
+
+
+ODD = """
+CREATE TABLE "Sold_Items" ("order" integer PRIMARY KEY, "größe" real, "select" text); -- sales of the shop
+CREATE TABLE "Ref_Item_Types" (code text PRIMARY KEY, descr text /* item description */);
+CREATE TABLE "Item Groups" ("group" integer, "from" text, "to" date);
+"""
+
+
+def test_tables_have_the_names_that_people_use(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "odd.sqlite") as connection:
+        connection.executescript(ODD)
+        for n in range(12):
+            connection.execute('INSERT INTO "Sold_Items" VALUES (?, ?, ?)', (n, n * 1.5, "xyz"[n % 3]))
+            connection.execute('INSERT INTO "Ref_Item_Types" VALUES (?, ?)', (f"T{n}", f"kind {n}"))
+            connection.execute(
+                'INSERT INTO "Item Groups" VALUES (?, ?, ?)', (n, "ab"[n % 2], f"2020-01-{n + 10}")
+            )
+    database = Database("odd", "sqlite", (tmp_path / "odd.sqlite",))
+    with Sandbox(1) as sandbox:
+        catalog = read_catalog(database, with_comments(database, describe(database)), sandbox)
+    names = {entity.name: entity.names for entity in catalog.entities}
+    assert names['"Sold_Items"'] == ("sold item", "item")
+    assert names['"Ref_Item_Types"'] == ("item type",)
+    assert names['"Item Groups"'] == ("item group", "group")
+    phrases = {field.name: field.phrases for one in catalog.entities for field in one.fields}
+    assert phrases["descr"] == ("item description", "descr")
+    assert phrases['"größe"'] == ("größe",)
+    grading = Grader(ScoringSpec(), 1, structure=False, ties_at_limit=True)
+    with Sandbox(1) as sandbox, grading as grader:
+        checker = Checker(catalog, sandbox, grader)
+        pairs = [pair for family in FAMILIES for pair in drawn(family, catalog)]
+        assert len(checker.keep(pairs)) > 10
+    assert checker.refused["does not run"] == checker.refused["cannot be parsed"] == 0
+
+
+def test_frequent_forms_stay_in_train() -> None:
+    pairs = [Pair(f"Question {n}?", "", "", skeleton="common" if n % 2 else f"rare {n}") for n in range(1000)]
+    train, dev = divide(pairs, 0)
+    assert len(dev) == 100 and {pair.skeleton for pair in dev}.isdisjoint(pair.skeleton for pair in train)
+    assert sum(pair.skeleton == "common" for pair in train) == 500
+
+
+def test_a_query_has_a_few_questions_and_never_that_of_the_task() -> None:
+    seen = Seen("sqlite")
+    seen.close("shop", "How many?", ["SELECT COUNT(*) FROM a"])
+    assert not seen.add("shop", "Count them.", "select count(*) from A")
+    assert not seen.add("shop", "how MANY", "SELECT 1")
+    assert seen.add("mall", "How many?", "SELECT COUNT(*) FROM a")
+    added = [seen.add("shop", f"Question {n}?", "SELECT x FROM a") for n in range(6)]
+    assert added == [True] * MOST_WORDINGS + [False]
+
+
+REPEATED = [
+    ("List the document document dates.", (), "List the document dates."),
+    ("List a apple of Duran duran duran.", ("Duran duran duran",), "List a apple of Duran duran duran."),
+]
+
+
+@pytest.mark.parametrize(("text", "values", "wanted"), REPEATED)
+def test_a_question_repeats_no_word_but_those_of_values(text: str, values: tuple[str], wanted: str) -> None:
+    draw = Draw(Catalog(Database("x", "sqlite", ()), ()), Random(0))
+    draw.values += values
+    assert draw.ask([text]) == wanted
 
 
 NAMES = [
@@ -283,6 +349,9 @@ NAMES = [
     ("HTTPServerID", "http server id"),
     ("qty2", "quantity 2"),
     ("countrylanguage", "country language"),
+    ("Größe_cm", "größe cm"),
+    ("ÉtatCivil", "état civil"),
+    ("名前", "名前"),
 ]
 
 

@@ -16,10 +16,11 @@ from tasks.types import Cell
 T = TypeVar("T")
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeioAEIO](?!ne\b))")
+_REPEATED = re.compile(r"\b([a-z]+) \1\b")
 _WORD = re.compile(r"@(\w+)")
 _SHOWN: dict[Kind, float] = {
     "label": 4, "category": 2, "number": 2, "year": 1.5, "date": 1.5, "code": 1, "text": 1, "key": 0.8,
-    "ref": 0.2, "flag": 0.3,
+    "ref": 0.4, "flag": 0.3,
 }  # fmt: skip
 
 
@@ -44,6 +45,7 @@ class Draw:
         self.random = random
         self.values: list[str] = []
         self._phrases: dict[Field, str] = {}
+        self._names: dict[Entity, str] = {}
         self._quote = random.choice(("", "", "", "'", '"'))
 
     def pick(self, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
@@ -72,8 +74,9 @@ class Draw:
         return self.pick([field for field in entity.of(*kinds) if field not in but])
 
     def groups(self, entity: Entity) -> list[Field]:
-        """The columns by whose values rows can be grouped, categories first."""
-        return [field for field in entity.of("category", "year") if not field.nulls and not field.unique]
+        """The columns by whose values rows can be grouped."""
+        kinds: tuple[Kind, ...] = ("category", "year", "ref")
+        return [field for field in entity.of(*kinds) if not field.nulls and not field.unique]
 
     def shown(self, entity: Entity, count: int = 1, but: Sequence[Field] = ()) -> tuple[Field, ...]:
         """Columns that a question may ask for: ``count`` of them, or the title of the rows."""
@@ -96,6 +99,16 @@ class Draw:
         if field not in self._phrases:
             self._phrases[field] = self.pick(field.phrases)
         return self._phrases[field]
+
+    def name(self, entity: Entity) -> str:
+        """The name of one row of a table, the same throughout the question."""
+        if entity not in self._names:
+            self._names[entity] = self.pick(entity.names)
+        return self._names[entity]
+
+    def parent(self, link: Link) -> Entity | str:
+        """The parent of a link as a part of a question: its role where several columns point to it."""
+        return link.parent if link.alone else link.role
 
     def number(self, low: int, high: int) -> tuple[int, str]:
         """A small number and how the question writes it."""
@@ -121,7 +134,7 @@ class Draw:
         slots: dict[str, str] = {}
         for name, part in parts.items():
             slots[name], slots[f"{name}s"] = self._forms(part)
-        text = self._with_articles(" ".join(text.format_map(slots).split()))
+        text = self._polished(" ".join(text.format_map(slots).split()))
         return text[0].upper() + text[1:]
 
     def clause(self, templates: Sequence[str], **parts: object) -> str:
@@ -135,23 +148,27 @@ class Draw:
             text = _CHOICE.sub(lambda match: self.pick(match[1].split("|")), text)
         return _WORD.sub(lambda match: self.pick(wording.CHOICES[match[1]]), text)
 
-    def _with_articles(self, text: str) -> str:
-        """The text with "an" before vowels, unless a value would change."""
-        changed = _ARTICLE.sub(r"\1n ", text)
+    def _polished(self, text: str) -> str:
+        """The text with "an" before vowels and without repeated words, unless a value would change."""
+        changed = _REPEATED.sub(r"\1", _ARTICLE.sub(r"\1n ", text))
         return changed if all(value in changed for value in self.values if value in text) else text
 
     def _forms(self, part: object) -> tuple[str, str]:
         """A part of a question in singular and plural."""
         if isinstance(part, Entity):
-            return part.one, part.many
+            return self.name(part), plural(self.name(part))
         if isinstance(part, Field):
             return self.phrase(part), plural(self.phrase(part))
         if isinstance(part, Filter):
             return part.text, part.text
         if isinstance(part, tuple):
             one, many = zip(*map(self._forms, part), strict=True)
+            if one == ("first name", "last name"):
+                whole = self.pick(("first and last name", "full name"))
+                return whole, plural(whole)
             return joined(one), joined(many)
-        return str(part), str(part)
+        text = str(part)
+        return text, plural(text)
 
     def pair(self, sql: str, question: str, family: str) -> Pair:
         """The finished pair."""

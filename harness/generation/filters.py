@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from harness.generation import wording
@@ -51,11 +52,26 @@ def is_quotable(text: str) -> bool:
     return 0 < len(text) <= LONGEST and text == text.strip() and text.isprintable() and "\\" not in text
 
 
+_EQUAL_TEXTS = (
+    "whose {x} @is {v}",
+    "whose {x} @is {v}",
+    "with {x} {v}",
+    "with {x} {v}",
+    "with the {x} {v}",
+    "with {v} as [the|their] {x}",
+    "that have the {x} {v}",
+    "of {x} {v}",
+    "of the {x} {v}",
+    "in the {x} {v}",
+    "where the {x} is {v}",
+)
+
+
 def equals(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
     """A column has a value."""
     value = value_of(draw, field)
     text = draw.clause(
-        [*_equal_texts(draw, entity, field, value), "whose {x} @is {v}", "with {x} {v}", "with the {x} {v}"],
+        [*_equal_texts(draw, entity, field, value), *_EQUAL_TEXTS],
         x=field,
         v=draw.written(value, field),
     )
@@ -66,18 +82,30 @@ def _equal_texts(draw: Draw, entity: Entity, field: Field, value: Cell) -> list[
     """Shorter ways to say it, where the column is a place, a gender, or the name of the row."""
     elsewhere = any(value in other.values for other in entity.fields if other is not field)
     places = [other for other in entity.fields if other.words & wording.PLACES and other.kind == "category"]
-    person = set(entity.one.split()) & wording.PEOPLE
+    person = entity.words & wording.PEOPLE
     if "destination" in field.words and not elsewhere:
         return ["to {v}"]
     if field.words & wording.PLACES and field.kind in ("category", "label") and not elsewhere:
-        return ["from {v}" if person or "origin" in field.words else "in {v}"] * (
-            2 if len(places) == 1 else 1
+        home = person or "origin" in field.words
+        texts = (
+            ["from {v}", "from {x} {v}", "who live in {v}"]
+            if home
+            else ["in {v}", "in {x} {v}", "located in {v}"]
         )
+        return texts * (2 if len(places) == 1 else 1)
     if field.words & {"sex", "gender"} and str(value).lower() in ("f", "m", "female", "male"):
         return [f"who are {'female' if str(value).lower().startswith('f') else 'male'}"] * 2
     if field in entity.title and len(entity.title) == 1 and not elsewhere:
-        return ["named {v}", "called {v}"] if "name" in field.words else ["with {x} {v}"]
-    return []
+        return ["named {v}", "called {v}", "with the name {v}"] if "name" in field.words else ["with {x} {v}"]
+    return ["in {v}", "of {v}", "for {v}"] if field.kind == "category" and not elsewhere else []
+
+
+_NAMED = re.compile("(named|called|with the name) ")
+
+
+def name_in(condition: Filter) -> str:
+    """The name that a condition on the title of a table gives, as the question writes it; "" if none."""
+    return _NAMED.sub("", condition.text) if _NAMED.match(condition.text) else ""
 
 
 def differs(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
@@ -86,6 +114,7 @@ def differs(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
         raise NoFit
     value = value_of(draw, field)
     texts = ["whose {x} is not {v}", "with a {x} other than {v}", "whose {x} is different from {v}"]
+    texts += ["that do not have the {x} {v}", "that are not in {v}", "with {x} not equal to {v}"]
     return Filter(
         f"{sql} != {literal(value)}", draw.clause(texts, x=field, v=draw.written(value, field)), field
     )
@@ -97,6 +126,7 @@ def either(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
     if one == other:
         raise NoFit
     texts = ["whose {x} is {v} or {w}", "whose {x} is either {v} or {w}", "with {x} {v} or {w}"]
+    texts += ["with either {v} or {w} as the {x}", "with {x} {v} or {x} {w}", "in {v} or {w}"]
     sides = {"v": draw.written(one, field), "w": draw.written(other, field)}
     form = draw.pick(
         [f"{sql} = {literal(one)} OR {sql} = {literal(other)}"] * 2
@@ -115,12 +145,24 @@ def like(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
             f"%{part}%",
             ["whose {x} contains {v}", "with {v} in the {x}", "whose {x} includes {v}"],
         )
+        texts += [
+            "whose {x} has the substring {v}",
+            "that contain {v} in their {x}",
+            "that have {v} in the {x}",
+        ]
         texts += ["whose {x} contains the word {v}"] * (len(value.split()) > 1)
     else:
         part = value[0].upper()
         if not part.isalpha():
             raise NoFit
-        pattern, texts = f"{part}%", ["whose {x} starts with {v}", "whose {x} begins with the letter {v}"]
+        pattern, texts = (
+            f"{part}%",
+            [
+                "whose {x} starts with {v}",
+                "whose {x} begins with the letter {v}",
+                "with a {x} that starts with the letter {v}",
+            ],
+        )
     draw.values.append(part)
     return Filter(f"{sql} LIKE '{pattern}'", draw.clause(texts, x=field, v=f"'{part}'"), field)
 
@@ -141,10 +183,15 @@ def compare(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
     value = threshold(draw, field)
     word = {">": "@gt", "<": "@lt", ">=": "@ge", "<=": "@le"}[operator]
     texts = [f"whose {{x}} is {word} {{v}}", f"with [a|] {{x}} {word} {{v}}", f"with [a|] {{x}} {word} {{v}}"]
-    texts += [f"with {word} {{v}} {{x}}"]
+    texts += [
+        f"with {word} {{v}} {{x}}",
+        f"that have [a|] {{x}} {word} {{v}}",
+        f"with [a|] {{x}} of {word} {{v}}",
+    ]
     texts += [f"that have {word} {{v}} {{x}}"] * is_countable(draw.phrase(field))
     if operator in (">=", "<="):
-        texts = [*texts, f"with {{x}} of {{v}} or {'more' if more else 'less'}"]
+        end = "[more|higher|above]" if more else "[less|lower|below]"
+        texts = [*texts, f"with {{x}} of {{v}} or {end}", f"whose {{x}} is {{v}} or {end}"]
     extremes = wording.extremes_of(field)
     adjective = (extremes.more if more else extremes.less) if extremes and len(operator) == 1 else ""
     if adjective and len([f for f in entity.fields if wording.extremes_of(f) == extremes]) == 1:
@@ -157,7 +204,8 @@ def compare(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
 def exact(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
     """A number, code or key has a value."""
     value = value_of(draw, field)
-    texts = ["whose {x} is {v}", "with {x} {v}", "with [a|] {x} of {v}"]
+    texts = ["whose {x} is {v}", "with {x} {v}", "with [a|] {x} of {v}", "of {x} {v}", "with the {x} {v}"]
+    texts += ["in {x} {v}", "for {x} {v}"] * (field.kind == "ref")
     return Filter(
         f"{sql} = {literal(value)}", draw.clause(texts, x=field, v=draw.written(value, field)), field
     )
@@ -241,14 +289,18 @@ def missing(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
 
 
 _CONDITIONS: dict[str, list[tuple[Condition, float]]] = {
-    "category": [(equals, 7), (differs, 1.2), (either, 1.2), (like, 0.5), (missing, 0.5)],
+    "category": [(equals, 9), (differs, 1.2), (either, 1.2), (like, 0.5), (missing, 0.3)],
     "label": [(equals, 4), (like, 2)],
     "text": [(equals, 1), (like, 2), (missing, 1)],
-    "number": [(compare, 6), (between, 1.5), (exact, 1), (missing, 0.5)],
+    "number": [(compare, 6), (between, 1), (exact, 1), (missing, 0.2)],
     "year": [(in_year, 4), (between, 1), (missing, 0.3)],
     "date": [(dated, 4), (missing, 1)],
     "flag": [(flagged, 1)],
     "code": [(exact, 1), (missing, 0.2)],
     "key": [(exact, 1)],
+    "ref": [(exact, 3), (either, 0.5), (missing, 0.2)],
 }
-_WEIGHTS = {"category": 3.0, "label": 1.5, "number": 3.0, "key": 0.4, "text": 0.5, "code": 0.5, "year": 1.5}
+_WEIGHTS = {
+    "category": 4.0, "label": 2.0, "number": 2.0, "key": 0.4, "text": 0.5, "code": 0.5, "year": 1.0,
+    "ref": 0.7,
+}  # fmt: skip

@@ -27,6 +27,7 @@ from harness.render.progress import Report, bar
 from rewards.grader import Grader
 from tasks.common.errors import DataError
 from tasks.common.terminal import say
+from tasks.databases.comments import with_comments
 from tasks.databases.sandbox.pool import Sandbox
 from tasks.databases.schema import describe
 from tasks.spec import ScoringSpec
@@ -69,12 +70,12 @@ def generate(task: Task, count: int, seed: int, out: Path, model: str = "", work
     engine = task.spec.databases.engine
     seen = Seen(engine)
     for sample in known_questions(task):
-        seen.add(sample.database, sample.question, sample.gold)
+        seen.close(sample.database, sample.question, sample.gold)
     pairs, refused = _all_pairs(task, count, seed, seen, workers)
     reworded = 0
     if model:
         for index, pair in enumerate(paraphrased(pairs, model, seed)):
-            if seen.add(pair.database, pair.question, ()):
+            if seen.add(pair.database, pair.question):
                 pairs[index] = pair
                 reworded += 1
     train, dev = divide([described(pair, engine) for pair in pairs], seed)
@@ -113,7 +114,8 @@ def _all_pairs(
         for place, database in enumerate(databases):
             share = (count - len(pairs)) // (len(databases) - place)
             try:
-                catalog = read_catalog(database, describe(database), sandbox)
+                schema = with_comments(database, describe(database))
+                catalog = read_catalog(database, schema, sandbox)
             except DataError as error:
                 if len(databases) == 1:
                     raise
@@ -143,7 +145,7 @@ def _made(
             except NoFit:
                 continue
             pair = draw.pair(sql, question, family.name)
-            if seen.add(pair.database, pair.question, [pair.sql]):
+            if seen.add(pair.database, pair.question, pair.sql):
                 drawn.append(pair)
         kept = checker.keep(drawn)[: count - len(made)]
         made += kept

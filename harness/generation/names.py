@@ -31,7 +31,7 @@ _SINGULAR = {many: one for one, many in _IRREGULAR.items()}
 _TABLE_PREFIXES = {"tbl", "tb", "ref", "dim", "fact", "lu", "lkp"}
 _INITIAL = re.compile(r"(?<![A-Za-z])([LlFf])_?[Nn]ame\b")
 """A first or last name by its initial: LName, f_name."""
-_PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
+_PIECE = re.compile(r"[A-Z]+(?![^\W\d_A-Z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 
 
 def words_of(name: str, known: Collection[str] = ()) -> list[str]:

@@ -5,12 +5,13 @@ All queries run in the sandbox, on the first rows of each table.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness.generation.kinds import CODES, kind_of
-from harness.generation.names import entity_words, plural, singular, vocabulary, words_of
+from harness.generation.names import entity_words, singular, vocabulary, words_of
 from harness.generation.types import Catalog, Entity, Field, Kind, Link
 from tasks.common.errors import DataError
 from tasks.databases.sandbox.pool import Sandbox
@@ -22,6 +23,10 @@ SAMPLED = 1000
 """Rows of a table whose values questions may use."""
 COUNTED = 100_000
 """Rows of a table in which values are counted."""
+_VAGUE = {"type", "status", "detail", "record", "list", "information", "data", "history", "link", "map"}
+"""Last words of tables that alone name no row."""
+_PHRASE = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+){0,3}")
+"""A comment that a question can use as the name of its column."""
 _PARTS = ({"first", "name"}, {"last", "name"})
 
 
@@ -31,14 +36,29 @@ def read_catalog(database: Database, schema: Schema, sandbox: Sandbox) -> Catalo
     tables = _with_inferred(named, database, sandbox)
     samples, counts = _read_rows(database, tables, sandbox)
     known = vocabulary([name for table in tables for name in (table.name, *_names(table))])
+    names = _entity_names(tables, known)
     entities = {}
     for table in tables:
         if samples[table.name]:
-            entities[table.name] = _entity(table, known, samples[table.name], counts[table.name])
+            entity = _entity(table, known, samples[table.name], counts[table.name])
+            entities[table.name] = replace(entity, names=names[table.name])
     if not entities:
         raise DataError(f"database {database.id}: no table has rows, from which questions take their values")
     links = _followed(database, list(_links(tables, entities)), sandbox)
     return Catalog(database, tuple(entities.values()), tuple(links))
+
+
+def _entity_names(tables: Sequence[Table], known: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """How questions name a row of each table: ``Customers_Cards`` is "customers card", "customer card", and
+    "card" if that is the last word of no other table."""
+    words = {table.name: entity_words(table.name, known) for table in tables}
+    heads = Counter(parts[-1] for parts in words.values())
+    names = {}
+    for table, parts in words.items():
+        whole, singulars = " ".join(parts), " ".join(map(singular, parts))
+        short = len(parts) > 1 and heads[parts[-1]] == 1 and parts[-1] not in CODES | _VAGUE
+        names[table] = tuple(dict.fromkeys((whole, singulars, *[parts[-1]] * short)))
+    return names
 
 
 def _names(table: Table) -> list[str]:
@@ -98,10 +118,8 @@ def _entity(table: Table, known: Collection[str], rows: Sequence[Row], counts: R
         )
     distinct_fields = _unambiguous(fields)
     key = next((field for field in distinct_fields if field.kind == "key" and field.unique), None)
-    one = " ".join(words)
-    return Entity(
-        table_sql(table), one, plural(one), distinct_fields, total, _title(distinct_fields, key), key
-    )
+    title = _title(distinct_fields, key)
+    return Entity(table_sql(table), (" ".join(words),), distinct_fields, total, title, key)
 
 
 def _kind(
@@ -132,7 +150,8 @@ def _phrases(column: Column, entity: Sequence[str], known: Collection[str], kind
     whole = " ".join(words)
     length = len(entity)
     rest = words[length:] if words[:length] == list(entity) else words[1:] if words[0] == entity[-1] else []
-    return (" ".join(rest), whole) if rest else (whole,)
+    comment = column.comment.lower() if _PHRASE.fullmatch(column.comment) else ""
+    return tuple(dict.fromkeys(phrase for phrase in (" ".join(rest), comment, whole) if phrase))
 
 
 def _of_key(word: str) -> str:
@@ -216,7 +235,7 @@ def _links(tables: Sequence[Table], entities: Mapping[str, Entity]) -> Iterator[
             ref, key = _field(child, foreign.column), _field(parent, foreign.other_column)
             if child and parent and ref and key and key.unique:
                 alone = others.count(foreign.other_table) == 1 and child is not parent
-                yield Link(child, ref, parent, key, parent.one if alone else _role(ref, parent), alone)
+                yield Link(child, ref, parent, key, _role(ref, parent), alone)
 
 
 def _field(entity: Entity | None, column: str) -> Field | None:
@@ -226,7 +245,7 @@ def _field(entity: Entity | None, column: str) -> Field | None:
 
 def _role(ref: Field, parent: Entity) -> str:
     words = [word for word in ref.phrases[-1].split() if word not in CODES]
-    return " ".join(words) or parent.one
+    return " ".join(words) or parent.names[0]
 
 
 def _followed(database: Database, links: Sequence[Link], sandbox: Sandbox) -> list[Link]:

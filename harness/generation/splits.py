@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from random import Random
@@ -17,8 +18,11 @@ from rewards.structure.difficulty import difficulty_of
 from rewards.structure.parse import parse, tokenize
 
 DEV_SHARE = 0.1
-LARGEST_GROUP = 0.04
-"""The largest share of all pairs that one skeleton may have to be moved to dev."""
+LARGEST_GROUP = 0.005
+"""The largest share of all pairs that one skeleton may have to be moved to dev: frequent forms are needed
+in train."""
+MOST_WORDINGS = 5
+"""Questions that may have one query."""
 _VALUES = frozenset({TokenType.STRING, TokenType.NUMBER})
 _NAMES = frozenset({TokenType.VAR, TokenType.IDENTIFIER})
 
@@ -60,21 +64,30 @@ def described(pair: Pair, dialect: str) -> Pair:
 
 
 class Seen:
-    """The questions and queries that are known, of the task and of pairs made so far."""
+    """The questions and queries of the task, which no pair may repeat, and those of pairs made so far."""
 
     def __init__(self, dialect: str) -> None:
         self._dialect = dialect
         self._questions: set[tuple[str, str]] = set()
-        self._queries: set[tuple[str, object]] = set()
+        self._wordings: Counter[tuple[str, object]] = Counter()
 
-    def add(self, database: str, question: str, queries: Iterable[str]) -> bool:
-        """Add a question with its queries. Returns whether neither was known."""
+    def close(self, database: str, question: str, queries: Iterable[str]) -> None:
+        """Let no pair have this question, or one of these queries."""
+        self._questions.add((database, question_key(question)))
+        for query in queries:
+            self._wordings[database, query_key(query, self._dialect)] = MOST_WORDINGS
+
+    def add(self, database: str, question: str, sql: str = "") -> bool:
+        """Add a pair, or another wording of one if ``sql`` is empty. Returns whether its question is new and
+        its query has fewer than ``MOST_WORDINGS``; only then it is added."""
         asked = (database, question_key(question))
-        keys = {(database, query_key(query, self._dialect)) for query in queries}
-        new = asked not in self._questions and not keys & self._queries
+        query = (database, query_key(sql, self._dialect)) if sql else None
+        if asked in self._questions or (query and self._wordings[query] >= MOST_WORDINGS):
+            return False
         self._questions.add(asked)
-        self._queries |= keys
-        return new
+        if query:
+            self._wordings[query] += 1
+        return True
 
 
 def divide(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:

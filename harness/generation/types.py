@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.generation.names import plural
 from tasks.types import Cell, Database, Engine
 
 Kind = Literal["key", "ref", "label", "category", "number", "year", "date", "flag", "code", "text", "other"]
@@ -41,16 +40,19 @@ class Field:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Entity:
-    """A table. ``one`` and ``many`` name its rows in questions."""
+    """A table. ``names`` name one of its rows in questions, that of the table itself first."""
 
     name: str
-    one: str
-    many: str
+    names: tuple[str, ...]
     fields: tuple[Field, ...]
     rows: int
     title: tuple[Field, ...]
     """The columns by which people name a row: one label, or first and last name; else the key."""
     key: Field | None = None
+
+    @property
+    def words(self) -> set[str]:
+        return set(self.names[0].split())
 
     def of(self, *kinds: Kind) -> list[Field]:
         """The fields of these kinds."""
@@ -66,7 +68,7 @@ class Link:
     parent: Entity
     key: Field
     role: str
-    """How questions name the parent: its own name, or that of the column where two columns point to it."""
+    """How questions name the parent if it is not ``alone``: by the column."""
     alone: bool = True
     """Whether no other column of the child points to the parent."""
 
@@ -74,11 +76,6 @@ class Link:
     def covers(self) -> bool:
         """Whether every row of the parent has a child."""
         return self.ref.distinct >= self.parent.rows
-
-    @property
-    def many(self) -> str:
-        """How questions name several parents."""
-        return self.parent.many if self.alone else plural(self.role)
 
     @property
     def sql(self) -> str:

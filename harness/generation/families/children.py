@@ -6,7 +6,8 @@ from harness.generation.draw import Draw, columns
 from harness.generation.families.family import Family
 from harness.generation.families.rows import finished
 from harness.generation.families.totals import FUNCTIONS
-from harness.generation.filters import literal, threshold
+from harness.generation.filters import filter_of, literal, threshold
+from harness.generation.names import plural
 from harness.generation.types import Field, Link
 
 
@@ -16,14 +17,9 @@ def grouped(draw: Draw, link: Link, shown: tuple[Field, ...]) -> str:
     return "GROUP BY " + (names[0] if draw.catalog.engine == "sqlite" else ", ".join(names))
 
 
-def having_some(link: Link) -> str:
+def having_some(draw: Draw, link: Link, verb: str = "has") -> str:
     """Words after "each parent", where a join leaves parents without children out."""
-    return "" if link.covers else f" that has {link.child.many}"
-
-
-def all_having_some(link: Link) -> str:
-    """Words after "all parents"."""
-    return "" if link.covers else f" that have {link.child.many}"
+    return "" if link.covers else f" that {verb} {plural(draw.name(link.child))}"
 
 
 def children_each(draw: Draw) -> tuple[str, str]:
@@ -34,11 +30,12 @@ def children_each(draw: Draw) -> tuple[str, str]:
         "x": shown,
         "p": link.parent,
         "c": link.child,
-        "e": having_some(link),
-        "h": all_having_some(link),
+        "e": having_some(draw, link),
+        "h": having_some(draw, link, "have"),
     }
+    parts["h1"] = "" if link.covers else f" for {plural(draw.name(link.parent))} that have some"
     numbers = link.child.of("number")
-    if numbers and draw.chance(0.4):
+    if numbers and draw.chance(0.25):
         field, function = draw.pick(numbers), draw.pick(list(FUNCTIONS))
         word = FUNCTIONS[function]
         templates = [
@@ -57,6 +54,10 @@ def children_each(draw: Draw) -> tuple[str, str]:
             "[Show|List] the {xs} of [all|the] {ps}{h} and the number of {cs} [for each|of each|each has].",
             "What is the {x} of each {p}{e} and the number of its {cs}?",
             "For each {p}{e}, [show|list|find] the {x} and the number of {cs}.",
+            "[Show|List|Find|Return] the {xs} of [all|the|] {ps}{h} and the [corresponding|] number of {cs}.",
+            "What are the {xs} of the {ps}{h}, and how many {cs} [does each|do they] have?",
+            "@list the {p} {xs} and the number of {cs}{h1}.",
+            "How many {cs} does each {p}{e} have? [Show|List|Give] the {p} {x} and the number of {cs}.",
         ]
         asked, aggregate = draw.ask(templates, **parts), "COUNT(*)"
     sql = f"SELECT {columns(shown, True)}, {aggregate} FROM {link.sql} {grouped(draw, link, shown)}"
@@ -68,24 +69,45 @@ def most_children(draw: Draw) -> tuple[str, str]:
     link = draw.link()
     shown = draw.title(link.parent) if draw.chance(0.5) else draw.shown(link.parent, draw.pick([1, 2]))
     most = draw.chance(0.75) or not link.covers
-    words = (
-        "[most|most|most number of|largest number of]"
-        if most
-        else "[fewest|least number of|smallest number of]"
-    )
+    words = "@most" if most else "@fewest"
+    condition = filter_of(draw, link.child, full=True) if draw.chance(0.12) else None
+    text = f" {condition.text}" if condition else ""
     single = draw.chance(0.8)
     number, written = (1, "") if single else draw.number(2, 4)
     if single:
         templates = [
-            f"@one the {{x}} of the {{p}} with the {words} {{cs}}.",
-            f"@one the {{x}} of the {{p}} that has the {words} {{cs}}.",
-            f"Which {{p}} has the {words} {{cs}}? [Give|Show|List|Find] the {{x}}.",
+            f"@one the {{x}} of the {{p}} with the {words} {{cs}}{{f}}.",
+            f"@one the {{x}} of the {{p}} that has the {words} {{cs}}{{f}}.",
+            f"@one the {{x}} of the {{p}} [having|that is associated with] the {words} {{cs}}{{f}}.",
+            f"@list the {{xs}} of the {{p}} with the {words} {{cs}}{{f}}.",
+            f"Which {{p}} has the {words} {{cs}}{{f}}? [Give|Show|List|Find|Return] [the|its] {{x}}.",
         ]
-        templates += [f"Which {{p}} has the {words} {{cs}}?"] * (shown == link.parent.title)
+        templates += [f"Which {{p}} has the {words} {{cs}}{{f}}?"] * (2 if shown == link.parent.title else 0)
     else:
-        templates = [f"@list the {{xs}} of the {{n}} {{ps}} with the {words} {{cs}}."]
-    question = draw.ask(templates, x=shown, p=link.parent, c=link.child, n=written)
+        templates = [f"@list the {{xs}} of the {{n}} {{ps}} with the {words} {{cs}}{{f}}."]
+        if most:
+            templates += ["@list the {xs} of the top {n} {ps} [by|in terms of] the number of {cs}{f}."]
+    question = draw.ask(templates, x=shown, p=link.parent, c=link.child, n=written, f=text)
+    where = f" WHERE {condition.sql}" if condition else ""
     tail = f"{grouped(draw, link, shown)} ORDER BY COUNT(*) {'DESC ' if most else ''}LIMIT {number}"
+    return f"SELECT {columns(shown, True)} FROM {link.sql}{where} {tail}", finished(question)
+
+
+def best_parent(draw: Draw) -> tuple[str, str]:
+    """The parent whose children have the highest or lowest total or average."""
+    link = draw.pick([one for one in draw.catalog.links if one.alone and one.child.of("number")])
+    shown = draw.title(link.parent) if draw.chance(0.6) else draw.shown(link.parent)
+    field, function = draw.field(link.child, "number"), draw.pick(["AVG", "SUM"])
+    most = draw.chance(0.75)
+    word = f"{'[highest|largest|greatest]' if most else '[lowest|smallest]'} {FUNCTIONS[function]}"
+    templates = [
+        f"@one the {{x}} of the {{p}} [with|that has] the {word} {{n}} of its {{cs}}.",
+        f"@one the {{x}} of the {{p}} whose {{cs}} have the {word} {{n}}.",
+        f"Which {{p}} has the {word} {{c}} {{n}}? [Give|Show|List|Find] the {{x}}.",
+    ]
+    templates = [text.replace("@sum", "total") for text in templates]
+    question = draw.ask(templates, x=shown, p=link.parent, c=link.child, n=field)
+    tail = f"{grouped(draw, link, shown)} ORDER BY {function}({field.full}) {'DESC ' if most else ''}LIMIT 1"
     return f"SELECT {columns(shown, True)} FROM {link.sql} {tail}", finished(question)
 
 
@@ -115,7 +137,9 @@ def enough_children(draw: Draw) -> tuple[str, str]:
         )
         templates = [
             f"@list the {{xs}} of [the|] {{ps}} [with|that have] {words} {{cs}}.",
-            f"Which {{ps}} have {words} {{cs}}? [Give|Show|List|Find] the {{xs}}.",
+            f"Which {{ps}} have {words} {{cs}}? [Give|Show|List|Find] [the|their] {{xs}}.",
+            f"@list the {{x}} of [each|every] {{p}} [with|that has] {words} {{cs}}.",
+            f"@list the {{xs}} of [the|] {{ps}} [associated with|for which there are] {words} {{cs}}.",
         ]
         templates += [f"Which {{ps}} have {words} {{cs}}?"] * (shown == link.parent.title)
         question = draw.ask(templates, x=shown, p=link.parent, c=link.child, n=written)
@@ -141,7 +165,8 @@ def children_by_group(draw: Draw) -> tuple[str, str]:
 
 CHILDREN = (
     Family("children_each", 4, children_each),
-    Family("most_children", 3, most_children),
+    Family("most_children", 5, most_children),
+    Family("best_parent", 0.8, best_parent),
     Family("enough_children", 3, enough_children),
     Family("children_by_group", 1, children_by_group),
 )

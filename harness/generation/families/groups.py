@@ -28,6 +28,10 @@ def count_each(draw: Draw) -> tuple[str, str]:
         "[Show|List|Give] each {g} [and|with|together with] the number of {ts}{f} [with it|of it|it has].",
         "For each {g}, [how many {ts}{f} are there?|count the {ts}{f}.|show the number of {ts}{f}.]",
         "What are the {gs} of {ts}{f} and the number of {ts} [for each|in each]?",
+        "[Show|List|Give|Please show] [different|all|the] {gs} and the [corresponding|] number of {ts}{f}.",
+        "What are the different {gs} and how many {ts}{f} [have|are in|are there for] each?",
+        "How many {ts}{f} does each {g} have?",
+        "What is the number of {ts}{f} in each {g}?",
     ]
     question = draw.ask(templates, t=entity, g=group, f=f" {condition.text}" if condition else "")
     where = f" WHERE {condition.sql}" if condition else ""
@@ -50,6 +54,8 @@ def aggregate_each(draw: Draw) -> tuple[str, str]:
         f"[Show|Find|List|Give] the {words} {{x}} of {{ts}} for [each|every] {{g}}.",
         f"For each {{g}}, [show|find|give|return] the {words} {{x}} of [its|the] {{ts}}.",
         f"[Show|List] each {{g}} and the {words} {{x}} of its {{ts}}.",
+        f"@list the {{gs}} and the {words} {{x}} [of|for] [the|their|] {{ts}} [of each|in each|].",
+        f"@list the {words} {{x}} of [the|] {{ts}} [by|grouped by] {{g}}.",
     ]
     shown = ", ".join(f"{name}({field.name})" for name in names)
     question = draw.ask(templates, t=entity, g=group, x=field)
@@ -61,6 +67,7 @@ def most_common(draw: Draw) -> tuple[str, str]:
     entity, group = _grouping(draw)
     most = draw.chance(0.75)
     word, other = ("@common", "most") if most else ("@rare", "fewest")
+    number_of = "@most" if most else "@fewest"
     order = "DESC " if most else ""
     with_count = draw.chance(0.25)
     if draw.chance(0.2):
@@ -75,7 +82,10 @@ def most_common(draw: Draw) -> tuple[str, str]:
             f"What is the {word} {{g}} [of|among] [the|all|] {{ts}}{{c}}?",
             f"[Find|Show|Give|Return] the {word} {{g}} of [the|all|] {{ts}}{{c}}.",
             f"[Which|What] {{g}} has the {other} {{ts}}{{c}}?",
-            f"[Which|What] {{g}} has the {'largest' if most else 'smallest'} number of {{ts}}{{c}}?",
+            f"[Which|What] {{g}} has the {number_of} {{ts}}{{c}}?",
+            f"@one the {{g}} with the {number_of} {{ts}}{{c}}.",
+            f"@one the {{g}} [that has|having] the {number_of} {{ts}}{{c}}.",
+            f"[Which|What] {{g}} is [the {word}|used {other} often] [among|for|by] {{ts}}{{c}}?",
         ]
     count = " and how many are there" if with_count else ""
     question = draw.ask(templates, t=entity, g=group, n=written, c=count)
@@ -97,7 +107,9 @@ def having_count(draw: Draw) -> tuple[str, str]:
     templates = [
         f"[Which|What] {{gs}} [have|are shared by] {words} {{ts}}?",
         f"@list the {{gs}} that have {words} {{ts}}.",
-        f"@list the {{gs}} [with|of] {words} {{ts}}.",
+        f"@list the {{gs}} [with|of|for|having] {words} {{ts}}.",
+        f"@list the {{gs}} for which there are {words} {{ts}}.",
+        f"@list the {{g}} [that has|of] {words} {{ts}}.",
         f"[Which|What] {{g}} is shared by {words} {{ts}}?",
     ]
     if with_count:
@@ -142,10 +154,10 @@ def best_group(draw: Draw) -> tuple[str, str]:
 
 
 GROUPS = (
-    Family("count_each", 4, count_each),
+    Family("count_each", 6, count_each),
     Family("aggregate_each", 3, aggregate_each),
-    Family("most_common", 3, most_common),
-    Family("having_count", 3, having_count),
+    Family("most_common", 5, most_common),
+    Family("having_count", 4, having_count),
     Family("having_aggregate", 1, having_aggregate),
     Family("best_group", 1, best_group),
 )

@@ -7,26 +7,47 @@ from harness.generation.families.family import Family
 from harness.generation.families.ranking import extreme_word, measures
 from harness.generation.families.rows import finished, singular_text
 from harness.generation.families.totals import FUNCTIONS, ask_count
-from harness.generation.filters import filter_of, literal
+from harness.generation.filters import filter_of, literal, name_in
 from harness.generation.types import Entity, Link
 
+_OF_NAMED = (
+    "of the {p} {o}",
+    "for the {p} {o}",
+    "that belong to the {p} {o}",
+    "from the {p} {o}",
+    "by the {p} {o}",
+    "whose {p} is {v}",
+    "of {p} {v}",
+    "in {p} {v}",
+    "in the {v} {p}",
+    "that the {p} {v} has",
+    "of {v}",
+    "by {v}",
+)
+_OF_SOME = ("of {ps} {f}", "for {ps} {f}", "of a {p} {o}", "from {ps} {f}", "that belong to {ps} {f}")
 
-def parent_text(draw: Draw, link: Link) -> Filter:
+
+def parent_text(draw: Draw, link: Link, condition: Filter) -> Filter:
     """A condition on the parent of a link, as words that follow the child's plural."""
-    condition = filter_of(draw, link.parent, full=True)
     text = condition.text
-    if is_named(link.parent, condition):
-        texts = ["of the {p} {o}", "for the {p} {o}"] + ["whose {p} is {w}"] * text.startswith("named ")
-    else:
-        texts = ["of {pl} {f}", "for {pl} {f}", "of a {p} {o}"]
-        texts += ["whose {p}'s {w}"] * text.startswith("whose ")
-    forms = {"f": text, "o": singular_text(f" {text}"), "w": text[6:]}
-    return Filter(condition.sql, draw.clause(texts, p=link.role, pl=link.many, **forms), *condition.fields)
+    templates = list(_OF_NAMED if is_named(link.parent, condition) else _OF_SOME)
+    if text.startswith("whose "):
+        templates += ["whose {p}'s {v}"]
+    forms = {"f": text, "o": singular_text(f" {text}"), "v": name_in(condition) or text[len("whose ") :]}
+    return Filter(condition.sql, draw.clause(templates, p=draw.parent(link), **forms), *condition.fields)
 
 
 def is_named(entity: Entity, condition: Filter) -> bool:
     """Whether a condition gives the name of a row."""
-    return condition.text.startswith(("named ", "called ")) and condition.fields[0] in entity.title
+    return bool(name_in(condition)) and condition.fields[0] in entity.title
+
+
+_HOW_MANY = (
+    "How many {cs} does the {p} {v} have?",
+    "How many {cs} does {v} have?",
+    "How many {cs} are there in the {v} {p}?",
+    "Count the {cs} that {v} has.",
+)
 
 
 def child_by_parent(draw: Draw) -> tuple[str, str]:
@@ -34,10 +55,16 @@ def child_by_parent(draw: Draw) -> tuple[str, str]:
     link = draw.link(alone=False)
     if link.child is link.parent:
         return by_own_table(draw, link)
-    condition = parent_text(draw, link)
+    parent = filter_of(draw, link.parent, full=True)
+    condition = parent_text(draw, link, parent)
     if draw.chance(0.35):
         sql = f"SELECT COUNT(*) FROM {link.sql} WHERE {condition.sql}"
-        return sql, ask_count(draw, link.child, condition.text)
+        if not is_named(link.parent, parent) or draw.chance(0.5):
+            return sql, ask_count(draw, link.child, condition.text)
+        return sql, draw.ask(_HOW_MANY, c=link.child, p=draw.parent(link), v=name_in(parent))
+    if draw.chance(0.15):
+        other = filter_of(draw, link.child, full=True)
+        condition = Filter(f"{other.sql} AND {condition.sql}", f"{other.text} {condition.text}")
     shown = draw.shown(link.child, draw.pick([1, 2], [3, 1]))
     question = draw.ask(["@list the {xs} of [the|all|] {cs} {f}."], x=shown, c=link.child, f=condition)
     return f"SELECT {columns(shown, True)} FROM {link.sql} WHERE {condition.sql}", finished(question)
@@ -69,20 +96,24 @@ def parent_of_child(draw: Draw) -> tuple[str, str]:
         question = draw.ask(
             ["@one the {x} of the {p} of the {c} {f}."],
             x=shown,
-            p=link.role,
+            p=draw.parent(link),
             c=link.child,
             f=singular_text(" " + condition.text),
         )
         return f"SELECT {columns(shown, True)} FROM {link.sql} WHERE {condition.sql}", finished(question)
-    distinct = draw.chance(0.5)
-    word = "@different" if distinct else ""
+    form = draw.pick(["plain", "distinct", "nested"], [3, 1.5, 1])
+    word = "@different" if form == "distinct" else ""
     templates = [
-        f"@list the {word} {{xs}} of {{ps}} [that have|with] {{cs}} {{f}}.",
-        f"@list the {word} {{xs}} of [the|all|] {{ps}} that have [any|some|at least one] {{c}} {{f1}}.",
+        f"@list the {word} {{xs}} of [the|all|] {{ps}} [that have|with|that correspond to] {{cs}} {{f}}.",
+        f"@list the {word} {{xs}} of [the|all|] {{ps}} [that have|with] [any|some|a] {{c}} {{f1}}.",
+        f"Which {{ps}} have {{cs}} {{f}}? [Show|List|Give me|Find] the {word} {{xs}}.",
     ]
+    if form == "nested":
+        templates = ["@list the {xs} of [the|all|] {ps} that have [any|some|at least one] {c} {f1}."]
     question = draw.ask(templates, x=shown, p=link.parent, c=link.child, f=condition, f1=one)
-    if distinct:
-        sql = f"SELECT DISTINCT {columns(shown, True)} FROM {link.sql} WHERE {condition.sql}"
+    if form != "nested":
+        start = "SELECT DISTINCT" if form == "distinct" else "SELECT"
+        sql = f"{start} {columns(shown, True)} FROM {link.sql} WHERE {condition.sql}"
     else:
         inner = f"SELECT {link.ref.full} FROM {link.child.name} WHERE {condition.sql}"
         sql = f"SELECT {columns(shown)} FROM {link.parent.name} WHERE {link.key.name} IN ({inner})"
@@ -98,6 +129,8 @@ def side_by_side(draw: Draw) -> tuple[str, str]:
     one = singular_text(text)
     templates = [
         "@list the {xs} of [all|] {cs}{f} and the {ys} of their {ps}.",
+        "@list the {xs} of [all|the|] {cs}{f} and the corresponding {p} {ys}.",
+        "@list the {xs} and {p} {ys} of [all|the|] {cs}{f}.",
         "For each {c}{f1}, [show|list|give|find] its {x} and the {y} of its {p}.",
         "@show the {x} of each {c}{f1} [and|together with|along with] the {y} of its {p}.",
     ]
@@ -118,7 +151,7 @@ def aggregate_by_parent(draw: Draw) -> tuple[str, str]:
         [link for link in draw.catalog.links if link.child.of("number") and link.child is not link.parent]
     )
     field, function = draw.field(link.child, "number"), draw.pick(list(FUNCTIONS))
-    condition = parent_text(draw, link)
+    condition = parent_text(draw, link, filter_of(draw, link.parent, full=True))
     question = draw.ask(
         [f"@one the {FUNCTIONS[function]} {{n}} of [the|all|] {{cs}} {{f}}."],
         n=field,
@@ -137,6 +170,7 @@ def parent_of_top(draw: Draw) -> tuple[str, str]:
     word = extreme_word(field, most)
     templates = [
         f"@one the {{x}} of the {{p}} of the {{c}} with the {word} {{n}}.",
+        f"@one the {{x}} of the {{p}} with the {word} {{c}} {{n}}.",
         f"@one the {{x}} of the {{p}} that has the {{c}} with the {word} {{n}}.",
     ]
     question = draw.ask(templates, x=shown, p=link.parent, c=link.child, n=field)

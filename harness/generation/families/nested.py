@@ -24,17 +24,21 @@ def without_children(draw: Draw) -> tuple[str, str]:
         f" WHERE {condition.sql}" if condition else ""
     )
     where = f"FROM {link.parent.name} WHERE {link.key.name} NOT IN ({inner})"
-    parts = {"p": link.parent, "c": link.child, "f": text}
+    parts = {"p": link.parent, "c": link.child, "f": text, "f1": singular_text(text)}
     if draw.chance(0.3):
         templates = [
             "How many {ps} [have no|do not have any] {cs}{f}?",
             "Count the {ps} [without any|that have no] {cs}{f}.",
+            "How many {ps} [did not have|are not in|never had] any {c}{f1}?",
             "[Find|Give|Show] the number of {ps} without {cs}{f}.",
         ]
         return f"SELECT COUNT(*) {where}", draw.ask(templates, **parts)
     shown = draw.shown(link.parent, draw.pick([1, 2], [4, 1]))
     templates = [
         "@list the {xs} of [the|all|] {ps} [without any|that have no|that do not have any|with no] {cs}{f}.",
+        "@list the {xs} of [the|all|] {ps} that [are not in|never had|did not have] any {c}{f1}.",
+        "@list the {xs} of [the|all|] {ps} [not associated with|that are not linked to] any {c}{f1}.",
+        "@list the {xs} of [the|all|] {ps} [not in|not used by|without] any {c}{f1}.",
         "Which {ps} [have no|do not have any] {cs}{f}? [Show|List|Give] the {xs}.",
     ]
     return f"SELECT {columns(shown)} {where}", finished(draw.ask(templates, x=shown, **parts))
@@ -79,6 +83,9 @@ def in_both(draw: Draw) -> tuple[str, str]:
         raise NoFit
     templates = [
         "@list the {xs} of {ps} that have both {cs} with {k} {v} and {cs} with {k} {w}.",
+        "@list the {xs} of {ps} that have {cs} with both {k} {v} and {k} {w}.",
+        "@list the {xs} of {ps} with both {v} and {w} as {c} {k}.",
+        "Which {ps} have both {v} and {w} {cs}? [Show|List|Give me] the {xs}.",
         "Which {ps} have {cs} with {k} {v} [as well as|and also] {cs} with {k} {w}? [Show|List] the {xs}.",
     ]
     sides = {"v": draw.written(one, field), "w": draw.written(other, field)}
@@ -109,6 +116,35 @@ def shared_values(draw: Draw) -> tuple[str, str]:
     ]
     question = draw.ask(templates, g=group, t=entity, n=field, v=draw.written(high))
     return f"SELECT {group.name} FROM {entity.name} EXCEPT {start} > {literal(high)}", finished(question)
+
+
+def both_values(draw: Draw) -> tuple[str, str]:
+    """The values of a column that occur with two values of another, or never with one."""
+    entity = draw.entity("category")
+    group = draw.pick([*draw.groups(entity), *entity.of("label")])
+    field = draw.field(entity, "category", but=[group])
+    one, other = value_of(draw, field), value_of(draw, field)
+    start = f"SELECT {group.name} FROM {entity.name}"
+    v = draw.written(one, field)
+    if draw.chance(0.3):
+        templates = [
+            "@list the {gs} that do not have any {t} with {k} {v}.",
+            "[Which|What] {gs} have no {ts} [with|of] {k} {v}?",
+            "@list the {gs} [without|except those with] {ts} [with|of] {k} {v}.",
+        ]
+        question = draw.ask(templates, g=group, t=entity, k=field, v=v)
+        return f"{start} EXCEPT {start} WHERE {field.name} = {literal(one)}", finished(question)
+    if one == other:
+        raise NoFit
+    templates = [
+        "@list the {gs} that have both {ts} with {k} {v} and {ts} with {k} {w}.",
+        "@list the {gs} [of|for] {ts} with both {k} {v} and {k} {w}.",
+        "[Which|What] {gs} have {ts} [with|of] [both|] {k} {v} and {w}?",
+        "@list the {gs} shared by {ts} with {k} {v} and {ts} with {k} {w}.",
+    ]
+    question = draw.ask(templates, g=group, t=entity, k=field, v=v, w=draw.written(other, field))
+    where = f"{start} WHERE {field.name} ="
+    return f"{where} {literal(one)} INTERSECT {where} {literal(other)}", finished(question)
 
 
 def united(draw: Draw) -> tuple[str, str]:
@@ -186,6 +222,7 @@ NESTED = (
     Family("except_children", 1.2, except_children),
     Family("in_both", 1.2, in_both),
     Family("shared_values", 1.2, shared_values),
+    Family("both_values", 1.5, both_values),
     Family("united", 0.4, united),
     Family("same_as", 1, same_as),
     Family("beyond_group", 1, beyond_group),

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from harness.generation.draw import Draw, Filter, columns
 from harness.generation.families.children import grouped, having_some
 from harness.generation.families.family import Family
-from harness.generation.families.joins import parent_text
-from harness.generation.families.rows import finished, singular_text
+from harness.generation.families.joins import is_named, parent_text
+from harness.generation.families.rows import finished, predicate, singular_text
 from harness.generation.families.totals import ask_count
-from harness.generation.filters import filter_of
+from harness.generation.filters import filter_of, name_in
 from harness.generation.types import Entity, Field, Link
 
 
@@ -48,13 +48,20 @@ def _far_text(draw: Draw, way: Bridge) -> Filter:
     """A condition on the far table, as words that follow the plural of the near one."""
     condition = filter_of(draw, way.far.parent, full=True)
     one = singular_text(" " + condition.text).strip()
-    if condition.text.startswith(("named ", "called ")):
-        texts = (
-            ["that have the {q} {o}", "with the {q} {o}"] if way.pure else ["that have {js} for the {q} {o}"]
-        )
+    if is_named(way.far.parent, condition):
+        texts = ["that have {js} for the {q} {o}", "with {js} for the {q} {o}"]
+        texts += [
+            "that have the {q} {o}",
+            "with the {q} {o}",
+            "with {q} {v}",
+            "that have {v} as {q}",
+        ] * way.pure
     else:
-        texts = ["that have {qs} {f}", "with {qs} {f}"] if way.pure else ["that have {js} for {qs} {f}"]
-    text = draw.clause(texts, q=way.far.parent, j=way.far.child, o=one, f=condition.text)
+        texts = ["that have {js} for {qs} {f}"] + ["that have {qs} {f}", "with {qs} {f}"] * way.pure
+    texts += ["associated with the {q} {o}", "in the {q} {o}"] if is_named(way.far.parent, condition) else []
+    texts += ["associated with {qs} {f}"]
+    forms = {"o": one, "f": condition.text, "v": name_in(condition)}
+    text = draw.clause(texts, q=way.far.parent, j=way.far.child, **forms)
     return Filter(condition.sql, text, *condition.fields)
 
 
@@ -71,9 +78,14 @@ def across(draw: Draw) -> tuple[str, str]:
             t=near,
             f=condition,
         )
-    templates = ["@list the @different {xs} of [the|all|] {ts} {f}."]
-    question = draw.ask(templates, x=shown, t=near, f=condition)
-    return f"SELECT DISTINCT {columns(shown, True)} FROM {way.sql} WHERE {condition.sql}", finished(question)
+    distinct = draw.chance(0.3)
+    word = "@different" if distinct else ""
+    does = predicate(condition.text)
+    templates = [f"@list the {word} {{xs}} of [the|all|] {{ts}} {{f}}."]
+    templates += [f"Which {{ts}} {{d}}? [Show|List|Give me|Find] the {word} {{xs}}."] * bool(does)
+    question = draw.ask(templates, x=shown, t=near, f=condition, d=does)
+    start = "SELECT DISTINCT" if distinct else "SELECT"
+    return f"{start} {columns(shown, True)} FROM {way.sql} WHERE {condition.sql}", finished(question)
 
 
 def across_each(draw: Draw) -> tuple[str, str]:
@@ -95,7 +107,7 @@ def across_count(draw: Draw) -> tuple[str, str]:
     shown = draw.title(link.parent) if draw.chance(0.7) else draw.shown(link.parent)
     noun = way.far.parent if way.pure else link.child
     start, tail = f"SELECT {columns(shown, True)}", f"FROM {link.sql} {grouped(draw, link, shown)}"
-    parts = {"x": shown, "p": link.parent, "q": noun, "e": having_some(link)}
+    parts = {"x": shown, "p": link.parent, "q": noun, "e": having_some(draw, link)}
     kind = draw.pick(["each", "most", "enough"])
     if kind == "each":
         templates = [
@@ -120,7 +132,7 @@ def across_count(draw: Draw) -> tuple[str, str]:
 def two_hops(draw: Draw) -> tuple[str, str]:
     """Columns, or the number, of the rows whose parent's parent meets a condition."""
     first, second, sql = chain(draw)
-    outer = parent_text(draw, second)
+    outer = parent_text(draw, second, filter_of(draw, second.parent, full=True))
     condition = Filter(outer.sql, draw.clause(["of [the|] {ms} {f}"], m=first.parent, f=outer))
     if draw.chance(0.3):
         return f"SELECT COUNT(*) FROM {sql} WHERE {condition.sql}", ask_count(

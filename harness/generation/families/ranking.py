@@ -37,7 +37,12 @@ def ordered(draw: Draw) -> tuple[str, str]:
     shown = draw.shown(entity, draw.pick([1, 2, 3], [4, 3, 1]))
     descending, words = direction(draw, field)
     templates = [f"@order by {{n}} {words}"] + ["in order of {n}"] * (not descending)
-    templates += [f"in [the|] {'descending' if descending else 'ascending'} order of {{n}}"] * bool(words)
+    templates += [
+        f"in [the|] {'descending' if descending else 'ascending'} order of {{n}}",
+        f"@order by {{n}} {'descending' if descending else 'ascending'}",
+        f"by {'descending' if descending else 'ascending'} {{n}}",
+        f"@order by {{n}} from {'large to small' if descending else 'small to large'}",
+    ] * bool(words)
     tail = draw.clause(templates, n=field)
     extremes = wording.extremes_of(field)
     if extremes and draw.chance(0.4):
@@ -50,6 +55,15 @@ def ordered(draw: Draw) -> tuple[str, str]:
     return f"SELECT {columns(shown)} FROM {entity.name}{where} {order}", question
 
 
+_ALPHABETICAL = (
+    "in alphabetical order",
+    "in [ascending|lexicographical|alphabetic] order",
+    "in ascending alphabetical order",
+    "@order alphabetically",
+    "alphabetically",
+)
+
+
 def alphabetical(draw: Draw) -> tuple[str, str]:
     """Columns of the rows in alphabetical order."""
     entity = draw.entity("label", "category")
@@ -57,12 +71,12 @@ def alphabetical(draw: Draw) -> tuple[str, str]:
     if field.nulls:
         return ordered(draw)
     others = draw.shown(entity, 1, but=[field]) if draw.chance(0.4) else ()
-    tail = draw.clause(["in alphabetical order", "alphabetically"])
+    tail = draw.clause(_ALPHABETICAL)
     if others:
-        tail = f"ordered by {draw.phrase(field)} alphabetically"
+        tail = draw.clause(["@order by {n} alphabetically", "in alphabetical order of {n}"], n=field)
     descending = draw.chance(0.15)
     if descending:
-        tail = f"in reverse alphabetical order of {draw.phrase(field)}"
+        tail = draw.clause(["in [reverse|descending] alphabetical order of {n}"], n=field)
     shown = (field, *others)
     question = ask_rows(draw, entity, shown, None, f" {tail}")
     order = f"ORDER BY {field.name}{' DESC' if descending else ''}"
@@ -78,12 +92,13 @@ def extreme_word(field: Field, most: bool) -> str:
 
 def extreme_rows(draw: Draw, entity: Entity, field: Field, most: bool, single: bool = False) -> str:
     """The template of the row, or the ``{n}`` rows, that come first."""
-    texts = [f"{{n}} {{T}} with the {extreme_word(field, most)} {{x}}"]
+    word = extreme_word(field, most)
+    texts = [f"{{n}} {{T}} with the {word} {{x}}", f"{{n}} {{T}} having the {word} {{x}}"]
     extremes = wording.extremes_of(field)
     if single:
-        texts = [texts[0].replace("{n} ", "")]
+        texts = [text.replace("{n} ", "") for text in texts] + [f"{{T}} whose {{x}} is the {word}"]
     elif field.kind == "number":
-        texts += [f"{{T}} with the {{n}} {extreme_word(field, most)} {{xs}}"]
+        texts += [f"{{T}} with the {{n}} {word} {{xs}}"]
     if extremes and len([one for one in entity.fields if wording.extremes_of(one)]) == 1:
         texts += [f"{{n}} {extremes.most if most else extremes.least} {{T}}"] * 2
     return draw.pick(texts)
@@ -108,7 +123,8 @@ def top(draw: Draw) -> tuple[str, str]:
         templates = [f"Among {{ts}}{{f}}, [show|find|list] the {{zs}} of the {{n}} with the {word} {{x}}."]
     elif single:
         templates = ["@one the {z} of the {r}.", "@one the {z} of the {r}.", "@show the {z} of the {r}."]
-        templates += [f"Which {{t}} has the {word} {{x}}?"] * (shown == entity.title)
+        templates += [f"Which {{t}} has the {word} {{x}}? [Give|Show|Find|Return] [the|its] {{z}}."]
+        templates += [f"Which {{t}} has the {word} {{x}}?"] * (3 if shown == entity.title else 0)
     else:
         templates = ["@list the {zs} of the {r}.", "@show the {z} of the {r}."]
         if field.kind == "number":
@@ -123,6 +139,6 @@ def top(draw: Draw) -> tuple[str, str]:
 
 RANKING = (
     Family("ordered", 4, ordered),
-    Family("alphabetical", 1, alphabetical),
+    Family("alphabetical", 2.5, alphabetical),
     Family("top", 6, top),
 )

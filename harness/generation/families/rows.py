@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from harness.generation.draw import Draw, Filter, NoFit, columns
 from harness.generation.families.family import Family
-from harness.generation.filters import equals, filter_of, is_quotable, literal
+from harness.generation.filters import equals, filter_of, is_quotable, literal, name_in
 from harness.generation.types import Entity
+from harness.generation.wording import PEOPLE
 
-_ASKING = ("What ", "Which ", "How ", "For which ", "In which ")
+_ASKING = ("What ", "Which ", "Who ", "How ", "For which ", "In which ")
 LISTS = (
     "@list the {xs} of @all {ts}{f}{end}",
     "@show the {x} of [each|every] {t}{f1}{end}",
     "@list the {xs} [of|for] all {ts}{f}{end}",
+    "@list the {xs} [of|for] [the|] {ts}{f}{end}",
+    "@list all {xs} [of|for] [the|] {ts}{f}{end}",
+    "@list the {t} {xs}{only}{end}",
     "@show [the|] {x} [of|for] all {ts}{f}{end}",
     "[Show|List|Return|Find] @all {t} {xs}{only}{end}",
     "For [all|each of the] {ts}{f}, [show|list|give|find|return] the {xs}.",
@@ -26,9 +30,15 @@ def ask_rows(draw: Draw, entity: Entity, shown: object, condition: Filter | None
     does = predicate(condition.text) if condition and " and " not in text and " or " not in text else ""
     templates += ["[Which|What] {ts} {does}? @show the {xs}."] * bool(does)
     templates += ["[Which|What] {ts} are there{only}? @list the {xs}."] * (not text and not tail)
-    templates += ["@list the {xs} of {ts}{f}{end}", "@list the {xs} [of|for] [the|] {ts}{f}{end}"] * bool(
-        text
-    )
+    templates += ["@list the {xs} of {ts}{f}{end}"] * bool(text)
+    if shown == entity.title:
+        templates += [
+            "Which {ts} are there{f}?",
+            "What are the {ts}{f}{end}",
+            "List [all|the|all the] {ts}{f}{end}",
+        ]
+        templates += ["Who are the {ts}{f}{end}"] * bool(entity.words & PEOPLE)
+        templates += ["Which {ts} {does}?"] * bool(does)
     if tail:
         templates = [template for template in templates if "{end}" in template]
     chosen = draw.pick(templates)
@@ -47,13 +57,17 @@ def finished(question: str) -> str:
     return body + ("?" if asks else ".")
 
 
+_PLACED = {"in", "from", "to", "of", "for", "located", "associated"}
+
+
 def predicate(text: str) -> str:
     """A condition's text as what the rows do: "with 3 rooms" is "have 3 rooms"; "" where it has none."""
     first, _, rest = text.partition(" ")
     if first in ("that", "who"):
         return rest
-    does = {"with": "have", "in": "are in", "from": "are from", "to": "are to"}.get(first, "")
-    return f"{does} {rest}" if does else ""
+    if first == "with":
+        return f"have {rest}"
+    return f"are {text}" if first in _PLACED else ""
 
 
 def singular_text(text: str) -> str:
@@ -92,9 +106,12 @@ def distinct(draw: Draw) -> tuple[str, str]:
         "@list all [the|] @different {t} {xs}{f}.",
         "What are all the @different {xs} [of|among] [the|] {ts}{f}?",
         "Which @different {xs} do [the|] {ts}{f} have?",
+        "What @different {xs} are there{n}?",
+        "What @different {xs} do we have{n}?",
     ]
     text = f" {condition.text}" if condition else ""
-    question = draw.ask(templates[:1] + templates[2:] if text else templates, t=entity, x=field, f=text)
+    fits = [one for one in templates if not text or "{f}" in one]
+    question = draw.ask(fits, t=entity, x=field, f=text, n="")
     where = f" WHERE {condition.sql}" if condition else ""
     return f"SELECT DISTINCT {field.name} FROM {entity.name}{where}", finished(question)
 
@@ -130,7 +147,9 @@ def looked_up(draw: Draw) -> tuple[str, str]:
     shown = draw.shown(entity, draw.pick([1, 2], [3, 1]), but=condition.fields)
     templates = ["@one the {x} of the {t} {f}.", "@show the {x} [of|for] the {t} {f}."]
     templates += ["What {x} does the {t} {f} have?"] * (len(shown) == 1)
-    question = draw.ask(templates, t=entity, x=shown, f=condition)
+    name = name_in(condition)
+    templates += ["@one the {x} of [the {t}|{t}|] {v}."] * (2 if name else 0)
+    question = draw.ask(templates, t=entity, x=shown, f=condition, v=name)
     return f"SELECT {columns(shown)} FROM {entity.name} WHERE {condition.sql}", finished(question)
 
 
@@ -146,11 +165,31 @@ def both(draw: Draw) -> tuple[str, str]:
     return sql, ask_rows(draw, entity, shown, condition)
 
 
+def two_values(draw: Draw) -> tuple[str, str]:
+    """Columns of the rows that have two values, which one row has."""
+    entity = draw.entity()
+    fits = [f for f in entity.of("category", "label", "ref", "year", "code", "number") if not f.nulls]
+    one, other = draw.pick(fits), draw.pick(fits)
+    if one is other:
+        raise NoFit
+    values = draw.pick(list(zip(one.values, other.values, strict=True)))
+    if not all(is_quotable(str(value)) for value in values):
+        raise NoFit
+    shown = draw.shown(entity, draw.pick([1, 2], [3, 1]), but=(one, other))
+    v, w = draw.written(values[0], one), draw.written(values[1], other)
+    texts = ["with {a} {v} and {b} {w}", "whose {a} is {v} and whose {b} is {w}", "of {a} {v} and {b} {w}"]
+    text = draw.clause([*texts, "that have the {a} {v} and the {b} {w}"], a=one, b=other, v=v, w=w)
+    sql = f"{one.name} = {literal(values[0])} AND {other.name} = {literal(values[1])}"
+    question = ask_rows(draw, entity, shown, Filter(sql, text, one, other))
+    return f"SELECT {columns(shown)} FROM {entity.name} WHERE {sql}", question
+
+
 ROWS = (
-    Family("listed", 2.5, listed),
+    Family("listed", 4, listed),
     Family("everything", 0.3, everything),
-    Family("distinct", 2, distinct),
+    Family("distinct", 3, distinct),
     Family("filtered", 8, filtered),
-    Family("looked_up", 2, looked_up),
-    Family("both", 3, both),
+    Family("looked_up", 3, looked_up),
+    Family("both", 2, both),
+    Family("two_values", 2, two_values),
 )

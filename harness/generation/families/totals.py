@@ -14,11 +14,12 @@ FUNCTIONS = {"AVG": "@avg", "SUM": "@sum", "MIN": "@min", "MAX": "@max"}
 def counted(draw: Draw) -> tuple[str, str]:
     """How many rows a table has, or how many meet one or two conditions."""
     entity = draw.entity()
-    if draw.chance(0.15):
+    if draw.chance(0.25):
         templates = [
             "How many {ts} [are there|do we have|are there in total|exist|are there in the database]?",
-            "[Count|Find] the number of [all|] {ts}.",
-            "What is the [total|] number of {ts}?",
+            "How many {ts} are [recorded|listed|available|stored|known]?",
+            "[Count|Find] the [total|] number of [all|] {ts} [in total|available|].",
+            "What is the [total|] number of {ts} [in total|in the database|]?",
             "[Give|Return|Show] the [total|] number of {ts}.",
         ]
         return f"SELECT COUNT(*) FROM {entity.name}", finished(draw.ask(templates, t=entity))
@@ -47,15 +48,19 @@ def ask_count(draw: Draw, rows: object, text: str) -> str:
 
 def count_distinct(draw: Draw) -> tuple[str, str]:
     """How many different values a column has."""
-    entity = draw.entity("category", "label", "year")
-    field = draw.field(entity, "category", "category", "label", "year")
+    entity = draw.entity("category", "label", "year", "ref")
+    field = draw.field(entity, "category", "label", "year", "ref")
     condition = filter_of(draw, entity, but=[field], many=True) if draw.chance(0.3) else None
     templates = [
         "How many @different {xs} [do the {ts}{f} have|are there among the {ts}{f}]?",
+        "How many @different {xs} are there for {ts}{f}?",
+        "How many @different {xs} [are there|do we have|exist|are listed]{n}?",
+        "[Count|Find] the number of @different {t} {xs}{n}.",
         "[Count|Find|Give] the number of @different {xs} of [the|all|] {ts}{f}.",
         "What is the number of @different {xs} [among|of] [the|] {ts}{f}?",
     ]
-    question = draw.ask(templates, t=entity, x=field, f=f" {condition.text}" if condition else "")
+    fits = [one for one in templates if not condition or "{f}" in one]
+    question = draw.ask(fits, t=entity, x=field, f=f" {condition.text}" if condition else "", n="")
     where = f" WHERE {condition.sql}" if condition else ""
     return f"SELECT COUNT(DISTINCT {field.name}) FROM {entity.name}{where}", finished(question)
 
@@ -133,8 +138,8 @@ def above_average(draw: Draw) -> tuple[str, str]:
 
 TOTALS = (
     Family("counted", 6, counted),
-    Family("count_distinct", 2, count_distinct),
-    Family("aggregated", 5, aggregated),
-    Family("several", 3, several),
+    Family("count_distinct", 3, count_distinct),
+    Family("aggregated", 4, aggregated),
+    Family("several", 2.5, several),
     Family("above_average", 2, above_average),
 )
