@@ -183,12 +183,13 @@ def compare(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
     value = threshold(draw, field)
     word = {">": "@gt", "<": "@lt", ">=": "@ge", "<=": "@le"}[operator]
     texts = [f"whose {{x}} is {word} {{v}}", f"with [a|] {{x}} {word} {{v}}", f"with [a|] {{x}} {word} {{v}}"]
+    counted = draw.phrase(field).removeprefix("number of ")
     texts += [
-        f"with {word} {{v}} {{x}}",
         f"that have [a|] {{x}} {word} {{v}}",
         f"with [a|] {{x}} of {word} {{v}}",
+        f"with {word} {{v}} {{c}}",
     ]
-    texts += [f"that have {word} {{v}} {{x}}"] * is_countable(draw.phrase(field))
+    texts += [f"that have {word} {{v}} {{c}}"] * (2 if is_countable(counted) else 0)
     if operator in (">=", "<="):
         end = "[more|higher|above]" if more else "[less|lower|below]"
         texts = [*texts, f"with {{x}} of {{v}} or {end}", f"whose {{x}} is {{v}} or {end}"]
@@ -197,7 +198,9 @@ def compare(draw: Draw, entity: Entity, field: Field, sql: str) -> Filter:
     if adjective and len([f for f in entity.fields if wording.extremes_of(f) == extremes]) == 1:
         texts += [f"{adjective} {{v}}"] * 2
     return Filter(
-        f"{sql} {operator} {literal(value)}", draw.clause(texts, x=field, v=draw.written(value)), field
+        f"{sql} {operator} {literal(value)}",
+        draw.clause(texts, x=field, c=counted, v=draw.written(value)),
+        field,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness.generation.kinds import CODES, kind_of
-from harness.generation.names import entity_words, singular, vocabulary, words_of
+from harness.generation.names import entity_words, plural, singular, vocabulary, words_of
 from harness.generation.types import Catalog, Entity, Field, Kind, Link
 from tasks.common.errors import DataError
 from tasks.databases.sandbox.pool import Sandbox
@@ -56,8 +56,9 @@ def _entity_names(tables: Sequence[Table], known: Collection[str]) -> dict[str, 
     names = {}
     for table, parts in words.items():
         whole, singulars = " ".join(parts), " ".join(map(singular, parts))
-        short = len(parts) > 1 and heads[parts[-1]] == 1 and parts[-1] not in CODES | _VAGUE
-        names[table] = tuple(dict.fromkeys((whole, singulars, *[parts[-1]] * short)))
+        head = parts[-1]
+        short = len(parts) > 1 and len(head) > 2 and heads[head] == 1 and head not in CODES | _VAGUE
+        names[table] = tuple(dict.fromkeys((whole, singulars, *[head] * short)))
     return names
 
 
@@ -151,7 +152,9 @@ def _phrases(column: Column, entity: Sequence[str], known: Collection[str], kind
     length = len(entity)
     rest = words[length:] if words[:length] == list(entity) else words[1:] if words[0] == entity[-1] else []
     comment = column.comment.lower() if _PHRASE.fullmatch(column.comment) else ""
-    return tuple(dict.fromkeys(phrase for phrase in (" ".join(rest), comment, whole) if phrase))
+    counted = (rest or words)[:-1] if words[-1] == "count" else []
+    number = f"number of {plural(' '.join(counted))}" if counted else ""
+    return tuple(dict.fromkeys(phrase for phrase in (" ".join(rest), comment, number, whole) if phrase))
 
 
 def _of_key(word: str) -> str:
