@@ -6,9 +6,10 @@ from harness.generation.draw import Draw, columns
 from harness.generation.families.family import Family
 from harness.generation.families.rows import finished
 from harness.generation.families.totals import FUNCTIONS
-from harness.generation.filters import filter_of, literal, threshold
+from harness.generation.filters import filter_of
 from harness.generation.names import plural
 from harness.generation.types import Field, Link
+from harness.generation.values import literal, threshold
 
 
 def grouped(draw: Draw, link: Link, shown: tuple[Field, ...]) -> str:

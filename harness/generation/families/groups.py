@@ -6,8 +6,9 @@ from harness.generation.draw import Draw
 from harness.generation.families.family import Family
 from harness.generation.families.rows import finished
 from harness.generation.families.totals import FUNCTIONS
-from harness.generation.filters import filter_of, literal, threshold
+from harness.generation.filters import filter_of
 from harness.generation.types import Entity, Field, Kind
+from harness.generation.values import literal, threshold
 
 
 def _grouping(draw: Draw, *kinds: Kind) -> tuple[Entity, Field]:

@@ -7,8 +7,9 @@ from harness.generation.families.family import Family
 from harness.generation.families.ranking import extreme_word, measures
 from harness.generation.families.rows import finished, singular_text
 from harness.generation.families.totals import FUNCTIONS, ask_count
-from harness.generation.filters import filter_of, literal, name_in
+from harness.generation.filters import filter_of, name_in
 from harness.generation.types import Entity, Link
+from harness.generation.values import literal
 
 _OF_NAMED = (
     "of the {p} {o}",

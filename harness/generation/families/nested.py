@@ -6,8 +6,9 @@ from harness.generation.draw import Draw, NoFit, columns
 from harness.generation.families.family import Family
 from harness.generation.families.ranking import extreme_rows, ranked
 from harness.generation.families.rows import finished, singular_text
-from harness.generation.filters import equals, filter_of, literal, threshold, value_of
+from harness.generation.filters import equals, filter_of
 from harness.generation.types import Link
+from harness.generation.values import literal, threshold, value_of
 
 
 def _childless(draw: Draw) -> Link:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from harness.generation.draw import Draw, Filter, NoFit, columns
 from harness.generation.families.family import Family
-from harness.generation.filters import equals, filter_of, is_quotable, literal, name_in
+from harness.generation.filters import equals, filter_of, name_in
 from harness.generation.types import Entity
+from harness.generation.values import is_quotable, literal
 from harness.generation.wording import PEOPLE
 
 _ASKING = ("What ", "Which ", "Who ", "How ", "For which ", "In which ")
