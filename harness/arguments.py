@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tasks.cluster import CLIENT, RAY
 from tasks.common.errors import nearest
 from tasks.common.terminal import one_line
 
@@ -123,6 +124,14 @@ def shard(text: str) -> Shard:
     if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         raise argparse.ArgumentTypeError(f"'{text}' is no shard: of four they are 1/4, 2/4, 3/4 and 4/4")
     return Shard(int(index), int(count))
+
+
+def cluster(text: str) -> str:
+    """Read ``ray`` or ``ray://host:port``."""
+    if text != RAY and not text.startswith(CLIENT):
+        near = nearest(text, [RAY]) if "://" not in text else f"did you mean '{CLIENT}host:port'?"
+        raise argparse.ArgumentTypeError(f"'{text}' is no cluster: {near}")
+    return text
 
 
 def path(text: str) -> str:

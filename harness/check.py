@@ -23,7 +23,7 @@ from tasks.common.digests import digest_of
 from tasks.common.errors import MissingData
 from tasks.common.terminal import say
 from tasks.task import Task
-from tasks.types import LostGold, Sample
+from tasks.types import LostGold, Sample, Workers
 
 SLOW = 1.0
 """Seconds after which a gold counts as slow."""
@@ -113,7 +113,7 @@ def check_task(
     overrides: Sequence[str],
     splits: Sequence[str],
     tokenizer: str | None,
-    workers: int,
+    workers: Workers,
     trust: bool = False,
 ) -> TaskCheck:
     """Check the named splits of a task; with none named, all splits that are on this machine.

@@ -33,7 +33,7 @@ from runners.replay import ReplayRunner
 from runners.types import Completion, Request, Runner, Sampling, unsent
 from tasks.common.terminal import say
 from tasks.task import Task
-from tasks.types import Mode, Sample
+from tasks.types import Mode, Sample, Workers
 
 CHUNK = 128
 """Answers judged together: enough to occupy all workers, few enough to be written often."""
@@ -77,14 +77,18 @@ class Evaluation:
 
 
 def evaluate_model(
-    spec: EvalSpec, overrides: Sequence[str], workers: int, fresh: bool = False, modes: Sequence[Mode] = MODES
+    spec: EvalSpec,
+    overrides: Sequence[str],
+    workers: Workers,
+    fresh: bool = False,
+    modes: Sequence[Mode] = MODES,
 ) -> Run:
     """Evaluate a model by name; see ``evaluate_task``. ``overrides``: keys of the task."""
     return evaluate_task(spec, Task.named(spec.task, overrides, spec.trust), workers, fresh, modes)
 
 
 def evaluate_task(
-    spec: EvalSpec, task: Task, workers: int, fresh: bool = False, modes: Sequence[Mode] = MODES
+    spec: EvalSpec, task: Task, workers: Workers, fresh: bool = False, modes: Sequence[Mode] = MODES
 ) -> Run:
     """Evaluate a model by name on a task; see ``evaluate``. ``modes``: further modes besides the task's.
 

@@ -18,12 +18,13 @@ from leaderboards import store
 from leaderboards.types import Record, Run
 from tasks.common import files
 from tasks.common.errors import DataError, ModelError
+from tasks.types import Workers
 
 Keep = Literal["correct", "likeliest"]
 
 
 def sample(
-    spec: EvalSpec, overrides: Sequence[str], keep: Keep, out: Path, workers: int = 0
+    spec: EvalSpec, overrides: Sequence[str], keep: Keep, out: Path, workers: Workers = 0
 ) -> tuple[Run, int]:
     """Draw ``spec.samples`` answers to each question and write the right ones to ``out``.
 

@@ -14,11 +14,11 @@ from leaderboards.types import Run
 from runners.replay import ReplayRunner
 from runners.settings import ReplayConfig, RunnerConfig
 from tasks.common.errors import DataError
-from tasks.types import ROW_MODES
+from tasks.types import ROW_MODES, Workers
 
 
 def score_stored(
-    name: str, fields: Mapping[str, Any], overrides: Sequence[str], workers: int, column: str = ""
+    name: str, fields: Mapping[str, Any], overrides: Sequence[str], workers: Workers, column: str = ""
 ) -> Run:
     """Judge all answers of ``name`` in every mode. ``fields``: fields of ``EvalSpec`` except the model.
 

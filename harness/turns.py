@@ -11,7 +11,7 @@ from rewards.grader import Grader
 from runners.dialogue import converse, previous_answer
 from runners.types import Completion, Request, Runner, Sampling, unsent
 from tasks.task import Task
-from tasks.types import Message
+from tasks.types import Message, Workers
 
 BATCH = 64
 """Answers that are executed together."""
@@ -66,7 +66,7 @@ class _Conversation:
 class TurnsRunner:
     """A runner that asks another one up to ``turns`` times where an answer fails or returns no rows."""
 
-    def __init__(self, runner: Runner, task: Task, workers: int, turns: int) -> None:
+    def __init__(self, runner: Runner, task: Task, workers: Workers, turns: int) -> None:
         self.runner, self.task, self.turns = runner, task, turns
         self.name = runner.name
         self._grader = Grader(task.spec.scoring, workers, structure=False)

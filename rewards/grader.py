@@ -19,7 +19,7 @@ from tasks.databases.sql_text import MAX_CHARACTERS
 from tasks.databases.state import stamped
 from tasks.security import SecuritySpec
 from tasks.spec import ScoringSpec
-from tasks.types import RESULT_MODES, Sample
+from tasks.types import RESULT_MODES, Pool, Sample, Workers
 
 if TYPE_CHECKING:
     from tasks.task import Task
@@ -40,8 +40,8 @@ _MAX_KNOWN = 100_000
 class Grader:
     """Grades answers by one scoring spec. Workers start on first use; use as a context manager, or ``close``.
 
-    ``workers`` 0: one for each CPU. ``structure`` False leaves out the comparison of syntax trees, and with
-    it the scores ``structure`` and ``reward``, for callers that need verdicts only. ``digests`` and
+    ``workers``: see ``tasks.types.Workers``. ``structure`` False leaves out the comparison of syntax trees,
+    and with it the scores ``structure`` and ``reward``, for callers that need verdicts only. ``digests`` and
     ``ties_at_limit`` fill in the attempt's fields ``result_digest`` and ``ties_at_limit``.
     Raises SpecError where the spec's reward cannot be made.
     """
@@ -49,7 +49,7 @@ class Grader:
     def __init__(
         self,
         scoring: ScoringSpec,
-        workers: int = 0,
+        workers: Workers = 0,
         structure: bool = True,
         digests: bool = False,
         ties_at_limit: bool = False,
@@ -73,7 +73,8 @@ class Grader:
         if not structure:
             del self._scorers["structure"], self._scorers["reward"]
         self._reads_text = structure and (scoring.terms is not None or ":" in scoring.reward)
-        self._sandbox = Sandbox(workers, scoring.limits())
+        limits = scoring.limits()
+        self._pool: Pool = workers(limits) if callable(workers) else Sandbox(workers, limits)
         self._seconds: dict[tuple[str, tuple[str, ...]], float] = {}
         """Longest execution so far of an answer to a question: slow questions start first."""
 
@@ -85,7 +86,7 @@ class Grader:
 
     def close(self) -> None:
         """End the workers."""
-        self._sandbox.close()
+        self._pool.close()
 
     def grade(self, task: Task, samples: Sequence[Sample], texts: Sequence[str]) -> list[Grade]:
         """The grade of each text as an answer to the sample at the same place, in order."""
@@ -128,7 +129,7 @@ class Grader:
         questions = [(job.database.id, job.gold) for job in jobs]
         costs = [self._seconds.get(question, 0.001) for question in questions]
         grades = {}
-        for index, result in self._sandbox.map(WORK, [tuple(job) for job in jobs], costs):
+        for index, result in self._pool.map(WORK, [tuple(job) for job in jobs], costs):
             if isinstance(result, tuple) and (new_files := result[1]):
                 gold_cache.write(self._settings.gold_cache, new_files)
             attempt = attempt_of(jobs[index], result)

@@ -43,3 +43,9 @@ def scorer_version(engine: Engine) -> str:
     """A digest of all that can change a score on this engine: the code, sqlglot and the engine's version."""
     release = sqlite3.sqlite_version if engine == "sqlite" else version(_PACKAGES[engine])
     return sha256(f"{code_version()} {version('sqlglot')} {engine} {release}".encode()).hexdigest()[:LENGTH]
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides verdicts, by name; those of servers and their clients left out."""
+    packages = {name: version(name) for name in ("sqlglot", "duckdb")}
+    return {"code": code_version(), "sqlite": sqlite3.sqlite_version, **packages}

@@ -50,8 +50,13 @@ def connected(on: str) -> Iterator[None]:
             yield
             return
         try:
-            _join(address) if address else _start()
-            yield
+            if address:
+                _join(address)
+                yield
+            else:
+                _start()
+                with _named(ray.get_runtime_context().gcs_address):
+                    yield
         finally:
             ray.shutdown()
 
@@ -111,6 +116,16 @@ def _expect_answer(address: str) -> None:
 
 def _is_loopback(address: str) -> bool:
     return not address.startswith(CLIENT) and address.rpartition(":")[0] in ("127.0.0.1", "localhost")
+
+
+@contextmanager
+def _named(address: str) -> Iterator[None]:
+    """Have processes that are started from here connect to the cluster that was started here."""
+    os.environ["RAY_ADDRESS"] = address
+    try:
+        yield
+    finally:
+        del os.environ["RAY_ADDRESS"]
 
 
 @contextmanager

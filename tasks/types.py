@@ -10,12 +10,12 @@ The data passes through these types, package by package (read the ``types.py`` o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, TypeAlias, TypedDict
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict
 
 Engine = Literal["sqlite", "duckdb", "postgres", "mariadb"]
 Cell: TypeAlias = "int | float | str | bytes | tuple[Cell, ...] | None"
@@ -159,6 +159,25 @@ class Limits:
     """Bytes of text and blobs in one result."""
     memory: int = 1024 * 2**20
     """Bytes of address space one worker may add while it runs a query."""
+
+
+class Pool(Protocol):
+    """Workers that run jobs on databases: the sandbox of this machine, or those of a cluster."""
+
+    def map(
+        self, work: str, jobs: Sequence[Any], costs: Sequence[float] | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield ``(index, result)`` of every job, in any order; see ``Sandbox.map``.
+
+        A job is a tuple that begins with its database. Raises HarnessError: no worker is left.
+        """
+
+    def close(self) -> None:
+        """End the workers."""
+
+
+Workers: TypeAlias = "int | Callable[[Limits], Pool]"
+"""The number of workers of a sandbox (0: one for each CPU), or what makes another pool for some limits."""
 
 
 class Status(StrEnum):

@@ -113,3 +113,9 @@ def burn(executor: Executor, job: float) -> float:
 def sleep_while_querying(executor: Executor, job: float) -> str:
     """A query that uses no CPU time."""
     return _with_session(executor, Database("none", ddl="CREATE TABLE t(a)"), lambda: time.sleep(job))
+
+
+def nap(executor: Executor, job: tuple[Database, float]) -> float:
+    """Sleep for the seconds of a job that begins with its database."""
+    time.sleep(job[1])
+    return job[1]

@@ -21,6 +21,7 @@ from tasks import spec as specs
 from tasks.common.errors import SpecError, nearest
 from tasks.common.parse import parse
 from tasks.task import Task
+from tasks.types import Workers
 
 METHODS = ("sft", "grpo")
 
@@ -122,7 +123,7 @@ def finished(stages: Sequence[Stage], trusted: bool) -> Finished:
     return Finished(results, command(*words, *["--trust-task"] * trusted))
 
 
-def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list[Run]:
+def train_stages(stages: Sequence[Stage], workers: Workers, evaluated: bool) -> list[Run]:
     """Train each stage on the model of the one before; returns the evaluations, one for each model.
 
     All stages are checked before the first starts, with the first model, whose shape the later ones have.
@@ -139,7 +140,7 @@ def train_stages(stages: Sequence[Stage], workers: int, evaluated: bool) -> list
     return list(runs.values())
 
 
-def check_stage(spec: TrainSpec, overrides: Sequence[str], model: str, workers: int) -> None:
+def check_stage(spec: TrainSpec, overrides: Sequence[str], model: str, workers: Workers) -> None:
     """Raise the HarnessError with which a training of ``model`` (or of its shape) would fail later.
 
     Checks rows, lengths, memory, template and adapter, and the rewards of the golds of a few questions.

@@ -40,11 +40,11 @@ from runners.types import FeedbackFunction, Request, Reward, RewardFunction, Run
 from runners.weights.identity import content
 from tasks.common.digests import digest_of
 from tasks.task import Task
-from tasks.types import Sample
+from tasks.types import Sample, Workers
 
 
 def train_model(
-    spec: TrainSpec, overrides: Sequence[str], out: Path, workers: int = 0, evaluated: bool = True
+    spec: TrainSpec, overrides: Sequence[str], out: Path, workers: Workers = 0, evaluated: bool = True
 ) -> list[Run]:
     """Train one stage into ``out/model``; with ``evaluated`` also evaluate the model before and after it.
 
@@ -79,13 +79,14 @@ def train_model(
     return before + after
 
 
-def grader_of(task: Task, workers: int) -> Grader:
+def grader_of(task: Task, workers: Workers) -> Grader:
     """The grader of a training in this process, with the modes that the alarms compare."""
-    return Grader(with_alarm_modes(task.spec.scoring), distributed.scoring_workers(workers))
+    shared = distributed.scoring_workers(workers) if isinstance(workers, int) else workers
+    return Grader(with_alarm_modes(task.spec.scoring), shared)
 
 
 def _train_in_other_process(
-    spec: TrainSpec, task: Task, examples: Sequence[Any], out: Path, workers: int
+    spec: TrainSpec, task: Task, examples: Sequence[Any], out: Path, workers: Workers
 ) -> list[Run]:
     """Train in a process other than the main one. It scores its share of the answers and writes no run."""
     from runners.training.callbacks import Hooks
@@ -101,7 +102,7 @@ def _train_in_other_process(
     return []
 
 
-def _evaluate(model: str, spec: TrainSpec, overrides: Sequence[str], workers: int) -> Run:
+def _evaluate(model: str, spec: TrainSpec, overrides: Sequence[str], workers: Workers) -> Run:
     return evaluate_model(
         EvalSpec(
             model=model,

@@ -15,6 +15,7 @@ from harness.verbs.options import (
     Verbs,
     add_common,
     add_engine,
+    add_on,
     add_questions,
     add_sampling,
     divided,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from harness.spec import EvalSpec
     from leaderboards.shards import Shard
     from leaderboards.types import Run
+    from tasks.types import Workers
 
 
 def add(verbs: Verbs) -> None:
@@ -74,6 +76,7 @@ def _eval_options(verbs: Verbs) -> None:
     add_engine(verb)
     add_questions(verb)
     add_common(verb, " or runner.KEY=VALUE")
+    add_on(verb)
 
 
 def _sample_options(verbs: Verbs) -> None:
@@ -97,6 +100,7 @@ def _sample_options(verbs: Verbs) -> None:
     add_sampling(verb)
     add_questions(verb)
     add_common(verb, " or runner.KEY=VALUE")
+    add_on(verb)
 
 
 def _score_options(verbs: Verbs) -> None:
@@ -109,10 +113,12 @@ def _score_options(verbs: Verbs) -> None:
     verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
     add_questions(verb)
     add_common(verb)
+    add_on(verb)
 
 
 def evaluate(options: argparse.Namespace) -> int:
     """``harness eval``: evaluate each model; exit 1 if one left questions unanswered."""
+    from harness.cluster.workers import scoring_workers
     from harness.provenance import outputs
 
     jobs = list(product(options.model, options.temperature))
@@ -124,7 +130,8 @@ def evaluate(options: argparse.Namespace) -> int:
     if out and len(jobs) > 1 and out.exists() and not out.is_dir():
         raise DataError(f"--out {out}: it is a file: name a folder")
     with outputs.evaluation_into(out) if out and len(jobs) == 1 else nullcontext():
-        runs = _evaluate_each(options, jobs)
+        with scoring_workers(options.on, options.workers) as workers:
+            runs = _evaluate_each(options, jobs, workers)
         complete = [_has_all_answers(run, options.shard) for run in runs]
         finished = [run for run in runs if run.finished]
         for run in finished if out else []:
@@ -134,7 +141,9 @@ def evaluate(options: argparse.Namespace) -> int:
     return int(sum(complete) < len(jobs))
 
 
-def _evaluate_each(options: argparse.Namespace, jobs: Sequence[tuple[str, float]]) -> list[Run]:
+def _evaluate_each(
+    options: argparse.Namespace, jobs: Sequence[tuple[str, float]], workers: Workers
+) -> list[Run]:
     """Evaluate these models; an error of one does not stop the others. Returns the runs of all others."""
     from harness.evaluation import evaluate_model
 
@@ -145,7 +154,7 @@ def _evaluate_each(options: argparse.Namespace, jobs: Sequence[tuple[str, float]
         spec = spec.model_copy(update={"shard": options.shard})
         try:
             task_overrides = on_engine(spec.task, options.engine, overrides, spec.trust)
-            run = evaluate_model(spec, task_overrides, options.workers, options.fresh)
+            run = evaluate_model(spec, task_overrides, workers, options.fresh)
         except Exception as error:
             if len(jobs) == 1:
                 raise
@@ -226,6 +235,7 @@ def _trained_on(model: str) -> str:
 
 def sample(options: argparse.Namespace) -> int:
     """``harness sample``: write the model's own right answers to a file to train on."""
+    from harness.cluster.workers import scoring_workers
     from harness.provenance import outputs
     from harness.sample import sample as draw_samples
     from tasks.task import Task
@@ -234,8 +244,9 @@ def sample(options: argparse.Namespace) -> int:
     spec = _eval_spec(options, options.model, options.temperature, settings)
     split = options.split or Task.named(spec.task, overrides, spec.trust).spec.dataset.train_split
     spec = spec.model_copy(update={"split": split})
-    with outputs.rows_into(Path(options.out)):
-        run, rows = draw_samples(spec, overrides, options.keep, Path(options.out), options.workers)
+    out = Path(options.out)
+    with outputs.rows_into(out), scoring_workers(options.on, options.workers) as workers:
+        run, rows = draw_samples(spec, overrides, options.keep, out, workers)
     say(f"{options.out}: {rows:,} right answers")
     emit_board([run], options.json)
     return 0
@@ -243,10 +254,12 @@ def sample(options: argparse.Namespace) -> int:
 
 def score(options: argparse.Namespace) -> int:
     """``harness score``: judge stored answers in every mode."""
+    from harness.cluster.workers import scoring_workers
     from harness.stored import score_stored
 
     fields = {name: getattr(options, name) for name in ("task", "split", "limit", "sample_seed")}
     fields["trust"] = options.trust_task
-    run = score_stored(options.file, fields, options.overrides, options.workers, options.column)
+    with scoring_workers(options.on, options.workers) as workers:
+        run = score_stored(options.file, fields, options.overrides, workers, options.column)
     emit_board([run], options.json, reasons=True)
     return 0

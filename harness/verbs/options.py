@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from harness.arguments import Parser, positive, seed, share
+from harness.arguments import Parser, cluster, positive, seed, share
 
 Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
 
@@ -99,6 +99,17 @@ def add_workers(verb: Parser) -> None:
     """Add the option of the number of scoring processes."""
     verb.add_argument(
         "--workers", type=positive, default=0, help="scoring processes; default: one for each core"
+    )
+
+
+def add_on(verb: Parser) -> None:
+    """Add ``--on``, where answers are scored."""
+    verb.add_argument(
+        "--on",
+        type=cluster,
+        metavar="CLUSTER",
+        help="score on the nodes of a Ray cluster: ray (the one that runs here, else a new one here)"
+        " or ray://host:port; --workers is then the number on each node (docs/how-to/scale.md)",
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from harness.arguments import seed
-from harness.verbs.options import Verbs, add_common, add_engine, on_engine
+from harness.verbs.options import Verbs, add_common, add_engine, add_on, on_engine
 from tasks.common.home import home
 
 
@@ -27,6 +27,7 @@ def _check_options(verbs: Verbs) -> None:
     verb.add_argument("--allow-broken-gold", action="store_true", help="exit with 0 even if a gold fails")
     add_engine(verb)
     add_common(verb)
+    add_on(verb)
 
 
 def _demo_options(verbs: Verbs) -> None:
@@ -43,6 +44,7 @@ def _demo_options(verbs: Verbs) -> None:
 def check(options: argparse.Namespace) -> int:
     """``harness check``: check the golds of a task; exit 1 if one fails."""
     from harness.check import check_task
+    from harness.cluster.workers import scoring_workers
     from harness.provenance import outputs
     from harness.render.check import render_check
     from harness.render.output import emit
@@ -51,7 +53,8 @@ def check(options: argparse.Namespace) -> int:
     with outputs.rows_into(clean, "check") if clean else nullcontext():
         overrides = on_engine(options.task, options.engine, options.overrides, options.trust_task)
         source = (options.task, overrides, options.split or ())
-        report = check_task(*source, options.tokenizer, options.workers, options.trust_task)
+        with scoring_workers(options.on, options.workers) as workers:
+            report = check_task(*source, options.tokenizer, workers, options.trust_task)
         emit(report, render_check, options.json)
         if clean:
             report.write_clean(clean)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.arguments import Parser, only, path, positive, seed
-from harness.verbs.options import Verbs, add_common, add_questions
+from harness.verbs.options import Verbs, add_common, add_on, add_questions
 from harness.verbs.results import emit_board
 from tasks.common.errors import SpecError
 
@@ -61,6 +62,7 @@ def _train_options(verbs: Verbs) -> None:
     verb.add_argument("--seed", type=seed, default=0, help="seed of the training")
     add_questions(verb)
     add_common(verb, ", train.KEY=VALUE, or sft.KEY=VALUE and grpo.KEY=VALUE for one stage")
+    add_on(verb)
 
 
 def _cluster_options(verb: Parser) -> None:
@@ -105,12 +107,14 @@ def _row_options(verb: Parser) -> None:
 
 def train(options: argparse.Namespace) -> int:
     """``harness train``: train one stage or two; evaluate before and after each unless ``--no-eval``."""
+    from harness.cluster.workers import scoring_workers
     from harness.render.output import emit
     from harness.render.plan import render_plans
     from harness.render.stages import render_finished
     from harness.training import launch, plan
     from harness.training.stages import finished, stages, train_stages
     from runners.training import distributed, requirements
+    from tasks.cluster import connected
 
     _expect_plan(options)
     planned_stages = stages(_train_request(options))
@@ -127,9 +131,11 @@ def train(options: argparse.Namespace) -> int:
     for stage in planned_stages:
         requirements.check(stage.spec.config, max(count, distributed.world_size()))
     if count > 1 and not distributed.is_launched():
-        return launch.launch(count, options.given)
-    with launch.launched_process():
-        runs = train_stages(planned_stages, options.workers, evaluated=not options.no_eval)
+        with connected(options.on) if options.on else nullcontext():  # all processes use the same cluster
+            return launch.launch(count, options.given)
+    shared = scoring_workers(options.on, options.workers, distributed.world_size())
+    with launch.launched_process(), shared as workers:
+        runs = train_stages(planned_stages, workers, evaluated=not options.no_eval)
     if runs:
         emit_board(runs, options.json)
     elif distributed.is_main():

@@ -25,11 +25,12 @@ import select
 import signal
 import threading
 import weakref
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tasks.databases.sandbox.executor import NO_JOB, NO_QUERY, Beat
+from tasks.databases.sandbox.jobs import Jobs
 from tasks.databases.sandbox.process import Hang, Worker, WorkerDied
 from tasks.databases.sandbox.worker import EXHAUSTED
 from tasks.types import Database, Limits, Outcome, Status
@@ -42,10 +43,7 @@ FAULTS = frozenset({OVERDUE, CRASHED, EXHAUSTED})
 """Results that count against the answer. None, in place of a result, is our own failure."""
 _POLL = 0.2
 _CHUNK = 256
-_SMALLEST = 8
-"""Cheap jobs in the smallest chunk: sending a chunk takes about as long as doing one of them."""
-_ENOUGH_AHEAD = 4 * _SMALLEST
-"""Cheap jobs that must be left before a busy worker gets a second chunk."""
+"""Jobs in the largest chunk."""
 _MAX_LOSSES = 2
 """Lost workers, in one batch, after which the query or the answer counts as failed."""
 _MAX_GOLD_LOSSES = 4
@@ -58,54 +56,6 @@ _MAX_FATAL = 1000
 """The most fatal queries that are kept between batches."""
 _KILLED = "the worker was killed (out of memory?) twice while this ran"
 _CRASHED = "the worker crashed twice while this ran"
-
-
-class _Batch:
-    """The jobs of one ``map``: those that wait, how many are unfinished, and where workers were lost."""
-
-    def __init__(self, work: str, jobs: Sequence[Any], costs: Sequence[float] | None, workers: int) -> None:
-        self.work = work
-        self.left = len(jobs)
-        self._jobs = jobs
-        self._workers = workers
-        order = range(len(jobs))
-        self._costs = costs or [1.0] * len(jobs)
-        self._waiting = deque(sorted(order, key=lambda index: -costs[index]) if costs else order)
-        self._cost = float(sum(self._costs))
-        self._typical = min(self._costs, default=0.0)
-        """The cost of most jobs, which is the lowest."""
-        self._losses: Counter[object] = Counter()
-
-    @property
-    def waiting(self) -> int:
-        """How many jobs have not been sent to a worker."""
-        return len(self._waiting)
-
-    def take(self, ahead: bool) -> list[tuple[int, Any]]:
-        """The next chunk: a shrinking share of the remaining cost, so that all workers finish together.
-
-        ``ahead``: for a worker that is still busy with another chunk; empty where few jobs are left.
-        """
-        if ahead and self._cost < self._typical * _ENOUGH_AHEAD:
-            return []
-        share = max(self._cost / (2 * self._workers), _SMALLEST * self._typical)
-        chunk: list[tuple[int, Any]] = []
-        while self._waiting and len(chunk) < _CHUNK and (not chunk or share > 0):
-            index = self._waiting.popleft()
-            chunk.append((index, self._jobs[index]))
-            share -= self._costs[index]
-            self._cost -= self._costs[index]
-        return chunk
-
-    def put_back(self, indices: Iterable[int]) -> None:
-        """Put unfinished jobs first."""
-        self._waiting.extendleft(reversed(list(indices)))
-        self._cost += sum(self._costs[index] for index in indices)
-
-    def count_loss(self, where: object) -> int:
-        """Count a worker that was lost at a query or job, and return how many have been lost there."""
-        self._losses[where] += 1
-        return self._losses[where]
 
 
 class Sandbox:
@@ -166,7 +116,8 @@ class Sandbox:
         Raises RuntimeError with the worker's traceback where the function raises, or if it is closed.
         """
         with self._turn:
-            batch, closed = _Batch(work, jobs, costs, self.workers), self._closed
+            batch, closed = Jobs(work, jobs, costs, _CHUNK), self._closed
+            batch.workers = self.workers
             try:
                 while batch.left and self._closed == closed:
                     yield from self._step(batch)
@@ -178,7 +129,7 @@ class Sandbox:
             if batch.left:
                 raise RuntimeError("the sandbox was closed while it was working")
 
-    def _step(self, batch: _Batch) -> Iterator[tuple[int, Any]]:
+    def _step(self, batch: Jobs) -> Iterator[tuple[int, Any]]:
         """Send every waiting worker a chunk, wait a little, yield the results that have arrived."""
         busy = sum(bool(worker.indices) for worker in self._pool)
         while len(self._pool) < min(self.workers, busy + batch.waiting):
@@ -206,7 +157,7 @@ class Sandbox:
         worker.fatal_known = self._fatal_count
         return list(self._fatal)[len(self._fatal) - new :] if new else []
 
-    def _read(self, worker: Worker, batch: _Batch) -> Iterator[tuple[int, Any]]:
+    def _read(self, worker: Worker, batch: Jobs) -> Iterator[tuple[int, Any]]:
         try:
             results = worker.results()
         except WorkerDied:
@@ -218,7 +169,7 @@ class Sandbox:
         batch.left -= len(results)
         yield from results
 
-    def _kill(self, worker: Worker, hang: Hang, batch: _Batch) -> list[tuple[int, Any]]:
+    def _kill(self, worker: Worker, hang: Hang, batch: Jobs) -> list[tuple[int, Any]]:
         """End a worker that makes no progress. It may have reached its next query just before."""
         worker.end()
         beat, late = worker.heartbeat.read(), worker.late()
@@ -230,7 +181,7 @@ class Sandbox:
             lost = self._out_of_time(worker, beat)
         return self._retire(worker, batch, lost)
 
-    def _handle_death(self, worker: Worker, batch: _Batch) -> list[tuple[int, Any]]:
+    def _handle_death(self, worker: Worker, batch: Jobs) -> list[tuple[int, Any]]:
         """Find out why a worker died and put its unfinished jobs back.
 
         Returns the job that is not run again, if any, with its result.
@@ -270,7 +221,7 @@ class Sandbox:
         self._fatal_count += 1
 
     def _retire(
-        self, worker: Worker, batch: _Batch, lost: Sequence[tuple[int, Any]] = ()
+        self, worker: Worker, batch: Jobs, lost: Sequence[tuple[int, Any]] = ()
     ) -> list[tuple[int, Any]]:
         """Remove a worker and put its jobs back, except ``lost``, which are returned."""
         worker.end()

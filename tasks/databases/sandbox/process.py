@@ -34,6 +34,8 @@ _CHECK_EVERY = 0.1
 _MAX_WAIT = 10
 """A worker that waits for the CPU may take this many times its allowed seconds."""
 _PIECE = 2**16
+IN_WORKER = "in a worker: "
+"""The beginning of the message of a RuntimeError that the work of a worker raised; its traceback follows."""
 _SILENCE = 30.0
 """Seconds that a worker with jobs may be silent between two of them, or while it starts."""
 
@@ -113,7 +115,7 @@ class Worker:
         results: list[tuple[int, Any]] = []
         for state, text, packed in self._frames():
             if state == "error":
-                raise RuntimeError(f"in a worker: {text}")
+                raise RuntimeError(IN_WORKER + text)
             self.full |= state == "full"
             self.chunks -= state == "done"
             for index, result in packed:
