@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 from attacked import attack, build, honest
-from ray_cluster import RayCluster, graded, running_cluster
+from ray_cluster import graded
 
 from harness.cli import main
 from harness.cluster.databases import local, machine, pieces, receive, sent
@@ -30,6 +31,9 @@ from tasks.databases.state import file_of
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Engine, Limits, Mode, Pool, Server
 
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+from raylets import RayCluster, running_cluster
+
 pytestmark = pytest.mark.skipif(
     find_spec("ray") is None, reason="Ray is not installed: pip install -e '.[ray]'"
 )
@@ -40,7 +44,7 @@ GOLD = ("--model", "gold", "--task", "pocket", "--limit", "40")
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
     """A cluster that the fast tests share."""
-    with running_cluster() as one:
+    with running_cluster(PYTHONPATH=str(Path(__file__).parent)) as one:
         yield one
 
 

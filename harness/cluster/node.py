@@ -49,7 +49,7 @@ class Node:
         receive(file, map(content, parts))
 
     def run(self, packed: bytes, *_: object) -> Reply:
-        """Do a batch, or the beginning of a slow one. The other arguments are what has to be received before it."""
+        """Do a batch, or the beginning of a slow one. The other arguments have to be received before it."""
         batch: Batch = pickle.loads(packed)
         databases: list[Database] = []
         missing: list[File] = []
