@@ -15,7 +15,6 @@ import os
 import platform
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -70,8 +69,8 @@ class Observed:
         for index, result in self._pool.map(work, jobs, costs):
             self.results[index] += 1
             if self.at_third and self.results.total() > len(jobs) // 3:
-                threading.Thread(target=self.at_third).start()
-                self.at_third = None
+                at_third, self.at_third = self.at_third, None
+                at_third()  # Ray starts raylets in the main thread only
             yield index, result
 
     def close(self) -> None:

@@ -43,11 +43,7 @@ CHUNK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The parts of one evaluation.
-
-    ``path``: the folder or file of the model, if it is on this machine; ``modes``: modes of the verdicts in
-    the records.
-    """
+    """The parts of one evaluation. ``path``: of the model, on this machine; ``modes``: of the verdicts."""
 
     spec: EvalSpec
     task: Task

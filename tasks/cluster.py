@@ -49,6 +49,9 @@ def connected(on: str) -> Iterator[None]:
         if ray.is_initialized():
             yield
             return
+        from ray._private import worker
+
+        worker._worker_logs_enabled = False  # Ray prints the loss of a node, with logs, on standard output
         try:
             if address:
                 _join(address)

@@ -167,10 +167,7 @@ class Pool(Protocol):
     def map(
         self, work: str, jobs: Sequence[Any], costs: Sequence[float] | None = None
     ) -> Iterator[tuple[int, Any]]:
-        """Yield ``(index, result)`` of every job, in any order; see ``Sandbox.map``.
-
-        A job is a tuple that begins with its database. Raises HarnessError: no worker is left.
-        """
+        """Yield ``(index, result)`` of each job: a tuple that begins with its database. See ``Sandbox``."""
 
     def close(self) -> None:
         """End the workers."""

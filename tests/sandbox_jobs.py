@@ -115,6 +115,12 @@ def sleep_while_querying(executor: Executor, job: float) -> str:
     return _with_session(executor, Database("none", ddl="CREATE TABLE t(a)"), lambda: time.sleep(job))
 
 
+def who(executor: Executor, job: tuple[Database, float]) -> int:
+    """The process that owns this worker, after the seconds of the job."""
+    time.sleep(job[1])
+    return os.getppid()
+
+
 def nap(executor: Executor, job: tuple[Database, float]) -> float:
     """Sleep for the seconds of a job that begins with its database."""
     time.sleep(job[1])

@@ -19,8 +19,6 @@ from tasks.types import Limits
 
 REFRESH = 1.0
 """Seconds between two looks at the nodes of the cluster."""
-PATIENCE = 120.0
-"""Seconds to wait for a node when there is none."""
 MAX_DEATHS = 5
 """Deaths in a row of a node's actor, each before a first result, after which the node is refused."""
 
@@ -64,8 +62,9 @@ class Member:
 class Members:
     """The nodes with their actors. ``workers`` on each node (0: its CPUs) are divided by ``share``."""
 
-    def __init__(self, limits: Limits, workers: int, share: int) -> None:
+    def __init__(self, limits: Limits, workers: int, share: int, patience: float) -> None:
         self._limits = limits
+        self._patience = patience
         self._workers = workers
         self._share = share
         self._members: dict[str, Member] = {}
@@ -102,9 +101,10 @@ class Members:
         if nodes and not self._members:
             reasons = dict.fromkeys(self._refused.values())
             raise ClusterError(f"no node of the cluster can be used: {'; '.join(reasons)}")
-        if now - self._alone_since > PATIENCE:
+        if now - self._alone_since > self._patience:
             raise ClusterError(
-                f"no node of the cluster has answered for {PATIENCE:.0f} seconds; what was judged is kept"
+                f"no node of the cluster has answered for {self._patience:.0f} seconds;"
+                " what was judged is kept"
             )
 
     def least_busy(self) -> Member | None:

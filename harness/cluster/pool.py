@@ -27,16 +27,18 @@ from tasks.types import Limits
 POLL = 0.2
 """Seconds to wait for answers."""
 
+PATIENCE = 120.0
+
 
 class ClusterPool:
     """Workers on all nodes of the cluster to which this process is connected; see ``tasks.types.Pool``.
 
     ``workers`` on each node (0: one for each CPU) are divided by ``share``, the number of processes that have
-    such a pool. Actors start on first use.
+    such a pool. Actors start on first use. ``patience``: seconds to wait for a node when there is none.
     """
 
-    def __init__(self, limits: Limits, workers: int = 0, share: int = 1) -> None:
-        self._members = Members(limits, workers, share)
+    def __init__(self, limits: Limits, workers: int = 0, share: int = 1, patience: float = PATIENCE) -> None:
+        self._members = Members(limits, workers, share, patience)
         self._turn = threading.Lock()
         self._closed = 0
         """How often ``close`` was called."""
