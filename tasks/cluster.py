@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tasks.common.errors import ClusterError, MissingExtra, first_line
+from tasks.common.errors import ClusterError, MissingExtra
 from tasks.common.terminal import say
 
 RAY = "ray"
@@ -100,8 +100,8 @@ def _join(address: str) -> None:
     _expect_answer(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # Ray raises errors of many types
-        raise ClusterError(f"{address}: {first_line(error)}") from None
+    except Exception as error:  # of many types; a traceback of the cluster ends with the cause
+        raise ClusterError(f"{address}: {str(error).strip().splitlines()[-1]}") from None
 
 
 def _expect_answer(address: str) -> None:

@@ -21,6 +21,7 @@ import pytest
 from harness.cli import main
 from harness.cluster.pool import ClusterPool
 from leaderboards import store
+from runners.nano import FOLDER
 from tasks.cluster import connected
 from tasks.common.errors import ClusterError
 from tasks.types import Database, Limits
@@ -134,9 +135,9 @@ def test_a_cluster_that_is_started_here_is_closed_to_others_and_ends_with_the_co
 
 def trained(out: Path, *words: str) -> tuple[list[float], bytes]:
     """The rewards of five steps, and the weights after them."""
-    settings = ["train.max_steps=5", "train.prompts_per_step=4", "train.group_size=4"]
+    sizes = {"max_steps": 5, "prompts_per_step": 2, "group_size": 4, "micro_groups": 1, "max_new_tokens": 40}
     command = ["train", "--task", "pocket", "--method", "grpo", "--model", "nano", "--out", str(out)]
-    sets = [word for setting in settings for word in ("--set", setting)]
+    sets = [word for name, size in sizes.items() for word in ("--set", f"train.{name}={size}")]
     assert main([*command, *sets, "--limit", "40", "--no-eval", *words]) == 0
     (run,) = [run for run in store.runs() if run.model == str(out / "model")]
     rewards = [row["reward"] for row in store.curve(run.id)]
@@ -150,3 +151,4 @@ def test_a_training_that_scores_on_a_cluster_learns_the_same(home: Path, tmp_pat
         cluster.add()
         there = trained(tmp_path / "there", "--on", "ray")
     assert there == here and len(here[0]) == 5
+    assert here[1] != (FOLDER / "model.safetensors").read_bytes()

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ PIECE = 32 * 2**20
 """Bytes of a file that are sent at once."""
 
 
+@cache
 def machine() -> str:
     """What two processes have in common that see the same loopback address and the same sockets."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -6,7 +6,6 @@ environment and are killed with the actor.
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
@@ -48,9 +47,8 @@ class Node:
 
         receive(file, map(content, parts))
 
-    def run(self, packed: bytes, *_: object) -> Reply:
+    def run(self, batch: Batch, *_: object) -> Reply:
         """Do a batch, or the beginning of a slow one. The other arguments have to be received before it."""
-        batch: Batch = pickle.loads(packed)
         databases: list[Database] = []
         missing: list[File] = []
         for given in batch.databases:

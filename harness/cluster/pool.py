@@ -81,7 +81,7 @@ class ClusterPool:
     ) -> None:
         """Send a batch to a node; ``files`` are there before it begins."""
         before = [member.received[file.digest] for file in files]
-        call = member.actor.run.options(concurrency_group=RUN).remote(batches.packed(jobs), *before)
+        call = member.actor.run.options(concurrency_group=RUN).remote(batches.batch(jobs), *before)
         member.batches[call] = Given(jobs, frozenset(file.digest for file in files))
 
     def _collect(self, batches: ClusterJobs) -> Iterator[tuple[int, Any]]:
