@@ -95,7 +95,7 @@ def test_a_failed_query_is_asked_again_until_it_runs(made: Exported) -> None:
     assert env.get_metrics() == {"execution_accuracy": 1.0, "strict": 1.0, "bird": 1.0, "turns": 2}
 
 
-def test_the_last_turn_is_final_and_pays_only_for_its_answer(made: Exported) -> None:
+def test_the_last_turn_is_final_and_only_its_answer_is_rewarded(made: Exported) -> None:
     env = environment(made, turns=2)
     env.step("SELECT nothing FROM person")
     last = env.step("SELECT nothing FROM person")

@@ -150,7 +150,7 @@ def test_a_task_without_a_gold_that_runs_is_refused(
     task = write_task(tmp_path)
     (tmp_path / "dev.json").write_text(json.dumps([{"question": "?", "query": "SELEC", "db_id": "d"}]))
     assert main(["export", "verl", "--task", str(task), "--out", str(tmp_path / "out")]) == 2
-    assert "people, train: every gold fails: harness check tells why" in capsys.readouterr().err
+    assert "people, train: every gold fails: see harness check" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
@@ -199,25 +198,23 @@ def test_verl_s_validation_has_no_metric_that_counts_dropped_answers(made: Expor
 
 def test_a_thought_that_the_template_opened_and_nothing_closed_has_no_answer(made: Exported) -> None:
     """verl hands on only what follows the prompt, so the tag has to be named."""
-    told = VerlReward(made.folder, opens="<think>")
+    aware = VerlReward(made.folder, opens="<think>")
     assert VerlReward(made.folder).compute_score(*arguments(made, THOUGHT))["score"] == 1.0
-    assert told.compute_score(*arguments(made, THOUGHT))["reason"] == "no_sql"
-    assert told.compute_score(*arguments(made, f"{THOUGHT} no.</think>{GOLD}"))["score"] == 1.0
+    assert aware.compute_score(*arguments(made, THOUGHT))["reason"] == "no_sql"
+    assert aware.compute_score(*arguments(made, f"{THOUGHT} no.</think>{GOLD}"))["score"] == 1.0
 
 
 def test_a_slow_query_does_not_hold_up_the_event_loop(made: Exported) -> None:
-    reward = VerlReward(made.folder)
-    longest = 0.0
+    reward, ticks = VerlReward(made.folder), 0
 
-    async def ticks() -> None:
-        nonlocal longest
+    async def tick() -> None:
+        nonlocal ticks
         while True:
-            before = time.monotonic()
             await asyncio.sleep(0.05)
-            longest = max(longest, time.monotonic() - before)
+            ticks += 1
 
     async def run() -> list[dict[str, Any]]:
-        ticking = asyncio.create_task(ticks())
+        ticking = asyncio.create_task(tick())
         calls = [reward.compute_score_async(*arguments(made, f"{STUCK} -- {i}")) for i in range(2)]
         calls += [reward.compute_score_async(*arguments(made, f"{GOLD} -- {i}")) for i in range(60)]
         found = await asyncio.gather(*calls)
@@ -226,7 +223,7 @@ def test_a_slow_query_does_not_hold_up_the_event_loop(made: Exported) -> None:
 
     found = asyncio.run(run())
     assert [one["reason"] for one in found] == ["timeout"] * 2 + ["correct"] * 60
-    assert longest < 1.0, "two queries ran until their deadline"
+    assert ticks >= 4, "two queries ran until their deadline, half a second each"
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def _scorable(exported: ExportedTask, limit: int, grader: Grader) -> list[Sample
             report(len(chunk))
     left_out = len(samples) - len(good)
     if not good:
-        raise DataError(f"{task.name}, {exported.split}: every gold fails: harness check tells why")
+        raise DataError(f"{task.name}, {exported.split}: every gold fails: see harness check")
     if left_out:
         say(f"{task.name}, {exported.split}: {left_out} of {len(samples)} questions left out: the gold fails")
     return good
