@@ -4,11 +4,12 @@
 
 Each client has a connection of its own, on which it sends one answer, waits for the verdict and sends the
 next; after a refusal (429) it waits about as long as the server asks. The answers are those of the scoring
-benchmark (``benchmarks/workload.py``), of which a tenth are exploits, and one in a hundred is a query that
+benchmark (``benchmarks/workload.py``), of which a tenth are exploits, and one in two hundred is a query that
 never ends or that needs all memory. One in fifty clients leaves without waiting for the response. Verdicts
 are compared with those that the workload knows. Memory, processes and open files are those of the server with
-its workers: after twenty seconds of load, and after the load has ended. The exit code is 1 if a verdict is
-wrong, a response fails, or something leaked.
+its workers: after twenty seconds of load, and after the load has ended. ``grader`` is how many of the clients'
+answers one call of the grader scores in a second afterwards, on as many workers, without HTTP and clients.
+The exit code is 1 if a verdict is wrong, a response fails, or something leaked.
 """
 
 from __future__ import annotations
@@ -32,12 +33,17 @@ from pathlib import Path
 import psutil
 import workload
 
+from rewards.grader import Grader
+from tasks.task import Task
+
 PAIRS = 2000
+DIRECT = 4000
+"""Answers that the grader scores without the service."""
 SECONDS, STEPS = 0.5, 20_000_000
 """Limits of a query: an endless one takes a worker for about as long."""
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) + {} FROM n"
 MEMORY = "SELECT hex(randomblob(400000000)) || {}"
-ENDING = 0.01
+ENDING = 0.005
 """The share of answers that are ENDLESS or MEMORY."""
 LEAVING = 0.02
 """The share of requests whose client leaves at once."""
@@ -59,6 +65,8 @@ class Load:
     seconds: list[float] = field(default_factory=list)
     """Of each scored request."""
     statuses: Counter[int] = field(default_factory=Counter)
+    sent: list[tuple[int, str]] = field(default_factory=list)
+    """Place of the question and text of each scored answer."""
     left: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -112,10 +120,25 @@ def measure(folder: Path, pairs: Sequence[workload.Pair], queue: int, options: a
         time.sleep(REST)
         after = held(process)
     report(load, queue, took)
+    direct = grader_speed(folder, pairs, load.sent[:DIRECT])
+    print(
+        f"  grader        {direct:,.0f} a second; the service {len(load.seconds) / took / direct:.2f} of it"
+    )
     print(f"  before        {before}\n  after         {after}", flush=True)
     more = after.files > before.files or after.processes > before.processes
     leaked = more or after.memory > GROWTH * before.memory
     return int(leaked or bool(load.wrong) or set(load.statuses) > {200, 429} or not load.seconds)
+
+
+def grader_speed(folder: Path, pairs: Sequence[workload.Pair], sent: Sequence[tuple[int, str]]) -> float:
+    """Answers a second that one call of the grader scores, its workers started and warm."""
+    task = Task.named(str(folder / "load.yaml"), [f"scoring.seconds={SECONDS}", f"scoring.steps={STEPS}"])
+    samples = task.samples()
+    with Grader(task.spec.scoring) as grader:
+        grader.grade(task, samples, [pair.sql for pair in pairs])
+        started = time.monotonic()
+        grader.grade(task, [samples[place] for place, _ in sent], [text for _, text in sent])
+        return len(sent) / (time.monotonic() - started)
 
 
 def report(load: Load, queue: int, took: float) -> None:
@@ -194,6 +217,7 @@ async def client(load: Load, port: int, pairs: Sequence[workload.Pair], number: 
             await asyncio.sleep(wait * dice.uniform(0.5, 1.5))
         else:
             load.seconds.append(time.monotonic() - started)
+            load.sent.append((int(item["id"]), item["text"]))
             check(load, body, item["text"], right)
     writer.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -29,6 +30,8 @@ from tasks.types import Database
 PROBE = Answer(Database("health", ddl="CREATE TABLE t (x INTEGER)"), ("SELECT 1",), "SELECT 1")
 """An answer that ``GET /health`` has graded."""
 PROBE_SECONDS = 5.0
+STATES = ("ok", "busy", "stalled")
+"""States of a task's workers, from good to bad."""
 MOST_CAUSES = 1000
 """Causes of our own failures that are logged, each once."""
 LEFT = 499
@@ -43,7 +46,8 @@ class Service:
         self._admission = Admission(limits)
         self._logged: set[str] = set()
         self._describing = asyncio.Lock()
-        metrics.waiting({name: lambda one=one: one.queue.waiting for name, one in tasks.items()})  # type: ignore[misc]
+        for name, task in tasks.items():
+            metrics.waiting(name, partial(_waiting, task))
         metrics.gauge("harness_answers_in_flight", "Answers of requests", lambda: self._admission.items)
         metrics.gauge("harness_body_bytes", "Bytes of requests held", lambda: self._admission.bytes)
 
@@ -113,7 +117,7 @@ class Service:
             try:
                 found = [await asyncio.to_thread(task.description) for task in self._tasks.values()]
             except HarnessError as error:
-                say(str(error))
+                self._log(str(error))
                 return reply({"error": "a database cannot be read: the server's log has its name"}, 503)
         return reply({"tasks": found})
 
@@ -122,8 +126,8 @@ class Service:
         return Response(self._metrics.text(), headers=HEADERS, media_type=CONTENT_TYPE_LATEST)
 
 
-STATES = ("ok", "busy", "stalled")
-"""From good to bad."""
+def _waiting(task: ServedTask) -> int:
+    return task.queue.waiting
 
 
 async def _state(task: ServedTask) -> str:

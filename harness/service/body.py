@@ -51,6 +51,11 @@ class Held:
         self._all.bytes += count
         self.bytes += count
 
+    def expect_room(self) -> None:
+        """Check that there is room for an item, before the body is read."""
+        if self._all.items >= self._all.limits.queue:
+            raise busy("queue", f"{self._all.items:,} answers wait")
+
     def add_items(self, count: int) -> None:
         """Count items that will be scored."""
         if self._all.items + count > self._all.limits.queue:
@@ -61,6 +66,7 @@ class Held:
 
 async def read(request: Request, limits: ServiceLimits, held: Held) -> ScoreRequest:
     """The body of a request to score. Raises Refusal, ClientDisconnect."""
+    held.expect_room()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Refusal(415, "type", "send the header Content-Type: application/json")

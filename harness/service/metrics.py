@@ -33,18 +33,17 @@ class Metrics:
         self._left = Counter(
             "harness_clients_left", "Clients that left before their response", registry=self._registry
         )
+        self._waiting = Gauge(
+            "harness_answers_waiting", "Distinct answers not started", ["task"], registry=self._registry
+        )
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Add a figure that is read when the metrics are asked for."""
         Gauge(name, text, registry=self._registry).set_function(value)
 
-    def waiting(self, values: dict[str, Callable[[], float]]) -> None:
-        """Add the length of each task's queue."""
-        gauge = Gauge(
-            "harness_answers_waiting", "Distinct answers not started", ["task"], registry=self._registry
-        )
-        for task, value in values.items():
-            gauge.labels(task).set_function(value)
+    def waiting(self, task: str, value: Callable[[], float]) -> None:
+        """Add the length of a task's queue."""
+        self._waiting.labels(task).set_function(value)
 
     def answer(self, task: str, reason: str) -> None:
         """Count a scored answer."""

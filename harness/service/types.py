@@ -29,7 +29,7 @@ class Item(Spec):
     """An answer to score: to the question ``id`` of the task, or to ``gold`` on ``database``."""
 
     text: Text
-    """The model's answer, as it wrote it."""
+    """The model's answer, as it wrote it; at most 262,144 characters."""
     id: Name = ""
     """Id of the question. With `gold` it is only repeated in the response."""
     split: Name = ""
@@ -37,7 +37,7 @@ class Item(Spec):
     database: Name = ""
     """A database of the task."""
     gold: Gold | Annotated[tuple[Gold, ...], Field(min_length=1, max_length=MAX_GOLDS)] | None = None
-    """The right SQL, or several right queries."""
+    """The right SQL, or at most 16 right queries."""
     previous: Text = ""
     """The answer of the turn before, for `feedback`."""
 
