@@ -7,8 +7,8 @@ next; after a refusal (429) it waits about as long as the server asks. The answe
 benchmark (``benchmarks/workload.py``), of which a tenth are exploits, and one in two hundred is a query that
 never ends or that needs all memory. One in fifty clients leaves without waiting for the response. Verdicts
 are compared with those that the workload knows. Memory, processes and open files are those of the server with
-its workers: after twenty seconds of load, and after the load has ended. ``grader`` is how many of the clients'
-answers one call of the grader scores in a second afterwards, on as many workers, without HTTP and clients.
+its workers: after twenty seconds of load, and after the load has ended. ``grader`` is how many of the
+clients' answers one call of the grader scores in a second, on as many workers, without HTTP and clients.
 The exit code is 1 if a verdict is wrong, a response fails, or something leaked.
 """
 
@@ -171,14 +171,16 @@ def server(folder: Path, queue: int) -> Iterator[tuple[psutil.Process, int]]:
         *limits,
         *sets,
     ]
-    process = subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    log = folder / f"log-{queue}"
+    with log.open("w") as file:
+        process = subprocess.Popen([sys.executable, *command], stderr=file)
     try:
-        while not (found := re.search(r"http://127.0.0.1:(\d+)/", process.stderr.readline())):
-            assert process.poll() is None, "the server does not start"
+        while not (found := re.search(r"http://127.0.0.1:(\d+)/", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
         yield psutil.Process(process.pid), int(found[1])
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(60) == 0 and log.read_text().count("\n") == 1, log.read_text()
     finally:
         process.kill()
         process.wait()

@@ -283,6 +283,7 @@ def test_a_client_that_leaves_frees_its_place(tight: Server, question: Any) -> N
     connection.close()
     time.sleep(0.2)
     assert tight.metric("harness_clients_left_total") == before + 1
+    assert tight.log.read_text().count("\n") == 1
     assert tight.metric("harness_answers_in_flight") == tight.metric(waiting) == 0
     assert tight.score({"id": question.id, "text": question.gold[0]})[0]["reward"] == 1
 

@@ -59,6 +59,8 @@ class Service:
             except ClientDisconnect:
                 self._metrics.left()
                 return Response(status_code=LEFT)
+            except asyncio.CancelledError:  # by uvicorn, DRAIN_SECONDS after the end began
+                raise Refusal(503, "ended", "the server ends: send it again to another") from None
 
     async def _score(self, request: Request, held: Held) -> Response:
         started = asyncio.get_running_loop().time()
@@ -155,6 +157,13 @@ async def _unless_left(
     finally:
         left.cancel()
         graded.cancel()
+        graded.add_done_callback(_noted)
+
+
+def _noted(graded: asyncio.Future[list[Grade | BaseException]]) -> None:
+    """Read the error of grades that no one waits for, which asyncio would log."""
+    if not graded.cancelled():
+        graded.exception()
 
 
 async def _left(request: Request) -> None:

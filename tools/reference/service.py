@@ -27,7 +27,7 @@ STATUSES = {
     "422": "A key or value of the request is wrong. The line names its place.",
     "429": "The server is busy; the header `Retry-After` has the seconds after which to send the request again.",
     "500": "An error of the server's own.",
-    "503": "`/health`: no worker answers. `/tasks`: a database cannot be read.",
+    "503": "`/score`: the server ends. `/health`: no worker answers. `/tasks`: a database cannot be read.",
 }
 METRICS = {
     "harness_score_seconds": "Histogram: time of a scored request, from its first byte to its response.",
