@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -459,3 +460,18 @@ def test_no_worker_outlives_a_parent_that_is_killed(tmp_path: Path, working: boo
 @pytest.mark.parametrize("working", [False, True])
 def test_no_worker_outlives_one_of_24_parents_that_are_killed(tmp_path: Path, working: bool) -> None:
     kill_parents(tmp_path, 24, working)
+
+
+def test_workers_start_where_over_a_thousand_files_are_open(database: Database) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2000:
+        pytest.skip("this machine allows too few open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    files = [os.open("/dev/null", os.O_RDONLY) for _ in range(1500)]
+    try:
+        with Sandbox(1, LIMITS) as sandbox:
+            assert sandbox.run([(database, 0, "SELECT 1")])[0].rows == ((1,),)
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

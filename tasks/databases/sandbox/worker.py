@@ -222,7 +222,9 @@ def _die_with_parent(lifeline: int, parent: int) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-    if os.getppid() != parent or select.select([lifeline], [], [], 0)[0]:
+    poll = select.poll()  # select() takes no descriptor over 1023, which a server with many clients has
+    poll.register(lifeline, select.POLLIN)
+    if os.getppid() != parent or poll.poll(0):
         os._exit(1)
 
 
