@@ -69,7 +69,8 @@ def running() -> str:
 
     A cluster that was started by ``ray start`` is noted in a file, which may be older than its end.
     """
-    if given := os.environ.get("RAY_ADDRESS"):
+    given = os.environ.get("RAY_ADDRESS", "auto")
+    if given not in ("", "auto"):
         return given
     file = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "ray_current_cluster"
     try:

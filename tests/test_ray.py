@@ -85,7 +85,7 @@ def test_an_evaluation_on_a_cluster_has_the_records_of_one_here(home: Path, clus
     assert contents(home, "eval", "--on", "ray") == contents(home, "eval")
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("duckdb", marks=pytest.mark.slow)])
 def test_grades_on_a_cluster_are_those_of_this_machine(
     home: Path, tmp_path: Path, cluster: RayCluster, engine: Engine
 ) -> None:
@@ -115,6 +115,7 @@ def test_a_pool_that_is_closed_while_it_works_says_so(cluster: RayCluster) -> No
             list(there.map("sandbox_jobs:nap", [(Database("none"), 0.5)] * 100))
 
 
+@pytest.mark.slow
 def test_what_is_not_read_is_not_done(cluster: RayCluster) -> None:
     with scoring_workers("ray", 1) as workers, closing(pool(workers)) as there:
         begun = there.map("sandbox_jobs:nap", [(Database("none"), 0.5)] * 100)

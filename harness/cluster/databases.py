@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -81,8 +81,9 @@ def local(given: Sent, owner: str) -> Database | Missing | Unfit:
     return stamped(replace(database, instances=tuple(path for _, path in found if path)))
 
 
+@lru_cache(maxsize=4096)
 def _fault(given: Sent, owner: str) -> Unfit | None:
-    """Why this node cannot ask the server of a database; None where it can."""
+    """Why this node cannot ask the server of a database; None where it can. It is asked once."""
     database = given.database
     servers = [instance for instance in database.instances if isinstance(instance, Server)]
     try:
