@@ -66,13 +66,15 @@ def write_folder(trainer: Trainer, options: ExportOptions) -> Written:
     """Write a new folder.
 
     Raises SpecError: no such task, the trainer cannot ask its prompts, or ``--out`` is no new folder;
-    DataError: its data is missing.
+    DataError: its data is missing; ModelError: the model is a folder whose chat template cannot be read.
     """
     with new_out(trainer.name, options.out) as folder:
         task = Task.named(options.task, options.overrides, options.trust)
         if task.spec.prompt.is_completion:
             raise SpecError(f"{task.name}: {trainer.name} asks by chat messages, not by a completion prompt")
         splits = [ExportedTask(task, split) for split in (task.spec.dataset.train_split, options.split)]
+        first = splits[0].samples[0]
+        opens = _opened_thought(options.model, Request(first, task.messages(first)), trainer.script)
         longest = 0
         with Grader(task.spec.scoring) as grader:
             for name, exported in zip(SPLITS, splits, strict=True):
@@ -84,7 +86,6 @@ def write_folder(trainer: Trainer, options: ExportOptions) -> Written:
                 exported.write(folder / f"{name}.json")
                 pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
                 longest = max(longest, *map(_tokens, rows))
-        opens = _opened_thought(options.model, Request(samples[0], task.messages(samples[0])), trainer.script)
         (folder / trainer.script).write_text(
             trainer.code.replace("OPENS", json.dumps(opens)), encoding="utf-8"
         )
