@@ -61,6 +61,11 @@ class DatabasesSpec(Spec):
     @classmethod
     def _is_an_engine(cls, target: str) -> str:
         if target and target not in COPIES:
+            if target in ENGINES.values():
+                raise ValueError(
+                    f"{target} has no server of its own here: copy the files to yours with `harness db copy`,"
+                    " and give its URL: 'mariadb://user:${PASSWORD}@host/{database}'"
+                )
             if "://" not in target:
                 raise ValueError(f"{nearest(target, COPIES)} Or give a URL: {EXAMPLE}")
             cls._has_no_password(target)

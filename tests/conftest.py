@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,9 +86,10 @@ def running(binaries: Path | None) -> Iterator[EmbeddedServer]:
             server = embedded_server(binaries)
         yield server
         leave(server)
-        [users] = Path(folder).glob("*/users.lock")
-        with users.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # waits for the server's end
+        end = time.monotonic() + 60
+        while server.socket.exists():  # it is removed when the server has ended
+            assert time.monotonic() < end
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

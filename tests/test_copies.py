@@ -237,6 +237,30 @@ def test_golds_for_the_engine_are_not_translated(task: Path, home: Path) -> None
     assert found.database(found.samples()[0]).engine == "duckdb"
 
 
+def test_stored_and_sampled_answers_are_judged_on_an_engine(
+    task: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = tmp_path / "answers.sql"
+    lines = ("FROM owner SELECT name LIMIT 1", "SELECT name FROM owner ORDER BY id LIMIT 2", "SELECT 1", "")
+    answers.write_text("\n".join(lines) + "\n")
+    line = ["--task", str(task), "--engine", "duckdb", "--workers", "1"]
+    assert main(["score", str(answers), *line]) == 0
+    drawn = str(tmp_path / "own.jsonl")
+    assert main(["sample", "--model", "gold", *line, "--split", "dev", "--samples", "1", "--out", drawn]) == 0
+    stored, sampled = sorted(store.runs(), key=lambda run: run.model != "answers.sql")
+    assert [record.reason for record in store.records(stored.id)] == [
+        "wrong_rows",
+        "correct",
+        "wrong_columns",
+    ]
+    assert {record.metric for record in store.records(sampled.id)} == {1.0}
+    assert len(Path(drawn).read_text().splitlines()) == 3
+    capsys.readouterr()
+    assert main(["score", str(answers), *line[:2], "--engine", "mariadb"]) == 2
+    error = capsys.readouterr().err
+    assert "mariadb has no server of its own here" in error and "harness db copy" in error
+
+
 def test_the_engine_of_the_files_needs_no_copy(task: Path, home: Path) -> None:
     assert main(["eval", "--model", "gold", "--task", str(task), "--engine", "sqlite"]) == 0
     assert store.runs()[-1].spec["task"]["databases"]["copy_to"] == ""

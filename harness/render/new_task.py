@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from harness.generation.task_files import ENGINES
 from harness.own.new_task import NewTask
 from harness.own.questions import ENOUGH, listed
 from harness.render.check import render_check
@@ -70,4 +71,5 @@ def _next(made: NewTask) -> Iterator[str]:
         yield command("check", file)
     yield command("ask", "--model", "nano", "--task", file, "How many rows are there?")
     yield command("eval", "--model", "nano", "--task", file)
-    yield command("generate", "--task", file, "--n", "500") + "   # questions to train on"
+    if made.place.engine in ENGINES:
+        yield command("generate", "--task", file, "--n", "500") + "   # questions to train on"

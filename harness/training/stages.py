@@ -73,9 +73,9 @@ def stages(request: TrainRequest) -> list[Stage]:
             overrides,
             where=f"--set {method}",
         )
-        spec = spec.of_task(specs.load(spec.task, _of_task(request.overrides), spec.trust))
+        spec = spec.of_task(specs.load(spec.task, of_task(request.overrides), spec.trust))
         out = request.out / method if len(methods) > 1 else request.out
-        planned.append(Stage(spec, _of_task(request.overrides), out))
+        planned.append(Stage(spec, of_task(request.overrides), out))
         fields["model"] = str(out / "model")
     return planned
 
@@ -92,7 +92,8 @@ def _settings(overrides: Sequence[str], method: str, methods: Sequence[str]) -> 
     return settings
 
 
-def _of_task(overrides: Sequence[str]) -> tuple[str, ...]:
+def of_task(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The overrides that are keys of the task."""
     return tuple(item for item in overrides if item.partition(".")[0] not in ("train", *METHODS))
 
 

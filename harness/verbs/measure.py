@@ -98,6 +98,7 @@ def _sample_options(verbs: Verbs) -> None:
         "--out", type=path, required=True, metavar="FILE", help="jsonl file to write, for train --data"
     )
     add_sampling(verb)
+    add_engine(verb)
     add_questions(verb)
     add_common(verb, " or runner.KEY=VALUE")
     add_on(verb)
@@ -111,6 +112,7 @@ def _score_options(verbs: Verbs) -> None:
     )
     verb.add_argument("--column", metavar="NAME", default="", help="key or column of the answers in the file")
     verb.add_argument("--task", required=True, help="a shipped task or a YAML file")
+    add_engine(verb)
     add_questions(verb)
     add_common(verb)
     add_on(verb)
@@ -242,6 +244,7 @@ def sample(options: argparse.Namespace) -> int:
 
     settings, overrides = divided(options.overrides, "runner.")
     spec = _eval_spec(options, options.model, options.temperature, settings)
+    overrides = on_engine(spec.task, options.engine, overrides, spec.trust)
     split = options.split or Task.named(spec.task, overrides, spec.trust).spec.dataset.train_split
     spec = spec.model_copy(update={"split": split})
     out = Path(options.out)
@@ -259,7 +262,8 @@ def score(options: argparse.Namespace) -> int:
 
     fields = {name: getattr(options, name) for name in ("task", "split", "limit", "sample_seed")}
     fields["trust"] = options.trust_task
+    overrides = on_engine(options.task, options.engine, options.overrides, options.trust_task)
     with scoring_workers(options.on, options.workers) as workers:
-        run = score_stored(options.file, fields, options.overrides, workers, options.column)
+        run = score_stored(options.file, fields, overrides, workers, options.column)
     emit_board([run], options.json, reasons=True)
     return 0

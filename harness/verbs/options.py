@@ -49,7 +49,7 @@ def add_engine(verb: Parser) -> None:
         metavar="E",
         default="",
         help="run on copies of the databases: duckdb, postgres (the embedded server) or a URL; golds are"
-        " translated (docs/how-to/servers.md)",
+        " translated (docs/how-to/engines.md)",
     )
 
 

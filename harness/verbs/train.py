@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.arguments import Parser, only, path, positive, seed
-from harness.verbs.options import Verbs, add_common, add_on, add_questions
+from harness.verbs.options import Verbs, add_common, add_engine, add_on, add_questions, on_engine
 from harness.verbs.results import emit_board
 from tasks.common.errors import SpecError
 
@@ -60,6 +60,7 @@ def _train_options(verbs: Verbs) -> None:
         help="train in N processes, one for each GPU, or on CPUs; default: the recipe's number, otherwise 1",
     )
     verb.add_argument("--seed", type=seed, default=0, help="seed of the training")
+    add_engine(verb)
     add_questions(verb)
     add_common(verb, ", train.KEY=VALUE, or sft.KEY=VALUE and grpo.KEY=VALUE for one stage")
     add_on(verb)
@@ -172,8 +173,10 @@ def _plan_nodes(options: argparse.Namespace, planned_stages: Sequence[Stage]) ->
 
 
 def _train_request(options: argparse.Namespace) -> TrainRequest:
-    from harness.training.stages import TrainRequest
+    from harness.training.stages import TrainRequest, of_task
 
+    of_stages = [item for item in options.overrides if item not in of_task(options.overrides)]
+    overrides = on_engine(options.task, options.engine, of_task(options.overrides), options.trust_task)
     fields = {
         "model": options.model,
         "task": options.task,
@@ -187,5 +190,5 @@ def _train_request(options: argparse.Namespace) -> TrainRequest:
     sft_fields = {"limit": options.sft_limit} if options.sft_limit else {}
     out = Path(options.out)
     return TrainRequest(
-        options.method, out, fields, options.overrides, options.recipe, options.seed, sft_fields
+        options.method, out, fields, [*overrides, *of_stages], options.recipe, options.seed, sft_fields
     )

@@ -181,7 +181,12 @@ def _start(binaries: Path, folder: Path, server: EmbeddedServer, owner: int | No
     settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
     command = [str(binaries / "postgres"), "-D", str(data), "-k", str(server.socket), *settings]
     process = subprocess.Popen(
-        [sys.executable, "-I", supervisor.__file__, json.dumps([command, str(folder), owner])],
+        [
+            sys.executable,
+            "-I",
+            supervisor.__file__,
+            json.dumps([command, *map(str, (folder, server.socket)), owner]),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

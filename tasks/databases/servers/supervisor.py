@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,11 @@ _PAUSE = 0.2
 _STOP_SECONDS = 20.0
 
 
-def main(command: list[str], folder: Path, owner: int | None) -> None:
-    """Run ``command`` until no process holds ``folder/users.lock``. ``owner``: the user that runs it."""
+def main(command: list[str], folder: Path, socket: Path, owner: int | None) -> None:
+    """Run ``command`` until no process holds ``folder/users.lock``. ``owner``: the user that runs it.
+
+    ``socket``: the folder of the server's socket, which is removed at the end.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     running: subprocess.Popen[bytes] | None = None
     with (folder / "users.lock").open("ab") as users, (folder / "log").open("ab") as log:
@@ -35,6 +39,7 @@ def main(command: list[str], folder: Path, owner: int | None) -> None:
         finally:
             if running is not None:
                 _stop(running)
+            shutil.rmtree(socket, ignore_errors=True)
 
 
 def _is_unused(users: IO[bytes]) -> bool:
@@ -74,5 +79,5 @@ def _stop(running: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    _command, _folder, _owner = json.loads(sys.argv[1])
-    main(_command, Path(_folder), _owner)
+    _command, _folder, _socket, _owner = json.loads(sys.argv[1])
+    main(_command, Path(_folder), Path(_socket), _owner)
