@@ -60,7 +60,7 @@ def open_shard(run: Run, shard: Shard, questions: int) -> RunWriter:
     """
     if shard.count > questions:
         raise DataError(f"{questions} questions cannot be divided into {shard.count} shards")
-    with _alone(home() / "shards.lock"):
+    with files.alone(home() / "shards.lock"):
         shared = _shared(run, shard.count) or _created(run, shard.count)
     path = _part(shared.id, shard)
     with files.writing(path):
@@ -100,7 +100,7 @@ def merge(run_id: str) -> Run:
     damaged, or it has none.
     """
     path = store.folder(run_id)
-    with _alone(path / "lock") as lock:
+    with files.alone(path / "lock") as lock:
         try:
             run = validation.run(path)
             return run if run.finished or missing(run_id) else _merged(run, path, lock)
@@ -167,12 +167,3 @@ def _shards(run_id: str) -> list[Shard]:
         if _COUNT.fullmatch(count := path.name.removeprefix(store.SHARDS)):
             return [Shard(index, int(count)) for index in range(1, int(count) + 1)]
     raise DataError(f"run {run_id} has no shards")
-
-
-def _alone(file: Path) -> IO[bytes]:
-    """A lock for which other processes are waited for. Raises DataError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    lock = files.lock(file, wait=True)
-    if lock is None:
-        raise DataError(f"{file}: cannot be locked on this file system")
-    return lock

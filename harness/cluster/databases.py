@@ -40,7 +40,7 @@ def sent(database: Database) -> Sent:
     if on_server(database):
         return Sent(database, scorer=scorer_version(database.engine))
     paths = [file_of(database, place) for place in range(len(database.instances))]
-    described = tuple(File(os.path.abspath(path), _parts(path, database.engine)) for path in paths)
+    described = tuple(_file(path, database.engine) for path in paths)
     private = replace(database.private, sources=()) if database.private else None
     return Sent(replace(database, private=private), described)
 
@@ -53,20 +53,24 @@ def pieces(file: File) -> Iterator[Iterator[bytes]]:
 
 def receive(file: File, parts: Iterable[Iterable[bytes]]) -> None:
     """Keep a file that was sent. Raises DataError: it cannot be written, or its content is another one."""
-    folder = _received(file).parent
-    with files.writing(folder):
-        try:
-            with files.new_folder(folder, replace=True) as building:
-                for (ending, expected), content in zip(file.parts, parts, strict=True):
-                    digest = hashlib.sha256()
-                    with (building / f"{Path(file.path).name}{ending}").open("xb") as target:
-                        for piece in content:
-                            digest.update(piece)
-                            target.write(piece)
-                    if digest.hexdigest() != expected:
-                        raise DataError(f"{file.path} has changed while it was sent")
-        except FileExistsError:
-            pass  # another process of this machine has received it meanwhile
+    target = _received(file)
+    with files.alone(target.parent.parent / "lock"), files.writing(target):
+        if _parts(target, file.engine) == file.parts:
+            return  # another actor has kept it
+        with files.new_folder(target.parent, replace=True) as building:
+            for (ending, expected), content in zip(file.parts, parts, strict=True):
+                if _written(building / f"{target.name}{ending}", content) != expected:
+                    raise DataError(f"{file.path} has changed while it was sent")
+
+
+def _written(path: Path, content: Iterable[bytes]) -> str:
+    """Write a new file; returns its SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("xb") as target:
+        for piece in content:
+            digest.update(piece)
+            target.write(piece)
+    return digest.hexdigest()
 
 
 def local(given: Sent, owner: str) -> Database | Missing | Unfit:
@@ -74,7 +78,7 @@ def local(given: Sent, owner: str) -> Database | Missing | Unfit:
     database = given.database
     if on_server(database):
         return _fault(given, owner) or database
-    found = [(file, _found(file, database.engine)) for file in given.files]
+    found = [(file, _found(file)) for file in given.files]
     missing = tuple(file for file, path in found if path is None)
     if missing:
         return Missing(missing)
@@ -107,13 +111,17 @@ def _is_of_one_machine(server: Server) -> bool:
     return not host or host in ("localhost", "::1") or host.startswith("127.") or "socket" in place.query
 
 
-def _found(file: File, engine: Engine) -> Path | None:
+def _file(path: Path, engine: Engine) -> File:
+    return File(os.path.abspath(path), engine, _parts(path, engine))
+
+
+def _found(file: File) -> Path | None:
     """The path at which this node has a file's content."""
     received = _received(file)
     if not file.parts:
         return received  # its owner cannot read it, so nobody can
     for path in (Path(file.path), received):
-        if _parts(path, engine) == file.parts:
+        if _parts(path, file.engine) == file.parts:
             return path
     return None
 

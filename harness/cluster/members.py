@@ -78,7 +78,7 @@ class Members:
     @property
     def workers(self) -> int:
         """The workers of all nodes that have answered."""
-        return sum(member.workers for member in self._members.values() if member.greeting is None)
+        return sum(member.workers for member in self._all() if member.greeting is None)
 
     def wait_anew(self) -> None:
         """Jobs begin: the patience for nodes counts from now."""
@@ -109,13 +109,13 @@ class Members:
 
     def least_busy(self) -> Member | None:
         """The node to send a batch to; None where all have enough."""
-        free = [member for member in self._members.values() if member.has_room]
+        free = [member for member in self._all() if member.has_room]
         return min(free, key=lambda member: member.load, default=None)
 
     def calls(self) -> dict[Any, Member]:
         """All calls that wait for an answer, with their nodes."""
         waiting: dict[Any, Member] = {}
-        for member in self._members.values():
+        for member in self._all():
             calls = list(member.batches) if member.greeting is None else [member.greeting]
             waiting |= dict.fromkeys(calls, member)
         return waiting
@@ -148,13 +148,18 @@ class Members:
 
     def end_busy(self) -> None:
         """End the actors that have batches left, because their results will not be read."""
-        for member in [member for member in self._members.values() if member.batches]:
-            self._end(member)
+        for member in self._all():
+            if member.batches:
+                self._end(member)
 
     def end(self) -> None:
         """End all actors."""
-        for member in list(self._members.values()):
+        for member in self._all():
             self._end(member)
+
+    def _all(self) -> list[Member]:
+        """A copy: another thread may end them all meanwhile."""
+        return list(self._members.values())
 
     def _started(self, node: dict[str, Any]) -> Member:
         import ray

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from tasks.types import Database
+from tasks.types import Database, Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class File:
 
     path: str
     """Where the owner of the jobs has it."""
+    engine: Engine
     parts: tuple[tuple[str, str], ...]
     """Ending of the name ("" for the file itself, "-wal") and SHA-256; none: the owner cannot read it."""
 

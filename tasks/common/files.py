@@ -175,6 +175,16 @@ def lock(file: Path, wait: bool = False) -> IO[bytes] | None:
     return locked
 
 
+def alone(file: Path) -> IO[bytes]:
+    """A lock for which other processes are waited for; its folder is made. Raises DataError."""
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    locked = lock(file, wait=True)
+    if locked is None:
+        raise DataError(f"{file}: cannot be locked on this file system")
+    return locked
+
+
 def is_locked(file: Path) -> bool:
     """Whether another process holds the lock of a file. The file is not changed."""
     query = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
