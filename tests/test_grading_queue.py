@@ -28,6 +28,14 @@ def reason(grade: Grade) -> str:
     return grade.attempt.reason.value
 
 
+def until_started(queue: GradingQueue) -> None:
+    """Wait until a worker has taken all answers."""
+    end = time.monotonic() + 60
+    while queue.waiting and time.monotonic() < end:
+        time.sleep(0.01)
+    assert queue.waiting == 0
+
+
 @pytest.fixture
 def queue() -> Iterator[GradingQueue]:
     one = GradingQueue(SCORING, workers=1)
@@ -62,35 +70,34 @@ def test_a_removed_answer_does_not_come() -> None:
 
 
 def test_equal_answers_are_graded_once(queue: GradingQueue) -> None:
-    started = time.monotonic()
     first = queue.submit(answer(ENDLESS.format(1)))
-    time.sleep(0.1)
+    until_started(queue)
     others = [queue.submit(answer(ENDLESS.format(1))) for _ in range(20)]
     assert queue.waiting == 0
-    assert {reason(one.result()) for one in [first, *others]} == {"timeout"}
-    assert time.monotonic() - started < 5  # twenty-one would take over six seconds of CPU
+    assert len({id(one.result(120)) for one in [first, *others]}) == 1
+    assert reason(first.result()) == "timeout"
 
 
 def test_a_client_with_few_answers_does_not_wait_for_one_with_many(queue: GradingQueue) -> None:
-    many = queue.submit_all([answer(ENDLESS.format(number)) for number in range(30)], "many")
+    many = queue.submit_all([answer(ENDLESS.format(number)) for number in range(10)], "many")
     (few,) = queue.submit_all([answer("SELECT 1")], "few")
-    assert reason(few.result(30)) == "correct"
-    assert sum(one.done() for one in many) < 20
+    assert reason(few.result(120)) == "correct"
+    assert sum(one.done() for one in many) < 10
     for one in many:
         one.cancel()
 
 
 def test_cancelled_answers_are_not_graded(queue: GradingQueue) -> None:
     running = queue.submit(answer(ENDLESS.format(0)))
-    time.sleep(0.1)
+    until_started(queue)
     cancelled = queue.submit_all([answer(ENDLESS.format(number)) for number in range(1, 50)])
     shared, kept = queue.submit(answer("SELECT 2")), queue.submit(answer("SELECT 2"))
     assert queue.waiting == 50
     for one in (*cancelled, shared):
         assert one.cancel()
     assert queue.waiting == 1
-    assert reason(kept.result(30)) == "wrong_rows"
-    assert reason(running.result(30)) == "timeout"
+    assert reason(kept.result(120)) == "wrong_rows"
+    assert reason(running.result(120)) == "timeout"
 
 
 def test_a_cancelled_coroutine_leaves_the_queue(queue: GradingQueue) -> None:
@@ -99,8 +106,7 @@ def test_a_cancelled_coroutine_leaves_the_queue(queue: GradingQueue) -> None:
         waiting = asyncio.ensure_future(queue.grade(answer(ENDLESS.format(1))))
         await asyncio.sleep(0.1)
         waiting.cancel()
-        await asyncio.sleep(0.05)
-        assert queue.waiting == 0
+        await asyncio.to_thread(until_started, queue)
         return reason(await slow)
 
     assert asyncio.run(ask()) == "timeout"
@@ -109,7 +115,7 @@ def test_a_cancelled_coroutine_leaves_the_queue(queue: GradingQueue) -> None:
 def test_what_the_grader_raises_on_concerns_only_that_answer(queue: GradingQueue) -> None:
     bad = Answer(TABLE, ("SELECT 1",), None)  # type: ignore[arg-type]
     futures = queue.submit_all([answer("SELECT 1"), bad, answer("SELECT 2"), answer("")])
-    wait(futures, 30)
+    wait(futures, 120)
     assert [type(one.exception()) for one in futures] == [type(None), TypeError, type(None), type(None)]
     assert [reason(one.result()) for one in futures if not one.exception()] == [
         Reason.CORRECT,
@@ -124,7 +130,7 @@ def test_closing_ends_what_runs() -> None:
     time.sleep(0.5)
     started = time.monotonic()
     queue.close()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert all("closed" in str(one.exception(1)) for one in futures)
     with pytest.raises(RuntimeError, match="closed"):
         queue.submit(answer("SELECT 1"))
