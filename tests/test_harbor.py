@@ -86,8 +86,8 @@ def test_harbors_own_loader_reads_the_tasks(task: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     read = json.loads(done.stdout)
     loaded = Task.named(str(task))
-    assert [one["name"] for one in read] == [f"harness/people-0000{number}" for number in range(3)]
-    for one, sample in zip(read, loaded.samples(), strict=True):
+    assert [one["name"] for one in read] == ["harness/people-00000", "harness/people-00001"]
+    for one, sample in zip(read, loaded.samples()[:2], strict=True):  # the third gold fails
         prompt = "\n\n".join(message["content"] for message in loaded.messages(sample))
         assert one["valid"] and one["instruction"].startswith(prompt)
         assert "`/app/answer.sql`" in one["instruction"] and "`/app/database.sqlite`" in one["instruction"]
@@ -162,9 +162,9 @@ def test_what_is_no_plain_file_of_text_is_no_answer(folder: Path, tmp_path: Path
         answer.unlink(missing_ok=True)
 
 
-def test_an_unscored_answer_gets_no_reward(task: Path, tmp_path: Path) -> None:
-    folder = exported(task, tmp_path / "out") / "people-00002"
-    (tmp_path / "answer.sql").write_text(answer_table.BROKEN)
+def test_an_unscored_answer_gets_no_reward(folder: Path, tmp_path: Path) -> None:
+    (folder / "tests" / "0.sqlite").unlink()
+    (tmp_path / "answer.sql").write_text(answer_table.GOLD)
     assert scored(folder, tmp_path) is None
 
 
@@ -247,7 +247,7 @@ def test_mistakes_are_one_line(
 def test_texts_of_a_dataset_do_not_leave_their_places(tmp_path: Path, task: Path) -> None:
     """Ids, names and golds that would change a path, a script or the TOML file."""
     hostile = "x\"\n[verifier]\nenvironment_mode = 'shared'\n$(touch pwned) ../../\x1b"
-    rows = [{"id": hostile, "question": hostile, "query": f"SELECT 1 -- {hostile}\nEOF", "db_id": "d"}]
+    rows = [{"id": hostile, "question": hostile, "query": f"SELECT 1 /* {hostile}\nEOF\n*/", "db_id": "d"}]
     (task.parent / "dev.json").write_text(json.dumps(rows))
     out = exported(task, tmp_path / "out", "--set", "name=a b-c", "--set", "dataset.fields.id=id")
     (folder,) = out.iterdir()
@@ -262,16 +262,16 @@ def test_texts_of_a_dataset_do_not_leave_their_places(tmp_path: Path, task: Path
 
 
 @pytest.mark.slow
-def test_the_verifiers_image_installs_and_scores(folder: Path, tmp_path: Path) -> None:
-    """The commands of its Dockerfile, in an environment of their own instead of an image."""
+def test_the_script_installs_what_it_needs_where_the_agent_worked(folder: Path, tmp_path: Path) -> None:
+    """For programs that grade in the agent's container. The verifier's image is made by the same command."""
     image = (folder / "tests" / "Dockerfile").read_text()
     (wheel,) = (folder / "tests").glob("*.whl")
     assert f"pip install --no-cache-dir -c /opt/harness/constraints.txt /opt/harness/{wheel.name}" in image
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
-    pip = [str(tmp_path / "venv" / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-c", folder / "tests" / "constraints.txt", wheel], check=True)
     place = tmp_path / "container"
     place.mkdir()
     shutil.copy(folder / "solution" / "answer.sql", place)
-    done = run_script(folder / "tests" / "test.sh", place, PATH=f"{tmp_path / 'venv' / 'bin'}:/usr/bin:/bin")
+    more = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
+    more["PATH"] = f"{tmp_path / 'venv' / 'bin'}:/usr/bin:/bin"
+    done = run_script(folder / "tests" / "test.sh", place, **more)
     assert done.returncode == 0 and rewarded(place)["reward"] == 1.0, done.stderr

@@ -16,13 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from harness.adapters.golds import scorable
 from harness.adapters.options import ExportOptions
 from harness.adapters.out import Copies, new_out
 from harness.adapters.question_file import Question
 from harness.adapters.task_file import ExportedTask
 from harness.adapters.toml import toml
 from harness.adapters.wheel import pinned, write_wheel
-from harness.prepare import prepare_databases
 from harness.render.progress import bar
 from tasks.common.errors import SpecError
 from tasks.databases.state import CONTENTS, file_of
@@ -171,15 +171,16 @@ def export(options: ExportOptions) -> str:
     _expect_self_contained(task.spec)
     with new_out("harbor", options.out) as folder, TemporaryDirectory() as package:
         exported = ExportedTask(task, options.split)
-        samples = exported.samples[: options.limit or None]
-        prepare_databases(task, samples)
+        asked = exported.samples[: options.limit or None]
+        samples = set(scorable(exported, asked))
         write_wheel(Path(package))
         Path(package, "constraints.txt").write_text("\n".join(pinned()) + "\n", encoding="utf-8")
         tasks = HarborTasks(exported, folder, Path(package))
         with bar("Harbor tasks", len(samples)) as report:
-            for number, sample in enumerate(samples):
-                tasks.write(number, sample)
-                report(1)
+            for number, sample in enumerate(asked):
+                if sample in samples:
+                    tasks.write(number, sample)
+                    report(1)
     return f"harbor run --path {shlex.quote(options.out)} --agent oracle\n"
 
 

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from harness.adapters.grades import metrics
 from harness.adapters.question_file import Question
 from rewards.grader import Grader
-from rewards.types import Grade
 from tasks.common import files
 
 MOST_BYTES = 2**20
@@ -28,24 +28,14 @@ def main(tests: str, answer: str, logs: str) -> int:
         os.environ["HARNESS_HOME"] = home  # an agent may have written to the caches of another one
         with Grader(question.scoring, workers=1) as grader:
             [grade] = grader.grade_answers([question.answer(text_of(Path(answer)))])
-    values = rewards(grade, question.scoring.metric)
     print(f"{question.id}: {grade.attempt.reason.value}: {grade.attempt.detail}", file=sys.stderr)
+    values = {"reward": grade.scores["reward"].value, **metrics(grade, question.scoring)}
     if values["reward"] is None:
         return 1
     scored = {name: float(value) for name, value in values.items() if value is not None}
     Path(logs).mkdir(parents=True, exist_ok=True)
     files.write(Path(logs) / "reward.json", json.dumps(scored).encode())
     return 0
-
-
-def rewards(grade: Grade, metric: str) -> dict[str, float | None]:
-    """``reward`` (the composite), ``execution_accuracy`` (the headline mode) and each mode's verdict."""
-    verdicts = grade.attempt.verdicts
-    return {
-        "reward": grade.scores["reward"].value,
-        "execution_accuracy": verdicts.get(metric),
-        **verdicts,
-    }
 
 
 def text_of(file: Path) -> str:

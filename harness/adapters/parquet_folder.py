@@ -17,12 +17,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.adapters.golds import scorable
 from harness.adapters.options import ExportOptions
 from harness.adapters.out import new_out
 from harness.adapters.task_file import ExportedTask, exported_task
-from harness.prepare import prepare_databases, warn_of_volatile_golds
-from harness.render.progress import bar
-from rewards.grader import Grader
 from runners.types import Request
 from tasks.common.errors import DataError, SpecError
 from tasks.common.terminal import say
@@ -32,8 +30,6 @@ from tasks.types import Sample
 
 SPLITS = ("train", "test")
 """The names of the files: the task's training split, and the one that it is evaluated on."""
-CHUNK = 256
-"""Golds that are run together."""
 MARGIN = 1.25
 """By how much a tokenizer's count of a prompt may exceed our estimate."""
 STEP = 256
@@ -76,16 +72,15 @@ def write_folder(trainer: Trainer, options: ExportOptions) -> Written:
         first = splits[0].samples[0]
         opens = _opened_thought(options.model, Request(first, task.messages(first)), trainer.script)
         longest = 0
-        with Grader(task.spec.scoring) as grader:
-            for name, exported in zip(SPLITS, splits, strict=True):
-                samples = _scorable(exported, options.limit, grader)
-                rows = [
-                    _row(trainer, task, sample, {"index": index, "split": name, "id": sample.id})
-                    for index, sample in enumerate(samples)
-                ]
-                exported.write(folder / f"{name}.json")
-                pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
-                longest = max(longest, *map(_tokens, rows))
+        for name, exported in zip(SPLITS, splits, strict=True):
+            samples = scorable(exported, exported.samples[: options.limit or None])
+            rows = [
+                _row(trainer, task, sample, {"index": index, "split": name, "id": sample.id})
+                for index, sample in enumerate(samples)
+            ]
+            exported.write(folder / f"{name}.json")
+            pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
+            longest = max(longest, *map(_tokens, rows))
         (folder / trainer.script).write_text(
             trainer.code.replace("OPENS", json.dumps(opens)), encoding="utf-8"
         )
@@ -120,30 +115,6 @@ def _row(trainer: Trainer, task: Task, sample: Sample, info: Mapping[str, Any]) 
     except UnicodeEncodeError:
         raise DataError(f"{task.name}: the prompt of question {sample.id} is not valid Unicode") from None
     return row
-
-
-def _scorable(exported: ExportedTask, limit: int, grader: Grader) -> list[Sample]:
-    """Those of the first ``limit`` samples (0: of all) whose gold runs; a line on stderr counts the others.
-
-    Raises DataError: none is left.
-    """
-    task, samples = exported.task, exported.samples[: limit or None]
-    prepare_databases(task, samples)
-    warn_of_volatile_golds(task, samples)
-    good: list[Sample] = []
-    with bar(f"golds of {exported.split}", len(samples)) as report:
-        for start in range(0, len(samples), CHUNK):
-            chunk = samples[start : start + CHUNK]
-            grades = grader.grade(task, chunk, [sample.gold[0] for sample in chunk])
-            pairs = zip(chunk, grades, strict=True)
-            good += [sample for sample, grade in pairs if grade.scores["reward"].value is not None]
-            report(len(chunk))
-    left_out = len(samples) - len(good)
-    if not good:
-        raise DataError(f"{task.name}, {exported.split}: every gold fails: see harness check")
-    if left_out:
-        say(f"{task.name}, {exported.split}: {left_out} of {len(samples)} questions left out: the gold fails")
-    return good
 
 
 def _opened_thought(model: str, request: Request, script: str) -> str:

@@ -61,7 +61,7 @@ trust = {trust}
 
 [inference]
 """
-"""Source of the keys: prime-rl's ``configs/basic/*/rl.toml``, August 2026."""
+"""Keys: prime-rl at 559b447 (21 August 2026), ``packages/prime-rl-configs/src/prime_rl/configs/rl.py``."""
 
 
 def export(options: ExportOptions) -> str:

@@ -10,6 +10,7 @@ from harness.adapters.options import ExportOptions
 _EXPORTERS: Mapping[str, str] = {
     "harbor": "harness.adapters.harbor:export",
     "lm-eval": "harness.adapters.lm_eval:export",
+    "nemo-gym": "harness.adapters.nemo_gym_export:export",
     "prime-rl": "harness.adapters.prime_rl:export",
     "skyrl": "harness.adapters.skyrl_export:export",
     "verl": "harness.adapters.verl:export",

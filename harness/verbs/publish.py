@@ -14,6 +14,8 @@ from tasks.common.terminal import say
 
 FORMATS = ("csv", "lm-eval", "every-eval-ever", "inspect", "wandb")
 """Formats that a run is written in; ``harness.publishing.formats`` has their writers."""
+WHOLE = ("lm-eval", "prime-rl")
+"""The programs that read a split by themselves, as a whole."""
 
 
 def add(verbs: Verbs) -> None:
@@ -105,6 +107,8 @@ def _export_task(options: argparse.Namespace) -> int:
 
     if options.what not in PROGRAMS:
         raise SpecError(f"no program '{options.what}' for a task: {nearest(options.what, PROGRAMS)}")
+    if options.limit and options.what in WHOLE:
+        raise SpecError(f"export {options.what}: leave out --limit: it reads a whole split")
     settings = ExportOptions(
         task=options.task,
         overrides=tuple(options.overrides),
