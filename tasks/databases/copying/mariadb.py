@@ -23,7 +23,7 @@ import sqlglot
 
 from tasks.common.errors import DataError, MissingData, first_line
 from tasks.databases.copying.copied import Copied
-from tasks.databases.copying.source import Kind, SourceTable, opened, tables_of, views_of
+from tasks.databases.copying.source import Kind, SourceTable, key_statements, opened, tables_of, views_of
 from tasks.databases.engines.mariadb_connection import Connection
 from tasks.databases.engines.mariadb_open import connect, database_of, is_mariadb
 from tasks.databases.engines.session import ServerLost
@@ -187,23 +187,13 @@ def _literal(target: Connection, cell: Any, kind: Kind) -> str:
 
 
 def _add_keys(target: Connection, tables: list[SourceTable], copied: Copied) -> None:
-    for table in tables:
-        if table.primary:
-            columns = ", ".join(map(lower, table.primary))
-            alter = f"ALTER TABLE {lower(table.name)} ADD PRIMARY KEY ({columns})"
-            _tried(target, alter, f"table {table.name}: primary key", copied)
+    """Add the keys. What a foreign key refers to needs an index, where it is not the primary key."""
     primary = {table.name: table.primary for table in tables}
-    for table in tables:
-        for key in table.foreign:
-            columns, others = (", ".join(map(lower, names)) for names in (key.columns, key.others))
-            if primary[key.table] != key.others:
-                with suppress(pymysql.Error):  # the key then fails too, and is named
-                    target.execute(f"ALTER TABLE {lower(key.table)} ADD INDEX ({others})")
-            alter = (
-                f"ALTER TABLE {lower(table.name)} ADD FOREIGN KEY ({columns})"
-                f" REFERENCES {lower(key.table)} ({others})"
-            )
-            _tried(target, alter, f"table {table.name}: foreign key ({', '.join(key.columns)})", copied)
+    for key in (key for table in tables for key in table.foreign if primary[key.table] != key.others):
+        with suppress(pymysql.Error):  # the key then fails too, and is named
+            target.execute(f"ALTER TABLE {lower(key.table)} ADD INDEX ({', '.join(map(lower, key.others))})")
+    for alter, what in key_statements(tables, lower):
+        _tried(target, alter, what, copied)
 
 
 def _view(ddl: str, dialect: str) -> str:

@@ -18,7 +18,7 @@ from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
 from tasks.common.errors import DataError, first_line
 from tasks.databases.copying.copied import Copied
-from tasks.databases.copying.source import Kind, SourceTable, opened, tables_of, views_of
+from tasks.databases.copying.source import Kind, SourceTable, key_statements, opened, tables_of, views_of
 from tasks.databases.sql_text import quote
 from tasks.types import Database, Row
 
@@ -56,7 +56,8 @@ def copy_into(database: Database, login: str, reader: str) -> Copied:
                 _create(target, table)
                 copied.rows += _fill(target, table, table.rows(source), copied)
                 copied.tables += 1
-            _add_keys(target, tables, copied)
+            for alter, what in key_statements(tables, lower, " NOT VALID"):
+                _tried(target, alter, what, copied)
             for name, ddl in views_of(database).items():
                 _tried(target, _view(ddl, database.engine), f"view {name}", copied)
             if reader:
@@ -102,22 +103,6 @@ def _fill(target: psycopg.Connection[Any], table: SourceTable, rows: Iterator[Ro
     if nuls:
         copied.left_out.append(f"table {table.name}: the NUL characters of {nuls} texts")
     return count
-
-
-def _add_keys(target: psycopg.Connection[Any], tables: list[SourceTable], copied: Copied) -> None:
-    for table in tables:
-        if table.primary:
-            columns = ", ".join(map(lower, table.primary))
-            alter = f"ALTER TABLE {lower(table.name)} ADD PRIMARY KEY ({columns})"
-            _tried(target, alter, f"table {table.name}: primary key", copied)
-    for table in tables:
-        for key in table.foreign:
-            columns, others = (", ".join(map(lower, names)) for names in (key.columns, key.others))
-            alter = (
-                f"ALTER TABLE {lower(table.name)} ADD FOREIGN KEY ({columns})"
-                f" REFERENCES {lower(key.table)}({others}) NOT VALID"
-            )
-            _tried(target, alter, f"table {table.name}: foreign key ({', '.join(key.columns)})", copied)
 
 
 def _view(ddl: str, dialect: str) -> str:

@@ -8,7 +8,7 @@ DuckDB checks types, so there the declared type counts; a list, struct or map be
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,3 +206,25 @@ def _foreign(connection: sqlite3.Connection, table: str, names: dict[str, str]) 
         others = tuple(target for *_, target in parts if target) or _primary(connection, other)
         if len(others) == len(parts):
             yield Key(tuple(column for _, column, _ in parts), other, others)
+
+
+def key_statements(
+    tables: Sequence[SourceTable], lower: Callable[[str], str], ending: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Statements that add the primary keys, then the foreign ones, and what each adds.
+
+    ``lower``: a name as SQL. ``ending``: what stands behind a foreign key.
+    """
+    for table in tables:
+        if table.primary:
+            columns = ", ".join(map(lower, table.primary))
+            alter = f"ALTER TABLE {lower(table.name)} ADD PRIMARY KEY ({columns})"
+            yield alter, f"table {table.name}: primary key"
+    for table in tables:
+        for key in table.foreign:
+            columns, others = (", ".join(map(lower, names)) for names in (key.columns, key.others))
+            alter = (
+                f"ALTER TABLE {lower(table.name)} ADD FOREIGN KEY ({columns})"
+                f" REFERENCES {lower(key.table)} ({others}){ending}"
+            )
+            yield alter, f"table {table.name}: foreign key ({', '.join(key.columns)})"
