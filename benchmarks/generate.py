@@ -96,7 +96,8 @@ def main() -> int:
             rows.append(measure(name, options, config))
             print(line(name, str(seed), rows[-1]), flush=True)
         wholes.append(together(rows))
-        print(line("together", str(seed), wholes[-1]), flush=True)
+        if len(rows) > 1:
+            print(line("together", str(seed), wholes[-1]), flush=True)
     if len(wholes) > 1:
         print(line("together", "mean", mean(wholes)))
     return 0
