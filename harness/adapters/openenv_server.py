@@ -16,11 +16,11 @@ PROGRAM = "python -m harness.adapters.openenv_server"
 
 def main() -> int:
     """Serve until the process is ended. Exit status 2: the user can fix it, by what stderr says."""
-    parser = Parser(prog=PROGRAM, description=__doc__)
+    parser = Parser(prog=PROGRAM, description="Serve a task as an OpenEnv environment.")
     parser.add_argument("--task", default="pocket", help="a shipped task or a YAML file")
     parser.add_argument("--turns", type=positive, default=1, metavar="N", help="most answers to a question")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; there is no token")
-    parser.add_argument("--port", type=port, default=8000)
+    parser.add_argument("--port", type=port, default=8000, help="port to listen on; default: 8000")
     add_overrides(parser)
     options = parser.parse_args()
     try:
