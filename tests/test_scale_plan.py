@@ -13,6 +13,7 @@ from harness.training.nodes.figures import Cluster, cluster, figures
 from harness.training.nodes.scaling import scaled
 from harness.training.nodes.scoring_speed import answers_per_core
 from harness.training.nodes.step import Training, learning_plan, step
+from harness.training.plan import DescribedMachine, described_machine
 from runners.training.config import AsyncSpec, GrpoConfig, LoraSpec, SamplingVllm, SftConfig
 from runners.training.plan import Shape, model_shape
 from tasks.common.errors import ModelError, SpecError
@@ -139,7 +140,8 @@ def test_wrong_figures_are_refused(assumption: str, says: str) -> None:
 
 
 def test_figures_know_where_they_come_from() -> None:
-    found = figures(["network=1e9", "timeouts=0"], {"memory": 24, "flops": 1e14, "bandwidth": 1e12})
+    gpu = DescribedMachine(memory=24, flops=1e14, bandwidth=1e12)
+    found = figures(["network=1e9", "timeouts=0"], gpu)
     assert {name: found[name].origin for name in ("network", "gpu_memory", "cores")} == {
         "network": "given",
         "gpu_memory": "recipe",
@@ -195,6 +197,28 @@ def test_wrong_flags_are_one_line(
         code = end.code
     error = capsys.readouterr().err.splitlines()
     assert code == 2 and says in error[-1]
+
+
+@pytest.mark.parametrize(
+    ("machine", "says"),
+    [
+        ("{memory: 24, flops: 1e14}", "--recipe machine: bandwidth: Field required"),
+        ("{memory: 24, flops: 1e14, bandwidth: 1e12, gpus: 3}", "gpus"),
+        ("{memory: 24, flops: fast, bandwidth: 1e12}", "flops: Input should be a valid number"),
+        ("7", "--recipe machine: "),
+    ],
+)
+def test_a_machine_of_a_recipe_is_checked(machine: str, says: str, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"machine: {machine}\n")
+    with pytest.raises(SpecError, match=says) as error:
+        described_machine(str(recipe))
+    assert "\n" not in str(error.value)
+
+
+def test_a_recipe_need_not_describe_a_machine(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("train: {learning_rate: 1.0e-5}\n")
+    assert described_machine(str(tmp_path / "recipe.yaml")) is None and described_machine("") is None
 
 
 def test_slower_queries_are_measured_as_slower(home: Path) -> None:

@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from harness.spec import TrainSpec
 from harness.training import rows
 from runners.training.config import GrpoConfig, SftConfig
 from runners.types import TrainingExample
 from tasks.common.errors import ModelError, SpecError, nearest
-from tasks.common.parse import read_yaml
+from tasks.common.parse import Spec, parse, read_yaml
 from tasks.task import Task
 from tasks.types import Sample
 
@@ -129,14 +131,29 @@ def recipe(name: str) -> dict[str, Any]:
     return read_yaml(path)
 
 
-def machine(described: Mapping[str, Any] | None, count: int) -> Machine:
+class DescribedMachine(Spec):
+    """The GPU of a recipe."""
+
+    memory: float = Field(gt=0)
+    """GB."""
+    flops: float = Field(gt=0)
+    """Peak operations per second, in bfloat16."""
+    bandwidth: float = Field(gt=0)
+    """Bytes per second."""
+
+
+def described_machine(recipe_name: str) -> DescribedMachine | None:
+    """The GPU that a recipe describes; None if it describes none, or no recipe is named. Raises SpecError."""
+    described = recipe(recipe_name).get("machine") if recipe_name else None
+    return None if described is None else parse(DescribedMachine, described, where="--recipe machine")
+
+
+def machine(described: DescribedMachine | None, count: int) -> Machine:
     """The share of one of ``count`` processes: a GPU of the described machine, else a part of this one."""
     from runners.weights import loading
 
     if described:
-        return Machine(
-            float(described["memory"]) * GB, True, float(described["flops"]), float(described["bandwidth"])
-        )
+        return Machine(described.memory * GB, True, described.flops, described.bandwidth)
     gpu = loading.device() == "cuda"
     return Machine(loading.memory() / (1 if gpu else count), gpu)
 

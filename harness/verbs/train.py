@@ -123,7 +123,7 @@ def train(options: argparse.Namespace) -> int:
     if options.nodes:
         return _plan_nodes(options, planned_stages)
     if options.plan:
-        machine = plan.machine(plan.recipe(options.recipe)["machine"] if options.recipe else None, count)
+        machine = plan.machine(plan.described_machine(options.recipe), count)
         train_specs = [stage.spec for stage in planned_stages]
         planned = plan.plans(options.model, train_specs, planned_stages[0].overrides, machine, count)
         emit(planned, render_plans, options.json)
@@ -162,8 +162,7 @@ def _plan_nodes(options: argparse.Namespace, planned_stages: Sequence[Stage]) ->
     from harness.training.nodes.figures import figures
     from harness.training.nodes.scaling import scaled_plans
 
-    machine = plan.recipe(options.recipe)["machine"] if options.recipe else None
-    found = figures(options.assume, machine)
+    found = figures(options.assume, plan.described_machine(options.recipe))
     specs = [stage.spec for stage in planned_stages]
     size = (options.nodes, options.gpus_per_node or GPUS_PER_NODE)
     scaled = scaled_plans(options.model, specs, planned_stages[0].overrides, found, size)

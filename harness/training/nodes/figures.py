@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.training.plan import DescribedMachine
 from tasks.common.errors import SpecError, nearest
 from tasks.common.parse import read_yaml
 
@@ -15,8 +16,6 @@ FILE = Path(__file__).with_name("figures.yaml")
 QUERIES = "queries"
 """The figure that is measured unless it is given."""
 QUERIES_UNIT = "answers/s a core"
-MACHINE = {"memory": "gpu_memory", "flops": "gpu_flops", "bandwidth": "gpu_bandwidth"}
-"""Key of a recipe's machine -> figure."""
 Origin = Literal["assumed", "measured", "given", "recipe"]
 
 
@@ -60,8 +59,8 @@ class Cluster:
     """Answers that a core scores in a second, without those that run until the limit; SFT scores none."""
 
 
-def figures(assumptions: Sequence[str], machine: Mapping[str, Any] | None) -> dict[str, Figure]:
-    """The assumed figures, replaced by those of a recipe's machine and by KEY=VALUE.
+def figures(assumptions: Sequence[str], machine: DescribedMachine | None) -> dict[str, Figure]:
+    """The assumed figures, replaced by those of a recipe's GPU and by KEY=VALUE.
 
     Raises SpecError: no KEY=VALUE, no such figure, or a value that it cannot have.
     """
@@ -69,9 +68,9 @@ def figures(assumptions: Sequence[str], machine: Mapping[str, Any] | None) -> di
         name: Figure(float(row["value"]), row["unit"], "assumed", row["source"])
         for name, row in read_yaml(FILE).items()
     }
-    for key, value in (machine or {}).items():
-        name = MACHINE[key]
-        found[name] = Figure(float(value), found[name].unit, "recipe", "--recipe")
+    for key, value in machine.model_dump().items() if machine else ():
+        name = f"gpu_{key}"
+        found[name] = Figure(value, found[name].unit, "recipe", "--recipe")
     units = {QUERIES: QUERIES_UNIT, **{name: figure.unit for name, figure in found.items()}}
     for assumption in assumptions:
         name, equals, text = assumption.partition("=")
