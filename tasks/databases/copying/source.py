@@ -213,7 +213,7 @@ def key_statements(
 ) -> Iterator[tuple[str, str]]:
     """Statements that add the primary keys, then the foreign ones, and what each adds.
 
-    ``lower``: a name as SQL. ``ending``: what stands behind a foreign key.
+    ``lower``: a name as SQL. ``ending``: added to a foreign key.
     """
     for table in tables:
         if table.primary:
