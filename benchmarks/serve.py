@@ -131,7 +131,7 @@ def measure(folder: Path, pairs: Sequence[workload.Pair], queue: int, options: a
     print(f"  before        {before}\n  after         {after}", flush=True)
     more = after.files > before.files + SPARE or after.processes > before.processes
     leaked = more or after.memory > GROWTH * before.memory
-    return int(leaked or bool(load.wrong) or set(load.statuses) > {200, 429} or not load.seconds)
+    return int(leaked or bool(load.wrong) or not set(load.statuses) <= {200, 429} or not load.seconds)
 
 
 def grader_cpu(folder: Path, pairs: Sequence[workload.Pair], sent: Sequence[tuple[int, str]]) -> float:
