@@ -65,6 +65,8 @@ class RunnerConfig(TemplateSettings):
     """vLLM."""
     replay: ReplayConfig = ReplayConfig()
     """Stored answers."""
+    replicas: int = Field(0, ge=0)
+    """Copies of the model on the nodes of a Ray cluster (``--on ray``); 0: the model runs here."""
 
     def identity(self) -> dict[str, object]:
         """The settings that can change an answer, without those of retries and speed."""
