@@ -78,11 +78,10 @@ class ReplicaRunner:
         self._lost = 0
         self._copies = [self._start() for _ in range(config.replicas)]
         try:
-            self._wait_for_first()
+            self.name = self._first_name()
         except BaseException:
             self.close()
             raise
-        self.name = self._facts[0]
 
     def close(self) -> None:
         """End all copies."""
@@ -113,8 +112,8 @@ class ReplicaRunner:
                 for chunk in lost:
                     yield from _again(chunk, waiting, losses, sampling.n)
 
-    def _wait_for_first(self) -> None:
-        """Wait until a copy has loaded the model."""
+    def _first_name(self) -> str:
+        """Wait until a copy has loaded the model; its name."""
         import ray
 
         while not self._facts:
