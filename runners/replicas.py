@@ -74,11 +74,12 @@ class ReplicaRunner:
         self._model = name
         self._config = config.model_copy(update={"replicas": 0})
         self._needs = _needs(name, config)
-        self._facts: tuple[str, ...] = ()
+        self.name = ""
+        self._facts: object = None
         self._lost = 0
         self._copies = [self._start() for _ in range(config.replicas)]
         try:
-            self.name = self._first_name()
+            self._wait_for_first()
         except BaseException:
             self.close()
             raise
@@ -112,11 +113,11 @@ class ReplicaRunner:
                 for chunk in lost:
                     yield from _again(chunk, waiting, losses, sampling.n)
 
-    def _first_name(self) -> str:
-        """Wait until a copy has loaded the model; its name."""
+    def _wait_for_first(self) -> None:
+        """Wait until a copy has loaded the model."""
         import ray
 
-        while not self._facts:
+        while not self.name:
             opening = [copy.opening for copy in self._copies]
             for reference in ray.wait(opening, num_returns=1, timeout=POLL)[0]:
                 self._receive(reference, [])
@@ -160,7 +161,8 @@ class ReplicaRunner:
         """Note what the first copy has loaded. Raises ModelError: another has loaded something else."""
         if error:
             raise ModelError(error)
-        self._facts = self._facts or facts
+        if not self.name:
+            self.name, self._facts = facts[0], facts
         if facts != self._facts:
             raise ModelError(
                 f"{self._model}: the nodes have different files or devices for it: {facts} and {self._facts}"
