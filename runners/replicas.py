@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from runners.settings import RunnerConfig
 from runners.types import Completion, Request, Sampling
 from runners.weights import identity
-from tasks.common.errors import HarnessError, ModelError
+from tasks.common.errors import HarnessError, MissingExtra, ModelError, first_line
 from tasks.common.terminal import say
 
 CHUNK = 64
@@ -70,7 +71,8 @@ class ReplicaRunner:
     """A model that ``config.replicas`` actors run, on the cluster to which this process is connected."""
 
     def __init__(self, name: str, config: RunnerConfig) -> None:
-        """Raises ModelError: the cluster has no room, no copy can load the model, or the copies differ."""
+        """Raises ModelError: the cluster has no room, a copy cannot load the model, or the copies differ."""
+        _expect_connection(config.replicas)
         self._model = name
         self._config = config.model_copy(update={"replicas": 0})
         self._needs = _needs(name, config)
@@ -153,8 +155,8 @@ class ReplicaRunner:
     def _replace(self, copy: _Handle, error: Exception) -> None:
         self._lost += 1
         if self._lost > MAX_LOST_IN_A_ROW:
-            raise ModelError(f"{self._model}: {self._lost} copies in a row were lost: {_first_line(error)}")
-        say(f"{self._model}: a copy was lost, and another is started: {_first_line(error)}")
+            raise ModelError(f"{self._model}: {self._lost} copies in a row were lost: {first_line(error)}")
+        say(f"{self._model}: a copy was lost, and another is started: {first_line(error)}")
         self._copies[self._copies.index(copy)] = self._start()
 
     def _expect_equal(self, error: str, facts: Any) -> None:
@@ -167,6 +169,16 @@ class ReplicaRunner:
             raise ModelError(
                 f"{self._model}: the nodes have different files or devices for it: {facts} and {self._facts}"
             )
+
+
+def _expect_connection(count: int) -> None:
+    """Raise ModelError, MissingExtra unless this process is connected to a cluster."""
+    if find_spec("ray") is None:
+        raise MissingExtra("ray", "ray")
+    import ray
+
+    if not ray.is_initialized():
+        raise ModelError(f"runner.replicas={count}: copies run on a Ray cluster: add --on ray")
 
 
 def _needs(name: str, config: RunnerConfig) -> dict[str, float]:
@@ -199,7 +211,3 @@ def _again(
         return
     error = f"{MAX_LOSSES} copies of the model were lost at this question"
     yield question, [Completion("", finish="failed", error=error)] * n
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 STEPS = 5
 TRAIN = ("train", "--task", "pocket", "--method", "grpo", "--model", "nano", "--no-eval", "--limit", "16")
-SMALL = ("prompts_per_step=4", "group_size=4", f"max_steps={STEPS}", "save_every=1", "eval_every=0")
+SMALL = ("prompts_per_step=4", "group_size=4", f"max_steps={STEPS}", "save_every=1")
 
 
 def command(out: Path, *options: str) -> list[str]:
@@ -33,7 +35,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "r"))
     yield tmp_path
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])]
+    assert not [
+        p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])
+    ]
 
 
 def curve(out: Path) -> list[dict[str, float]]:
@@ -41,7 +45,7 @@ def curve(out: Path) -> list[dict[str, float]]:
 
 
 def wait_for_steps(out: Path, count: int, process: subprocess.Popen[str]) -> None:
-    while process.poll() is None and not (out / "curve.jsonl").is_file() or len(curve(out)) < count:
+    while (process.poll() is None and not (out / "curve.jsonl").is_file()) or len(curve(out)) < count:
         time.sleep(0.2)
     assert process.poll() is None, "the training ended before it could be disturbed"
 
@@ -99,7 +103,8 @@ def test_ctrl_c_saves_and_the_same_command_continues(home: Path, local: Path) ->
     ("options", "says"),
     [
         (("--processes", "64"), "--processes 64 on a cluster with"),
-        (("--set", "train.learning_rate=1e9", "--set", "train.max_grad_norm=0"), "train"),
+        (("--on", "ray://127.0.0.1:9"), "processes are started from a node of the cluster"),
+        (("--set", "train.lora.target_modules=[nothing]"), "nothing"),
     ],
 )
 def test_a_user_error_is_one_line(home: Path, options: tuple[str, ...], says: str) -> None:

@@ -23,7 +23,8 @@ from typing import IO, Any, Literal
 
 from harness.training.launch import LAUNCHER, SAVING_SECONDS
 from rewards.version import code_version
-from tasks.common.errors import ModelError
+from tasks.cluster import RAY, connected
+from tasks.common.errors import ClusterError, ModelError, first_line
 from tasks.common.terminal import say
 
 LOST_WORKERS = 3
@@ -91,33 +92,42 @@ class Desk:
         self._order = "save" if self._order == "run" else "end"
 
 
-def launch(count: int, arguments: Sequence[str], folder: Path) -> int:
-    """Run the command in ``count`` processes on the cluster to which this process is connected.
+def launch(on: str, count: int, arguments: Sequence[str]) -> int:
+    """Run the command in ``count`` processes on the cluster of ``--on``.
 
-    ``folder``: a new folder on this machine for what Ray Train notes. Returns the exit code, that of the
-    first process that failed. Raises ModelError: the cluster has no room, or nodes were lost too often.
+    Returns the exit code, that of the first process that failed. Raises ClusterError: no such cluster, or it
+    has no room; ModelError: nodes were lost too often.
     """
-    import ray
-
-    gpus = ray.cluster_resources().get("GPU", 0)
-    room = gpus or ray.cluster_resources().get("CPU", 0)
-    if count > room:
-        raise ModelError(
-            f"--processes {count} on a cluster with {room:g} {'GPUs' if gpus else 'CPUs'}: set --processes"
-            f" {int(room)} or less"
+    if on != RAY:
+        raise ClusterError(
+            f"--on {on} --processes {count}: processes are started from a node of the cluster: log in there,"
+            f" or use ray job submit, and set --on {RAY}"
         )
-    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-        ray.get_runtime_context().get_node_id(), soft=False
-    )
+    with connected(on), TemporaryDirectory(prefix="harness-ray-") as folder:
+        return _launch(count, arguments, Path(folder))
+
+
+def _launch(count: int, arguments: Sequence[str], folder: Path) -> int:
+    """Run the command on the connected cluster. ``folder`` is for what Ray Train notes."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    kind = "GPU" if ray.cluster_resources().get("GPU") else "CPU"
+    room = int(ray.cluster_resources().get(kind, 0))
+    if count > room:
+        raise ClusterError(
+            f"--processes {count} on a cluster with {room} {kind}s: set --processes {room} or less"
+        )
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     desk: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(Desk).remote()
     environment = {name: value for name, value in os.environ.items() if name.startswith(FORWARDED)}
     environment.setdefault("OMP_NUM_THREADS", "1")
     command = Command(tuple(arguments), os.getcwd(), environment, code_version())
-    training = _Training(desk, command, count, bool(gpus), folder)
+    training = _Training(desk, command, count, kind == "GPU", folder)
     training.start()
     _follow(training, desk)
-    if training.error is not None:
-        raise ModelError(f"the training on Ray ended: {training.error}") from None
+    if training.error:
+        raise ModelError(f"the training on Ray ended: {training.error}")
     failure: Failure | None = ray.get(desk.failure.remote())
     if failure is None:
         return 0
@@ -130,7 +140,7 @@ class _Training(threading.Thread):
 
     def __init__(self, desk: Any, command: Command, count: int, gpu: bool, folder: Path) -> None:
         super().__init__(daemon=True)
-        self.error: str | None = None
+        self.error = ""
         self._desk = desk
         self._command = command
         self._count = count
@@ -154,7 +164,7 @@ class _Training(threading.Thread):
         try:
             trainer.fit()
         except TrainingFailedError as error:
-            self.error = " ".join(str(error).split())[:300]
+            self.error = first_line(error)
 
 
 def _follow(training: _Training, desk: Any) -> None:
@@ -201,6 +211,7 @@ def run_process(settings: Mapping[str, Any]) -> None:
             "MASTER_ADDR": address[0],
             "MASTER_PORT": address[1],
             LAUNCHER: os.getpid(),
+            "RAY_ADDRESS": ray.get_runtime_context().gcs_address,  # on which it scores
             "TORCHELASTIC_ERROR_FILE": error_file,
         }
         environment = {**os.environ, **command.environment, **{name: str(v) for name, v in ranks.items()}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,10 +111,9 @@ def train(options: argparse.Namespace) -> int:
     from harness.render.output import emit
     from harness.render.plan import render_plans
     from harness.render.stages import render_finished
-    from harness.training import launch, plan
+    from harness.training import launch, plan, ray_launch
     from harness.training.stages import finished, stages, train_stages
     from runners.training import distributed, requirements
-    from tasks.cluster import connected
 
     _expect_plan(options)
     planned_stages = stages(_train_request(options))
@@ -132,8 +130,9 @@ def train(options: argparse.Namespace) -> int:
     for stage in planned_stages:
         requirements.check(stage.spec.config, max(count, distributed.world_size()))
     if count > 1 and not distributed.is_launched():
-        with connected(options.on) if options.on else nullcontext():  # all processes use the same cluster
-            return launch.launch(count, options.given)
+        if options.on:
+            return ray_launch.launch(options.on, count, options.given)
+        return launch.launch(count, options.given)
     shared = scoring_workers(options.on, options.workers, distributed.world_size())
     with launch.launched_process(), shared as workers:
         runs = train_stages(planned_stages, workers, evaluated=not options.no_eval)
