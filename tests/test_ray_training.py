@@ -31,13 +31,14 @@ def command(out: Path, *options: str) -> list[str]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Each test has a cluster of its own, which its command starts."""
+    """Each command starts a cluster of its own, and ends it."""
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "r"))
+    folder = tempfile.mkdtemp(prefix="hr-", dir="/tmp")  # names of sockets must be short
+    monkeypatch.setenv("RAY_TMPDIR", folder)
     yield tmp_path
-    assert not [
-        p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])
-    ]
+    shutil.rmtree(folder)
+    left = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert not [words for words in left if any(folder in word for word in words)]
 
 
 def curve(out: Path) -> list[dict[str, float]]:
@@ -45,9 +46,10 @@ def curve(out: Path) -> list[dict[str, float]]:
 
 
 def wait_for_steps(out: Path, count: int, process: subprocess.Popen[str]) -> None:
-    while (process.poll() is None and not (out / "curve.jsonl").is_file()) or len(curve(out)) < count:
+    file = out / "curve.jsonl"
+    while not file.is_file() or len(curve(out)) < count:
+        assert process.poll() is None, "the training ended before it could be disturbed"
         time.sleep(0.2)
-    assert process.poll() is None, "the training ended before it could be disturbed"
 
 
 @pytest.fixture(scope="module")
