@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
-ray = pytest.importorskip("ray")
-
 from ray_cluster import RayCluster, running_cluster
 
 from harness.cli import main
@@ -21,6 +19,10 @@ from tasks.cluster import connected
 from tasks.common.errors import ModelError
 from tasks.task import Task
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install -e '.[ray]'"),
+]
 TWO = RunnerConfig(replicas=2)
 SAMPLING = Sampling(max_new_tokens=48, temperature=1.0, n=2)
 
@@ -47,10 +49,11 @@ def answers(runner: Runner, requests: list[Request]) -> dict[int, list[str]]:
     return {index: [completion.text for completion in found[index]] for index in sorted(found)}
 
 
-@pytest.mark.slow
 def test_copies_answer_as_the_model_does_here_and_a_lost_one_loses_nothing(
     cluster: RayCluster, requests: list[Request]
 ) -> None:
+    import ray
+
     with closing(open_runner("nano")) as here:
         expected = answers(here, requests)
     with connected("ray"):
@@ -78,15 +81,13 @@ def records(home: Path, *options: str) -> list[dict[str, object]]:
         ]
 
 
-@pytest.mark.slow
 def test_an_evaluation_by_copies_has_the_records_of_one_here(tmp_path: Path, cluster: RayCluster) -> None:
     there = records(tmp_path / "there", "--on", "ray", "--set", "runner.replicas=2")
     assert there == records(tmp_path / "here")
 
 
-@pytest.mark.slow
 def test_what_copies_cannot_do_is_one_line(cluster: RayCluster) -> None:
-    with pytest.raises(ModelError, match="runner.replicas=2: copies run on a Ray cluster: add --on ray"):
+    with pytest.raises(ModelError, match=r"replicas=2: copies run on a Ray cluster: add --on ray"):
         open_runner("nano", TWO)
     with connected("ray"):
         with pytest.raises(ModelError, match="9 replicas need 9 CPUs, and the cluster has 3"):
