@@ -13,7 +13,8 @@ from clinic import PRIVATE, SECRET
 from clinic import build as build_clinic
 from trainer_folder import Exported, exported, rows
 
-from harness.adapters.parquet_folder import task_of
+from harness.adapters.parquet_folder import Question
+from harness.adapters.verl import VerlReward
 from harness.cli import main
 from tasks.common.errors import DataError
 
@@ -64,8 +65,9 @@ def test_the_folder_may_move(tmp_path: Path) -> None:
     made = exported("verl", tmp_path, "--limit", "1")
     moved = made.folder.rename(tmp_path / "elsewhere")
     (row,) = rows(moved, "test")
-    found = task_of(moved, row["data_source"], row["extra_info"], row["reward_model"]["ground_truth"])
-    assert found.samples == made.task.samples("dev")
+    gold = row["reward_model"]["ground_truth"]
+    found = Question.of_row(moved, row["data_source"], row["extra_info"], gold)
+    assert found.task.samples == made.task.samples("dev")
 
 
 @pytest.mark.parametrize(("program", "script"), [("verl", "reward.py"), ("skyrl", "main.py")])
@@ -150,7 +152,10 @@ def test_a_task_without_a_gold_that_runs_is_refused(
     task = write_task(tmp_path)
     (tmp_path / "dev.json").write_text(json.dumps([{"question": "?", "query": "SELEC", "db_id": "d"}]))
     assert main(["export", "verl", "--task", str(task), "--out", str(tmp_path / "out")]) == 2
-    assert "people, train: every gold fails: see harness check" in capsys.readouterr().err
+    assert (
+        "people, train: no question is left: a gold fails or returns no rows: see harness check"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -168,7 +173,26 @@ def test_a_row_of_another_task_is_not_scored(
     made: Exported, source: str, info: dict[str, str], gold: str, says: str
 ) -> None:
     with pytest.raises(DataError, match=re.escape(says)):
-        task_of(made.folder, source, info, gold)
+        Question.of_row(made.folder, source, info, gold)
+
+
+def test_a_gold_without_rows_is_evaluated_and_not_trained_on(tmp_path: Path) -> None:
+    """Any query without rows would be right, so training rewards none of them."""
+    empty = "SELECT name FROM person WHERE age > 99"
+    task = write_task(tmp_path)
+    (tmp_path / "dev.json").write_text(
+        json.dumps([{"question": "?", "query": gold, "db_id": "d"} for gold in (GOLD, empty)])
+    )
+    out = tmp_path / "out"
+    assert main(["export", "verl", "--task", str(task), "--out", str(out)]) == 0
+    golds = [[row["reward_model"]["ground_truth"] for row in rows(out, split)] for split in ("train", "test")]
+    assert golds == [[GOLD], [GOLD, empty]]
+    reward = VerlReward(out)
+    for text, value in ((empty, 1.0), (GOLD, 0.0)):
+        result = reward.compute_score("people", text, empty, {"split": "test", "id": "1"})
+        assert result["execution_accuracy"] == value and (result["score"] == 1.0) is bool(value)
+    with pytest.raises(RuntimeError, match="not scored: correct"):
+        reward.compute_score("people", empty, empty, {"split": "train", "id": "1"})
 
 
 def test_a_secret_reaches_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

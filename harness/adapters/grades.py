@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rewards.composite import matches_empty_gold
 from rewards.types import Grade
 from tasks.spec import ScoringSpec
 
@@ -15,6 +16,14 @@ def training_reward(grade: Grade) -> float:
     if value is None:
         raise RuntimeError(f"not scored: {grade.attempt.reason.value}: {grade.attempt.detail}")
     return float(value)
+
+
+def evaluation_reward(grade: Grade, scoring: ScoringSpec) -> float:
+    """The training reward, and 1 where a right answer has none because neither it nor the gold returns rows.
+
+    Evaluations count such an answer as correct. Raises RuntimeError: the answer is unscored.
+    """
+    return 1.0 if matches_empty_gold(grade.attempt, scoring.metric) else training_reward(grade)
 
 
 def metrics(grade: Grade, scoring: ScoringSpec) -> dict[str, float | None]:

@@ -1,7 +1,7 @@
 """A folder with which another trainer trains on a task: ``train`` and ``test``, each as parquet and as JSON.
 
 The parquet file holds the prompts, the JSON file what scores the answers to them (``ExportedTask``).
-Questions whose gold fails are left out: no answer to them can be scored, and some trainers stop at that.
+Questions of which no answer can be scored are left out, because some trainers stop at one.
 """
 
 from __future__ import annotations
@@ -9,26 +9,31 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.adapters.golds import scorable
+from harness.adapters.grades import evaluation_reward, metrics, training_reward
 from harness.adapters.options import ExportOptions
 from harness.adapters.out import new_out
 from harness.adapters.task_file import ExportedTask, exported_task
+from rewards.types import Grade
 from runners.types import Request
 from tasks.common.errors import DataError, SpecError
 from tasks.common.terminal import say
 from tasks.linking.tokens import estimate
+from tasks.spec import ScoringSpec
 from tasks.task import Task
 from tasks.types import Sample
 
-SPLITS = ("train", "test")
+TRAIN = "train"
+SPLITS = (TRAIN, "test")
 """The names of the files: the task's training split, and the one that it is evaluated on."""
 MARGIN = 1.25
 """By how much a tokenizer's count of a prompt may exceed our estimate."""
@@ -73,7 +78,8 @@ def write_folder(trainer: Trainer, options: ExportOptions) -> Written:
         opens = _opened_thought(options.model, Request(first, task.messages(first)), trainer.script)
         longest = 0
         for name, exported in zip(SPLITS, splits, strict=True):
-            samples = scorable(exported, exported.samples[: options.limit or None])
+            asked = exported.samples[: options.limit or None]
+            samples = scorable(exported, asked, evaluation=name != TRAIN)
             rows = [
                 _row(trainer, task, sample, {"index": index, "split": name, "id": sample.id})
                 for index, sample in enumerate(samples)
@@ -87,19 +93,44 @@ def write_folder(trainer: Trainer, options: ExportOptions) -> Written:
     return Written(Path(options.out).resolve(), task, math.ceil(longest * MARGIN / STEP) * STEP)
 
 
-def task_of(folder: Path, data_source: str, extra_info: Mapping[str, Any], gold: str) -> ExportedTask:
-    """The task that scores answers to a row of a folder's parquet files.
+@dataclass(frozen=True)
+class Question:
+    """The question of a row, as answers to it are scored."""
 
-    Raises DataError: the row is not of this folder, or its question has changed since.
-    """
-    if (split := extra_info.get("split")) not in SPLITS:
-        raise DataError(f"extra_info.split is '{split}', not {' or '.join(SPLITS)}")
-    exported = exported_task(str(folder / f"{split}.json"))
-    if data_source != exported.task.name:
-        raise DataError(f"{folder} scores {exported.task.name}, and a row is of '{data_source}'")
-    if exported.sample(extra_info["id"]).gold[0] != gold:
-        raise DataError(f"{folder}: question {extra_info['id']} has changed: export the task again")
-    return exported
+    task: ExportedTask
+    id: str
+    training: bool
+
+    @classmethod
+    def of_row(cls, folder: Path, data_source: str, extra_info: Mapping[str, Any], gold: str) -> Self:
+        """The question of a row of a folder's parquet files, of which these are columns.
+
+        Raises DataError: the row is not of this folder, or its question has changed since.
+        """
+        if (split := extra_info.get("split")) not in SPLITS:
+            raise DataError(f"extra_info.split is '{split}', not {' or '.join(SPLITS)}")
+        exported = exported_task(str(folder / f"{split}.json"))
+        if data_source != exported.task.name:
+            raise DataError(f"{folder} scores {exported.task.name}, and a row is of '{data_source}'")
+        if exported.sample(extra_info["id"]).gold[0] != gold:
+            raise DataError(f"{folder}: question {extra_info['id']} has changed: export the task again")
+        return cls(exported, extra_info["id"], split == TRAIN)
+
+    def submit(self, text: str) -> Future[Grade]:
+        """The coming grade of a text as an answer to it."""
+        return self.task.submit(self.id, text)
+
+    def reward(self, grade: Grade) -> float:
+        """The reward of an answer. Raises RuntimeError: the answer is unscored."""
+        return training_reward(grade) if self.training else evaluation_reward(grade, self._scoring)
+
+    def metrics(self, grade: Grade) -> dict[str, float | None]:
+        """The verdicts on an answer."""
+        return metrics(grade, self._scoring)
+
+    @property
+    def _scoring(self) -> ScoringSpec:
+        return self.task.task.spec.scoring
 
 
 def _row(trainer: Trainer, task: Task, sample: Sample, info: Mapping[str, Any]) -> Row:

@@ -12,8 +12,7 @@ from typing import Any
 
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
 
-from harness.adapters.grades import metrics, training_reward
-from harness.adapters.parquet_folder import task_of
+from harness.adapters.parquet_folder import Question
 from rewards.feedback import feedback
 from rewards.types import Grade
 from runners.dialogue import follow_up, previous_answer
@@ -32,8 +31,8 @@ class SqlEnv(BaseTextEnv):
     ) -> None:
         super().__init__()
         info, gold = extras["extra_info"], extras["reward_spec"]["ground_truth"]
-        self._exported = task_of(Path(folder), extras["data_source"], info, gold)
-        self._id, self._opens = info["id"], opens
+        self._question = Question.of_row(Path(folder), extras["data_source"], info, gold)
+        self._opens = opens
         self.max_turns = int(extras.get("max_turns", 1))
         self._history: list[Message] = []
         self._grade: Grade | None = None
@@ -45,8 +44,8 @@ class SqlEnv(BaseTextEnv):
         """
         self.turns += 1
         answer = self._opens + action
-        self._grade = self._exported.submit(self._id, answer).result()
-        reward = training_reward(self._grade)
+        self._grade = self._question.submit(answer).result()
+        reward = self._question.reward(self._grade)
         comment = feedback(self._grade.attempt, previous_answer(self._history))
         messages = follow_up(self._history, answer, comment, self.max_turns)
         self._history += messages
@@ -57,6 +56,5 @@ class SqlEnv(BaseTextEnv):
 
     def get_metrics(self) -> dict[str, Any]:
         """The verdicts on the last answer, and how many answers there were."""
-        scoring = self._exported.task.spec.scoring
-        verdicts = metrics(self._grade, scoring) if self._grade else {}
+        verdicts = self._question.metrics(self._grade) if self._grade else {}
         return {**verdicts, "turns": self.turns}

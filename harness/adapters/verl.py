@@ -20,12 +20,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from harness.adapters.grades import metrics, training_reward
 from harness.adapters.options import ExportOptions
-from harness.adapters.parquet_folder import Row, Trainer, Written, task_of, write_folder
+from harness.adapters.parquet_folder import Question, Row, Trainer, Written, write_folder
 from rewards.types import Grade
 from tasks.common.errors import SpecError
-from tasks.spec import ScoringSpec
 
 CODE = '''\
 """The reward of the task in this folder for verl; written by `harness export verl`."""
@@ -62,17 +60,17 @@ class VerlReward:
 
         Raises RuntimeError: it is unscored; DataError: the row is of another task.
         """
-        scoring, grade = self._submit(data_source, solution_str, ground_truth, extra_info)
-        return _result(grade.result(), scoring)
+        question, grade = self._submit(data_source, solution_str, ground_truth, extra_info)
+        return _result(question, grade.result())
 
     async def compute_score_async(
         self, data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]
     ) -> Result:
         """The same in an event loop, which goes on meanwhile."""
-        scoring, grade = await asyncio.to_thread(
+        question, grade = await asyncio.to_thread(
             self._submit, data_source, solution_str, ground_truth, extra_info
         )
-        return _result(await asyncio.wrap_future(grade), scoring)
+        return _result(question, await asyncio.wrap_future(grade))
 
     def compute_score_batch(
         self,
@@ -89,24 +87,26 @@ class VerlReward:
         """
         rows = zip(data_sources, solution_strs, ground_truths, extra_infos, strict=True)
         submitted = [self._submit(*row) for row in rows]
-        grades = [(scoring, grade.result()) for scoring, grade in submitted]
-        questions = [(info["split"], info["id"]) for info in extra_infos]
-        scores = with_means(questions, [grade.scores["reward"].value for _, grade in grades])
-        return [
-            {
-                "score": training_reward(grade) if score is None else score,
-                **_metrics(grade, scoring),
-                "unscored": float(grade.scores["reward"].value is None),
-            }
-            for score, (scoring, grade) in zip(scores, grades, strict=True)
-        ]
+        results: list[Result] = []
+        errors: dict[int, RuntimeError] = {}
+        for index, (question, grade) in enumerate(submitted):
+            try:
+                results.append({**_result(question, grade.result()), "unscored": 0.0})
+            except RuntimeError as error:
+                errors[index] = error
+                results.append({"score": None, **_metrics(question, grade.result()), "unscored": 1.0})
+        scores = with_means([question for question, _ in submitted], [one["score"] for one in results])
+        for index, score in enumerate(scores):
+            if score is None:
+                raise errors[index]
+        return [{**result, "score": score} for result, score in zip(results, scores, strict=True)]
 
     def _submit(
         self, data_source: str, text: str, gold: str, extra_info: Mapping[str, Any]
-    ) -> tuple[ScoringSpec, Future[Grade]]:
-        """How a row is scored, and the coming grade of a text as an answer to it."""
-        exported = task_of(self.folder, data_source, extra_info, gold)
-        return exported.task.spec.scoring, exported.submit(extra_info["id"], self.opens + text)
+    ) -> tuple[Question, Future[Grade]]:
+        """A row's question, and the coming grade of a text as an answer to it."""
+        question = Question.of_row(self.folder, data_source, extra_info, gold)
+        return question, question.submit(self.opens + text)
 
 
 def with_means(questions: Sequence[Hashable], scores: Sequence[float | None]) -> list[float | None]:
@@ -123,12 +123,12 @@ def with_means(questions: Sequence[Hashable], scores: Sequence[float | None]) ->
     return [means.get(question) if score is None else score for question, score in pairs]
 
 
-def _result(grade: Grade, scoring: ScoringSpec) -> Result:
-    return {"score": training_reward(grade), **_metrics(grade, scoring)}
+def _result(question: Question, grade: Grade) -> Result:
+    return {"score": question.reward(grade), **_metrics(question, grade)}
 
 
-def _metrics(grade: Grade, scoring: ScoringSpec) -> Result:
-    return {**metrics(grade, scoring), "reason": grade.attempt.reason.value}
+def _metrics(question: Question, grade: Grade) -> Result:
+    return {**question.metrics(grade), "reason": grade.attempt.reason.value}
 
 
 def _columns(gold: str) -> Row:
