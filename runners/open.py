@@ -95,7 +95,7 @@ def open_runner(name: str, config: RunnerConfig | None = None) -> Runner:
     """Open the runner of a name. Raises ModelError: no such runner or model; MissingExtra."""
     config = config or RunnerConfig()
     if config.replicas:
-        from runners.replicas import ReplicaRunner
+        from runners.cluster.replicas import ReplicaRunner
 
         return ReplicaRunner(name, config)
     if name in BASELINES:

@@ -11,8 +11,8 @@ import pytest
 
 from harness.cli import main
 from leaderboards import store
+from runners.cluster.replicas import ReplicaRunner
 from runners.open import open_runner
-from runners.replicas import ReplicaRunner
 from runners.settings import RunnerConfig
 from runners.types import Completion, Request, Runner, Sampling
 from tasks.cluster import connected

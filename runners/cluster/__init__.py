@@ -1,0 +1,1 @@
+"""A model on several nodes of a Ray cluster."""
