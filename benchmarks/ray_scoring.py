@@ -51,6 +51,8 @@ class Round:
     grades: list[tuple[object, ...]]
     results: Counter[int]
     """How many results each job had."""
+    jobs: int
+    """Different answers: those without SQL are one for each question."""
 
 
 class Observed:
@@ -60,12 +62,14 @@ class Observed:
         self._pool = pool
         self.at_third: Callable[[], None] | None = None
         self.results: Counter[int] = Counter()
+        self.jobs = 0
 
     def map(
         self, work: str, jobs: Sequence[Any], costs: Sequence[float] | None = None
     ) -> Iterator[tuple[int, Any]]:
         """As the pool does."""
         self.results.clear()
+        self.jobs = len(jobs)
         for index, result in self._pool.map(work, jobs, costs):
             self.results[index] += 1
             if self.at_third and self.results.total() > len(jobs) // 3:
@@ -159,7 +163,8 @@ class Scorer:
         began = time.monotonic()
         grades = self.grader.grade_answers(answers)
         seconds = time.monotonic() - began
-        return Round(seconds, [_facts(grade) for grade in grades], Counter(self.pool.results))
+        facts = [_facts(grade) for grade in grades]
+        return Round(seconds, facts, Counter(self.pool.results), self.pool.jobs)
 
 
 @contextmanager
@@ -201,7 +206,7 @@ def _table(rounds: dict[str, Round]) -> str:
     ]
     for name, one in rounds.items():
         differing = sum(mine != theirs for mine, theirs in zip(local.grades, one.grades, strict=True))
-        lost = count - len(one.results)
+        lost = one.jobs - len(one.results)
         twice = sum(number > 1 for number in one.results.values())
         rate = f"{count / one.seconds:,.0f} | {local.seconds / one.seconds:.0%}"
         lines.append(f"| {name} | {rate} | {differing} | {lost} | {twice} |")
