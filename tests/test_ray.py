@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attacked import attack, build, honest
+from attacked import attack, build, honest, on_postgres
 from ray_cluster import graded
 
 from harness.cli import main
@@ -27,6 +27,7 @@ from harness.cluster.workers import scoring_workers
 from leaderboards import store
 from rewards.exploits import load
 from rewards.types import Answer
+from tasks.databases.servers.embedded import EmbeddedServer
 from tasks.databases.state import file_of
 from tasks.spec import ScoringSpec
 from tasks.types import Database, Engine, Limits, Mode, Pool, Server
@@ -146,6 +147,16 @@ def test_a_database_that_a_node_does_not_see_is_sent_once(
         assert graded(SCORING, workers, moved) == graded(SCORING, 1, asked)
         assert {path: path.stat().st_ino for path in node.rglob("*.sqlite")} == kept
     os.close(folder)
+
+
+@pytest.mark.slow
+def test_a_node_asks_a_server_itself(
+    home: Path, tmp_path: Path, cluster: RayCluster, postgres: EmbeddedServer
+) -> None:
+    database = on_postgres(build("sqlite", tmp_path / "copied"), postgres)
+    asked = [Answer(database, answer.gold, answer.text) for answer in answers(tmp_path / "databases", 60)]
+    with scoring_workers("ray", 2) as workers:
+        assert graded(SCORING, workers, asked) == graded(SCORING, 2, asked)
 
 
 def test_another_file_under_the_same_path_is_not_used(home: Path, tmp_path: Path) -> None:
