@@ -90,11 +90,13 @@ def evaluate_task(
 
     Raises SpecError, DataError, ModelError.
     """
+    from runners.cluster.replicas import ReplicaRunner
     from runners.open import open_runner
 
     spec = spec.of_task(task.spec)
     task.progress = bar
-    runner = open_runner(spec.model, spec.runner)
+    opened = ReplicaRunner if spec.runner.replicas else open_runner
+    runner: Runner = opened(spec.model, spec.runner)
     if isinstance(runner, ReplayRunner):
         runner.expect(task.row_keys(spec.split))
     if spec.turns > 1:

@@ -94,10 +94,6 @@ BASELINES: dict[str, Callable[[], Runner]] = {"gold": GoldRunner, "empty": Empty
 def open_runner(name: str, config: RunnerConfig | None = None) -> Runner:
     """Open the runner of a name. Raises ModelError: no such runner or model; MissingExtra."""
     config = config or RunnerConfig()
-    if config.replicas:
-        from runners.cluster.replicas import ReplicaRunner
-
-        return ReplicaRunner(name, config)
     if name in BASELINES:
         return BASELINES[name]()
     prefix, colon, rest = name.partition(":")

@@ -60,9 +60,9 @@ def test_copies_answer_as_the_model_does_here_and_a_lost_one_loses_nothing(
     with closing(open_runner("nano")) as here:
         expected = answers(here, requests)
     with connected("ray"):
-        runner = open_runner("nano", TWO)
+        runner = ReplicaRunner("nano", TWO)
         with closing(runner):
-            assert isinstance(runner, ReplicaRunner) and runner.name == "nano"
+            assert runner.name == "nano"
             assert answers(runner, requests) == expected
             asked = runner.generate(requests, SAMPLING)
             found = [next(asked)]
@@ -91,9 +91,9 @@ def test_an_evaluation_by_copies_has_the_records_of_one_here(tmp_path: Path, clu
 
 def test_what_copies_cannot_do_is_one_line(cluster: RayCluster) -> None:
     with pytest.raises(ModelError, match=r"replicas=2: copies run on a Ray cluster: add --on ray"):
-        open_runner("nano", TWO)
+        ReplicaRunner("nano", TWO)
     with connected("ray"):
         with pytest.raises(ModelError, match="9 replicas need 9 CPUs, and the cluster has 3"):
-            open_runner("nano", RunnerConfig(replicas=9))
+            ReplicaRunner("nano", RunnerConfig(replicas=9))
         with pytest.raises(ModelError, match="no/where"):
-            open_runner("no/where", TWO)
+            ReplicaRunner("no/where", TWO)

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -23,9 +24,9 @@ TRAIN = ("train", "--task", "pocket", "--method", "grpo", "--model", "nano", "--
 SMALL = ("prompts_per_step=4", "group_size=4", f"max_steps={STEPS}", "save_every=1")
 
 
-def command(out: Path, *options: str) -> list[str]:
-    settings = [word for setting in SMALL for word in ("--set", f"train.{setting}")]
-    words = [*TRAIN, "--out", str(out), "--processes", "2", *settings, *options]
+def command(out: Path, on: str = "ray", processes: int = 2, changed: tuple[str, ...] = ()) -> list[str]:
+    settings = [word for setting in (*SMALL, *changed) for word in ("--set", f"train.{setting}")]
+    words = [*TRAIN, "--out", str(out), "--processes", str(processes), *["--on", on] * bool(on), *settings]
     return [sys.executable, "-m", "harness.cli", *words]
 
 
@@ -57,7 +58,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same training under torch's launcher."""
     place = tmp_path_factory.mktemp("local")
     environment = {**os.environ, "HARNESS_HOME": str(place / "home")}
-    assert subprocess.run(command(place / "out"), env=environment).returncode == 0
+    assert subprocess.run(command(place / "out", on=""), env=environment).returncode == 0
     return place / "out"
 
 
@@ -69,14 +70,14 @@ def same_training(out: Path, local: Path) -> None:
 
 
 def test_the_same_weights_as_under_torchs_launcher(home: Path, local: Path) -> None:
-    ran = subprocess.run(command(home / "out", "--on", "ray"), capture_output=True, text=True)
+    ran = subprocess.run(command(home / "out"), capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert f"grpo, {STEPS} steps" in ran.stdout
     same_training(home / "out", local)
 
 
 def test_after_a_lost_worker_the_training_goes_on(home: Path, local: Path) -> None:
-    with subprocess.Popen(command(home / "out", "--on", "ray"), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command(home / "out"), stderr=subprocess.PIPE, text=True) as process:
         wait_for_steps(home / "out", 2, process)
         (worker, *_) = [p for p in psutil.process_iter() if "RayTrainWorker" in p.name() or _is_worker(p)]
         worker.kill()
@@ -92,24 +93,24 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 def test_ctrl_c_saves_and_the_same_command_continues(home: Path, local: Path) -> None:
-    with subprocess.Popen(command(home / "out", "--on", "ray"), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command(home / "out"), stderr=subprocess.PIPE, text=True) as process:
         wait_for_steps(home / "out", 2, process)
         process.send_signal(signal.SIGINT)
     assert process.returncode == 130
     assert 2 <= len(curve(home / "out")) < STEPS
-    assert subprocess.run(command(home / "out", "--on", "ray")).returncode == 0
+    assert subprocess.run(command(home / "out")).returncode == 0
     same_training(home / "out", local)
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("changes", "says"),
     [
-        (("--processes", "64"), "--processes 64 on a cluster with"),
-        (("--on", "ray://127.0.0.1:9"), "processes are started from a node of the cluster"),
-        (("--set", "train.lora.target_modules=[nothing]"), "nothing"),
+        ({"processes": 64}, "--processes 64 on a cluster with"),
+        ({"on": "ray://127.0.0.1:9"}, "processes are started from a node of the cluster"),
+        ({"changed": ("lora.targets=[nothing]",)}, "nothing"),
     ],
 )
-def test_a_user_error_is_one_line(home: Path, options: tuple[str, ...], says: str) -> None:
-    ran = subprocess.run(command(home / "out", "--on", "ray", *options), capture_output=True, text=True)
-    assert ran.returncode == 2
+def test_a_user_error_is_one_line(home: Path, changes: dict[str, Any], says: str) -> None:
+    ran = subprocess.run(command(home / "out", **changes), capture_output=True, text=True)
+    assert ran.returncode == 2, ran.stderr
     assert says in ran.stderr.splitlines()[-1] and "Traceback" not in ran.stderr
