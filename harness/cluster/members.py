@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.cluster.node import RUN, Node
+from harness.cluster.node import Node
 from rewards.version import versions
 from tasks.common.errors import ClusterError
 from tasks.common.terminal import say
@@ -168,7 +168,7 @@ class Members:
         workers = max(1, (self._workers or int(node["Resources"]["CPU"])) // self._share)
         make = ray.remote(
             num_cpus=0,  # trainings and models on the same cluster keep theirs
-            concurrency_groups={RUN: workers},
+            max_concurrency=2 * workers + 2,  # more than the batches that it has at once
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         )
         actor = make(Node).remote(self._limits, workers)

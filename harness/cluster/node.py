@@ -6,6 +6,7 @@ environment and are killed with the actor.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
@@ -17,9 +18,6 @@ from rewards.version import versions
 from tasks.databases.sandbox.jobs import SMALLEST
 from tasks.databases.sandbox.pool import Sandbox
 from tasks.types import Database, Limits
-
-RUN = "run"
-"""The concurrency group of ``Node.run``: a thread for each worker. Other methods have one of their own."""
 
 SECONDS = 1.0
 """Seconds of a batch after which a node answers with what it has done: the owner keeps that, and does the
@@ -33,6 +31,7 @@ class Node:
         self._idle: SimpleQueue[Sandbox] = SimpleQueue()
         for _ in range(workers):
             self._idle.put(Sandbox(1, limits))
+        self._receiving = threading.Lock()
 
     def versions(self) -> dict[str, str]:
         """The versions here of what decides verdicts."""
@@ -45,7 +44,8 @@ class Node:
         def content(references: Sequence[Any]) -> Iterator[bytes]:
             return (ray.get(reference) for reference in references)
 
-        receive(file, map(content, parts))
+        with self._receiving:
+            receive(file, map(content, parts))
 
     def run(self, batch: Batch, *_: object) -> Reply:
         """Do a batch, or the beginning of a slow one. The other arguments have to be received before it."""

@@ -18,7 +18,6 @@ from typing import Any
 from harness.cluster.batches import ClusterJobs
 from harness.cluster.databases import pieces
 from harness.cluster.members import Given, Member, Members
-from harness.cluster.node import RUN
 from harness.cluster.types import File, Missing, Unfit
 from tasks.common.errors import first_line
 from tasks.databases.sandbox.process import IN_WORKER
@@ -81,7 +80,7 @@ class ClusterPool:
     ) -> None:
         """Send a batch to a node; ``files`` are there before it begins."""
         before = [member.received[file.digest] for file in files]
-        call = member.actor.run.options(concurrency_group=RUN).remote(batches.batch(jobs), *before)
+        call = member.actor.run.remote(batches.batch(jobs), *before)
         member.batches[call] = Given(jobs, frozenset(file.digest for file in files))
 
     def _collect(self, batches: ClusterJobs) -> Iterator[tuple[int, Any]]:
