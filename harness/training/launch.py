@@ -87,6 +87,7 @@ def launched_process() -> Iterator[None]:
         yield
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})  # a worker of Ray blocks them
     parent = str(os.getppid())
     if os.environ.get(LAUNCHER, parent) != parent:  # the launcher died before the line above
         sys.exit(1)

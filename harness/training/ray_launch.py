@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGINT, SIGTERM
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Literal
 
@@ -60,7 +61,7 @@ class Failure:
 
 
 class Desk:
-    """An actor beside the launcher: takes in what processes print, and tells them what to do."""
+    """An actor beside the launcher: receives what processes print, and gives them orders."""
 
     def __init__(self) -> None:
         self._printed: list[tuple[str, str]] = []
@@ -171,20 +172,31 @@ def _follow(training: _Training, desk: Any) -> None:
     """Print what the processes print until the training ends. Raises KeyboardInterrupt after a Ctrl-C."""
     import ray
 
-    interrupted = False
-    while True:
-        alive = training.is_alive()
-        try:
+    told = 0
+    with _counted_interrupts() as interrupts:
+        while True:
+            alive = training.is_alive()
             for stream, text in ray.get(desk.take.remote()):
                 print(text, end="", flush=True, file=sys.stdout if stream == "stdout" else sys.stderr)
             if not alive:
                 break
             training.join(POLL)
-        except KeyboardInterrupt:
-            interrupted = True
-            ray.get(desk.save.remote())
-    if interrupted:
+            if told < len(interrupts):
+                told += 1
+                ray.get(desk.save.remote())
+    if interrupts:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def _counted_interrupts() -> Iterator[list[int]]:
+    """A list that grows with each Ctrl-C, which has no other effect: it would end a call of Ray."""
+    interrupts: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def run_process(settings: Mapping[str, Any]) -> None:
@@ -267,7 +279,7 @@ def _run(command: Command, environment: Mapping[str, str], desk: Any) -> int:
             order = ray.get(desk.order.remote())
         if order == "save" and not asked:
             asked = True
-            process.send_signal(SIGINT)
+            process.send_signal(signal.SIGINT)
         elif order == "end":
             code = _end(process)
             break
@@ -278,7 +290,7 @@ def _run(command: Command, environment: Mapping[str, str], desk: Any) -> int:
 
 def _end(process: subprocess.Popen[str]) -> int:
     """End a process because another has failed; the exit code 0, for it is not at fault."""
-    process.send_signal(SIGTERM)
+    process.send_signal(signal.SIGTERM)
     try:
         process.wait(SAVING_SECONDS)
     except subprocess.TimeoutExpired:
