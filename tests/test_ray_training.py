@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,14 @@ def curve(out: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
 
 
-def wait_for_steps(out: Path, count: int, process: subprocess.Popen[str]) -> None:
+@contextmanager
+def started(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    stderr = (home / "stderr").open("w")
+    with stderr, subprocess.Popen(command(home / "out"), stderr=stderr) as process:
+        yield process
+
+
+def wait_for_steps(out: Path, count: int, process: subprocess.Popen[bytes]) -> None:
     file = out / "curve.jsonl"
     while not file.is_file() or len(curve(out)) < count:
         assert process.poll() is None, "the training ended before it could be disturbed"
@@ -77,11 +85,14 @@ def test_the_same_weights_as_under_torchs_launcher(home: Path, local: Path) -> N
 
 
 def test_after_a_lost_worker_the_training_goes_on(home: Path, local: Path) -> None:
-    with subprocess.Popen(command(home / "out"), stderr=subprocess.PIPE, text=True) as process:
+    with (
+        (home / "stderr").open("w") as stderr,
+        subprocess.Popen(command(home / "out"), stderr=stderr) as process,
+    ):
         wait_for_steps(home / "out", 2, process)
         (worker, *_) = [p for p in psutil.process_iter() if "RayTrainWorker" in p.name() or _is_worker(p)]
         worker.kill()
-    assert process.returncode == 0
+    assert process.returncode == 0, (home / "stderr").read_text()
     same_training(home / "out", local)
 
 
@@ -93,10 +104,13 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 def test_ctrl_c_saves_and_the_same_command_continues(home: Path, local: Path) -> None:
-    with subprocess.Popen(command(home / "out"), stderr=subprocess.PIPE, text=True) as process:
+    with (
+        (home / "stderr").open("w") as stderr,
+        subprocess.Popen(command(home / "out"), stderr=stderr) as process,
+    ):
         wait_for_steps(home / "out", 2, process)
         process.send_signal(signal.SIGINT)
-    assert process.returncode == 130
+    assert process.returncode == 130, (home / "stderr").read_text()
     assert 2 <= len(curve(home / "out")) < STEPS
     assert subprocess.run(command(home / "out")).returncode == 0
     same_training(home / "out", local)
@@ -105,7 +119,7 @@ def test_ctrl_c_saves_and_the_same_command_continues(home: Path, local: Path) ->
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"processes": 64}, "--processes 64 on a cluster with"),
+        ({"processes": 64, "changed": ("prompts_per_step=64",)}, "--processes 64 on a cluster with"),
         ({"on": "ray://127.0.0.1:9"}, "processes are started from a node of the cluster"),
         ({"changed": ("lora.targets=[nothing]",)}, "nothing"),
     ],

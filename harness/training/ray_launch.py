@@ -88,7 +88,6 @@ class _Training(threading.Thread):
     def run(self) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchConfig, TorchTrainer
-        from ray.train.v2.api.exceptions import TrainingFailedError
 
         trainer = TorchTrainer(
             run_process,
@@ -101,7 +100,7 @@ class _Training(threading.Thread):
         )
         try:
             trainer.fit()
-        except TrainingFailedError as error:
+        except Exception as error:  # of Ray Train, or of the cluster
             self.error = first_line(error)
 
 
