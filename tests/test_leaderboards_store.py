@@ -48,11 +48,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def child(code: str, **environment: str) -> subprocess.Popen[str]:
     """A process of its own that has RUN and record at hand."""
-    head = "from leaderboards import store\nfrom tests.test_leaderboards_store import RUN, record\n"
+    head = "from leaderboards import store\nfrom test_leaderboards_store import RUN, record\n"
     return subprocess.Popen(
         [sys.executable, "-c", head + textwrap.dedent(code)],
         cwd=Path(__file__).parent.parent,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

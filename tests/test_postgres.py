@@ -200,7 +200,9 @@ def test_a_role_that_may_do_more_than_read_is_refused(
 @pytest.fixture
 def doomed(server: EmbeddedServer) -> Iterator[int]:
     """The process id of the server, which a test kills; afterwards it runs again."""
-    yield _server_process(server)
+    process = _server_process(server)
+    assert process, "no server runs"  # to kill 0 would end these tests
+    yield process
     end = time.monotonic() + 60
     while not _server_process(server):
         assert time.monotonic() < end, "the server does not come back"

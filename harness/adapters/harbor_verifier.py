@@ -16,6 +16,7 @@ from harness.adapters.grades import metrics
 from harness.adapters.question_file import Question
 from rewards.grader import Grader
 from tasks.common import files
+from tasks.common.terminal import say
 
 MOST_BYTES = 2**20
 """A longer file is no answer."""
@@ -28,7 +29,7 @@ def main(tests: str, answer: str, logs: str) -> int:
         os.environ["HARNESS_HOME"] = home  # an agent may have written to the caches of another one
         with Grader(question.scoring, workers=1) as grader:
             [grade] = grader.grade_answers([question.answer(text_of(Path(answer)))])
-    print(f"{question.id}: {grade.attempt.reason.value}: {grade.attempt.detail}", file=sys.stderr)
+    say(f"{question.id}: {grade.attempt.reason.value}: {grade.attempt.detail}")
     values = {"reward": grade.scores["reward"].value, **metrics(grade, question.scoring)}
     if values["reward"] is None:
         return 1
