@@ -134,7 +134,7 @@ def test_gated_and_binary() -> None:
     assert composite("binary")(near).value == 0.0
 
 
-@pytest.mark.parametrize("name", [*ALL, "tests.test_scorers:Own"])
+@pytest.mark.parametrize("name", [*ALL, "test_scorers:Own"])
 def test_composites_are_picklable_and_have_a_repr(name: str) -> None:
     scorer = composite(name)
     assert type(pickle.loads(pickle.dumps(scorer))) is type(scorer)
@@ -148,7 +148,7 @@ def test_composites_are_picklable_and_have_a_repr(name: str) -> None:
     [
         ({"reward": "gatd"}, "no preset 'gatd': did you mean 'gated'?"),
         ({"reward": "no.such.module:X"}, "No module named 'no'"),
-        ({"reward": "tests.test_scorers:Nope"}, "no attribute 'Nope'"),
+        ({"reward": "test_scorers:Nope"}, "no attribute 'Nope'"),
         ({"weights": {"exection": 1}}, "no scorer 'exection': did you mean 'execution'?"),
         ({"weights": {"execution": 1, "structure": 1}}, "execution must weigh more than structure"),
         ({"weights": {"structure": 1}}, "execution must weigh more than structure"),
@@ -162,7 +162,7 @@ def test_invalid_rewards_raise_one_line(spec: Mapping[str, object], message: str
 
 
 def test_a_custom_reward() -> None:
-    assert reward_scorer(ScoringSpec(reward="tests.test_scorers:Own"))(PERFECT).value == 7.0
+    assert reward_scorer(ScoringSpec(reward="test_scorers:Own"))(PERFECT).value == 7.0
 
 
 def test_weights_are_normalised() -> None:
