@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import cache, partial
-from threading import Condition, Thread
+from threading import Condition, RLock, Thread
 
 from harness.adapters.waiting import Job, Waiting
 from rewards.grader import Grader
@@ -17,6 +17,9 @@ from tasks.spec import ScoringSpec
 
 BATCH = 16
 """The most answers that one worker takes at once: more save time, but a slow one among them delays them."""
+once = RLock()
+"""Held while a queue is made or a task is read, so that many threads that begin at once share one."""
+os.register_at_fork(before=once.acquire, after_in_parent=once.release, after_in_child=once.release)
 
 
 class GradingQueue:
@@ -148,7 +151,8 @@ def _grade_alone(grader: Grader, answer: Answer) -> Grade | Exception:
 
 def grading_queue(scoring: str) -> GradingQueue:
     """This process's grading queue of a scoring spec, which is given as JSON (a key must be hashable)."""
-    return _queue_of_process(os.getpid(), scoring)
+    with once:
+        return _queue_of_process(os.getpid(), scoring)
 
 
 @cache

@@ -7,14 +7,12 @@ the spec finds them.
 from __future__ import annotations
 
 import json
-import os
 from concurrent.futures import Future
 from functools import cache, cached_property
 from pathlib import Path
-from threading import RLock
 from typing import Self
 
-from harness.adapters.grading_queue import grading_queue
+from harness.adapters.grading_queue import grading_queue, once
 from harness.prepare import prepare_databases
 from harness.provenance.identity import task_digest
 from rewards.types import Answer, Grade
@@ -23,10 +21,6 @@ from tasks.common.terminal import say
 from tasks.spec import TaskSpec
 from tasks.task import Task
 from tasks.types import Sample
-
-_once = RLock()
-"""Held while a task is read or a queue is made, so that many threads that begin at once share one."""
-os.register_at_fork(before=_once.acquire, after_in_parent=_once.release, after_in_child=_once.release)
 
 
 class ExportedTask:
@@ -74,9 +68,7 @@ class ExportedTask:
         """The coming grade of a text as an answer to the question with this id. Raises DataError."""
         sample = self.sample(id)
         answer = Answer(self.task.database(sample), sample.gold, text)
-        with _once:
-            queue = grading_queue(self._scoring)
-        return queue.submit(answer)
+        return grading_queue(self._scoring).submit(answer)
 
     @cached_property
     def _by_id(self) -> dict[str, Sample]:
@@ -89,7 +81,7 @@ class ExportedTask:
 
 def exported_task(file: str) -> ExportedTask:
     """The task of a JSON file, read once in a process, also where many threads ask for it at once."""
-    with _once:
+    with once:
         return _exported_task(file)
 
 
