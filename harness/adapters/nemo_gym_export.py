@@ -15,13 +15,13 @@ from typing import Any
 
 import yaml
 
+from harness.adapters.chat import expect_chat
 from harness.adapters.golds import scorable
 from harness.adapters.options import ExportOptions
 from harness.adapters.out import new_out
 from harness.adapters.task_file import ExportedTask
 from harness.adapters.wheel import write_wheel
 from harness.render.progress import bar
-from tasks.common.errors import SpecError
 from tasks.task import Task
 
 APP = '''"""The resources server of one task; written by `harness export nemo-gym`."""
@@ -55,8 +55,7 @@ class TaskData(BaseModel):
 def export(options: ExportOptions) -> str:
     """Write the folder; the commands that use it. Raises SpecError, DataError."""
     task = Task.named(options.task, options.overrides, options.trust)
-    if task.spec.prompt.is_completion:
-        raise SpecError(f"{task.name}: NeMo Gym asks by chat messages, not by a completion prompt")
+    expect_chat(task.spec, "NeMo Gym")
     name = "harness_" + re.sub(r"[^a-z0-9]+", "_", task.name.lower()).strip("_")
     with new_out("nemo-gym", options.out) as folder:
         exported = ExportedTask(task, options.split)

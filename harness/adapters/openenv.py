@@ -17,10 +17,11 @@ from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import Action, Observation, State
 from pydantic import Field
 
+from harness.adapters.chat import expect_chat
 from harness.adapters.conversation import Conversation
 from harness.adapters.task_file import ExportedTask
 from harness.prepare import prepare_databases
-from tasks.common.errors import DataError, SpecError
+from tasks.common.errors import DataError
 from tasks.task import Task
 
 SESSIONS = 256
@@ -157,8 +158,7 @@ def app(task: Task, turns: int = 1) -> Any:
 
     Raises SpecError: its prompts are no chat messages; DataError: it has no data.
     """
-    if task.spec.prompt.is_completion:
-        raise SpecError(f"{task.name}: OpenEnv asks by chat messages, not by a completion prompt")
+    expect_chat(task.spec, "OpenEnv")
     split_of(task, "")
     return create_fastapi_app(
         lambda: SqlEnvironment(task, turns),

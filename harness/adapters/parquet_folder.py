@@ -18,6 +18,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.adapters.chat import expect_chat
 from harness.adapters.golds import scorable
 from harness.adapters.grades import evaluation_reward, metrics, training_reward
 from harness.adapters.options import ExportOptions
@@ -25,7 +26,7 @@ from harness.adapters.out import new_out
 from harness.adapters.task_file import ExportedTask, exported_task
 from rewards.types import Grade
 from runners.types import Request
-from tasks.common.errors import DataError, SpecError
+from tasks.common.errors import DataError
 from tasks.common.terminal import say
 from tasks.linking.tokens import estimate
 from tasks.spec import ScoringSpec
@@ -71,8 +72,7 @@ def write_folder(trainer: Trainer, options: ExportOptions) -> Written:
     """
     with new_out(trainer.name, options.out) as folder:
         task = Task.named(options.task, options.overrides, options.trust)
-        if task.spec.prompt.is_completion:
-            raise SpecError(f"{task.name}: {trainer.name} asks by chat messages, not by a completion prompt")
+        expect_chat(task.spec, trainer.name)
         splits = [ExportedTask(task, split) for split in (task.spec.dataset.train_split, options.split)]
         first = splits[0].samples[0]
         opens = _opened_thought(options.model, Request(first, task.messages(first)), trainer.script)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.adapters.chat import expect_chat
 from harness.adapters.options import ExportOptions
 from harness.adapters.toml import toml
-from tasks.common.errors import SpecError
 from tasks.spec import load
 
 PRIME_RL = """\
@@ -68,8 +68,7 @@ def export(options: ExportOptions) -> str:
     """The TOML file with which prime-rl trains a model on a task. Raises SpecError: no such task."""
     name = options.task
     spec = load(name, options.overrides, options.trust)
-    if spec.prompt.is_completion:
-        raise SpecError(f"{name}: prime-rl asks by chat messages, not by a completion prompt")
+    expect_chat(spec, "prime-rl")
     path = Path(name)
     values = {
         "model": options.model,

@@ -27,10 +27,10 @@ from tinker_cookbook.rl.types import (
 )
 from tinker_cookbook.tokenizer_utils import get_tokenizer
 
+from harness.adapters.chat import expect_chat
 from harness.adapters.conversation import Conversation
 from harness.adapters.golds import scorable
 from harness.adapters.task_file import ExportedTask
-from tasks.common.errors import SpecError
 from tasks.spec import TaskSpec
 from tasks.task import Task
 
@@ -132,8 +132,7 @@ class SqlDatasetBuilder(RLDatasetBuilder):
     async def __call__(self) -> tuple[RLDataset, RLDataset | None]:
         """The datasets of training and of evaluation."""
         task = Task.named(self.task, self.overrides, self.trust)
-        if task.spec.prompt.is_completion:
-            raise SpecError(f"{task.name}: Tinker asks by chat messages, not by a completion prompt")
+        expect_chat(task.spec, "Tinker")
         train = self._groups(task.spec, task.spec.dataset.train_split, self.group_size)
         random.Random(self.seed).shuffle(train)
         evaluated = self._groups(task.spec, task.spec.dataset.eval_split, 1)

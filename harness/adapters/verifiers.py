@@ -16,6 +16,7 @@ import httpx
 import verifiers.v1 as vf
 from verifiers.v1.dialects.chat import message_to_wire
 
+from harness.adapters.chat import expect_chat
 from harness.adapters.grades import metrics, training_reward
 from harness.adapters.grading_queue import grading_queue
 from harness.prepare import prepare_databases
@@ -25,7 +26,6 @@ from rewards.types import Answer, Grade
 from runners.batching import context_exceeded
 from runners.dialogue import follow_up, previous_answer, visible_message
 from runners.endpoints.config import is_local
-from tasks.common.errors import SpecError
 from tasks.spec import ScoringSpec, TaskSpec
 from tasks.task import Task
 from tasks.types import Database, Message, Sample
@@ -114,8 +114,7 @@ class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):
     def load(self) -> Iterator[SqlTask]:
         """Yield a task for each sample, with its rendered prompt."""
         task = Task.named(self.config.spec, self.config.overrides, self.config.trust)
-        if task.spec.prompt.is_completion:
-            raise SpecError(f"{task.name}: verifiers asks by chat messages, not by a completion prompt")
+        expect_chat(task.spec, "verifiers")
         spec = task.spec.model_dump(mode="json", by_alias=True)
         samples = task.samples(self.config.split)
         prepare_databases(task, samples)
