@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.adapters.chat import expect_chat
+from harness.adapters.conversation import Conversation
 from harness.adapters.golds import scorable
 from harness.adapters.grades import evaluation_reward, metrics, training_reward
 from harness.adapters.options import ExportOptions
@@ -119,6 +120,10 @@ class Question:
     def submit(self, text: str) -> Future[Grade]:
         """The coming grade of a text as an answer to it."""
         return self.task.submit(self.id, text)
+
+    def conversation(self, turns: int) -> Conversation:
+        """A conversation that asks it, with at most so many answers."""
+        return Conversation(self.task, self.task.sample(self.id), turns, not self.training)
 
     def reward(self, grade: Grade) -> float:
         """The reward of an answer. Raises RuntimeError: the answer is unscored."""

@@ -13,10 +13,6 @@ from typing import Any
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
 
 from harness.adapters.parquet_folder import Question
-from rewards.feedback import feedback
-from rewards.types import Grade
-from runners.dialogue import follow_up, previous_answer
-from tasks.types import Message
 
 
 class SqlEnv(BaseTextEnv):
@@ -34,8 +30,7 @@ class SqlEnv(BaseTextEnv):
         self._question = Question.of_row(Path(folder), extras["data_source"], info, gold)
         self._opens = opens
         self.max_turns = int(extras.get("max_turns", 1))
-        self._history: list[Message] = []
-        self._grade: Grade | None = None
+        self._conversation = self._question.conversation(self.max_turns)
 
     def step(self, action: str) -> BaseTextEnvStepOutput:
         """Score an answer. Its reward is that of the last answer of the conversation, and 0 before.
@@ -43,18 +38,20 @@ class SqlEnv(BaseTextEnv):
         Raises RuntimeError: the answer is unscored.
         """
         self.turns += 1
-        answer = self._opens + action
-        self._grade = self._question.submit(answer).result()
-        reward = self._question.reward(self._grade)
-        comment = feedback(self._grade.attempt, previous_answer(self._history))
-        messages = follow_up(self._history, answer, comment, self.max_turns)
-        self._history += messages
-        if messages:
-            return BaseTextEnvStepOutput(observations=[messages[1]], reward=0.0, done=False, metadata={})
-        reason = self._grade.attempt.reason.value
-        return BaseTextEnvStepOutput(observations=[], reward=reward, done=True, metadata={"reason": reason})
+        answer, conversation = self._opens + action, self._conversation
+        grade = self._question.submit(answer).result()
+        if not conversation.add(answer, grade):
+            asked = [conversation.history[-1]]
+            return BaseTextEnvStepOutput(observations=asked, reward=0.0, done=False, metadata={})
+        return BaseTextEnvStepOutput(
+            observations=[],
+            reward=conversation.reward,
+            done=True,
+            metadata={"reason": grade.attempt.reason.value},
+        )
 
     def get_metrics(self) -> dict[str, Any]:
         """The verdicts on the last answer, and how many answers there were."""
-        verdicts = self._question.metrics(self._grade) if self._grade else {}
+        grade = self._conversation.grade
+        verdicts = self._question.metrics(grade) if grade else {}
         return {**verdicts, "turns": self.turns}
