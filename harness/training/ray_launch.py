@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness.training.ray_process import POLL, Command, Desk, Failure, run_process
+from harness.training.ray_process import POLL, Command, Coordinator, Failure, run_process
 from rewards.version import code_version
 from tasks.cluster import RAY, connected
 from tasks.common.errors import ClusterError, ModelError, first_line
@@ -57,16 +57,16 @@ def _launch(count: int, arguments: Sequence[str], folder: Path) -> int:
             f"--processes {count} on a cluster with {room} {kind}s: set --processes {room} or less"
         )
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    desk: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(Desk).remote()
+    coordinator: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(Coordinator).remote()
     environment = {name: os.environ[name] for name in FORWARDED if name in os.environ}
     environment.setdefault("OMP_NUM_THREADS", "1")
     command = Command(tuple(arguments), os.getcwd(), environment, code_version())
-    training = _Training(desk, command, count, kind == "GPU", folder)
+    training = _Training(coordinator, command, count, kind == "GPU", folder)
     training.start()
-    _follow(training, desk)
+    _follow(training, coordinator)
     if training.error:
         raise ModelError(f"the training on Ray ended: {training.error}")
-    failure: Failure | None = ray.get(desk.failure.remote())
+    failure: Failure | None = ray.get(coordinator.failure.remote())
     if failure is None:
         return 0
     say(failure.message or f"harness train: process {failure.rank} ended with {failure.code}")
@@ -76,10 +76,10 @@ def _launch(count: int, arguments: Sequence[str], folder: Path) -> int:
 class _Training(threading.Thread):
     """Ray Train's controller is waited for in a thread, so that a Ctrl-C is ours to handle."""
 
-    def __init__(self, desk: Any, command: Command, count: int, gpu: bool, folder: Path) -> None:
+    def __init__(self, coordinator: Any, command: Command, count: int, gpu: bool, folder: Path) -> None:
         super().__init__(daemon=True)
         self.error = ""
-        self._desk = desk
+        self._coordinator = coordinator
         self._command = command
         self._count = count
         self._gpu = gpu
@@ -91,7 +91,7 @@ class _Training(threading.Thread):
 
         trainer = TorchTrainer(
             run_process,
-            train_loop_config={"desk": self._desk, "command": self._command},
+            train_loop_config={"coordinator": self._coordinator, "command": self._command},
             torch_config=TorchConfig(backend="gloo"),  # of Ray's workers, which only start our processes
             scaling_config=ScalingConfig(num_workers=self._count, use_gpu=self._gpu),
             run_config=RunConfig(
@@ -104,7 +104,7 @@ class _Training(threading.Thread):
             self.error = first_line(error)
 
 
-def _follow(training: _Training, desk: Any) -> None:
+def _follow(training: _Training, coordinator: Any) -> None:
     """Print what the processes print until the training ends. Raises KeyboardInterrupt after a Ctrl-C."""
     import ray
 
@@ -112,14 +112,14 @@ def _follow(training: _Training, desk: Any) -> None:
     with _counted_interrupts() as interrupts:
         while True:
             alive = training.is_alive()
-            for stream, text in ray.get(desk.take.remote()):
+            for stream, text in ray.get(coordinator.take.remote()):
                 print(text, end="", flush=True, file=sys.stdout if stream == "stdout" else sys.stderr)
             if not alive:
                 break
             training.join(POLL)
             if sent < len(interrupts):
                 sent += 1
-                ray.get(desk.save.remote())
+                ray.get(coordinator.save.remote())
     if interrupts:
         raise KeyboardInterrupt
 

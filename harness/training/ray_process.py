@@ -45,7 +45,7 @@ class Failure:
     """The line of a user error."""
 
 
-class Desk:
+class Coordinator:
     """An actor beside the launcher: receives what processes print, and gives them orders."""
 
     def __init__(self) -> None:
@@ -85,12 +85,14 @@ def run_process(settings: Mapping[str, Any]) -> None:
     from ray.train.collective import broadcast_from_rank_zero
 
     command: Command = settings["command"]
-    desk = settings["desk"]
+    coordinator = settings["coordinator"]
     context = get_context()
     rank = context.get_world_rank()
     address = broadcast_from_rank_zero(_free_address() if rank == 0 else None)
     if fault := _fault(command):
-        ray.get(desk.fail.remote(Failure(rank, 2, f"harness train: node {socket.gethostname()}: {fault}")))
+        ray.get(
+            coordinator.fail.remote(Failure(rank, 2, f"harness train: node {socket.gethostname()}: {fault}"))
+        )
         return
     with TemporaryDirectory(prefix="harness-ray-") as folder:
         error_file = Path(folder) / "error.json"
@@ -106,10 +108,10 @@ def run_process(settings: Mapping[str, Any]) -> None:
             "TORCHELASTIC_ERROR_FILE": error_file,
         }
         environment = {**os.environ, **command.environment, **{name: str(v) for name, v in ranks.items()}}
-        code = _run(command, environment, desk)
+        code = _run(command, environment, coordinator)
         if code:
             message = json.loads(error_file.read_text())["message"] if error_file.is_file() else ""
-            ray.get(desk.fail.remote(Failure(rank, code, message if code == 2 else "")))
+            ray.get(coordinator.fail.remote(Failure(rank, code, message if code == 2 else "")))
 
 
 def _free_address() -> tuple[str, int]:
@@ -130,8 +132,8 @@ def _fault(command: Command) -> str:
     return ""
 
 
-def _run(command: Command, environment: Mapping[str, str], desk: Any) -> int:
-    """Run the command and obey the desk's orders; the exit code."""
+def _run(command: Command, environment: Mapping[str, str], coordinator: Any) -> int:
+    """Run the command and obey the coordinator's orders; the exit code."""
     import ray
 
     process = subprocess.Popen(
@@ -144,7 +146,7 @@ def _run(command: Command, environment: Mapping[str, str], desk: Any) -> int:
         errors="replace",
     )
     readers = [
-        threading.Thread(target=_forward, args=(pipe, stream, desk), daemon=True)
+        threading.Thread(target=_forward, args=(pipe, stream, coordinator), daemon=True)
         for pipe, stream in ((process.stdout, "stdout"), (process.stderr, "stderr"))
     ]
     for reader in readers:
@@ -155,7 +157,7 @@ def _run(command: Command, environment: Mapping[str, str], desk: Any) -> int:
             code = process.wait(POLL)
             break
         except subprocess.TimeoutExpired:
-            order = ray.get(desk.order.remote())
+            order = ray.get(coordinator.order.remote())
         if order == "save" and not asked:
             asked = True
             process.send_signal(signal.SIGINT)
@@ -178,7 +180,7 @@ def _end(process: subprocess.Popen[str]) -> int:
     return 0
 
 
-def _forward(pipe: IO[str], stream: str, desk: Any) -> None:
+def _forward(pipe: IO[str], stream: str, coordinator: Any) -> None:
     """Send what the process prints to the launcher, line by line."""
     for line in pipe:
-        desk.put.remote(stream, line)
+        coordinator.put.remote(stream, line)
