@@ -30,6 +30,9 @@ MAX_LOST_IN_A_ROW = 16
 POLL = 5.0
 """Seconds for which Ray is waited for at a time."""
 
+Answers = list[tuple[int, list[Completion]]]
+"""(index of a question, its n completions)."""
+
 
 class Copy:
     """The actor. An error of the model is part of what it returns; an exception is a loss of the actor."""
@@ -44,11 +47,9 @@ class Copy:
         except HarnessError as error:
             return str(error), None
 
-    def ask(
-        self, requests: Sequence[Request], sampling: Sampling
-    ) -> tuple[list[tuple[int, list[Completion]]], str]:
+    def ask(self, requests: Sequence[Request], sampling: Sampling) -> tuple[Answers, str]:
         """(index, its n completions) of the requests, and why there are no more; "" if that is all."""
-        answers: list[tuple[int, list[Completion]]] = []
+        answers: Answers = []
         try:
             answers.extend(self._runner.generate(requests, sampling))
         except ModelError as error:
@@ -63,7 +64,7 @@ class _Handle:
     actor: Any
     opening: Any
     """Reference to the result of ``open``; None once it is known."""
-    chunks: dict[Any, list[int]] = field(default_factory=dict)
+    chunks: dict[Any, range] = field(default_factory=dict)
     """Reference to the answers -> the questions, the oldest chunk first."""
 
 
@@ -99,9 +100,8 @@ class ReplicaRunner:
         """Yield ``(index into requests, its n completions)`` as they are done. Raises ModelError."""
         import ray
 
-        waiting = deque(
-            list(range(start, min(start + CHUNK, len(requests)))) for start in range(0, len(requests), CHUNK)
-        )
+        every = range(len(requests))
+        waiting = deque(every[start : start + CHUNK] for start in every[::CHUNK])
         losses: Counter[int] = Counter()
         while waiting or any(copy.chunks for copy in self._copies):
             for copy in self._copies:
@@ -110,8 +110,8 @@ class ReplicaRunner:
                     copy.chunks[copy.actor.ask.remote([requests[i] for i in chunk], sampling)] = chunk
             expected = [r for copy in self._copies for r in (copy.opening, *copy.chunks) if r is not None]
             for reference in ray.wait(expected, num_returns=1, timeout=POLL)[0]:
-                lost: list[list[int]] = []
-                yield from self._receive(reference, lost)
+                answers, lost = self._receive(reference)
+                yield from answers
                 for chunk in lost:
                     yield from _again(chunk, waiting, losses, sampling.n)
 
@@ -122,7 +122,7 @@ class ReplicaRunner:
         while not self.name:
             opening = [copy.opening for copy in self._copies]
             for reference in ray.wait(opening, num_returns=1, timeout=POLL)[0]:
-                self._receive(reference, [])
+                self._receive(reference)
 
     def _start(self) -> _Handle:
         import ray
@@ -130,8 +130,8 @@ class ReplicaRunner:
         actor = ray.remote(scheduling_strategy="SPREAD", **self._needs)(Copy).remote()
         return _Handle(actor, actor.open.remote(self._model, self._config))
 
-    def _receive(self, reference: Any, lost: list[list[int]]) -> list[tuple[int, list[Completion]]]:
-        """What a copy has answered. Its chunks go to ``lost`` if it is lost, and another is started."""
+    def _receive(self, reference: Any) -> tuple[Answers, list[range]]:
+        """What a copy has answered; or, if it is lost, its chunks, and another copy is started."""
         import ray
 
         copy = next(c for c in self._copies if reference is c.opening or reference in c.chunks)
@@ -139,18 +139,17 @@ class ReplicaRunner:
             result = ray.get(reference)
         except ray.exceptions.RayError as error:
             self._replace(copy, error)
-            lost.extend(copy.chunks.values())
-            return []
+            return [], list(copy.chunks.values())
         if reference is copy.opening:
             copy.opening = None
             self._expect_equal(*result)
-            return []
+            return [], []
         chunk = copy.chunks.pop(reference)
         answers, reason = result
         if reason:
             raise ModelError(reason)
         self._lost = 0
-        return [(chunk[number], completions) for number, completions in answers]
+        return [(chunk[number], completions) for number, completions in answers], []
 
     def _replace(self, copy: _Handle, error: Exception) -> None:
         self._lost += 1
@@ -197,7 +196,7 @@ def _needs(name: str, config: RunnerConfig) -> dict[str, float]:
 
 
 def _again(
-    chunk: list[int], waiting: deque[list[int]], losses: Counter[int], n: int
+    chunk: range, waiting: deque[range], losses: Counter[int], n: int
 ) -> Iterator[tuple[int, list[Completion]]]:
     """Put a lost chunk first in line, in halves; a question that is lost alone repeatedly has failed."""
     if len(chunk) > 1:
