@@ -100,7 +100,7 @@ def _app(settings: Settings, served: Mapping[str, ServedTask], token: str, port:
 
 def _token(host: str) -> str:
     """The token that clients must send. Raises SpecError: the address needs one, or it is too weak."""
-    token = os.environ.get("HARNESS_TOKEN", "")
+    token = os.environ.get(TOKEN, "")
     if not token and not _is_loopback(host):
         raise SpecError(
             f"--host {host}: other machines can reach it: set {TOKEN} to the token that clients must send,"

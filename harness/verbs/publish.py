@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.adapters.programs import PROGRAMS
 from harness.arguments import path, positive
-from harness.verbs.options import Verbs, add_trust
+from harness.verbs.options import Verbs, add_overrides
 from tasks.common.errors import MissingExtra, SpecError, nearest
 from tasks.common.terminal import say
 
@@ -50,15 +50,7 @@ def _export_options(verbs: Verbs) -> None:
     verb.add_argument(
         "--turns", type=positive, default=1, metavar="N", help="prime-rl, skyrl: most answers to a question"
     )
-    verb.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override a key of the task",
-    )
-    add_trust(verb)
+    add_overrides(verb)
 
 
 def _push_options(verbs: Verbs) -> None:
