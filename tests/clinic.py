@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
+from tasks.databases.sandbox.executor import Executor
 from tasks.types import Database, Engine
 
 if TYPE_CHECKING:
     from mariadb_server import MariaServer
 
+Reads = Callable[[str], bool]
+"""Whether a query reads private data."""
 SECRET = "SECRET-7391"
 AMOUNT = 7391_0042
 PRIVATE = ("person.ssn", "salary")
@@ -197,3 +201,15 @@ def build(engine: Engine, folder: Path) -> Database:
         with sqlite3.connect(path) as file:
             file.executescript(TABLES.format(stored="") + INDEXES + ROWS + "ANALYZE;")
     return Database("clinic", engine, (path,))
+
+
+def check_tricks(executor: Executor, database: Database, place: int, reads_private: Reads) -> None:
+    """Every query ends as the engine at this place should end it, and shows nothing private."""
+    for sql, expected in TRICKS:
+        if expected[place] == "-":
+            continue
+        outcome = executor.run(database, 0, sql)
+        assert outcome.status.value == STATUS[expected[place]], (sql, outcome)
+        shown = repr((outcome.columns, outcome.rows, outcome.message))
+        assert SECRET not in shown.replace(sql, "") and str(AMOUNT) not in shown, sql
+        assert reads_private(sql) == (expected[place] == "P"), sql
