@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from attacked import GOLDS, attack, build, busy, honest, traces
+from sandbox_workers import workers
 
 from rewards.exploits import Exploit, load
 from rewards.grader import WORK, Grader, attempt_of
@@ -138,11 +139,12 @@ def test_killed_workers_lose_no_verdict(database: Database) -> None:
         for number, (answer, _) in enumerate(pairs)
     ]
     killed: list[int] = []
+    others = workers()
 
     def kill() -> None:
         for _ in range(6):
             time.sleep(0.25)
-            for pid in descendants()[:1]:
+            for pid in workers(others)[:1]:
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
 

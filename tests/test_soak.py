@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from attacked import GOLDS, attack, build, honest, traces
+from sandbox_workers import workers
 
 from rewards.exploits import load
 from rewards.grader import Grader
@@ -42,20 +43,6 @@ def loaded(processes: int) -> Iterator[None]:
         for burner in burners:
             burner.kill()
             burner.wait()
-
-
-def workers(others: Collection[int] = ()) -> list[int]:
-    """Process ids of the workers of this process, without the ``others`` that earlier tests have left."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if (
-                entry.name.isdigit()
-                and int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid()
-                and b"tasks.databases.sandbox.worker" in (entry / "cmdline").read_bytes()
-            ):
-                found.append(int(entry.name))
-    return [pid for pid in found if pid not in others]
 
 
 @contextlib.contextmanager
