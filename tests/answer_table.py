@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from rewards.grader import Grader
@@ -13,6 +14,8 @@ from tasks.types import Sample
 
 GOLD = "SELECT name FROM person ORDER BY age"
 BROKEN = "SELECT gone FROM person"
+EMPTY = "SELECT name FROM person WHERE age > 99"
+"""A gold without rows. Any query without rows would be right, so it is evaluated and not trained on."""
 ROWS = [
     ("Who is there, from young to old?", GOLD),
     ("How many people are there?", "SELECT count(*) FROM person"),
@@ -61,6 +64,12 @@ def write_task(folder: Path, more: str = "") -> Path:
         f"scoring: {{modes: [strict, bird], steps: 2000000}}\n{more}"
     )
     return path
+
+
+def write_golds(task: Path, golds: Sequence[str]) -> None:
+    """Replace the questions of a task by questions with these golds."""
+    rows = [{"question": "?", "query": gold, "db_id": "d"} for gold in golds]
+    (task.parent / "dev.json").write_text(json.dumps(rows))
 
 
 def graded(task: Path) -> list[Grade]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import answer_table
 import clinic
 import pytest
+from answer_table import EMPTY, GOLD, write_golds
 
 from harness.adapters import harbor_verifier
 from harness.cli import main
@@ -138,6 +139,18 @@ def test_every_answer_gets_the_graders_reward(task: Path, folder: Path, tmp_path
             "execution_accuracy": grade.attempt.verdicts["strict"],
             **grade.attempt.verdicts,
         }, text[:80]
+
+
+@pytest.mark.parametrize(("split", "golds"), [("dev", [GOLD, EMPTY]), ("train", [GOLD])])
+def test_a_gold_without_rows_is_evaluated_and_not_trained_on(
+    task: Path, tmp_path: Path, split: str, golds: list[str]
+) -> None:
+    write_golds(task, [GOLD, EMPTY])
+    made = sorted(exported(task, tmp_path / "out", "--split", split).iterdir())
+    for folder, gold in zip(made, golds, strict=True):
+        (tmp_path / "answer.sql").write_text(gold)
+        values = scored(folder, tmp_path)
+        assert values and values["reward"] == 1.0
 
 
 def test_what_is_no_plain_file_of_text_is_no_answer(folder: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import answer_table
 import contracts_path
 import pytest
 import yaml
+from answer_table import EMPTY, GOLD, write_golds
 from fastapi.testclient import TestClient
 
 from harness.cli import main
@@ -104,6 +105,17 @@ def test_an_unscored_answer_is_masked(task: Path, tmp_path: Path) -> None:
     assert values["mask_sample"] and values["failure_kind"] == "verifier_error"
     assert values["failure_reason"] == "gold_failed: no such column: gone"
     assert values["execution_accuracy"] is None
+
+
+@pytest.mark.parametrize(("split", "golds"), [("dev", [GOLD, EMPTY]), ("train", [GOLD])])
+def test_a_gold_without_rows_is_evaluated_and_not_trained_on(
+    task: Path, tmp_path: Path, split: str, golds: list[str]
+) -> None:
+    write_golds(task, [GOLD, EMPTY])
+    server = exported(task, tmp_path / "out", "--split", split)
+    asked, made = client(server), rows(server)
+    values = [verified(asked, row, gold) for row, gold in zip(made, golds, strict=True)]
+    assert all(one["reward"] == 1.0 and not one["mask_sample"] for one in values)
 
 
 def test_the_configuration_names_the_server_and_its_files(task: Path, tmp_path: Path) -> None:

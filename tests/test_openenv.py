@@ -76,6 +76,18 @@ def test_a_failed_query_is_asked_again(task: Path) -> None:
     assert rewards[:2] == [None, None] and rewards[2] is not None and rewards[2] < 1
 
 
+def test_a_gold_without_rows_is_evaluated_and_not_trained_on(task: Path) -> None:
+    answer_table.write_golds(task, [answer_table.EMPTY])
+    environment = SqlEnvironment(Task.named(str(task)))
+    for text, reward in ((answer_table.EMPTY, 1.0), (answer_table.GOLD, 0.0)):
+        environment.reset(index=0)
+        last = asked(environment, text)
+        assert last.metrics["execution_accuracy"] == reward and (last.reward == 1.0) is bool(reward)
+    environment.reset(index=0, split="train")
+    with pytest.raises(RuntimeError, match="not scored: correct"):
+        asked(environment, answer_table.EMPTY)
+
+
 def test_questions_are_chosen_by_place_or_seed(task: Path) -> None:
     environment = SqlEnvironment(Task.named(str(task)))
     drawn = []

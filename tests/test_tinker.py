@@ -99,6 +99,18 @@ def test_an_unscored_answer_is_an_error(task: Path, tokenizer: str) -> None:
         played(replace(group(task, tokenizer, 1), index=2), Scripted([answer_table.BROKEN + END]))
 
 
+def test_a_gold_without_rows_is_evaluated_and_not_trained_on(task: Path, tokenizer: str) -> None:
+    answer_table.write_golds(task, [answer_table.GOLD, answer_table.EMPTY])
+    builder = SqlDatasetBuilder(
+        model_name=tokenizer, renderer_name="role_colon", task=str(task), batch_size=1
+    )
+    train, evaluated = asyncio.run(builder())
+    assert evaluated is not None and (len(train), len(evaluated)) == (1, 2)
+    [made] = evaluated.get_batch(1)
+    assert isinstance(made, SqlGroup)
+    assert played(made, Scripted([answer_table.EMPTY + END])).get_total_rewards() == [1.0]
+
+
 def test_a_batch_has_all_questions_once(task: Path, tokenizer: str) -> None:
     """All but the one whose gold fails."""
     builder = SqlDatasetBuilder(

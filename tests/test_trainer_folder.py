@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import tiny_models
-from answer_table import GOLD, ROWS, write_task
+from answer_table import EMPTY, GOLD, ROWS, write_golds, write_task
 from clinic import PRIVATE, SECRET
 from clinic import build as build_clinic
 from trainer_folder import Exported, exported, rows
@@ -177,22 +177,18 @@ def test_a_row_of_another_task_is_not_scored(
 
 
 def test_a_gold_without_rows_is_evaluated_and_not_trained_on(tmp_path: Path) -> None:
-    """Any query without rows would be right, so training rewards none of them."""
-    empty = "SELECT name FROM person WHERE age > 99"
     task = write_task(tmp_path)
-    (tmp_path / "dev.json").write_text(
-        json.dumps([{"question": "?", "query": gold, "db_id": "d"} for gold in (GOLD, empty)])
-    )
+    write_golds(task, [GOLD, EMPTY])
     out = tmp_path / "out"
     assert main(["export", "verl", "--task", str(task), "--out", str(out)]) == 0
     golds = [[row["reward_model"]["ground_truth"] for row in rows(out, split)] for split in ("train", "test")]
-    assert golds == [[GOLD], [GOLD, empty]]
+    assert golds == [[GOLD], [GOLD, EMPTY]]
     reward = VerlReward(out)
-    for text, value in ((empty, 1.0), (GOLD, 0.0)):
-        result = reward.compute_score("people", text, empty, {"split": "test", "id": "1"})
+    for text, value in ((EMPTY, 1.0), (GOLD, 0.0)):
+        result = reward.compute_score("people", text, EMPTY, {"split": "test", "id": "1"})
         assert result["execution_accuracy"] == value and (result["score"] == 1.0) is bool(value)
     with pytest.raises(RuntimeError, match="not scored: correct"):
-        reward.compute_score("people", empty, empty, {"split": "train", "id": "1"})
+        reward.compute_score("people", EMPTY, EMPTY, {"split": "train", "id": "1"})
 
 
 def test_a_secret_reaches_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

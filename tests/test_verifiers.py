@@ -140,6 +140,19 @@ def test_an_unscored_answer_is_an_error_and_never_a_reward(task: Path) -> None:
     assert broken.rewards == {"reward": None} and not any(refused.rewards.values())
 
 
+@pytest.mark.parametrize(("split", "reward"), [("dev", 1.0), ("train", None)])
+def test_a_gold_without_rows_is_evaluated_and_not_trained_on(
+    task: Path, split: str, reward: float | None
+) -> None:
+    empty = "SELECT x FROM t WHERE x = 7"
+    write(task.parent, [(f"plan: ok\nanswer: {empty}", empty)])
+    with hostile() as server:
+        taskset = {"id": "harness_sql", "spec": str(task), "split": split}
+        (episode,) = play({"taskset": taskset}, chat(server.url))
+    (trace,) = episode.traces
+    assert episode.ok is (reward is not None) and (not episode.ok or trace.reward == reward)
+
+
 def test_a_failed_query_is_corrected_and_a_running_one_is_not(task: Path) -> None:
     """A message without an ``answer:`` line, such as feedback, is answered ``SELECT 1``."""
     asked = ["SELECT gone", "SELECT x FROM t WHERE x = 7", "SELECT 2"]

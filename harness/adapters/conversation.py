@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from harness.adapters.grades import evaluation_reward, metrics, training_reward
+from harness.adapters.grades import metrics, scored_reward
 from harness.adapters.task_file import ExportedTask
 from rewards.feedback import feedback
 from rewards.types import Grade
@@ -15,15 +15,11 @@ from tasks.types import Message, Sample
 
 @dataclass
 class Conversation:
-    """The question, its turns so far, and the grade of its last answer.
-
-    ``turns``: most answers. ``evaluation``: a right answer to a gold without rows has the reward 1.
-    """
+    """The question, its turns so far, and the grade of its last answer. ``turns``: most answers."""
 
     task: ExportedTask
     sample: Sample
     turns: int = 1
-    evaluation: bool = False
     history: list[Message] = field(default_factory=list)
     """The turns between the prompt and the next answer: answer, feedback, answer, feedback, ..."""
     grade: Grade | None = None
@@ -40,8 +36,7 @@ class Conversation:
     def add(self, text: str, grade: Grade) -> bool:
         """Add an answer with its grade; returns whether it is final. Raises RuntimeError: it is unscored."""
         self.grade = grade
-        scoring = self.task.task.spec.scoring
-        reward = evaluation_reward(grade, scoring) if self.evaluation else training_reward(grade)
+        reward = scored_reward(grade, self.task.task.spec.scoring, self.task.is_training)
         comment = feedback(grade.attempt, previous_answer(self.history))
         asked = follow_up(self.history, text, comment, self.turns)
         self.history += asked

@@ -19,25 +19,24 @@ CHUNK = 256
 """Golds that are run together."""
 
 
-def scorable(exported: ExportedTask, samples: Sequence[Sample], evaluation: bool = False) -> list[Sample]:
+def scorable(exported: ExportedTask, samples: Sequence[Sample]) -> list[Sample]:
     """The samples whose right answers get a reward; a line on stderr counts the others.
 
-    A right answer has none if its gold returns no rows, because any query without rows would be right
-    (``rewards/composite.py``). ``evaluation``: keep these, as evaluations count them as correct. Raises
+    In training a right answer has none if its gold returns no rows (``rewards/composite.py``). Raises
     DataError: none is left.
     """
-    task = exported.task
+    task, training = exported.task, exported.is_training
     prepare_databases(task, samples)
     warn_of_volatile_golds(task, samples)
     good: list[Sample] = []
     with Grader(task.spec.scoring) as grader, bar(f"golds of {exported.split}", len(samples)) as report:
         for start in range(0, len(samples), CHUNK):
             chunk = samples[start : start + CHUNK]
-            bad = _unscorable(task, chunk, evaluation, grader)
+            bad = _unscorable(task, chunk, training, grader)
             good += [sample for sample in chunk if sample.id not in bad]
             report(len(chunk))
     left_out = len(samples) - len(good)
-    cause = "the gold fails" if evaluation else "a gold fails or returns no rows"
+    cause = "a gold fails or returns no rows" if training else "the gold fails"
     if not good:
         raise DataError(f"{task.name}, {exported.split}: no question is left: {cause}: see harness check")
     if left_out:
@@ -45,12 +44,12 @@ def scorable(exported: ExportedTask, samples: Sequence[Sample], evaluation: bool
     return good
 
 
-def _unscorable(task: Task, samples: Sequence[Sample], evaluation: bool, grader: Grader) -> set[str]:
-    """The ids of the samples of which a gold gets no reward alone; ``evaluation``: whose golds all fail."""
+def _unscorable(task: Task, samples: Sequence[Sample], training: bool, grader: Grader) -> set[str]:
+    """The ids of the samples whose golds all fail; ``training``: of which a gold gets no reward alone."""
     alone = [replace(sample, gold=(gold,)) for sample in samples for gold in sample.gold]
-    asked = samples if evaluation else alone
+    asked = alone if training else samples
     grades = grader.grade(task, asked, [sample.gold[0] for sample in asked])
     pairs = zip(asked, grades, strict=True)
-    if evaluation:
-        return {sample.id for sample, grade in pairs if not is_scored(grade.attempt)}
-    return {sample.id for sample, grade in pairs if grade.scores["reward"].value is None}
+    if training:
+        return {sample.id for sample, grade in pairs if grade.scores["reward"].value is None}
+    return {sample.id for sample, grade in pairs if not is_scored(grade.attempt)}

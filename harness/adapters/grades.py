@@ -7,23 +7,23 @@ from rewards.types import Grade
 from tasks.spec import ScoringSpec
 
 
-def training_reward(grade: Grade) -> float:
-    """The training reward, as in our own trainers.
+def reward(grade: Grade, scoring: ScoringSpec, training: bool) -> float | None:
+    """The composite reward; None: the answer is unscored, by a failure of our own, and must not count as 0.
 
-    Raises RuntimeError: the answer is unscored, by a failure of our own, and must not count as 0.
+    In training a right answer has none where neither it nor the gold returns rows, because any query without
+    rows would be right. An evaluation counts it: 1.
     """
-    value = grade.scores["reward"].value
+    if not training and matches_empty_gold(grade.attempt, scoring.metric):
+        return 1.0
+    return grade.scores["reward"].value
+
+
+def scored_reward(grade: Grade, scoring: ScoringSpec, training: bool) -> float:
+    """The composite reward. Raises RuntimeError: the answer is unscored."""
+    value = reward(grade, scoring, training)
     if value is None:
         raise RuntimeError(f"not scored: {grade.attempt.reason.value}: {grade.attempt.detail}")
-    return float(value)
-
-
-def evaluation_reward(grade: Grade, scoring: ScoringSpec) -> float:
-    """The training reward, and 1 where a right answer has none because neither it nor the gold returns rows.
-
-    Evaluations count such an answer as correct. Raises RuntimeError: the answer is unscored.
-    """
-    return 1.0 if matches_empty_gold(grade.attempt, scoring.metric) else training_reward(grade)
+    return value
 
 
 def metrics(grade: Grade, scoring: ScoringSpec) -> dict[str, float | None]:

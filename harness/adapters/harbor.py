@@ -156,7 +156,8 @@ class HarborTasks:
     def _write_tests(self, folder: Path, sample: Sample) -> None:
         """The verifier's image: the golds, the instances of the database and the script that scores."""
         database = self._task.database(sample)
-        Question(sample.id, sample.gold, database, self._task.spec.scoring).write(folder, self._copies)
+        scoring, training = self._task.spec.scoring, self._exported.is_training
+        Question(sample.id, sample.gold, database, scoring, training).write(folder, self._copies)
         for file in sorted(self._package.iterdir()):
             self._copies.add(file, folder / file.name)
         (wheel,) = self._package.glob("*.whl")

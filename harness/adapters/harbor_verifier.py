@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.adapters.grades import metrics
+from harness.adapters.grades import metrics, reward
 from harness.adapters.question_file import Question
 from rewards.grader import Grader
 from tasks.common import files
@@ -30,7 +30,10 @@ def main(tests: str, answer: str, logs: str) -> int:
         with Grader(question.scoring, workers=1) as grader:
             [grade] = grader.grade_answers([question.answer(text_of(Path(answer)))])
     say(f"{question.id}: {grade.attempt.reason.value}: {grade.attempt.detail}")
-    values = {"reward": grade.scores["reward"].value, **metrics(grade, question.scoring)}
+    values = {
+        "reward": reward(grade, question.scoring, question.training),
+        **metrics(grade, question.scoring),
+    }
     if values["reward"] is None:
         return 1
     scored = {name: float(value) for name, value in values.items() if value is not None}

@@ -17,6 +17,7 @@ from nemo_gym.base_resources_server import (
     SimpleResourcesServer,
 )
 
+from harness.adapters.grades import reward
 from harness.adapters.task_file import exported_task
 
 
@@ -54,17 +55,18 @@ class SqlResourcesServer(SimpleResourcesServer):
 
         Raises DataError: the task has no such question.
         """
-        task = exported_task(str(self.task_file))
-        grade = await asyncio.wrap_future(task.submit(body.id, body.response.output_text))
-        reward, attempt = grade.scores["reward"].value, grade.attempt
-        unscored = reward is None
+        exported = exported_task(str(self.task_file))
+        grade = await asyncio.wrap_future(exported.submit(body.id, body.response.output_text))
+        scoring, attempt = exported.task.spec.scoring, grade.attempt
+        value = reward(grade, scoring, exported.is_training)
+        unscored = value is None
         return SqlVerifyResponse(
             **body.model_dump(),
-            reward=reward or 0.0,
+            reward=value or 0.0,
             mask_sample=unscored,
             failure_kind="verifier_error" if unscored else None,
             failure_reason=f"{attempt.reason.value}: {attempt.detail}" if unscored else None,
-            execution_accuracy=attempt.verdicts.get(task.task.spec.scoring.metric),
+            execution_accuracy=attempt.verdicts.get(scoring.metric),
             reason=attempt.reason.value,
             sql=attempt.sql,
         )

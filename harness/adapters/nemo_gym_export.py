@@ -102,11 +102,9 @@ def _rows(exported: ExportedTask, limit: int) -> Iterator[dict[str, Any]]:
 
 def _settings(name: str, exported: ExportedTask, rows: str) -> dict[str, Any]:
     """The configuration: the resources server, and an agent that answers each question once."""
-    spec = exported.task.spec
-    kind = "train" if exported.split == spec.dataset.train_split else "validation"
     dataset = {
         "name": exported.split,
-        "type": kind,
+        "type": "train" if exported.is_training else "validation",
         "jsonl_fpath": f"resources_servers/{name}/{rows}",
         "license": "TBD",
     }
@@ -114,7 +112,7 @@ def _settings(name: str, exported: ExportedTask, rows: str) -> dict[str, Any]:
         "entrypoint": "app.py",
         "domain": "coding",
         "verified": False,
-        "description": f"Text-to-SQL: {spec.name}, scored by execution",
+        "description": f"Text-to-SQL: {exported.task.name}, scored by execution",
     }
     agent = {
         "entrypoint": "app.py",

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from harness.adapters.chat import expect_chat
 from harness.adapters.conversation import Conversation
 from harness.adapters.golds import scorable
-from harness.adapters.grades import evaluation_reward, metrics, training_reward
+from harness.adapters.grades import metrics, scored_reward
 from harness.adapters.options import ExportOptions
 from harness.adapters.out import new_out
 from harness.adapters.task_file import ExportedTask, exported_task
@@ -80,7 +80,7 @@ def write_folder(trainer: Trainer, options: ExportOptions) -> Written:
         longest = 0
         for name, exported in zip(SPLITS, splits, strict=True):
             asked = exported.samples[: options.limit or None]
-            samples = scorable(exported, asked, evaluation=name != TRAIN)
+            samples = scorable(exported, asked)
             rows = [
                 _row(trainer, task, sample, {"index": index, "split": name, "id": sample.id})
                 for index, sample in enumerate(samples)
@@ -100,7 +100,6 @@ class Question:
 
     task: ExportedTask
     id: str
-    training: bool
 
     @classmethod
     def of_row(cls, folder: Path, data_source: str, extra_info: Mapping[str, Any], gold: str) -> Self:
@@ -115,7 +114,7 @@ class Question:
             raise DataError(f"{folder} scores {exported.task.name}, and a row is of '{data_source}'")
         if exported.sample(extra_info["id"]).gold[0] != gold:
             raise DataError(f"{folder}: question {extra_info['id']} has changed: export the task again")
-        return cls(exported, extra_info["id"], split == TRAIN)
+        return cls(exported, extra_info["id"])
 
     def submit(self, text: str) -> Future[Grade]:
         """The coming grade of a text as an answer to it."""
@@ -123,11 +122,11 @@ class Question:
 
     def conversation(self, turns: int) -> Conversation:
         """A conversation that asks it, with at most so many answers."""
-        return Conversation(self.task, self.task.sample(self.id), turns, not self.training)
+        return Conversation(self.task, self.task.sample(self.id), turns)
 
     def reward(self, grade: Grade) -> float:
         """The reward of an answer. Raises RuntimeError: the answer is unscored."""
-        return training_reward(grade) if self.training else evaluation_reward(grade, self._scoring)
+        return scored_reward(grade, self._scoring, self.task.is_training)
 
     def metrics(self, grade: Grade) -> dict[str, float | None]:
         """The verdicts on an answer."""

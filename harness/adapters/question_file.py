@@ -18,12 +18,13 @@ NAME = "question.json"
 
 @dataclass(frozen=True)
 class Question:
-    """A question's golds and database, and how its answers are scored."""
+    """A question's golds and database, and how its answers are scored. ``training``: by its split."""
 
     id: str
     gold: tuple[str, ...]
     database: Database
     scoring: ScoringSpec
+    training: bool
 
     @classmethod
     def read(cls, folder: Path) -> Question:

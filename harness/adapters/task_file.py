@@ -51,6 +51,11 @@ class ExportedTask:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
+    @property
+    def is_training(self) -> bool:
+        """Whether answers train a model, by the split; otherwise they are evaluated."""
+        return self.split == self.task.spec.dataset.train_split
+
     @cached_property
     def digest(self) -> str:
         """Digest of the content of questions, golds, databases, prompts and scorer."""

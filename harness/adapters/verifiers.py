@@ -17,7 +17,7 @@ import verifiers.v1 as vf
 from verifiers.v1.dialects.chat import message_to_wire
 
 from harness.adapters.chat import expect_chat
-from harness.adapters.grades import metrics, training_reward
+from harness.adapters.grades import metrics, scored_reward
 from harness.adapters.grading_queue import grading_queue
 from harness.prepare import prepare_databases
 from harness.provenance.identity import task_digest
@@ -43,6 +43,8 @@ class SqlData(vf.TaskData):
     spec: dict[str, Any]
     digest: str = ""
     """Digest of the content of the whole split: questions, golds, databases, prompts, scorer."""
+    training: bool = False
+    """The question is of the training split."""
 
 
 class SqlState(vf.State):
@@ -65,7 +67,7 @@ class SqlTask(vf.Task[SqlData, SqlState]):
     @vf.reward
     async def reward(self, trace: vf.Trace) -> float:
         """The composite score, as in our own trainers. Raises RuntimeError: the reply is unscored."""
-        return training_reward(trace.state.grade)
+        return scored_reward(trace.state.grade, self.scoring, self.data.training)
 
     @vf.metric
     async def scores(self, trace: vf.Trace) -> dict[str, float]:
@@ -118,7 +120,8 @@ class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):
         spec = task.spec.model_dump(mode="json", by_alias=True)
         samples = task.samples(self.config.split)
         prepare_databases(task, samples)
-        content = task_digest(task, self.config.split or task.spec.dataset.eval_split, samples)
+        split = self.config.split or task.spec.dataset.eval_split
+        content = task_digest(task, split, samples)
         for sample in samples:
             fields = {name: getattr(sample, name) for name in Sample.__slots__}
             data = SqlData(
@@ -129,6 +132,7 @@ class SqlTaskset(vf.Taskset[SqlTask, SqlTasksetConfig]):
                 sample={**fields, "gold": list(sample.gold)},
                 spec=spec,
                 digest=content,
+                training=split == task.spec.dataset.train_split,
             )
             yield SqlTask(data, self.config.task)
 
