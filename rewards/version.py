@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -32,8 +33,13 @@ def sources() -> list[Path]:
 @cache
 def code_version() -> str:
     """Changes with every byte of ``sources()``."""
+    return digest_of_files(sources())
+
+
+def digest_of_files(files: Iterable[Path]) -> str:
+    """A digest of the content of files in this order, with their names and those of their folders."""
     sha = sha256()
-    for file in sources():
+    for file in files:
         sha.update(f"{file.parent.name}/{file.name}\0".encode() + sha256(file.read_bytes()).digest())
     return sha.hexdigest()[:LENGTH]
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from harness.provenance.package_version import package_version
 from harness.training.ray_process import POLL, Command, Coordinator, Failure, run_process
-from rewards.version import code_version
 from tasks.cluster import RAY, connected
 from tasks.common.errors import ClusterError, ModelError, first_line
 from tasks.common.terminal import say
@@ -60,7 +60,7 @@ def _launch(count: int, arguments: Sequence[str], folder: Path) -> int:
     coordinator: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(Coordinator).remote()
     environment = {name: os.environ[name] for name in FORWARDED if name in os.environ}
     environment.setdefault("OMP_NUM_THREADS", "1")
-    command = Command(tuple(arguments), os.getcwd(), environment, code_version())
+    command = Command(tuple(arguments), os.getcwd(), environment, package_version())
     training = _Training(coordinator, command, count, kind == "GPU", folder)
     training.start()
     _follow(training, coordinator)

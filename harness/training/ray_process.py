@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Literal
 
+from harness.provenance.package_version import package_version
 from harness.training.launch import LAUNCHER, SAVING_SECONDS
-from rewards.version import code_version
 
 POLL = 0.2
 """Seconds between two looks at the orders, and at what the processes print."""
@@ -125,7 +125,7 @@ def _free_address() -> tuple[str, int]:
 
 def _fault(command: Command) -> str:
     """Why the command cannot run on this node; "" if it can."""
-    if code_version() != command.code:
+    if package_version() != command.code:
         return "another version of harness is installed there"
     if not Path(command.folder).is_dir():
         return f"the folder {command.folder} is not there: use a disk that all nodes share"
