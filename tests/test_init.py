@@ -210,6 +210,7 @@ MISTAKES = [
         "--db my.sqlite --out my.sqlite",
         ": File exists: choose another folder with --out",
     ),
+    ("--db my.sqlite --out shop.yaml", "--out shop.yaml: name a folder"),
     ("--db my.sqlite --out /proc/none", "cannot write /proc/none"),
     ("--db {{x}}.db", "{{x}} in a path is a placeholder"),
 ]

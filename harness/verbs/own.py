@@ -73,9 +73,12 @@ def init(options: argparse.Namespace) -> int:
     from harness.render.new_task import render_new_task
     from harness.render.output import emit
 
+    out = Path(options.out)
+    if out.suffix in (".yaml", ".yml"):
+        raise SpecError(f"--out {out}: name a folder; the file in it is called by --name")
     place = place_of(options.db, options.name or "")
     examples = Path(options.examples) if options.examples else None
-    made = new_task(place, examples, Path(options.out), options.workers)
+    made = new_task(place, examples, out, options.workers)
     emit(made, render_new_task, options.json)
     return int(bool(made.failing))
 
