@@ -21,6 +21,8 @@ NUMBER = st.sampled_from(
     [0, 1, 2, 1.0, 1.0000000004, 1.0000000008, 1.0000000012, 2.0, 2.5, -1.0, 2**60, 2.0**60, "1"]
 )
 WIDTH, ROWS = 40, 10_000
+MOST_SECONDS = 10
+"""Of processor time. A comparison that tries pairs of rows needs minutes."""
 
 
 def tables(rows: int, columns: int) -> st.SearchStrategy[list[Row]]:
@@ -84,19 +86,16 @@ def disturbed(rows: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
 
 
 @pytest.mark.parametrize("wrong", [False, True])
-def test_a_large_table_of_different_floats_takes_well_under_a_second(wrong: bool) -> None:
+def test_a_large_table_of_different_floats_is_decided(wrong: bool) -> None:
     gold = table()
     other = disturbed(gold)
     if wrong:
         other[5] = tuple(cell + 1 for cell in other[5])
     names = tuple(map(str, range(WIDTH)))
     expected, found = (Outcome(Status.OK, names, tuple(rows)) for rows in (gold, other))
-    times = []
-    for _ in range(2):
-        began = time.process_time()
-        assert strict(expected, found, lambda: None) is (Reason.WRONG_ROWS if wrong else Reason.CORRECT)
-        times.append(time.process_time() - began)
-    assert min(times) < 1
+    began = time.process_time()
+    assert strict(expected, found, lambda: None) is (Reason.WRONG_ROWS if wrong else Reason.CORRECT)
+    assert time.process_time() - began < MOST_SECONDS
 
 
 def chain(rows: int) -> list[tuple[float, ...]]:
@@ -116,7 +115,7 @@ def test_a_large_cluster_of_near_numbers_is_decided(wrong: bool) -> None:
     expected, found = (Outcome(Status.OK, names, tuple(rows)) for rows in (gold, other))
     began = time.process_time()
     assert strict(expected, found, lambda: None) is (Reason.WRONG_ROWS if wrong else Reason.CORRECT)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < MOST_SECONDS
 
 
 def test_two_clusters_whose_rows_match_in_no_sorted_order_are_decided() -> None:

@@ -19,7 +19,7 @@ from harness.page.write import write_page
 from leaderboards.types import Record
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 EARLIER = [
     {"role": "assistant", "content": "SELECT nme FROM city"},
@@ -139,12 +139,18 @@ def test_flips_of_several_answers_say_how_many_are_right(browser: Browser, addre
         assert "flip=lost" in page.url
 
 
+def follow(page: Page, address: str) -> None:
+    """Follow the link that has the focus, until the view at that address is drawn and has the focus."""
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(address))
+    page.locator("h1:focus").wait_for()
+
+
 def test_the_keyboard_alone_leads_from_the_board_to_a_question(browser: Browser, address: str) -> None:
     with visit(browser, address) as page:
         page.wait_for_selector("html.js main:not([aria-busy])")
         press(page, "Tab", until="models/grpo")
-        page.keyboard.press("Enter")
-        page.wait_for_url(re.compile("#/run/"))
+        follow(page, "#/run/")
         press(page, "Tab", until="Board", start="body")
         page.keyboard.press("Enter")
         page.locator("table.board").first.wait_for()
@@ -152,11 +158,9 @@ def test_the_keyboard_alone_leads_from_the_board_to_a_question(browser: Browser,
             press(page, "Tab", until=f"Compare {model}", start="body")
             page.keyboard.press("Space")
         press(page, "Tab", until="Compare the selected runs")
-        page.keyboard.press("Enter")
-        page.wait_for_url(re.compile("#/compare/"))
+        follow(page, "#/compare/")
         press(page, "Tab", until=re.compile("Which cities"))
-        page.keyboard.press("Enter")
-        page.wait_for_url(re.compile("#/question/"))
+        follow(page, "#/question/")
         page.locator("pre.schema").wait_for()
         press(page, "Tab", until="next")
         page.keyboard.press("Enter")

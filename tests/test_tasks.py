@@ -157,8 +157,8 @@ def test_a_saved_datasets_folder_is_read(make: Callable[..., Task], tmp_path: Pa
 
 
 def test_an_unavailable_hub_dataset_is_one_line(make: Callable[..., Task], monkeypatch: Any) -> None:
-    pytest.importorskip("datasets")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    config = pytest.importorskip("datasets.config")
+    monkeypatch.setattr(config, "HF_HUB_OFFLINE", True)  # the variable is read at import only
     task = make("dataset.path=no-such-owner/no-such-set", "dataset.source=huggingface")
     with pytest.raises(DataError, match="no-such-owner/no-such-set") as caught:
         task.samples()
