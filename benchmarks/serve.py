@@ -36,6 +36,7 @@ import workload
 
 from rewards.grader import Grader
 from tasks.task import Task
+from tasks.types import Limits
 
 PAIRS = 2000
 DIRECT = 4000
@@ -50,8 +51,11 @@ LEAVING = 0.02
 """The share of requests whose client leaves at once."""
 WARM, REST = 20.0, 3.0
 """Seconds of load before the first reading, and of rest before each."""
-GROWTH, SPARE = 1.25, 10
-"""How much memory and open files may grow: caches of the workers still fill, and they keep databases open."""
+GROWTH, SPARE = 1.1, 10
+"""How much the server's memory and the open files may grow: workers keep databases open."""
+LARGEST = Limits().memory // 4 + 100 * 2**20
+"""Bytes of a worker: its caches fill until it holds a quarter of a query's limit, then it is replaced. The
+rest is its code."""
 TASK = """\
 name: load
 dataset: {path: "questions.jsonl", splits: {dev: dev}, eval_split: dev, fields: {gold: gold}}
@@ -76,14 +80,18 @@ class Load:
 class Held:
     """What the server's processes hold."""
 
-    memory: int
+    server: int
+    """Bytes of resident memory."""
+    worker: int
+    """The same of the largest worker."""
     processes: int
     files: int
     cpu: float
     """CPU seconds so far."""
 
     def __str__(self) -> str:
-        return f"{self.memory / 2**20:7.0f} MiB {self.processes:4} processes {self.files:5} open files"
+        memory = f"server {self.server / 2**20:4.0f} MiB, largest worker {self.worker / 2**20:4.0f} MiB"
+        return f"{memory} {self.processes:4} processes {self.files:5} open files"
 
 
 def main() -> int:
@@ -130,7 +138,7 @@ def measure(folder: Path, pairs: Sequence[workload.Pair], queue: int, options: a
     )
     print(f"  before        {before}\n  after         {after}", flush=True)
     more = after.files > before.files + SPARE or after.processes > before.processes
-    leaked = more or after.memory > GROWTH * before.memory
+    leaked = more or after.server > GROWTH * before.server or after.worker > LARGEST
     return int(leaked or bool(load.wrong) or not set(load.statuses) <= {200, 429} or not load.seconds)
 
 
@@ -205,7 +213,8 @@ def held(process: psutil.Process) -> Held:
     """What the server and its workers hold now."""
     now = every(process)
     files = sum(len(os.listdir(f"/proc/{one.pid}/fd")) for one in now)
-    return Held(sum(one.memory_info().rss for one in now), len(now), files, cpu(process))
+    own, *workers = [one.memory_info().rss for one in now]
+    return Held(own, max(workers, default=0), len(now), files, cpu(process))
 
 
 async def drive(load: Load, port: int, pairs: Sequence[workload.Pair], clients: int, seconds: float) -> None:
