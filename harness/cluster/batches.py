@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.cluster.databases import machine, sent
 from harness.cluster.types import Batch, Sent
-from tasks.databases.sandbox.jobs import Jobs
+from tasks.databases.sandbox.pool import Jobs
 from tasks.types import Database
 
 LARGEST = 64

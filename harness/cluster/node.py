@@ -15,8 +15,7 @@ from typing import Any
 from harness.cluster.databases import local, receive
 from harness.cluster.types import Batch, File, Missing, Reply, Unfit
 from rewards.version import versions
-from tasks.databases.sandbox.jobs import SMALLEST
-from tasks.databases.sandbox.pool import Sandbox
+from tasks.databases.sandbox.pool import SMALLEST, Sandbox
 from tasks.types import Database, Limits
 
 SECONDS = 1.0

@@ -25,13 +25,12 @@ import select
 import signal
 import threading
 import weakref
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tasks.databases.sandbox.executor import NO_JOB, NO_QUERY, Beat
-from tasks.databases.sandbox.jobs import Jobs
-from tasks.databases.sandbox.process import Hang, Worker, WorkerDied
+from tasks.databases.sandbox.process import FatalQueries, Hang, Worker, WorkerDied
 from tasks.databases.sandbox.worker import EXHAUSTED
 from tasks.types import Database, Limits, Outcome, Status
 
@@ -41,6 +40,10 @@ CRASHED = "crashed"
 """The result of a job that killed two workers outside its queries."""
 FAULTS = frozenset({OVERDUE, CRASHED, EXHAUSTED})
 """Results that count against the answer. None, in place of a result, is our own failure."""
+SMALLEST = 8
+"""Cheap jobs in the smallest chunk: sending a chunk takes about as long as doing one of them."""
+_ENOUGH_AHEAD = 4 * SMALLEST
+"""Cheap jobs that must be left before a busy worker gets a second chunk."""
 _POLL = 0.2
 _CHUNK = 256
 """Jobs in the largest chunk."""
@@ -52,10 +55,61 @@ _MAX_STOPS = 8
 """How often a worker may be found stopped at the same job before the job is given up."""
 _MAX_EARLY_DEATHS = 100
 """Deaths in a row, each before a first job, after which this machine cannot run workers."""
-_MAX_FATAL = 1000
-"""The most fatal queries that are kept between batches."""
 _KILLED = "the worker was killed (out of memory?) twice while this ran"
 _CRASHED = "the worker crashed twice while this ran"
+
+
+class Jobs:
+    """Jobs and their costs, the costliest first; in the given order without ``costs``.
+
+    ``work``: the function that does one. ``largest``: the most jobs of a chunk.
+    """
+
+    def __init__(self, work: str, jobs: Sequence[Any], costs: Sequence[float] | None, largest: int) -> None:
+        self.work = work
+        self.left = len(jobs)
+        self.workers = 1
+        """How many workers share the jobs."""
+        self._jobs = jobs
+        self._largest = largest
+        order = range(len(jobs))
+        self._costs = costs or [1.0] * len(jobs)
+        self._waiting = deque(sorted(order, key=lambda index: -costs[index]) if costs else order)
+        self._cost = float(sum(self._costs))
+        self._typical = min(self._costs, default=0.0)
+        """The cost of most jobs, which is the lowest."""
+        self._losses: Counter[object] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs have not been sent to a worker."""
+        return len(self._waiting)
+
+    def take(self, ahead: bool = False) -> list[tuple[int, Any]]:
+        """The next chunk: a shrinking share of the remaining cost, so that all workers finish together.
+
+        ``ahead``: for a worker that is still busy with another chunk; empty where few jobs are left.
+        """
+        if ahead and self._cost < self._typical * _ENOUGH_AHEAD:
+            return []
+        share = max(self._cost / (2 * self.workers), SMALLEST * self._typical)
+        chunk: list[tuple[int, Any]] = []
+        while self._waiting and len(chunk) < self._largest and (not chunk or share > 0):
+            index = self._waiting.popleft()
+            chunk.append((index, self._jobs[index]))
+            share -= self._costs[index]
+            self._cost -= self._costs[index]
+        return chunk
+
+    def put_back(self, indices: Iterable[int]) -> None:
+        """Put unfinished jobs first."""
+        self._waiting.extendleft(reversed(list(indices)))
+        self._cost += sum(self._costs[index] for index in indices)
+
+    def count_loss(self, where: object) -> int:
+        """Count a worker that was lost at a query or job, and return how many have been lost there."""
+        self._losses[where] += 1
+        return self._losses[where]
 
 
 class Sandbox:
@@ -68,9 +122,7 @@ class Sandbox:
         self.workers = workers or len(os.sched_getaffinity(0))
         self.limits = limits or Limits()
         self._pool: list[Worker] = []
-        self._fatal: deque[tuple[bytes, tuple[str, str]]] = deque(maxlen=_MAX_FATAL)
-        self._fatal_count = 0
-        """How many fatal queries there have been, including those no longer kept."""
+        self._fatal = FatalQueries()
         self._early_deaths = 0
         self._turn = threading.Lock()
         self._closed = 0
@@ -137,7 +189,7 @@ class Sandbox:
         for chunks in (0, 1):  # one chunk for each, then a second one to continue with
             for worker in self._pool:
                 if worker.chunks == chunks and (chunk := batch.take(ahead=chunks > 0)):
-                    worker.send_jobs(batch.work, self._new_fatal(worker), chunk)
+                    worker.send_jobs(batch.work, self._fatal, chunk)
         poll, busy_workers = select.poll(), [worker for worker in self._pool if worker.indices]
         for worker in busy_workers:
             poll.register(worker.channel, worker.events)
@@ -150,12 +202,6 @@ class Sandbox:
                 yield from self._read(worker, batch)
             elif hang := worker.hang():
                 yield from self._kill(worker, hang, batch)
-
-    def _new_fatal(self, worker: Worker) -> list[tuple[bytes, tuple[str, str]]]:
-        """The fatal queries that a worker has not been sent."""
-        new = min(self._fatal_count - worker.fatal_known, len(self._fatal))
-        worker.fatal_known = self._fatal_count
-        return list(self._fatal)[len(self._fatal) - new :] if new else []
 
     def _read(self, worker: Worker, batch: Jobs) -> Iterator[tuple[int, Any]]:
         try:
@@ -199,7 +245,7 @@ class Sandbox:
             if batch.count_loss(beat.digest) >= _MAX_LOSSES:
                 killed = died_of == signal.SIGKILL
                 status = Status.MEMORY if killed else Status.EXECUTION_ERROR
-                self._add_fatal(beat.digest, status, _KILLED if killed else _CRASHED)
+                self._fatal.add(beat.digest, status, _KILLED if killed else _CRASHED)
         elif batch.count_loss((beat.job, beat.at_gold)) >= (
             _MAX_GOLD_LOSSES if beat.at_gold else _MAX_LOSSES
         ):
@@ -212,13 +258,9 @@ class Sandbox:
         Returns the job that ends, if any, with its result.
         """
         if beat.digest != NO_QUERY:
-            self._add_fatal(beat.digest, Status.TIMEOUT, f"over {beat.seconds:.3g} seconds: killed")
+            self._fatal.add(beat.digest, Status.TIMEOUT, f"over {beat.seconds:.3g} seconds: killed")
             return []
         return [(beat.job, None if beat.at_gold else OVERDUE)] if beat.job in worker.indices else []
-
-    def _add_fatal(self, digest: bytes, status: Status, message: str) -> None:
-        self._fatal.append((digest, (status.value, message)))
-        self._fatal_count += 1
 
     def _retire(
         self, worker: Worker, batch: Jobs, lost: Sequence[tuple[int, Any]] = ()

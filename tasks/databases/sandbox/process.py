@@ -12,7 +12,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 
 from tasks.databases.sandbox.executor import Heartbeat
 from tasks.databases.sandbox.worker import LENGTH
-from tasks.types import Limits
+from tasks.types import Limits, Status
 
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[5:]; "
@@ -36,6 +37,8 @@ _MAX_WAIT = 10
 _PIECE = 2**16
 IN_WORKER = "in a worker: "
 """The beginning of the message of a RuntimeError that the work of a worker raised; its traceback follows."""
+_MAX_FATAL = 1000
+"""The most fatal queries that are kept."""
 _SILENCE = 30.0
 """Seconds that a worker with jobs may be silent between two of them, or while it starts."""
 
@@ -55,6 +58,25 @@ class Hang(Enum):
     """It was stopped from outside, or does not answer at all. The query did not cause this."""
 
 
+class FatalQueries:
+    """Queries that ended workers, with their outcomes: they are not run again."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """How many there have been, including those no longer kept."""
+        self._kept: deque[tuple[bytes, tuple[str, str]]] = deque(maxlen=_MAX_FATAL)
+
+    def add(self, digest: bytes, status: Status, message: str) -> None:
+        """Add the query with this digest."""
+        self._kept.append((digest, (status.value, message)))
+        self.count += 1
+
+    def after(self, known: int) -> list[tuple[bytes, tuple[str, str]]]:
+        """Those that were added after the first ``known`` ones."""
+        new = min(self.count - known, len(self._kept))
+        return list(self._kept)[len(self._kept) - new :] if new else []
+
+
 class Worker:
     """One worker. ``indices``: the jobs that it has been sent and has not answered yet, in its order."""
 
@@ -62,7 +84,7 @@ class Worker:
         self.indices: dict[int, None] = {}
         self.chunks = 0
         """Unfinished chunks: at most one that it works on, and one that waits in its channel."""
-        self.fatal_known = 0
+        self._fatal_known = 0
         """How many of the sandbox's fatal queries it has been sent."""
         self.full = False
         """Whether it holds too much memory and does no more jobs."""
@@ -93,13 +115,14 @@ class Worker:
         """The events to poll its channel for."""
         return select.POLLIN | (select.POLLOUT if self._outgoing else 0)
 
-    def send_jobs(self, work: str, fatal: Iterable[Any], jobs: Sequence[tuple[int, Any]]) -> None:
+    def send_jobs(self, work: str, fatal: FatalQueries, jobs: Sequence[tuple[int, Any]]) -> None:
         """Queue a chunk of ``(index, job)``. ``fatal``: queries that it must not run."""
+        new, self._fatal_known = fatal.after(self._fatal_known), fatal.count
         if not self.indices:
             self._last_message = time.monotonic()
         self.indices |= dict.fromkeys(index for index, _ in jobs)
         self.chunks += 1
-        self._send(pickle.dumps((work, list(fatal), list(jobs)), protocol=pickle.HIGHEST_PROTOCOL))
+        self._send(pickle.dumps((work, new, list(jobs)), protocol=pickle.HIGHEST_PROTOCOL))
 
     def flush(self) -> None:
         """Send as much of the queued data as the channel takes."""
