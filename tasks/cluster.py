@@ -24,6 +24,9 @@ CLIENT = "ray://"
 """The scheme of the address of a cluster that this machine is no part of."""
 SECONDS = 10.0
 """Seconds to wait until the port of a cluster answers."""
+ATTEMPTS, CRASHED = 5, "Starting Ray client server failed"
+"""How often a cluster is asked for a connection from outside, and what it says if the server that it starts
+for it has crashed: ray 2.60 forks it among threads, which fails now and then (SIGSEGV)."""
 OBJECTS = 256 * 2**20
 """Bytes of the objects on their way, in a cluster that is started here."""
 _SETTINGS = {
@@ -99,10 +102,14 @@ def _join(address: str) -> None:
     import ray
 
     _expect_answer(address)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # of many types; a traceback of the cluster ends with the cause
-        raise ClusterError(f"{address}: {str(error).strip().splitlines()[-1]}") from None
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            return
+        except Exception as error:  # of many types; a traceback of the cluster ends with the cause
+            cause = str(error).strip().splitlines()[-1]
+            if CRASHED not in cause or attempt == ATTEMPTS:
+                raise ClusterError(f"{address}: {cause}") from None
 
 
 def _expect_answer(address: str) -> None:
