@@ -38,7 +38,7 @@ def question(plan: str, answer: str = "SELECT 7", number: int = 0) -> Request:
 
 
 def runner(server: Hostile, **settings: Any) -> OpenAIRunner:
-    quick = {"base_url": server.url, "timeout": 0.5, "backoff": 0.01, "retries": 2}
+    quick = {"base_url": server.url, "timeout": 2.0, "backoff": 0.01, "retries": 2}
     return OpenAIRunner("some/model", EndpointConfig(**(quick | settings)))
 
 
