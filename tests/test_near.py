@@ -21,8 +21,8 @@ NUMBER = st.sampled_from(
     [0, 1, 2, 1.0, 1.0000000004, 1.0000000008, 1.0000000012, 2.0, 2.5, -1.0, 2**60, 2.0**60, "1"]
 )
 WIDTH, ROWS = 40, 10_000
-MOST_SECONDS = 10
-"""Of processor time. A comparison that tries pairs of rows needs minutes."""
+MOST_TEXTS = 4
+"""How often all cells of ``table`` may be written as text in the time of a comparison: about a second."""
 
 
 def tables(rows: int, columns: int) -> st.SearchStrategy[list[Row]]:
@@ -76,6 +76,15 @@ def table() -> list[tuple[float, ...]]:
     return [tuple(dice.random() * 1000 for _ in range(WIDTH)) for _ in range(ROWS)]
 
 
+def seconds_of_texts() -> float:
+    """CPU seconds in which all cells of the table are written as text, here and now."""
+    rows = table()
+    began = time.process_time()
+    for row in rows:
+        tuple(map(repr, row))
+    return time.process_time() - began
+
+
 def disturbed(rows: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
     dice = random.Random(2)
     order = dice.sample(range(WIDTH), WIDTH)
@@ -86,16 +95,19 @@ def disturbed(rows: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
 
 
 @pytest.mark.parametrize("wrong", [False, True])
-def test_a_large_table_of_different_floats_is_decided(wrong: bool) -> None:
+def test_a_large_table_of_different_floats_takes_well_under_a_second(wrong: bool) -> None:
     gold = table()
     other = disturbed(gold)
     if wrong:
         other[5] = tuple(cell + 1 for cell in other[5])
     names = tuple(map(str, range(WIDTH)))
     expected, found = (Outcome(Status.OK, names, tuple(rows)) for rows in (gold, other))
-    began = time.process_time()
-    assert strict(expected, found, lambda: None) is (Reason.WRONG_ROWS if wrong else Reason.CORRECT)
-    assert time.process_time() - began < MOST_SECONDS
+    times = []
+    for _ in range(2):
+        began = time.process_time()
+        assert strict(expected, found, lambda: None) is (Reason.WRONG_ROWS if wrong else Reason.CORRECT)
+        times.append(time.process_time() - began)
+    assert min(times) < MOST_TEXTS * seconds_of_texts()
 
 
 def chain(rows: int) -> list[tuple[float, ...]]:
@@ -115,7 +127,7 @@ def test_a_large_cluster_of_near_numbers_is_decided(wrong: bool) -> None:
     expected, found = (Outcome(Status.OK, names, tuple(rows)) for rows in (gold, other))
     began = time.process_time()
     assert strict(expected, found, lambda: None) is (Reason.WRONG_ROWS if wrong else Reason.CORRECT)
-    assert time.process_time() - began < MOST_SECONDS
+    assert time.process_time() - began < MOST_TEXTS * seconds_of_texts()
 
 
 def test_two_clusters_whose_rows_match_in_no_sorted_order_are_decided() -> None:
