@@ -144,7 +144,7 @@ def test_an_endpoint_that_is_down_is_one_line_at_once(task: str, capsys: pytest.
     began = time.monotonic()
     line = ["eval", "--model", "openai:m", "--base-url", gone.url, "--task", task, "--workers", "1"]
     assert main(line) == 2
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     [printed] = capsys.readouterr().err.strip().splitlines()[-1:]
     assert printed == f"harness eval: {gone.url} cannot be reached: [Errno 111] Connection refused"
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -52,15 +53,22 @@ def files(root: Path, packages: Mapping[str, int] = LEVELS) -> list[Path]:
 FILES = files(ROOT)
 
 
+@cache
+def import_statements(source: str) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    return tuple(
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)
+    )
+
+
 def modules(source: str, known: frozenset[str] = frozenset()) -> Iterator[str]:
     """All modules that a file imports, inside functions too.
 
     ``from package import name`` yields ``package.name`` where that is one of the ``known`` modules.
     """
-    for node in ast.walk(ast.parse(source)):
+    for node in import_statements(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+        elif node.module and node.level == 0:
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
                 yield full if full in known else node.module

@@ -153,7 +153,7 @@ def _half(one: Handler, body: dict[str, Any]) -> None:
 
 
 def _silent(one: Handler, body: dict[str, Any]) -> None:
-    time.sleep(3)
+    time.sleep(30)
     one.hang_up()
 
 
