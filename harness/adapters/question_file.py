@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from harness.adapters.out import Copies
 from rewards.types import Answer
-from tasks.databases.state import file_of
+from tasks.databases.state import file_of, without_sources
 from tasks.spec import ScoringSpec
 from tasks.types import Database
 
@@ -39,8 +39,7 @@ class Question:
         names = tuple(Path(f"{place}.{database.engine}") for place in range(len(database.instances)))
         for place, name in enumerate(names):
             copies.add_database(file_of(database, place), database.engine, folder / name)
-        private = replace(database.private, sources=()) if database.private else None
-        stored = replace(self, database=replace(database, instances=names, private=private))
+        stored = replace(self, database=replace(without_sources(database), instances=names))
         (folder / NAME).write_bytes(_FORM.dump_json(stored, indent=2, by_alias=True))
 
     def answer(self, text: str) -> Answer:

@@ -21,7 +21,14 @@ from tasks.common import files
 from tasks.common.digests import file_digest
 from tasks.common.errors import DataError
 from tasks.common.home import home
-from tasks.databases.state import content_of, database_files, file_of, on_server, stamped
+from tasks.databases.state import (
+    content_of,
+    database_files,
+    file_of,
+    on_server,
+    stamped,
+    without_sources,
+)
 from tasks.types import Database, Engine, Server
 
 PIECE = 32 * 2**20
@@ -41,8 +48,7 @@ def sent(database: Database) -> Sent:
         return Sent(database, scorer=scorer_version(database.engine))
     paths = [file_of(database, place) for place in range(len(database.instances))]
     described = tuple(_file(path, database.engine) for path in paths)
-    private = replace(database.private, sources=()) if database.private else None
-    return Sent(replace(database, private=private), described)
+    return Sent(without_sources(database), described)
 
 
 def pieces(file: File) -> Iterator[Iterator[bytes]]:

@@ -65,6 +65,12 @@ def file_of(database: Database, instance: int) -> Path:
     return path
 
 
+def without_sources(database: Database) -> Database:
+    """The database without the files of which private instances are copies: for other machines."""
+    private = replace(database.private, sources=()) if database.private else None
+    return replace(database, private=private)
+
+
 def database_state(path: Path, engine: Engine) -> str:
     """A text that changes when a database's file, or one beside it, does. Raises DataError: no such file."""
     states = _states(path, engine)
