@@ -266,6 +266,8 @@ def one_byte(name: str) -> Edit:
 
 MODEL = "runs/sft+grpo/model"
 SHORT = ("--limit", "1", "--max-new-tokens", "2")
+short_context = replaced(f"{MODEL}/config.json", '_embeddings": 2048', '_embeddings": 128 ')
+"""The attention of a model with a short context is compared sooner."""
 
 
 @pytest.mark.parametrize(
@@ -281,6 +283,7 @@ SHORT = ("--limit", "1", "--max-new-tokens", "2")
 def test_a_changed_file_of_a_model_makes_a_new_run_and_is_named(
     project: Path, capsys: Capture, edit: Edit, printed: str
 ) -> None:
+    short_context(project)
     first, _ = evaluated(capsys, MODEL, *SHORT)
     edit(project)
     second, error = evaluated(capsys, MODEL, *SHORT)
