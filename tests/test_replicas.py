@@ -111,6 +111,18 @@ def test_one_that_is_missing_from_the_start_is_left_out(
     assert f"{GONE} is left out for a while: {GONE} cannot be reached" in capsys.readouterr().err
 
 
+def test_a_server_with_a_shorter_context_makes_no_answer_wrong(
+    task: str, servers: list[Hostile], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = Path(task).with_name("dev.json")
+    file.write_text(file.read_text().replace("plan: slow", "plan: toolong"))
+    servers[1].healthy = True
+    assert evaluate(task, *(one.url for one in servers)) == 0
+    assert all_right()
+    assert f"{servers[0].url} is left out for a while: " in capsys.readouterr().err
+    assert len(servers[0].bodies) < COUNT / 2
+
+
 def test_all_missing_is_one_line(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate(task, GONE, "http://127.0.0.1:10/v1") == 2
     assert "cannot be reached" in capsys.readouterr().err.splitlines()[-1]
@@ -146,6 +158,17 @@ def test_a_failure_is_repeated_on_another_server(plan: str, servers: list[Hostil
 def test_a_question_that_fails_everywhere(plan: str, error: type[Exception], servers: list[Hostile]) -> None:
     with pytest.raises(error):
         ask(several(servers), plan)
+
+
+@pytest.mark.parametrize("plan", ["400", "toolong", "nochoices"])
+def test_what_one_server_refuses_is_asked_of_another(plan: str, servers: list[Hostile]) -> None:
+    endpoints = several(servers)
+    servers[1].healthy = True
+    assert [ask(endpoints, plan) for _ in range(8)] == ["SELECT 1"] * 8
+    assert [server.out for server in endpoints._servers] == [True, False]
+    servers[1].healthy = False
+    with pytest.raises(Refused):
+        ask(endpoints, plan)
 
 
 def test_a_server_that_answers_again_is_used_again(

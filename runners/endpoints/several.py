@@ -1,12 +1,14 @@
 """Several servers with the same model, asked as one: the least loaded first, without those that fail.
 
 A server that is busy or gone, or fails for three requests in a row, is left out for a growing time. Its
-requests go to the others. It is then tried with one request at a time, until it answers.
+requests go to the others. It is then tried with one request at a time, until it answers. A request is refused
+only where all servers that are asked refuse it: one may have a shorter context than the others.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Event, Lock
@@ -23,7 +25,7 @@ MOST_FAILURES = 3
 """Failures in a row, of requests that may be their own cause, after which a server is left out."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Server:
     """One of the servers."""
 
@@ -57,17 +59,19 @@ class Endpoints:
 
     def ask(self, body: Mapping[str, Any], read: Callable[[Any], Read]) -> Read:
         """As ``Endpoint.ask``. A failure of one server is no failure of the request while others answer."""
-        tries = (self._config.retries + 1) * len(self._servers)
-        refusals = 0
+        each = self._config.retries + 1
+        tries = each * len(self._servers)
+        refusals: Counter[Server] = Counter()
+        errors: dict[Server, Exception] = {}
         for number in range(tries):
-            server = self._take()
+            server = self._take(refusals)
             try:
                 answer = server.endpoint.ask_once(body, read)
-            except NoAnswer as error:
-                self._release(server)
-                refusals += 1
-                if refusals > self._config.retries:
-                    raise Refused(f"{error} (asked {refusals} times)") from None
+            except (NoAnswer, Refused) as error:
+                refusals[server] += each if isinstance(error, Refused) else 1
+                if self._all_refuse(server, refusals) or number + 1 == tries:
+                    raise Refused(f"{error} (asked {number + 1} times)" if number else str(error)) from None
+                errors[server] = error
             except (Temporary, ModelError) as error:
                 self._fail(server, error)
                 if number + 1 == tries or self._closed.is_set():
@@ -77,15 +81,21 @@ class Endpoints:
                 raise
             else:
                 self._release(server)
+                for other, refusal in errors.items():
+                    if other is not server:
+                        self._note_refusal(other, refusal)
                 return answer
         raise AssertionError("the last try returns or raises")
 
-    def _take(self) -> Server:
-        """A server that is due to be tried again, else the least loaded; waits where none can be asked."""
+    def _take(self, refusals: Counter[Server]) -> Server:
+        """A server that is due to be tried again, else the least loaded; waits where none can be asked.
+
+        ``refusals``: how often each has refused this request; the one that did so least comes first.
+        """
         while True:
             with self._lock:
                 if usable := [server for server in self._servers if server.usable]:
-                    chosen = min(usable, key=lambda server: (not server.out, server.running))
+                    chosen = min(usable, key=lambda one: (refusals[one], not one.out, one.running))
                     chosen.running += 1
                     return chosen
                 pause = min(server.until for server in self._servers) - time.monotonic()
@@ -101,6 +111,24 @@ class Endpoints:
         if returned:
             say(f"{server.endpoint.url} answers again")
 
+    def _all_refuse(self, server: Server, refusals: Counter[Server]) -> bool:
+        """Note that a server has refused a request; whether all that are not left out have done so."""
+        with self._lock:
+            server.running -= 1
+            left = [one for one in self._servers if one is server or not one.out]
+            return all(refusals[one] > self._config.retries for one in left)
+
+    def _note_refusal(self, server: Server, error: Exception) -> None:
+        """Note that a server has refused a request that another one answered."""
+        with self._lock:
+            server.failed += 1
+            before = server.out
+            if server.failed >= MOST_FAILURES:
+                self._leave_out(server)
+            left_out = server.out and not before
+        if left_out:
+            say(f"{server.endpoint.url} is left out for a while: {error}")
+
     def _fail(self, server: Server, error: Temporary | ModelError) -> None:
         """Note a failure. Raises the error where it is one of the settings, or all servers are missing."""
         with self._lock:
@@ -108,9 +136,7 @@ class Endpoints:
             server.failed += 1
             before = server.out
             if _is_busy(error) or server.failed >= MOST_FAILURES:
-                asked = error.pause if isinstance(error, Temporary) else 0.0
-                pause = max(asked, self._config.backoff * 2 ** min(server.failed, 10))
-                server.out, server.until = True, time.monotonic() + min(pause, MAX_PAUSE)
+                self._leave_out(server, error.pause if isinstance(error, Temporary) else 0.0)
             left_out = server.out and not before
             missing = all(one.out and not one.endpoint.answered for one in self._servers)
         never = isinstance(error, ModelError) and not server.endpoint.answered
@@ -118,6 +144,11 @@ class Endpoints:
             raise error
         if left_out:
             say(f"{server.endpoint.url} is left out for a while: {error}")
+
+    def _leave_out(self, server: Server, least: float = 0.0) -> None:
+        """Leave a server out for a growing time, of at least so many seconds."""
+        pause = max(least, self._config.backoff * 2 ** min(server.failed, 10))
+        server.out, server.until = True, time.monotonic() + min(pause, MAX_PAUSE)
 
     def close(self) -> None:
         """End the pauses, and close all connections."""
