@@ -89,8 +89,17 @@ def is_complete(run_id: str, shard: Shard) -> bool:
 
 
 def missing(run_id: str) -> list[Shard]:
-    """The shards of an unfinished run that are not complete. Raises DataError: it has no shards."""
-    return [shard for shard in _shards(run_id) if not is_complete(run_id, shard)]
+    """The shards of a run that are not complete; none once it is finished.
+
+    Raises DataError: it is unfinished, and has no shards.
+    """
+    shards = _shards(run_id)
+    left = [shard for shard in shards if not is_complete(run_id, shard)]
+    if (left or not shards) and _is_finished(run_id):  # another process has put it together meanwhile
+        return []
+    if not shards:
+        raise DataError(f"run {run_id} has no shards")
+    return left
 
 
 def merge(run_id: str) -> Run:
@@ -162,8 +171,15 @@ def _part(run_id: str, shard: Shard) -> Path:
 
 
 def _shards(run_id: str) -> list[Shard]:
-    """All shards of a run. Raises DataError: it has none."""
+    """All shards of a run; empty if it has none."""
     for path in store.folder(run_id).glob(f"{store.SHARDS}*"):
         if _COUNT.fullmatch(count := path.name.removeprefix(store.SHARDS)):
             return [Shard(index, int(count)) for index in range(1, int(count) + 1)]
-    raise DataError(f"run {run_id} has no shards")
+    return []
+
+
+def _is_finished(run_id: str) -> bool:
+    try:
+        return validation.run(store.folder(run_id)).finished
+    except (OSError, ValueError) as error:
+        raise DataError(f"run {run_id}: {error}") from None

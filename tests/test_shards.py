@@ -19,6 +19,7 @@ import yaml
 from test_docs import ROOT, blocks
 
 from harness.cli import main, parser
+from harness.verbs.measure import as_they_are_now
 from leaderboards import shards, store
 from leaderboards.shards import Shard
 from leaderboards.types import Run
@@ -94,6 +95,16 @@ def test_each_process_says_what_the_run_waits_for(home: Path, capsys: pytest.Cap
     assert f"run {run.id} waits for shard 1/3, 3/3" in capsys.readouterr().err
     assert main(["runs"]) == 0
     assert "unfinished" in capsys.readouterr().out
+
+
+def test_a_run_that_another_process_finishes_meanwhile_waits_for_nothing(home: Path) -> None:
+    """As while this process evaluates its second model."""
+    assert main(["eval", *GOLD, "--shard", "1/2"]) == 0
+    (before,) = store.runs()
+    assert main(["eval", *GOLD, "--shard", "2/2"]) == 0
+    assert shards.missing(before.id) == []
+    (now,) = as_they_are_now([before], Shard(1, 2))
+    assert now.finished and now == store.runs()[0]
 
 
 def test_a_division_by_another_number_is_another_run(home: Path) -> None:

@@ -133,7 +133,7 @@ def evaluate(options: argparse.Namespace) -> int:
         raise DataError(f"--out {out}: it is a file: name a folder")
     with outputs.evaluation_into(out) if out and len(jobs) == 1 else nullcontext():
         with scoring_workers(options.on, options.workers) as workers:
-            runs = _evaluate_each(options, jobs, workers)
+            runs = as_they_are_now(_evaluate_each(options, jobs, workers), options.shard)
         complete = [_has_all_answers(run, options.shard) for run in runs]
         finished = [run for run in runs if run.finished]
         for run in finished if out else []:
@@ -168,6 +168,13 @@ def _evaluate_each(
     return runs
 
 
+def as_they_are_now(runs: Sequence[Run], shard: Shard | None) -> list[Run]:
+    """The runs as they are now: another process may have finished one while this one evaluated the next."""
+    from leaderboards import shards
+
+    return [run if run.finished or shard is None else shards.merge(run.id) for run in runs]
+
+
 def _has_all_answers(run: Run, shard: Shard | None) -> bool:
     """Whether a run, or the shard of it that was asked for, is complete; says what is missing."""
     from leaderboards import shards
@@ -178,7 +185,8 @@ def _has_all_answers(run: Run, shard: Shard | None) -> bool:
     if shard is None or shard in left:
         say(f"{run.model}: questions are left unanswered; run the same command again")
         return False
-    say(f"{run.model}: shard {shard} is complete; run {run.id} waits for {', '.join(map(str, left))}")
+    waits = f"; run {run.id} waits for {', '.join(map(str, left))}" if left else ""
+    say(f"{run.model}: shard {shard} is complete{waits}")
     return True
 
 
