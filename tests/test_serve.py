@@ -187,14 +187,20 @@ def test_an_item_that_is_wrong_is_one_line(running: Server, item: Any, status: i
         (b'{"item": []}', 422, "items"),
         (b'{"items": [1]}', 422, "items.0"),
         (b'{"task": "pockt", "items": [{"text": "a"}]}', 404, "no task 'pockt': did you mean 'pocket'?"),
+        (b'{"task": "pocket\\n\\u001b[31m", "items": [{"text": "a"}]}', 404, "no task 'pocket ␛[31m'"),
+        (b'{"a\\nb": 1, "items": [{"text": "a"}]}', 422, "unknown key 'a b'"),
+        (b'{"' + b"x" * 10**6 + b'": 1, "items": [{"text": "a"}]}', 422, "unknown key 'xxx"),
+        (json.dumps(dict.fromkeys(map(str, range(65)), 0)).encode(), 400, "an object has over 64 keys"),
         (json.dumps({"items": [{"text": ""}] * 1025}).encode(), 413, "1,025 items: a request may have 1,024"),
+        (b'{"items": [{"text": "", "gold": [' + b"1," * 10**6 + b"1]}]}", 422, "items.0.gold"),
+        (b'{"items": [' + b"1," * 10**6 + b"1]}", 413, "1,000,001 items: a request may have 1,024"),
         (b" " * (8 * 2**20 + 1), 413, "over 8,388,608 bytes"),
     ],
 )
 def test_a_body_that_is_wrong_is_one_line(running: Server, body: bytes, status: int, line: str) -> None:
     found, content, _ = running.ask("/score", body)
     assert (found, list(content)) == (status, ["error"])
-    assert line in content["error"] and len(content["error"]) < 700
+    assert line in content["error"] and len(content["error"]) < 700 and "\n" not in content["error"]
 
 
 def test_where_and_how_to_ask(running: Server) -> None:

@@ -15,6 +15,9 @@ from harness.service.types import Refusal, ScoreRequest, ServiceLimits, busy
 from tasks.common.errors import SpecError
 from tasks.common.parse import parse
 
+MOST_KEYS = 64
+"""Keys of an object, far more than any of a request: an error for each of millions would take minutes."""
+
 
 class Admission:
     """What all requests in flight hold: bytes of bodies, and items."""
@@ -94,13 +97,14 @@ def _too_large(limits: ServiceLimits) -> Refusal:
 
 def parsed(body: bytes, limits: ServiceLimits) -> ScoreRequest:
     """The request in a body. Raises Refusal: 400 no JSON, 422 other keys or values, 413 too many items."""
+    data = _mapping(body)
+    items = data.get("items")
+    if isinstance(items, list) and len(items) > limits.items:
+        raise Refusal(413, "size", f"{len(items):,} items: a request may have {limits.items:,}")
     try:
-        asked = parse(ScoreRequest, _mapping(body), where="request")
+        return parse(ScoreRequest, data, where="request")
     except SpecError as error:
         raise Refusal(422, "request", str(error)) from None
-    if len(asked.items) > limits.items:
-        raise Refusal(413, "size", f"{len(asked.items):,} items: a request may have {limits.items:,}")
-    return asked
 
 
 def _mapping(body: bytes) -> dict[str, Any]:
@@ -125,6 +129,8 @@ def _mapping(body: bytes) -> dict[str, Any]:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MOST_KEYS:
+        raise ValueError(f"an object has over {MOST_KEYS} keys")
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("an object has a key twice")

@@ -9,7 +9,10 @@ from typing import Any
 from starlette.responses import Response
 
 from harness.service.types import Refusal
+from tasks.common.terminal import one_line
 
+MOST_CHARACTERS = 600
+"""The most characters of a refusal, which may quote the request."""
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -23,4 +26,5 @@ def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = N
 def refused(refusal: Refusal, close: bool = False) -> Response:
     """The response to a refused request. ``close``: the connection too."""
     headers = {**refusal.headers, **({"Connection": "close"} if close else {})}
-    return reply({"error": refusal.line}, refusal.status, headers)
+    line = one_line(refusal.line[:MOST_CHARACTERS])
+    return reply({"error": line}, refusal.status, headers)

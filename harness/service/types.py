@@ -23,6 +23,7 @@ FAILED = "our own failure: the server's log has its cause"
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Gold = Annotated[str, Field(min_length=1, max_length=MAX_SQL)]
+Golds = Annotated[tuple[Gold, ...], Field(min_length=1, max_length=MAX_GOLDS, fail_fast=True)]
 
 
 class Item(Spec):
@@ -36,7 +37,7 @@ class Item(Spec):
     """Split of the question; needed where several splits have a question with this id."""
     database: Name = ""
     """A database of the task."""
-    gold: Gold | Annotated[tuple[Gold, ...], Field(min_length=1, max_length=MAX_GOLDS)] | None = None
+    gold: Gold | Golds | None = None
     """The right SQL, or at most 16 right queries."""
     previous: Text = ""
     """The answer of the turn before, for `feedback`."""
@@ -50,7 +51,7 @@ class Item(Spec):
 class ScoreRequest(Spec):
     """The body of ``POST /score``."""
 
-    items: Annotated[tuple[Item, ...], Field(min_length=1)]
+    items: Annotated[tuple[Item, ...], Field(min_length=1, fail_fast=True)]
     """The answers to score."""
     task: Name = ""
     """Name of the task; may be left out where one is served."""
