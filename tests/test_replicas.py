@@ -77,12 +77,30 @@ def test_two_servers_share_the_questions(task: str, servers: list[Hostile]) -> N
 def test_the_servers_may_be_named_in_a_file_and_are_no_part_of_the_identity(
     task: str, servers: list[Hostile], tmp_path: Path
 ) -> None:
-    (tmp_path / "urls").write_text(f"# two\n{servers[0].url}\n\n{servers[1].url}  # the second\n")
+    (tmp_path / "urls").write_text(f"\ufeff# two\n{servers[0].url}\n\n{servers[1].url}  # the second\n")
     assert evaluate(task, str(tmp_path / "urls")) == 0
     asked = [len(one.bodies) for one in servers]
     assert min(asked) > 0 and all_right()
     assert evaluate(task, servers[0].url) == 0
     assert [len(one.bodies) for one in servers] == asked
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("no-urls", "no line of the file has a URL"),
+        ("missing", "no file of URLs"),
+        ("localhost:8000/v1", "no URL, as http://localhost:8000/v1"),
+    ],
+)
+def test_a_wrong_file_beside_a_url_is_one_line(
+    place: str, says: str, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "no-urls").write_text("# none yet\n")
+    given = place if ":" in place else str(tmp_path / place)
+    assert evaluate(task, GONE, given) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"harness eval: --base-url {given}: ") and says in line
 
 
 def test_one_that_closes_in_the_middle_loses_no_question(

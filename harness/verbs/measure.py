@@ -218,19 +218,21 @@ def _eval_spec(
 
 def _urls(given: Sequence[str]) -> list[str]:
     """The URLs, with those in files in place of the files' names. Raises DataError."""
-    found: list[str] = []
-    for text in given:
-        file = Path(text)
-        if "://" in text or not file.is_file():
-            found.append(text)
-            continue
-        try:
-            lines = files.read(file).decode("utf-8").splitlines()
-        except (OSError, ValueError) as error:
-            raise DataError(f"--base-url {text}: cannot be read: {error}") from None
-        found += [url for line in lines if (url := line.partition("#")[0].strip())]
-        if not found:
-            raise DataError(f"--base-url {text}: no line of the file has a URL")
+    return [url for text in given for url in ([text] if "://" in text or not text else _urls_in(text))]
+
+
+def _urls_in(name: str) -> list[str]:
+    """The URLs in a file, one on each line. Raises DataError: there are none."""
+    file = Path(name)
+    if not file.is_file():
+        raise DataError(f"--base-url {name}: no URL, as http://localhost:8000/v1, and no file of URLs")
+    try:
+        lines = files.read(file).decode("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"--base-url {name}: cannot be read: {error}") from None
+    found = [url for line in lines if (url := line.partition("#")[0].strip())]
+    if not found:
+        raise DataError(f"--base-url {name}: no line of the file has a URL")
     return found
 
 
