@@ -175,6 +175,12 @@ TRICKS: list[tuple[str, str]] = [
     (f"SELECT 1 FROM (person p) JOIN (SELECT '{SECRET}' AS `SSN`) AS g USING (`SSN`)", "---P"),
     (f"SELECT 1 FROM {{ OJ person NATURAL LEFT JOIN (SELECT '{SECRET}' AS ssn) AS g }}", "---P"),
     (f"WITH g AS (SELECT '{SECRET}' AS ssn) SELECT 1 FROM person NATURAL JOIN g", "PPPP"),
+    (f"SELECT 1 FROM v\u0130sit NATURAL JOIN (SELECT '{SECRET}' AS holder) AS g", "---P"),
+    (f"SELECT 1 FROM `V\u0130SIT` JOIN (SELECT '{SECRET}' AS holder) AS g USING (holder)", "---P"),
+    ("SELECT COLUMN_NAME FROM `\u0130nformation_Schema`.COLUMNS", "---F"),
+    ("SELECT col_description('person'::regclass, 3)", "--F-"),
+    ("SELECT obj_description('person'::regclass)", "--F-"),
+    ("SELECT shobj_description(1, 'pg_database')", "--F-"),
 ]
 
 

@@ -85,9 +85,11 @@ class MariaServer:
         return self._process is not None and self._process.poll() is None
 
     def signal(self, by: signal.Signals) -> None:
-        """Send the process a signal."""
+        """Send the process a signal; to stop takes its threads a moment, which is waited for."""
         assert self._process
         self._process.send_signal(by)
+        if by is signal.SIGSTOP:
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def server(self, database: str, user: str = "root") -> Server:
         """The database by a user: root has no password, our accounts have that of the tests."""

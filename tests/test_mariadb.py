@@ -28,7 +28,7 @@ from leaderboards import store
 from rewards.grader import Grader
 from rewards.types import UNSCORED, Answer, Reason
 from tasks.common.errors import DataError
-from tasks.databases.engines.mariadb_text import Refused, tokens
+from tasks.databases.engines.mariadb_text import Refused, folded, tokens
 from tasks.databases.sandbox import executor as sandbox
 from tasks.databases.sandbox.executor import Executor
 from tasks.databases.schema import describe
@@ -217,6 +217,16 @@ def test_a_query_leaves_nothing_behind(club: Database) -> None:
         for statement in ("DELETE FROM member", "CREATE TABLE a(a int)", "CREATE TEMPORARY TABLE a(a int)"):
             with pytest.raises(Exception, match="denied"):
                 connection.execute(statement)
+
+
+def test_the_server_s_small_letters_are_ours(mariadb: MariaServer) -> None:
+    """Table names are equal to it where their small letters are: no letter may fall outside of ours."""
+    letters = [chr(code) for code in range(0x80, 0x10000) if not 0xD800 <= code < 0xE000]
+    for part in (letters[start : start + 4000] for start in range(0, len(letters), 4000)):
+        lower = "CONVERT(LOWER(CONVERT(x'{}' USING utf8mb3)) USING utf8mb4)"
+        columns = ", ".join(lower.format(letter.encode().hex()) for letter in part)
+        [small] = mariadb.execute(f"SELECT {columns}")
+        assert [folded(letter) for letter in small] == [folded(letter) for letter in part]
 
 
 def test_a_server_that_is_silent_or_slow_does_not_hold_a_connection(mariadb: MariaServer) -> None:

@@ -131,18 +131,72 @@ def test_every_way_around_is_found(clinic: EmbeddedServer, executor: Executor, w
         )
 
 
-def test_an_operator_with_its_owners_rights_runs_no_query(clinic: EmbeddedServer, executor: Executor) -> None:
-    run(
-        clinic,
-        "CREATE FUNCTION peek(integer, integer) RETURNS text LANGUAGE sql SECURITY DEFINER"
-        " AS 'SELECT max(ssn) FROM person';"
-        "CREATE OPERATOR ### (FUNCTION = peek, LEFTARG = integer, RIGHTARG = integer)",
-    )
+PARTITIONED = """
+CREATE SCHEMA parts;
+CREATE TABLE parts.pay(name text, amount int, plus int) PARTITION BY RANGE (amount);
+CREATE TABLE parts.low PARTITION OF parts.pay FOR VALUES FROM (0) TO (100);
+CREATE TABLE parts.high PARTITION OF parts.pay FOR VALUES FROM (100) TO (1000) PARTITION BY LIST (name);
+CREATE TABLE parts.bob PARTITION OF parts.high FOR VALUES IN ('Bob');
+CREATE TABLE parts.sums(name text, amount int) PARTITION BY RANGE ((amount * 2));
+CREATE TABLE parts.small PARTITION OF parts.sums FOR VALUES FROM (0) TO (100);
+CREATE TABLE parts.names(name text, amount int) PARTITION BY LIST (name);
+CREATE TABLE parts.ann PARTITION OF parts.names FOR VALUES IN ('Ann');
+INSERT INTO parts.pay VALUES ('Ann', 1), ('Bob', 500);
+INSERT INTO parts.sums VALUES ('Ann', 1);
+INSERT INTO parts.names VALUES ('Ann', 1);
+"""
+DIVIDED = [
+    ("SELECT name FROM parts.pay ORDER BY 1", Status.OK),
+    ("SELECT name FROM parts.sums", Status.OK),
+    ("SELECT name FROM parts.ann", Status.OK),
+    ("SELECT name FROM parts.high", Status.PRIVATE_DATA),
+    ("SELECT count(*) FROM ONLY parts.low", Status.PRIVATE_DATA),
+    ("SELECT name FROM parts.bob", Status.PRIVATE_DATA),
+    ("SELECT name FROM parts.small", Status.PRIVATE_DATA),
+    ("SELECT tableoid FROM parts.pay", Status.PRIVATE_DATA),
+    ("SELECT amount FROM parts.ann", Status.PRIVATE_DATA),
+]
+
+
+def test_a_partition_does_not_tell_of_the_column_that_divides(
+    clinic: EmbeddedServer, executor: Executor
+) -> None:
+    run(clinic, PARTITIONED)
+    private = ("pay.amount", "sums.amount", "names.amount")
     try:
-        outcome = executor.run(as_role(private_login(clinic, "clinic", PRIVATE)), 0, "SELECT 1 ### 2")
+        database = as_role(private_login(clinic, "clinic", private), *private)
+        assert {sql: executor.run(database, 0, sql).status for sql, _ in DIVIDED} == dict(DIVIDED)
+        shown = {table.name for table in describe(database).tables if table.schema == "parts"}
+        assert shown == {"pay", "sums", "names"}
+    finally:
+        run(clinic, "DROP SCHEMA parts CASCADE")
+
+
+PEEK = (
+    "CREATE FUNCTION peek(text, text DEFAULT '') RETURNS boolean LANGUAGE sql SECURITY DEFINER"
+    " AS 'SELECT $1 IN (SELECT ssn FROM person)';"
+)
+CALLERS = {
+    "an operator": ("CREATE OPERATOR ### (FUNCTION = peek, LEFTARG = text, RIGHTARG = text)", "'a' ### 'b'"),
+    "a type": ("CREATE DOMAIN known AS text CHECK (peek(VALUE))", "'SECRET-1'::known"),
+    "a type of a type": (
+        "CREATE DOMAIN known AS text CHECK (peek(VALUE)); CREATE DOMAIN more AS known",
+        "ARRAY['SECRET-1']::more[]",
+    ),
+}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_a_hidden_call_with_the_owners_rights_runs_no_query(
+    clinic: EmbeddedServer, executor: Executor, caller: str
+) -> None:
+    made, called = CALLERS[caller]
+    run(clinic, PEEK + made)
+    try:
+        outcome = executor.run(as_role(private_login(clinic, "clinic", PRIVATE)), 0, f"SELECT {called}")
         assert outcome.status is Status.INFRASTRUCTURE and "it cannot be proven" in outcome.message
     finally:
-        run(clinic, "DROP FUNCTION peek CASCADE")
+        run(clinic, "DROP FUNCTION peek CASCADE; DROP DOMAIN IF EXISTS more, known")
 
 
 def test_prepare_makes_a_role_without_them(

@@ -27,7 +27,7 @@ from tasks.databases.engines.mariadb_connection import Connection, PastDeadline
 from tasks.databases.engines.mariadb_content import opened
 from tasks.databases.engines.mariadb_open import SQL_MODE, Reader, connect_reader, database_of, user_of
 from tasks.databases.engines.mariadb_private_text import PrivateRefused
-from tasks.databases.engines.mariadb_text import SYSTEM
+from tasks.databases.engines.mariadb_text import SYSTEM, folded
 from tasks.databases.engines.session import Allowance, ServerLost
 from tasks.databases.engines.sqlite_private import REFUSED
 from tasks.databases.private.names import Pattern, patterns
@@ -193,8 +193,9 @@ def _partly_readable(connection: Connection, every: Sequence[Relation]) -> dict[
     for one in every:
         place = f"{quote(one.schema)}.{quote(one.name)}"
         if one.readable and not may_run(connection, f"SELECT * FROM {place}"):
-            columns = frozenset(column.casefold() for column in one.readable)
-            name = one.name.casefold()
+            hidden = {folded(column) for column in set(one.columns.values()) - one.readable}
+            columns = frozenset(map(folded, one.readable)) - hidden
+            name = folded(one.name)
             partly[name] = partly.get(name, columns) & columns
     return partly
 
@@ -227,10 +228,10 @@ def is_private(error: pymysql.Error, every: Sequence[Relation]) -> bool:
     code = error.args[0] if error.args else 0
     named = _denied(error)
     if code == _NO_TABLE:
-        return any((one.schema.casefold(), one.name.casefold())[-len(named) :] == named for one in every)
+        return any((folded(one.schema), folded(one.name))[-len(named) :] == named for one in every)
     if code == _NO_COLUMN:
         return any(
-            (column.casefold(), one.name.casefold()) == named
+            (folded(column), folded(one.name)) == named
             for one in every
             for column in set(one.columns.values()) - one.readable
         )
@@ -239,7 +240,7 @@ def is_private(error: pymysql.Error, every: Sequence[Relation]) -> bool:
 
 def _denied(error: pymysql.Error) -> tuple[str, ...]:
     """The table, or the column and its table, of a refusal, which names the account and its host first."""
-    return tuple(_QUOTED.findall(str(error.args[-1]).casefold())[2:])
+    return tuple(map(folded, _QUOTED.findall(str(error.args[-1]))[2:]))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from tasks.databases.engines.mariadb_text import BRACKET, Refused, among, is_qualified, tokens
+from tasks.databases.engines.mariadb_text import BRACKET, Refused, among, folded, is_qualified, tokens
 from tasks.databases.engines.sqlite_private import REFUSED
 from tasks.databases.engines.statements import Token
 from tasks.types import Outcome, Status
@@ -36,7 +36,7 @@ class PrivateRefused(Refused):
         if found := Refused.refusal(self, sql):
             return found
         statement = list(tokens(sql))
-        named = {token.text.casefold() for token in statement if token.kind in ("word", "name")}
+        named = {folded(token.text) for token in statement if token.kind in ("word", "name")}
         readable = [columns for table, columns in self.partly.items() if table in named]
         if readable and any(_goes_around(statement, place, readable) for place in range(len(statement))):
             return Outcome(Status.PRIVATE_DATA, message=REFUSED)
@@ -53,6 +53,6 @@ def _goes_around(statement: list[Token], place: int, readable: Sequence[frozense
         return behind.kind == "word" and behind.text in _INDEXES
     if among(text, _COMPARED) and behind == BRACKET:
         inside = takewhile(lambda token: token != Token("sign", ")"), statement[place + 2 :])
-        names = {token.text.casefold() for token in inside if token.kind != "sign"}
+        names = {folded(token.text) for token in inside if token.kind != "sign"}
         return any(not names <= columns for columns in readable)
     return among(text, _JOINS) or (among(text, _PARTS) and behind == BRACKET)

@@ -15,7 +15,7 @@ import pymysql
 from tasks.databases.engines.mariadb_connection import Connection, PastDeadline
 from tasks.databases.engines.mariadb_open import SQL_MODE, connect_reader, is_mariadb
 from tasks.databases.engines.mariadb_private import definitions
-from tasks.databases.engines.mariadb_text import SYSTEM, tokens
+from tasks.databases.engines.mariadb_text import SYSTEM, folded, tokens
 from tasks.databases.engines.session import ServerLost
 from tasks.databases.engines.statements import Token
 from tasks.types import Database, Server
@@ -70,9 +70,9 @@ def _places(connection: Connection, sql: str) -> set[Place]:
     rows = connection.execute(f"EXPLAIN {extended}{sql}").fetchall()
     notes = connection.execute("SHOW WARNINGS").fetchall()
     found = {place for _, code, text in notes if code == _NOTE for place in _named(str(text), schemas)}
-    words = {token.text.lower() for token in tokens(sql) if token.kind in ("word", "name")}
+    words = {folded(token.text) for token in tokens(sql) if token.kind in ("word", "name")}
     hides = any(row[2] is None and row[0] is not None and row[-1] != _NO_TABLES for row in rows)
-    found |= {place for place in listed if place[1] in words and (hides or place in views)}
+    found |= {place for place in listed if folded(place[1]) in words and (hides or place in views)}
     while inner := found & views.keys():
         found = (found - inner).union(*(views[view] for view in inner))
     return found

@@ -60,6 +60,11 @@ BRACKET = Token("sign", "(")
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
+def folded(name: str) -> str:
+    """The name of a schema or table without case; to the server, the small letter of İ is a plain i."""
+    return name.replace("İ", "i").casefold()
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """What no query may use on a server."""
@@ -127,11 +132,10 @@ def _forbidden(statement: list[Token], place: int) -> str:
     if kind not in ("word", "name"):
         return ""
     behind = statement[place + 1] if place + 1 < len(statement) else Token("", "")
-    lower = text.translate(_LOWER)
-    if behind.text == "." and behind.kind == "sign" and lower in SYSTEM:
-        return f"the schema {lower}"
+    if behind.text == "." and behind.kind == "sign" and folded(text) in SYSTEM:
+        return f"the schema {folded(text)}"
     if behind == BRACKET and among(text, _CALLS):
-        return lower
+        return text.translate(_LOWER)
     if kind == "name" or is_qualified(statement, place):
         return ""
     if among(text, _WORDS) or (among(text, _WRITES) and behind != BRACKET):

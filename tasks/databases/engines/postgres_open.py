@@ -71,12 +71,13 @@ FROM pg_roles r WHERE rolname = %s
 _CATALOGUE = """
 SELECT DISTINCT proname, proname LIKE 'pg\\_%' FROM pg_proc
 WHERE pronamespace = 'pg_catalog'::regnamespace
-  AND (provolatile = 'v' OR proname LIKE 'pg\\_%' OR proname ~ '_to_xml')
+  AND (provolatile = 'v' OR proname LIKE 'pg\\_%' OR proname ~ '_to_xml|_description$')
 UNION SELECT relname, true FROM pg_class
 WHERE relname LIKE 'pg\\_%' AND relnamespace = 'pg_catalog'::regnamespace
 """
 """Names of the server's own that a query may not use, and whether they may not occur at all: functions that
-have an effect, tell of the server or of other sessions, or run SQL in a string; tables about them."""
+have an effect, tell of the server, of other sessions or of comments, or run SQL in a string; tables about
+them."""
 _FUNCTIONS = """
 SELECT DISTINCT proname FROM pg_proc p JOIN pg_language l ON l.oid = prolang
 WHERE pronamespace <> 'pg_catalog'::regnamespace

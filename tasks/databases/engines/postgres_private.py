@@ -2,8 +2,9 @@
 
 The server refuses every read of a column that the role may not read, also in ``*``, in a whole row and in a
 USING. Beside the columns that the task names, these are private: generated columns of their tables, the same
-columns of partitions and of tables that inherit, foreign keys to them, and views that depend on them or that
-could read them in a way that the catalogue does not show (a whole row, a function with its owner's rights).
+columns of partitions and of tables that inherit, the whole of a partition that such columns divide, foreign
+keys to them, and views that depend on them or that could read them in a way that the catalogue does not show
+(a whole row, a function with its owner's rights).
 If the role may read any of these, no query runs. Foreign tables are taken for tables of their own.
 """
 
@@ -46,6 +47,11 @@ SELECT conrelid, confrelid, number, other_number
 FROM pg_constraint, unnest(conkey, confkey) AS k(number, other_number) WHERE contype = 'f'
 """
 _INHERITS = "SELECT inhrelid, inhparent FROM pg_inherits"
+_PARTITIONS = """
+SELECT inhrelid, inhparent, string_to_array(partattrs::text, ' ')::int[]
+FROM pg_inherits JOIN pg_partitioned_table ON partrelid = inhparent
+"""
+"""Partitions, the tables that they divide, and the numbers of the columns by which; 0 for an expression."""
 _VIEWS = """
 SELECT DISTINCT ev_class, refobjid, refobjsubid, ev_action::text LIKE '%:varattno 0 %'
 FROM pg_depend JOIN pg_rewrite r ON r.oid = objid
@@ -60,7 +66,11 @@ _HIDDEN_CALLS = """
 SELECT p.oid::regprocedure::text FROM pg_proc p WHERE prosecdef AND (
     EXISTS (SELECT FROM pg_operator WHERE oprcode = p.oid)
     OR EXISTS (SELECT FROM pg_cast WHERE castfunc = p.oid)
-    OR EXISTS (SELECT FROM pg_aggregate WHERE p.oid IN (aggtransfn, aggfinalfn)))
+    OR EXISTS (SELECT FROM pg_aggregate WHERE p.oid IN (aggtransfn, aggfinalfn))
+    OR EXISTS (SELECT FROM pg_depend LEFT JOIN pg_constraint c ON c.oid = objid
+               WHERE refclassid = 'pg_proc'::regclass AND refobjid = p.oid
+                 AND (classid = 'pg_type'::regclass
+                      OR classid = 'pg_constraint'::regclass AND contypid <> 0)))
 """
 """Functions with their owner's rights that a query calls without their name."""
 _DENIED = "42501"
@@ -78,6 +88,7 @@ def relations(connection: Connection, found: Sequence[Pattern]) -> dict[int, Rel
     mark_named(every.values(), found)
     follow_keys(every, connection.execute(_KEYS).fetchall())
     _inherit(every, connection.execute(_INHERITS).fetchall())
+    _divide(every, connection.execute(_PARTITIONS).fetchall())
     _look_through(every, connection)
     return every
 
@@ -96,6 +107,24 @@ def _inherit(every: dict[int, Relation], pairs: Sequence[tuple[Any, ...]]) -> No
                 if not shared <= other.private:
                     other.private |= shared | other.generated
                     changed = True
+
+
+def _divide(every: dict[int, Relation], partitions: Sequence[tuple[Any, ...]]) -> None:
+    """Mark partitions as private whose rows tell of a private column, with the partitions of these."""
+    told: set[int] = set()
+    changed = True
+    while changed:
+        changed = False
+        for one, whole, numbers in partitions:
+            if one in told or one not in every or whole not in every:
+                continue
+            relation = every[whole]
+            dividing = {relation.columns.get(number) for number in numbers if number}
+            tells = relation.private and (0 in numbers or dividing & relation.private)
+            if whole in told or tells:
+                every[one].private = set(every[one].columns.values())
+                told.add(one)
+                changed = True
 
 
 def _look_through(every: dict[int, Relation], connection: Connection) -> None:
@@ -124,8 +153,8 @@ def expect_hidden(connection: Connection, database: Database, place: str) -> Non
     calls = [name for (name,) in connection.execute(_HIDDEN_CALLS).fetchall()]
     if calls:
         raise DataError(
-            f"{place}: operators or casts call {calls[0]} with its owner's rights, so it cannot be proven"
-            " that no query reads private data"
+            f"{place}: operators, casts or types call {calls[0]} with its owner's rights, so it cannot be"
+            " proven that no query reads private data"
         )
 
 
