@@ -111,19 +111,19 @@ def _inherit(every: dict[int, Relation], pairs: Sequence[tuple[Any, ...]]) -> No
 
 def _divide(every: dict[int, Relation], partitions: Sequence[tuple[Any, ...]]) -> None:
     """Mark partitions as private whose rows tell of a private column, with the partitions of these."""
-    told: set[int] = set()
+    hidden: set[int] = set()
     changed = True
     while changed:
         changed = False
         for one, whole, numbers in partitions:
-            if one in told or one not in every or whole not in every:
+            if one in hidden or one not in every or whole not in every:
                 continue
             relation = every[whole]
             dividing = {relation.columns.get(number) for number in numbers if number}
             tells = relation.private and (0 in numbers or dividing & relation.private)
-            if whole in told or tells:
+            if whole in hidden or tells:
                 every[one].private = set(every[one].columns.values())
-                told.add(one)
+                hidden.add(one)
                 changed = True
 
 
