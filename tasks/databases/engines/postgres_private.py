@@ -120,8 +120,8 @@ def _divide(every: dict[int, Relation], partitions: Sequence[tuple[Any, ...]]) -
                 continue
             relation = every[whole]
             dividing = {relation.columns.get(number) for number in numbers if number}
-            tells = relation.private and (0 in numbers or dividing & relation.private)
-            if whole in hidden or tells:
+            divided = relation.private and (0 in numbers or dividing & relation.private)
+            if whole in hidden or divided:
                 every[one].private = set(every[one].columns.values())
                 hidden.add(one)
                 changed = True
