@@ -189,6 +189,6 @@ def test_these_tests_with_openenv_itself(tmp_path: Path) -> None:
     subprocess.run([*pip, *others], check=True, capture_output=True)
     subprocess.run([*pip, "--no-deps", openenv], check=True, capture_output=True)
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    tests = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__]
     done = subprocess.run(tests, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0 and "1 skipped" in done.stdout, done.stdout[-3000:]
