@@ -18,7 +18,7 @@ from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from tasks.common.errors import SpecError, nearest
 from tasks.common.files import state
 from tasks.common.jinja import MAX_CHARACTERS, Environment, joined
-from tasks.databases.sql_text import RESERVED
+from tasks.databases.sql_text import RESERVED, only
 from tasks.types import Cell, Message, Sample, Schema, Table, cell_text
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ REPEATS = 4
 """The limit of a prompt is MAX_CHARACTERS plus so many times its inputs, which a template may repeat."""
 LONGEST_CELL, LONGEST_NOTE = 40, 200
 """Characters of a value and of a comment that a prompt shows."""
+_QUOTED = re.compile(r"""("[^"]*"|'[^']*')""")
 TEMPLATES = Path(__file__).parent / "templates"
 ENGINE_NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgres": "PostgreSQL", "mariadb": "MariaDB"}
 
@@ -158,7 +159,7 @@ def render_schema(spec: SchemaSpec, schema: Schema) -> str:
 
 def render_table(spec: SchemaSpec, table: Table) -> str:
     """One table as text: its columns, then its comments and rows as SQL comments."""
-    lines = [table.ddl.strip() + ";" if spec.format == "ddl" else _compact(table, spec.keys)]
+    lines = [_statement(table.ddl) if spec.format == "ddl" else _compact(table, spec.keys)]
     if spec.comments:
         lines += _comments(table, lines[0])
     if spec.rows and table.rows:
@@ -166,6 +167,11 @@ def render_table(spec: SchemaSpec, table: Table) -> str:
         lines.append(f"-- {names}")
         lines += ["-- " + " | ".join(_cell(cell) for cell in row) for row in table.rows[: spec.rows]]
     return "\n".join(lines)
+
+
+def _statement(ddl: str) -> str:
+    """The DDL with one semicolon, which no comment at its end hides."""
+    return (only(ddl) or ddl.strip()) + ";"
 
 
 def _comments(table: Table, shown: str) -> list[str]:
@@ -183,13 +189,18 @@ def _compact(table: Table, keys: bool) -> str:
     targets = {key.column: key for key in table.foreign_keys} if keys else {}
     parts = []
     for column in table.columns:
-        part = f"{quoted(column.name)} {column.type.lower()}".strip()
+        part = f"{quoted(column.name)} {_lowered(column.type)}".strip()
         if keys and column.primary_key:
             part += " pk"
         if key := targets.get(column.name):
             part += f" -> {schema}{quoted(key.other_table)}.{quoted(key.other_column)}"
         parts.append(part)
     return f"{schema}{quoted(table.name)}({', '.join(parts)})"
+
+
+def _lowered(kind: str) -> str:
+    """A type in lower case, without change to the names and texts in quotes in it."""
+    return "".join(part if part[:1] in ("'", '"') else part.lower() for part in _QUOTED.split(kind))
 
 
 def _render_values(schema: Schema) -> str:

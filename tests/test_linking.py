@@ -209,6 +209,7 @@ def test_part_of_a_table_has_ddl_that_runs_and_its_rows() -> None:
             "d",
             "x y",
         )
+    assert ' REFERENCES "s 1"."other"("x y")' in part_of(replace(whole, schema="s 1"), [2]).ddl
     assert part_of(whole, [0, 1]).foreign_keys == ()
     assert part_of(whole, [0, 1, 2]) is whole
 

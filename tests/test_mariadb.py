@@ -35,7 +35,8 @@ from tasks.databases.schema import describe
 from tasks.databases.servers.roles import READER
 from tasks.databases.state import content_of, database_digest
 from tasks.databases.values import find_values
-from tasks.spec import ScoringSpec
+from tasks.prompts import render_schema
+from tasks.spec import SchemaSpec, ScoringSpec
 from tasks.task import Task
 from tasks.types import Database, Limits, Server, Status
 
@@ -284,7 +285,8 @@ def test_the_schema_and_values_of_a_question(mariadb: MariaServer, club: Databas
         "CREATE VIEW odd.v AS SELECT a FROM odd.u",
         f"GRANT SELECT, SHOW VIEW ON odd.* TO {READER}",
     )
-    order, u, view = describe(Database("odd", "mariadb", (mariadb.server("odd", READER),))).tables
+    schema = describe(Database("odd", "mariadb", (mariadb.server("odd", READER),)))
+    order, u, view = schema.tables
     assert order.ddl == (
         "CREATE TABLE `order` (\n  a int(11) NOT NULL,\n  `b c` json COMMENT 'it''s',\n  k int(11),\n"
         "  PRIMARY KEY (a),\n  UNIQUE (k)\n) COMMENT 'all'"
@@ -295,6 +297,8 @@ def test_the_schema_and_values_of_a_question(mariadb: MariaServer, club: Databas
         ("a", "order", "a")
     ]
     assert (view.kind, view.ddl) == ("view", "CREATE VIEW v AS select `u`.`a` AS `a` from `u`")
+    whole = render_schema(SchemaSpec(format="ddl"), schema)
+    assert whole.split("\n\n") == [f"{table.ddl};" for table in schema.tables]
 
 
 def test_a_changed_row_changes_the_digest(files: Database, mariadb: MariaServer) -> None:

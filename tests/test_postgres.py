@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ from tasks.databases.servers.embedded import EmbeddedServer
 from tasks.databases.servers.roles import READER
 from tasks.databases.state import database_digest
 from tasks.databases.values import find_values
-from tasks.spec import ScoringSpec
+from tasks.prompts import render_schema
+from tasks.spec import SchemaSpec, ScoringSpec
 from tasks.task import Task
 from tasks.types import Database, Limits, Server, Status
 
@@ -134,6 +136,31 @@ def test_the_schema_and_values_of_a_question(club: Database) -> None:
     assert branch.rows == ((1, "city1"),)
     assert branch.ddl.endswith("  city text,\n  PRIMARY KEY (branch_id)\n)")
     assert find_values(club, describe(club), "Who joined in city2?") == {"branch.city": ("city2",)}
+
+
+def test_the_ddl_names_the_schema_and_rows_have_the_text_of_intervals(
+    files: Database, server: EmbeddedServer
+) -> None:
+    import psycopg
+
+    copy = on_postgres(replace(files, id="schemas"), server)
+    name = str(copy.instances[0]).partition("://")[2]
+    with psycopg.connect(server.login(name), autocommit=True) as connection:
+        connection.execute(
+            'CREATE SCHEMA "Other Schema"; CREATE TABLE users(id int, length interval(0));'
+            "INSERT INTO users VALUES (1, '1 year 1 mon -2 days');"
+            'SET search_path = "Other Schema"; CREATE TABLE users(id int PRIMARY KEY);'
+            "CREATE TABLE orders(id int REFERENCES users); CREATE VIEW v AS SELECT id FROM users;"
+            f'GRANT USAGE ON SCHEMA "Other Schema" TO {READER};'
+            f'GRANT SELECT ON ALL TABLES IN SCHEMA public, "Other Schema" TO {READER}'
+        )
+        schema = describe(copy, rows=1)
+    whole = render_schema(SchemaSpec(format="ddl"), schema)
+    assert "CREATE TABLE users (\n" in whole and 'CREATE TABLE "Other Schema".users (\n' in whole
+    assert 'CREATE VIEW "Other Schema".v AS' in whole and 'REFERENCES "Other Schema".users(id)' in whole
+    assert all(block.count(";") == 1 and block.endswith(";") for block in whole.split("\n\n"))
+    [users] = [table for table in schema.tables if table.name == "users" and not table.schema]
+    assert users.rows == ((1, "1 year 1 mon -2 days"),)
 
 
 def test_a_changed_row_changes_the_digest(files: Database, server: EmbeddedServer) -> None:

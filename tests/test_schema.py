@@ -12,11 +12,12 @@ import pytest
 from tasks.common.errors import DataError
 from tasks.databases.sandbox.executor import Executor
 from tasks.databases.schema import describe
+from tasks.databases.sql_text import split
 from tasks.databases.state import database_digest
 from tasks.databases.values import find_values
 from tasks.prompts import render_schema
 from tasks.spec import SchemaSpec
-from tasks.types import Database, ForeignKey, Limits
+from tasks.types import Column, Database, Engine, ForeignKey, Limits, Schema, Table
 
 DDL = """
 PRAGMA foreign_keys = ON;
@@ -227,3 +228,31 @@ def test_duckdb_schemas_and_views(tmp_path: Path) -> None:
     ]
     assert schema.tables[1].rows == ((1, "Ann Lee"),)
     assert find_values(database, schema, "who is Ann Lee") == {"sales.buyer.name": ("Ann Lee",)}
+
+
+def test_duckdb_prompts_show_what_scoring_reads_and_the_text_of_intervals() -> None:
+    values = "DATE 'infinity' AS d, TIMESTAMP '-infinity' AS t, INTERVAL 1 MONTH AS i, [DATE 'infinity'] AS l"
+    database = Database("ends", "duckdb", ddl=f"CREATE TABLE t AS SELECT {values}, 'Ok'::ENUM('Ok') AS e")
+    [table] = describe(database, rows=2).tables
+    [scored] = Executor(Limits()).run(database, 0, "SELECT d, t, CAST(i AS VARCHAR), l, e FROM t").rows
+    assert table.rows == (scored,) == (("infinity", "-infinity", "1 month", ("list", "infinity"), "Ok"),)
+    assert "e enum('Ok')" in render_schema(SchemaSpec(), describe(database))
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
+def test_a_statement_of_a_schema_ends_in_one_semicolon(engine: Engine) -> None:
+    ddl = "CREATE TABLE t(a INT); CREATE VIEW v AS SELECT ';' AS b -- a;\n;"
+    whole = render_schema(SchemaSpec(format="ddl"), describe(Database("one", engine, ddl=ddl)))
+    assert len(whole.split("\n\n")) == 2
+    for statement in whole.split("\n\n"):
+        assert statement.endswith(";") and split(statement) == [statement[:-1]]
+
+
+def test_names_and_texts_in_quotes_within_a_type_keep_their_case() -> None:
+    kinds = [
+        ("NUMERIC(9)", "numeric(9)"),
+        ('S."Pos ""I"[]', 's."Pos ""I"[]'),
+        ("ENUM('It''S')", "enum('It''S')"),
+    ]
+    for kind, shown in kinds:
+        assert render_schema(SchemaSpec(), Schema((Table("t", (Column("a", kind),)),))) == f"t(a {shown})"

@@ -54,7 +54,7 @@ def _bare(database: Database) -> Database:
 @lru_cache(maxsize=4096)
 def _describe(database: Database, rows: int, _: str) -> Schema:
     if database.engine == "duckdb":
-        from tasks.databases.engines.duckdb import describe_duckdb
+        from tasks.databases.engines.duckdb_content import describe_duckdb
 
         return describe_duckdb(database, rows)
     if on_server(database):

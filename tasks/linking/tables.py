@@ -25,6 +25,7 @@ def part_of(table: Table, columns: Sequence[int]) -> Table:
 
 
 def _ddl(table: Table) -> str:
+    prefix = f"{quote(table.schema)}." if table.schema else ""
     lines = [
         f"{quote(column.name)} {column.type}{' NOT NULL' * column.not_null}".strip()
         for column in table.columns
@@ -32,7 +33,6 @@ def _ddl(table: Table) -> str:
     if primary := [quote(column.name) for column in table.columns if column.primary_key]:
         lines.append(f"PRIMARY KEY ({', '.join(primary)})")
     for key in table.foreign_keys:
-        target = f"{quote(key.other_table)}({quote(key.other_column)})"
+        target = f"{prefix}{quote(key.other_table)}({quote(key.other_column)})"
         lines.append(f"FOREIGN KEY ({quote(key.column)}) REFERENCES {target}")
-    name = f"{quote(table.schema)}.{quote(table.name)}" if table.schema else quote(table.name)
-    return f"CREATE TABLE {name} (\n  " + ",\n  ".join(lines) + "\n)"
+    return f"CREATE TABLE {prefix}{quote(table.name)} (\n  " + ",\n  ".join(lines) + "\n)"

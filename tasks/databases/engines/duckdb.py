@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -26,11 +25,11 @@ from itertools import pairwise
 import duckdb
 
 from tasks.common.errors import DataError, first_line
-from tasks.databases.engines.duckdb_cells import execute, plain
+from tasks.databases.engines.duckdb_cells import execute
 from tasks.databases.engines.session import Allowance, collect
-from tasks.databases.sql_text import first_word, one_line, quote, unreadable
+from tasks.databases.sql_text import first_word, quote, unreadable
 from tasks.databases.state import file_of
-from tasks.types import Column, Database, ForeignKey, Limits, Outcome, Schema, Status, Table
+from tasks.types import Database, Limits, Outcome, Status
 
 _STATUSES: dict[type[Exception], Status] = {
     MemoryError: Status.MEMORY,
@@ -71,9 +70,6 @@ _SPECIAL = re.compile(
 _LONGEST_MESSAGE = 500
 """Characters."""
 _TABLES = "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
-_OWN = "database_name = current_database() AND NOT internal"
-"""The condition that selects the user's objects from DuckDB's catalogue."""
-_DESCRIBE_MEMORY = 2**30
 _EMPTY = 4 * 2**20
 """About the bytes that an open file without tables holds."""
 _OPTIONS = {
@@ -228,70 +224,3 @@ def _explained(error: Exception) -> Outcome:
         (status for error_type, status in _STATUSES.items() if isinstance(error, error_type)), corrupt
     )
     return Outcome(status, message=first_line(error)[:_LONGEST_MESSAGE])
-
-
-def describe_duckdb(database: Database, rows: int) -> Schema:
-    """The tables of all schemas as they were created, with the first ``rows`` rows of each, then the views.
-
-    Raises DataError.
-    """
-    with connect(database, 0, _DESCRIBE_MEMORY) as connection:
-        try:
-            tables = connection.execute(
-                f"SELECT schema_name, table_name, sql, comment FROM duckdb_tables() WHERE {_OWN}"
-                " ORDER BY table_oid"
-            ).fetchall()
-            views = connection.execute(
-                f"SELECT schema_name, view_name, sql, comment FROM duckdb_views() WHERE {_OWN}"
-                " ORDER BY view_oid"
-            ).fetchall()
-            found = [_table(connection, s, name, ddl, note, rows) for s, name, ddl, note in tables]
-            found += [_view(connection, s, name, ddl, note) for s, name, ddl, note in views]
-            return Schema(tuple(found))
-        except duckdb.Error as error:
-            raise DataError(f"{database.id}: {first_line(error)}") from None
-
-
-def _table(
-    connection: duckdb.DuckDBPyConnection, schema: str, name: str, ddl: str, comment: str | None, rows: int
-) -> Table:
-    constraints = connection.execute(
-        "SELECT constraint_type, constraint_column_names, referenced_table, referenced_column_names "
-        "FROM duckdb_constraints() "
-        "WHERE database_name = current_database() AND schema_name = ? AND table_name = ?",
-        [schema, name],
-    ).fetchall()
-    primary = {column for kind, names, *_ in constraints if kind == "PRIMARY KEY" for column in names}
-    foreign = tuple(
-        ForeignKey(column, other, other_column)
-        for kind, names, other, others in constraints
-        if kind == "FOREIGN KEY"
-        for column, other_column in zip(names, others, strict=True)
-    )
-    first = connection.execute(f"SELECT * FROM {quote(schema)}.{quote(name)} LIMIT {rows}").fetchall()
-    shown = tuple(tuple(plain(cell) for cell in row) for row in first)
-    columns = _columns(connection, schema, name, primary)
-    return Table(name, columns, foreign, ddl, shown, "table", _needed(schema), one_line(comment))
-
-
-def _view(connection: duckdb.DuckDBPyConnection, schema: str, name: str, ddl: str, note: str | None) -> Table:
-    seen = _columns(connection, schema, name)
-    return Table(name, seen, ddl=ddl, kind="view", schema=_needed(schema), comment=one_line(note))
-
-
-def _columns(
-    connection: duckdb.DuckDBPyConnection, schema: str, name: str, primary: Collection[str] = ()
-) -> tuple[Column, ...]:
-    found = connection.execute(
-        "SELECT column_name, data_type, NOT is_nullable, comment FROM duckdb_columns() "
-        f"WHERE {_OWN} AND schema_name = ? AND table_name = ? ORDER BY column_index",
-        [schema, name],
-    ).fetchall()
-    return tuple(
-        Column(column, kind, column in primary, strict, one_line(note))
-        for column, kind, strict, note in found
-    )
-
-
-def _needed(schema: str) -> str:
-    return "" if schema == "main" else schema

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -22,12 +23,14 @@ LARGEST = 2**30
 """Bytes of the largest table whose rows are part of the digest; of a larger one it is the number of its
 pages."""
 _PAGE = 8192
+_INTERVAL = re.compile(r"interval\b(?!.*\])")
 _TABLES = """
 SELECT c.oid, nspname, relname, relkind IN ('v', 'm'), relpages,
        quote_ident(relname),
        CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
        obj_description(c.oid, 'pg_class'),
-       nspname = current_schema()
+       nspname = current_schema(),
+       quote_ident(nspname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition
   AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
@@ -98,8 +101,8 @@ def describe_server(database: Database, rows: int) -> Schema:
 def _table(
     database: Database, connection: Connection, row: tuple[Any, ...], rows: int, elements: dict[int, int]
 ) -> Table:
-    oid, schema, name, view, _, quoted, definition, comment, usual = row
-    shown = "" if usual else schema
+    oid, schema, name, view, _, quoted, definition, comment, usual, quoted_schema = row
+    shown, prefix = ("", "") if usual else (schema, f"{quoted_schema}.")
     columns = connection.execute(_COLUMNS, [oid]).fetchall()
     keys = [] if view else connection.execute(_KEYS, [oid]).fetchall()
     names = {number: column for column, *_, number in columns}
@@ -117,28 +120,34 @@ def _table(
     )
     note = one_line(public_comment(database, comment or ""))
     if view:
-        view_ddl = f"CREATE VIEW {quoted} AS{definition.rstrip(';')}"
+        view_ddl = f"CREATE VIEW {prefix}{quoted} AS{definition.rstrip(';')}"
         return Table(name, described, (), view_ddl, (), "view", shown, note)
     first = []
     if rows and columns:
-        listed = ", ".join(quote(column) for column, *_ in columns)
-        first = cells(
-            connection, f"SELECT {listed} FROM {quote(schema)}.{quote(name)} LIMIT {rows}", elements
-        )
-    return Table(name, described, foreign, _ddl(quoted, columns, keys), tuple(first), "table", shown, note)
+        first = cells(connection, _first_rows(schema, name, columns, rows), elements)
+    ddl = _ddl(prefix, quoted, columns, keys)
+    return Table(name, described, foreign, ddl, tuple(first), "table", shown, note)
 
 
-def _ddl(name: str, columns: list[tuple[Any, ...]], keys: list[tuple[Any, ...]]) -> str:
-    """A CREATE TABLE with the columns and keys."""
+def _first_rows(schema: str, name: str, columns: list[tuple[Any, ...]], rows: int) -> str:
+    """The query of a table's first rows. An interval is the server's text, which a query can hold."""
+    listed = ", ".join(
+        f"{quote(column)}{'::text' * bool(_INTERVAL.match(kind))}" for column, _, kind, *_ in columns
+    )
+    return f"SELECT {listed} FROM {quote(schema)}.{quote(name)} LIMIT {rows}"
+
+
+def _ddl(prefix: str, name: str, columns: list[tuple[Any, ...]], keys: list[tuple[Any, ...]]) -> str:
+    """A CREATE TABLE with the columns and keys. ``prefix``: the schema of the table and its foreign keys."""
     quoted = {number: column for _, column, *_, number in columns}
     lines = [f"{column} {kind}{' NOT NULL' * strict}" for _, column, kind, strict, *_ in columns]
     for is_primary, numbers, _, other, _, others in keys:
         if not quoted.keys() >= set(numbers):
             continue
         listed = ", ".join(quoted[number] for number in numbers)
-        target = "" if is_primary else f" REFERENCES {other}({', '.join(others)})"
+        target = "" if is_primary else f" REFERENCES {prefix}{other}({', '.join(others)})"
         lines.append(f"{'PRIMARY' if is_primary else 'FOREIGN'} KEY ({listed}){target}")
-    return f"CREATE TABLE {name} (\n  " + ",\n  ".join(lines) + "\n)"
+    return f"CREATE TABLE {prefix}{name} (\n  " + ",\n  ".join(lines) + "\n)"
 
 
 def content_digest(database: Database, instance: int) -> str:
@@ -147,7 +156,7 @@ def content_digest(database: Database, instance: int) -> str:
     with opened(database, instance) as connection:
         sha = hashlib.sha256(f"{connection.pgconn.server_version}\n".encode())
         for row in connection.execute(_TABLES).fetchall():
-            oid, schema, name, view, pages, *rest = row
+            oid, schema, name, view, pages, *rest, _ = row
             columns = connection.execute(_COLUMNS, [oid]).fetchall()
             keys = connection.execute(_KEYS, [oid]).fetchall()
             sha.update(repr((schema, name, view, rest, columns, keys)).encode())
