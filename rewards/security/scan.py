@@ -14,6 +14,7 @@ from rewards.security import rules
 from rewards.structure.parse import parse, tokenize
 from rewards.types import Flag
 from tasks.databases.engines import postgres_text
+from tasks.databases.engines.mariadb_text import folded
 from tasks.databases.sql_text import split, unreadable
 
 _QUOTED = frozenset({TokenType.IDENTIFIER})
@@ -120,7 +121,7 @@ def _of_names(tokens: Sequence[Token], engine: str) -> Iterator[Flag]:
             continue
         if engine == "mariadb" and token.token_type in _VARIABLES:
             yield Flag.SETTINGS
-        name = token.text.lower()
+        name = folded(token.text)
         called = _kind_at(tokens, place + 1) is TokenType.L_PAREN
         found = [
             flag
