@@ -121,11 +121,7 @@ class Endpoints:
     def _note_refusal(self, server: Server, error: Exception) -> None:
         """Note that a server has refused a request that another one answered."""
         with self._lock:
-            server.failed += 1
-            before = server.out
-            if server.failed >= MOST_FAILURES:
-                self._leave_out(server)
-            left_out = server.out and not before
+            left_out = self._count(server, error)
         if left_out:
             say(f"{server.endpoint.url} is left out for a while: {error}")
 
@@ -133,11 +129,7 @@ class Endpoints:
         """Note a failure. Raises the error where it is one of the settings, or all servers are missing."""
         with self._lock:
             server.running -= 1
-            server.failed += 1
-            before = server.out
-            if _is_busy(error) or server.failed >= MOST_FAILURES:
-                self._leave_out(server, error.pause if isinstance(error, Temporary) else 0.0)
-            left_out = server.out and not before
+            left_out = self._count(server, error)
             missing = all(one.out and not one.endpoint.answered for one in self._servers)
         never = isinstance(error, ModelError) and not server.endpoint.answered
         if never and (missing or not isinstance(error, Unreachable)):
@@ -145,10 +137,16 @@ class Endpoints:
         if left_out:
             say(f"{server.endpoint.url} is left out for a while: {error}")
 
-    def _leave_out(self, server: Server, least: float = 0.0) -> None:
-        """Leave a server out for a growing time, of at least so many seconds."""
-        pause = max(least, self._config.backoff * 2 ** min(server.failed, 10))
+    def _count(self, server: Server, error: Exception) -> bool:
+        """Count a failure; whether the server is left out from now on, for a growing time."""
+        server.failed += 1
+        if not _is_busy(error) and server.failed < MOST_FAILURES:
+            return False
+        before = server.out
+        asked = error.pause if isinstance(error, Temporary) else 0.0
+        pause = max(asked, self._config.backoff * 2 ** min(server.failed, 10))
         server.out, server.until = True, time.monotonic() + min(pause, MAX_PAUSE)
+        return not before
 
     def close(self) -> None:
         """End the pauses, and close all connections."""
@@ -157,6 +155,6 @@ class Endpoints:
             server.endpoint.close()
 
 
-def _is_busy(error: Temporary | ModelError) -> bool:
+def _is_busy(error: Exception) -> bool:
     """Whether the server is the cause, and not the request."""
-    return isinstance(error, ModelError) or error.busy
+    return isinstance(error, ModelError) or (isinstance(error, Temporary) and error.busy)

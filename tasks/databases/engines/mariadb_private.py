@@ -193,6 +193,7 @@ def _partly_readable(connection: Connection, every: Sequence[Relation]) -> dict[
     for one in every:
         place = f"{quote(one.schema)}.{quote(one.name)}"
         if one.readable and not may_run(connection, f"SELECT * FROM {place}"):
+            # one name without case may be that of two columns
             hidden = {folded(column) for column in set(one.columns.values()) - one.readable}
             columns = frozenset(map(folded, one.readable)) - hidden
             name = folded(one.name)
